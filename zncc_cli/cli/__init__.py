@@ -1,0 +1,1 @@
+"""The commands: parse, build a config, run one job, turn its result into an exit code."""

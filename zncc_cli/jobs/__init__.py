@@ -1,0 +1,1 @@
+"""Files and registration brought together: one pair, many pairs."""

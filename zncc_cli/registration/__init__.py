@@ -1,0 +1,1 @@
+"""Tensors in, RegistrationResult out. Knows no file and no terminal."""
