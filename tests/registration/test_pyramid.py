@@ -1,0 +1,44 @@
+"""The pyramid never lets an invalid pixel into a smoothed value."""
+
+from __future__ import annotations
+
+import torch
+
+from zncc_cli.registration.pyramid import count_levels, pyramid, smooth
+
+
+def test_invalid_pixels_do_not_leak() -> None:
+    torch.manual_seed(0)
+    image, mask = torch.randn(1, 1, 40, 50), torch.ones(40, 50, dtype=torch.bool)
+    mask[10:15, 20:30] = False
+    spoilt = image.clone()
+    spoilt[0, 0][~mask] = 1e6
+    clean, held = smooth(torch.where(mask, image, 0), mask, 1.0)
+    dirty, _ = smooth(torch.where(mask, spoilt, 0), mask, 1.0)
+    torch.testing.assert_close(clean, dirty, rtol=0, atol=0)
+    assert not (held & ~mask).any()
+
+
+def test_a_constant_stays_constant_up_to_the_border() -> None:
+    image, mask = torch.full((1, 1, 30, 30), 7.0), torch.ones(30, 30, dtype=torch.bool)
+    out, held = smooth(image, mask, 1.0)
+    torch.testing.assert_close(out[0, 0][held], torch.full((int(held.sum()),), 7.0))  # rounding of a mean
+    assert held[2:-2, 2:-2].all()  # two rows are lost, not the kernel's reach of three
+
+
+def test_level_pixels_lie_on_every_second_pixel() -> None:
+    y, x = torch.meshgrid(torch.arange(64.0), torch.arange(80.0), indexing="ij")
+    levels = pyramid((x + 100 * y)[None, None], torch.ones(64, 80, dtype=torch.bool), 3)
+    for level in levels:
+        inner = level.image[0, 0][4:-4, 4:-4]
+        rows, columns = inner.shape
+        expected_x = level.factor * torch.arange(4, 4 + columns, dtype=torch.float32)
+        expected_y = level.factor * torch.arange(4, 4 + rows, dtype=torch.float32)
+        # A symmetric kernel leaves a ramp where it is: any shift of the grid would show as an offset.
+        torch.testing.assert_close(inner, expected_x + 100 * expected_y[:, None], rtol=1e-5, atol=1e-2)
+
+
+def test_number_of_levels() -> None:
+    assert count_levels((512, 700), 64) == 4  # 512, 256, 128, 64
+    assert count_levels((511, 700), 64) == 3
+    assert count_levels((20, 20), 64) == 1

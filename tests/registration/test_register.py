@@ -1,0 +1,175 @@
+"""What a registration promises: parameters in pixels, a verdict, and clear errors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from analytic import Scene, about_centre, corner_error
+
+from zncc_cli import register
+from zncc_cli.errors import BackendError, ContentError, OptionError, WindowError
+
+SHAPE = (160, 192)
+
+
+def rotation(degrees: float, scale: float = 1.0) -> list[list[float]]:
+    a = np.deg2rad(degrees)
+    return [[scale * np.cos(a), -scale * np.sin(a)], [scale * np.sin(a), scale * np.cos(a)]]
+
+
+def homography() -> np.ndarray:
+    matrix = about_centre([[1.02, -0.03], [0.02, 0.98]], (4.3, -3.6), SHAPE)
+    matrix[2, :2] = 6e-5, -4e-5
+    return matrix / matrix[2, 2]
+
+
+TRUTH = {
+    "translation": about_centre(rotation(0), (12.37, -7.81), SHAPE),
+    "rigid": about_centre(rotation(4), (5.21, 3.4), SHAPE),
+    "similarity": about_centre(rotation(-3, 1.04), (-4.6, 2.3), SHAPE),
+    "affine": about_centre([[1.03, 0.02], [-0.03, 0.98]], (3.7, -5.2), SHAPE),
+    "homography": homography(),
+}
+
+
+@pytest.mark.parametrize("model", TRUTH)
+def test_recovers_known_subpixel_motion(model: str) -> None:
+    fixed, moving = Scene(seed=3).pair(TRUTH[model], SHAPE)
+    result = register(fixed, moving, model)
+    # No noise: what is left is the cubic interpolation of wavelengths down to 7 pixels, under a hundredth of a
+    # pixel in the middle of the frame and a few times that at the corners of the richest model.
+    assert corner_error(result.matrix, TRUTH[model], SHAPE) < 0.05
+    assert result.status == "ok"
+    assert result.evidence.zncc_after > 0.99
+
+
+@pytest.mark.parametrize("model", ["translation", "affine"])
+def test_matrix_maps_fixed_to_moving(model: str) -> None:
+    shift = about_centre(rotation(0), (9.0, 0.0), SHAPE)
+    fixed, moving = Scene(seed=4).pair(shift, SHAPE)
+    assert np.allclose(moving[:, 9:], fixed[:, :-9])  # what fixed shows at x, moving shows at x + 9
+    assert register(fixed, moving, model).matrix[0, 2] == pytest.approx(9.0, abs=0.05)
+
+
+def test_result_has_the_form_of_its_model() -> None:
+    fixed, moving = Scene(seed=5).pair(TRUTH["affine"], SHAPE)
+    rigid = register(fixed, moving, "rigid").matrix
+    np.testing.assert_allclose(rigid[:2, :2] @ rigid[:2, :2].T, np.eye(2), atol=1e-12)
+    translation = register(fixed, moving, "translation").matrix
+    np.testing.assert_array_equal(translation[:2, :2], np.eye(2))
+    for matrix in (rigid, translation):
+        np.testing.assert_array_equal(matrix[2], [0, 0, 1])
+
+
+def test_gain_offset_and_shading_do_not_matter() -> None:
+    fixed, moving = Scene(seed=6).pair(TRUTH["rigid"], SHAPE)
+    x = np.linspace(0, 1, SHAPE[1])
+    shaded = 200 * moving * (1 + 0.5 * x) + 30000 + 400 * x
+    # The shading changes within a window by 3 percent, which pulls a little: a tenth of a pixel is far below it.
+    assert corner_error(register(fixed, shaded, "rigid").matrix, TRUTH["rigid"], SHAPE) < 0.1
+
+
+def test_large_translation_with_less_than_half_the_frame_in_common() -> None:
+    truth = about_centre(rotation(0), (75.4, -48.3), SHAPE)
+    fixed, moving = Scene(seed=7).pair(truth, SHAPE)
+    result = register(fixed, moving, "translation")
+    assert corner_error(result.matrix, truth, SHAPE) < 0.05
+    assert result.evidence.overlap < 0.5
+
+
+def test_images_of_different_sizes() -> None:
+    truth = about_centre(rotation(2), (30.2, 12.6), SHAPE)
+    fixed, moving = Scene(seed=8).pair(truth, SHAPE, moving_shape=(220, 260))
+    result = register(fixed, moving, "rigid")
+    assert corner_error(result.matrix, truth, SHAPE) < 0.05
+    assert (result.fixed_shape, result.moving_shape) == (SHAPE, (220, 260))
+
+
+def test_masked_pixels_have_no_say() -> None:
+    fixed, moving = Scene(seed=9).pair(TRUTH["translation"], SHAPE)
+    spoilt, mask = moving.copy(), np.ones(SHAPE, dtype=bool)
+    spoilt[40:110, 50:140] = 50 * Scene(seed=10).image((70, 90))
+    mask[40:110, 50:140] = False
+    result = register(fixed, spoilt, "translation", moving_mask=mask)
+    assert corner_error(result.matrix, TRUTH["translation"], SHAPE) < 0.02
+
+
+def test_pixels_that_are_not_finite_are_masked() -> None:
+    fixed, moving = Scene(seed=11).pair(TRUTH["affine"], SHAPE)
+    moving[60:70, 80:95] = np.nan
+    fixed[20, 30] = np.inf
+    result = register(fixed, moving, "affine")
+    assert corner_error(result.matrix, TRUTH["affine"], SHAPE) < 0.05
+
+
+def test_identical_images_give_the_identity() -> None:
+    image = Scene(seed=12).image(SHAPE)
+    result = register(image, image, "homography")
+    assert corner_error(result.matrix, np.eye(3), SHAPE) < 0.002  # the tolerance that ends the search
+
+
+def test_two_runs_give_the_same_matrix() -> None:
+    fixed, moving = Scene(seed=13).pair(TRUTH["affine"], SHAPE)
+    np.testing.assert_array_equal(register(fixed, moving).matrix, register(fixed, moving).matrix)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_unrelated_images_are_not_called_aligned(seed: int) -> None:
+    result = register(Scene(seed=20 + seed).image(SHAPE), Scene(seed=40 + seed).image(SHAPE), "rigid")
+    assert result.status == "failed"
+    assert "no agreement found" in result.reasons[0]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_noise_is_not_called_aligned(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    result = register(rng.normal(size=SHAPE), rng.normal(size=SHAPE), "affine")
+    assert result.status == "failed"
+
+
+def test_constant_image_is_an_error() -> None:
+    with pytest.raises(ContentError, match="moving: expected texture"):
+        register(Scene(seed=1).image(SHAPE), np.full(SHAPE, 30000, np.uint16))
+
+
+def test_image_without_a_valid_pixel_is_an_error() -> None:
+    with pytest.raises(ContentError, match="fixed: expected valid pixels"):
+        register(np.full(SHAPE, np.nan), Scene(seed=1).image(SHAPE))
+
+
+def test_tiny_image_is_an_error() -> None:
+    with pytest.raises(ContentError, match="fixed: expected at least 16 x 16 pixels, found 1 x 1"):
+        register(np.ones((1, 1)), Scene(seed=1).image(SHAPE))
+
+
+def test_colour_array_is_an_error() -> None:
+    with pytest.raises(OptionError, match="expected a grey image"):
+        register(np.ones((*SHAPE, 3)), np.ones(SHAPE))
+
+
+def test_window_must_fit() -> None:
+    image = Scene(seed=1).image(SHAPE)
+    with pytest.raises(WindowError, match="--window: expected at most 80 pixels"):
+        register(image, image, window=4000)
+
+
+def test_mask_must_have_the_image_shape() -> None:
+    image = Scene(seed=1).image(SHAPE)
+    with pytest.raises(OptionError, match="moving mask"):
+        register(image, image, moving_mask=np.ones((3, 3), bool))
+
+
+def test_unknown_model_names_the_choices() -> None:
+    image = Scene(seed=1).image(SHAPE)
+    with pytest.raises(OptionError, match="translation, rigid, similarity, affine, homography"):
+        register(image, image, "wobbly")
+
+
+def test_asking_for_an_absent_gpu_is_an_error() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    image = Scene(seed=1).image(SHAPE)
+    with pytest.raises(BackendError, match="zncc doctor"):
+        register(image, image, device="cuda")

@@ -1,0 +1,83 @@
+"""Imports go down only; this test reads them."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "zncc_cli"
+
+# What each part may import of ours. A part is the longest name here that a module's name begins with.
+ALLOWED = {
+    "errors": (),
+    "config": ("errors",),
+    "operators": ("operators", "config", "errors"),
+    "registration.warp": ("config", "errors"),
+    "registration.pyramid": (),
+    "registration.optimizer": (),
+    "registration.transforms": ("registration.transforms", "config", "errors"),
+    "registration.zncc": ("operators", "errors"),
+    "registration.initialization": ("operators", "registration.pyramid", "registration.zncc"),
+    "registration.objective": (
+        "registration.pyramid",
+        "registration.transforms",
+        "registration.warp",
+        "registration.zncc",
+    ),
+    "registration.verdict": ("registration.optimizer",),
+    "registration.register": ("operators", "registration", "config", "errors"),
+    "files": ("files", "registration.transforms", "config", "errors"),
+    "jobs": ("jobs", "files", "registration", "operators.native", "config", "errors"),
+    "cli": ("cli", "jobs", "config", "errors"),
+}
+
+
+def modules() -> dict[str, Path]:
+    names = {".".join(p.relative_to(PACKAGE).with_suffix("").parts): p for p in PACKAGE.rglob("*.py")}
+    return {name.removesuffix(".__init__"): path for name, path in names.items() if name != "__init__"}
+
+
+def part_of(module: str) -> str:
+    parts = [part for part in ALLOWED if module == part or module.startswith(part + ".")]
+    return max(parts, key=len, default=module)
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("zncc_cli"):
+            base = node.module.removeprefix("zncc_cli").lstrip(".")
+            for alias in node.names:
+                name = f"{base}.{alias.name}".lstrip(".")
+                found.add(name if name in modules() else base)
+    return found - {""}
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_imports_go_down_only(module: str) -> None:
+    part = part_of(module)
+    if part not in ALLOWED:
+        assert not imports(modules()[module]), f"{module} belongs to no part of the house"
+        return
+    for imported in imports(modules()[module]):
+        allowed = any(imported == a or imported.startswith(a + ".") for a in ALLOWED[part])
+        assert allowed, f"{module} imports {imported}; {part} may import {ALLOWED[part]}"
+
+
+def test_files_wing_and_commands_load_without_torch() -> None:
+    names = [n for n in modules() if n.startswith("cli") or n in ("config", "errors", "files.images", "files.report")]
+    program = f"import sys\nfor n in {names!r}: __import__('zncc_cli.' + n)\nsys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_public_names_are_importable() -> None:
+    import zncc_cli
+
+    for name in zncc_cli.__all__:
+        assert getattr(zncc_cli, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = zncc_cli.nonsense

@@ -1,0 +1,85 @@
+"""``zncc-align FIXED MOVING``: put one image on another."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zncc_cli.cli import console, options
+from zncc_cli.config import PairConfig, RegistrationConfig
+from zncc_cli.errors import OptionError
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+_DEFAULT = RegistrationConfig()
+
+
+@app.command()
+def align(
+    fixed: Annotated[Path, typer.Argument(metavar="FIXED", help="The image that stays where it is.")],
+    moving: Annotated[Path, typer.Argument(metavar="MOVING", help="The image that is put on it.")],
+    model: options.ModelOption = _DEFAULT.model,
+    out: options.OutOption = None,
+    window: options.WindowOption = _DEFAULT.window,
+    min_overlap: options.MinOverlapOption = _DEFAULT.min_overlap,
+    fixed_mask: Annotated[
+        Path | None, typer.Option(metavar="IMAGE", help="Use only fixed pixels where this is above zero.")
+    ] = None,
+    moving_mask: Annotated[
+        Path | None, typer.Option(metavar="IMAGE", help="Use only moving pixels where this is above zero.")
+    ] = None,
+    max_iterations: options.MaxIterationsOption = _DEFAULT.max_iterations,
+    tolerance: options.ToleranceOption = _DEFAULT.tolerance,
+    device: options.DeviceOption = _DEFAULT.device,
+    backend: options.BackendOption = _DEFAULT.backend,
+    overwrite: options.OverwriteOption = False,
+    json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
+    debug: options.DebugOption = False,
+) -> None:
+    """Align MOVING to FIXED and write the aligned image, the transform, maps and a report into a folder.
+
+    The folder is <moving's stem>_aligned in the working folder, or --out. transform.json maps FIXED to MOVING
+    coordinates, (x, y) in pixels, the centre of the top-left pixel being (0, 0).
+
+    Exit codes: 0 aligned, 1 error, 2 usage, 3 the result is not to be trusted (files are written all the same).
+    """
+    if json and quiet:
+        raise OptionError("--json: expected without --quiet, which prints nothing; give one of them")
+    config = PairConfig(
+        fixed=fixed,
+        moving=moving,
+        out=out,
+        fixed_mask=fixed_mask,
+        moving_mask=moving_mask,
+        overwrite=overwrite,
+        registration=RegistrationConfig(
+            model=model,
+            window=window,
+            min_overlap=min_overlap,
+            max_iterations=max_iterations,
+            tolerance=tolerance,
+            device=device,
+            backend=backend,
+        ),
+    )
+    with console.progress(quiet) as progress:
+        progress("loading torch")
+        began = time.perf_counter()
+        from zncc_cli.jobs.pair import align_pair
+
+        outcome = align_pair(config, progress, import_seconds=time.perf_counter() - began)
+    if json:
+        console.print_json(outcome.report)
+    elif not quiet:
+        from zncc_cli.jobs.summary import print_summary
+
+        print_summary(outcome)
+    raise typer.Exit(outcome.exit_code)
+
+
+def main() -> None:
+    """Run ``zncc-align``."""
+    console.run(app, "zncc-align")

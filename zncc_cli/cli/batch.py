@@ -1,0 +1,84 @@
+"""``zncc-batch DIR``: every pair of a folder."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zncc_cli.cli import console, options
+from zncc_cli.config import BatchConfig, RegistrationConfig
+from zncc_cli.errors import OptionError
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+_DEFAULT = RegistrationConfig()
+
+
+@app.command()
+def batch(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with *_fixed.* and *_moving.* images.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Output folder.", show_default=False)],
+    fixed: Annotated[
+        Path | None, typer.Option(metavar="IMAGE", help="Align every image of DIR to this one instead.")
+    ] = None,
+    model: options.ModelOption = _DEFAULT.model,
+    window: options.WindowOption = _DEFAULT.window,
+    min_overlap: options.MinOverlapOption = _DEFAULT.min_overlap,
+    max_iterations: options.MaxIterationsOption = _DEFAULT.max_iterations,
+    tolerance: options.ToleranceOption = _DEFAULT.tolerance,
+    device: options.DeviceOption = _DEFAULT.device,
+    backend: options.BackendOption = _DEFAULT.backend,
+    overwrite: options.OverwriteOption = False,
+    json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
+    debug: options.DebugOption = False,
+) -> None:
+    """Align every pair of DIR; write OUT/<pair name>/ with the files of zncc-align, and OUT/batch.csv.
+
+    One bad pair does not stop the rest. Exit codes: 0 all aligned, 1 error, 2 usage, 5 some are not.
+    """
+    if json and quiet:
+        raise OptionError("--json: expected without --quiet, which prints nothing; give one of them")
+    config = BatchConfig(
+        folder=folder,
+        out=out,
+        fixed=fixed,
+        overwrite=overwrite,
+        registration=RegistrationConfig(
+            model=model,
+            window=window,
+            min_overlap=min_overlap,
+            max_iterations=max_iterations,
+            tolerance=tolerance,
+            device=device,
+            backend=backend,
+        ),
+    )
+    with console.progress(quiet) as progress:
+        progress("loading torch")
+        from zncc_cli.jobs.batch import find_pairs, run_batch
+
+        pairs = find_pairs(config)
+        done = 0
+        progress(f"0 of {len(pairs)} pairs")
+
+        def count(_: object) -> None:
+            nonlocal done
+            done += 1
+            progress(f"{done} of {len(pairs)} pairs")
+
+        outcome = run_batch(config, pairs, count)
+    if json:
+        console.print_json({"table": str(outcome.table), "pairs": [dataclasses.asdict(row) for row in outcome.rows]})
+    elif not quiet:
+        from zncc_cli.jobs.summary import print_batch
+
+        print_batch(outcome)
+    raise typer.Exit(outcome.exit_code)
+
+
+def main() -> None:
+    """Run ``zncc-batch``."""
+    console.run(app, "zncc-batch")

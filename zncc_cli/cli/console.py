@@ -1,0 +1,85 @@
+"""Streams, errors and exit codes, alike for every command: results on stdout, all else on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+import typer
+
+from zncc_cli.errors import ExitCode, ZnccError
+
+# typer raises the click exceptions of its own copy of click, or click's, by version; this is their common base.
+_ClickException: Any = typer.BadParameter.__mro__[2]
+
+_debug = False
+
+
+def set_debug(value: bool) -> None:
+    """Show tracebacks of errors from now on."""
+    global _debug
+    _debug = _debug or value
+
+
+def run(app: typer.Typer, prog: str) -> NoReturn:
+    """Run ``app`` and end the process: every error is one line on stderr and an exit code."""
+    logging.basicConfig(stream=sys.stderr, format=f"{prog}: %(message)s", level=logging.WARNING)
+    logging.getLogger("zncc_cli").setLevel(logging.INFO)
+    try:
+        code = typer.main.get_command(app).main(prog_name=prog, standalone_mode=False)
+    except ZnccError as error:
+        code = _fail(prog, str(error), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        code = _fail(prog, "interrupted; nothing half-written is left", ExitCode.INTERRUPTED)
+    except _ClickException as error:
+        code = _fail(prog, f"{error.format_message()} (see {prog} --help)", ExitCode.USAGE)
+    except BrokenPipeError:
+        sys.stdout = None  # whoever read it has gone: nothing more can be said there
+        code = ExitCode.ERROR
+    except MemoryError:
+        code = _fail(prog, "not enough memory for images of this size", ExitCode.ERROR)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        full = "; free some space or choose another --out" if error.errno == errno.ENOSPC else ""
+        code = _fail(prog, f"{where}{error.strerror or error}{full}", ExitCode.ERROR)
+    except Exception as error:
+        line = str(error).strip().splitlines()[:1]
+        code = _fail(
+            prog,
+            f"internal error, {type(error).__name__}: {line[0] if line else ''}; this is a defect, not your mistake: "
+            "run it again with --debug and report what it prints",
+            ExitCode.ERROR,
+        )
+    sys.exit(int(code or 0))
+
+
+def _fail(prog: str, message: str, code: ExitCode) -> ExitCode:
+    if _debug:
+        logging.getLogger("zncc_cli").error("%s", message, exc_info=True)
+    else:
+        print(f"{prog}: error: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+@contextlib.contextmanager
+def progress(quiet: bool) -> Iterator[Callable[[str], None]]:
+    """Yield a function that shows what is going on, on stderr and only on a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    with console.status("starting") as status:
+        # rich redraws the line, so log lines have to go through the same console.
+        yield lambda text: status.update(text)
+
+
+def print_json(data: dict[str, Any]) -> None:
+    """Print one JSON object on stdout."""
+    print(json.dumps(data, indent=2, allow_nan=False))

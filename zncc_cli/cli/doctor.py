@@ -1,0 +1,24 @@
+"""``zncc doctor``: what runs where, and why."""
+
+from __future__ import annotations
+
+import typer
+
+from zncc_cli.cli import console, options
+
+
+def doctor(json: options.JsonOption = False, debug: options.DebugOption = False) -> None:
+    """Say in one screen what runs where and why: versions, device, native build, compiler, cache, and the fixes.
+
+    Exit codes: 0 the native kernels run, 1 the slower fallback runs.
+    """
+    from zncc_cli.jobs.doctor import examine
+
+    diagnosis = examine()
+    if json:
+        console.print_json(diagnosis.as_dict())
+    else:
+        from zncc_cli.jobs.summary import print_diagnosis
+
+        print_diagnosis(diagnosis)
+    raise typer.Exit(diagnosis.exit_code)

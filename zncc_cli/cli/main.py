@@ -1,0 +1,38 @@
+"""``zncc``: all commands as subcommands."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import zncc_cli
+from zncc_cli.cli import console
+from zncc_cli.cli.align import align
+from zncc_cli.cli.batch import batch
+from zncc_cli.cli.doctor import doctor
+from zncc_cli.cli.stdmap import stdmap
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
+for command in (align, stdmap, batch, doctor):
+    app.command()(command)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        print(f"zncc-cli {zncc_cli.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def zncc(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Align images by gradient descent on their local zero-normalized cross-correlation (ZNCC)."""
+
+
+def main() -> None:
+    """Run ``zncc``."""
+    console.run(app, "zncc")

@@ -1,0 +1,35 @@
+"""Options that several commands share, spelled once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zncc_cli.cli.console import set_debug
+from zncc_cli.config import Backend, Device, Model
+
+ModelOption = Annotated[Model, typer.Option("--model", "-m", help="The richest motion allowed.")]
+WindowOption = Annotated[
+    int, typer.Option("--window", "-w", metavar="PIXELS", help="Side of the square window.", show_default=True)
+]
+MinOverlapOption = Annotated[
+    float,
+    typer.Option(metavar="FRACTION", help="Least share of the smaller image that must stay in the overlap."),
+]
+MaxIterationsOption = Annotated[int, typer.Option(metavar="N", help="Most iterations on one pyramid level.")]
+ToleranceOption = Annotated[
+    float, typer.Option(metavar="PIXELS", help="A step that moves the corners by less ends the search.")
+]
+DeviceOption = Annotated[Device, typer.Option(help="Where to compute.")]
+BackendOption = Annotated[Backend, typer.Option(help="Compiled kernels, plain torch, or the first that works.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary; errors only.")]
+DebugOption = Annotated[
+    bool, typer.Option("--debug", help="Show the traceback of an error.", callback=set_debug, is_eager=True)
+]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", "-o", metavar="DIR", help="Output folder.", show_default=False)
+]

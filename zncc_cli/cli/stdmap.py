@@ -1,0 +1,67 @@
+"""``zncc-stdmap IMAGE...``: local standard deviation maps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zncc_cli.cli import console, options
+from zncc_cli.config import Method, StdMapConfig, StdScale
+from zncc_cli.errors import OptionError
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def stdmap(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
+    window: options.WindowOption = 11,
+    out: options.OutOption = None,
+    scale: Annotated[
+        StdScale, typer.Option(help="The standard deviation in the image's units, or the norm that ZNCC divides by.")
+    ] = StdScale.POPULATION,
+    method: Annotated[Method, typer.Option(help="How local sums are computed.")] = Method.AUTO,
+    device: options.DeviceOption = StdMapConfig.device,
+    backend: options.BackendOption = StdMapConfig.backend,
+    overwrite: options.OverwriteOption = False,
+    json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
+    debug: options.DebugOption = False,
+) -> None:
+    """Write <stem>_std.tif (float32, NaN where the window leaves the frame) and <stem>_std.png for each IMAGE.
+
+    The files go into the working folder, or --out. A window spans rows y - PIXELS // 2 onwards, as in SciPy.
+    """
+    if json and quiet:
+        raise OptionError("--json: expected without --quiet, which prints nothing; give one of them")
+    config = StdMapConfig(
+        images=tuple(images),
+        out=out or Path(),
+        window=window,
+        scale=scale,
+        method=method,
+        device=device,
+        backend=backend,
+        overwrite=overwrite,
+    )
+    with console.progress(quiet) as progress:
+        progress("loading torch")
+        from zncc_cli.jobs.stdmap import write_std_maps
+
+        progress(f"{len(images)} images")
+        outcomes = write_std_maps(config)
+    if json:
+        maps = [
+            {"image": str(o.image), "map": str(o.map), "picture": str(o.picture), "median": o.median} for o in outcomes
+        ]
+        console.print_json({"window": window, "scale": scale.value, "maps": maps})
+    elif not quiet:
+        for o in outcomes:
+            print(f"{o.map}  median {o.median:.6g}")
+
+
+def main() -> None:
+    """Run ``zncc-stdmap``."""
+    console.run(app, "zncc-stdmap")

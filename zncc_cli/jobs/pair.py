@@ -1,0 +1,209 @@
+"""One pair of files: read, register, resample, write, report."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import zncc_cli
+from zncc_cli.config import PairConfig
+from zncc_cli.errors import ExitCode, InputError
+from zncc_cli.files.folder import OutputFolder
+from zncc_cli.files.images import Image, read_image, write_image, write_map, write_picture
+from zncc_cli.files.report import overlay, write_json
+from zncc_cli.files.transforms import write_transform
+from zncc_cli.registration.register import RegistrationResult, register_images
+from zncc_cli.registration.verdict import Status
+from zncc_cli.registration.warp import Interpolation, resample
+from zncc_cli.registration.zncc import std_map, zncc_frame_map
+
+NAMES = (
+    "aligned.tif",
+    "transform.json",
+    "std_fixed.tif",
+    "std_aligned.tif",
+    "zncc.tif",
+    "overlay.png",
+    "report.json",
+)
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class PairOutcome:
+    """What became of one pair.
+
+    Attributes:
+        folder: where the files are.
+        result: the registration.
+        report: what ``report.json`` holds.
+    """
+
+    folder: Path
+    result: RegistrationResult
+    report: dict[str, Any]
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """0 when the result is to be trusted, else 3."""
+        return ExitCode.OK if self.result.status is Status.OK else ExitCode.NOT_TRUSTED
+
+
+def align_pair(config: PairConfig, progress: Progress, import_seconds: float = 0.0) -> PairOutcome:
+    """Align the moving file to the fixed file and write every product into ``config.folder``.
+
+    Args:
+        config: what to do.
+        progress: is told in a few words what comes next.
+        import_seconds: time that loading the program took, for the report.
+
+    Raises:
+        InputError, OutputError, ContentError, OptionError, BackendError: nothing is written then.
+    """
+    clock = _Clock(import_seconds)
+    with OutputFolder(config.folder, names=NAMES, overwrite=config.overwrite) as folder:
+        progress(f"reading {config.fixed.name} and {config.moving.name}")
+        fixed, moving = read_image(config.fixed), read_image(config.moving)
+        fixed_valid = _valid(fixed, config.fixed_mask)
+        moving_valid = _valid(moving, config.moving_mask)
+        clock.lap("read")
+        progress(f"registering, {config.registration.model}")
+        result = register_images(fixed.luminance(), moving.luminance(), config.registration, fixed_valid, moving_valid)
+        clock.seconds["registration"] = result.seconds
+        clock.restart()
+        progress(f"writing {config.folder}")
+        clipped, filled = _write_products(
+            folder.staging, (fixed, fixed_valid), (moving, moving_valid), result, config.registration.window
+        )
+        clock.lap("write")
+        report = _report(config, result, clock.finish(), clipped, filled)
+        write_json(folder.staging / "report.json", report)
+    return PairOutcome(config.folder, result, report)
+
+
+class _Clock:
+    """Seconds of each stage; ``total`` counts from the start of the program."""
+
+    def __init__(self, import_seconds: float) -> None:
+        self.seconds = {"import": import_seconds}
+        self._began = self._lap = time.perf_counter()
+
+    def restart(self) -> None:
+        self._lap = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.seconds[stage] = now - self._lap
+        self._lap = now
+
+    def finish(self) -> dict[str, float]:
+        total = self.seconds["import"] + time.perf_counter() - self._began
+        return {**{stage: round(s, 4) for stage, s in self.seconds.items()}, "total": round(total, 4)}
+
+
+def _valid(image: Image, mask: Path | None) -> np.ndarray:
+    if mask is None:
+        return image.valid()
+    chosen = read_image(mask)
+    if chosen.shape != image.shape:
+        raise InputError(
+            f"{mask}: expected a mask of {image.shape[1]} x {image.shape[0]} pixels like {image.metadata.path}, "
+            f"found {chosen.shape[1]} x {chosen.shape[0]}"
+        )
+    return np.asarray(image.valid() & (chosen.luminance() > 0))
+
+
+def _write_products(
+    folder: Path,
+    fixed: tuple[Image, np.ndarray],
+    moving: tuple[Image, np.ndarray],
+    result: RegistrationResult,
+    window: int,
+) -> tuple[int, int]:
+    """Write all but the report; return how many values were clipped and how many pixels were filled."""
+    (fixed_image, fixed_valid), (moving_image, moving_valid) = fixed, moving
+    shape = fixed_image.shape
+    # Only pixels that are no number are left out of the aligned image: a mask says what to register on, no more.
+    usable = moving_image.valid()
+    values, there = resample(moving_image.data, usable, result.matrix, shape, Interpolation.CUBIC)
+    aligned, clipped = to_dtype(values, there, moving_image.data.dtype)
+    write_image(folder / "aligned.tif", aligned, like=moving_image)
+    write_transform(
+        folder / "transform.json",
+        model=str(result.model),
+        matrix=result.matrix,
+        fixed_shape=result.fixed_shape,
+        moving_shape=result.moving_shape,
+    )
+    fixed_grey = fixed_image.luminance()
+    aligned_grey = dataclasses.replace(moving_image, data=values).luminance()
+    before, before_there = resample(moving_image.luminance(), usable, np.eye(3), shape, Interpolation.CUBIC)
+    aligned_valid = there
+    if not np.array_equal(usable, moving_valid):
+        _, aligned_valid = resample(moving_image.luminance(), moving_valid, result.matrix, shape, Interpolation.CUBIC)
+    f, m = torch.from_numpy(fixed_grey), torch.from_numpy(aligned_grey.astype(np.float32))
+    f_valid, m_valid = torch.from_numpy(fixed_valid), torch.from_numpy(aligned_valid)
+    write_map(folder / "std_fixed.tif", std_map(f, f_valid, window).numpy())
+    write_map(folder / "std_aligned.tif", std_map(m, m_valid, window).numpy())
+    write_map(folder / "zncc.tif", zncc_frame_map(f, m, f_valid & m_valid, window).numpy())
+    write_picture(
+        folder / "overlay.png",
+        overlay(fixed_grey, before.astype(np.float32), aligned_grey.astype(np.float32), before_there, there),
+    )
+    return clipped, int((~there).sum())
+
+
+def to_dtype(values: np.ndarray, there: np.ndarray, dtype: np.dtype[Any]) -> tuple[np.ndarray, int]:
+    """Return float64 ``values`` (H, W[, C]) in ``dtype``, and how many were clipped to its range.
+
+    Integers are rounded and clipped, never wrapped, and hold 0 where ``there`` (H, W) is false; floats hold NaN.
+    """
+    there = there if values.ndim == 2 else there[..., None]
+    if dtype.kind == "f":
+        return np.where(there, values, np.nan).astype(dtype), 0
+    if dtype.kind == "b":
+        return (values >= 0.5) & there, 0
+    limits = np.iinfo(dtype)
+    rounded = np.rint(np.where(there, values, 0))
+    clipped = int(((rounded < limits.min) | (rounded > limits.max)).sum())
+    return np.clip(rounded, limits.min, limits.max).astype(dtype), clipped
+
+
+def _report(
+    config: PairConfig, result: RegistrationResult, seconds: dict[str, float], clipped: int, filled: int
+) -> dict[str, Any]:
+    evidence = dataclasses.asdict(result.evidence)
+    return {
+        "status": result.status.value,
+        "reasons": list(result.reasons),
+        "model": str(result.model),
+        "fixed": str(config.fixed),
+        "moving": str(config.moving),
+        "metrics": {**evidence, "clipped_values": clipped, "filled_pixels": filled},
+        "seconds": seconds,
+        "levels": [dataclasses.asdict(level) for level in result.levels],
+        "settings": dataclasses.asdict(config),
+        "backend": {"used": result.backend.used, "reason": result.backend.reason, "device": result.device},
+        "versions": versions(),
+        "seed": None,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what a result depends on."""
+    return {
+        "zncc-cli": zncc_cli.__version__,
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }

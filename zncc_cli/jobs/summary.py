@@ -1,0 +1,81 @@
+"""What a person reads on the terminal when a job is done."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from zncc_cli.files.report import summary_table
+from zncc_cli.jobs.batch import BatchOutcome
+from zncc_cli.jobs.doctor import Diagnosis
+from zncc_cli.jobs.pair import PairOutcome
+
+_STYLE = {"ok": "green", "suspect": "yellow", "failed": "red", "error": "red"}
+
+
+def _console() -> Console:
+    # soft_wrap keeps one line per result, so that grep and cut can be used on what is printed.
+    return Console(soft_wrap=True, highlight=False)
+
+
+def print_summary(outcome: PairOutcome) -> None:
+    """Print the result of one pair on stdout."""
+    result, seconds = outcome.result, outcome.report["seconds"]
+    rows = [
+        ("status", f"{result.status.value}: {'; '.join(result.reasons)}"),
+        ("zncc", f"{_number(result.evidence.zncc_before)} -> {_number(result.evidence.zncc_after)}"),
+        ("overlap", f"{result.evidence.overlap:.1%} of the windows"),
+        ("motion", f"{result.evidence.motion:.3f} px at most, at the corners"),
+        ("matrix", "fixed -> moving, (x, y) px"),
+        *[("", "  ".join(f"{entry:14.8g}" for entry in row)) for row in result.matrix],
+        ("backend", f"{result.backend.used} on {result.device} ({result.backend.reason})"),
+        ("seconds", f"{seconds['registration']:.2f} registration, {seconds['total']:.2f} in all"),
+        ("files", f"{outcome.folder}/"),
+    ]
+    summary_table(rows, _console())
+
+
+def print_batch(outcome: BatchOutcome) -> None:
+    """Print a row per pair, and how many are good, on stdout."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("name", "status", "zncc before", "after", "seconds", "reason"):
+        table.add_column(column, overflow="fold")
+    for row in outcome.rows:
+        table.add_row(
+            Text(row.name),
+            Text(row.status, style=_STYLE[row.status]),
+            _number(row.zncc_before),
+            _number(row.zncc_after),
+            _number(row.seconds),
+            Text(row.reason),
+        )
+    console = Console(highlight=False)
+    console.print(table)
+    good = sum(row.good for row in outcome.rows)
+    console.print(f"{good} of {len(outcome.rows)} pairs aligned; {outcome.table}", soft_wrap=True)
+
+
+def print_diagnosis(diagnosis: Diagnosis) -> None:
+    """Print the state of the installation on stdout."""
+    summary_table(
+        [
+            *diagnosis.versions.items(),
+            ("device", diagnosis.device),
+            ("backend", f"{diagnosis.backend.used}: {diagnosis.backend.reason}"),
+            ("library", diagnosis.backend.library or "none"),
+            ("cache", diagnosis.cache),
+            *[
+                (
+                    f"{'ok ' if check.ok else 'NO '} {check.name}",
+                    check.found if check.ok else f"{check.found}; {check.fix}",
+                )
+                for check in diagnosis.checks
+            ],
+        ],
+        _console(),
+    )
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

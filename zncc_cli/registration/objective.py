@@ -1,0 +1,100 @@
+"""One minus the mean local ZNCC of one pyramid level, as a function of a transform's parameters.
+
+Names: f fixed, m moving, v their window variances, z the local ZNCC; 'windows' is a mask of whole valid windows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from zncc_cli.registration.pyramid import Level
+from zncc_cli.registration.transforms import TransformFamily
+from zncc_cli.registration.warp import Interpolation, coordinates, in_front, inside, level_matrix, sample
+from zncc_cli.registration.zncc import full_windows, window_variance, zncc_from_fixed
+
+# Windows whose variance is this share of the image's own count as flat even where there is no noise at all.
+_FLATTEST = 1e-6
+
+
+class LevelObjective:
+    """The loss of one level; keeps what does not change from one evaluation to the next.
+
+    Args:
+        fixed, moving: the level's images, of about unit variance.
+        window: side of the ZNCC window, level pixels.
+        min_overlap: least share of the smaller image's windows that must lie in the overlap.
+        interpolation: of the moving image.
+    """
+
+    def __init__(
+        self, fixed: Level, moving: Level, window: int, min_overlap: float, interpolation: Interpolation
+    ) -> None:
+        self._fixed, self._moving, self._window, self._interpolation = fixed, moving, window, interpolation
+        self._v_fixed = window_variance(fixed.image[0, 0], window)
+        self._eps = _noise_eps(fixed, window), _noise_eps(moving, window)
+        self._fixed_windows = full_windows(fixed.mask, window)
+        self._possible = min(int(self._fixed_windows.sum()), int(full_windows(moving.mask, window).sum()))
+        self._least = max(1.0, min_overlap * self._possible)
+        self._moving_mask = None if bool(moving.mask.all()) else moving.mask
+
+    def zncc(self, matrix: np.ndarray) -> tuple[float, float] | None:
+        """Return the mean local ZNCC and the overlap, both in [0, 1], at ``matrix``; None with too little overlap."""
+        pull = torch.from_numpy(np.ascontiguousarray(matrix, dtype=np.float64))
+        if not in_front(matrix, self._full_shape):
+            return None
+        with torch.no_grad():
+            got = self._evaluate(pull)
+        return None if got is None else (1 - float(got[0]), got[1])
+
+    def of(self, family: TransformFamily, parameters: np.ndarray) -> tuple[float, np.ndarray] | None:
+        """Return loss and gradient (n,) at the (n,) parameters of ``family``; None outside the domain."""
+        p = torch.from_numpy(np.array(parameters, dtype=np.float64)).requires_grad_()
+        matrix = family.matrix(p)
+        if not in_front(matrix.detach().numpy(), self._full_shape):
+            return None
+        got = self._evaluate(matrix)
+        if got is None:
+            return None
+        (gradient,) = torch.autograd.grad(got[0], p)
+        value = float(got[0].detach())
+        return (value, gradient.numpy()) if np.isfinite(value) and bool(gradient.isfinite().all()) else None
+
+    @property
+    def _full_shape(self) -> tuple[int, int]:
+        h, w = self._fixed.shape
+        return (h - 1) * self._fixed.factor + 1, (w - 1) * self._fixed.factor + 1
+
+    def _evaluate(self, matrix: Tensor) -> tuple[Tensor, float] | None:
+        image = self._moving.image
+        pull = level_matrix(matrix, self._fixed.factor).to(image.device, image.dtype)
+        x, y = coordinates(pull, self._fixed.shape)
+        windows = full_windows(inside(self._moving_mask, self._moving.shape, x, y), self._window) & self._fixed_windows
+        count = int(windows.sum())
+        if count < self._least:
+            return None
+        warped = sample(image, x, y, self._interpolation)
+        z = zncc_from_fixed(self._fixed.image[0, 0], self._v_fixed, warped[0, 0], self._window, self._eps)
+        return 1 - torch.where(windows, z, 0).sum() / count, count / self._possible
+
+
+def _noise_eps(level: Level, window: int) -> float:
+    """Return N times the variance of the level's noise: what a window without texture shows."""
+    variance = noise_sigma(level.image, level.mask) ** 2
+    image_variance = float(level.image[0, 0][level.mask].var()) if bool(level.mask.any()) else 0.0
+    return window**2 * max(variance, _FLATTEST * image_variance, 1e-12)
+
+
+def noise_sigma(image: Tensor, mask: Tensor) -> float:
+    """Return the standard deviation of the white noise in ``image`` (1, 1, H, W), from its second differences.
+
+    Immerkaer 1996, doi:10.1006/cviu.1996.0060, with the median of the absolute values for robustness.
+    """
+    d = image.new_tensor([[1.0, -2.0, 1.0], [-2.0, 4.0, -2.0], [1.0, -2.0, 1.0]])
+    second = F.conv2d(image, d[None, None])[0, 0][full_windows(mask, 3)]
+    if second.numel() == 0:
+        return 0.0
+    # 36 is the sum of the squared weights, 0.6745 the median of |N(0, 1)|.
+    return float(second.abs().median()) / 0.6745 / 6.0

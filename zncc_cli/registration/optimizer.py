@@ -1,0 +1,128 @@
+"""Minimise a smooth function of a few parameters by quasi-Newton descent. Knows no images.
+
+BFGS (Nocedal and Wright, Numerical Optimization, 2006, ch. 6) on parameters that are lengths in pixels, with a
+bound on the length of a step and a backtracking (Armijo) line search that accepts no point outside the domain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+
+class Ending(str, Enum):
+    """Why a minimisation ended."""
+
+    CONVERGED = "converged"
+    STALLED = "stalled"
+    MAX_ITERATIONS = "max_iterations"
+    OUT_OF_DOMAIN = "out_of_domain"
+
+    @property
+    def advice(self) -> str:
+        """What it means, and what helps."""
+        return _ADVICE[self]
+
+
+_ADVICE = {
+    Ending.CONVERGED: "the last step was shorter than the tolerance",
+    Ending.STALLED: "no step along the descent direction lowers the loss any more",
+    Ending.MAX_ITERATIONS: "the iterations ran out before the steps became short; raise --max-iterations",
+    Ending.OUT_OF_DOMAIN: "the start has too little overlap to be judged",
+}
+
+# A function value with its gradient, or None outside the domain.
+Objective = Callable[[np.ndarray], "tuple[float, np.ndarray] | None"]
+
+
+@dataclass(frozen=True)
+class OptimizerResult:
+    """The best point that was seen.
+
+    Attributes:
+        parameters: (n,) float64.
+        value: the objective there; NaN when the start lay outside the domain.
+        ending: why it ended.
+        iterations, evaluations: how much it took.
+    """
+
+    parameters: np.ndarray
+    value: float
+    ending: Ending
+    iterations: int
+    evaluations: int
+
+
+_SUFFICIENT = 1e-4  # Armijo: share of the decrease the slope promises that a step must bring (N&W 3.1)
+_MIN_CURVATURE = 1e-10  # a pair (s, y) with less curvature than this, relatively, would spoil the Hessian
+
+
+def minimize(
+    objective: Objective,
+    start: np.ndarray,
+    *,
+    first_step: float,
+    max_step: float,
+    tolerance: float,
+    max_iterations: int,
+) -> OptimizerResult:
+    """Minimise ``objective`` from ``start``.
+
+    Args:
+        objective: value and gradient (n,) at (n,) parameters, or None outside the domain.
+        start: (n,).
+        first_step: length of the first trial step.
+        max_step: longest step, in the parameters' units.
+        tolerance: a step shorter than this ends the minimisation.
+        max_iterations: most iterations.
+    """
+    x = np.asarray(start, dtype=np.float64)
+    here = objective(x)
+    evaluations = 1
+    if here is None:
+        return OptimizerResult(x, float("nan"), Ending.OUT_OF_DOMAIN, 0, evaluations)
+    value, gradient = here
+    inverse = None  # inverse Hessian; None while no curvature is known
+    for iteration in range(max_iterations):
+        steepest = np.linalg.norm(gradient)
+        if not steepest > 0:
+            return OptimizerResult(x, value, Ending.CONVERGED, iteration, evaluations)
+        step = -gradient * (first_step / steepest) if inverse is None else -inverse @ gradient
+        if not gradient @ step < 0:  # rounding broke the model: start it again
+            inverse, step = None, -gradient * (first_step / steepest)
+        step = step * min(1.0, max_step / np.linalg.norm(step))
+        slope = gradient @ step
+        fraction = 1.0
+        while True:
+            trial = objective(x + fraction * step)
+            evaluations += 1
+            if trial is not None and trial[0] <= value + _SUFFICIENT * fraction * slope:
+                break
+            # The parabola through value, slope and trial has its minimum here; kept within [0.1, 0.5] of the step.
+            curved = None if trial is None else 2 * (trial[0] - value - fraction * slope)
+            best = 0.5 if not curved or curved <= 0 else -slope * fraction / curved
+            fraction *= min(max(best, 0.1), 0.5)
+            if fraction * np.linalg.norm(step) < tolerance / 4:
+                ending = Ending.STALLED if inverse is None else Ending.CONVERGED
+                return OptimizerResult(x, value, ending, iteration, evaluations)
+        s, y = fraction * step, trial[1] - gradient
+        x, (value, gradient) = x + s, trial
+        if s @ y > _MIN_CURVATURE * np.linalg.norm(s) * np.linalg.norm(y):
+            inverse = _update(inverse, s, y)
+        if np.linalg.norm(s) < tolerance:
+            return OptimizerResult(x, value, Ending.CONVERGED, iteration + 1, evaluations)
+    return OptimizerResult(x, value, Ending.MAX_ITERATIONS, max_iterations, evaluations)
+
+
+def _update(inverse: np.ndarray | None, s: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the BFGS update of the inverse Hessian (N&W 6.17), begun from the scale of N&W 6.20."""
+    eye = np.eye(len(s))
+    rho = 1.0 / (y @ s)
+    if inverse is None:
+        inverse = eye * (y @ s) / (y @ y)
+    left = eye - rho * np.outer(s, y)
+    updated: np.ndarray = left @ inverse @ left.T + rho * np.outer(s, s)
+    return updated

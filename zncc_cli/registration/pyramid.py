@@ -1,0 +1,82 @@
+"""A mask-aware Gaussian pyramid.
+
+Pixels outside the mask, and what lies beyond the frame, never enter a smoothed value: each is a mean of valid
+pixels only (normalised convolution; Knutsson and Westin 1993, doi:10.1109/CVPR.1993.341081).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+# Standard deviation, in pixels, of the Gaussian before every second pixel is dropped: at the new Nyquist
+# frequency it leaves exp(-(pi/2)^2 / 2) = 0.29 of the amplitude, the usual balance of aliasing and blur.
+DECIMATION_SIGMA = 1.0
+_TRUNCATE = 3.0  # a Gaussian is cut at this many standard deviations
+# A smoothed pixel is valid when at least this share of its Gaussian fell on valid pixels: what is missing is then
+# too little to pull the mean to one side, and a frame loses two rows or so, not the whole reach of the kernel.
+ENOUGH = 0.95
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level of a pyramid.
+
+    Attributes:
+        image: (1, 1, H, W) float, zero where not valid.
+        mask: (H, W) bool, valid pixels.
+        factor: full-resolution pixels per pixel of this level; pixel (i, j) lies on (factor i, factor j).
+    """
+
+    image: Tensor
+    mask: Tensor
+    factor: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W)."""
+        return int(self.mask.shape[0]), int(self.mask.shape[1])
+
+
+def _blur(planes: Tensor, sigma: float) -> Tensor:
+    radius = max(1, math.ceil(_TRUNCATE * sigma))
+    offsets = torch.arange(-radius, radius + 1, dtype=planes.dtype, device=planes.device)
+    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
+    kernel = kernel / kernel.sum()
+    planes = F.conv2d(planes, kernel.view(1, 1, -1, 1), padding=(radius, 0))
+    return F.conv2d(planes, kernel.view(1, 1, 1, -1), padding=(0, radius))
+
+
+def smooth(image: Tensor, mask: Tensor, sigma: float, enough: float = ENOUGH) -> tuple[Tensor, Tensor]:
+    """Smooth ``image`` (1, 1, H, W) over the valid pixels of ``mask`` (H, W).
+
+    Args:
+        sigma: standard deviation of the Gaussian, pixels.
+        enough: share of the Gaussian that must fall on valid pixels.
+
+    Returns:
+        The smoothed image, zero where it is not defined, and the (H, W) mask of where it is.
+    """
+    weight = mask[None, None].to(image.dtype)
+    sums, total = _blur(torch.cat((image * weight, weight)), sigma).split(1)
+    held = (total >= enough) & (weight > 0)
+    return torch.where(held, sums / torch.where(held, total, 1), 0), held[0, 0]
+
+
+def pyramid(image: Tensor, mask: Tensor, levels: int) -> list[Level]:
+    """Return ``levels`` levels of ``image`` (1, 1, H, W) and ``mask`` (H, W), the finest (the image itself) first."""
+    out = [Level(image * mask.to(image.dtype), mask, 1)]
+    while len(out) < levels:
+        last = out[-1]
+        image, mask = smooth(last.image, last.mask, DECIMATION_SIGMA)
+        out.append(Level(image[..., ::2, ::2].contiguous(), mask[::2, ::2].contiguous(), 2 * last.factor))
+    return out
+
+
+def count_levels(shape: tuple[int, int], smallest: int) -> int:
+    """Return how many levels an image of (H, W) has whose shorter side is at least ``smallest`` pixels, at least 1."""
+    return 1 + max(0, int(math.log2(max(min(shape) / smallest, 1))))

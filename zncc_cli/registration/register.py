@@ -1,0 +1,283 @@
+"""The story of a registration, from two images to a transform that can be judged."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zncc_cli.config import Device, Model, RegistrationConfig, choose
+from zncc_cli.errors import BackendError, ContentError, OptionError, WindowError
+from zncc_cli.operators import native
+from zncc_cli.registration.initialization import find_shifts
+from zncc_cli.registration.objective import LevelObjective
+from zncc_cli.registration.optimizer import Ending, minimize
+from zncc_cli.registration.pyramid import Level, count_levels, pyramid
+from zncc_cli.registration.transforms import TRANSFORMS, WARM_START
+from zncc_cli.registration.verdict import Evidence, Status, judge, significance
+from zncc_cli.registration.warp import Interpolation, corners, map_points
+
+SMALLEST_IMAGE = 16  # pixels on the shorter side; below it no window has room to move
+_COARSEST = 48  # pixels on the shorter side of the coarsest level
+_SEARCH = 128  # the coarsest level with at least this shorter side is searched for the translation
+_JUDGED = 256  # and the coarsest with at least this one is compared with displaced positions
+# Lengths in level pixels: the first trial step, the longest step, and the step that ends all but the finest level.
+_FIRST_STEP, _MAX_STEP, _COARSE_TOLERANCE = 0.25, 2.0, 0.03
+
+
+@dataclass(frozen=True)
+class LevelRecord:
+    """What happened to one model on one level.
+
+    Attributes:
+        model: the model that was fitted.
+        factor: full-resolution pixels per level pixel.
+        zncc: mean local ZNCC at the end.
+        ending: why the optimiser stopped.
+        iterations, evaluations: how much it took.
+    """
+
+    model: Model
+    factor: int
+    zncc: float
+    ending: Ending
+    iterations: int
+    evaluations: int
+
+
+@dataclass(frozen=True)
+class RegistrationResult:
+    """A transform and all that is known about it.
+
+    Attributes:
+        model: the model asked for.
+        matrix: (3, 3) float64, row-major, maps FIXED to MOVING coordinates, (x, y) pixels, the centre of the
+            top-left pixel is (0, 0); its last entry is 1.
+        fixed_shape, moving_shape: (H, W).
+        status, reasons: the verdict.
+        evidence: what it rests on.
+        levels: what each level did, the coarsest first.
+        backend: which arithmetic ran, and why.
+        device: where.
+        seconds: images in memory to transform.
+    """
+
+    model: Model
+    matrix: np.ndarray
+    fixed_shape: tuple[int, int]
+    moving_shape: tuple[int, int]
+    status: Status
+    reasons: tuple[str, ...]
+    evidence: Evidence
+    levels: tuple[LevelRecord, ...]
+    backend: native.Loaded
+    device: str
+    seconds: float
+
+
+def register(
+    fixed: np.ndarray | Tensor,
+    moving: np.ndarray | Tensor,
+    model: Model | str = Model.AFFINE,
+    *,
+    fixed_mask: np.ndarray | Tensor | None = None,
+    moving_mask: np.ndarray | Tensor | None = None,
+    **options: Any,
+) -> RegistrationResult:
+    """Find the transform that puts ``moving`` on ``fixed``.
+
+    Args:
+        fixed, moving: (H, W) grey images of any real dtype, not necessarily of one shape.
+        model: translation, rigid, similarity, affine or homography.
+        fixed_mask, moving_mask: (H, W), true where pixels may be used; pixels that are not finite never are.
+        options: further fields of `RegistrationConfig`.
+
+    Returns:
+        The result; its ``status`` says whether it is to be trusted. A registration that found nothing is no
+        exception but ``status == "failed"``.
+
+    Raises:
+        OptionError: an option or a shape makes no sense.
+        ContentError: an image is too small, constant, or has no valid pixels.
+        BackendError: the device or the native kernels that were asked for are not there.
+    """
+    return register_images(
+        fixed, moving, RegistrationConfig(model=choose(Model, model, "model"), **options), fixed_mask, moving_mask
+    )
+
+
+def register_images(
+    fixed: np.ndarray | Tensor,
+    moving: np.ndarray | Tensor,
+    config: RegistrationConfig,
+    fixed_mask: np.ndarray | Tensor | None = None,
+    moving_mask: np.ndarray | Tensor | None = None,
+) -> RegistrationResult:
+    """Do what `register` does, with the settings of ``config``."""
+    began = time.perf_counter()
+    device = resolve_device(config.device)
+    native.select(config.backend)
+    backend = native.load(device)
+    f, f_mask = _prepare("fixed", fixed, fixed_mask, device)
+    m, m_mask = _prepare("moving", moving, moving_mask, device)
+    _check_window(config.window, f_mask, m_mask)
+
+    fixed_levels, moving_levels = _pyramids(f, f_mask, m, m_mask, config.window)
+    objectives = [
+        LevelObjective(
+            a, b, config.window, config.min_overlap, Interpolation.CUBIC if a.factor == 1 else Interpolation.LINEAR
+        )
+        for a, b in zip(fixed_levels, moving_levels, strict=True)
+    ]
+    matrix = _start(fixed_levels, moving_levels, objectives, config)
+    records: list[LevelRecord] = []
+    for level in reversed(range(len(objectives))):
+        coarsest = level == len(objectives) - 1
+        for model in WARM_START[config.model] if coarsest else (config.model,):
+            matrix, record = _descend(objectives[level], fixed_levels[level].factor, model, matrix, f.shape, config)
+            records.append(record)
+
+    evidence = _weigh(objectives, fixed_levels, matrix, records[-1].ending, config)
+    verdict = judge(evidence)
+    return RegistrationResult(
+        model=config.model,
+        matrix=matrix,
+        fixed_shape=_shape(f_mask),
+        moving_shape=_shape(m_mask),
+        status=verdict.status,
+        reasons=verdict.reasons,
+        evidence=evidence,
+        levels=tuple(records),
+        backend=backend,
+        device=str(device),
+        seconds=time.perf_counter() - began,
+    )
+
+
+def resolve_device(device: Device) -> torch.device:
+    """Return the torch device of a choice; raise `BackendError` when a GPU was asked for and there is none."""
+    if device is Device.CUDA and not torch.cuda.is_available():
+        raise BackendError("--device cuda: expected a CUDA GPU that torch can use, found none; run 'zncc doctor'")
+    if device is Device.AUTO:
+        device = Device.CUDA if torch.cuda.is_available() else Device.CPU
+    return torch.device(device.value)
+
+
+def _shape(mask: Tensor) -> tuple[int, int]:
+    return int(mask.shape[0]), int(mask.shape[1])
+
+
+def _prepare(
+    name: str, image: np.ndarray | Tensor, mask: np.ndarray | Tensor | None, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Return the image as (1, 1, H, W) float32 of mean zero and variance one over its (H, W) bool mask."""
+    pixels = torch.as_tensor(np.asarray(image, dtype=np.float64)) if isinstance(image, np.ndarray) else image
+    if pixels.ndim != 2:
+        raise OptionError(f"{name}: expected a grey image (H, W), got an array of shape {tuple(pixels.shape)}")
+    if min(pixels.shape) < SMALLEST_IMAGE:
+        raise ContentError(
+            f"{name}: expected at least {SMALLEST_IMAGE} x {SMALLEST_IMAGE} pixels, "
+            f"found {pixels.shape[1]} x {pixels.shape[0]}; there is nothing to align in so small an image"
+        )
+    pixels = pixels.to(device, torch.float64)
+    valid = pixels.isfinite()
+    if mask is not None:
+        given = torch.as_tensor(mask).to(device) > 0
+        if given.shape != valid.shape:
+            raise OptionError(
+                f"{name} mask: expected the image's own {valid.shape[1]} x {valid.shape[0]} pixels, "
+                f"got {given.shape[-1]} x {given.shape[0]}"
+            )
+        valid &= given
+    count = int(valid.sum())
+    if count == 0:
+        raise ContentError(f"{name}: expected valid pixels, found none that are finite and inside the mask")
+    pixels = torch.where(valid, pixels, 0)
+    pixels = torch.where(valid, pixels - pixels.sum() / count, 0)
+    spread = (pixels.square().sum() / count).sqrt()
+    if not float(pixels.abs().max()) > 0:
+        raise ContentError(f"{name}: expected texture, found {count} valid pixels that are all equal")
+    return (pixels / spread).float()[None, None], valid
+
+
+def _check_window(window: int, *masks: Tensor) -> None:
+    most = min(min(mask.shape) for mask in masks) // 2
+    if window > most:
+        raise WindowError(
+            f"--window: expected at most {most} pixels, half the shorter side of the smaller image, got {window}"
+        )
+
+
+def _pyramids(f: Tensor, f_mask: Tensor, m: Tensor, m_mask: Tensor, window: int) -> tuple[list[Level], list[Level]]:
+    shorter = min(min(f_mask.shape), min(m_mask.shape))
+    levels = count_levels((shorter, shorter), max(_COARSEST, 3 * window))
+    return pyramid(f, f_mask, levels), pyramid(m, m_mask, levels)
+
+
+def _coarsest_of(levels: list[Level], side: int) -> int:
+    """Return the index of the coarsest level whose shorter side is at least ``side`` pixels, or of the finest."""
+    return max((k for k, level in enumerate(levels) if min(level.shape) >= side), default=0)
+
+
+def _start(
+    fixed: list[Level], moving: list[Level], objectives: list[LevelObjective], config: RegistrationConfig
+) -> np.ndarray:
+    """Return the best of the identity and the most plausible translations, by local ZNCC on the search level."""
+    level = _coarsest_of(fixed, _SEARCH)
+    candidates = [np.eye(3)]
+    candidates += [shift.matrix for shift in find_shifts(fixed[level], moving[level], config.min_overlap)]
+    scores = [objectives[level].zncc(matrix) for matrix in candidates]
+    ranked = [-1.0 if score is None else score[0] for score in scores]
+    return candidates[ranked.index(max(ranked))]
+
+
+def _descend(
+    objective: LevelObjective,
+    factor: int,
+    model: Model,
+    matrix: np.ndarray,
+    shape: tuple[int, ...],
+    config: RegistrationConfig,
+) -> tuple[np.ndarray, LevelRecord]:
+    """Return the matrix after gradient descent with ``model`` on one level, and what it took."""
+    family = TRANSFORMS[model](model, (int(shape[-2]), int(shape[-1])))
+    got = minimize(
+        lambda p: objective.of(family, p),
+        family.parameters(matrix).numpy(),
+        first_step=_FIRST_STEP * factor,
+        max_step=_MAX_STEP * factor,
+        tolerance=config.tolerance if factor == 1 else _COARSE_TOLERANCE * factor,
+        max_iterations=config.max_iterations,
+    )
+    record = LevelRecord(model, factor, 1 - got.value, got.ending, got.iterations, got.evaluations)
+    return family.matrix(torch.from_numpy(got.parameters)).numpy(), record
+
+
+def _weigh(
+    objectives: list[LevelObjective],
+    levels: list[Level],
+    matrix: np.ndarray,
+    ending: Ending,
+    config: RegistrationConfig,
+) -> Evidence:
+    """Return the evidence for ``matrix``; the significance from a level that is cheap to look at many times."""
+    before, after = objectives[0].zncc(np.eye(3)), objectives[0].zncc(matrix)
+    k = _coarsest_of(levels, _JUDGED)
+
+    def zncc(at: np.ndarray) -> float | None:
+        got = objectives[k].zncc(at)
+        return None if got is None else got[0]
+
+    frame = corners(_shape(levels[0].mask))
+    return Evidence(
+        zncc_before=None if before is None else before[0],
+        zncc_after=None if after is None else after[0],
+        overlap=0.0 if after is None else after[1],
+        significance=significance(zncc, matrix, config.window * levels[k].factor),
+        ending=ending,
+        motion=float(np.linalg.norm(map_points(matrix, frame) - frame, axis=-1).max()),
+    )

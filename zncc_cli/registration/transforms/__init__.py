@@ -1,0 +1,38 @@
+"""The Transform protocol and the table of families that implement it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+from torch import Tensor
+
+from zncc_cli.config import Model
+from zncc_cli.registration.transforms.linear import LinearFamily
+
+
+class TransformFamily(Protocol):
+    """Maps FIXED -> MOVING coordinates, (x, y) pixels, with parameters that are lengths in pixels."""
+
+    @property
+    def size(self) -> int:
+        """Number of parameters."""
+
+    def matrix(self, parameters: Tensor) -> Tensor:
+        """Return the (3, 3) matrix of (size,) parameters; differentiable."""
+
+    def parameters(self, matrix: np.ndarray) -> Tensor:
+        """Return the (size,) parameters of the family's member nearest to ``matrix``."""
+
+
+TRANSFORMS: dict[Model, Callable[[Model, tuple[int, int]], TransformFamily]] = dict.fromkeys(Model, LinearFamily)
+
+# Each model is started from the result of the one before it.
+WARM_START: dict[Model, tuple[Model, ...]] = {
+    Model.TRANSLATION: (Model.TRANSLATION,),
+    Model.RIGID: (Model.TRANSLATION, Model.RIGID),
+    Model.SIMILARITY: (Model.TRANSLATION, Model.RIGID, Model.SIMILARITY),
+    Model.AFFINE: (Model.TRANSLATION, Model.RIGID, Model.SIMILARITY, Model.AFFINE),
+    Model.HOMOGRAPHY: (Model.TRANSLATION, Model.RIGID, Model.SIMILARITY, Model.AFFINE, Model.HOMOGRAPHY),
+}

@@ -1,0 +1,183 @@
+"""Zero-normalized cross-correlation: the map of a template, and the local ZNCC of two images with its loss.
+
+    zncc = cov / sqrt((Var_f + eps_f) (Var_m + eps_m))        per window, in [-1, 1]
+
+Var is N times the population variance of a window and cov N times its covariance. Everything comes from
+LocalStandardDeviation, the covariance by polarisation:  2 cov(f, m) = Var(f + m) - Var(f) - Var(m).
+Lewis 1995, "Fast normalized cross-correlation"; eps as in the operator keeps windows without texture at zero.
+
+Names: f fixed, m moving, v their Var, z a zncc map; maps have the 'valid' shape (H-h+1, W-w+1).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from zncc_cli.errors import ContentError, OptionError
+from zncc_cli.operators.fft import fft_cc
+from zncc_cli.operators.local_std import local_std
+
+# eps of the operator inside this file: it only has to keep the square root's derivative finite, far below
+# the variance of any window that counts. Images are scaled to a variance of about one.
+_TINY = 1e-12
+# A window counts as textured from about this share of the image's own variance on.
+RELATIVE_EPS = 1e-4
+
+
+def zncc_map(image: Tensor, template: Tensor, eps: float = 1e-5) -> Tensor:
+    """Return the ZNCC of a template with every window of an image.
+
+    Args:
+        image: (..., H, W), float.
+        template: (h, w), no larger than the image.
+        eps: added to N times the variance of a window; a window whose Var is far below it gives about zero.
+
+    Returns:
+        (..., H-h+1, W-w+1) in [-1, 1]; entry (y, x) belongs to the window whose top-left pixel is (x, y).
+        Differentiable in both arguments.
+
+    Raises:
+        ContentError: the template is constant.
+        WindowError: the template is larger than the image.
+    """
+    centred = template - template.mean()
+    norm = centred.square().sum().sqrt()
+    if not bool(norm > 0):
+        raise ContentError(
+            f"template: expected texture, found {template.shape[-2]}x{template.shape[-1]} pixels that are all "
+            "equal or not finite; choose a part of the image that has structure"
+        )
+    std = local_std(image, (template.shape[-2], template.shape[-1]), eps)
+    # A zero-mean template does not see the image's mean; without it the correlation keeps its digits.
+    image = image - image.detach().nanmean(dim=(-2, -1), keepdim=True)
+    return (fft_cc(image, centred / norm) / std).clamp(-1, 1)
+
+
+def window_variance(image: Tensor, window: int) -> Tensor:
+    """Return N times the population variance, (..., H-w+1, W-w+1), of every ``window`` x ``window`` window."""
+    return local_std(image, window, _TINY).square() - _TINY
+
+
+def local_zncc(fixed: Tensor, moving: Tensor, window: int, eps: tuple[Tensor | float, Tensor | float]) -> Tensor:
+    """Return the local ZNCC of two images, in [-1, 1].
+
+    Args:
+        fixed, moving: (..., H, W), float, of about unit variance; differentiable in both.
+        window: side of the square window, pixels.
+        eps: added to N times the variance of fixed and moving; where it dominates, the result is about zero.
+
+    Returns:
+        (..., H-w+1, W-w+1).
+    """
+    return zncc_from_fixed(fixed, window_variance(fixed, window), moving, window, eps)
+
+
+def zncc_from_fixed(
+    fixed: Tensor, v_fixed: Tensor, moving: Tensor, window: int, eps: tuple[Tensor | float, Tensor | float]
+) -> Tensor:
+    """Do what `local_zncc` does when ``v_fixed = window_variance(fixed, window)`` is known already."""
+    v_moving, v_sum = window_variance(torch.stack((moving, fixed + moving)), window).unbind()
+    cov = (v_sum - v_fixed - v_moving) / 2
+    norm = (v_fixed.clamp_min(0) + eps[0]) * (v_moving.clamp_min(0) + eps[1])
+    return cov / norm.sqrt()
+
+
+def full_windows(mask: Tensor, window: int) -> Tensor:
+    """Return (..., H-w+1, W-w+1) bool: every pixel of the window is set in ``mask`` (..., H, W) bool."""
+    outside = (~mask).to(torch.float32)
+    flat = outside.reshape(-1, 1, *outside.shape[-2:])
+    flat = F.max_pool2d(F.max_pool2d(flat, (1, window), 1), (window, 1), 1)
+    return (flat == 0).reshape(*mask.shape[:-2], *flat.shape[-2:])
+
+
+def zncc_loss(
+    fixed: Tensor,
+    moving: Tensor,
+    window: int = 11,
+    mask: Tensor | None = None,
+    *,
+    eps: float = RELATIVE_EPS,
+    min_overlap: float = 0.05,
+) -> Tensor:
+    """Return one minus the mean local ZNCC over the windows that lie wholly in the mask.
+
+    Args:
+        fixed, moving: (..., H, W), the same shape, float; moving already lies on the fixed frame.
+        window: side of the square window, pixels.
+        mask: (..., H, W) bool, pixels that are valid in both images; None for all. The others may hold anything.
+        eps: variance, relative to each image's own, at which a window counts as textured. A window without
+            texture has a ZNCC of about zero: it does not count as agreement.
+        min_overlap: least fraction of windows that must lie in the mask.
+
+    Returns:
+        A scalar in [0, 2], differentiable in both images.
+
+    Raises:
+        OptionError: the shapes differ.
+        WindowError: the window is larger than the image.
+        ContentError: too few windows lie in the mask.
+    """
+    if fixed.shape != moving.shape or (mask is not None and mask.shape[-2:] != fixed.shape[-2:]):
+        raise OptionError(
+            "zncc_loss: expected fixed, moving and mask of one shape, got "
+            f"{tuple(fixed.shape)}, {tuple(moving.shape)} and {None if mask is None else tuple(mask.shape)}"
+        )
+    mask = torch.ones(fixed.shape, dtype=torch.bool, device=fixed.device) if mask is None else mask.expand(fixed.shape)
+    windows = full_windows(mask, window) if min(fixed.shape[-2:]) >= window else mask
+    if float(windows.sum()) < max(min_overlap * windows.numel(), 1):
+        raise ContentError(
+            f"mask: expected at least {min_overlap:.0%} of the {window}x{window} windows inside it, found "
+            f"{int(windows.sum())} of {windows.numel()}; choose a smaller window or a larger mask"
+        )
+    fixed, moving = _standardize(fixed, mask), _standardize(moving, mask)
+    z = local_zncc(fixed, moving, window, (eps * window**2, eps * window**2))
+    return 1 - torch.where(windows, z, 0).sum() / windows.sum()
+
+
+def _standardize(image: Tensor, mask: Tensor) -> Tensor:
+    """Return (..., H, W) with mean zero and variance one over the mask, and zero outside it."""
+    count = mask.sum(dim=(-2, -1), keepdim=True).clamp_min(1)
+    image = torch.where(mask, image, 0)
+    image = torch.where(mask, image - image.sum(dim=(-2, -1), keepdim=True) / count, 0)
+    variance = image.square().sum(dim=(-2, -1), keepdim=True) / count
+    return image / torch.where(variance > 0, variance, 1).sqrt()
+
+
+def std_map(image: Tensor, mask: Tensor, window: int, *, norm: bool = False, method: str = "auto") -> Tensor:
+    """Return the local standard deviation on the image's own frame.
+
+    Args:
+        image: (H, W) float; values outside the mask are not used.
+        mask: (H, W) bool.
+        window: side of the square window; it spans rows y - window // 2 to y - window // 2 + window - 1.
+        norm: return sqrt(N) times the standard deviation, what ZNCC divides by, instead of the population
+            standard deviation in the image's own units.
+        method: as in `local_std`.
+
+    Returns:
+        (H, W); NaN where the window leaves the frame or the mask.
+    """
+    image = torch.where(mask, image, torch.nan)
+    image = image - image.nanmean()
+    # The operator's eps is part of StdMap; relative to the image it is far below float32's resolution.
+    eps = float(_TINY * (1 + torch.nan_to_num(image).square().sum() / mask.sum().clamp_min(1)))
+    std = local_std(torch.where(mask, image, 0), window, eps, method)
+    std = torch.where(full_windows(mask, window), (std.square() - eps).clamp_min(0).sqrt(), torch.nan)
+    return on_frame(std if norm else std / window, window)
+
+
+def on_frame(valid: Tensor, window: int) -> Tensor:
+    """Place a 'valid' map (h, w) on its image's frame (h+window-1, w+window-1), NaN around it."""
+    before = window // 2
+    after = window - 1 - before
+    return F.pad(valid, (before, after, before, after), value=torch.nan)
+
+
+def zncc_frame_map(fixed: Tensor, moving: Tensor, mask: Tensor, window: int) -> Tensor:
+    """Return the local ZNCC of two images (H, W) on their frame, NaN where the window leaves ``mask`` (H, W) bool."""
+    fixed, moving = _standardize(fixed, mask), _standardize(moving, mask)
+    eps = RELATIVE_EPS * window**2
+    z = local_zncc(fixed, moving, window, (eps, eps)).clamp(-1, 1)
+    return on_frame(torch.where(full_windows(mask, window), z, torch.nan), window)
