@@ -136,7 +136,7 @@ def _write_products(
     usable = moving_image.valid()
     values, there = resample(moving_image.data, usable, result.matrix, shape, Interpolation.CUBIC)
     aligned, clipped = to_dtype(values, there, moving_image.data.dtype)
-    write_image(folder / "aligned.tif", aligned, like=moving_image)
+    write_image(folder / "aligned.tif", aligned, like=moving_image, frame=fixed_image)
     write_transform(
         folder / "transform.json",
         model=str(result.model),
@@ -152,9 +152,9 @@ def _write_products(
         _, aligned_valid = resample(moving_image.luminance(), moving_valid, result.matrix, shape, Interpolation.CUBIC)
     f, m = torch.from_numpy(fixed_grey), torch.from_numpy(aligned_grey.astype(np.float32))
     f_valid, m_valid = torch.from_numpy(fixed_valid), torch.from_numpy(aligned_valid)
-    write_map(folder / "std_fixed.tif", std_map(f, f_valid, window).numpy())
-    write_map(folder / "std_aligned.tif", std_map(m, m_valid, window).numpy())
-    write_map(folder / "zncc.tif", zncc_frame_map(f, m, f_valid & m_valid, window).numpy())
+    write_map(folder / "std_fixed.tif", std_map(f, f_valid, window).numpy(), frame=fixed_image)
+    write_map(folder / "std_aligned.tif", std_map(m, m_valid, window).numpy(), frame=fixed_image)
+    write_map(folder / "zncc.tif", zncc_frame_map(f, m, f_valid & m_valid, window).numpy(), frame=fixed_image)
     write_picture(
         folder / "overlay.png",
         overlay(fixed_grey, before.astype(np.float32), aligned_grey.astype(np.float32), before_there, there),

@@ -1,6 +1,9 @@
 """One minus the mean local ZNCC of one pyramid level, as a function of a transform's parameters.
 
-Names: f fixed, m moving, v their window variances, z the local ZNCC; 'windows' is a mask of whole valid windows.
+Each window counts by its pixel that lies least safely in the overlap, from zero on the edge to one a pixel further
+in: the loss has no jumps, and no window that sees beyond the overlap has a say.
+
+Names: v window variance, z local ZNCC, w weight of a window.
 """
 
 from __future__ import annotations
@@ -12,11 +15,12 @@ from torch import Tensor
 
 from zncc_cli.registration.pyramid import Level
 from zncc_cli.registration.transforms import TransformFamily
-from zncc_cli.registration.warp import Interpolation, coordinates, in_front, inside, level_matrix, sample
-from zncc_cli.registration.zncc import full_windows, window_variance, zncc_from_fixed
+from zncc_cli.registration.warp import Interpolation, Sampler, coordinates, depth_inside, in_front, level_matrix
+from zncc_cli.registration.zncc import full_windows, window_variance, window_weights, zncc_from_fixed
 
 # Windows whose variance is this share of the image's own count as flat even where there is no noise at all.
 _FLATTEST = 1e-6
+_BLOCKS = 8  # blocks along each side of the frame
 
 
 class LevelObjective:
@@ -32,7 +36,8 @@ class LevelObjective:
     def __init__(
         self, fixed: Level, moving: Level, window: int, min_overlap: float, interpolation: Interpolation
     ) -> None:
-        self._fixed, self._moving, self._window, self._interpolation = fixed, moving, window, interpolation
+        self._fixed, self._moving, self._window = fixed, moving, window
+        self._sample = Sampler(moving.image, interpolation)
         self._v_fixed = window_variance(fixed.image[0, 0], window)
         self._eps = _noise_eps(fixed, window), _noise_eps(moving, window)
         self._fixed_windows = full_windows(fixed.mask, window)
@@ -42,12 +47,23 @@ class LevelObjective:
 
     def zncc(self, matrix: np.ndarray) -> tuple[float, float] | None:
         """Return the mean local ZNCC and the overlap, both in [0, 1], at ``matrix``; None with too little overlap."""
-        pull = torch.from_numpy(np.ascontiguousarray(matrix, dtype=np.float64))
-        if not in_front(matrix, self._full_shape):
+        got = self._at(matrix)
+        if got is None:
             return None
-        with torch.no_grad():
-            got = self._evaluate(pull)
-        return None if got is None else (1 - float(got[0]), got[1])
+        z, w = got
+        return float((w * z).sum() / w.sum()), float(w.sum()) / self._possible
+
+    def block_zncc(self, matrix: np.ndarray) -> np.ndarray:
+        """Return the mean local ZNCC of each block of a grid over the overlap at ``matrix``, (n,); n may be zero."""
+        got = self._at(matrix)
+        if got is None:
+            return np.zeros(0)
+        z, w = got
+        # Blocks no smaller than a window, so that neighbours share little, and as many as a grid of _BLOCKS has.
+        side = [max(self._window, -(-n // _BLOCKS)) for n in z.shape]
+        sums, weights = (F.avg_pool2d(plane[None, None], side, ceil_mode=True)[0, 0] for plane in (w * z, w))
+        held = weights > weights.max() / 2
+        return np.asarray((sums[held] / weights[held]).cpu().double())
 
     def of(self, family: TransformFamily, parameters: np.ndarray) -> tuple[float, np.ndarray] | None:
         """Return loss and gradient (n,) at the (n,) parameters of ``family``; None outside the domain."""
@@ -55,11 +71,13 @@ class LevelObjective:
         matrix = family.matrix(p)
         if not in_front(matrix.detach().numpy(), self._full_shape):
             return None
-        got = self._evaluate(matrix)
+        got = self._windows(matrix)
         if got is None:
             return None
-        (gradient,) = torch.autograd.grad(got[0], p)
-        value = float(got[0].detach())
+        z, w = got
+        loss = 1 - (w * z).sum() / w.sum()
+        (gradient,) = torch.autograd.grad(loss, p)
+        value = float(loss.detach())
         return (value, gradient.numpy()) if np.isfinite(value) and bool(gradient.isfinite().all()) else None
 
     @property
@@ -67,17 +85,23 @@ class LevelObjective:
         h, w = self._fixed.shape
         return (h - 1) * self._fixed.factor + 1, (w - 1) * self._fixed.factor + 1
 
-    def _evaluate(self, matrix: Tensor) -> tuple[Tensor, float] | None:
+    def _at(self, matrix: np.ndarray) -> tuple[Tensor, Tensor] | None:
+        if not in_front(matrix, self._full_shape):
+            return None
+        with torch.no_grad():
+            return self._windows(torch.from_numpy(np.ascontiguousarray(matrix, dtype=np.float64)))
+
+    def _windows(self, matrix: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Return the local ZNCC and the weight of every window, or None with too little overlap."""
         image = self._moving.image
         pull = level_matrix(matrix, self._fixed.factor).to(image.device, image.dtype)
         x, y = coordinates(pull, self._fixed.shape)
-        windows = full_windows(inside(self._moving_mask, self._moving.shape, x, y), self._window) & self._fixed_windows
-        count = int(windows.sum())
-        if count < self._least:
+        depth = depth_inside(self._moving_mask, self._moving.shape, x, y)
+        w = torch.where(self._fixed_windows, window_weights(depth, self._window), 0)
+        if float(w.detach().sum()) < self._least:
             return None
-        warped = sample(image, x, y, self._interpolation)
-        z = zncc_from_fixed(self._fixed.image[0, 0], self._v_fixed, warped[0, 0], self._window, self._eps)
-        return 1 - torch.where(windows, z, 0).sum() / count, count / self._possible
+        warped = self._sample(x, y)
+        return zncc_from_fixed(self._fixed.image[0, 0], self._v_fixed, warped[0, 0], self._window, self._eps), w
 
 
 def _noise_eps(level: Level, window: int) -> float:

@@ -18,13 +18,13 @@ from zncc_cli.registration.objective import LevelObjective
 from zncc_cli.registration.optimizer import Ending, minimize
 from zncc_cli.registration.pyramid import Level, count_levels, pyramid
 from zncc_cli.registration.transforms import TRANSFORMS, WARM_START
-from zncc_cli.registration.verdict import Evidence, Status, judge, significance
+from zncc_cli.registration.verdict import Evidence, Status, agreement, judge
 from zncc_cli.registration.warp import Interpolation, corners, map_points
 
 SMALLEST_IMAGE = 16  # pixels on the shorter side; below it no window has room to move
 _COARSEST = 48  # pixels on the shorter side of the coarsest level
 _SEARCH = 128  # the coarsest level with at least this shorter side is searched for the translation
-_JUDGED = 256  # and the coarsest with at least this one is compared with displaced positions
+_JUDGED = 256  # and the coarsest with at least this one is judged, beside the finest
 # Lengths in level pixels: the first trial step, the longest step, and the step that ends all but the finest level.
 _FIRST_STEP, _MAX_STEP, _COARSE_TOLERANCE = 0.25, 2.0, 0.03
 
@@ -141,7 +141,7 @@ def register_images(
             matrix, record = _descend(objectives[level], fixed_levels[level].factor, model, matrix, f.shape, config)
             records.append(record)
 
-    evidence = _weigh(objectives, fixed_levels, matrix, records[-1].ending, config)
+    evidence = _weigh(objectives, fixed_levels, matrix, records[-1].ending)
     verdict = judge(evidence)
     return RegistrationResult(
         model=config.model,
@@ -257,27 +257,17 @@ def _descend(
     return family.matrix(torch.from_numpy(got.parameters)).numpy(), record
 
 
-def _weigh(
-    objectives: list[LevelObjective],
-    levels: list[Level],
-    matrix: np.ndarray,
-    ending: Ending,
-    config: RegistrationConfig,
-) -> Evidence:
-    """Return the evidence for ``matrix``; the significance from a level that is cheap to look at many times."""
+def _weigh(objectives: list[LevelObjective], levels: list[Level], matrix: np.ndarray, ending: Ending) -> Evidence:
+    """Return the evidence for ``matrix``."""
     before, after = objectives[0].zncc(np.eye(3)), objectives[0].zncc(matrix)
-    k = _coarsest_of(levels, _JUDGED)
-
-    def zncc(at: np.ndarray) -> float | None:
-        got = objectives[k].zncc(at)
-        return None if got is None else got[0]
-
+    # Noise hides on a coarser level what agrees, fine texture on the finest: the clearer of the two counts.
+    looks = {0, _coarsest_of(levels, _JUDGED)}
     frame = corners(_shape(levels[0].mask))
     return Evidence(
         zncc_before=None if before is None else before[0],
         zncc_after=None if after is None else after[0],
         overlap=0.0 if after is None else after[1],
-        significance=significance(zncc, matrix, config.window * levels[k].factor),
+        agreement=max(agreement(objectives[k].block_zncc(matrix)) for k in looks),
         ending=ending,
         motion=float(np.linalg.norm(map_points(matrix, frame) - frame, axis=-1).max()),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -27,7 +26,7 @@ class Evidence:
     Attributes:
         zncc_before, zncc_after: mean local ZNCC at the identity and at the result; None without enough overlap.
         overlap: share of the smaller image's windows that lie in the overlap, at the result.
-        significance: how many standard deviations the result's ZNCC lies above that of displaced positions.
+        agreement: mean ZNCC of the blocks of the frame over its standard error, see `agreement`.
         ending: how the last level's optimisation ended.
         motion: largest displacement of a corner of the fixed frame, pixels.
     """
@@ -35,7 +34,7 @@ class Evidence:
     zncc_before: float | None
     zncc_after: float | None
     overlap: float
-    significance: float
+    agreement: float
     ending: Ending
     motion: float
 
@@ -48,11 +47,10 @@ class Verdict:
     reasons: tuple[str, ...]
 
 
-# The search looks at some thousand positions and the optimiser climbs the best, so that unrelated images reach
-# about 5 standard deviations; pairs that do align start near 10 (docs/architecture.md, "Verdict").
-_SIGNIFICANT = 7.0
-_DISPLACEMENTS = 16
-_RADII = (3.0, 5.0)  # windows between the result and a displaced position
+# Unrelated images that the search and the optimiser have done their best on stay below 6; of pairs that do align
+# nearly all are above 10 (docs/architecture.md, "Verdict").
+_AGREEMENT = 7.0
+_LEAST_BLOCKS = 4
 
 
 def judge(evidence: Evidence) -> Verdict:
@@ -60,11 +58,11 @@ def judge(evidence: Evidence) -> Verdict:
     failures, doubts = [], []
     if evidence.zncc_after is None:
         failures.append("the images do not overlap enough to be compared")
-    elif evidence.significance < _SIGNIFICANT:
+    elif evidence.agreement < _AGREEMENT:
         failures.append(
-            f"no agreement found: the ZNCC of {evidence.zncc_after:.3f} is only {max(evidence.significance, 0):.1f} "
-            f"standard deviations above chance, {_SIGNIFICANT:.0f} are needed; the images may not show the same "
-            "scene, or the motion is beyond the search"
+            f"no agreement found: the ZNCC of {evidence.zncc_after:.3f} is only {max(evidence.agreement, 0):.1f} "
+            f"standard errors above that of unrelated images, {_AGREEMENT:.0f} are needed; the images may not show "
+            "the same scene, or the motion is beyond the search"
         )
     elif evidence.zncc_before is not None and evidence.zncc_after < evidence.zncc_before:
         doubts.append(f"the ZNCC fell from {evidence.zncc_before:.3f} to {evidence.zncc_after:.3f}")
@@ -77,26 +75,14 @@ def judge(evidence: Evidence) -> Verdict:
     return Verdict(Status.OK, ("the images agree",))
 
 
-def significance(zncc: Callable[[np.ndarray], float | None], matrix: np.ndarray, window: float) -> float:
-    """Return how far the ZNCC at ``matrix`` lies above that of positions displaced by a few windows.
+def agreement(blocks: np.ndarray) -> float:
+    """Return the mean ZNCC of ``blocks`` (n,) over its standard error: large when the images agree everywhere.
 
-    Args:
-        zncc: mean local ZNCC at a (3, 3) matrix; None where the overlap is too small.
-        matrix: the result.
-        window: side of the ZNCC window in the matrix's own pixels.
-
-    Returns:
-        (zncc - mean) / standard deviation of the displaced ones; minus infinity when nothing can be compared.
+    Unrelated images agree here and there and disagree elsewhere, however well the best overall position was chosen:
+    the blocks scatter about zero. Zero with fewer than four blocks, which say nothing.
     """
-    here = zncc(matrix)
-    displaced = []
-    for k in range(_DISPLACEMENTS):
-        angle = 2 * math.pi * k / _DISPLACEMENTS
-        radius = window * _RADII[k % len(_RADII)]
-        shift = np.array([[1, 0, radius * math.cos(angle)], [0, 1, radius * math.sin(angle)], [0, 0, 1]])
-        value = zncc(shift @ matrix)
-        if value is not None:
-            displaced.append(value)
-    if here is None or len(displaced) < _DISPLACEMENTS // 2:
-        return -math.inf
-    return float((here - np.mean(displaced)) / max(float(np.std(displaced)), 1e-9))
+    if len(blocks) < _LEAST_BLOCKS:
+        return 0.0
+    error = float(blocks.std(ddof=1)) / math.sqrt(len(blocks))
+    # Blocks that all agree perfectly have no scatter; a thousandth is the least that is told apart.
+    return float(blocks.mean()) / max(error, 1e-3)

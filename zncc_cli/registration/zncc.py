@@ -84,12 +84,16 @@ def zncc_from_fixed(
     return cov / norm.sqrt()
 
 
+def window_weights(weight: Tensor, window: int) -> Tensor:
+    """Return (..., H-w+1, W-w+1): the least ``weight`` (..., H, W) of a pixel in each window; differentiable."""
+    lack = (1 - weight).reshape(-1, 1, *weight.shape[-2:])
+    lack = F.max_pool2d(F.max_pool2d(lack, (1, window), 1), (window, 1), 1)
+    return (1 - lack).reshape(*weight.shape[:-2], *lack.shape[-2:])
+
+
 def full_windows(mask: Tensor, window: int) -> Tensor:
     """Return (..., H-w+1, W-w+1) bool: every pixel of the window is set in ``mask`` (..., H, W) bool."""
-    outside = (~mask).to(torch.float32)
-    flat = outside.reshape(-1, 1, *outside.shape[-2:])
-    flat = F.max_pool2d(F.max_pool2d(flat, (1, window), 1), (window, 1), 1)
-    return (flat == 0).reshape(*mask.shape[:-2], *flat.shape[-2:])
+    return window_weights(mask.to(torch.float32), window) == 1
 
 
 def zncc_loss(

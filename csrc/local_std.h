@@ -1,0 +1,57 @@
+// The arithmetic of LocalStandardDeviation(Image, OnesKernel) -> StdMap, one element at a time. The CPU and the CUDA
+// kernels run these very lines, so that a machine without a GPU tests what a GPU computes.
+//
+//   I       image of shape (..., H, W), less the mean of its plane
+//   1       window of h x w ones, N = h * w; `*` cross-correlation with 'valid' borders, (*) full convolution
+//   S1      I * 1,    S2 = I^2 * 1                shape (..., H-h+1, W-w+1)
+//   Var     S2 - S1^2 / N                         N times the population variance
+//   StdMap  sqrt(max(0, Var) + eps)               eps > 0 inside the root: StdMap >= sqrt(eps)
+//   g       the gradient that arrives at StdMap
+//
+//   dVar    g / (2 * StdMap + eps), and zero where Var was clamped, which is where StdMap == sqrt(eps)
+//   dS1     dVar * (-2/N * S1),    dS2 = dVar
+//   dI      dI_S1 + 2 * I * dI_S2   with dI_S1 = dS1 (*) 1, dI_S2 = dS2 (*) 1, shape (..., H, W)
+//
+// Sums, and whatever a sum is taken of, are double: Var is the small difference of two large numbers. Maps and
+// gradients (`Map`) have the image's type, float or double.
+// NaN policy: a NaN or an infinity that comes in goes out as NaN or infinity; no comparison below swallows one.
+// Compile without fused multiply-add, so that S1^2 / N cancels S2 exactly for a window of one pixel and that CPU and
+// GPU agree to the last bit.
+#pragma once
+
+#include <cmath>
+
+#ifdef __CUDACC__
+#define ZNCC_HOST_DEVICE __host__ __device__
+#else
+#define ZNCC_HOST_DEVICE
+#endif
+
+namespace zncc {
+
+template <typename Map>
+ZNCC_HOST_DEVICE inline Map std_map(double S1, double S2, double N, double eps) {
+  const double var = S2 - S1 * S1 / N;
+  // Not max(0, var), which hides a NaN: NaN < 0 is false.
+  return static_cast<Map>(std::sqrt((var < 0.0 ? 0.0 : var) + eps));
+}
+
+struct SumGradients {
+  double dS1;
+  double dS2;
+};
+
+template <typename Map>
+ZNCC_HOST_DEVICE inline SumGradients sum_gradients(Map g, Map std, double S1, double N, double eps) {
+  // Rounded as std_map rounds it. A factor, not a branch: NaN * 0 stays NaN.
+  const bool clamped = std <= static_cast<Map>(std::sqrt(eps));
+  const double dVar = static_cast<double>(g) / (2.0 * static_cast<double>(std) + eps) * (clamped ? 0.0 : 1.0);
+  return {dVar * (-2.0 / N * S1), dVar};
+}
+
+template <typename Map>
+ZNCC_HOST_DEVICE inline Map image_gradient(double dI_S1, double dI_S2, double I) {
+  return static_cast<Map>(dI_S1 + 2.0 * I * dI_S2);
+}
+
+}  // namespace zncc

@@ -1,0 +1,60 @@
+// What the CPU and the CUDA bindings share: the checks of their arguments and the choice of the map's type.
+#pragma once
+
+// Everything used here is in torch 2.10; a newer torch then keeps the same meaning.
+#ifndef TORCH_TARGET_VERSION
+#define TORCH_TARGET_VERSION (((0ULL + 2) << 56) | ((0ULL + 10) << 48))
+#endif
+
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+#include <torch/csrc/stable/tensor.h>
+
+#include <cstdint>
+
+namespace zncc {
+
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+
+// A plane is read and written by its flat index, on the device and of the size of `like`.
+inline void check_plane(const Tensor& plane, const char* name, ScalarType dtype, const Tensor& like) {
+  STD_TORCH_CHECK(plane.scalar_type() == dtype, name, " has another dtype than expected");
+  STD_TORCH_CHECK(plane.is_contiguous(), name, " must be contiguous");
+  STD_TORCH_CHECK(plane.numel() == like.numel(), name, " has ", plane.numel(), " elements, expected ", like.numel());
+  STD_TORCH_CHECK(plane.device() == like.device(), name, " is on another device than the other tensors");
+}
+
+inline void check_forward(const Tensor& S1, const Tensor& S2, const Tensor& std) {
+  check_plane(S1, "S1", ScalarType::Double, std);
+  check_plane(S2, "S2", ScalarType::Double, std);
+  check_plane(std, "std", std.scalar_type(), std);
+}
+
+inline void check_prepare(const Tensor& g, const Tensor& std, const Tensor& S1, const Tensor& dS1, const Tensor& dS2) {
+  check_plane(g, "g", std.scalar_type(), std);
+  check_plane(std, "std", std.scalar_type(), std);
+  check_plane(S1, "S1", ScalarType::Double, std);
+  check_plane(dS1, "dS1", ScalarType::Double, std);
+  check_plane(dS2, "dS2", ScalarType::Double, std);
+}
+
+inline void check_combine(const Tensor& dI_S1, const Tensor& dI_S2, const Tensor& I, const Tensor& dI) {
+  check_plane(dI_S1, "dI_S1", ScalarType::Double, dI);
+  check_plane(dI_S2, "dI_S2", ScalarType::Double, dI);
+  check_plane(I, "I", ScalarType::Double, dI);
+  check_plane(dI, "dI", dI.scalar_type(), dI);
+}
+
+// Calls f with a value of the type that `map` holds.
+template <typename F>
+void with_map_type(const Tensor& map, const F& f) {
+  if (map.scalar_type() == ScalarType::Float) {
+    f(float{});
+  } else {
+    STD_TORCH_CHECK(map.scalar_type() == ScalarType::Double, "a map must be float32 or float64");
+    f(double{});
+  }
+}
+
+}  // namespace zncc

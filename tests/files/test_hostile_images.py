@@ -1,0 +1,343 @@
+"""Files that are no image, or lie about themselves, end in one line that says so."""
+
+import io
+import os
+import pickle
+import shutil
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from contextlib import suppress
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import tifffile
+
+from zncc_cli.errors import InputError
+from zncc_cli.files.images import read_image
+
+
+def refused(path, *words, **options):
+    """Read ``path``, which must be refused in one line that names it and holds ``words``."""
+    with pytest.raises(InputError) as caught:
+        read_image(path, **options)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith(f"{path}: expected ")
+    for word in words:
+        assert word in message
+    return message
+
+
+def grey(dtype="u2"):
+    return np.random.default_rng(0).integers(0, 255, (40, 60)).astype(dtype)
+
+
+def tiff_bytes(data=None, **options):
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, grey() if data is None else data, metadata=None, **options)
+    return buffer.getvalue()
+
+
+def with_tag(content, code, value):
+    """``content`` of a little-endian TIFF with the number in tag ``code`` replaced by ``value`` (as a long)."""
+    (offset,) = struct.unpack_from("<I", content, 4)
+    (count,) = struct.unpack_from("<H", content, offset)
+    changed = bytearray(content)
+    for entry in range(offset + 2, offset + 2 + 12 * count, 12):
+        if struct.unpack_from("<H", content, entry)[0] == code:
+            struct.pack_into("<HII", changed, entry + 2, 4, 1, value)
+            return bytes(changed)
+    raise AssertionError(f"no tag {code}")
+
+
+def test_refuses_what_is_not_there(tmp_path):
+    refused(tmp_path / "missing.tif", "nothing there")
+
+
+def test_refuses_a_folder(tmp_path):
+    refused(tmp_path, "a folder")
+
+
+def test_refuses_an_empty_file(tmp_path):
+    (tmp_path / "a.tif").touch()
+    refused(tmp_path / "a.tif", "an empty file")
+
+
+def test_refuses_a_named_pipe_without_waiting_for_it(tmp_path):
+    os.mkfifo(tmp_path / "a.tif")
+    started = time.monotonic()
+    refused(tmp_path / "a.tif", "a named pipe")
+    assert time.monotonic() - started < 5
+
+
+def test_refuses_a_device():
+    refused("/dev/zero", "a device")
+
+
+def test_refuses_a_link_to_itself(tmp_path):
+    (tmp_path / "a.tif").symlink_to("a.tif")
+    refused(tmp_path / "a.tif")
+
+
+def test_refuses_a_name_that_no_file_can_have(tmp_path):
+    refused(tmp_path / ("a" * 300))
+    with pytest.raises(InputError, match=r"a\\x00b"):
+        read_image(f"{tmp_path}/a\0b")
+
+
+def test_spells_out_line_breaks_and_escapes_in_names(tmp_path):
+    with pytest.raises(InputError) as caught:
+        read_image(tmp_path / "a\n\x1b[31mb.tif")
+    assert r"a\n\x1b[31mb.tif" in str(caught.value)
+
+
+SETPRIV = shutil.which("setpriv")
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and not SETPRIV, reason="root may read everything, and setpriv is missing")
+def test_refuses_a_file_without_permission(tmp_path):
+    path = tmp_path / "a.tif"
+    path.write_bytes(tiff_bytes())
+    path.chmod(0)
+    drop = [SETPRIV, "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    code = "import sys; from zncc_cli.files.images import read_image; read_image(sys.argv[1])"
+    run = subprocess.run([*drop, sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
+    assert run.stderr.splitlines()[-1].endswith(
+        f"InputError: {path}: expected a readable file, found Permission denied; check its permissions"
+    )
+
+
+def test_refuses_text_named_tif(tmp_path):
+    (tmp_path / "a.tif").write_text("x,y\n1,2\n")
+    refused(tmp_path / "a.tif", 'text that begins with "x,y 1,2')
+
+
+def test_refuses_unknown_bytes(tmp_path):
+    (tmp_path / "a.tif").write_bytes(bytes(range(128, 160)))
+    refused(tmp_path / "a.tif", "bytes that begin with 80 81 82")
+
+
+def test_refuses_a_tiff_without_pages(tmp_path):
+    (tmp_path / "a.tif").write_bytes(b"II*\0\0\0\0\0")
+    refused(tmp_path / "a.tif")
+
+
+def test_refuses_a_tiff_whose_first_page_lies_beyond_its_end(tmp_path, caplog, capfd):
+    (tmp_path / "a.tif").write_bytes(b"II*\0" + struct.pack("<I", 10**6))
+    refused(tmp_path / "a.tif")
+    assert caplog.text == ""
+    assert capfd.readouterr() == ("", "")
+
+
+def test_refuses_pages_that_follow_each_other_in_a_circle(tmp_path):
+    content = bytearray(tiff_bytes())
+    (offset,) = struct.unpack_from("<I", content, 4)
+    (count,) = struct.unpack_from("<H", content, offset)
+    struct.pack_into("<I", content, offset + 2 + 12 * count, offset)
+    (tmp_path / "a.tif").write_bytes(content)
+    try:
+        assert read_image(tmp_path / "a.tif").shape == (40, 60)
+    except InputError:
+        refused(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "zlib"}, {"tile": (16, 16)}, {"rowsperstrip": 7}])
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.95])
+def test_refuses_a_truncated_tiff(tmp_path, options, share):
+    content = tiff_bytes(**options)
+    (tmp_path / "a.tif").write_bytes(content[: int(len(content) * share)])
+    refused(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".gif", ".bmp", ".webp", ".ppm"])
+@pytest.mark.parametrize("share", [0.1, 0.6, 0.9])
+def test_refuses_a_truncated_picture(tmp_path, suffix, share):
+    data = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
+    content = iio.imwrite("<bytes>", data, extension=suffix, plugin="pillow")
+    (tmp_path / "a").write_bytes(content[: int(len(content) * share)])
+    refused(tmp_path / "a")
+
+
+@pytest.mark.parametrize(("tag", "value"), [(256, 10**6), (257, 10**6), (257, 41)])
+def test_refuses_a_tiff_that_claims_more_pixels_than_it_holds(tmp_path, tag, value):
+    (tmp_path / "a.tif").write_bytes(with_tag(tiff_bytes(), tag, value))
+    refused(tmp_path / "a.tif")
+
+
+def test_refuses_a_tiff_whose_size_would_fill_the_memory(tmp_path):
+    content = with_tag(with_tag(tiff_bytes(compression="zlib"), 256, 2**31 - 1), 257, 2**31 - 1)
+    (tmp_path / "a.tif").write_bytes(content)
+    refused(tmp_path / "a.tif", "at most 2147483648 bytes")
+
+
+def test_refuses_a_tile_that_would_fill_the_memory(tmp_path):
+    content = with_tag(tiff_bytes(compression="zlib", tile=(16, 16)), 322, 2**30)
+    (tmp_path / "a.tif").write_bytes(content)
+    refused(tmp_path / "a.tif")
+
+
+def test_refuses_a_png_whose_size_would_fill_the_memory(tmp_path):
+    content = bytearray(iio.imwrite("<bytes>", grey("u1"), extension=".png", plugin="pillow"))
+    struct.pack_into(">II", content, 16, 2**30, 2**30)
+    struct.pack_into(">I", content, 29, zlib.crc32(content[12:29]))
+    (tmp_path / "a.png").write_bytes(content)
+    refused(tmp_path / "a.png", "1152921504606846976 pixels", "save it as TIFF")
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".png", ".npy"])
+def test_limit_is_the_callers(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    write = {".tif": tifffile.imwrite, ".png": iio.imwrite, ".npy": np.save}[suffix]
+    write(path, grey("u1"))
+    refused(path, "at most 2399 bytes", max_bytes=2399)
+    assert read_image(path, max_bytes=2400).shape == (40, 60)
+
+
+def test_refuses_several_pages_and_says_how_many(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((5, 40, 60), "u2"), photometric="minisblack")
+    refused(tmp_path / "a.tif", "5 images", "one 2D image is needed")
+
+
+def test_refuses_a_hyperstack_of_imagej_and_says_its_axes(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((3, 2, 40, 60), "u2"), imagej=True, metadata={"axes": "TCYX"})
+    refused(tmp_path / "a.tif", "6 images", "TCYX")
+
+
+def test_refuses_a_stack_that_one_page_describes(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((5, 40, 60), "u2"), photometric="minisblack", truncate=True)
+    refused(tmp_path / "a.tif", "5 images")
+
+
+def test_refuses_ome_channels(tmp_path):
+    data = np.zeros((3, 40, 60), "u2")
+    tifffile.imwrite(tmp_path / "a.ome.tif", data, photometric="minisblack", metadata={"axes": "CYX"})
+    refused(tmp_path / "a.ome.tif", "3 images")
+
+
+def test_refuses_series_of_different_sizes(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(grey())
+        file.write(grey()[:20])
+    refused(tmp_path / "a.tif", "2 images")
+
+
+def test_refuses_a_volume(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((32, 32, 32), "u1"), volumetric=True, tile=(16, 16, 16))
+    refused(tmp_path / "a.tif", "32 planes")
+
+
+def test_refuses_five_channels(tmp_path):
+    data = np.zeros((40, 60, 5), "u2")
+    tifffile.imwrite(tmp_path / "a.tif", data, photometric="minisblack", planarconfig="contig")
+    refused(tmp_path / "a.tif", "5 channels")
+
+
+def test_refuses_cmyk_tiff(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((40, 60, 4), "u1"), photometric="separated")
+    refused(tmp_path / "a.tif", "SEPARATED")
+
+
+def test_refuses_complex_pixels(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", grey("c8"))
+    refused(tmp_path / "a.tif", "complex64")
+
+
+def test_refuses_an_animation(tmp_path):
+    frames = np.random.default_rng(0).integers(0, 255, (4, 40, 60, 3), dtype=np.uint8)
+    iio.imwrite(tmp_path / "a.gif", frames, plugin="pillow")
+    refused(tmp_path / "a.gif", "4 frames")
+
+
+def test_refuses_colour_png_of_16_bits_rather_than_rounding_it(tmp_path):
+    header = struct.pack(">IIBBBBB", 1, 1, 16, 2, 0, 0, 0)
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + header + bytes(4))
+    refused(tmp_path / "a.png", "16-bit colour PNG", "TIFF")
+
+
+def test_refuses_pgm_that_would_be_rescaled(tmp_path):
+    (tmp_path / "a.pgm").write_bytes(b"P5\n# made by hand\n2 2\n1023\n" + bytes(8))
+    refused(tmp_path / "a.pgm", "1023")
+
+
+@pytest.mark.skipif(5 in tifffile.TIFF.DECOMPRESSORS, reason="imagecodecs is installed")
+def test_names_the_extra_that_reads_a_compression(tmp_path):
+    (tmp_path / "a.tif").write_bytes(with_tag(tiff_bytes(compression="zlib"), 259, 5))
+    refused(tmp_path / "a.tif", "LZW", 'pip install "zncc-cli[codecs]"')
+
+
+class Payload:
+    def __reduce__(self):
+        return os.mkdir, ("pickle-ran",)
+
+
+def test_refuses_pickled_npy_and_runs_none_of_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("a.npy", np.array([[Payload()]], dtype=object), allow_pickle=True)
+    refused("a.npy", "Python objects")
+    (tmp_path / "b.npy").write_bytes(pickle.dumps(Payload()))
+    refused("b.npy")
+    assert not (tmp_path / "pickle-ran").exists()
+
+
+@pytest.mark.parametrize("shape", [(40,), (5, 40, 60), (3, 40, 60), (1, 1, 40, 60), (0, 60)])
+def test_refuses_npy_that_is_no_2d_image(tmp_path, shape):
+    np.save(tmp_path / "a.npy", np.zeros(shape))
+    refused(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize("size", [8, 60, 1000])
+def test_refuses_truncated_npy(tmp_path, size):
+    np.save(tmp_path / "a.npy", grey())
+    (tmp_path / "a.npy").write_bytes((tmp_path / "a.npy").read_bytes()[:size])
+    refused(tmp_path / "a.npy")
+
+
+def test_refuses_npy_that_claims_more_than_it_holds(tmp_path):
+    np.save(tmp_path / "a.npy", grey())
+    content = (tmp_path / "a.npy").read_bytes()
+    (tmp_path / "a.npy").write_bytes(content.replace(b"(40, 60)", b"(40000000, 60000000)"[:8].ljust(8)))
+    refused(tmp_path / "a.npy")
+
+
+def test_says_that_memory_does_not_suffice(tmp_path, monkeypatch):
+    tifffile.imwrite(tmp_path / "a.tif", grey())
+
+    def exhausted(*args, **options):
+        raise MemoryError
+
+    monkeypatch.setattr(tifffile.TiffPage, "asarray", exhausted)
+    with pytest.raises(InputError, match="does not fit into memory"):
+        read_image(tmp_path / "a.tif")
+
+
+def test_an_interruption_passes(tmp_path, monkeypatch):
+    tifffile.imwrite(tmp_path / "a.tif", grey())
+
+    def interrupted(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tifffile.TiffPage, "asarray", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        read_image(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_damage_ends_in_an_image_or_in_an_input_error(tmp_path, seed, capfd):
+    random = np.random.default_rng(seed)
+    rgb = random.integers(0, 255, (20, 30, 3), dtype=np.uint8)
+    contents = [tiff_bytes(), tiff_bytes(compression="zlib", rowsperstrip=9), tiff_bytes(tile=(16, 16), bigtiff=True)]
+    contents += [iio.imwrite("<bytes>", rgb, extension=kind, plugin="pillow") for kind in (".png", ".jpg", ".gif")]
+    for content in contents:
+        damaged = bytearray(content)
+        for place in random.integers(0, len(damaged), 4):
+            damaged[place] = random.integers(256)
+        for place in (random.integers(min(300, len(damaged))), -1 - random.integers(min(300, len(damaged)))):
+            damaged[place] = random.choice([0, 1, 2, 255])
+        (tmp_path / "a").write_bytes(damaged)
+        with suppress(InputError):
+            read_image(tmp_path / "a")
+    assert capfd.readouterr() == ("", "")

@@ -1,0 +1,172 @@
+"""Reports are strict JSON, and pictures show what they claim."""
+
+import enum
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from zncc_cli.errors import OutputError
+from zncc_cli.files.report import overlay, std_picture, summary_table, write_json
+
+
+class Status(enum.Enum):
+    ALIGNED = "aligned"
+
+
+def test_json_is_strict_and_plain(tmp_path):
+    content = {
+        "nan": float("nan"),
+        "infinity": np.float32("inf"),
+        "numbers": [np.int64(3), np.float64(0.1), np.bool_(True), 2, None],
+        "array": np.array([[1.0, np.nan], [3.0, 4.0]]),
+        "path": Path("a") / "b",
+        "status": Status.ALIGNED,
+        Status.ALIGNED: ("tuple", {"deeper": np.uint8(7)}),
+    }
+    write_json(tmp_path / "report.json", content)
+
+    def forbidden(constant):
+        raise AssertionError(constant)
+
+    assert json.loads((tmp_path / "report.json").read_text(), parse_constant=forbidden) == {
+        "nan": None,
+        "infinity": None,
+        "numbers": [3, 0.1, True, 2, None],
+        "array": [[1.0, None], [3.0, 4.0]],
+        "path": str(Path("a/b")),
+        "status": "aligned",
+        "aligned": ["tuple", {"deeper": 7}],
+    }
+
+
+def test_json_of_something_else_is_a_mistake_of_the_caller(tmp_path):
+    with pytest.raises(TypeError, match="found object"):
+        write_json(tmp_path / "report.json", {"a": object()})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_json_into_a_missing_folder(tmp_path):
+    with pytest.raises(OutputError):
+        write_json(tmp_path / "no" / "report.json", {})
+
+
+def scene(height=120, width=160, seed=0):
+    """A smooth random scene, float32 (H, W)."""
+    noise = np.random.default_rng(seed).standard_normal((height, width))
+    spectrum = np.fft.rfft2(noise)
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
+    return np.fft.irfft2(spectrum * np.exp(-((frequency * 12) ** 2)), (height, width)).astype(np.float32)
+
+
+def colourfulness(panel):
+    return float(np.abs(panel[..., 0].astype(int) - panel[..., 1]).mean())
+
+
+def panels(picture, height, width):
+    """(before, after) without the band of labels and the gap."""
+    return picture[-height:, :width], picture[-height:, -width:]
+
+
+def test_agreement_is_grey_and_a_shift_is_coloured():
+    fixed = scene()
+    everywhere = np.ones(fixed.shape, bool)
+    picture = overlay(fixed, np.roll(fixed, 9, axis=1), 3 * fixed + 1000, everywhere, everywhere)
+    before, after = panels(picture, *fixed.shape)
+    assert picture.dtype == np.uint8
+    assert colourfulness(before) > 20
+    assert np.abs(after[..., 0].astype(int) - after[..., 1]).max() <= 1
+    np.testing.assert_array_equal(picture[..., 0], picture[..., 2])
+
+
+def test_fixed_is_magenta_and_moving_is_green():
+    fixed, moving = np.zeros((40, 60)), np.zeros((40, 60))
+    fixed[10:20, 10:20] = 1
+    moving[10:20, 30:40] = 1
+    everywhere = np.ones(fixed.shape, bool)
+    before, _ = panels(overlay(fixed, moving, moving, everywhere, everywhere), *fixed.shape)
+    assert before[15, 15].tolist() == [255, 0, 255]
+    assert before[15, 35].tolist() == [0, 255, 0]
+
+
+def test_pixels_without_a_value_are_dark_grey_and_do_not_move_the_contrast():
+    fixed = scene()
+    moving = fixed.copy()
+    moving[:, :40] = np.nan
+    valid = np.ones(fixed.shape, bool)
+    valid[:30] = False
+    moving[:30] = 1e6
+    _, after = panels(overlay(fixed, moving, moving, valid, valid), *fixed.shape)
+    assert (after[:30] == after[0, 0]).all()
+    assert (after[:, :40] == after[0, 0]).all()
+    assert len(set(after[0, 0].tolist())) == 1
+    assert after[0, 0, 0] < 64
+    assert colourfulness(after) == 0
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5000), (5000, 3), (2500, 3100), (1190, 1190), (1191, 1191)])
+def test_picture_is_small_enough_to_look_at(shape):
+    image = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    everywhere = np.ones(shape, bool)
+    picture = overlay(image, image, image, everywhere, everywhere)
+    assert picture.shape[1] <= 2400
+    assert picture.shape[0] <= 1300
+    factor = -(-max(shape) // 1190)
+    assert picture.shape[1] == 2 * -(-shape[1] // factor) + 8
+
+
+def test_reduction_averages_areas():
+    fine = np.indices((2400, 2400)).sum(axis=0) % 2
+    everywhere = np.ones(fine.shape, bool)
+    before, _ = panels(overlay(fine, fine, fine, everywhere, everywhere), 800, 800)
+    assert np.abs(before.astype(int) - 128).max() <= 16  # blocks of 3 x 3 hold 4 or 5 white pixels
+
+
+def test_overlay_where_nothing_overlaps():
+    image = scene()
+    picture = overlay(image, image, image, np.zeros(image.shape, bool), np.ones(image.shape, bool))
+    before, _ = panels(picture, *image.shape)
+    assert (before == before[0, 0]).all()
+
+
+def test_overlay_of_constant_images_is_mid_grey():
+    image = np.full((20, 30), 7, dtype=np.uint16)
+    everywhere = np.ones(image.shape, bool)
+    before, _ = panels(overlay(image, image, image, everywhere, everywhere), 20, 30)
+    assert (before == 128).all()
+
+
+def test_labels_stand_above_the_panels():
+    image = np.zeros((100, 300))
+    everywhere = np.ones(image.shape, bool)
+    picture = overlay(image, image, image, everywhere, everywhere)
+    band = picture[:-100]
+    assert band[:, :60].max() > 150
+    assert band[:, 308:368].max() > 150
+
+
+def test_std_picture_keeps_0_for_nan():
+    values = scene()
+    values[:10] = np.nan
+    values[20, 20] = 1e9
+    picture = std_picture(values)
+    assert picture.dtype == np.uint8
+    assert (picture[:10] == 0).all()
+    assert picture[10:].min() == 1
+    assert picture[20, 20] == 255
+    assert 60 < np.median(picture[10:]) < 200
+
+
+def test_std_picture_of_nothing():
+    assert (std_picture(np.full((4, 5), np.nan)) == 0).all()
+
+
+def test_summary_table_prints_labels_and_values_and_no_markup():
+    console = Console(file=io.StringIO(), width=80)
+    summary_table([("zncc", "0.21 -> 0.98"), ("file", "[bold]a[/bold].tif"), ("pairs", 3)], console)
+    printed = console.file.getvalue()
+    assert [line.split()[0] for line in printed.splitlines()] == ["zncc", "file", "pairs"]
+    assert "[bold]a[/bold].tif" in printed

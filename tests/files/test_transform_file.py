@@ -1,0 +1,125 @@
+"""transform.json is read back bit for bit, and nothing in it is believed unchecked."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from zncc_cli.errors import InputError, OutputError
+from zncc_cli.files.transforms import read_transform, write_transform
+
+MATRIX = [[1 / 3, -1e-17, 12.3], [np.nextafter(0, 1), 0.1 + 0.2, -7e300], [0, 0, 1]]
+
+
+@pytest.fixture
+def path(tmp_path):
+    write_transform(
+        tmp_path / "transform.json", model="affine", matrix=MATRIX, fixed_shape=(480, 640), moving_shape=(500, 700)
+    )
+    return tmp_path / "transform.json"
+
+
+def test_round_trip_is_exact(path):
+    transform = read_transform(path)
+    assert transform.matrix.tobytes() == np.array(MATRIX).tobytes()
+    assert transform.model == "affine"
+    assert transform.fixed_shape == (480, 640)
+    assert transform.moving_shape == (500, 700)
+
+
+def test_random_matrices_round_trip_exactly(tmp_path):
+    random = np.random.default_rng(0)
+    for _ in range(50):
+        matrix = random.standard_normal((3, 3)) * 10.0 ** random.integers(-20, 20, (3, 3))
+        write_transform(tmp_path / "t.json", model="m", matrix=matrix, fixed_shape=(1, 1), moving_shape=(1, 1))
+        assert read_transform(tmp_path / "t.json").matrix.tobytes() == matrix.tobytes()
+
+
+def test_the_file_states_its_conventions(path):
+    content = json.loads(path.read_text())
+    assert content["format"] == "zncc-transform"
+    assert content["version"] == 1
+    assert content["direction"] == "fixed -> moving"
+    assert content["axis_order"] == "xy"
+    assert content["pixel_origin"] == "centre of the top-left pixel is (0, 0)"
+    assert content["fixed_shape"] == [480, 640]
+    assert len(content["matrix"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("format", "itk-transform"),
+        ("version", 2),
+        ("version", True),
+        ("version", None),
+        ("direction", "moving -> fixed"),
+        ("axis_order", "yx"),
+        ("pixel_origin", "corner"),
+        ("model", ""),
+        ("model", 3),
+        ("matrix", None),
+        ("matrix", [[1, 0, 0], [0, 1, 0]]),
+        ("matrix", [[1, 0], [0, 1], [0, 0]]),
+        ("matrix", [1, 0, 0]),
+        ("matrix", [[1, 0, 0], [0, float("nan"), 0], [0, 0, 1]]),
+        ("matrix", [[1, 0, 0], [0, float("inf"), 0], [0, 0, 1]]),
+        ("matrix", [[1, 0, 0], [0, 10**400, 0], [0, 0, 1]]),
+        ("matrix", [[1, 0, 0], [0, "1", 0], [0, 0, 1]]),
+        ("matrix", [[1, 0, 0], [0, True, 0], [0, 0, 1]]),
+        ("fixed_shape", [480]),
+        ("fixed_shape", [480, 640, 3]),
+        ("moving_shape", [480.0, 640]),
+        ("moving_shape", [0, 640]),
+        ("moving_shape", [-1, 640]),
+        ("moving_shape", "480x640"),
+    ],
+)
+def test_refuses_unusable_content(path, key, value):
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    with pytest.raises(InputError) as caught:
+        read_transform(path)
+    assert f'"{key}"' in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["format", "version", "model", "matrix", "fixed_shape", "moving_shape", "direction"])
+def test_refuses_missing_content(path, key):
+    content = json.loads(path.read_text())
+    del content[key]
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=f'"{key}"'):
+        read_transform(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\0\1\2", b"[]", b"3", b"null", b"{", b"not json", b"\xff\xfe{}", b"[" * 100_000, b"1" * 10_000],
+    ids=["empty", "bytes", "list", "number", "null", "cut", "text", "utf-16", "nested", "digits"],
+)
+def test_refuses_what_is_no_transform(tmp_path, content):
+    (tmp_path / "t.json").write_bytes(content)
+    with pytest.raises(InputError, match=r"t\.json: expected"):
+        read_transform(tmp_path / "t.json")
+
+
+def test_refuses_a_large_file_unread(tmp_path):
+    with (tmp_path / "t.json").open("wb") as file:
+        file.truncate(2**40)  # sparse: takes no room on the disk, but would take the memory
+    with pytest.raises(InputError, match="1099511627776 bytes"):
+        read_transform(tmp_path / "t.json")
+
+
+def test_refuses_a_named_pipe_and_a_folder_and_nothing(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("pipe", ".", "missing"):
+        with pytest.raises(InputError):
+            read_transform(tmp_path / name)
+
+
+def test_writing_into_a_missing_folder(tmp_path):
+    with pytest.raises(OutputError, match="cannot be written"):
+        write_transform(
+            tmp_path / "no" / "t.json", model="m", matrix=np.eye(3), fixed_shape=(1, 1), moving_shape=(1, 1)
+        )

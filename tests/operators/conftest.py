@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from zncc_cli.operators import native
+
+CUDA = pytest.param("cuda", marks=pytest.mark.cuda)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One cache folder for all builds of this session, and never the user's own."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZNCC_CACHE_DIR", str(folder))
+        yield folder
+
+
+@pytest.fixture(params=["cpu", CUDA])
+def device(request: pytest.FixtureRequest) -> torch.device:
+    if request.param == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    return torch.device(request.param)
+
+
+@pytest.fixture(params=["native", "reference"])
+def backend(request: pytest.FixtureRequest, device: torch.device) -> Iterator[str]:
+    """Every test that takes this runs once on the native kernels and once on plain torch."""
+    native.select("auto")
+    loaded = native.load(device)
+    if request.param == "native" and loaded.used != "native":
+        pytest.skip(loaded.reason)
+    native.select(request.param)
+    yield request.param
+    native.select("auto")

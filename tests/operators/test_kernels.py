@@ -1,0 +1,120 @@
+"""The three fused kernels alone: native against plain torch, and what no comparison may swallow."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from zncc_cli.operators import kernels, native
+
+EPS = 1e-5
+N = 121
+SIZES = [0, 1, 3, 1000, 70_001]  # empty, less than a vector, less and more than one thread's share
+
+
+def planes(count: int, size: int, device: torch.device) -> torch.Tensor:
+    return torch.randn(count, size, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(device)
+
+
+def on_both_backends(function: object, *arguments: object) -> tuple[torch.Tensor, torch.Tensor]:
+    results = []
+    for choice in ("native", "reference"):
+        native.select(choice)
+        results.append(function(*arguments))  # type: ignore[operator]
+    return results[0], results[1]
+
+
+@pytest.fixture
+def native_device(device: torch.device) -> torch.device:
+    native.select("auto")
+    loaded = native.load(device)
+    if loaded.used != "native":
+        pytest.skip(loaded.reason)
+    return device
+
+
+# Both do the same float64 operations in the same order, without fused multiply-add: not one bit may differ.
+EXACTLY = {"rtol": 0.0, "atol": 0.0, "equal_nan": True}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("size", SIZES)
+def test_native_and_reference_agree_to_the_last_bit(native_device: torch.device, size: int, dtype: torch.dtype) -> None:
+    S1, S2, g, I, _ = planes(5, size, native_device)  # noqa: E741
+    S2 = S2.abs() * 0.05  # so that Var is clamped in about half of the elements
+    std, expected = on_both_backends(kernels.std_map, S1, S2, N, EPS, dtype)
+    torch.testing.assert_close(std, expected, **EXACTLY)
+    assert std.dtype == dtype
+
+    dS, expected = on_both_backends(kernels.sum_gradients, g.to(dtype), std, S1, N, EPS)
+    torch.testing.assert_close(dS, expected, **EXACTLY)
+
+    dI, expected = on_both_backends(kernels.image_gradient, S1, S2, I, dtype)
+    torch.testing.assert_close(dI, expected, **EXACTLY)
+
+
+def test_the_formulas(backend: str, device: torch.device) -> None:
+    S1, S2 = torch.tensor([[3.0], [10.0]], dtype=torch.float64, device=device)
+    g = torch.tensor([2.0], dtype=torch.float64, device=device)
+    std = kernels.std_map(S1, S2, 4, EPS, torch.float64)
+    root = math.sqrt(10.0 - 9.0 / 4.0 + EPS)
+    assert std.item() == pytest.approx(root, rel=1e-15)
+    dS1, dS2 = kernels.sum_gradients(g, std, S1, 4, EPS)
+    assert dS2.item() == pytest.approx(2.0 / (2.0 * root + EPS), rel=1e-15)
+    assert dS1.item() == pytest.approx(2.0 / (2.0 * root + EPS) * (-2.0 / 4.0 * 3.0), rel=1e-15)
+    assert kernels.image_gradient(S1, S2, g, torch.float64).item() == 3.0 + 2.0 * 2.0 * 10.0
+
+
+def test_a_clamped_variance_gives_sqrt_eps_and_no_gradient(backend: str, device: torch.device) -> None:
+    S1 = torch.full((5,), 22.0, dtype=torch.float64, device=device)
+    S2 = S1 * S1 / 121 - 1.0
+    g = torch.ones(5, device=device)
+    std = kernels.std_map(S1, S2, 121, EPS, torch.float32)
+    torch.testing.assert_close(std, torch.full_like(std, math.sqrt(EPS)))
+    assert kernels.sum_gradients(g, std, S1, 121, EPS).eq(0).all()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_no_comparison_swallows_what_is_not_finite(backend: str, device: torch.device, value: float) -> None:
+    fine = torch.ones(3, dtype=torch.float64, device=device)
+    broken = torch.tensor([1.0, value, 1.0], dtype=torch.float64, device=device)
+    expected = torch.tensor([True, False, True], device=device)
+
+    assert kernels.std_map(fine, broken, 4, EPS, torch.float64).isfinite().equal(expected)
+    assert kernels.std_map(broken, fine, 4, EPS, torch.float64).nan_to_num(posinf=math.nan)[::2].isfinite().all()
+    clamped = torch.full_like(fine, math.sqrt(EPS))
+    for std in (fine, clamped):  # also where the factor that clamps is zero
+        assert kernels.sum_gradients(broken, std, fine, 4, EPS)[1].isfinite().equal(expected)
+    assert kernels.image_gradient(broken, fine, fine, torch.float64).isfinite().equal(expected)
+
+
+def test_a_nan_sum_is_a_nan_in_the_map(backend: str, device: torch.device) -> None:
+    nan = torch.full((2,), math.nan, dtype=torch.float64, device=device)
+    fine = torch.ones_like(nan)
+    assert kernels.std_map(nan, fine, 4, EPS, torch.float32).isnan().all()
+    assert kernels.std_map(fine, nan, 4, EPS, torch.float32).isnan().all()
+    assert kernels.sum_gradients(fine.float(), nan.float(), fine, 4, EPS).isnan().all()
+
+
+def test_the_native_kernels_check_what_they_are_given(native_device: torch.device) -> None:
+    native.select("native")
+    good = planes(1, 12, native_device)[0]
+    std = torch.empty_like(good)
+    forward = torch.ops.zncc.local_std_forward
+    for bad, message in [
+        (good[:6], "S2 has 6 elements, expected 12"),
+        (torch.cat((good, good))[::2], "S2 must be contiguous"),
+        (good.float(), "S2 has another dtype"),
+    ]:
+        with pytest.raises(RuntimeError, match=message):
+            forward(good, bad, N, EPS, std)
+    with pytest.raises(RuntimeError, match="float32 or float64"):
+        forward(good, good, N, EPS, std.half())
+
+
+@pytest.fixture(autouse=True)
+def automatic_backend_afterwards() -> object:
+    yield
+    native.select("auto")

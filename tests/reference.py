@@ -1,0 +1,50 @@
+"""Naive oracles: the formulas as one would write them on paper, in NumPy and float64, as slow as they are plain.
+
+They take two passes, the mean first and then the squares of what is left, and so lose no digits to cancellation.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def local_variance(image: Array, h: int, w: int) -> Array:
+    """N times the population variance of every h x w window of a 2-D image."""
+    windows = sliding_window_view(image, (h, w))
+    return np.square(windows - windows.mean(axis=(-2, -1), keepdims=True)).sum(axis=(-2, -1))
+
+
+def std_map(image: Array, h: int, w: int, eps: float) -> Array:
+    """StdMap of a 2-D image."""
+    return np.sqrt(local_variance(image, h, w) + eps)
+
+
+def std_map_gradient(image: Array, g: Array, h: int, w: int, eps: float) -> Array:
+    """The gradient of sum(g * StdMap), dI = sum over a pixel's windows of 2 * dVar * (I - window's mean)."""
+    mean = sliding_window_view(image, (h, w)).mean(axis=(-2, -1))
+    variance = local_variance(image, h, w)
+    d_var = np.where(variance == 0.0, 0.0, g / (2.0 * np.sqrt(variance + eps) + eps))
+    gradient = np.zeros_like(image)
+    rows, columns = mean.shape
+    for y in range(h):
+        for x in range(w):
+            window_pixel = (slice(y, y + rows), slice(x, x + columns))
+            gradient[window_pixel] += 2.0 * d_var * (image[window_pixel] - mean)
+    return gradient
+
+
+def correlate_valid(image: Array, kernel: Array) -> Array:
+    """Cross-correlation of a 2-D image wherever the kernel lies inside it."""
+    return (sliding_window_view(image, kernel.shape) * kernel).sum(axis=(-2, -1))
+
+
+def convolve_full(image: Array, kernel: Array) -> Array:
+    """Full convolution of a 2-D image: every pixel leaves its own multiple of the kernel."""
+    out = np.zeros((image.shape[0] + kernel.shape[0] - 1, image.shape[1] + kernel.shape[1] - 1))
+    for y, x in np.ndindex(*image.shape):
+        out[y : y + kernel.shape[0], x : x + kernel.shape[1]] += image[y, x] * kernel
+    return out

@@ -1,0 +1,156 @@
+"""Output that never stands half-written: one file, or a folder of files that belong together."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+from zncc_cli.errors import OutputError
+from zncc_cli.files.paths import one_line, shown
+
+
+def _hidden_name() -> str:
+    return f".zncc-{secrets.token_hex(6)}"
+
+
+def _output_error(path: Path, error: OSError, advice: str) -> OutputError:
+    return OutputError(f"{shown(path)}: cannot be written ({one_line(error.strerror or error)}); {advice}")
+
+
+@contextmanager
+def beside(path: Path) -> Iterator[BinaryIO]:
+    """A new file, open for binary writing, that takes the place of ``path`` when the block ends well.
+
+    When it does not, the new file is removed and what stood at ``path`` is untouched.
+
+    Raises:
+        OutputError: the file cannot be written, or ``path`` is a folder or a device.
+    """
+    hidden = path.with_name(_hidden_name())
+    try:
+        if os.path.lexists(path) and not path.is_file():
+            raise OutputError(f"{shown(path)}: expected a file's name, found a folder or device; choose another name")
+        try:
+            with hidden.open("xb") as file:
+                yield file
+            hidden.replace(path)
+        except BaseException:
+            with suppress(OSError):
+                hidden.unlink(missing_ok=True)
+            raise
+    except OutputError:
+        raise
+    except OSError as error:
+        advice = "check that the folder exists, its permissions and the free space"
+        raise _output_error(path, error, advice) from error
+
+
+class OutputFolder:
+    """The folder for the files of one job: all of them appear in it, or none.
+
+        with OutputFolder(path, names=["aligned.tif", "report.json"]) as folder:
+            write_image(folder.staging / "aligned.tif", ...)
+
+    Files are written into the hidden folder ``staging`` and renamed into ``path`` when the block ends well. When it
+    does not, interruption by the keyboard included, no file and no folder is left behind.
+    """
+
+    staging: Path
+
+    def __init__(self, path: str | os.PathLike[str], *, names: Sequence[str], overwrite: bool = False) -> None:
+        """``names``: every file that may be written; ``overwrite``: whether they may stand there already."""
+        self.path = Path(path)
+        self.names = tuple(names)
+        self.overwrite = overwrite
+        assert all(Path(name).name == name for name in self.names), "names are plain file names"
+
+    def check(self) -> None:
+        """Find out, before any work and without leaving a trace, whether the files can be written.
+
+        Raises:
+            OutputError: the folder cannot be created or written, or a file stands there and may not be overwritten.
+        """
+        self._refuse_what_stands()
+        probe = self._home() / _hidden_name()
+        try:
+            probe.mkdir()
+            probe.rmdir()
+        except OSError as error:
+            raise _output_error(self.path, error, "choose another folder with --out") from error
+
+    def __enter__(self) -> OutputFolder:
+        """Check, and make ``staging``."""
+        self.check()
+        self.staging = self._home() / _hidden_name()
+        try:
+            self.staging.mkdir()
+        except OSError as error:
+            raise _output_error(self.path, error, "choose another folder with --out") from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Move the files into place, or remove them all."""
+        try:
+            if error is None:
+                self._publish()
+            elif isinstance(error, OutputError) and str(self.staging) in str(error):
+                # The user knows nothing of the hidden folder.
+                raise OutputError(str(error).replace(str(self.staging), str(self.path))) from error
+        finally:
+            shutil.rmtree(self.staging, ignore_errors=True)
+
+    def _home(self) -> Path:
+        """The nearest folder that exists: what is made in it lies on the same file system as ``path`` will."""
+        nearest = next(folder for folder in (self.path, *self.path.parents) if os.path.lexists(folder))
+        if not nearest.is_dir():
+            raise OutputError(
+                f"{shown(nearest)}: expected a folder, found something else; choose another folder with --out"
+            )
+        return nearest
+
+    def _refuse_what_stands(self) -> None:
+        for name in self.names:
+            target = self.path / name
+            if not os.path.lexists(target):
+                continue
+            if not target.is_file():
+                raise OutputError(f"{shown(target)}: expected a file or nothing, found something else; remove it")
+            if not self.overwrite:
+                raise OutputError(f"{shown(target)}: exists already; choose another folder or use --overwrite")
+
+    def _publish(self) -> None:
+        names = sorted(file.name for file in self.staging.iterdir())
+        assert set(names) <= set(self.names), f"not announced: {set(names) - set(self.names)}"
+        self._refuse_what_stands()  # another process may have come first
+        replaced = self.staging / _hidden_name()
+        made = [folder for folder in (self.path, *self.path.parents) if not os.path.lexists(folder)]
+        moved: list[str] = []
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            replaced.mkdir()
+            for name in names:
+                if (self.path / name).exists():
+                    (self.path / name).replace(replaced / name)
+                moved.append(name)
+                (self.staging / name).replace(self.path / name)
+        except BaseException as error:
+            for name in moved:
+                with suppress(OSError):
+                    (self.path / name).unlink(missing_ok=True)
+            for old in replaced.iterdir() if replaced.is_dir() else ():
+                with suppress(OSError):
+                    old.replace(self.path / old.name)
+            for folder in made:
+                with suppress(OSError):
+                    folder.rmdir()
+            if isinstance(error, OSError):
+                raise _output_error(self.path, error, "check its permissions") from error
+            raise

@@ -1,0 +1,36 @@
+"""The orientation tag of TIFF and EXIF: where the first row and the first column of a file belong on the screen."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Sample = TypeVar("Sample", bound=np.generic)
+
+# tag: (transpose first, then reverse the rows, then reverse the columns)
+_STEPS = {
+    2: (False, False, True),
+    3: (False, True, True),
+    4: (False, True, False),
+    5: (True, False, False),
+    6: (True, False, True),
+    7: (True, True, True),
+    8: (True, True, False),
+}
+
+
+def transposes(orientation: Any) -> bool:
+    """Whether an image with this tag has its width and height exchanged."""
+    return isinstance(orientation, int) and _STEPS.get(orientation, (False,))[0]
+
+
+def oriented(pixels: NDArray[Sample], orientation: Any) -> NDArray[Sample]:
+    """``pixels``, (H, W) or (H, W, S), as viewers show them; an unknown or missing tag leaves them as they are."""
+    if not isinstance(orientation, int) or orientation not in _STEPS:
+        return pixels
+    transpose, flip_rows, flip_columns = _STEPS[orientation]
+    if transpose:
+        pixels = pixels.swapaxes(0, 1)
+    return pixels[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]

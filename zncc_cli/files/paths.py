@@ -1,0 +1,58 @@
+"""Paths of files to read: what stands there, and how to speak of it in one line."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from zncc_cli.errors import InputError
+
+_OTHER_KINDS = (
+    (stat.S_ISDIR, "a folder", "name one file in it"),
+    (stat.S_ISFIFO, "a named pipe", "write its content into a file first"),
+    (stat.S_ISSOCK, "a socket", "write its content into a file first"),
+    (stat.S_ISCHR, "a device", "name a file"),
+    (stat.S_ISBLK, "a device", "name a file"),
+)
+
+
+def one_line(text: object, limit: int = 200) -> str:
+    """``text`` on one line of at most ``limit`` characters.
+
+    Names and headers come from strangers: line breaks and terminal escapes in them are spelt out, not obeyed.
+    """
+    words = " ".join(str(text).split())
+    shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in words)
+    return shown if len(shown) <= limit else shown[: limit - 3] + "..."
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """``path`` as it may be printed: printable characters only, never shortened."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in os.fspath(path))
+
+
+def refusal(path: Path, *, expected: str, found: object, advice: str) -> InputError:
+    """The error, to be raised by the caller, for a file that is not what it should be."""
+    return InputError(f"{shown(path)}: expected {expected}, found {one_line(found) or type(found).__name__}; {advice}")
+
+
+def regular_file_size(path: Path, *, expected: str) -> int:
+    """Size of the file at ``path`` in bytes, without opening it: opening a named pipe would wait for ever.
+
+    Raises:
+        InputError: nothing is there, or it is no regular file, or it is empty.
+    """
+    try:
+        info = path.stat()
+    except FileNotFoundError:
+        raise refusal(path, expected=expected, found="nothing there", advice="check the name") from None
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        raise refusal(path, expected=expected, found=reason, advice="check the name and the folder's rights") from error
+    for is_kind, kind, advice in _OTHER_KINDS:
+        if is_kind(info.st_mode):
+            raise refusal(path, expected=expected, found=kind, advice=advice)
+    if info.st_size == 0:
+        raise refusal(path, expected=expected, found="an empty file", advice="copy or export the file again")
+    return info.st_size

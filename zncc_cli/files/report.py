@@ -1,0 +1,170 @@
+"""What a person or a program reads after a run: JSON, pictures to look at, a table on the terminal."""
+
+from __future__ import annotations
+
+import enum
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+from PIL import ImageDraw, ImageFont
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from zncc_cli.files.folder import beside
+
+# Two panels and the gap between them stay below the 2400 pixels that fit a screen or a page.
+_PANEL_SIDE = 1190
+_GAP = 8
+_BACKGROUND = 40  # dark neutral: neither magenta nor green, and darker than most agreement
+_ROBUST = (0.5, 99.5)  # percent; a few hot pixels must not decide the contrast
+_SAMPLES = 2**20  # enough for percentiles to a tenth of a grey level
+_BAND = 2**18  # pixels worked on at a time
+
+_Limits = tuple[float, float]
+
+
+def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
+    """Write ``content`` as strict JSON.
+
+    NaN and infinities become null; numpy scalars and arrays, paths and enums become numbers, lists and text.
+
+    Raises:
+        OutputError: the file cannot be written.
+        TypeError: a value of another kind, which is a mistake of the caller.
+    """
+    text = json.dumps(_plain(content), indent=2, allow_nan=False)
+    with beside(Path(path)) as file:
+        file.write((text + "\n").encode())
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, enum.Enum):
+        return _plain(value.value)
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Mapping):
+        return {str(_plain(key)): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    raise TypeError(f"report: expected numbers, text, lists and mappings, found {type(value).__name__}")
+
+
+def overlay(
+    fixed: NDArray[Any],
+    aligned_before: NDArray[Any],
+    aligned_after: NDArray[Any],
+    valid_before: NDArray[np.bool_],
+    valid_after: NDArray[np.bool_],
+) -> NDArray[np.uint8]:
+    """Panels "before" and "after" side by side: fixed in magenta, moving in green, grey where they agree.
+
+    All arrays are (H, W) on the fixed frame; ``valid_*`` says where the moving image has a value. Returns uint8
+    (H', W', 3), reduced by area averaging until W' is at most 2400; the labels stand in a band above the panels.
+    In each panel both images are stretched between their own 0.5 and 99.5 percentiles over the pixels that both
+    have; the other pixels are dark grey.
+    """
+    before = _panel(fixed, aligned_before, valid_before)
+    after = _panel(fixed, aligned_after, valid_after)
+    gap = np.full((before.shape[0], _GAP, 3), _BACKGROUND, dtype=np.uint8)
+    panels = np.concatenate([before, gap, after], axis=1)
+    return np.concatenate([_labels(before.shape[1], panels.shape[1]), panels], axis=0)
+
+
+def std_picture(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """``values`` (H, W) as grey levels, uint8 (H, W): 1 to 255 between the 0.5 and 99.5 percentiles, 0 where NaN."""
+    known = np.isfinite(values)
+    grey = np.rint(1 + 254 * _stretched(values, known, _limits(values, known))).astype(np.uint8)
+    grey[~known] = 0
+    return grey
+
+
+def summary_table(rows: Iterable[tuple[str, object]], console: Console) -> None:
+    """Print (label, value) rows to ``console`` as two columns; brackets in them are text, not markup."""
+    table = Table.grid(padding=(0, 2))
+    for label, value in rows:
+        table.add_row(Text(label, style="bold"), Text(str(value)))
+    console.print(table)
+
+
+def _panel(fixed: NDArray[Any], moving: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    known = valid & np.isfinite(fixed) & np.isfinite(moving)
+    factor = max(1, math.ceil(max(known.shape) / _PANEL_SIDE))
+    limits = _limits(fixed, known), _limits(moving, known)
+    # Band by band: the intermediate float images of a large picture stay in the processor's cache.
+    height = factor * max(1, _BAND // (factor * known.shape[1]))
+    bands = [slice(top, top + height) for top in range(0, known.shape[0], height)]
+    return np.concatenate([_mixed(fixed[band], moving[band], known[band], limits, factor) for band in bands])
+
+
+def _mixed(
+    fixed: NDArray[Any],
+    moving: NDArray[Any],
+    known: NDArray[np.bool_],
+    limits: tuple[_Limits, _Limits],
+    factor: int,
+) -> NDArray[np.uint8]:
+    weight = _block_sums(known.astype(np.float32), factor)
+    shown = weight > 0
+    magenta, green = (
+        _block_sums(_stretched(image, known, image_limits), factor) / np.where(shown, weight, 1)
+        for image, image_limits in zip((fixed, moving), limits, strict=True)
+    )
+    levels = np.rint(255 * np.stack([magenta, green, magenta], axis=-1)).astype(np.uint8)
+    levels[~shown] = _BACKGROUND
+    return levels
+
+
+def _limits(values: NDArray[Any], known: NDArray[np.bool_]) -> _Limits:
+    """The robust limits of the known values, from a sample of them."""
+    step = max(1, math.ceil(math.sqrt(values.size / _SAMPLES)))
+    sample = values[::step, ::step][known[::step, ::step]]
+    if sample.size == 0:
+        sample = values[known]
+    if sample.size == 0:
+        return 0.0, 0.0
+    low, high = np.percentile(sample.astype(np.float64), _ROBUST)
+    return float(low), float(high)
+
+
+def _stretched(values: NDArray[Any], known: NDArray[np.bool_], limits: _Limits) -> NDArray[np.float32]:
+    """``values`` between their limits as 0 to 1, 0 where not known; where the limits are equal, 0.5."""
+    low, high = limits
+    if high <= low:
+        return 0.5 * known.astype(np.float32)
+    scaled: NDArray[np.float32] = np.where(known, values, low).astype(np.float32)
+    scaled -= np.float32(low)
+    scaled /= np.float32(high - low)
+    return np.clip(scaled, 0, 1, out=scaled)
+
+
+def _block_sums(values: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
+    """Sums over blocks of ``factor`` x ``factor`` pixels; the last blocks are smaller where it does not divide."""
+    rows: NDArray[np.float32] = np.add.reduceat(values, np.arange(0, values.shape[0], factor), axis=0)
+    blocks: NDArray[np.float32] = np.add.reduceat(rows, np.arange(0, values.shape[1], factor), axis=1)
+    return blocks
+
+
+def _labels(panel_width: int, width: int) -> NDArray[np.uint8]:
+    """The band above the panels, drawn in Pillow's built-in font, which needs no file."""
+    zoom = max(1, panel_width // 400)
+    band = PillowImage.new("L", (math.ceil(width / zoom), 16), _BACKGROUND)
+    draw = ImageDraw.Draw(band)
+    font = ImageFont.load_default()
+    for text, left in (("before", 0), ("after", panel_width + _GAP)):
+        draw.text((left / zoom + 2, 2), text, fill=230, font=font)
+    pixels = np.asarray(band).repeat(zoom, axis=0).repeat(zoom, axis=1)[:, :width]
+    return np.repeat(pixels[..., None], 3, axis=2)

@@ -1,0 +1,50 @@
+"""The three fused kernels of the local standard deviation: the native ones, or plain torch of the same formulas.
+
+All tensors are contiguous. Sums (S1, S2, their gradients, the centred image I) are float64; maps (std, g) have the
+image's dtype, float32 or float64. Formulas and NaN policy: csrc/local_std.h.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from zncc_cli.operators import native
+
+
+def _is_native(tensor: torch.Tensor) -> bool:
+    return native.load(tensor.device).used == "native"
+
+
+def std_map(S1: torch.Tensor, S2: torch.Tensor, N: int, eps: float, dtype: torch.dtype) -> torch.Tensor:
+    """Return StdMap = sqrt(max(0, S2 - S1^2 / N) + eps) in ``dtype``."""
+    if _is_native(S1):
+        std = torch.empty_like(S1, dtype=dtype)
+        torch.ops.zncc.local_std_forward(S1, S2, N, eps, std)
+        return std
+    # clamp keeps a NaN, unlike a maximum by comparison.
+    return (S2 - S1 * S1 / N).clamp(min=0.0).add(eps).sqrt().to(dtype)
+
+
+def sum_gradients(g: torch.Tensor, std: torch.Tensor, S1: torch.Tensor, N: int, eps: float) -> torch.Tensor:
+    """Return dS1 and dS2, stacked for one FFT pass: shape (2, ...), float64."""
+    stacked = S1.new_empty((2, *S1.shape))
+    dS1, dS2 = stacked
+    if _is_native(S1):
+        torch.ops.zncc.local_std_prepare_gradients(g, std, S1, N, eps, dS1, dS2)
+        return stacked
+    # Var was clamped where std is sqrt(eps), rounded as std is. A factor, not a choice: NaN * 0 stays NaN.
+    floor = torch.full((), math.sqrt(eps), dtype=std.dtype, device=std.device)
+    torch.mul(g.double() / (2.0 * std.double() + eps), ~(std <= floor), out=dS2)
+    torch.mul(dS2, S1 * (-2.0 / N), out=dS1)
+    return stacked
+
+
+def image_gradient(dI_S1: torch.Tensor, dI_S2: torch.Tensor, I: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:  # noqa: E741
+    """Return dI = dI_S1 + 2 * I * dI_S2 in ``dtype``."""
+    if _is_native(I):
+        dI = torch.empty_like(I, dtype=dtype)
+        torch.ops.zncc.local_std_combine_gradients(dI_S1, dI_S2, I, dI)
+        return dI
+    return (dI_S1 + 2.0 * I * dI_S2).to(dtype)

@@ -1,0 +1,276 @@
+"""The local standard deviation of an image, and its gradient: the one complex piece that ZNCC needs.
+
+    S1  = I * 1,  S2 = I^2 * 1               sums over a window 1 of h x w ones, N = h * w, 'valid' borders
+    Var = S2 - S1^2 / N                      N times the population variance
+    StdMap = sqrt(max(0, Var) + eps)
+
+    dVar = g / (2 * StdMap + eps)            zero where Var was clamped
+    dS2 = dVar,  dS1 = dVar * (-2/N * S1)
+    dI = dS1 (*) 1 + 2 * I * (dS2 (*) 1)     full convolution: every pixel collects from the windows that hold it
+
+Legend: I image less the mean of its plane, (..., H, W); S1, S2 sums and g, StdMap maps, (..., H-h+1, W-w+1);
+x_lost pixels that are not finite. The operator does not see a constant offset, so centring changes neither value nor
+gradient; without it Var is the difference of two numbers that can be 10^8 times larger. Sums are float64 for the same
+reason, also between the FFTs of a float32 image.
+
+A pixel that is not finite makes exactly the windows that hold it NaN, and in the gradient exactly the pixels of these
+windows. An FFT would spread it over the plane, so it is replaced by the mean before and marked after.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from zncc_cli.errors import ContentError, OptionError, WindowError
+from zncc_cli.operators import kernels
+from zncc_cli.operators.fft import fft_cc
+
+Window = int | tuple[int, int]
+
+
+# Reference ------------------------------------------------------------------------------------------------------------
+
+
+def local_std_reference(image: torch.Tensor, window: Window, eps: float = 1e-5) -> torch.Tensor:
+    """Return what `local_std` returns, window by window in float64; the gradient comes from autograd alone.
+
+    Shapes, dtypes and errors as in `local_std`. The cost grows with the window. The gradient divides by 2 * StdMap
+    where the operator divides by 2 * StdMap + eps.
+    """
+    h, w = _checked(image, window, eps)
+    windows = image.double().unfold(-2, h, 1).unfold(-2, w, 1)
+    variance = windows.var(dim=(-2, -1), correction=0)
+    return (h * w * variance + eps).sqrt().to(image.dtype)
+
+
+# The FFT method -------------------------------------------------------------------------------------------------------
+
+
+# Rounding error of Var by a float64 FFT over the plane's largest S2: at most 3e-15 on planes from 33^2 to 2048^2, half
+# of them black and half white, with windows from 3 to 31.
+_FFT_NOISE = 1e-14
+
+
+def _centred(image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Return I, float64 and contiguous, with zeros at the pixels that are not finite; and these, or None."""
+    x = image.to(torch.float64).contiguous()
+    mean = x.mean(dim=(-2, -1), keepdim=True)
+    if bool(mean.isfinite().all()):
+        return x - mean, None
+    x_lost = ~image.isfinite()
+    x = x.masked_fill(x_lost, 0.0)
+    count = (~x_lost).sum(dim=(-2, -1), keepdim=True).clamp(min=1)
+    return (x - x.sum(dim=(-2, -1), keepdim=True) / count).masked_fill(x_lost, 0.0), x_lost
+
+
+def _sums(planes: torch.Tensor, h: int, w: int, mode: str) -> torch.Tensor:
+    """Return the sums of each plane over h x w windows, 'valid' or 'full', in one FFT pass; contiguous."""
+    if h == w == 1:
+        return planes  # exact, so that Var cancels to zero
+    return fft_cc(planes, planes.new_ones((h, w)), mode).contiguous()
+
+
+def _any_in_window(mask: torch.Tensor, h: int, w: int, mode: str) -> torch.Tensor:
+    """Return whether each h x w window, 'valid' or 'full', holds a pixel of ``mask``: exact, by prefix counts."""
+    for dim, length in ((-2, h), (-1, w)):
+        border = length - 1 if mode == "full" else 0
+        padding = (border + 1, border) if dim == -1 else (0, 0, border + 1, border)
+        counts = functional.pad(mask.to(torch.int32), padding).cumsum(dim, dtype=torch.int32)
+        windows = counts.shape[dim] - length
+        mask = counts.narrow(dim, length, windows) > counts.narrow(dim, 0, windows)
+    return mask
+
+
+def _forward_fft(image: torch.Tensor, h: int, w: int, eps: float) -> tuple[torch.Tensor, torch.Tensor]:
+    x, x_lost = _centred(image)
+    S1, S2 = _sums(torch.stack((x, x * x)), h, w, "valid")
+    # Where an image is flat, Var is what the FFT's rounding left: any digits, up to the noise. There Var becomes zero.
+    noise = _FFT_NOISE * S2.amax(dim=(-2, -1), keepdim=True)
+    S2 = torch.where(S2 - S1 * S1 / (h * w) < noise, S1 * S1 / (h * w), S2)
+    std = kernels.std_map(S1, S2, h * w, eps, image.dtype)
+    if x_lost is not None:
+        std.masked_fill_(_any_in_window(x_lost, h, w, "valid"), math.nan)
+    return std, S1
+
+
+def _backward_fft(
+    g: torch.Tensor, image: torch.Tensor, std: torch.Tensor, S1: torch.Tensor, h: int, w: int, eps: float
+) -> torch.Tensor:
+    x, _ = _centred(image)
+    dS = kernels.sum_gradients(g.to(std.dtype).contiguous(), std, S1, h * w, eps)
+    lost = ~dS.isfinite().all(dim=0)
+    any_lost = bool(lost.any())
+    if any_lost:
+        dS = dS.masked_fill(lost, 0.0)
+    dI_S1, dI_S2 = _sums(dS, h, w, "full")
+    dI = kernels.image_gradient(dI_S1, dI_S2, x, image.dtype)
+    if any_lost:
+        dI.masked_fill_(_any_in_window(lost, h, w, "full"), math.nan)
+    return dI
+
+
+@dataclass(frozen=True)
+class _Method:
+    forward: Callable[[torch.Tensor, int, int, float], tuple[torch.Tensor, torch.Tensor]]
+    backward: Callable[..., torch.Tensor]
+
+
+_FFT = _Method(_forward_fft, _backward_fft)
+METHODS = {"auto": _FFT, "fft": _FFT}
+
+
+# The dispatcher's operators -------------------------------------------------------------------------------------------
+# torch.library.Library and not custom_op, whose first call imports torch._dynamo.
+
+_LIBRARY: Any = torch.library.Library("zncc", "FRAGMENT")
+_LIBRARY.define("local_std(Tensor image, int h, int w, float eps, str method) -> (Tensor std, Tensor S1)")
+_LIBRARY.define(
+    "local_std_backward(Tensor g, Tensor image, Tensor std, Tensor S1, int h, int w, float eps, str method) -> Tensor"
+)
+
+
+def _local_std(image: torch.Tensor, h: int, w: int, eps: float, method: str) -> tuple[torch.Tensor, torch.Tensor]:
+    return METHODS[method].forward(image, h, w, eps)
+
+
+def _local_std_backward(
+    g: torch.Tensor,
+    image: torch.Tensor,
+    std: torch.Tensor,
+    S1: torch.Tensor,
+    h: int,
+    w: int,
+    eps: float,
+    method: str,
+) -> torch.Tensor:
+    return METHODS[method].backward(g, image, std, S1, h, w, eps)
+
+
+_LIBRARY.impl("local_std", _local_std, "CompositeExplicitAutograd")
+_LIBRARY.impl("local_std_backward", _local_std_backward, "CompositeExplicitAutograd")
+
+
+def _local_std_fake(image: torch.Tensor, h: int, w: int, eps: float, method: str) -> tuple[torch.Tensor, torch.Tensor]:
+    shape = (*image.shape[:-2], image.shape[-2] - h + 1, image.shape[-1] - w + 1)
+    return image.new_empty(shape), image.new_empty(shape, dtype=torch.float64)
+
+
+def _local_std_backward_fake(g: torch.Tensor, image: torch.Tensor, *_: Any) -> torch.Tensor:
+    return image.new_empty(image.shape)
+
+
+torch.library.register_fake("zncc::local_std", _local_std_fake, lib=_LIBRARY)
+torch.library.register_fake("zncc::local_std_backward", _local_std_backward_fake, lib=_LIBRARY)
+
+
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, torch.Tensor]) -> None:
+    image, *ctx.options = inputs
+    std, S1 = output
+    ctx.save_for_backward(image, std, S1)
+    ctx.mark_non_differentiable(S1)
+
+
+def _backward(ctx: Any, g: torch.Tensor, _: torch.Tensor | None = None) -> tuple[torch.Tensor | None, ...]:
+    dI = torch.ops.zncc.local_std_backward(g, *ctx.saved_tensors, *ctx.options)
+    return (dI, None, None, None, None)
+
+
+def _no_second_derivative(ctx: Any, *_: Any) -> None:
+    raise NotImplementedError("local_std can be differentiated once; take create_graph=True away")
+
+
+torch.library.register_autograd("zncc::local_std", _backward, setup_context=_setup_context, lib=_LIBRARY)
+torch.library.register_autograd("zncc::local_std_backward", _no_second_derivative, lib=_LIBRARY)
+
+
+# Public ---------------------------------------------------------------------------------------------------------------
+
+
+class LocalStandardDeviation(torch.autograd.Function):
+    """StdMap = LocalStandardDeviation.apply(image, ones_kernel, eps), the operator in the form that it is specified in.
+
+    ``ones_kernel`` has shape (h, w) and holds ones only (`OptionError` otherwise); it gets no gradient. Everything
+    else is as in `local_std`.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, image: torch.Tensor, ones_kernel: torch.Tensor, eps: float = 1e-5) -> torch.Tensor:
+        """Return StdMap; see `local_std`."""
+        if ones_kernel.dim() != 2 or not bool((ones_kernel == 1).all()):
+            raise OptionError(
+                f"ones_kernel must hold ones only and have shape (h, w), got {ones_kernel.dim()} dimensions and values "
+                f"other than 1 at {int((ones_kernel != 1).sum())} places; use torch.ones(h, w)"
+            )
+        h, w = _checked(image, (ones_kernel.shape[0], ones_kernel.shape[1]), eps)
+        inputs = (_working(image), h, w, eps, "auto")
+        output = _local_std(*inputs)
+        _setup_context(ctx, inputs, output)
+        return output[0].to(image.dtype)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """Return the gradient of the image."""
+        return _backward(ctx, g)[:3]
+
+
+def local_std(image: torch.Tensor, window: Window, eps: float = 1e-5, method: str = "auto") -> torch.Tensor:
+    """Return StdMap = sqrt(N * local population variance + eps) of every window that lies inside the image.
+
+    Divide by sqrt(N) for the standard deviation in the image's own units.
+
+    Args:
+        image: shape (..., H, W), any strides; float32 or float64; half and bfloat16 are computed in float32.
+        window: side of the square window, or its (height, width), in pixels; odd or even, no larger than the image.
+        eps: added under the root, in squared units of the image; StdMap >= sqrt(eps).
+        method: 'fft', or 'auto' for the fastest.
+
+    Returns:
+        Shape (..., H-h+1, W-w+1) in the image's dtype; the value at (y, x) belongs to the window whose top left pixel
+        is (y, x). Differentiable once in ``image``. Windows that hold a pixel that is not finite are NaN.
+
+    Raises:
+        WindowError: the window is no positive size, or larger than the image.
+        ContentError: the image has fewer than two dimensions or does not hold floating-point numbers.
+        OptionError: ``eps`` is not positive and finite, or ``method`` is unknown.
+        BackendError: the native kernels were asked for (`native.select`) and are not there.
+    """
+    h, w = _checked(image, window, eps)
+    if method not in METHODS:
+        raise OptionError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+    std: torch.Tensor = torch.ops.zncc.local_std(_working(image), h, w, float(eps), method)[0]
+    return std.to(image.dtype)
+
+
+def _working(image: torch.Tensor) -> torch.Tensor:
+    return image.float() if image.dtype in (torch.float16, torch.bfloat16) else image
+
+
+def _checked(image: torch.Tensor, window: Window, eps: float) -> tuple[int, int]:
+    """Return the window's (h, w) after a check of all arguments."""
+    if image.dim() < 2:
+        raise ContentError(f"image must have shape (..., H, W), got {tuple(image.shape)}")
+    if not image.is_floating_point():
+        raise ContentError(f"image must hold floating-point numbers, got {image.dtype}; use image.float()")
+    if not 0.0 < eps < math.inf:
+        raise OptionError(f"eps must be positive and finite, got {eps}")
+    try:
+        h, w = map(operator.index, window if isinstance(window, (tuple, list)) else (window, window))
+    except (TypeError, ValueError):
+        raise WindowError(f"window must be a whole number of pixels or (height, width), got {window!r}") from None
+    height, width = image.shape[-2:]
+    if h < 1 or w < 1:
+        raise WindowError(f"window must be at least 1x1 pixel, got {h}x{w}")
+    if h > height or w > width:
+        raise WindowError(
+            f"window {h}x{w} must fit into the image of {height}x{width} pixels (height x width); "
+            f"use one of at most {height}x{width}"
+        )
+    return h, w

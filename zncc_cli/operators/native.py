@@ -1,0 +1,132 @@
+"""Which implementation computes on a device: the native kernels, or plain torch and why.
+
+The native kernels are built at their first use and then found in a cache (`zncc_cli.operators.build`). CPU and CUDA
+kernels are two libraries, so that who computes on the CPU needs no CUDA compiler and starts no CUDA.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+import torch
+
+from zncc_cli.errors import BackendError, OptionError
+from zncc_cli.operators import build
+from zncc_cli.operators.build import cache_folder
+from zncc_cli.operators.toolchain import Check, toolchain_checks
+
+__all__ = ["Backend", "Check", "Loaded", "cache_folder", "load", "select", "toolchain"]
+
+logger = logging.getLogger("zncc_cli.native")
+
+
+class Backend(str, Enum):
+    """What may compute: the native kernels where they can be had, these or nothing, or plain torch."""
+
+    auto = "auto"
+    native = "native"
+    reference = "reference"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What computes on a device: ``used`` is 'native' or 'reference', ``reason`` says why, ``seconds`` what it took."""
+
+    used: str
+    reason: str
+    library: Path | None = None
+    seconds: float = 0.0
+
+
+# Portable code: no -march=native, since a build may be loaded on another machine that shares the cache. Exact
+# arithmetic: no fast-math and no fused multiply-add, so that the devices agree to the last bit (csrc/local_std.h).
+_CPU = build.Library("zncc_cpu", "CPU kernels", ("local_std.cpp",), cxx_flags=("-O3", "-ffp-contract=off"))
+
+_CHOSEN_REFERENCE = Loaded("reference", "plain torch was asked for")
+
+_backend = Backend.auto
+_loaded: dict[str, Loaded] = {}
+_loading = threading.RLock()
+
+
+def select(backend: Backend | str) -> None:
+    """Choose, for the whole process, what `load` may return: 'auto', 'native' or 'reference'.
+
+    Raises:
+        OptionError: it is none of these.
+    """
+    global _backend
+    try:
+        _backend = Backend(backend)
+    except ValueError:
+        choices = ", ".join(choice.value for choice in Backend)
+        raise OptionError(f"backend must be one of {choices}, got {backend!r}") from None
+
+
+def load(device: torch.device) -> Loaded:
+    """Return what computes on ``device``; the first call builds the native kernels, or loads them from the cache.
+
+    A failure is remembered with its cause: there is one attempt in the life of a process.
+
+    Raises:
+        BackendError: the native kernels were selected, and cannot be had.
+    """
+    if _backend is Backend.reference:
+        return _CHOSEN_REFERENCE
+    loaded = _loaded.get(device.type) or _load_once(device.type)
+    if _backend is Backend.native and loaded.used != "native":
+        raise BackendError(f"backend 'native' cannot be used: {loaded.reason}; or use backend 'auto'")
+    return loaded
+
+
+def toolchain() -> list[Check]:
+    """Return the state of everything that the native kernels need, for `zncc doctor`."""
+    folder = cache_folder()
+    preferred = folder == build.preferred_folder()
+    fix = "" if preferred else f"make {build.preferred_folder()} writable, or set ZNCC_CACHE_DIR to another folder"
+    return [*toolchain_checks(), Check("cache", preferred, str(folder), fix)]
+
+
+def _load_once(device_type: str) -> Loaded:
+    with _loading:
+        if device_type not in _loaded:
+            started = time.perf_counter()
+            try:
+                library, reason = _load_library(device_type)
+                loaded = Loaded("native", reason, library, time.perf_counter() - started)
+            except (build.UnavailableError, OSError) as error:
+                logger.warning("computing with plain torch: %s", error)
+                loaded = Loaded("reference", str(error), None, time.perf_counter() - started)
+            _loaded[device_type] = loaded
+        return _loaded[device_type]
+
+
+def _load_library(device_type: str) -> tuple[Path, str]:
+    if sys.platform not in ("linux", "darwin"):
+        raise build.UnavailableError(f"the native kernels are built on Linux and macOS only, not on {sys.platform}")
+    if device_type not in ("cpu", "cuda") or torch.version.hip:
+        raise build.UnavailableError(
+            f"there are no native kernels for this device ({device_type}), only for CPU and CUDA"
+        )
+    if device_type == "cpu":
+        return build.get(_CPU)
+    # The schemas come with the CPU kernels.
+    cpu = _load_once("cpu")
+    if cpu.used != "native":
+        raise build.UnavailableError(cpu.reason)
+    return build.get(_cuda_library())
+
+
+def _cuda_library() -> build.Library:
+    """Return the library for the architectures of the cards that are present, and no others."""
+    cards = {torch.cuda.get_device_capability(index) for index in range(torch.cuda.device_count())}
+    numbers = [f"{major}{minor}" for major, minor in sorted(cards)]
+    targets = [f"-gencode=arch=compute_{number},code=sm_{number}" for number in numbers]
+    flags = ("-O3", "--fmad=false", *targets)
+    return build.Library("zncc_cuda", "CUDA kernels", ("local_std_cuda.cu",), ("-O3",), flags)
