@@ -16,8 +16,11 @@ from torch import Tensor
 from zncc_cli.registration.pyramid import Level
 from zncc_cli.registration.transforms import TransformFamily
 from zncc_cli.registration.warp import Interpolation, Sampler, coordinates, depth_inside, in_front, level_matrix
-from zncc_cli.registration.zncc import full_windows, window_variance, window_weights, zncc_from_fixed
+from zncc_cli.registration.zncc import RELATIVE_EPS, full_windows, window_variance, window_weights, zncc_from_fixed
 
+# A window counts by half where its variance is this many times that of the noise. Between 1 and 8 the error on noisy
+# pairs of the benchmark halves, on clean ones it stays below 0.02 px (docs/architecture.md, "Weights").
+_NOISE_WEIGHT = 8.0
 # Windows whose variance is this share of the image's own count as flat even where there is no noise at all.
 _FLATTEST = 1e-6
 _BLOCKS = 8  # blocks along each side of the frame
@@ -40,14 +43,19 @@ class LevelObjective:
         self._sample = Sampler(moving.image, interpolation)
         self._v_fixed = window_variance(fixed.image[0, 0], window)
         self._eps = _noise_eps(fixed, window), _noise_eps(moving, window)
+        # The images have a variance of about one.
+        self._plain_eps = RELATIVE_EPS * window**2, RELATIVE_EPS * window**2
         self._fixed_windows = full_windows(fixed.mask, window)
         self._possible = min(int(self._fixed_windows.sum()), int(full_windows(moving.mask, window).sum()))
         self._least = max(1.0, min_overlap * self._possible)
         self._moving_mask = None if bool(moving.mask.all()) else moving.mask
 
     def zncc(self, matrix: np.ndarray) -> tuple[float, float] | None:
-        """Return the mean local ZNCC and the overlap, both in [0, 1], at ``matrix``; None with too little overlap."""
-        got = self._at(matrix)
+        """Return the mean local ZNCC in [-1, 1] and the overlap in [0, 1] at ``matrix``; None with too little overlap.
+
+        Here every textured window counts alike, noise or not: it is the number that people know.
+        """
+        got = self._at(matrix, self._plain_eps)
         if got is None:
             return None
         z, w = got
@@ -55,7 +63,7 @@ class LevelObjective:
 
     def block_zncc(self, matrix: np.ndarray) -> np.ndarray:
         """Return the mean local ZNCC of each block of a grid over the overlap at ``matrix``, (n,); n may be zero."""
-        got = self._at(matrix)
+        got = self._at(matrix, self._eps)
         if got is None:
             return np.zeros(0)
         z, w = got
@@ -71,7 +79,7 @@ class LevelObjective:
         matrix = family.matrix(p)
         if not in_front(matrix.detach().numpy(), self._full_shape):
             return None
-        got = self._windows(matrix)
+        got = self._windows(matrix, self._eps)
         if got is None:
             return None
         z, w = got
@@ -85,13 +93,13 @@ class LevelObjective:
         h, w = self._fixed.shape
         return (h - 1) * self._fixed.factor + 1, (w - 1) * self._fixed.factor + 1
 
-    def _at(self, matrix: np.ndarray) -> tuple[Tensor, Tensor] | None:
+    def _at(self, matrix: np.ndarray, eps: tuple[float, float]) -> tuple[Tensor, Tensor] | None:
         if not in_front(matrix, self._full_shape):
             return None
         with torch.no_grad():
-            return self._windows(torch.from_numpy(np.ascontiguousarray(matrix, dtype=np.float64)))
+            return self._windows(torch.from_numpy(np.ascontiguousarray(matrix, dtype=np.float64)), eps)
 
-    def _windows(self, matrix: Tensor) -> tuple[Tensor, Tensor] | None:
+    def _windows(self, matrix: Tensor, eps: tuple[float, float]) -> tuple[Tensor, Tensor] | None:
         """Return the local ZNCC and the weight of every window, or None with too little overlap."""
         image = self._moving.image
         pull = level_matrix(matrix, self._fixed.factor).to(image.device, image.dtype)
@@ -101,12 +109,12 @@ class LevelObjective:
         if float(w.detach().sum()) < self._least:
             return None
         warped = self._sample(x, y)
-        return zncc_from_fixed(self._fixed.image[0, 0], self._v_fixed, warped[0, 0], self._window, self._eps), w
+        return zncc_from_fixed(self._fixed.image[0, 0], self._v_fixed, warped[0, 0], self._window, eps), w
 
 
 def _noise_eps(level: Level, window: int) -> float:
-    """Return N times the variance of the level's noise: what a window without texture shows."""
-    variance = noise_sigma(level.image, level.mask) ** 2
+    """Return eps for a window of N pixels: a window whose variance is mostly noise counts little."""
+    variance = _NOISE_WEIGHT * noise_sigma(level.image, level.mask) ** 2
     image_variance = float(level.image[0, 0][level.mask].var()) if bool(level.mask.any()) else 0.0
     return window**2 * max(variance, _FLATTEST * image_variance, 1e-12)
 
