@@ -99,7 +99,7 @@ def test_an_empty_batch_gives_an_empty_result(mode: str, shape: tuple[int, ...])
 
 
 def test_a_kernel_larger_than_the_image_is_refused() -> None:
-    with pytest.raises(WindowError, match="4x3.*must fit into the image.*3x9"):
+    with pytest.raises(WindowError, match=r"4x3.*must fit into the image.*3x9"):
         fft_cc(torch.ones(3, 9), torch.ones(4, 3))
 
 

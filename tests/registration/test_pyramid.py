@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from zncc_cli.registration.pyramid import count_levels, pyramid, smooth
+from zncc_cli.registration.pyramid import count_levels, fill_holes, pyramid, smooth
 
 
 def test_invalid_pixels_do_not_leak() -> None:
@@ -42,3 +42,12 @@ def test_number_of_levels() -> None:
     assert count_levels((512, 700), 64) == 4  # 512, 256, 128, 64
     assert count_levels((511, 700), 64) == 3
     assert count_levels((20, 20), 64) == 1
+
+
+def test_holes_are_filled_from_their_surroundings() -> None:
+    image, mask = torch.full((1, 2, 40, 40), 30000.0), torch.ones(40, 40, dtype=torch.bool)
+    image[0, 1] = 7.0
+    mask[10:30, 10:30] = False
+    spoilt = torch.where(mask, image, torch.nan)
+    # float32 means of 30000: a few units in the last place.
+    torch.testing.assert_close(fill_holes(spoilt, mask), image, rtol=1e-6, atol=0)

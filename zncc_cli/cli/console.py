@@ -32,6 +32,8 @@ def run(app: typer.Typer, prog: str) -> NoReturn:
     logging.getLogger("zncc_cli").setLevel(logging.INFO)
     try:
         code = typer.main.get_command(app).main(prog_name=prog, standalone_mode=False)
+        if code == ExitCode.INTERRUPTED:  # typer has turned the interrupt into its exit code, silently
+            raise KeyboardInterrupt
     except ZnccError as error:
         code = _fail(prog, str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):

@@ -246,7 +246,6 @@ def _compile_and_load(library: Library, folder: Path) -> None:
             sources=[str(csrc / source) for source in library.sources],
             extra_cflags=list(library.cxx_flags),
             extra_cuda_cflags=list(library.cuda_flags),
-            extra_include_paths=[str(csrc)],
             build_directory=str(folder),
             with_cuda=library.needs_cuda,
             is_python_module=False,

@@ -12,6 +12,9 @@ import torch
 
 from zncc_cli.operators import native
 
+# Two units in the last place of a float64: torch takes square roots by MKL, which rounds them within one.
+_SQRT_ERROR = 4.5e-16
+
 
 def _is_native(tensor: torch.Tensor) -> bool:
     return native.load(tensor.device).used == "native"
@@ -34,8 +37,9 @@ def sum_gradients(g: torch.Tensor, std: torch.Tensor, S1: torch.Tensor, N: int, 
     if _is_native(S1):
         torch.ops.zncc.local_std_prepare_gradients(g, std, S1, N, eps, dS1, dS2)
         return stacked
-    # Var was clamped where std is sqrt(eps), rounded as std is. A factor, not a choice: NaN * 0 stays NaN.
-    floor = torch.full((), math.sqrt(eps), dtype=std.dtype, device=std.device)
+    # Var was clamped where std is sqrt(eps), rounded as std is; torch's own sqrt may be off in the last place.
+    floor = torch.full((), math.sqrt(eps) * (1.0 + _SQRT_ERROR), dtype=std.dtype, device=std.device)
+    # A factor, not a choice: NaN * 0 stays NaN.
     torch.mul(g.double() / (2.0 * std.double() + eps), ~(std <= floor), out=dS2)
     torch.mul(dS2, S1 * (-2.0 / N), out=dS1)
     return stacked

@@ -129,4 +129,4 @@ def _cuda_library() -> build.Library:
     numbers = [f"{major}{minor}" for major, minor in sorted(cards)]
     targets = [f"-gencode=arch=compute_{number},code=sm_{number}" for number in numbers]
     flags = ("-O3", "--fmad=false", *targets)
-    return build.Library("zncc_cuda", "CUDA kernels", ("local_std_cuda.cu",), ("-O3",), flags)
+    return build.Library("zncc_cuda", "CUDA kernels", ("local_std_cuda.cpp", "local_std_cuda.cu"), ("-O3",), flags)

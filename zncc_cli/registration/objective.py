@@ -1,9 +1,12 @@
-"""One minus the mean local ZNCC of one pyramid level, as a function of a transform's parameters.
+"""One minus the mean local ZNCC, weighed by evidence, of one pyramid level, as a function of a transform's parameters.
 
-Each window counts by its pixel that lies least safely in the overlap, from zero on the edge to one a pixel further
-in: the loss has no jumps, and no window that sees beyond the overlap has a say.
+    loss = 1 - sum(w z) / sum(w e)          e = v_fixed / (v_fixed + eps), what z is where the images agree
 
-Names: v window variance, z local ZNCC, w weight of a window.
+w: a window counts by its pixel that lies least safely in the overlap, from zero on the edge to one a pixel further
+in: the loss has no jumps, and no window that sees beyond the overlap has a say. e, the evidence a window holds over
+the noise, is in the denominator so that windows gain nothing by entering or leaving the overlap.
+
+Names: v window variance, z local ZNCC.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zncc_cli.registration.pyramid import Level
+from zncc_cli.registration.pyramid import Level, fill_holes
 from zncc_cli.registration.transforms import TransformFamily
 from zncc_cli.registration.warp import Interpolation, Sampler, coordinates, depth_inside, in_front, level_matrix
 from zncc_cli.registration.zncc import RELATIVE_EPS, full_windows, window_variance, window_weights, zncc_from_fixed
@@ -40,9 +43,10 @@ class LevelObjective:
         self, fixed: Level, moving: Level, window: int, min_overlap: float, interpolation: Interpolation
     ) -> None:
         self._fixed, self._moving, self._window = fixed, moving, window
-        self._sample = Sampler(moving.image, interpolation)
+        self._sample = Sampler(fill_holes(moving.image, moving.mask), interpolation)
         self._v_fixed = window_variance(fixed.image[0, 0], window)
         self._eps = _noise_eps(fixed, window), _noise_eps(moving, window)
+        self._evidence = self._v_fixed / (self._v_fixed + self._eps[0])
         # The images have a variance of about one.
         self._plain_eps = RELATIVE_EPS * window**2, RELATIVE_EPS * window**2
         self._fixed_windows = full_windows(fixed.mask, window)
@@ -83,7 +87,7 @@ class LevelObjective:
         if got is None:
             return None
         z, w = got
-        loss = 1 - (w * z).sum() / w.sum()
+        loss = 1 - (w * z).sum() / (w * self._evidence).sum()
         (gradient,) = torch.autograd.grad(loss, p)
         value = float(loss.detach())
         return (value, gradient.numpy()) if np.isfinite(value) and bool(gradient.isfinite().all()) else None

@@ -16,6 +16,9 @@ from torch import Tensor
 # Standard deviation, in pixels, of the Gaussian before every second pixel is dropped: at the new Nyquist
 # frequency it leaves exp(-(pi/2)^2 / 2) = 0.29 of the amplitude, the usual balance of aliasing and blur.
 DECIMATION_SIGMA = 1.0
+# A hole takes on the mean of the valid pixels about this near, and the image's mean further in.
+_FILL_SIGMA = 2.0
+_LEAST_NEAR = 1e-3
 _TRUNCATE = 3.0  # a Gaussian is cut at this many standard deviations
 # A smoothed pixel is valid when at least this share of its Gaussian fell on valid pixels: what is missing is then
 # too little to pull the mean to one side, and a frame loses two rows or so, not the whole reach of the kernel.
@@ -65,6 +68,23 @@ def smooth(image: Tensor, mask: Tensor, sigma: float, enough: float = ENOUGH) ->
     sums, total = _blur(torch.cat((image * weight, weight)), sigma).split(1)
     held = (total >= enough) & (weight > 0)
     return torch.where(held, sums / torch.where(held, total, 1), 0), held[0, 0]
+
+
+def fill_holes(image: Tensor, mask: Tensor) -> Tensor:
+    """Return ``image`` (1, C, H, W) with invalid pixels, (H, W) bool mask, replaced by what surrounds them.
+
+    The values are for a spline, which rings where a hole's edge is a jump; they are never evidence.
+    """
+    if bool(mask.all()):
+        return image
+    filled = []
+    for plane in image.split(1, dim=1):
+        mean = plane[0, 0][mask].mean() if bool(mask.any()) else plane.new_zeros(())
+        weight = mask[None, None].to(image.dtype)
+        sums, total = _blur(torch.cat(((plane - mean).nan_to_num(0, 0, 0) * weight, weight)), _FILL_SIGMA).split(1)
+        near = mean + sums / total.clamp_min(torch.finfo(image.dtype).tiny)
+        filled.append(torch.where(mask, plane, torch.where(total > _LEAST_NEAR, near, mean)))
+    return torch.cat(filled, dim=1)
 
 
 def pyramid(image: Tensor, mask: Tensor, levels: int) -> list[Level]:

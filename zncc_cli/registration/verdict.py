@@ -51,6 +51,7 @@ class Verdict:
 # came above 6.3; of pairs that are aligned, the noisiest come down to 8 (docs/architecture.md, "Verdict").
 _AGREEMENT = 7.0
 _LEAST_BLOCKS = 4
+_NOTABLE = 0.01  # the loss weighs windows by evidence and the ZNCC does not: less than this is no contradiction
 
 
 def judge(evidence: Evidence) -> Verdict:
@@ -64,7 +65,7 @@ def judge(evidence: Evidence) -> Verdict:
             f"standard errors above that of unrelated images, {_AGREEMENT:.0f} are needed; the images may not show "
             "the same scene, or the motion is beyond the search"
         )
-    elif evidence.zncc_before is not None and evidence.zncc_after < evidence.zncc_before:
+    elif evidence.zncc_before is not None and evidence.zncc_after < evidence.zncc_before - _NOTABLE:
         doubts.append(f"the ZNCC fell from {evidence.zncc_before:.3f} to {evidence.zncc_after:.3f}")
     if evidence.ending in (Ending.MAX_ITERATIONS, Ending.OUT_OF_DOMAIN):
         doubts.append(f"the optimiser ended early: {evidence.ending.advice}")

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from zncc_cli.registration.pyramid import fill_holes
+
 
 class Interpolation(str, Enum):
     """How values between pixels are found."""
@@ -152,9 +154,7 @@ def depth_inside(mask: Tensor | None, shape: tuple[int, int], x: Tensor, y: Tens
     Zero on the frame's edge and beyond it, one from a pixel further in; likewise at the border of the mask. A loss
     that is weighed by it has no jumps where pixels enter or leave the overlap.
     """
-    depth = torch.minimum(
-        torch.minimum(x, shape[1] - 1 - x), torch.minimum(y, shape[0] - 1 - y)
-    ).clamp(0, 1)
+    depth = torch.minimum(torch.minimum(x, shape[1] - 1 - x), torch.minimum(y, shape[0] - 1 - y)).clamp(0, 1)
     if mask is None:
         return depth
     return torch.minimum(depth, Sampler(mask[None, None].to(x.dtype), Interpolation.LINEAR)(x, y)[0, 0])
@@ -189,7 +189,8 @@ def resample(
     if exact is not None:
         _copy_shifted(planes, mask, exact, out, valid)
     else:
-        sampler = Sampler(torch.from_numpy(_filled(planes, mask))[None], interpolation)
+        pixels = torch.from_numpy(np.ascontiguousarray(planes.transpose(2, 0, 1), dtype=np.float64))
+        sampler = Sampler(fill_holes(pixels[None], torch.from_numpy(mask)), interpolation)
         moving_mask = None if mask.all() else torch.from_numpy(mask)
         pull = torch.from_numpy(np.asarray(matrix, dtype=np.float64))
         for row in range(0, shape[0], _ROWS):
@@ -198,16 +199,6 @@ def resample(
             out[row : row + _ROWS] = np.where(held[..., None], sampler(x, y)[0].numpy().transpose(1, 2, 0), 0)
             valid[row : row + _ROWS] = held
     return (out if image.ndim == 3 else out[..., 0]), valid
-
-
-def _filled(planes: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Return ``planes`` (H, W, C) as (C, H, W) float64, each one's mean where ``mask`` is false: a spline rings at
-    the edge of a hole, the less the nearer the hole's value is to its surroundings."""
-    out = np.ascontiguousarray(planes.transpose(2, 0, 1), dtype=np.float64)
-    if not mask.all():
-        for plane in out:
-            plane[~mask] = plane[mask].mean() if mask.any() else 0.0
-    return out
 
 
 def _whole_shift(matrix: np.ndarray) -> tuple[int, int] | None:

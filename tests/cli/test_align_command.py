@@ -1,0 +1,262 @@
+"""``zncc-align FIXED MOVING`` from the shell: files, numbers, exit codes, messages."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import tifffile
+from conftest import SAMPLES, Run, assert_one_line_error
+
+sys.path.insert(0, str(SAMPLES))
+from corner_error import corner_error
+
+FILES = {
+    "aligned.tif",
+    "transform.json",
+    "std_fixed.tif",
+    "std_aligned.tif",
+    "zncc.tif",
+    "overlay.png",
+    "report.json",
+}
+MODELS = ("translation", "rigid", "similarity", "affine", "homography")
+
+
+def sample(model: str) -> tuple[Path, Path]:
+    (fixed,) = (SAMPLES / model).glob("fixed.*")
+    return fixed, fixed.with_name("moving" + fixed.suffix)
+
+
+@pytest.fixture(scope="module")
+def textured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A 96 x 128 image of smooth 16-bit noise."""
+    path = tmp_path_factory.mktemp("images") / "textured.tif"
+    noise = np.random.default_rng(0).normal(size=(100, 132))
+    smooth = sum(noise[i : i + 96, j : j + 128] for i in range(5) for j in range(5))
+    tifffile.imwrite(path, (30000 + 200 * smooth).astype(np.uint16))
+    return path
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_aligns_the_sample_pair_and_writes_every_file(run: Run, model: str) -> None:
+    fixed, moving = sample(model)
+    got = run("zncc-align", fixed, moving, "--model", model, "--out", "out")
+    assert got.returncode == 0, got.stderr
+    assert got.stdout.startswith("status   ok")
+    out = run.folder / "out"
+    assert {p.name for p in out.iterdir()} == FILES
+
+    truth = json.loads((SAMPLES / model / "truth.json").read_text())
+    transform = json.loads((out / "transform.json").read_text())
+    for key in ("format", "version", "model", "fixed_shape", "moving_shape", "direction", "axis_order", "pixel_origin"):
+        assert transform[key] == truth[key]
+    # The demo promises a tenth of a pixel; these pairs are noisy.
+    assert corner_error(truth["matrix"], transform["matrix"], truth["fixed_shape"]).max < 0.1
+
+    aligned, original = iio.imread(out / "aligned.tif"), iio.imread(moving)
+    height, width = truth["fixed_shape"]
+    assert aligned.dtype == original.dtype
+    assert aligned.shape == (height, width, *original.shape[2:])
+    for name in ("std_fixed.tif", "std_aligned.tif", "zncc.tif"):
+        image = tifffile.imread(out / name)
+        assert (image.dtype, image.shape) == (np.float32, (height, width))
+        assert np.isnan(image[:5]).all()  # a window of 11 leaves the frame there
+    z = tifffile.imread(out / "zncc.tif")
+    assert np.nanmax(np.abs(z)) <= 1
+
+    report = json.loads((out / "report.json").read_text())
+    assert report["status"] == "ok"
+    assert report["metrics"]["zncc_after"] > report["metrics"]["zncc_before"]
+    assert set(report["seconds"]) == {"import", "read", "registration", "write", "total"}
+    assert report["backend"]["used"] in ("native", "reference")
+    assert report["backend"]["reason"]
+    assert report["settings"]["registration"]["window"] == 11
+    assert report["versions"]["torch"]
+
+
+def test_identical_images_come_back_byte_for_byte(run: Run, textured: Path) -> None:
+    got = run("zncc-align", textured, textured, "--model", "translation", "--json")
+    assert got.returncode == 0, got.stderr
+    out = run.folder / "textured_aligned"  # the folder that is documented as the default
+    matrix = json.loads((out / "transform.json").read_text())["matrix"]
+    np.testing.assert_allclose(matrix, np.eye(3), atol=0.002)
+    assert json.loads(got.stdout)["status"] == "ok"
+
+
+def test_json_prints_the_report_and_nothing_else(run: Run, textured: Path) -> None:
+    got = run("zncc-align", textured, textured, "--out", "out", "--json")
+    assert json.loads(got.stdout) == json.loads((run.folder / "out" / "report.json").read_text())
+
+
+def test_quiet_prints_nothing(run: Run, textured: Path) -> None:
+    got = run("zncc-align", textured, textured, "--quiet")
+    assert (got.returncode, got.stdout, got.stderr) == (0, "", "")
+
+
+def test_reference_backend_gives_the_same_transform(run: Run) -> None:
+    fixed, moving = sample("rigid")
+    matrices = []
+    for backend in ("auto", "reference"):
+        got = run("zncc-align", fixed, moving, "-m", "rigid", "-o", backend, "--backend", backend)
+        assert got.returncode == 0, got.stderr
+        matrices.append(json.loads((run.folder / backend / "transform.json").read_text())["matrix"])
+    # The arithmetic differs in the last bits; the search ends within its tolerance of 0.002 px either way.
+    np.testing.assert_allclose(matrices[0], matrices[1], atol=0.005)
+
+
+def test_masks_are_read_from_files(run: Run) -> None:
+    fixed, moving = sample("translation")
+    mask = np.full(tifffile.imread(fixed).shape, 255, np.uint8)
+    mask[:120] = 0
+    iio.imwrite(run.folder / "mask.png", mask)
+    got = run("zncc-align", fixed, moving, "-m", "translation", "-o", "out", "--fixed-mask", "mask.png")
+    assert got.returncode == 0, got.stderr
+    z = tifffile.imread(run.folder / "out" / "zncc.tif")
+    assert np.isnan(z[:120]).all()
+    assert np.isfinite(z[140:360, 30:480]).all()
+
+
+def test_mask_of_another_size_is_refused(run: Run, textured: Path) -> None:
+    iio.imwrite(run.folder / "mask.png", np.full((5, 6), 255, np.uint8))
+    got = run("zncc-align", textured, textured, "--moving-mask", "mask.png")
+    assert_one_line_error(got, 1, "mask.png", "expected a mask of 128 x 96", "found 6 x 5")
+    assert list(run.folder.iterdir()) == [run.folder / "mask.png"]
+
+
+def test_images_that_do_not_overlap_end_with_exit_code_3(run: Run) -> None:
+    rng = np.random.default_rng(1)
+    for name in ("a.tif", "b.tif"):
+        tifffile.imwrite(run.folder / name, rng.integers(0, 4000, (128, 128)).astype(np.uint16))
+    got = run("zncc-align", "a.tif", "b.tif", "--out", "out")
+    assert got.returncode == 3, got.stderr
+    assert "no agreement found" in got.stdout
+    assert json.loads((run.folder / "out" / "report.json").read_text())["status"] == "failed"
+
+
+def bad_inputs(folder: Path) -> dict[str, tuple[Path, int, tuple[str, ...]]]:
+    """Write one file per mistake; return for each: the file, the exit code, words of the message."""
+    (folder / "text.tif").write_text("no image\n" * 50)
+    tifffile.imwrite(folder / "one.tif", np.ones((1, 1), np.uint16))
+    tifffile.imwrite(folder / "constant.tif", np.full((96, 128), 500, np.uint16))
+    tifffile.imwrite(folder / "nan.tif", np.full((96, 128), np.nan, np.float32))
+    tifffile.imwrite(folder / "pages.tif", np.ones((3, 96, 128), np.uint16), photometric="minisblack")
+    return {
+        "missing": (folder / "missing.tif", 1, ("missing.tif",)),
+        "text named .tif": (folder / "text.tif", 1, ("text.tif", "expected")),
+        "1x1": (folder / "one.tif", 1, ("moving", "16 x 16", "1 x 1")),
+        "constant": (folder / "constant.tif", 1, ("moving", "all equal")),
+        "NaN": (folder / "nan.tif", 1, ("moving", "none that are finite")),
+        "pages": (folder / "pages.tif", 1, ("pages.tif", "3")),
+        "folder": (folder, 1, (folder.name,)),
+    }
+
+
+@pytest.mark.parametrize("mistake", ["missing", "text named .tif", "1x1", "constant", "NaN", "pages", "folder"])
+def test_bad_input_is_one_clear_line(run: Run, textured: Path, tmp_path: Path, mistake: str) -> None:
+    path, code, words = bad_inputs(tmp_path)[mistake]
+    got = run("zncc-align", textured, path, "--out", "out")
+    assert_one_line_error(got, code, *words)
+    assert list(run.folder.iterdir()) == []
+
+
+def test_some_nan_pixels_are_left_out_and_stay_nan(run: Run, textured: Path) -> None:
+    image = tifffile.imread(textured).astype(np.float32)
+    image[40:50, 60:70] = np.nan
+    tifffile.imwrite(run.folder / "holes.tif", image)
+    got = run("zncc-align", textured, "holes.tif", "-m", "translation", "--out", "out")
+    assert got.returncode == 0, got.stderr
+    aligned = tifffile.imread(run.folder / "out" / "aligned.tif")
+    assert aligned.dtype == np.float32
+    assert np.isnan(aligned[41:49, 61:69]).all()
+    assert np.isfinite(aligned[10:35, 10:110]).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--window", "4000"), ("--window", "at most 48", "4000")),
+        (("--window", "2"), ("--window", "at least 3")),
+        (("--window", "many"), ("--window", "integer")),
+        (("--model", "wobbly"), ("--model", "wobbly", "translation")),
+        (("--min-overlap", "1.5"), ("--min-overlap", "1.5")),
+        (("--max-iterations", "0"), ("--max-iterations",)),
+        (("--nonsense",), ("--nonsense",)),
+        (("--json", "--quiet"), ("--json", "--quiet")),
+    ],
+)
+def test_bad_option_is_one_clear_line(run: Run, textured: Path, options: tuple[str, ...], words: tuple[str]) -> None:
+    assert_one_line_error(run("zncc-align", textured, textured, *options), 2, *words)
+    assert list(run.folder.iterdir()) == []
+
+
+def test_missing_argument_is_a_usage_error(run: Run, textured: Path) -> None:
+    assert_one_line_error(run("zncc-align", textured), 2, "MOVING", "--help")
+
+
+def test_refuses_to_overwrite_unless_told(run: Run, textured: Path) -> None:
+    assert run("zncc-align", textured, textured, "-o", "out", "-q").returncode == 0
+    before = (run.folder / "out" / "report.json").read_bytes()
+    assert_one_line_error(run("zncc-align", textured, textured, "-o", "out"), 1, "exists", "--overwrite")
+    assert (run.folder / "out" / "report.json").read_bytes() == before
+    assert run("zncc-align", textured, textured, "-o", "out", "-q", "--overwrite").returncode == 0
+    assert {p.name for p in (run.folder / "out").iterdir()} == FILES
+
+
+def test_read_only_output_folder_is_one_clear_line(run: Run, textured: Path) -> None:
+    locked = run.folder / "locked"
+    locked.mkdir(mode=0o555)
+    wrap: tuple[str, ...] = ()
+    if os.geteuid() == 0:  # root writes everywhere unless the kernel is told to check
+        if shutil.which("setpriv") is None:
+            pytest.skip("root without setpriv: permissions cannot be tested")
+        wrap = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all")
+    got = run("zncc-align", textured, textured, "--out", "locked/out", wrap=wrap)
+    assert_one_line_error(got, 1, "locked/out", "--out")
+    assert list(locked.iterdir()) == []
+
+
+def test_interrupt_leaves_nothing_and_says_so(run: Run) -> None:
+    import signal
+    import time
+
+    from conftest import SCRIPTS
+
+    fixed, moving = sample("homography")
+    line = [SCRIPTS / "zncc-align", fixed, moving, "-m", "homography", "-o", "out"]
+    process = subprocess.Popen(line, cwd=run.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(run.folder.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.01)  # until the hidden staging folder shows that the work has begun
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    assert list(run.folder.iterdir()) == []
+
+
+def test_debug_shows_the_traceback(run: Run, textured: Path) -> None:
+    got = run("zncc-align", textured, "missing.tif", "--debug")
+    assert got.returncode == 1
+    assert "Traceback" in got.stderr
+    assert "InputError" in got.stderr
+
+
+def test_help_does_not_load_torch() -> None:
+    program = (
+        "import sys\nsys.argv = ['zncc-align', '--help']\n"
+        "from zncc_cli.cli.align import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert end.code == 0\n"
+        "assert 'torch' not in sys.modules"
+    )
+    got = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert got.returncode == 0, got.stderr
+    assert "--model" in got.stdout

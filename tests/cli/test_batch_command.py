@@ -1,0 +1,80 @@
+"""``zncc-batch DIR`` from the shell."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from conftest import SAMPLES, Run, assert_one_line_error
+
+
+def rows(table: Path) -> list[dict[str, str]]:
+    with table.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_aligns_every_pair_of_a_folder(run: Run) -> None:
+    got = run("zncc-batch", SAMPLES / "batch", "--model", "rigid", "--out", "out")
+    assert got.returncode == 0, got.stdout + got.stderr
+    assert "3 of 3 pairs aligned" in got.stdout
+    table = rows(run.folder / "out" / "batch.csv")
+    assert [row["name"] for row in table] == ["cells", "grains", "stars"]
+    truth = json.loads((SAMPLES / "batch" / "truth.json").read_text())
+    for row in table:
+        assert row["status"] == "ok"
+        transform = json.loads((run.folder / "out" / row["name"] / "transform.json").read_text())
+        # 128 x 160 pixels with noise: a tenth of a pixel at the corners.
+        np.testing.assert_allclose(
+            np.array(transform["matrix"]) @ [159, 127, 1], np.array(truth[row["name"]]["matrix"]) @ [159, 127, 1], atol=0.1
+        )
+
+
+def test_one_bad_pair_does_not_stop_the_rest(run: Run) -> None:
+    folder = run.folder / "in"
+    folder.mkdir()
+    for name in ("cells_fixed.png", "cells_moving.png"):
+        shutil.copy(SAMPLES / "batch" / name, folder)
+    shutil.copy(SAMPLES / "batch" / "cells_fixed.png", folder / "broken_fixed.png")
+    (folder / "broken_moving.png").write_text("no image")
+    tifffile.imwrite(folder / "flat_fixed.tif", np.ones((64, 64), np.uint8))
+    tifffile.imwrite(folder / "flat_moving.tif", np.ones((64, 64), np.uint8))
+    got = run("zncc-batch", "in", "--model", "rigid", "--out", "out")
+    assert got.returncode == 5, got.stdout + got.stderr
+    assert "1 of 3 pairs aligned" in got.stdout
+    by_name = {row["name"]: row for row in rows(run.folder / "out" / "batch.csv")}
+    assert by_name["cells"]["status"] == "ok"
+    assert by_name["broken"]["status"] == "error"
+    assert "broken_moving.png" in by_name["broken"]["reason"]
+    assert "all equal" in by_name["flat"]["reason"]
+    assert sorted(p.name for p in (run.folder / "out").iterdir()) == ["batch.csv", "cells"]
+
+
+def test_every_image_onto_one(run: Run) -> None:
+    folder = run.folder / "in"
+    folder.mkdir()
+    for name in ("cells_fixed.png", "cells_moving.png"):
+        shutil.copy(SAMPLES / "batch" / name, folder)
+    got = run("zncc-batch", "in", "--fixed", "in/cells_fixed.png", "-m", "rigid", "-o", "out", "--json")
+    assert got.returncode == 0, got.stderr
+    assert [pair["name"] for pair in json.loads(got.stdout)["pairs"]] == ["cells_moving"]
+
+
+def test_incomplete_and_missing_pairs_are_refused(run: Run) -> None:
+    folder = run.folder / "in"
+    folder.mkdir()
+    assert_one_line_error(run("zncc-batch", "in", "-o", "out"), 1, "in:", "*_fixed.*", "no pair")
+    shutil.copy(SAMPLES / "batch" / "cells_fixed.png", folder)
+    assert_one_line_error(run("zncc-batch", "in", "-o", "out"), 1, "cells_moving.*", "cells_fixed.png")
+    assert_one_line_error(run("zncc-batch", "nowhere", "-o", "out"), 1, "nowhere")
+    assert sorted(p.name for p in run.folder.iterdir()) == ["in"]
+
+
+def test_refuses_to_overwrite_its_table(run: Run) -> None:
+    (run.folder / "out").mkdir()
+    (run.folder / "out" / "batch.csv").write_text("precious")
+    assert_one_line_error(run("zncc-batch", SAMPLES / "batch", "-o", "out"), 1, "batch.csv", "--overwrite")
+    assert (run.folder / "out" / "batch.csv").read_text() == "precious"

@@ -1,0 +1,63 @@
+"""``zncc-stdmap IMAGE...`` from the shell."""
+
+from __future__ import annotations
+
+import json
+
+import imageio.v3 as iio
+import numpy as np
+import tifffile
+from conftest import SAMPLES, Run, assert_one_line_error
+from scipy import ndimage
+
+
+def test_writes_the_population_standard_deviation(run: Run) -> None:
+    path = SAMPLES / "translation" / "fixed.tif"
+    got = run("zncc-stdmap", path, "--window", 9, "--out", "maps")
+    assert got.returncode == 0, got.stderr
+    assert got.stdout.startswith("maps/fixed_std.tif  median ")
+    image = tifffile.imread(path).astype(np.float64)
+    mean, square = (ndimage.uniform_filter(v, 9) for v in (image - image.mean(), (image - image.mean()) ** 2))
+    expected = np.sqrt(square - mean**2)[4:-4, 4:-4]
+    std = tifffile.imread(run.folder / "maps" / "fixed_std.tif")
+    assert (std.dtype, std.shape) == (np.float32, image.shape)
+    np.testing.assert_allclose(std[4:-4, 4:-4], expected, rtol=1e-5)  # float32 map against float64 SciPy
+    assert np.isnan(std).sum() == std.size - expected.size
+    assert iio.imread(run.folder / "maps" / "fixed_std.png").shape == image.shape
+
+
+def test_norm_scale_is_the_root_of_n_times_larger(run: Run) -> None:
+    path = SAMPLES / "affine" / "fixed.tif"
+    for scale in ("population", "norm"):
+        assert run("zncc-stdmap", path, "-w", 6, "-o", scale, "--scale", scale, "-q").returncode == 0
+    population, norm = (tifffile.imread(run.folder / s / "fixed_std.tif") for s in ("population", "norm"))
+    np.testing.assert_allclose(norm, 6 * population, rtol=1e-6)
+
+
+def test_several_images_and_json(run: Run) -> None:
+    paths = [SAMPLES / "batch" / name for name in ("cells_fixed.png", "stars_fixed.png")]
+    got = run("zncc-stdmap", *paths, "--json")
+    report = json.loads(got.stdout)
+    assert [m["map"] for m in report["maps"]] == ["cells_fixed_std.tif", "stars_fixed_std.tif"]
+    assert sorted(p.name for p in run.folder.iterdir()) == [
+        "cells_fixed_std.png",
+        "cells_fixed_std.tif",
+        "stars_fixed_std.png",
+        "stars_fixed_std.tif",
+    ]
+
+
+def test_one_bad_image_writes_nothing(run: Run) -> None:
+    got = run("zncc-stdmap", SAMPLES / "batch" / "cells_fixed.png", "missing.png")
+    assert_one_line_error(got, 1, "missing.png")
+    assert list(run.folder.iterdir()) == []
+
+
+def test_window_larger_than_the_image_is_refused(run: Run) -> None:
+    got = run("zncc-stdmap", SAMPLES / "batch" / "cells_fixed.png", "--window", 4000)
+    assert_one_line_error(got, 2, "--window", "at most 128", "4000")
+
+
+def test_two_images_of_one_stem_are_refused(run: Run) -> None:
+    got = run("zncc-stdmap", SAMPLES / "affine" / "fixed.tif", SAMPLES / "rigid" / "fixed.tif")
+    assert_one_line_error(got, 2, "fixed")

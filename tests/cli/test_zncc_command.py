@@ -1,0 +1,39 @@
+"""``zncc``: the commands as subcommands, and the doctor."""
+
+from __future__ import annotations
+
+import json
+
+from conftest import Run, assert_one_line_error
+
+import zncc_cli
+
+
+def test_version(run: Run) -> None:
+    got = run("zncc", "--version")
+    assert (got.returncode, got.stdout) == (0, f"zncc-cli {zncc_cli.__version__}\n")
+
+
+def test_holds_every_command(run: Run) -> None:
+    got = run("zncc", "--help")
+    for command in ("align", "stdmap", "batch", "doctor"):
+        assert f" {command} " in got.stdout
+
+
+def test_subcommand_reports_errors_like_the_command(run: Run) -> None:
+    assert_one_line_error(run("zncc", "align", "a.tif", "b.tif"), 1, "a.tif")
+    assert_one_line_error(run("zncc", "wobble"), 2, "wobble")
+
+
+def test_doctor_says_what_runs_where_and_why(run: Run) -> None:
+    got = run("zncc", "doctor", "--json")
+    diagnosis = json.loads(got.stdout)
+    assert diagnosis["backend"]["reason"]
+    assert diagnosis["versions"]["torch"]
+    assert {"name", "ok", "found", "fix"} <= set(diagnosis["checks"][0])
+    assert got.returncode == (0 if diagnosis["backend"]["used"] == "native" else 1)
+    text = run("zncc", "doctor").stdout
+    assert len(text.splitlines()) < 24  # one screen
+    for check in diagnosis["checks"]:
+        assert check["name"] in text
+        assert check["ok"] or check["fix"] in text
