@@ -29,7 +29,9 @@ def test_aligns_every_pair_of_a_folder(run: Run) -> None:
         transform = json.loads((run.folder / "out" / row["name"] / "transform.json").read_text())
         # 128 x 160 pixels with noise: a tenth of a pixel at the corners.
         np.testing.assert_allclose(
-            np.array(transform["matrix"]) @ [159, 127, 1], np.array(truth[row["name"]]["matrix"]) @ [159, 127, 1], atol=0.1
+            np.array(transform["matrix"]) @ [159, 127, 1],
+            np.array(truth[row["name"]]["matrix"]) @ [159, 127, 1],
+            atol=0.1,
         )
 
 

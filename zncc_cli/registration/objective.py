@@ -18,7 +18,15 @@ from torch import Tensor
 
 from zncc_cli.registration.pyramid import Level, fill_holes
 from zncc_cli.registration.transforms import TransformFamily
-from zncc_cli.registration.warp import Interpolation, Sampler, coordinates, depth_inside, in_front, level_matrix
+from zncc_cli.registration.warp import (
+    Interpolation,
+    Sampler,
+    coordinates,
+    depth_inside,
+    in_front,
+    level_matrix,
+    matrix_products,
+)
 from zncc_cli.registration.zncc import RELATIVE_EPS, full_windows, window_variance, window_weights, zncc_from_fixed
 
 # A window counts by half where its variance is this many times that of the noise. Between 1 and 8 the error on noisy
@@ -92,6 +100,25 @@ class LevelObjective:
         value = float(loss.detach())
         return (value, gradient.numpy()) if np.isfinite(value) and bool(gradient.isfinite().all()) else None
 
+    def curvature(self, family: TransformFamily, parameters: np.ndarray) -> np.ndarray:
+        """Return the Gauss-Newton approximation (n, n) of the loss's Hessian at the (n,) parameters of ``family``.
+
+        Where the images agree, moving a window's pixels by d changes its z by -1/2 sum (g . d)^2 / (Var + eps) with
+        g the warped moving gradient less its mean over the window. Summed over windows, each pixel counts by the
+        weight of the windows that hold it.
+        """
+        p = torch.from_numpy(np.array(parameters, dtype=np.float64))
+        factor, image = self._fixed.factor, self._moving.image
+        pull = level_matrix(family.matrix(p), factor).to(image.device, image.dtype)
+        x, y = coordinates(pull, self._fixed.shape)
+        depth = depth_inside(self._moving_mask, self._moving.shape, x, y)
+        w = torch.where(self._fixed_windows, window_weights(depth, self._window), 0)
+        weight = _spread(w / (self._v_fixed + self._eps[0]), self._window) / (w * self._evidence).sum()
+        gx, gy = (_less_mean(Sampler(g, Interpolation.LINEAR)(x, y)[0, 0], self._window) for g in _gradients(image))
+        h9 = matrix_products(pull, x, y, gx, gy, weight).cpu().double()
+        to_level = torch.autograd.functional.jacobian(lambda q: level_matrix(family.matrix(q), factor).flatten(), p)
+        return np.asarray(to_level.T @ h9 @ to_level)
+
     @property
     def _full_shape(self) -> tuple[int, int]:
         h, w = self._fixed.shape
@@ -114,6 +141,23 @@ class LevelObjective:
             return None
         warped = self._sample(x, y)
         return zncc_from_fixed(self._fixed.image[0, 0], self._v_fixed, warped[0, 0], self._window, eps), w
+
+
+def _gradients(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Return d/dx and d/dy of ``image`` (1, 1, H, W) by central differences, per pixel."""
+    y, x = torch.gradient(image, dim=(-2, -1))
+    return x, y
+
+
+def _less_mean(image: Tensor, window: int) -> Tensor:
+    """Return ``image`` (H, W) less the mean of the window about each pixel."""
+    return image - F.avg_pool2d(image[None, None], window | 1, 1, window // 2, count_include_pad=False)[0, 0]
+
+
+def _spread(maps: Tensor, window: int) -> Tensor:
+    """Return for each pixel (H, W) the sum over the windows (H-w+1, W-w+1) that hold it."""
+    padded = F.pad(maps, [window - 1] * 4)[None, None]
+    return F.avg_pool2d(F.avg_pool2d(padded, (1, window), 1), (window, 1), 1)[0, 0] * window**2
 
 
 def _noise_eps(level: Level, window: int) -> float:

@@ -57,6 +57,7 @@ class OptimizerResult:
 
 
 _SUFFICIENT = 1e-4  # Armijo: share of the decrease the slope promises that a step must bring (N&W 3.1)
+_LEAST_CONDITION = 1e-8  # ratio of a Hessian's extreme eigenvalues below which its inverse is noise
 _MIN_CURVATURE = 1e-10  # a pair (s, y) with less curvature than this, relatively, would spoil the Hessian
 
 
@@ -68,6 +69,7 @@ def minimize(
     max_step: float,
     tolerance: float,
     max_iterations: int,
+    curvature: np.ndarray | None = None,
 ) -> OptimizerResult:
     """Minimise ``objective`` from ``start``.
 
@@ -78,6 +80,7 @@ def minimize(
         max_step: longest step, in the parameters' units.
         tolerance: a step shorter than this ends the minimisation.
         max_iterations: most iterations.
+        curvature: (n, n) approximate Hessian at the start, if one is known; positive definite or it is not used.
     """
     x = np.asarray(start, dtype=np.float64)
     here = objective(x)
@@ -85,7 +88,7 @@ def minimize(
     if here is None:
         return OptimizerResult(x, float("nan"), Ending.OUT_OF_DOMAIN, 0, evaluations)
     value, gradient = here
-    inverse = None  # inverse Hessian; None while no curvature is known
+    inverse = None if curvature is None else _inverse(curvature)  # None while no curvature is known
     for iteration in range(max_iterations):
         steepest = np.linalg.norm(gradient)
         if not steepest > 0:
@@ -115,6 +118,15 @@ def minimize(
         if np.linalg.norm(s) < tolerance:
             return OptimizerResult(x, value, Ending.CONVERGED, iteration + 1, evaluations)
     return OptimizerResult(x, value, Ending.MAX_ITERATIONS, max_iterations, evaluations)
+
+
+def _inverse(curvature: np.ndarray) -> np.ndarray | None:
+    """Return the inverse, or None where the matrix is not safely positive definite."""
+    values, vectors = np.linalg.eigh(curvature)
+    if not values[0] > _LEAST_CONDITION * values[-1]:
+        return None
+    inverse: np.ndarray = (vectors / values) @ vectors.T
+    return inverse
 
 
 def _update(inverse: np.ndarray | None, s: np.ndarray, y: np.ndarray) -> np.ndarray:

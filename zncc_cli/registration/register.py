@@ -245,9 +245,11 @@ def _descend(
 ) -> tuple[np.ndarray, LevelRecord]:
     """Return the matrix after gradient descent with ``model`` on one level, and what it took."""
     family = TRANSFORMS[model](model, (int(shape[-2]), int(shape[-1])))
+    start = family.parameters(matrix).numpy()
     got = minimize(
         lambda p: objective.of(family, p),
-        family.parameters(matrix).numpy(),
+        start,
+        curvature=objective.curvature(family, start),
         first_step=_FIRST_STEP * factor,
         max_step=_MAX_STEP * factor,
         tolerance=config.tolerance if factor == 1 else _COARSE_TOLERANCE * factor,

@@ -77,6 +77,26 @@ def coordinates(matrix: Tensor, shape: tuple[int, int], first_row: int = 0) -> t
     return u / w, v / w
 
 
+def matrix_products(matrix: Tensor, x: Tensor, y: Tensor, gx: Tensor, gy: Tensor, weight: Tensor) -> Tensor:
+    """Return sum over pixels of weight J^T J, (9, 9), with J = g . d(x, y)/d(matrix), row-major.
+
+    Args:
+        matrix: (3, 3), fixed -> moving.
+        x, y: its coordinates, (H, W), see `coordinates`.
+        gx, gy: the gradient of a function of the coordinates there, (H, W).
+        weight: (H, W).
+    """
+    height, width = x.shape
+    fx = torch.arange(width, dtype=x.dtype, device=x.device).expand(height, width)
+    fy = torch.arange(height, dtype=x.dtype, device=x.device)[:, None].expand(height, width)
+    depth = matrix[2, 0] * fx + matrix[2, 1] * fy + matrix[2, 2]
+    root = weight.sqrt() / depth
+    a, b = root * gx, root * gy
+    c = -(a * x + b * y)
+    rows = torch.stack([a * fx, a * fy, a, b * fx, b * fy, b, c * fx, c * fy, c]).reshape(9, -1)
+    return rows @ rows.T
+
+
 class Sampler:
     """Values of an image between its pixels.
 
