@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 import torch
 
+from zncc_cli.config import Backend
 from zncc_cli.errors import BackendError, OptionError
 from zncc_cli.operators import build, native, toolchain
 
@@ -273,7 +274,7 @@ def test_the_native_backend_fails_loudly(tmp_path: Path) -> None:
 def test_the_reference_backend_builds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZNCC_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(native, "_loaded", {})
-    native.select(native.Backend.reference)
+    native.select(Backend.REFERENCE)
     try:
         assert native.load(torch.device("cpu")).used == "reference"
     finally:
@@ -291,7 +292,7 @@ def test_a_device_without_native_kernels(monkeypatch: pytest.MonkeyPatch) -> Non
     loaded = native.load(torch.device("xpu"))
     assert loaded.used == "reference"
     assert "xpu" in loaded.reason
-    monkeypatch.setattr(native, "_backend", native.Backend.native)
+    monkeypatch.setattr(native, "_backend", Backend.NATIVE)
     with pytest.raises(BackendError, match="xpu"):
         native.load(torch.device("xpu"))
 

@@ -71,11 +71,11 @@ def align(
         from zncc_cli.jobs.pair import align_pair
 
         outcome = align_pair(config, progress, import_seconds=time.perf_counter() - began)
-    if json:
-        console.print_json(outcome.report)
-    elif not quiet:
-        from zncc_cli.jobs.summary import print_summary
+    from zncc_cli.jobs.summary import print_json, print_summary
 
+    if json:
+        print_json(outcome.report)
+    elif not quiet:
         print_summary(outcome)
     raise typer.Exit(outcome.exit_code)
 

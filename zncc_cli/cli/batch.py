@@ -70,11 +70,11 @@ def batch(
             progress(f"{done} of {len(pairs)} pairs")
 
         outcome = run_batch(config, pairs, count)
-    if json:
-        console.print_json({"table": str(outcome.table), "pairs": [dataclasses.asdict(row) for row in outcome.rows]})
-    elif not quiet:
-        from zncc_cli.jobs.summary import print_batch
+    from zncc_cli.jobs.summary import print_batch, print_json
 
+    if json:
+        print_json(dataclasses.asdict(outcome))
+    elif not quiet:
         print_batch(outcome)
     raise typer.Exit(outcome.exit_code)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -80,8 +79,3 @@ def progress(quiet: bool) -> Iterator[Callable[[str], None]]:
     with console.status("starting") as status:
         # rich redraws the line, so log lines have to go through the same console.
         yield lambda text: status.update(text)
-
-
-def print_json(data: dict[str, Any]) -> None:
-    """Print one JSON object on stdout."""
-    print(json.dumps(data, indent=2, allow_nan=False))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import typer
 
-from zncc_cli.cli import console, options
+from zncc_cli.cli import options
 
 
 def doctor(json: options.JsonOption = False, debug: options.DebugOption = False) -> None:
@@ -15,10 +17,10 @@ def doctor(json: options.JsonOption = False, debug: options.DebugOption = False)
     from zncc_cli.jobs.doctor import examine
 
     diagnosis = examine()
-    if json:
-        console.print_json(diagnosis.as_dict())
-    else:
-        from zncc_cli.jobs.summary import print_diagnosis
+    from zncc_cli.jobs.summary import print_diagnosis, print_json
 
+    if json:
+        print_json(dataclasses.asdict(diagnosis))
+    else:
         print_diagnosis(diagnosis)
     raise typer.Exit(diagnosis.exit_code)

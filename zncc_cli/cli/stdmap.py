@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -52,14 +53,14 @@ def stdmap(
 
         progress(f"{len(images)} images")
         outcomes = write_std_maps(config)
+    from zncc_cli.jobs.summary import print_json
+
     if json:
-        maps = [
-            {"image": str(o.image), "map": str(o.map), "picture": str(o.picture), "median": o.median} for o in outcomes
-        ]
-        console.print_json({"window": window, "scale": scale.value, "maps": maps})
+        maps = [dataclasses.asdict(outcome) for outcome in outcomes]
+        print_json({"window": window, "scale": scale, "maps": maps})
     elif not quiet:
-        for o in outcomes:
-            print(f"{o.map}  median {o.median:.6g}")
+        for outcome in outcomes:
+            print(f"{outcome.map}  median {outcome.median:.6g}")
 
 
 def main() -> None:

@@ -31,18 +31,25 @@ _BAND = 2**18  # pixels worked on at a time
 _Limits = tuple[float, float]
 
 
-def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
-    """Write ``content`` as strict JSON.
+def json_text(content: Mapping[str, Any]) -> str:
+    """Return ``content`` as strict JSON.
 
     NaN and infinities become null; numpy scalars and arrays, paths and enums become numbers, lists and text.
 
     Raises:
-        OutputError: the file cannot be written.
         TypeError: a value of another kind, which is a mistake of the caller.
     """
-    text = json.dumps(_plain(content), indent=2, allow_nan=False)
+    return json.dumps(_plain(content), indent=2, allow_nan=False)
+
+
+def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
+    """Write ``content`` as strict JSON, see `json_text`.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
     with beside(Path(path)) as file:
-        file.write((text + "\n").encode())
+        file.write((json_text(content) + "\n").encode())
 
 
 def _plain(value: Any) -> Any:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
@@ -37,17 +35,6 @@ class Diagnosis:
     def exit_code(self) -> ExitCode:
         """0 when the native kernels run, else 1."""
         return ExitCode.OK if self.backend.used == "native" else ExitCode.ERROR
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return what ``--json`` prints."""
-        return {
-            "versions": self.versions,
-            "device": self.device,
-            "backend": {"used": self.backend.used, "reason": self.backend.reason},
-            "library": None if self.backend.library is None else str(self.backend.library),
-            "cache": self.cache,
-            "checks": [dataclasses.asdict(check) for check in self.checks],
-        }
 
 
 def examine() -> Diagnosis:

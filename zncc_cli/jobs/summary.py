@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from zncc_cli.files.report import summary_table
+from zncc_cli.files.report import json_text, summary_table
 from zncc_cli.jobs.batch import BatchOutcome
 from zncc_cli.jobs.doctor import Diagnosis
 from zncc_cli.jobs.pair import PairOutcome
@@ -17,6 +20,11 @@ _STYLE = {"ok": "green", "suspect": "yellow", "failed": "red", "error": "red"}
 def _console() -> Console:
     # soft_wrap keeps one line per result, so that grep and cut can be used on what is printed.
     return Console(soft_wrap=True, highlight=False)
+
+
+def print_json(content: Mapping[str, Any]) -> None:
+    """Print one JSON object on stdout."""
+    print(json_text(content))
 
 
 def print_summary(outcome: PairOutcome) -> None:

@@ -11,27 +11,19 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 
 import torch
 
-from zncc_cli.errors import BackendError, OptionError
+from zncc_cli.config import Backend, choose
+from zncc_cli.errors import BackendError
 from zncc_cli.operators import build
 from zncc_cli.operators.build import cache_folder
 from zncc_cli.operators.toolchain import Check, toolchain_checks
 
-__all__ = ["Backend", "Check", "Loaded", "cache_folder", "load", "select", "toolchain"]
+__all__ = ["Check", "Loaded", "cache_folder", "load", "select", "toolchain"]
 
 logger = logging.getLogger("zncc_cli.native")
-
-
-class Backend(str, Enum):
-    """What may compute: the native kernels where they can be had, these or nothing, or plain torch."""
-
-    auto = "auto"
-    native = "native"
-    reference = "reference"
 
 
 @dataclass(frozen=True)
@@ -50,7 +42,7 @@ _CPU = build.Library("zncc_cpu", "CPU kernels", ("local_std.cpp",), cxx_flags=("
 
 _CHOSEN_REFERENCE = Loaded("reference", "plain torch was asked for")
 
-_backend = Backend.auto
+_backend = Backend.AUTO
 _loaded: dict[str, Loaded] = {}
 _loading = threading.RLock()
 
@@ -62,11 +54,7 @@ def select(backend: Backend | str) -> None:
         OptionError: it is none of these.
     """
     global _backend
-    try:
-        _backend = Backend(backend)
-    except ValueError:
-        choices = ", ".join(choice.value for choice in Backend)
-        raise OptionError(f"backend must be one of {choices}, got {backend!r}") from None
+    _backend = choose(Backend, backend, "--backend")
 
 
 def load(device: torch.device) -> Loaded:
@@ -77,10 +65,10 @@ def load(device: torch.device) -> Loaded:
     Raises:
         BackendError: the native kernels were selected, and cannot be had.
     """
-    if _backend is Backend.reference:
+    if _backend is Backend.REFERENCE:
         return _CHOSEN_REFERENCE
     loaded = _loaded.get(device.type) or _load_once(device.type)
-    if _backend is Backend.native and loaded.used != "native":
+    if _backend is Backend.NATIVE and loaded.used != "native":
         raise BackendError(f"backend 'native' cannot be used: {loaded.reason}; or use backend 'auto'")
     return loaded
 
