@@ -6,9 +6,11 @@ import json
 
 import imageio.v3 as iio
 import numpy as np
+import pytest
 import tifffile
 from conftest import SAMPLES, Run, assert_one_line_error
-from scipy import ndimage
+
+ndimage = pytest.importorskip("scipy.ndimage")
 
 
 def test_writes_the_population_standard_deviation(run: Run) -> None:

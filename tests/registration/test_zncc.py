@@ -116,7 +116,7 @@ def test_full_windows_are_those_without_a_masked_pixel() -> None:
 
 @pytest.mark.parametrize("window", [4, 5])
 def test_std_map_is_the_population_standard_deviation_on_the_frame(window: int) -> None:
-    from scipy import ndimage
+    ndimage = pytest.importorskip("scipy.ndimage")
 
     image = (30000 + 5 * random(20, 23)).float()
     got = std_map(image, torch.ones(20, 23, dtype=torch.bool), window).numpy()

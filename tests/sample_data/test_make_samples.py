@@ -10,7 +10,8 @@ import make_samples
 import numpy as np
 import pytest
 import tifffile
-from scipy.ndimage import map_coordinates
+
+map_coordinates = pytest.importorskip("scipy.ndimage").map_coordinates
 
 SAMPLES = Path(__file__).parents[2] / "sample_data"
 FORMATS = {  # model: file suffix, dtype, shape
