@@ -28,7 +28,7 @@ ALLOWED = {
         "registration.warp",
         "registration.zncc",
     ),
-    "registration.verdict": ("registration.optimizer",),
+    "registration.verdict": ("registration.optimizer", "config"),
     "registration.register": ("operators", "registration", "config", "errors"),
     "files": ("files", "registration.transforms", "config", "errors"),
     "jobs": ("jobs", "files", "registration", "operators.native", "config", "errors"),

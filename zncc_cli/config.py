@@ -80,6 +80,12 @@ def _check_window(window: int) -> None:
         raise OptionError(f"--window: expected a whole number of pixels, at least {SMALLEST_WINDOW}, got {window}")
 
 
+def _coerce(settings: object, **kinds: type[Choice]) -> None:
+    """Turn the named fields from text into members of their kinds."""
+    for name, kind in kinds.items():
+        object.__setattr__(settings, name, choose(kind, getattr(settings, name), f"--{name}"))
+
+
 @dataclass(frozen=True, kw_only=True)
 class RegistrationConfig:
     """Settings of one registration.
@@ -103,8 +109,7 @@ class RegistrationConfig:
     backend: Backend = Backend.AUTO
 
     def __post_init__(self) -> None:
-        for name, kind in (("model", Model), ("device", Device), ("backend", Backend)):
-            object.__setattr__(self, name, choose(kind, getattr(self, name), f"--{name}"))
+        _coerce(self, model=Model, device=Device, backend=Backend)
         _check_window(self.window)
         if not 0 < self.min_overlap <= 1:
             raise OptionError(f"--min-overlap: expected a fraction above 0 and at most 1, got {self.min_overlap}")
@@ -184,4 +189,5 @@ class StdMapConfig:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
+        _coerce(self, scale=StdScale, method=Method, device=Device, backend=Backend)
         _check_window(self.window)

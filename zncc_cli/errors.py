@@ -28,6 +28,13 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
+def is_memory_error(error: BaseException) -> bool:
+    """Tell whether memory ran out: torch says so by a RuntimeError of its own on the CPU, and another on a GPU."""
+    return isinstance(error, MemoryError) or any(
+        words in str(error) for words in ("not enough memory", "out of memory", "Unable to allocate")
+    )
+
+
 class ZnccError(Exception):
     """Base of all errors that are a user's to mend; shown as one line, without a traceback."""
 

@@ -10,7 +10,6 @@ import typer
 
 from zncc_cli.cli import console, options
 from zncc_cli.config import PairConfig, RegistrationConfig
-from zncc_cli.errors import OptionError
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _DEFAULT = RegistrationConfig()
@@ -46,8 +45,7 @@ def align(
 
     Exit codes: 0 aligned, 1 error, 2 usage, 3 the result is not to be trusted (files are written all the same).
     """
-    if json and quiet:
-        raise OptionError("--json: expected without --quiet, which prints nothing; give one of them")
+    options.check_streams(json, quiet)
     config = PairConfig(
         fixed=fixed,
         moving=moving,
@@ -55,15 +53,7 @@ def align(
         fixed_mask=fixed_mask,
         moving_mask=moving_mask,
         overwrite=overwrite,
-        registration=RegistrationConfig(
-            model=model,
-            window=window,
-            min_overlap=min_overlap,
-            max_iterations=max_iterations,
-            tolerance=tolerance,
-            device=device,
-            backend=backend,
-        ),
+        registration=options.gather(RegistrationConfig, locals()),
     )
     with console.progress(quiet) as progress:
         progress("loading torch")

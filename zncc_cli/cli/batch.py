@@ -10,7 +10,6 @@ import typer
 
 from zncc_cli.cli import console, options
 from zncc_cli.config import BatchConfig, RegistrationConfig
-from zncc_cli.errors import OptionError
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _DEFAULT = RegistrationConfig()
@@ -39,22 +38,13 @@ def batch(
 
     One bad pair does not stop the rest. Exit codes: 0 all aligned, 1 error, 2 usage, 5 some are not.
     """
-    if json and quiet:
-        raise OptionError("--json: expected without --quiet, which prints nothing; give one of them")
+    options.check_streams(json, quiet)
     config = BatchConfig(
         folder=folder,
         out=out,
         fixed=fixed,
         overwrite=overwrite,
-        registration=RegistrationConfig(
-            model=model,
-            window=window,
-            min_overlap=min_overlap,
-            max_iterations=max_iterations,
-            tolerance=tolerance,
-            device=device,
-            backend=backend,
-        ),
+        registration=options.gather(RegistrationConfig, locals()),
     )
     with console.progress(quiet) as progress:
         progress("loading torch")

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import typer
 
-from zncc_cli.errors import ExitCode, ZnccError
+from zncc_cli.errors import ExitCode, ZnccError, is_memory_error
 
 # typer raises the click exceptions of its own copy of click, or click's, by version; this is their common base.
 _ClickException: Any = typer.BadParameter.__mro__[2]
@@ -25,9 +27,23 @@ def set_debug(value: bool) -> None:
     _debug = _debug or value
 
 
+class _Stderr(logging.Handler):
+    """Write to whatever sys.stderr is now: rich puts itself there while it redraws its line of progress."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr)
+
+
+def _terminate(*_: object) -> NoReturn:
+    sys.exit(128 + signal.SIGTERM)  # as an exception, so that what is half-written is removed
+
+
 def run(app: typer.Typer, prog: str) -> NoReturn:
     """Run ``app`` and end the process: every error is one line on stderr and an exit code."""
-    logging.basicConfig(stream=sys.stderr, format=f"{prog}: %(message)s", level=logging.WARNING)
+    # Threads that wait spin by default: with anything else running, that made a registration four times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    signal.signal(signal.SIGTERM, _terminate)
+    logging.basicConfig(handlers=[_Stderr()], format=f"{prog}: %(message)s", level=logging.WARNING)
     logging.getLogger("zncc_cli").setLevel(logging.INFO)
     try:
         code = typer.main.get_command(app).main(prog_name=prog, standalone_mode=False)
@@ -42,13 +58,13 @@ def run(app: typer.Typer, prog: str) -> NoReturn:
     except BrokenPipeError:
         sys.stdout = None  # whoever read it has gone: nothing more can be said there
         code = ExitCode.ERROR
-    except MemoryError:
-        code = _fail(prog, "not enough memory for images of this size", ExitCode.ERROR)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         full = "; free some space or choose another --out" if error.errno == errno.ENOSPC else ""
         code = _fail(prog, f"{where}{error.strerror or error}{full}", ExitCode.ERROR)
     except Exception as error:
+        if is_memory_error(error):
+            sys.exit(_fail(prog, "not enough memory for images of this size", ExitCode.ERROR))
         line = str(error).strip().splitlines()[:1]
         code = _fail(
             prog,
@@ -70,6 +86,8 @@ def _fail(prog: str, message: str, code: ExitCode) -> ExitCode:
 @contextlib.contextmanager
 def progress(quiet: bool) -> Iterator[Callable[[str], None]]:
     """Yield a function that shows what is going on, on stderr and only on a terminal."""
+    if quiet:
+        logging.getLogger("zncc_cli").setLevel(logging.WARNING)
     if quiet or not sys.stderr.isatty():
         yield lambda _: None
         return
@@ -77,5 +95,4 @@ def progress(quiet: bool) -> Iterator[Callable[[str], None]]:
 
     console = Console(stderr=True)
     with console.status("starting") as status:
-        # rich redraws the line, so log lines have to go through the same console.
         yield lambda text: status.update(text)

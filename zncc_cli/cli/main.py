@@ -12,8 +12,9 @@ from zncc_cli.cli.align import align
 from zncc_cli.cli.batch import batch
 from zncc_cli.cli.doctor import doctor
 from zncc_cli.cli.stdmap import stdmap
+from zncc_cli.errors import ExitCode
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, invoke_without_command=True)
 for command in (align, stdmap, batch, doctor):
     app.command()(command)
 
@@ -26,11 +27,15 @@ def _show_version(value: bool) -> None:
 
 @app.callback()
 def zncc(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
     """Align images by gradient descent on their local zero-normalized cross-correlation (ZNCC)."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit(ExitCode.USAGE)
 
 
 def main() -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from zncc_cli.cli.console import set_debug
 from zncc_cli.config import Backend, Device, Model
+from zncc_cli.errors import OptionError
+
+_Config = TypeVar("_Config")
 
 ModelOption = Annotated[Model, typer.Option("--model", "-m", help="The richest motion allowed.")]
 WindowOption = Annotated[
@@ -33,3 +38,14 @@ DebugOption = Annotated[
 OutOption = Annotated[
     Path | None, typer.Option("--out", "-o", metavar="DIR", help="Output folder.", show_default=False)
 ]
+
+
+def gather(kind: type[_Config], values: Mapping[str, Any]) -> _Config:
+    """Return the config of ``kind`` whose fields bear the names of a command's parameters, ``locals()``."""
+    return kind(**{field.name: values[field.name] for field in dataclasses.fields(kind) if field.name in values})  # type: ignore[arg-type]
+
+
+def check_streams(json: bool, quiet: bool) -> None:
+    """Raise `OptionError` when both options are given."""
+    if json and quiet:
+        raise OptionError("--json: expected without --quiet, which prints nothing; give one of them")

@@ -10,7 +10,6 @@ import typer
 
 from zncc_cli.cli import console, options
 from zncc_cli.config import Method, StdMapConfig, StdScale
-from zncc_cli.errors import OptionError
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -35,32 +34,22 @@ def stdmap(
 
     The files go into the working folder, or --out. A window spans rows y - PIXELS // 2 onwards, as in SciPy.
     """
-    if json and quiet:
-        raise OptionError("--json: expected without --quiet, which prints nothing; give one of them")
-    config = StdMapConfig(
-        images=tuple(images),
-        out=out or Path(),
-        window=window,
-        scale=scale,
-        method=method,
-        device=device,
-        backend=backend,
-        overwrite=overwrite,
-    )
+    options.check_streams(json, quiet)
+    out = out or Path()
+    config = options.gather(StdMapConfig, {**locals(), "images": tuple(images)})
     with console.progress(quiet) as progress:
         progress("loading torch")
         from zncc_cli.jobs.stdmap import write_std_maps
 
         progress(f"{len(images)} images")
-        outcomes = write_std_maps(config)
+        outcome = write_std_maps(config)
     from zncc_cli.jobs.summary import print_json
 
     if json:
-        maps = [dataclasses.asdict(outcome) for outcome in outcomes]
-        print_json({"window": window, "scale": scale, "maps": maps})
+        print_json({"window": window, "scale": scale, **dataclasses.asdict(outcome)})
     elif not quiet:
-        for outcome in outcomes:
-            print(f"{outcome.map}  median {outcome.median:.6g}")
+        for files in outcome.maps:
+            print(f"{files.map}  median {files.median:.6g}")
 
 
 def main() -> None:

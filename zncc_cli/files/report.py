@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from zncc_cli.files.folder import beside
@@ -100,11 +99,11 @@ def std_picture(values: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def summary_table(rows: Iterable[tuple[str, object]], console: Console) -> None:
-    """Print (label, value) rows to ``console`` as two columns; brackets in them are text, not markup."""
-    table = Table.grid(padding=(0, 2))
+    """Print (label, value) rows to ``console`` as two columns, a line each; brackets in them are text, not markup."""
+    rows = list(rows)
+    width = max((len(label) for label, _ in rows), default=0)
     for label, value in rows:
-        table.add_row(Text(label, style="bold"), Text(str(value)))
-    console.print(table)
+        console.print(Text.assemble((f"{label:<{width}}  ", "bold"), str(value)), soft_wrap=True)
 
 
 def _panel(fixed: NDArray[Any], moving: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:

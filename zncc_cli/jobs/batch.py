@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-import os
+import io
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,9 +12,12 @@ from pathlib import Path
 
 from zncc_cli.config import BatchConfig, PairConfig
 from zncc_cli.errors import ExitCode, InputError, OutputError, ZnccError
+from zncc_cli.files.folder import beside
 from zncc_cli.files.images import list_images
 from zncc_cli.jobs.pair import align_pair
 from zncc_cli.registration.verdict import Status
+
+logger = logging.getLogger("zncc_cli.batch")
 
 FIXED, MOVING = "_fixed", "_moving"
 COLUMNS = ("name", "status", "reason", "zncc_before", "zncc_after", "overlap", "motion", "seconds")
@@ -42,68 +46,72 @@ class BatchRow:
 class BatchOutcome:
     """All rows, in the order of the names."""
 
-    rows: tuple[BatchRow, ...]
+    pairs: tuple[BatchRow, ...]
     table: Path
 
     @property
     def exit_code(self) -> ExitCode:
         """0 when every pair is good, else 5."""
-        return ExitCode.OK if all(row.good for row in self.rows) else ExitCode.SOME_FAILED
+        return ExitCode.OK if all(row.good for row in self.pairs) else ExitCode.SOME_FAILED
 
 
-def find_pairs(config: BatchConfig) -> dict[str, PairConfig]:
-    """Return what to align, by pair name.
+def find_pairs(config: BatchConfig) -> dict[str, PairConfig | str]:
+    """Return by pair name what to align, or why that cannot be done.
 
     Raises:
-        InputError: the folder cannot be read, holds no pair, or a pair is incomplete or ambiguous.
+        InputError: the folder or the fixed image cannot be read, or the folder holds no pair.
     """
     images = list_images(config.folder)
-    found = _onto_one(images, config.fixed) if config.fixed is not None else _by_name(images, config.folder)
+    found = _onto_one(images, config.fixed) if config.fixed is not None else _by_name(images)
     if not found:
         raise InputError(
             f"{config.folder}: expected images named *{FIXED}.* and *{MOVING}.*, or --fixed REF to align every image "
             f"to one; found {len(images)} image files and no pair"
         )
     return {
-        name: PairConfig(
-            fixed=fixed,
-            moving=moving,
+        name: pair
+        if isinstance(pair, str)
+        else PairConfig(
+            fixed=pair[0],
+            moving=pair[1],
             out=config.out / name,
             overwrite=config.overwrite,
             registration=config.registration,
         )
-        for name, (fixed, moving) in sorted(found.items())
+        for name, pair in sorted(found.items())
     }
 
 
-def _onto_one(images: list[Path], fixed: Path) -> dict[str, tuple[Path, Path]]:
-    moving = [image for image in images if not (fixed.exists() and image.samefile(fixed))]
+def _onto_one(images: list[Path], fixed: Path) -> dict[str, tuple[Path, Path] | str]:
+    if not fixed.is_file():
+        raise InputError(f"{fixed}: expected an image file for --fixed, found none")
+    moving = [image for image in images if not image.samefile(fixed)]
     stems = [image.stem for image in moving]
     # Two files of one stem (a.tif, a.png) must not share a folder: the suffix becomes part of the name.
     return {image.name if stems.count(image.stem) > 1 else image.stem: (fixed, image) for image in moving}
 
 
-def _by_name(images: list[Path], folder: Path) -> dict[str, tuple[Path, Path]]:
-    sides: dict[str, dict[str, Path]] = {FIXED: {}, MOVING: {}}
+def _by_name(images: list[Path]) -> dict[str, tuple[Path, Path] | str]:
+    sides: dict[str, dict[str, list[Path]]] = {}
     for image in images:
-        for ending, found in sides.items():
+        for ending in (FIXED, MOVING):
             if image.stem.endswith(ending) and len(image.stem) > len(ending):
                 name = image.stem[: -len(ending)]
-                if name in found:
-                    raise InputError(
-                        f"{folder}: expected one file named {name}{ending}.*, found {found[name].name} and {image.name}"
-                    )
-                found[name] = image
-    for ending, other in ((FIXED, MOVING), (MOVING, FIXED)):
-        for name in sides[ending].keys() - sides[other].keys():
-            raise InputError(
-                f"{folder}: expected {name}{other}.* beside {sides[ending][name].name}, found none; "
-                "add it or move the other away"
-            )
-    return {name: (sides[FIXED][name], sides[MOVING][name]) for name in sides[FIXED]}
+                sides.setdefault(name, {FIXED: [], MOVING: []})[ending].append(image)
+    return {name: _one_pair(name, found) for name, found in sides.items()}
 
 
-def run_batch(config: BatchConfig, pairs: dict[str, PairConfig], on_row: Callable[[BatchRow], None]) -> BatchOutcome:
+def _one_pair(name: str, found: dict[str, list[Path]]) -> tuple[Path, Path] | str:
+    for ending, files in found.items():
+        if len(files) != 1:
+            names = ", ".join(file.name for file in files) or "none"
+            return f"expected one file named {name}{ending}.*, found {names}"
+    return found[FIXED][0], found[MOVING][0]
+
+
+def run_batch(
+    config: BatchConfig, pairs: dict[str, PairConfig | str], on_row: Callable[[BatchRow], None]
+) -> BatchOutcome:
     """Align every pair, and write ``batch.csv`` anew after each.
 
     Args:
@@ -125,12 +133,17 @@ def run_batch(config: BatchConfig, pairs: dict[str, PairConfig], on_row: Callabl
     return BatchOutcome(tuple(rows), table)
 
 
-def _align_one(name: str, pair: PairConfig) -> BatchRow:
+def _align_one(name: str, pair: PairConfig | str) -> BatchRow:
+    if isinstance(pair, str):
+        return BatchRow(name, "error", pair)
     began = time.perf_counter()
     try:
         outcome = align_pair(pair, progress=lambda _: None)
-    except ZnccError as error:
-        return BatchRow(name, "error", str(error), seconds=round(time.perf_counter() - began, 3))
+    except Exception as error:
+        # One bad pair does not stop the rest, whatever is bad about it; a defect is told apart by its name.
+        logger.debug("%s", name, exc_info=True)
+        reason = str(error) if isinstance(error, ZnccError) else f"{type(error).__name__}: {error}"
+        return BatchRow(name, "error", " ".join(reason.split()), seconds=round(time.perf_counter() - began, 3))
     evidence = outcome.result.evidence
     return BatchRow(
         name,
@@ -145,16 +158,15 @@ def _align_one(name: str, pair: PairConfig) -> BatchRow:
 
 
 def _write_table(table: Path, rows: list[BatchRow]) -> None:
-    beside = table.with_name(f".{table.name}.{os.getpid()}")
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    for row in rows:
+        values = (getattr(row, column) for column in COLUMNS)
+        writer.writerow([f"{value:.6g}" if isinstance(value, float) else value for value in values])
     try:
         table.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(COLUMNS)
-            for row in rows:
-                values = (getattr(row, column) for column in COLUMNS)
-                writer.writerow([f"{value:.6g}" if isinstance(value, float) else value for value in values])
-        beside.replace(table)
     except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise OutputError(f"{table}: cannot be written ({error.strerror}); choose another --out") from error
+        raise OutputError(f"{table.parent}: cannot be created ({error.strerror}); choose another --out") from error
+    with beside(table) as file:
+        file.write(text.getvalue().encode())

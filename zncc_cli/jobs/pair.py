@@ -91,7 +91,7 @@ def align_pair(config: PairConfig, progress: Progress, import_seconds: float = 0
 
 
 class _Clock:
-    """Seconds of each stage; ``total`` counts from the start of the program."""
+    """Seconds of each stage; ``total`` counts from when the command began to load what it needs."""
 
     def __init__(self, import_seconds: float) -> None:
         self.seconds = {"import": import_seconds}
@@ -135,7 +135,7 @@ def _write_products(
     # Only pixels that are no number are left out of the aligned image: a mask says what to register on, no more.
     usable = moving_image.valid()
     values, there = resample(moving_image.data, usable, result.matrix, shape, Interpolation.CUBIC)
-    aligned, clipped = to_dtype(values, there, moving_image.data.dtype)
+    aligned, clipped = to_dtype(values, there, moving_image.data.dtype, moving_image.metadata.nodata)
     write_image(folder / "aligned.tif", aligned, like=moving_image, frame=fixed_image)
     write_transform(
         folder / "transform.json",
@@ -162,20 +162,32 @@ def _write_products(
     return clipped, int((~there).sum())
 
 
-def to_dtype(values: np.ndarray, there: np.ndarray, dtype: np.dtype[Any]) -> tuple[np.ndarray, int]:
+def to_dtype(
+    values: np.ndarray, there: np.ndarray, dtype: np.dtype[Any], nodata: float | None = None
+) -> tuple[np.ndarray, int]:
     """Return float64 ``values`` (H, W[, C]) in ``dtype``, and how many were clipped to its range.
 
-    Integers are rounded and clipped, never wrapped, and hold 0 where ``there`` (H, W) is false; floats hold NaN.
+    Integers are rounded and clipped, never wrapped. Where ``there`` (H, W) is false the result holds ``nodata``, the
+    image's own value for missing pixels, if it has one; else integers hold 0 and floats NaN.
     """
     there = there if values.ndim == 2 else there[..., None]
-    if dtype.kind == "f":
-        return np.where(there, values, np.nan).astype(dtype), 0
     if dtype.kind == "b":
         return (values >= 0.5) & there, 0
-    limits = np.iinfo(dtype)
-    rounded = np.rint(np.where(there, values, 0))
-    clipped = int(((rounded < limits.min) | (rounded > limits.max)).sum())
-    return np.clip(rounded, limits.min, limits.max).astype(dtype), clipped
+    whole = dtype.kind != "f"
+    limits = np.iinfo(dtype) if whole else np.finfo(dtype)
+    known = np.where(there, np.rint(values) if whole else values, 0)
+    low, high = known < limits.min, known > limits.max
+    out = np.clip(known, limits.min, limits.max).astype(dtype)
+    # The largest 64-bit integers are no float64: the clipped value would wrap.
+    out = np.where(known >= float(limits.max), limits.max, out).astype(dtype)
+    missing = nodata if nodata is not None and _fits(nodata, dtype) else (0 if whole else np.nan)
+    return np.where(there, out, np.asarray(missing).astype(dtype)), int((low | high).sum())
+
+
+def _fits(value: float, dtype: np.dtype[Any]) -> bool:
+    if dtype.kind == "f":
+        return True
+    return float(value).is_integer() and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max
 
 
 def _report(

@@ -20,7 +20,7 @@ from zncc_cli.registration.zncc import std_map
 
 
 @dataclass(frozen=True)
-class StdMapOutcome:
+class StdMapFiles:
     """The files of one image, and the median of its map in the map's units."""
 
     image: Path
@@ -29,7 +29,16 @@ class StdMapOutcome:
     median: float
 
 
-def write_std_maps(config: StdMapConfig) -> list[StdMapOutcome]:
+@dataclass(frozen=True)
+class StdMapOutcome:
+    """All maps, in the order of the images; which arithmetic ran, why, and where."""
+
+    maps: tuple[StdMapFiles, ...]
+    backend: native.Loaded
+    device: str
+
+
+def write_std_maps(config: StdMapConfig) -> StdMapOutcome:
     """Write ``<stem>_std.tif`` (float32, the image's frame, NaN where the window leaves it) and ``<stem>_std.png``.
 
     Raises:
@@ -40,13 +49,17 @@ def write_std_maps(config: StdMapConfig) -> list[StdMapOutcome]:
         if stems.count(stem) > 1:
             raise OptionError(f"IMAGE: expected files of different stems, got several named {stem}; write them apart")
     device = resolve_device(config.device)
-    native.select(config.backend)
-    with OutputFolder(config.out, names=list(_names(stems)), overwrite=config.overwrite) as folder:
+    with (
+        native.selected(config.backend),
+        OutputFolder(config.out, names=list(_names(stems)), overwrite=config.overwrite) as folder,
+    ):
+        backend = native.load(device)
         medians = [_write_one(image, folder.staging, config, device) for image in config.images]
-    return [
-        StdMapOutcome(image, config.out / f"{image.stem}_std.tif", config.out / f"{image.stem}_std.png", median)
+    maps = (
+        StdMapFiles(image, config.out / f"{image.stem}_std.tif", config.out / f"{image.stem}_std.png", median)
         for image, median in zip(config.images, medians, strict=True)
-    ]
+    )
+    return StdMapOutcome(tuple(maps), backend, str(device))
 
 
 def _names(stems: Iterable[str]) -> Iterable[str]:

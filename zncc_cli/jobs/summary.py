@@ -49,7 +49,7 @@ def print_batch(outcome: BatchOutcome) -> None:
     table = Table(box=None, pad_edge=False)
     for column in ("name", "status", "zncc before", "after", "seconds", "reason"):
         table.add_column(column, overflow="fold")
-    for row in outcome.rows:
+    for row in outcome.pairs:
         table.add_row(
             Text(row.name),
             Text(row.status, style=_STYLE[row.status]),
@@ -60,8 +60,8 @@ def print_batch(outcome: BatchOutcome) -> None:
         )
     console = Console(highlight=False)
     console.print(table)
-    good = sum(row.good for row in outcome.rows)
-    console.print(f"{good} of {len(outcome.rows)} pairs aligned; {outcome.table}", soft_wrap=True)
+    good = sum(row.good for row in outcome.pairs)
+    console.print(f"{good} of {len(outcome.pairs)} pairs aligned; {outcome.table}", soft_wrap=True)
 
 
 def print_diagnosis(diagnosis: Diagnosis) -> None:

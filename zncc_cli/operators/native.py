@@ -6,10 +6,12 @@ kernels are two libraries, so that who computes on the CPU needs no CUDA compile
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +47,17 @@ _CHOSEN_REFERENCE = Loaded("reference", "plain torch was asked for")
 _backend = Backend.AUTO
 _loaded: dict[str, Loaded] = {}
 _loading = threading.RLock()
+
+
+@contextlib.contextmanager
+def selected(backend: Backend | str) -> Iterator[None]:
+    """Choose as `select` does, until the block ends."""
+    before = _backend
+    select(backend)
+    try:
+        yield
+    finally:
+        select(before)
 
 
 def select(backend: Backend | str) -> None:

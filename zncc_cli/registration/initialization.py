@@ -22,11 +22,10 @@ _PEAK_RADIUS = 4  # level pixels around a peak that belong to it
 
 @dataclass(frozen=True)
 class Shift:
-    """A translation fixed -> moving in full-resolution pixels, with the ZNCC of the whole overlap there."""
+    """A translation fixed -> moving in full-resolution pixels."""
 
     dx: float
     dy: float
-    zncc: float
 
     @property
     def matrix(self) -> np.ndarray:
@@ -36,7 +35,7 @@ class Shift:
 
 def masked_zncc(
     fixed: Tensor, fixed_mask: Tensor, moving: Tensor, moving_mask: Tensor, min_overlap: float
-) -> tuple[Tensor, tuple[int, int]]:
+) -> tuple[Tensor, Tensor, tuple[int, int]]:
     """Return the ZNCC of the overlap of two images for every shift by whole pixels.
 
     Args:
@@ -45,8 +44,9 @@ def masked_zncc(
         min_overlap: shifts with fewer overlapping pixels than this share of the smaller mask get zero.
 
     Returns:
-        (Hf+Hm-1, Wf+Wm-1) in [-1, 1], and the entry (row, column) of shift zero; entry (row + dy, column + dx)
-        is for moving(x + dx, y + dy) lying on fixed(x, y).
+        The ZNCC (Hf+Hm-1, Wf+Wm-1) in [-1, 1], the number of overlapping valid pixels in the same layout, and the
+        entry (row, column) of shift zero; entry (row + dy, column + dx) is for moving(x + dx, y + dy) lying on
+        fixed(x, y).
     """
     shape = (fixed.shape[0] + moving.shape[0] - 1, fixed.shape[1] + moving.shape[1] - 1)
     padded = [good_size(n) for n in shape]
@@ -71,38 +71,31 @@ def masked_zncc(
     norm = (var_f * var_m).sqrt()
     enough = count >= min_overlap * min(float(fixed_mask.sum()), float(moving_mask.sum()))
     textured = norm > 1e-9 * norm.max()  # below it the ratio is the rounding of the FFT
-    return torch.where(enough & textured, cov / norm.clamp_min(1e-300), 0).clamp(-1, 1), zero
+    return torch.where(enough & textured, cov / norm.clamp_min(1e-300), 0).clamp(-1, 1), count, zero
 
 
 def find_shifts(fixed: Level, moving: Level, min_overlap: float) -> list[Shift]:
     """Return the few most plausible translations, the best first; zncc weighed by the overlap's size decides."""
-    (f, fm), (m, mm) = _without_shading(fixed), _without_shading(moving)
-    surface, zero = masked_zncc(f, fm, m, mm, min_overlap)
+    # What both images show of the scene is no larger than the smaller of them.
+    sigma = max(2.0, min(*fixed.shape, *moving.shape) * _SHADING)
+    (f, fm), (m, mm) = _without_shading(fixed, sigma), _without_shading(moving, sigma)
+    surface, count, zero = masked_zncc(f, fm, m, mm, min_overlap)
     # The ZNCC of n unrelated pixels scatters by 1 / sqrt(n): a small overlap has to agree better than a large one.
-    score = surface * _frame_overlap(fixed.shape, moving.shape).to(surface.device).sqrt()
+    score = surface * count.sqrt()
     shifts = []
     for _ in range(_CANDIDATES):
         row, column = divmod(int(score.argmax()), score.shape[1])
         if not float(score[row, column]) > 0:
             break
         dx, dy = float(column - zero[1]), float(row - zero[0])
-        shifts.append(Shift(dx * fixed.factor, dy * fixed.factor, float(surface[row, column])))
+        shifts.append(Shift(dx * fixed.factor, dy * fixed.factor))
         r = _PEAK_RADIUS
         score[max(0, row - r) : row + r + 1, max(0, column - r) : column + r + 1] = 0
     return shifts
 
 
-def _frame_overlap(fixed: tuple[int, int], moving: tuple[int, int]) -> Tensor:
-    """Return in how many pixels two frames overlap at every shift, laid out as `masked_zncc`'s result."""
-    sides = []
-    for nf, nm in zip(fixed, moving, strict=True):
-        shift = torch.arange(-(nf - 1), nm, dtype=torch.float64)
-        sides.append((nm - shift).clamp_max(nf) - (-shift).clamp_min(0))
-    return sides[0][:, None] * sides[1]
-
-
-def _without_shading(level: Level) -> tuple[Tensor, Tensor]:
+def _without_shading(level: Level, sigma: float) -> tuple[Tensor, Tensor]:
     """Return image and mask, (H, W) float64, less the image's own broad shading."""
     image = level.image.double()
-    background, held = smooth(image, level.mask, max(2.0, min(level.shape) * _SHADING), enough=0.0)
+    background, held = smooth(image, level.mask, sigma, enough=0.0)
     return torch.where(held, image - background, 0)[0, 0], held.double()

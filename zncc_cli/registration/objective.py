@@ -1,4 +1,4 @@
-"""One minus the mean local ZNCC, weighed by evidence, of one pyramid level, as a function of a transform's parameters.
+"""The loss of one pyramid level, from its local ZNCC, as a function of a transform's parameters.
 
     loss = 1 - sum(w z) / sum(w e)          e = v_fixed / (v_fixed + eps), what z is where the images agree
 
@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zncc_cli.registration.pyramid import Level, fill_holes
+from zncc_cli.registration.pyramid import Level, convolve, fill_holes
 from zncc_cli.registration.transforms import TransformFamily
 from zncc_cli.registration.warp import (
     Interpolation,
@@ -34,7 +34,8 @@ from zncc_cli.registration.zncc import RELATIVE_EPS, full_windows, window_varian
 _NOISE_WEIGHT = 8.0
 # Windows whose variance is this share of the image's own count as flat even where there is no noise at all.
 _FLATTEST = 1e-6
-_BLOCKS = 8  # blocks along each side of the frame
+_BLOCKS = 8  # blocks along each side of the overlap
+_ROUNDING = 1e-3  # float32 sums of weights are good to less
 
 
 class LevelObjective:
@@ -42,15 +43,23 @@ class LevelObjective:
 
     Args:
         fixed, moving: the level's images, of about unit variance.
+        shape: (H, W) of the fixed image at full resolution.
         window: side of the ZNCC window, level pixels.
         min_overlap: least share of the smaller image's windows that must lie in the overlap.
         interpolation: of the moving image.
     """
 
     def __init__(
-        self, fixed: Level, moving: Level, window: int, min_overlap: float, interpolation: Interpolation
+        self,
+        fixed: Level,
+        moving: Level,
+        shape: tuple[int, int],
+        window: int,
+        min_overlap: float,
+        interpolation: Interpolation,
     ) -> None:
         self._fixed, self._moving, self._window = fixed, moving, window
+        self.shape = shape
         self._sample = Sampler(fill_holes(moving.image, moving.mask), interpolation)
         self._v_fixed = window_variance(fixed.image[0, 0], window)
         self._eps = _noise_eps(fixed, window), _noise_eps(moving, window)
@@ -58,9 +67,13 @@ class LevelObjective:
         # The images have a variance of about one.
         self._plain_eps = RELATIVE_EPS * window**2, RELATIVE_EPS * window**2
         self._fixed_windows = full_windows(fixed.mask, window)
-        self._possible = min(int(self._fixed_windows.sum()), int(full_windows(moving.mask, window).sum()))
-        self._least = max(1.0, min_overlap * self._possible)
         self._moving_mask = None if bool(moving.mask.all()) else moving.mask
+        # What the smaller image could bring in at the very most: the overlap is counted in this.
+        x, y = coordinates(torch.eye(3, dtype=moving.image.dtype, device=moving.image.device), moving.shape)
+        depth = depth_inside(self._moving_mask, moving.shape, x, y)
+        most = min(float(self._fixed_windows.sum()), float(window_weights(depth, window).sum()))
+        self._possible = max(most, 1.0)
+        self._least = max(1.0, min_overlap * self._possible * (1 - _ROUNDING))
 
     def zncc(self, matrix: np.ndarray) -> tuple[float, float] | None:
         """Return the mean local ZNCC in [-1, 1] and the overlap in [0, 1] at ``matrix``; None with too little overlap.
@@ -78,7 +91,7 @@ class LevelObjective:
         got = self._at(matrix, self._eps)
         if got is None:
             return np.zeros(0)
-        z, w = got
+        z, w = _overlap(*got)
         # Blocks no smaller than a window, so that neighbours share little, and as many as a grid of _BLOCKS has.
         side = [max(self._window, -(-n // _BLOCKS)) for n in z.shape]
         sums, weights = (F.avg_pool2d(plane[None, None], side, ceil_mode=True)[0, 0] for plane in (w * z, w))
@@ -89,7 +102,7 @@ class LevelObjective:
         """Return loss and gradient (n,) at the (n,) parameters of ``family``; None outside the domain."""
         p = torch.from_numpy(np.array(parameters, dtype=np.float64)).requires_grad_()
         matrix = family.matrix(p)
-        if not in_front(matrix.detach().numpy(), self._full_shape):
+        if not in_front(matrix.detach().numpy(), self.shape):
             return None
         got = self._windows(matrix, self._eps)
         if got is None:
@@ -105,7 +118,8 @@ class LevelObjective:
 
         Where the images agree, moving a window's pixels by d changes its z by -1/2 sum (g . d)^2 / (Var + eps) with
         g the warped moving gradient less its mean over the window. Summed over windows, each pixel counts by the
-        weight of the windows that hold it.
+        weight of the windows that hold it; the mean is taken over the window about the pixel, for all of them. That
+        is within a factor of two to four of the true curvature: enough to start from, BFGS finds the rest.
         """
         p = torch.from_numpy(np.array(parameters, dtype=np.float64))
         factor, image = self._fixed.factor, self._moving.image
@@ -120,12 +134,12 @@ class LevelObjective:
         return np.asarray(to_level.T @ h9 @ to_level)
 
     @property
-    def _full_shape(self) -> tuple[int, int]:
-        h, w = self._fixed.shape
-        return (h - 1) * self._fixed.factor + 1, (w - 1) * self._fixed.factor + 1
+    def factor(self) -> int:
+        """Full-resolution pixels per pixel of the level."""
+        return self._fixed.factor
 
     def _at(self, matrix: np.ndarray, eps: tuple[float, float]) -> tuple[Tensor, Tensor] | None:
-        if not in_front(matrix, self._full_shape):
+        if not in_front(matrix, self.shape):
             return None
         with torch.no_grad():
             return self._windows(torch.from_numpy(np.ascontiguousarray(matrix, dtype=np.float64)), eps)
@@ -160,6 +174,13 @@ def _spread(maps: Tensor, window: int) -> Tensor:
     return F.avg_pool2d(F.avg_pool2d(padded, (1, window), 1), (window, 1), 1)[0, 0] * window**2
 
 
+def _overlap(z: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+    """Return both maps cut to the rows and columns in which any window has a weight."""
+    rows, columns = torch.nonzero((w > 0).any(dim=1)), torch.nonzero((w > 0).any(dim=0))
+    box = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+    return z[box], w[box]
+
+
 def _noise_eps(level: Level, window: int) -> float:
     """Return eps for a window of N pixels: a window whose variance is mostly noise counts little."""
     variance = _NOISE_WEIGHT * noise_sigma(level.image, level.mask) ** 2
@@ -173,7 +194,7 @@ def noise_sigma(image: Tensor, mask: Tensor) -> float:
     Immerkaer 1996, doi:10.1006/cviu.1996.0060, with the median of the absolute values for robustness.
     """
     d = image.new_tensor([[1.0, -2.0, 1.0], [-2.0, 4.0, -2.0], [1.0, -2.0, 1.0]])
-    second = F.conv2d(image, d[None, None])[0, 0][full_windows(mask, 3)]
+    second = convolve(image, d[None, None])[0, 0][full_windows(mask, 3)]
     if second.numel() == 0:
         return 0.0
     # 36 is the sum of the squared weights, 0.6745 the median of |N(0, 1)|.

@@ -17,7 +17,6 @@ class Ending(str, Enum):
     """Why a minimisation ended."""
 
     CONVERGED = "converged"
-    STALLED = "stalled"
     MAX_ITERATIONS = "max_iterations"
     OUT_OF_DOMAIN = "out_of_domain"
 
@@ -28,8 +27,7 @@ class Ending(str, Enum):
 
 
 _ADVICE = {
-    Ending.CONVERGED: "the last step was shorter than the tolerance",
-    Ending.STALLED: "no step along the descent direction lowers the loss any more",
+    Ending.CONVERGED: "no step longer than the tolerance lowers the loss any more",
     Ending.MAX_ITERATIONS: "the iterations ran out before the steps became short; raise --max-iterations",
     Ending.OUT_OF_DOMAIN: "the start has too little overlap to be judged",
 }
@@ -109,8 +107,7 @@ def minimize(
             best = 0.5 if not curved or curved <= 0 else -slope * fraction / curved
             fraction *= min(max(best, 0.1), 0.5)
             if fraction * np.linalg.norm(step) < tolerance / 4:
-                ending = Ending.STALLED if inverse is None else Ending.CONVERGED
-                return OptimizerResult(x, value, ending, iteration, evaluations)
+                return OptimizerResult(x, value, Ending.CONVERGED, iteration, evaluations)
         s, y = fraction * step, trial[1] - gradient
         x, (value, gradient) = x + s, trial
         if s @ y > _MIN_CURVATURE * np.linalg.norm(s) * np.linalg.norm(y):

@@ -45,13 +45,19 @@ class Level:
         return int(self.mask.shape[0]), int(self.mask.shape[1])
 
 
+def convolve(planes: Tensor, kernel: Tensor, padding: tuple[int, int] = (0, 0)) -> Tensor:
+    """Return `conv2d` in full float32: cuDNN would round to TF32's eleven bits, and choose its algorithm anew."""
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+        return F.conv2d(planes, kernel, padding=padding)
+
+
 def _blur(planes: Tensor, sigma: float) -> Tensor:
     radius = max(1, math.ceil(_TRUNCATE * sigma))
     offsets = torch.arange(-radius, radius + 1, dtype=planes.dtype, device=planes.device)
     kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
     kernel = kernel / kernel.sum()
-    planes = F.conv2d(planes, kernel.view(1, 1, -1, 1), padding=(radius, 0))
-    return F.conv2d(planes, kernel.view(1, 1, 1, -1), padding=(0, radius))
+    planes = convolve(planes, kernel.view(1, 1, -1, 1), (radius, 0))
+    return convolve(planes, kernel.view(1, 1, 1, -1), (0, radius))
 
 
 def smooth(image: Tensor, mask: Tensor, sigma: float, enough: float = ENOUGH) -> tuple[Tensor, Tensor]:

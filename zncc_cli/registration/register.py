@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ from zncc_cli.registration.warp import Interpolation, corners, map_points
 SMALLEST_IMAGE = 16  # pixels on the shorter side; below it no window has room to move
 _COARSEST = 48  # pixels on the shorter side of the coarsest level
 _SEARCH = 128  # the coarsest level with at least this shorter side is searched for the translation
+_GOOD_START = 0.6  # unrelated images stay below 0.4 there, so that no better start is to be expected
 _JUDGED = 256  # and the coarsest with at least this one is judged, beside the finest
 # Lengths in level pixels: the first trial step, the longest step, and the step that ends all but the finest level.
 _FIRST_STEP, _MAX_STEP, _COARSE_TOLERANCE = 0.25, 2.0, 0.03
@@ -36,14 +38,14 @@ class LevelRecord:
     Attributes:
         model: the model that was fitted.
         factor: full-resolution pixels per level pixel.
-        zncc: mean local ZNCC at the end.
+        loss: what was minimised, at the end (`zncc_cli.registration.objective`); NaN without enough overlap.
         ending: why the optimiser stopped.
         iterations, evaluations: how much it took.
     """
 
     model: Model
     factor: int
-    zncc: float
+    loss: float
     ending: Ending
     iterations: int
     evaluations: int
@@ -118,9 +120,20 @@ def register_images(
     moving_mask: np.ndarray | Tensor | None = None,
 ) -> RegistrationResult:
     """Do what `register` does, with the settings of ``config``."""
-    began = time.perf_counter()
     device = resolve_device(config.device)
-    native.select(config.backend)
+    with native.selected(config.backend):
+        return _register(fixed, moving, config, fixed_mask, moving_mask, device)
+
+
+def _register(
+    fixed: np.ndarray | Tensor,
+    moving: np.ndarray | Tensor,
+    config: RegistrationConfig,
+    fixed_mask: np.ndarray | Tensor | None,
+    moving_mask: np.ndarray | Tensor | None,
+    device: torch.device,
+) -> RegistrationResult:
+    began = time.perf_counter()
     backend = native.load(device)
     f, f_mask = _prepare("fixed", fixed, fixed_mask, device)
     m, m_mask = _prepare("moving", moving, moving_mask, device)
@@ -129,17 +142,19 @@ def register_images(
     fixed_levels, moving_levels = _pyramids(f, f_mask, m, m_mask, config.window)
     objectives = [
         LevelObjective(
-            a, b, config.window, config.min_overlap, Interpolation.CUBIC if a.factor == 1 else Interpolation.LINEAR
+            a,
+            b,
+            _shape(f_mask),
+            config.window,
+            config.min_overlap,
+            Interpolation.CUBIC if a.factor == 1 else Interpolation.LINEAR,
         )
         for a, b in zip(fixed_levels, moving_levels, strict=True)
     ]
-    matrix = _start(fixed_levels, moving_levels, objectives, config)
-    records: list[LevelRecord] = []
-    for level in reversed(range(len(objectives))):
-        coarsest = level == len(objectives) - 1
-        for model in WARM_START[config.model] if coarsest else (config.model,):
-            matrix, record = _descend(objectives[level], fixed_levels[level].factor, model, matrix, f.shape, config)
-            records.append(record)
+    matrix, records = _start(fixed_levels, moving_levels, objectives, config)
+    for level in reversed(range(len(objectives) - 1)):
+        matrix, record = _descend(objectives[level], config.model, matrix, config)
+        records.append(record)
 
     evidence = _weigh(objectives, fixed_levels, matrix, records[-1].ending)
     verdict = judge(evidence)
@@ -175,7 +190,8 @@ def _prepare(
     name: str, image: np.ndarray | Tensor, mask: np.ndarray | Tensor | None, device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """Return the image as (1, 1, H, W) float32 of mean zero and variance one over its (H, W) bool mask."""
-    pixels = torch.as_tensor(np.asarray(image, dtype=np.float64)) if isinstance(image, np.ndarray) else image
+    # A copy of its own, in native byte order and without negative strides, is what torch takes.
+    pixels = image if isinstance(image, Tensor) else torch.from_numpy(np.array(image, dtype=np.float64))
     if pixels.ndim != 2:
         raise OptionError(f"{name}: expected a grey image (H, W), got an array of shape {tuple(pixels.shape)}")
     if min(pixels.shape) < SMALLEST_IMAGE:
@@ -186,7 +202,7 @@ def _prepare(
     pixels = pixels.to(device, torch.float64)
     valid = pixels.isfinite()
     if mask is not None:
-        given = torch.as_tensor(mask).to(device) > 0
+        given = (mask if isinstance(mask, Tensor) else torch.from_numpy(np.array(np.asarray(mask) > 0))).to(device) > 0
         if given.shape != valid.shape:
             raise OptionError(
                 f"{name} mask: expected the image's own {valid.shape[1]} x {valid.shape[0]} pixels, "
@@ -196,12 +212,11 @@ def _prepare(
     count = int(valid.sum())
     if count == 0:
         raise ContentError(f"{name}: expected valid pixels, found none that are finite and inside the mask")
+    if bool(pixels[valid].min() == pixels[valid].max()):
+        raise ContentError(f"{name}: expected texture, found {count} valid pixels that are all equal")
     pixels = torch.where(valid, pixels, 0)
     pixels = torch.where(valid, pixels - pixels.sum() / count, 0)
-    spread = (pixels.square().sum() / count).sqrt()
-    if not float(pixels.abs().max()) > 0:
-        raise ContentError(f"{name}: expected texture, found {count} valid pixels that are all equal")
-    return (pixels / spread).float()[None, None], valid
+    return (pixels / (pixels.square().sum() / count).sqrt()).float()[None, None], valid
 
 
 def _check_window(window: int, *masks: Tensor) -> None:
@@ -225,26 +240,37 @@ def _coarsest_of(levels: list[Level], side: int) -> int:
 
 def _start(
     fixed: list[Level], moving: list[Level], objectives: list[LevelObjective], config: RegistrationConfig
-) -> np.ndarray:
-    """Return the best of the identity and the most plausible translations, by local ZNCC on the search level."""
-    level = _coarsest_of(fixed, _SEARCH)
-    candidates = [np.eye(3)]
-    candidates += [shift.matrix for shift in find_shifts(fixed[level], moving[level], config.min_overlap)]
-    scores = [objectives[level].zncc(matrix) for matrix in candidates]
-    ranked = [-1.0 if score is None else score[0] for score in scores]
-    return candidates[ranked.index(max(ranked))]
+) -> tuple[np.ndarray, list[LevelRecord]]:
+    """Return the matrix after the coarsest level, and what that took.
+
+    The identity and the most plausible translations are each followed on the coarsest level, model by model from the
+    simplest to the one asked for; the end that agrees best on the search level is taken. A good one ends the search.
+    """
+    search = _coarsest_of(fixed, _SEARCH)
+    starts = [np.eye(3)]
+    starts += [shift.matrix for shift in find_shifts(fixed[search], moving[search], config.min_overlap)]
+    best, best_score, best_records = starts[0], -math.inf, list[LevelRecord]()
+    for matrix in starts:
+        records = []
+        for model in WARM_START[config.model]:
+            matrix, record = _descend(objectives[-1], model, matrix, config)
+            records.append(record)
+        got = objectives[search].zncc(matrix)
+        # The ZNCC of unrelated windows scatters the more the fewer there are.
+        score = -math.inf if got is None else got[0] * math.sqrt(got[1])
+        if score > best_score or not best_records:
+            best, best_score, best_records = matrix, score, records
+        if best_score > _GOOD_START:
+            break
+    return best, best_records
 
 
 def _descend(
-    objective: LevelObjective,
-    factor: int,
-    model: Model,
-    matrix: np.ndarray,
-    shape: tuple[int, ...],
-    config: RegistrationConfig,
+    objective: LevelObjective, model: Model, matrix: np.ndarray, config: RegistrationConfig
 ) -> tuple[np.ndarray, LevelRecord]:
     """Return the matrix after gradient descent with ``model`` on one level, and what it took."""
-    family = TRANSFORMS[model](model, (int(shape[-2]), int(shape[-1])))
+    family = TRANSFORMS[model](model, objective.shape)
+    factor = objective.factor
     start = family.parameters(matrix).numpy()
     got = minimize(
         lambda p: objective.of(family, p),
@@ -255,7 +281,7 @@ def _descend(
         tolerance=config.tolerance if factor == 1 else _COARSE_TOLERANCE * factor,
         max_iterations=config.max_iterations,
     )
-    record = LevelRecord(model, factor, 1 - got.value, got.ending, got.iterations, got.evaluations)
+    record = LevelRecord(model, factor, got.value, got.ending, got.iterations, got.evaluations)
     return family.matrix(torch.from_numpy(got.parameters)).numpy(), record
 
 
@@ -264,12 +290,13 @@ def _weigh(objectives: list[LevelObjective], levels: list[Level], matrix: np.nda
     before, after = objectives[0].zncc(np.eye(3)), objectives[0].zncc(matrix)
     # Noise hides on a coarser level what agrees, fine texture on the finest: the clearer of the two counts.
     looks = {0, _coarsest_of(levels, _JUDGED)}
+    found = [agreement(objectives[k].block_zncc(matrix)) for k in looks]
     frame = corners(_shape(levels[0].mask))
     return Evidence(
         zncc_before=None if before is None else before[0],
         zncc_after=None if after is None else after[0],
         overlap=0.0 if after is None else after[1],
-        agreement=max(agreement(objectives[k].block_zncc(matrix)) for k in looks),
+        agreement=max((a for a in found if a is not None), default=None),
         ending=ending,
         motion=float(np.linalg.norm(map_points(matrix, frame) - frame, axis=-1).max()),
     )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import Enum
 
 import numpy as np
 
+from zncc_cli.config import Choice
 from zncc_cli.registration.optimizer import Ending
 
 
-class Status(str, Enum):
+class Status(Choice):
     """What a registration ended with."""
 
     OK = "ok"
@@ -26,7 +26,8 @@ class Evidence:
     Attributes:
         zncc_before, zncc_after: mean local ZNCC at the identity and at the result; None without enough overlap.
         overlap: share of the smaller image's windows that lie in the overlap, at the result.
-        agreement: mean ZNCC of the blocks of the frame over its standard error, see `agreement`.
+        agreement: mean ZNCC of the blocks of the overlap over its standard error, see `agreement`; None where it
+            holds too few.
         ending: how the last level's optimisation ended.
         motion: largest displacement of a corner of the fixed frame, pixels.
     """
@@ -34,7 +35,7 @@ class Evidence:
     zncc_before: float | None
     zncc_after: float | None
     overlap: float
-    agreement: float
+    agreement: float | None
     ending: Ending
     motion: float
 
@@ -48,8 +49,8 @@ class Verdict:
 
 
 # Of 117 unrelated pairs (noise, different photographs) that the search and the optimiser had done their best on, two
-# came above 6.3; of pairs that are aligned, the noisiest come down to 8 (docs/architecture.md, "Verdict").
-_AGREEMENT = 7.0
+# came above 6.3; of pairs that are aligned, the noisiest come down to 8.5 (docs/architecture.md, "Verdict").
+_AGREEMENT = 8.0
 _LEAST_BLOCKS = 4
 _NOTABLE = 0.01  # the loss weighs windows by evidence and the ZNCC does not: less than this is no contradiction
 
@@ -59,6 +60,8 @@ def judge(evidence: Evidence) -> Verdict:
     failures, doubts = [], []
     if evidence.zncc_after is None:
         failures.append("the images do not overlap enough to be compared")
+    elif evidence.agreement is None:
+        doubts.append("the overlap holds too few independent windows to judge by; choose a smaller --window")
     elif evidence.agreement < _AGREEMENT:
         failures.append(
             f"no agreement found: the ZNCC of {evidence.zncc_after:.3f} is only {max(evidence.agreement, 0):.1f} "
@@ -76,14 +79,14 @@ def judge(evidence: Evidence) -> Verdict:
     return Verdict(Status.OK, ("the images agree",))
 
 
-def agreement(blocks: np.ndarray) -> float:
+def agreement(blocks: np.ndarray) -> float | None:
     """Return the mean ZNCC of ``blocks`` (n,) over its standard error: large when the images agree everywhere.
 
     Unrelated images agree here and there and disagree elsewhere, however well the best overall position was chosen:
-    the blocks scatter about zero. Zero with fewer than four blocks, which say nothing.
+    the blocks scatter about zero. None with fewer than four blocks, which say nothing.
     """
     if len(blocks) < _LEAST_BLOCKS:
-        return 0.0
+        return None
     error = float(blocks.std(ddof=1)) / math.sqrt(len(blocks))
     # Blocks that all agree perfectly have no scatter; a thousandth is the least that is told apart.
     return float(blocks.mean()) / max(error, 1e-3)

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zncc_cli.registration.pyramid import fill_holes
+from zncc_cli.registration.pyramid import convolve, fill_holes
 
 
 class Interpolation(str, Enum):
@@ -149,7 +149,7 @@ def _spline_knots(image: Tensor) -> Tensor:
         pad = (0, 0, reach, reach) if axis == -2 else (reach, reach, 0, 0)
         kernel = kernel.view((1, 1, -1, 1) if axis == -2 else (1, 1, 1, -1))
         planes = F.pad(image, pad, mode="reflect").transpose(0, 1)
-        image = F.conv2d(planes, kernel).transpose(0, 1)
+        image = convolve(planes, kernel).transpose(0, 1)
     return image
 
 

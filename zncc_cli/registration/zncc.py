@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zncc_cli.errors import ContentError, OptionError
+from zncc_cli.errors import ContentError, OptionError, WindowError
 from zncc_cli.operators.fft import fft_cc
 from zncc_cli.operators.local_std import local_std
 
@@ -42,16 +42,20 @@ def zncc_map(image: Tensor, template: Tensor, eps: float = 1e-5) -> Tensor:
         ContentError: the template is constant.
         WindowError: the template is larger than the image.
     """
-    centred = template - template.mean()
-    norm = centred.square().sum().sqrt()
-    if not bool(norm > 0):
+    if not bool(template.amax() > template.amin()):  # nor is it where there is a NaN
         raise ContentError(
             f"template: expected texture, found {template.shape[-2]}x{template.shape[-1]} pixels that are all "
             "equal or not finite; choose a part of the image that has structure"
         )
+    centred = template - template.mean()
+    norm = centred.square().sum().sqrt()
     std = local_std(image, (template.shape[-2], template.shape[-1]), eps)
-    # A zero-mean template does not see the image's mean; without it the correlation keeps its digits.
-    image = image - image.detach().nanmean(dim=(-2, -1), keepdim=True)
+    # A zero-mean template does not see the image's mean; without it the correlation keeps its digits. An FFT spreads
+    # a pixel that is not finite over the plane; std already marks the windows that hold it.
+    finite = image.isfinite()
+    count = finite.sum(dim=(-2, -1), keepdim=True).clamp_min(1)
+    image = torch.where(finite, image, 0)
+    image = torch.where(finite, image - image.detach().sum(dim=(-2, -1), keepdim=True) / count, 0)
     return (fft_cc(image, centred / norm) / std).clamp(-1, 1)
 
 
@@ -110,7 +114,8 @@ def zncc_loss(
     Args:
         fixed, moving: (..., H, W), the same shape, float; moving already lies on the fixed frame.
         window: side of the square window, pixels.
-        mask: (..., H, W) bool, pixels that are valid in both images; None for all. The others may hold anything.
+        mask: (..., H, W) or (H, W), true or above zero for pixels that are valid in both images; None for all. The
+            others may hold anything.
         eps: variance, relative to each image's own, at which a window counts as textured. A window without
             texture has a ZNCC of about zero: it does not count as agreement.
         min_overlap: least fraction of windows that must lie in the mask.
@@ -123,13 +128,18 @@ def zncc_loss(
         WindowError: the window is larger than the image.
         ContentError: too few windows lie in the mask.
     """
-    if fixed.shape != moving.shape or (mask is not None and mask.shape[-2:] != fixed.shape[-2:]):
+    if fixed.shape != moving.shape or (mask is not None and mask.shape not in (fixed.shape, fixed.shape[-2:])):
         raise OptionError(
             "zncc_loss: expected fixed, moving and mask of one shape, got "
             f"{tuple(fixed.shape)}, {tuple(moving.shape)} and {None if mask is None else tuple(mask.shape)}"
         )
+    if not 1 <= window <= min(fixed.shape[-2:]):
+        raise WindowError(
+            f"window: expected 1 to {min(fixed.shape[-2:])} pixels, the shorter side of the images, got {window}"
+        )
     mask = torch.ones(fixed.shape, dtype=torch.bool, device=fixed.device) if mask is None else mask.expand(fixed.shape)
-    windows = full_windows(mask, window) if min(fixed.shape[-2:]) >= window else mask
+    mask = mask > 0 if mask.dtype is not torch.bool else mask
+    windows = full_windows(mask, window)
     if float(windows.sum()) < max(min_overlap * windows.numel(), 1):
         raise ContentError(
             f"mask: expected at least {min_overlap:.0%} of the {window}x{window} windows inside it, found "
@@ -142,11 +152,12 @@ def zncc_loss(
 
 def _standardize(image: Tensor, mask: Tensor) -> Tensor:
     """Return (..., H, W) with mean zero and variance one over the mask, and zero outside it."""
+    # float64: the squares of float32 numbers may overflow, and their sum loses what a large mean leaves.
     count = mask.sum(dim=(-2, -1), keepdim=True).clamp_min(1)
-    image = torch.where(mask, image, 0)
-    image = torch.where(mask, image - image.sum(dim=(-2, -1), keepdim=True) / count, 0)
-    variance = image.square().sum(dim=(-2, -1), keepdim=True) / count
-    return image / torch.where(variance > 0, variance, 1).sqrt()
+    wide = torch.where(mask, image, 0).double()
+    wide = torch.where(mask, wide - wide.sum(dim=(-2, -1), keepdim=True) / count, 0)
+    variance = wide.square().sum(dim=(-2, -1), keepdim=True) / count
+    return (wide / torch.where(variance > 0, variance, 1).sqrt()).to(image.dtype)
 
 
 def std_map(image: Tensor, mask: Tensor, window: int, *, norm: bool = False, method: str = "auto") -> Tensor:
@@ -163,12 +174,14 @@ def std_map(image: Tensor, mask: Tensor, window: int, *, norm: bool = False, met
     Returns:
         (H, W); NaN where the window leaves the frame or the mask.
     """
-    image = torch.where(mask, image, torch.nan)
-    image = image - image.nanmean()
-    # The operator's eps is part of StdMap; relative to the image it is far below float32's resolution.
-    eps = float(_TINY * (1 + torch.nan_to_num(image).square().sum() / mask.sum().clamp_min(1)))
-    std = local_std(torch.where(mask, image, 0), window, eps, method)
-    std = torch.where(full_windows(mask, window), (std.square() - eps).clamp_min(0).sqrt(), torch.nan)
+    # On an image of variance one the operator's eps is far below float32's resolution, whatever the image's units.
+    wide = torch.where(mask, image, 0).double()
+    wide = torch.where(mask, wide - wide.sum() / mask.sum().clamp_min(1), 0)
+    spread = (wide.square().sum() / mask.sum().clamp_min(1)).sqrt()
+    spread = torch.where(spread > 0, spread, 1)
+    std = local_std((wide / spread).to(image.dtype), window, _TINY, method)
+    std = (std.double().square() - _TINY).clamp_min(0).sqrt() * spread
+    std = torch.where(full_windows(mask, window), std, torch.nan).to(image.dtype)
     return on_frame(std if norm else std / window, window)
 
 
