@@ -65,12 +65,21 @@ def test_every_image_onto_one(run: Run) -> None:
     assert [pair["name"] for pair in json.loads(got.stdout)["pairs"]] == ["cells_moving"]
 
 
-def test_incomplete_and_missing_pairs_are_refused(run: Run) -> None:
+def test_an_incomplete_pair_is_a_row_with_its_reason(run: Run) -> None:
+    folder = run.folder / "in"
+    folder.mkdir()
+    shutil.copy(SAMPLES / "batch" / "cells_fixed.png", folder)
+    got = run("zncc-batch", "in", "-o", "out")
+    assert got.returncode == 5
+    (row,) = rows(run.folder / "out" / "batch.csv")
+    assert (row["status"], row["reason"]) == ("error", "expected one file named cells_moving.*, found none")
+
+
+def test_a_folder_without_pairs_is_refused(run: Run) -> None:
     folder = run.folder / "in"
     folder.mkdir()
     assert_one_line_error(run("zncc-batch", "in", "-o", "out"), 1, "in:", "*_fixed.*", "no pair")
-    shutil.copy(SAMPLES / "batch" / "cells_fixed.png", folder)
-    assert_one_line_error(run("zncc-batch", "in", "-o", "out"), 1, "cells_moving.*", "cells_fixed.png")
+    assert_one_line_error(run("zncc-batch", "in", "-o", "out", "--fixed", "missing.tif"), 1, "missing.tif", "--fixed")
     assert_one_line_error(run("zncc-batch", "nowhere", "-o", "out"), 1, "nowhere")
     assert sorted(p.name for p in run.folder.iterdir()) == ["in"]
 

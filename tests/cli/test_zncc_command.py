@@ -20,6 +20,12 @@ def test_holds_every_command(run: Run) -> None:
         assert f" {command} " in got.stdout
 
 
+def test_without_a_command_it_shows_the_help(run: Run) -> None:
+    got = run("zncc")
+    assert got.returncode == 2
+    assert "doctor" in got.stdout
+
+
 def test_subcommand_reports_errors_like_the_command(run: Run) -> None:
     assert_one_line_error(run("zncc", "align", "a.tif", "b.tif"), 1, "a.tif")
     assert_one_line_error(run("zncc", "wobble"), 2, "wobble")

@@ -126,9 +126,75 @@ def test_noise_is_not_called_aligned(seed: int) -> None:
     assert result.status == "failed"
 
 
-def test_constant_image_is_an_error() -> None:
+@pytest.mark.parametrize("value", [30000, 0.1])  # the mean of many 0.1 is not quite 0.1
+def test_constant_image_is_an_error(value: float) -> None:
     with pytest.raises(ContentError, match="moving: expected texture"):
-        register(Scene(seed=1).image(SHAPE), np.full(SHAPE, 30000, np.uint16))
+        register(Scene(seed=1).image(SHAPE), np.full(SHAPE, value))
+
+
+def test_a_small_crop_is_found_in_a_large_image_either_way_round() -> None:
+    scene = Scene(seed=14).image((420, 500))
+    crop = scene[200:264, 310:380]
+    truth = about_centre(rotation(0), (310, 200), crop.shape)
+    for fixed, moving, expected in ((crop, scene, truth), (scene, crop, np.linalg.inv(truth))):
+        result = register(fixed, moving, "translation")
+        assert corner_error(result.matrix, expected, fixed.shape) < 0.01
+        assert result.status == "ok"
+
+
+def test_an_overlap_of_few_windows_is_suspect_not_failed() -> None:
+    image = Scene(seed=15).image((40, 40))
+    result = register(image, image, "translation", window=20)
+    assert result.status == "suspect"
+    assert "too few independent windows" in result.reasons[0]
+
+
+def test_identical_images_overlap_wholly() -> None:
+    image = Scene(seed=16).image(SHAPE)
+    result = register(image, image, "translation", min_overlap=1.0)
+    assert result.status == "ok"
+    assert result.evidence.overlap == pytest.approx(1, abs=1e-3)
+
+
+def test_any_numpy_layout_is_taken() -> None:
+    fixed, moving = Scene(seed=17).pair(TRUTH["translation"], SHAPE)
+    expected = register(fixed, moving, "translation").matrix
+    big_endian = moving.astype(">f8")
+    reversed_twice = np.ascontiguousarray(fixed[::-1, ::-1])[::-1, ::-1]
+    reversed_twice.setflags(write=False)
+    mask = np.ones(SHAPE, ">u2")
+    got = register(reversed_twice, big_endian, "translation", moving_mask=mask).matrix
+    np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("window", [8, 15])
+def test_even_and_larger_windows(window: int) -> None:
+    fixed, moving = Scene(seed=18).pair(TRUTH["rigid"], SHAPE)
+    assert corner_error(register(fixed, moving, "rigid", window=window).matrix, TRUTH["rigid"], SHAPE) < 0.01
+
+
+def test_the_backend_chosen_for_the_process_stays() -> None:
+    import torch
+
+    from zncc_cli.operators import native
+
+    image = Scene(seed=1).image((64, 64))
+    with native.selected("reference"):
+        register(image, image, "translation", backend="auto")
+        assert native.load(torch.device("cpu")).used == "reference"
+
+
+@pytest.mark.cuda
+def test_gpu_finds_what_the_cpu_finds() -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA GPU on this machine")
+    fixed, moving = Scene(seed=19).pair(TRUTH["homography"], SHAPE)
+    cpu, gpu = (register(fixed, moving, "homography", device=device) for device in ("cpu", "cuda"))
+    assert gpu.device.startswith("cuda")
+    # float32 sums in another order; both searches end within the tolerance of 0.002 px.
+    assert corner_error(gpu.matrix, cpu.matrix, SHAPE) < 0.005
 
 
 def test_image_without_a_valid_pixel_is_an_error() -> None:

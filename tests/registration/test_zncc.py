@@ -43,9 +43,25 @@ def test_zncc_map_is_differentiable_in_both_arguments() -> None:
     assert torch.autograd.gradcheck(lambda a, b: zncc_map(a, b), (image, template))
 
 
-def test_zncc_map_refuses_a_constant_template_and_one_that_is_too_large() -> None:
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_zncc_map_loses_exactly_the_windows_with_a_pixel_that_is_not_finite(bad: float) -> None:
+    image, template = random(20, 24), random(5, 7, seed=1)
+    expected = zncc_map(image, template)
+    spoilt = image.clone()
+    spoilt[10, 12] = bad
+    got = zncc_map(spoilt, template)
+    assert int((~got.isfinite()).sum()) == 5 * 7
+    known = got.isfinite()
+    torch.testing.assert_close(got[known], expected[known], rtol=0, atol=1e-9)  # the mean differs by a pixel
+
+
+@pytest.mark.parametrize("value", [1.0, 0.1])
+def test_zncc_map_refuses_a_constant_template(value: float) -> None:
     with pytest.raises(ContentError, match="template: expected texture"):
-        zncc_map(random(20, 20), torch.ones(5, 5))
+        zncc_map(random(20, 20), torch.full((7, 7), value))
+
+
+def test_zncc_map_refuses_a_template_that_is_too_large() -> None:
     with pytest.raises(WindowError):
         zncc_map(random(20, 20), random(21, 5))
 
@@ -104,8 +120,18 @@ def test_too_little_overlap_is_an_error() -> None:
 def test_shapes_must_agree_and_the_window_must_fit() -> None:
     with pytest.raises(OptionError, match="one shape"):
         zncc_loss(random(30, 30), random(30, 31), 5)
-    with pytest.raises(WindowError):
-        zncc_loss(random(30, 30), random(30, 30), 31)
+    with pytest.raises(OptionError, match="one shape"):
+        zncc_loss(random(30, 30), random(30, 30), 5, torch.ones(3, 30, 30))
+    for window in (0, 31):
+        with pytest.raises(WindowError, match="1 to 30 pixels"):
+            zncc_loss(random(30, 30), random(30, 30), window)
+
+
+def test_a_mask_of_numbers_counts_above_zero() -> None:
+    fixed, moving = random(30, 30), random(30, 30, seed=1)
+    mask = torch.ones(30, 30, dtype=torch.bool)
+    mask[:9] = False
+    assert float(zncc_loss(fixed, moving, 5, mask * 255.0)) == float(zncc_loss(fixed, moving, 5, mask))
 
 
 def test_full_windows_are_those_without_a_masked_pixel() -> None:
@@ -125,6 +151,13 @@ def test_std_map_is_the_population_standard_deviation_on_the_frame(window: int) 
     assert inner.sum() == (20 - window + 1) * (23 - window + 1)
     # SciPy's window spans y - window // 2 onwards, and so does ours; float32 maps.
     np.testing.assert_allclose(got[inner], expected[inner], rtol=1e-6)
+
+
+@pytest.mark.parametrize("unit", [1e-20, 1e-9, 1.0, 1e20])
+def test_std_map_does_not_depend_on_the_unit(unit: float) -> None:
+    image, mask = random(20, 20).float(), torch.ones(20, 20, dtype=torch.bool)
+    expected = std_map(image, mask, 5)
+    torch.testing.assert_close(std_map(image * unit, mask, 5) / unit, expected, rtol=1e-5, atol=0, equal_nan=True)
 
 
 def test_std_map_is_nan_where_the_window_leaves_the_mask() -> None:

@@ -177,9 +177,9 @@ def to_dtype(
     limits = np.iinfo(dtype) if whole else np.finfo(dtype)
     known = np.where(there, np.rint(values) if whole else values, 0)
     low, high = known < limits.min, known > limits.max
-    out = np.clip(known, limits.min, limits.max).astype(dtype)
-    # The largest 64-bit integers are no float64: the clipped value would wrap.
-    out = np.where(known >= float(limits.max), limits.max, out).astype(dtype)
+    # Not np.clip: the largest 64-bit integers are no float64, and what is next to them would wrap.
+    top = known >= float(limits.max)
+    out = np.where(top, limits.max, np.maximum(np.where(top, 0, known), limits.min).astype(dtype))
     missing = nodata if nodata is not None and _fits(nodata, dtype) else (0 if whole else np.nan)
     return np.where(there, out, np.asarray(missing).astype(dtype)), int((low | high).sum())
 

@@ -35,6 +35,7 @@ _NOISE_WEIGHT = 8.0
 # Windows whose variance is this share of the image's own count as flat even where there is no noise at all.
 _FLATTEST = 1e-6
 _BLOCKS = 8  # blocks along each side of the overlap
+_LEAST_EVIDENCE = 0.25  # of the evidence in the richest block: less is mostly noise
 _ROUNDING = 1e-3  # float32 sums of weights are good to less
 
 
@@ -84,19 +85,23 @@ class LevelObjective:
         if got is None:
             return None
         z, w = got
-        return float((w * z).sum() / w.sum()), float(w.sum()) / self._possible
+        return float((w * z).sum() / w.sum()), min(1.0, float(w.sum()) / self._possible)
 
     def block_zncc(self, matrix: np.ndarray) -> np.ndarray:
-        """Return the mean local ZNCC of each block of a grid over the overlap at ``matrix``, (n,); n may be zero."""
+        """Return sum(w z) / sum(w e) of each block of a grid over the overlap at ``matrix``, (rows, columns).
+
+        NaN where a block holds little evidence; (0, 0) with too little overlap.
+        """
         got = self._at(matrix, self._eps)
         if got is None:
-            return np.zeros(0)
-        z, w = _overlap(*got)
+            return np.zeros((0, 0))
+        z, w = got
+        z, evidence = _overlap(w, w * z, w * self._evidence)
         # Blocks no smaller than a window, so that neighbours share little, and as many as a grid of _BLOCKS has.
         side = [max(self._window, -(-n // _BLOCKS)) for n in z.shape]
-        sums, weights = (F.avg_pool2d(plane[None, None], side, ceil_mode=True)[0, 0] for plane in (w * z, w))
-        held = weights > weights.max() / 2
-        return np.asarray((sums[held] / weights[held]).cpu().double())
+        sums, weights = (F.avg_pool2d(plane[None, None], side, ceil_mode=True)[0, 0] for plane in (z, evidence))
+        held = weights > weights.max() * _LEAST_EVIDENCE
+        return np.asarray(torch.where(held, sums / weights, torch.nan).cpu().double())
 
     def of(self, family: TransformFamily, parameters: np.ndarray) -> tuple[float, np.ndarray] | None:
         """Return loss and gradient (n,) at the (n,) parameters of ``family``; None outside the domain."""
@@ -174,11 +179,11 @@ def _spread(maps: Tensor, window: int) -> Tensor:
     return F.avg_pool2d(F.avg_pool2d(padded, (1, window), 1), (window, 1), 1)[0, 0] * window**2
 
 
-def _overlap(z: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
-    """Return both maps cut to the rows and columns in which any window has a weight."""
+def _overlap(w: Tensor, *maps: Tensor) -> list[Tensor]:
+    """Return ``maps`` cut to the rows and columns in which any window has a weight ``w``."""
     rows, columns = torch.nonzero((w > 0).any(dim=1)), torch.nonzero((w > 0).any(dim=0))
     box = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
-    return z[box], w[box]
+    return [plane[box] for plane in maps]
 
 
 def _noise_eps(level: Level, window: int) -> float:

@@ -52,6 +52,7 @@ class Verdict:
 # came above 6.3; of pairs that are aligned, the noisiest come down to 8.5 (docs/architecture.md, "Verdict").
 _AGREEMENT = 8.0
 _LEAST_BLOCKS = 4
+_MOST_CORRELATED = 0.8  # of neighbouring blocks; a higher one cannot be told from so few
 _NOTABLE = 0.01  # the loss weighs windows by evidence and the ZNCC does not: less than this is no contradiction
 
 
@@ -80,13 +81,24 @@ def judge(evidence: Evidence) -> Verdict:
 
 
 def agreement(blocks: np.ndarray) -> float | None:
-    """Return the mean ZNCC of ``blocks`` (n,) over its standard error: large when the images agree everywhere.
+    """Return the mean ZNCC of ``blocks`` (rows, columns) over its standard error, large when they all agree.
 
     Unrelated images agree here and there and disagree elsewhere, however well the best overall position was chosen:
-    the blocks scatter about zero. None with fewer than four blocks, which say nothing.
+    the blocks scatter about zero. Where structures are larger than blocks, neighbours scatter together and count for
+    fewer: with a correlation r of neighbours, n blocks for n ((1 - r) / (1 + r))^2, as in an autoregressive field
+    (Bartlett 1935, doi:10.2307/2342284). NaN blocks do not count. None with fewer than four blocks, which say nothing.
     """
-    if len(blocks) < _LEAST_BLOCKS:
+    held = np.isfinite(blocks)
+    n = int(held.sum())
+    if n < _LEAST_BLOCKS:
         return None
-    error = float(blocks.std(ddof=1)) / math.sqrt(len(blocks))
+    mean, variance = float(blocks[held].mean()), float(blocks[held].var(ddof=1))
+    deviation = blocks - mean
+    products = np.concatenate(
+        [(deviation[1:] * deviation[:-1]).ravel(), (deviation[:, 1:] * deviation[:, :-1]).ravel()]
+    )
+    products = products[np.isfinite(products)]
+    r = float(np.clip(products.mean() / variance, 0, _MOST_CORRELATED)) if products.size and variance > 0 else 0.0
+    error = math.sqrt(variance / n) * (1 + r) / (1 - r)
     # Blocks that all agree perfectly have no scatter; a thousandth is the least that is told apart.
-    return float(blocks.mean()) / max(error, 1e-3)
+    return mean / max(error, 1e-3)
