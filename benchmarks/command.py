@@ -43,6 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"--devices: {', '.join(absent)} is not here; there is {', '.join(present)}", file=sys.stderr)
         return 2
     torch.set_num_threads(options.threads)
+    torch.backends.cudnn.allow_tf32 = False  # a convolution in float32, as all the others
     for name in options.devices or reversed(present):  # the CPU last: it keeps its heap from then on
         result = _measure(torch.device(name), options)
         for file in report.write(result, options.out):

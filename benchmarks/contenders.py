@@ -52,8 +52,9 @@ class Contender:
     package: str = ""
 
 
-# Rounding of each form on normal noise. Ours: float64 sums, and the specification's eps in the backward denominator.
-_OURS = Tolerance(1e-6, 5e-6)
+# Rounding of each form on normal noise. Ours: float64 sums, and in the gradient the specification's denominator
+# 2 * StdMap + eps, which alone is off by 7e-6 for a 5 x 5 window; the truth divides by 2 * StdMap.
+_OURS = Tolerance(1e-6, 2e-5)
 _FLOAT32 = Tolerance(2e-5, 1e-4)
 
 _FORMS = {

@@ -20,9 +20,9 @@ from benchmarks.tasks import BOTH, FORWARD
 
 TITLES = {STD: "local standard deviation", LOSS: "local ZNCC loss"}
 _NOTES = (
-    "All in one run, in turn. Milliseconds: median (lower and upper quartile). `copies`: over the time of a copy of "
-    "one float32 plane of the same size. `faster`: the specification's time over this one's, forward+backward where there "
-    "is one. Forward is without autograd; forward+backward is with it, for the moving image.",
+    "All in one run, in turn. Milliseconds: median (lower to upper quartile). `copies`: over the time of a copy of "
+    "one float32 plane of the same size. `faster`: the specification's time over this one's, forward+backward where "
+    "there is one. Forward is without autograd; forward+backward is with it, for the moving image.",
     "Rows are not all the same task, nor equally exact: see benchmarks/README.md and the errors below.",
 )
 
