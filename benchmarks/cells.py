@@ -119,7 +119,7 @@ def measure_cell(
         clock.last_compile = _first_calls(wrapped, inputs, window, device)
         clock.compile_seconds -= clock.last_compile
         enter(wrapped)
-    timings = interleaved(calls, first, device, clock.budget, clock.most_samples)
+    timings = interleaved(calls, first, device, clock.budget, clock.most_samples, clock.deadline)
     clock.known |= {(key, size): timing.median / 1e3 for key, timing in timings.items() if window == clock.window}
     rows = [
         Row(*key[:2], entrants[key[:2]].kind, key[2], timings.get(key), notes.get(key, ""))
@@ -150,7 +150,7 @@ def _refusal(clock: Clock, key: Key, size: int, limit: float) -> str:
 
 def _worth_compiling(contenders: list[Contender], first: dict[Key, float], count: int) -> list[Contender]:
     """Return the ``count`` fastest plain forms of each task: the fastest of each, then the second, ..."""
-    ranked = []
+    ranked: list[tuple[int, Contender]] = []
     for task in (STD, LOSS):
         forms = [c for c in contenders if c.task == task and c.kind == "torch" and (task, c.name, BOTH) in first]
         forms.sort(key=lambda c: first[c.task, c.name, BOTH])

@@ -84,7 +84,7 @@ def find(threads: int, packages: Collection[str] | None = None) -> tuple[list[Co
 
 
 def _ours() -> tuple[list[Contender], dict[str, str]]:
-    def std_by(method: str) -> Callable[[Tensor, int], Tensor]:
+    def std_by(method: str) -> Callable[[Tensor, int], Any]:
         return lambda image, w: local_std(image, w, EPS, method)
 
     found = [Contender(f"ours: local_std, {method}", STD, "ours", std_by(method), _OURS) for method in METHODS]
@@ -94,7 +94,7 @@ def _ours() -> tuple[list[Contender], dict[str, str]]:
     except (ImportError, AttributeError) as error:
         return found, {"ours: fused local_zncc_sum": str(error)}
 
-    def fused_loss(fixed: Tensor, moving: Tensor, w: int) -> Tensor:
+    def fused_loss(fixed: Tensor, moving: Tensor, w: int) -> Any:
         windows = (fixed.shape[-2] - w + 1) * (fixed.shape[-1] - w + 1)
         return 1 - fused(fixed, moving, w, EPS).sum() / windows
 
@@ -102,8 +102,9 @@ def _ours() -> tuple[list[Contender], dict[str, str]]:
 
 
 def _plain_torch() -> list[Contender]:
-    def specification(image: Tensor, w: int) -> Tensor:
-        return torch_forms.Specification.apply(image, w, EPS)
+    def specification(image: Tensor, w: int) -> Any:
+        apply: Callable[..., Any] = torch_forms.Specification.apply
+        return apply(image, w, EPS)
 
     found = [Contender("specification, FFT float32", STD, "specification", specification, _FLOAT32)]
     fft_loss = torch_forms.loss_by(torch_forms.box_fft, EPS)
@@ -156,7 +157,7 @@ def _scipy(ndimage: Any, threads: int) -> list[Contender]:
 def _monai(losses: Any, threads: int) -> list[Contender]:
     made: dict[int, Any] = {}
 
-    def loss(fixed: Tensor, moving: Tensor, w: int) -> Tensor:
+    def loss(fixed: Tensor, moving: Tensor, w: int) -> Any:
         if w not in made:
             made[w] = losses.LocalNormalizedCrossCorrelationLoss(
                 spatial_dims=2, kernel_size=w, kernel_type="rectangular", smooth_dr=EPS

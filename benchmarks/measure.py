@@ -48,7 +48,7 @@ def seconds_of(call: Callable[[], Any], device: torch.device, repeats: int = 1) 
         call()
     end.record()
     end.synchronize()
-    return start.elapsed_time(end) / 1e3 / repeats
+    return float(start.elapsed_time(end)) / 1e3 / repeats
 
 
 def warm_up(call: Callable[[], Any], device: torch.device) -> float:
@@ -64,10 +64,12 @@ def interleaved(
     device: torch.device,
     budget: float,
     most: int,
+    deadline: float = math.inf,
 ) -> dict[Key, Timing]:
     """Time ``calls`` in turn; each gets about ``budget`` seconds, and at most ``most`` samples, over all rounds.
 
-    ``first`` holds the seconds of each one's warm-up.
+    ``first`` holds the seconds of each one's warm-up. After ``deadline``, of time.monotonic, it ends with the round in
+    which the last one got a sample.
     """
     wanted = {key: min(most, _samples(first[key], budget)) for key in calls}
     repeats = {key: max(1, math.ceil(_SAMPLE_SECONDS / max(first[key], 1e-6))) for key in calls}
@@ -77,6 +79,8 @@ def interleaved(
     gc.disable()
     try:
         for index in range(rounds):
+            if time.monotonic() > deadline and all(samples.values()):
+                break
             for key, call in calls.items():
                 # A slow one takes part in every few rounds, spread over all of them.
                 if (index + 1) * wanted[key] // rounds > index * wanted[key] // rounds:

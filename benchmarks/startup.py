@@ -20,6 +20,7 @@ import subprocess  # noqa: E402
 import tempfile  # noqa: E402
 import time  # noqa: E402
 from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
 
 import torch  # noqa: E402
 
@@ -59,14 +60,14 @@ def main() -> int:
     return 0
 
 
-def _measure(device: torch.device, builds: int, repeats: int) -> dict[str, object]:
+def _measure(device: torch.device, builds: int, repeats: int) -> dict[str, Any]:
     rows, notes = {}, {}
     with tempfile.TemporaryDirectory() as cache:
         loads = [_load(device, Path(cache) / str(index)) for index in range(builds)]
         rows["first native build, s"] = [seconds for seconds, _, _ in loads]
         notes["first native build, s"] = f"{loads[-1][1]}: {loads[-1][2]}"
         # Interleaved, so that the machine's noise hits all alike.
-        timed = {name: [] for name in ("cached load beyond importing torch, ms", *_PROCESSES)}
+        timed: dict[str, list[float]] = {name: [] for name in ("cached load beyond importing torch, ms", *_PROCESSES)}
         for _ in range(repeats):
             seconds, used, reason = _load(device, Path(cache) / str(builds - 1))
             timed["cached load beyond importing torch, ms"].append(1e3 * seconds)
@@ -110,7 +111,7 @@ def _python(arguments: list[str], environment: dict[str, str]) -> str:
     return done.stdout
 
 
-def _write(result: dict[str, object], folder: Path) -> list[Path]:
+def _write(result: dict[str, Any], folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     stem = folder / f"startup-{result['device']}-{result['date']}"
     lines = [f"# Start-up on {result['machine']['device']}, {result['date']}", "", "| | |", "|---|---|"]

@@ -23,7 +23,8 @@ def box_fft(planes: Tensor, w: int) -> Tensor:
     height, width = planes.shape[-2:]
     ones = functional.pad(planes.new_ones(w, w), (0, width - w, 0, height - w))
     spectrum = torch.fft.rfft2(planes) * torch.fft.rfft2(ones).conj()
-    return torch.fft.irfft2(spectrum, s=(height, width))[..., : height - w + 1, : width - w + 1]
+    sums: Tensor = torch.fft.irfft2(spectrum, s=(height, width))
+    return sums[..., : height - w + 1, : width - w + 1]
 
 
 def box_pooling(planes: Tensor, w: int) -> Tensor:
@@ -85,7 +86,7 @@ class Specification(torch.autograd.Function):
         return std
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:
         image, S1, std = ctx.saved_tensors
         w, eps = ctx.options
         dS2 = g / (2 * std + eps)
