@@ -30,7 +30,8 @@ def photograph(n: int) -> NDArray[np.float64]:
         image[(y - cy) ** 2 + (x - cx) ** 2 < radius**2] = random.uniform(10, 245)
     texture = (y > 0.75) & (x > 0.6)
     image[texture] += 15 * random.standard_normal(int(texture.sum()))
-    return np.clip(np.rint(image), 0, 255, dtype=np.float64)
+    pixels: NDArray[np.float64] = np.rint(image).clip(0, 255)
+    return pixels
 
 
 def cases(n: int) -> list[Case]:
