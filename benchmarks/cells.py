@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 
 from benchmarks.contenders import LOSS, STD, Contender, compiled
+from benchmarks.heap import set_heap
 from benchmarks.measure import Timing, interleaved, seconds_of, warm_up
 from benchmarks.tasks import BOTH, FORWARD, Inputs, call_of, directions
 
@@ -85,6 +85,8 @@ def measure_cell(
 
     ``compiling`` is how many of the plain forms of each task, the fastest first, also run under torch.compile.
     """
+    if device.type == "cpu":
+        set_heap(keep=kept_heap)
     inputs = Inputs.make(size, device)
     source, target = inputs.moving.detach(), torch.empty_like(inputs.fixed)
     calls: dict[Key, Callable[[], Any]] = {_COPY: lambda: target.copy_(source)}
@@ -120,25 +122,14 @@ def measure_cell(
         clock.compile_seconds -= clock.last_compile
         enter(wrapped)
     timings = interleaved(calls, first, device, clock.budget, clock.most_samples, clock.deadline)
-    clock.known |= {(key, size): timing.median / 1e3 for key, timing in timings.items() if window == clock.window}
+    clock.known |= {
+        (key, size): timing.median / 1e3 for key, timing in timings.items() if window == clock.window and not kept_heap
+    }
     rows = [
         Row(*key[:2], entrants[key[:2]].kind, key[2], timings.get(key), notes.get(key, ""))
         for key in _ordered(entrants, calls, notes)
     ]
     return Cell(size, window, timings[_COPY], tuple(rows), kept_heap)
-
-
-def keep_heap() -> bool:
-    """Let glibc keep the memory that is freed, so that planes are reused and not faulted in again; say whether it can.
-
-    It stays so for the life of the process.
-    """
-    m_trim_threshold, m_mmap_max = -1, -4
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):
-        return False
-    return bool(mallopt(m_mmap_max, 0)) and bool(mallopt(m_trim_threshold, 2**31 - 1))
 
 
 def _refusal(clock: Clock, key: Key, size: int, limit: float) -> str:

@@ -15,8 +15,9 @@ os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
 import torch
 
 from benchmarks import accuracy, machine, memory, picture, report
-from benchmarks.cells import Cell, Clock, keep_heap, measure_cell
+from benchmarks.cells import Cell, Clock, measure_cell
 from benchmarks.contenders import Contender, find
+from benchmarks.heap import set_heap
 from benchmarks.tasks import BOTH
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -44,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     torch.set_num_threads(options.threads)
     torch.backends.cudnn.allow_tf32 = False  # a convolution in float32, as all the others
-    for name in options.devices or reversed(present):  # the CPU last: it keeps its heap from then on
+    for name in options.devices or present:
         result = _measure(torch.device(name), options)
         for file in report.write(result, options.out):
             print(file)
@@ -96,6 +97,15 @@ def _measure(device: torch.device, options: argparse.Namespace) -> report.Result
             _say(device, f"{size}x{size}, window {window}")
             compiling = forms if "compile" in options.parts and size == headline else 0
             cells.append(measure_cell(contenders, size, window, device, clock, limit, compiling=compiling))
+    if "timing" in options.parts and "kept-heap" in options.parts and device.type == "cpu":
+        if set_heap(keep=True):
+            for size in [s for s in sizes if s >= window]:
+                _say(device, f"{size}x{size}, window {window}, memory reused")
+                cells.append(measure_cell(contenders, size, window, device, clock, limit, kept_heap=True))
+        else:
+            missing["time with reused memory"] = (
+                "this C library's allocator cannot be told; nor is it kept from it above"
+            )
     errors = []
     if "accuracy" in options.parts:
         for w in options.accuracy_windows:
@@ -106,14 +116,9 @@ def _measure(device: torch.device, options: argparse.Namespace) -> report.Result
         peaks = _peaks(contenders, headline, window, device, clock, limit, options.threads)
     if "windows" in options.parts:
         for size in sizes:
-            for w in [w for w in options.windows if w != window and w <= size and not clock.is_over()]:
+            for w in [w for w in options.windows if w != window and w <= size]:
                 _say(device, f"{size}x{size}, window {w}")
                 cells.append(measure_cell(contenders, size, w, device, clock, limit * _WINDOWS_SHARE))
-    if "kept-heap" in options.parts and device.type == "cpu" and keep_heap():
-        for size in [s for s in sizes if s >= window and not clock.is_over()]:
-            _say(device, f"{size}x{size}, window {window}, freed memory kept")
-            share = limit * _WINDOWS_SHARE
-            cells.append(measure_cell(contenders, size, window, device, clock, share, kept_heap=True))
     return report.Result(
         date=datetime.date.today().isoformat(),
         device=device,
@@ -140,13 +145,17 @@ def _peaks(
 ) -> list[report.Peak]:
     peaks = []
     for contender in contenders:
-        if clock.is_over() or clock.expected((contender.task, contender.name, BOTH), size) > limit:
-            continue
-        _say(device, f"memory, {contender.name} ({contender.task})")
-        try:
-            mib, note = memory.peak_mib(contender, size, window, device, threads), ""
-        except memory.UnmeasuredError as error:
-            mib, note = None, str(error)
+        expected, mib = clock.expected((contender.task, contender.name, BOTH), size), None
+        if clock.is_over():
+            note = "not measured: the time given by --seconds was spent"
+        elif expected > limit:
+            note = f"not measured: about {expected:.1f} s a call, over the limit of {limit:.1f} s"
+        else:
+            _say(device, f"memory, {contender.name} ({contender.task})")
+            try:
+                mib, note = memory.peak_mib(contender, size, window, device, threads), ""
+            except memory.UnmeasuredError as error:
+                note = str(error)
         peaks.append(report.Peak(contender.task, contender.name, size, window, mib, note))
     return peaks
 

@@ -95,6 +95,8 @@ def _lines(result: Result) -> Iterator[str]:
     main = [cell for cell in result.cells if cell.window == result.window and not cell.kept_heap]
     if main:
         yield from (f"## Time, window {result.window}", "")
+        if result.device.type == "cpu":
+            yield from ("Every plane comes fresh from the system, as in a process that has just started.", "")
     for cell in main:
         yield from _cell_tables(cell)
     if len({cell.window for cell in result.cells}) > 1:
@@ -103,7 +105,10 @@ def _lines(result: Result) -> Iterator[str]:
     kept = [cell for cell in result.cells if cell.kept_heap]
     if kept:
         yield from (f"## Time with reused memory, window {result.window}", "")
-        yield from ("The allocator keeps what is freed, so that no plane is faulted in again.", "")
+        yield from (
+            "The allocator keeps what is freed, so that no plane is faulted in again: arithmetic and memory traffic alone.",
+            "",
+        )
     for cell in kept:
         yield from _cell_tables(cell)
     yield from _memory_tables(result)
