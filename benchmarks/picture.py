@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks import machine
 from benchmarks.cells import Cell
 from benchmarks.measure import Timing
-from benchmarks.report import TITLES, Result
+from benchmarks.report import TITLES, Result, short
 from benchmarks.tasks import BOTH
 
 _COLOURS = {"ours": "#0b6e4f", "specification": "#b3541e", "torch": "#5b7db1", "peer": "#8a8a8a"}
@@ -67,9 +67,9 @@ def _bar(name: str, colour: str, timing: Timing, copy: float, y: int, decades: i
     copies = timing.median / copy
     end = _x(copies, decades)
     label = (
-        f"{timing.median:.3g} ms, {copies:.3g} copies"
+        f"{timing.median:.3g} ms, {short(copies)} copies"
         if timing.median < 1000
-        else (f"{timing.median / 1000:.3g} s, {copies:.3g} copies")
+        else (f"{timing.median / 1000:.3g} s, {short(copies)} copies")
     )
     return [
         _text(_LEFT - 8, y + 12, name, anchor="end"),

@@ -96,7 +96,7 @@ def _lines(result: Result) -> Iterator[str]:
     if main:
         yield from (f"## Time, window {result.window}", "")
         if result.device.type == "cpu":
-            yield from ("Every plane comes fresh from the system, as in a process that has just started.", "")
+            yield from ("Every plane comes fresh from the system on every call: the upper bound of a real process.", "")
     for cell in main:
         yield from _cell_tables(cell)
     if len({cell.window for cell in result.cells}) > 1:
@@ -106,7 +106,7 @@ def _lines(result: Result) -> Iterator[str]:
     if kept:
         yield from (f"## Time with reused memory, window {result.window}", "")
         yield from (
-            "The allocator keeps what is freed, so that no plane is faulted in again: arithmetic and memory traffic alone.",
+            "No plane is faulted in again: arithmetic and memory traffic alone, the lower bound of a real process.",
             "",
         )
     for cell in kept:
@@ -132,7 +132,7 @@ def _cell_tables(cell: Cell) -> Iterator[str]:
         by_name = _by_name(row for row in cell.rows if row.task == task)
         if not by_name:
             continue
-        yield f"### {title}, {cell.size}x{cell.size}; a copy takes {_ms(cell.copy.median)} ms, {gigabytes:.1f} GB/s"
+        yield f"### {title}, {cell.size}x{cell.size}; a copy takes {short(cell.copy.median)} ms, {gigabytes:.1f} GB/s"
         yield ""
         reference = next((rows for rows in by_name.values() if rows and _kind(rows) == "specification"), {})
         lines = []
@@ -227,15 +227,16 @@ def _unmeasured(result: Result) -> Iterator[str]:
         yield from ("## Missing, or not measured", "", *lines, "")
 
 
-def _ms(milliseconds: float) -> str:
-    return f"{milliseconds:.0f}" if milliseconds >= 100 else f"{milliseconds:.3g}"
+def short(number: float) -> str:
+    """Return three digits, and no power of ten."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
 def _spread(row: Row | None) -> str:
     if row is None or row.timing is None:
         return ""
-    return f"{_ms(row.timing.median)} ({_ms(row.timing.low)} to {_ms(row.timing.high)})"
+    return f"{short(row.timing.median)} ({short(row.timing.low)} to {short(row.timing.high)})"
 
 
 def _copies(row: Row | None, cell: Cell) -> str:
-    return "" if row is None or row.timing is None else f"{row.timing.median / cell.copy.median:.3g}"
+    return "" if row is None or row.timing is None else short(row.timing.median / cell.copy.median)
