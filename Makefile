@@ -1,13 +1,15 @@
 # make demo    an environment, the tool, and one aligned pair
 # make test    an environment, the tool, and every check
-# make gpu     every CUDA test and benchmark, with the python3 that is there; installs nothing
+# make bench   the benchmarks on the CPU, beside other packages; about ten minutes
+# make gpu     every CUDA test and benchmark, with the python3 that is there; installs nothing; below nine minutes
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
+RESULTS := $(or $(OUT),benchmarks/results)
 
-.PHONY: demo test check gpu clean
+.PHONY: demo test check bench gpu clean
 
 # The stamp is written last: an install that was cut off is done again.
 $(VENV)/installed: pyproject.toml .ci/constraints.txt
@@ -28,8 +30,19 @@ check: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+bench: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt -e '.[bench]'
+	$(BIN)/python benchmarks/operator.py --devices cpu --out $(RESULTS)
+	$(BIN)/python benchmarks/startup.py --devices cpu --out $(RESULTS)
+
+# Each of the three runs even if another failed; a time limit on each keeps the sum below nine minutes.
 gpu:
-	PYTHONPATH=. $(PYTHON) -m pytest -m cuda -p no:cacheprovider
+	@mkdir -p $(RESULTS); failed=0; \
+	PYTHONPATH=. timeout 210 $(PYTHON) -m pytest -m cuda -p no:cacheprovider --continue-on-collection-errors \
+	    --junitxml=$(RESULTS)/cuda-tests.xml || failed=1; \
+	timeout 225 $(PYTHON) benchmarks/operator.py --devices cuda --seconds 170 --out $(RESULTS) || failed=1; \
+	timeout 100 $(PYTHON) benchmarks/startup.py --devices cuda --builds 2 --repeats 3 --out $(RESULTS) || failed=1; \
+	exit $$failed
 
 clean:
 	rm -rf $(VENV) $(DEMO)

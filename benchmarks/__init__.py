@@ -1,0 +1,1 @@
+"""Benchmarks of the operator and of start-up; not part of the installed package."""

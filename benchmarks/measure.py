@@ -1,0 +1,102 @@
+"""Time calls fairly: all of a cell in turn (A B C A B C ...), so that the machine's noise hits all alike."""
+
+from __future__ import annotations
+
+import gc
+import math
+import statistics
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+
+Key = TypeVar("Key", bound=Hashable)
+
+# One sample lasts at least this long, else the call is repeated within it: clocks and launches have a grain.
+_SAMPLE_SECONDS = 0.002
+_LEAST_SAMPLES = 5
+# A call this long has no warm-up worth waiting for: the first one counts, and three are enough.
+_LONG_SECONDS = 1.0
+_LONG_SAMPLES = 3
+# The first calls on a GPU load kernels, plan FFTs and choose algorithms.
+_GPU_WARM_UPS = 2
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Milliseconds of one call: the median of ``samples``, and the quartiles around it."""
+
+    median: float
+    low: float
+    high: float
+    samples: int
+
+
+def seconds_of(call: Callable[[], Any], device: torch.device, repeats: int = 1) -> float:
+    """Return the seconds of one of ``repeats`` calls in a row, until the device is done; the device's clock on CUDA."""
+    if device.type != "cuda":
+        started = time.perf_counter()
+        for _ in range(repeats):
+            call()
+        return (time.perf_counter() - started) / repeats
+    start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    torch.cuda.synchronize(device)
+    start.record()
+    for _ in range(repeats):
+        call()
+    end.record()
+    end.synchronize()
+    return float(start.elapsed_time(end)) / 1e3 / repeats
+
+
+def warm_up(call: Callable[[], Any], device: torch.device) -> float:
+    """Call until it runs as it will, and return the seconds of the last call."""
+    for _ in range(_GPU_WARM_UPS if device.type == "cuda" else 0):
+        call()
+    return seconds_of(call, device)
+
+
+def interleaved(
+    calls: dict[Key, Callable[[], Any]],
+    first: dict[Key, float],
+    device: torch.device,
+    budget: float,
+    most: int,
+    deadline: float = math.inf,
+) -> dict[Key, Timing]:
+    """Time ``calls`` in turn; each gets about ``budget`` seconds, and at most ``most`` samples, over all rounds.
+
+    ``first`` holds the seconds of each one's warm-up. After ``deadline``, of time.monotonic, it ends with the round in
+    which the last one got a sample.
+    """
+    wanted = {key: min(most, _samples(first[key], budget)) for key in calls}
+    repeats = {key: max(1, math.ceil(_SAMPLE_SECONDS / max(first[key], 1e-6))) for key in calls}
+    samples = {key: [first[key]] if first[key] > _LONG_SECONDS else [] for key in calls}
+    rounds = max(wanted.values(), default=0)
+    gc.collect()
+    gc.disable()
+    try:
+        for index in range(rounds):
+            if time.monotonic() > deadline and all(samples.values()):
+                break
+            for key, call in calls.items():
+                # A slow one takes part in every few rounds, spread over all of them.
+                if (index + 1) * wanted[key] // rounds > index * wanted[key] // rounds:
+                    samples[key].append(seconds_of(call, device, repeats[key]))
+    finally:
+        gc.enable()
+    return {key: _timing(samples[key]) for key in calls}
+
+
+def _samples(seconds: float, budget: float) -> int:
+    if seconds > _LONG_SECONDS:
+        return _LONG_SAMPLES - 1
+    return max(_LEAST_SAMPLES, int(budget / max(seconds, _SAMPLE_SECONDS)))
+
+
+def _timing(seconds: list[float]) -> Timing:
+    ordered = sorted(1e3 * value for value in seconds)
+    low, _, high = statistics.quantiles(ordered, n=4, method="inclusive") if len(ordered) > 1 else ordered * 3
+    return Timing(statistics.median(ordered), low, high, len(ordered))
