@@ -10,11 +10,11 @@
 namespace zncc {
 
 template <typename Map>
-const char* launch_forward(const double* S1, const double* S2, double N, double eps, Map* std, int64_t numel,
+const char* launch_forward(const double* S1, const double* S2, double inverse_N, double eps, Map* std, int64_t numel,
                            void* stream);
 
 template <typename Map>
-const char* launch_prepare_gradients(const Map* g, const Map* std, const double* S1, double N, double eps, double* dS1,
+const char* launch_prepare_gradients(const Map* g, const Map* std, const double* S1, double inverse_N, double eps, double* dS1,
                                      double* dS2, int64_t numel, void* stream);
 
 template <typename Map>

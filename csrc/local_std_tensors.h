@@ -6,6 +6,8 @@
 #define TORCH_TARGET_VERSION (((0ULL + 2) << 56) | ((0ULL + 10) << 48))
 #endif
 
+#include "local_std_box.h"
+
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
@@ -44,6 +46,20 @@ inline void check_combine(const Tensor& dI_S1, const Tensor& dI_S2, const Tensor
   check_plane(dI_S2, "dI_S2", ScalarType::Double, dI);
   check_plane(I, "I", ScalarType::Double, dI);
   check_plane(dI, "dI", dI.scalar_type(), dI);
+}
+
+// The planes (..., H, W) of `image` and their maps (..., H-h+1, W-w+1).
+inline LocalStdShape check_box(const Tensor& image, int64_t h, int64_t w, double eps, const Tensor& std) {
+  STD_TORCH_CHECK(image.dim() >= 2, "image must have shape (..., H, W)");
+  const int64_t height = image.size(-2), width = image.size(-1);
+  STD_TORCH_CHECK(h >= 1 && w >= 1 && h <= height && w <= width, "the window must fit into the image");
+  LocalStdShape shape{image.numel() == 0 ? 0 : image.numel() / (height * width), height, width, h, w, eps};
+  check_plane(image, "image", std.scalar_type(), image);
+  check_plane(std, "std", std.scalar_type(), std);
+  STD_TORCH_CHECK(std.numel() == shape.planes * shape.map_height() * shape.map_width(), "std has ", std.numel(),
+                  " elements, expected ", shape.planes * shape.map_height() * shape.map_width());
+  STD_TORCH_CHECK(std.device() == image.device(), "std is on another device than image");
+  return shape;
 }
 
 // Calls f with a value of the type that `map` holds.

@@ -42,7 +42,9 @@ def test_native_kernels_build_from_the_wheel(installed: Path, tmp_path: Path) ->
         "print(float(zncc_cli.local_std(torch.eye(8), 8, 1e-9)[0, 0]))"
     )
     env = {**os.environ, "PYTHONPATH": str(installed), "ZNCC_CACHE_DIR": str(tmp_path / "cache")}
-    got = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
+    got = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
+    )
     place, std = got.stdout.splitlines()
     assert place == f"{installed / 'zncc_cli' / '__init__.py'} native"
     # Eight ones in 64 pixels: S2 - S1^2 / N = 8 - 1; a float32 root.
