@@ -3,6 +3,7 @@
 #include "local_std.h"
 #include "local_std_box.h"
 #include "local_std_tensors.h"
+#include "local_zncc_box.h"
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -121,6 +122,53 @@ void local_std_box_backward(const Tensor& g, const Tensor& image, const Tensor& 
   });
 }
 
+void local_zncc_box(const Tensor& fixed, const Tensor& moving, const std::optional<Tensor>& weight, int64_t h,
+                    int64_t w, double eps_f, double eps_m, const Tensor& pieces, const std::optional<Tensor>& dm,
+                    const std::optional<Tensor>& z) {
+  const LocalZnccShape shape = check_pair(fixed, moving, weight, h, w, eps_f, eps_m, pieces, dm, z);
+  if (pieces.numel() == 0) {
+    return;
+  }
+  with_map_type(fixed, [&](auto map) {
+    using Map = decltype(map);
+    const LocalZnccData<Map> data{fixed.const_data_ptr<Map>(),
+                                  moving.const_data_ptr<Map>(),
+                                  weight ? weight->const_data_ptr<Map>() : nullptr,
+                                  pieces.mutable_data_ptr<double>(),
+                                  dm ? dm->mutable_data_ptr<Map>() : nullptr,
+                                  z ? z->mutable_data_ptr<Map>() : nullptr};
+    for (const std::optional<Tensor>& out : {dm, z}) {
+      if (out) {
+        advise_huge_pages(out->mutable_data_ptr<Map>(), out->numel() * sizeof(Map));
+      }
+    }
+    for_each_piece(pieces.numel(), [=](int64_t first, int64_t last) { zncc_box(shape, data, first, last); });
+  });
+}
+
+int64_t local_zncc_pieces(int64_t height, int64_t width, int64_t h) { return Cut(height, width, h).pieces(); }
+
+void scaled_planes(const Tensor& planes, const Tensor& factors, const Tensor& out) {
+  check_plane(planes, "planes", out.scalar_type(), out);
+  check_plane(factors, "factors", out.scalar_type(), factors);
+  if (out.numel() == 0) {
+    return;
+  }
+  STD_TORCH_CHECK(factors.numel() > 0 && out.numel() % factors.numel() == 0, "there must be a factor for each plane");
+  with_map_type(out, [&](auto map) {
+    using Map = decltype(map);
+    const Map* in = planes.const_data_ptr<Map>();
+    const Map* factor = factors.const_data_ptr<Map>();
+    Map* result = out.mutable_data_ptr<Map>();
+    const int64_t size = out.numel() / factors.numel();
+    advise_huge_pages(result, out.numel() * sizeof(Map));
+    for (int64_t plane = 0; plane < factors.numel(); ++plane) {
+      const Map by = factor[plane];
+      for_each(size, [=](int64_t i) { result[plane * size + i] = by * in[plane * size + i]; });
+    }
+  });
+}
+
 }  // namespace
 }  // namespace zncc
 
@@ -132,6 +180,11 @@ STABLE_TORCH_LIBRARY_FRAGMENT(zncc, m) {
   m.def("local_std_box_forward(Tensor image, int h, int w, float eps, Tensor(a!) std) -> ()");
   m.def(
       "local_std_box_backward(Tensor g, Tensor image, Tensor std, int h, int w, float eps, Tensor(a!) dI) -> ()");
+  m.def(
+      "local_zncc_box(Tensor fixed, Tensor moving, Tensor? weight, int h, int w, float eps_f, float eps_m,"
+      " Tensor(a!) pieces, Tensor(b!)? dm, Tensor(c!)? z) -> ()");
+  m.def("local_zncc_pieces(int height, int width, int h) -> int");
+  m.def("scaled_planes(Tensor planes, Tensor factors, Tensor(a!) out) -> ()");
   m.def("local_std_combine_gradients(Tensor dI_S1, Tensor dI_S2, Tensor I, Tensor(a!) dI) -> ()");
 }
 
@@ -140,5 +193,11 @@ STABLE_TORCH_LIBRARY_IMPL(zncc, CPU, m) {
   m.impl("local_std_prepare_gradients", TORCH_BOX(&zncc::local_std_prepare_gradients));
   m.impl("local_std_box_forward", TORCH_BOX(&zncc::local_std_box_forward));
   m.impl("local_std_box_backward", TORCH_BOX(&zncc::local_std_box_backward));
+  m.impl("local_zncc_box", TORCH_BOX(&zncc::local_zncc_box));
+  m.impl("scaled_planes", TORCH_BOX(&zncc::scaled_planes));
   m.impl("local_std_combine_gradients", TORCH_BOX(&zncc::local_std_combine_gradients));
+}
+
+STABLE_TORCH_LIBRARY_IMPL(zncc, CompositeExplicitAutograd, m) {
+  m.impl("local_zncc_pieces", TORCH_BOX(&zncc::local_zncc_pieces));
 }

@@ -7,56 +7,6 @@
 namespace zncc {
 namespace {
 
-// The square of a usual difference times this, times the rounding error of a double and the number of rows that it is
-// remembered for, is 1e-7 of a usual variance.
-constexpr double kOutlier = 16777216.0;
-
-struct Centre {
-  double value;   // a pixel near the mean
-  double square;  // of a usual difference from it
-};
-
-// Looks at a few pixels that lie scattered over rows [top, bottom) and columns [left, right).
-template <typename Map>
-Centre centre_of(const Map* image, int64_t width, int64_t top, int64_t bottom, int64_t left, int64_t right) {
-  constexpr int64_t kSide = 8;
-  Map sample[kSide * kSide];
-  int count = 0;
-  double sum = 0.0;
-  for (int64_t i = 0; i < kSide * kSide; ++i) {
-    // A step of 5/8 of the row from one line to the next, so that no line of pixels has too much weight.
-    const int64_t y = top + (bottom - top) * (2 * (i / kSide) + 1) / (2 * kSide);
-    const int64_t x = left + (right - left) * ((2 * (i % kSide) + 1 + 5 * (i / kSide)) % (2 * kSide)) / (2 * kSide);
-    const Map value = image[y * width + x];
-    if (std::isfinite(value)) {
-      sample[count++] = value;
-      sum += static_cast<double>(value);
-    }
-  }
-  if (count == 0) {
-    return {0.0, 0.0};
-  }
-  const double mean = sum / count;
-  double best = sample[0], spread = 0.0;
-  for (int i = 0; i < count; ++i) {
-    best = std::fabs(sample[i] - mean) < std::fabs(best - mean) ? static_cast<double>(sample[i]) : best;
-    spread += std::fabs(sample[i] - mean) / count;
-  }
-  return {best, spread * spread};
-}
-
-struct Piece {
-  int64_t plane, top, bottom, left, right;
-
-  Piece(const Cut& cut, int64_t index) {
-    plane = index / cut.pieces();
-    top = index % cut.pieces() / cut.tiles() * cut.strip;
-    bottom = std::min(top + cut.strip, cut.rows);
-    left = index % cut.tiles() * cut.tile;
-    right = std::min(left + cut.tile, cut.columns);
-  }
-};
-
 // Returns false where the piece has to be done with care.
 template <typename Map>
 ZNCC_INLINE bool forward_piece(const LocalStdShape& shape, const Map* image, Map* std, const Piece& piece,
@@ -95,7 +45,7 @@ ZNCC_INLINE bool forward_piece(const LocalStdShape& shape, const Map* image, Map
 template <typename Map>
 ZNCC_INLINE void forward(const LocalStdShape& shape, const Map* image, Map* std, int64_t first, int64_t last) {
   const Cut cut(shape.map_height(), shape.map_width(), shape.h);
-  BoxSums<2> sums(shape.h, shape.w, std::min(cut.tile, cut.columns) + shape.w - 1);
+  BoxSums<2> sums(shape.h, shape.w, cut.widest() + shape.w - 1);
   for (int64_t index = first; index < last; ++index) {
     const Piece piece(cut, index);
     const Map* plane = image + piece.plane * shape.height * shape.width;
@@ -167,7 +117,7 @@ template <typename Map>
 ZNCC_INLINE void backward(const LocalStdShape& shape, const Map* g, const Map* image, const Map* std, Map* dI,
                           int64_t first, int64_t last) {
   const Cut cut(shape.height, shape.width, shape.h);
-  const int64_t columns = std::min(cut.tile, cut.columns);
+  const int64_t columns = cut.widest();
   BoxSums<1> image_sums(shape.h, shape.w, columns + 2 * (shape.w - 1));
   BoxSums<2> map_sums(shape.h, shape.w, columns + shape.w - 1);
   std::vector<double> dS1(columns + shape.w), dS2(columns + shape.w);
@@ -186,12 +136,6 @@ ZNCC_INLINE void backward(const LocalStdShape& shape, const Map* g, const Map* i
 }
 
 }  // namespace
-
-Cut::Cut(int64_t rows, int64_t columns, int64_t h) : rows(rows), columns(columns) {
-  // The first h - 1 rows of a strip are summed for nothing.
-  strip = std::max<int64_t>(128, 4 * h);
-  tile = 4096;
-}
 
 ZNCC_CLONES void box_forward(const LocalStdShape& shape, const float* image, float* std, int64_t first,
                                        int64_t last) {

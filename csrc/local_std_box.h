@@ -5,13 +5,11 @@
 // mean of the strip: whatever grid the pixels' values lie on, the differences lie on it too, and their sums in double
 // are exact for 8 and 16 bit images.
 //
-// Each plane is cut into strips of rows and tiles of columns that do not depend on the number of threads, and so neither
-// does any bit of the result. A strip is summed by running sums, and again with care where these would have remembered
-// too much (box_sums.h): where a value is not finite, or the square of a pixel is larger than 2^24 times that of a usual
-// one.
+// A piece of a plane (pieces.h) is summed by running sums, and again with care where these would have remembered too
+// much (box_sums.h): where a value is not finite, or a pixel is an outlier.
 #pragma once
 
-#include <cstdint>
+#include "pieces.h"
 
 namespace zncc {
 
@@ -22,16 +20,6 @@ struct LocalStdShape {
 
   int64_t map_height() const { return height - h + 1; }
   int64_t map_width() const { return width - w + 1; }
-};
-
-// How the rows and columns of one result plane are cut.
-struct Cut {
-  int64_t rows, columns, strip, tile;
-
-  Cut(int64_t rows, int64_t columns, int64_t h);
-  int64_t strips() const { return (rows + strip - 1) / strip; }
-  int64_t tiles() const { return (columns + tile - 1) / tile; }
-  int64_t pieces() const { return strips() * tiles(); }
 };
 
 // Compute pieces [first, last) of all planes' pieces of StdMap, cut as Cut(map_height, map_width, h).

@@ -55,6 +55,11 @@ def image_gradient(dI_S1: torch.Tensor, dI_S2: torch.Tensor, I: torch.Tensor, dt
     return (dI_S1 + 2.0 * I * dI_S2).to(dtype)
 
 
+def has_box(tensor: torch.Tensor) -> bool:
+    """Return whether there are native kernels of the box path for the tensor's device."""
+    return tensor.is_cpu and is_native(tensor)
+
+
 def box_forward(image: torch.Tensor, h: int, w: int, eps: float) -> torch.Tensor:
     """Return StdMap of an image (..., H, W) by the native box path."""
     std = image.new_empty((*image.shape[:-2], image.shape[-2] - h + 1, image.shape[-1] - w + 1))
@@ -67,3 +72,10 @@ def box_backward(g: torch.Tensor, image: torch.Tensor, std: torch.Tensor, h: int
     dI = torch.empty_like(image)
     torch.ops.zncc.local_std_box_backward(g, image, std, h, w, eps, dI)
     return dI
+
+
+def scaled_planes(planes: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
+    """Return planes (..., H, W), each times its factor (...), by the native kernels."""
+    out = torch.empty_like(planes)
+    torch.ops.zncc.scaled_planes(planes, factors, out)
+    return out

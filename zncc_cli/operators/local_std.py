@@ -48,7 +48,7 @@ def local_std_reference(image: torch.Tensor, window: Window, eps: float = 1e-5) 
     Shapes, dtypes and errors as in `local_std`. The cost grows with the window. The gradient divides by 2 * StdMap
     where the operator divides by 2 * StdMap + eps.
     """
-    h, w = _checked(image, window, eps)
+    h, w = checked(image, window, eps)
     windows = image.double().unfold(-2, h, 1).unfold(-2, w, 1)
     variance = windows.var(dim=(-2, -1), correction=0)
     return (h * w * variance + eps).sqrt().to(image.dtype)
@@ -127,9 +127,9 @@ def _backward_fft(
 def _forward_box(image: torch.Tensor, h: int, w: int, eps: float) -> tuple[torch.Tensor, torch.Tensor]:
     nothing = image.new_empty(0, dtype=torch.float64)  # S1 is computed again when it is needed
     image = image.contiguous()
-    if kernels.is_native(image):
+    if kernels.has_box(image):
         return kernels.box_forward(image, h, w, eps), nothing
-    x = _less_a_pixel(image)
+    x = less_a_pixel(image)
     S1, S2 = box_sums(torch.stack((x, x * x)), h, w)
     return kernels.std_map(S1, S2, h * w, eps, image.dtype), nothing
 
@@ -138,15 +138,15 @@ def _backward_box(
     g: torch.Tensor, image: torch.Tensor, std: torch.Tensor, _: torch.Tensor, h: int, w: int, eps: float
 ) -> torch.Tensor:
     g, image = g.to(std.dtype).contiguous(), image.contiguous()
-    if kernels.is_native(image):
+    if kernels.has_box(image):
         return kernels.box_backward(g, image, std, h, w, eps)
-    x = _less_a_pixel(image)
+    x = less_a_pixel(image)
     dS = kernels.sum_gradients(g, std, box_sums(x, h, w), h * w, eps)
     dI_S1, dI_S2 = box_sums(dS, h, w, "full")
     return kernels.image_gradient(dI_S1, dI_S2, x, image.dtype)
 
 
-def _less_a_pixel(image: torch.Tensor) -> torch.Tensor:
+def less_a_pixel(image: torch.Tensor) -> torch.Tensor:
     """Return I, float64, less the pixel nearest to the mean instead of the mean itself: see csrc/local_std_box.h."""
     x = image.to(torch.float64)
     finite = x.isfinite()
@@ -255,8 +255,8 @@ class LocalStandardDeviation(torch.autograd.Function):
                 f"ones_kernel must hold ones only and have shape (h, w), got {ones_kernel.dim()} dimensions and values "
                 f"other than 1 at {int((ones_kernel != 1).sum())} places; use torch.ones(h, w)"
             )
-        h, w = _checked(image, (ones_kernel.shape[0], ones_kernel.shape[1]), eps)
-        inputs = (_working(image), h, w, eps, "auto")
+        h, w = checked(image, (ones_kernel.shape[0], ones_kernel.shape[1]), eps)
+        inputs = (working(image), h, w, eps, "auto")
         output = _local_std(*inputs)
         _setup_context(ctx, inputs, output)
         return output[0].to(image.dtype)
@@ -289,18 +289,19 @@ def local_std(image: torch.Tensor, window: Window, eps: float = 1e-5, method: st
         OptionError: ``eps`` is not positive and finite, or ``method`` is unknown.
         BackendError: the native kernels were asked for (`native.select`) and are not there.
     """
-    h, w = _checked(image, window, eps)
+    h, w = checked(image, window, eps)
     if method not in METHODS:
         raise OptionError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
-    std: torch.Tensor = torch.ops.zncc.local_std(_working(image), h, w, float(eps), method)[0]
+    std: torch.Tensor = torch.ops.zncc.local_std(working(image), h, w, float(eps), method)[0]
     return std.to(image.dtype)
 
 
-def _working(image: torch.Tensor) -> torch.Tensor:
+def working(image: torch.Tensor) -> torch.Tensor:
+    """Return the image in the dtype that is computed in."""
     return image.float() if image.dtype in (torch.float16, torch.bfloat16) else image
 
 
-def _checked(image: torch.Tensor, window: Window, eps: float) -> tuple[int, int]:
+def checked(image: torch.Tensor, window: Window, eps: float) -> tuple[int, int]:
     """Return the window's (h, w) after a check of all arguments."""
     if image.dim() < 2:
         raise ContentError(f"image must have shape (..., H, W), got {tuple(image.shape)}")

@@ -42,7 +42,7 @@ class Loaded:
 _CPU = build.Library(
     "zncc_cpu",
     "CPU kernels",
-    ("local_std.cpp", "local_std_box.cpp"),
+    ("local_std.cpp", "local_std_box.cpp", "local_zncc_box.cpp"),
     cxx_flags=("-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"),
 )
 
