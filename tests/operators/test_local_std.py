@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from tests import reference
+from zncc_cli.config import Method
 from zncc_cli.errors import ContentError, OptionError, WindowError
-from zncc_cli.operators.local_std import LocalStandardDeviation, local_std, local_std_reference
+from zncc_cli.operators.local_std import METHODS, LocalStandardDeviation, local_std, local_std_reference
 
 EPS = 1e-5
 WINDOWS = [3, 11, 4, (1, 6), (7, 2), (24, 31), (24, 1)]  # odd, even, oblong, as large as the image
@@ -317,6 +319,110 @@ def test_eps_must_be_positive(eps: float) -> None:
 def test_an_unknown_method_is_refused() -> None:
     with pytest.raises(OptionError, match=r"auto, box, fft.*'fast'"):
         local_std(torch.ones(9, 9), 3, method="fast")
+
+
+# The box method -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("window", [11, (40, 3), (3, 40)])
+def test_box_and_fft_agree_on_planes_of_several_pieces(
+    window: int | tuple[int, int], dtype: torch.dtype, backend: str, device: torch.device
+) -> None:
+    image = torch.tensor(normal(2, 300, 60), dtype=dtype, device=device, requires_grad=True)
+    std, expected = local_std(image, window, method="box"), local_std(image, window, method="fft")
+    g = std.detach().flip(-1)
+    tolerance = FLOAT32 if dtype == torch.float32 else FLOAT64
+    torch.testing.assert_close(std, expected, **tolerance)
+    ours, theirs = (torch.autograd.grad(x, image, g)[0] for x in (std, expected))
+    torch.testing.assert_close(ours / theirs.abs().max(), theirs / theirs.abs().max(), **tolerance)
+
+
+def test_the_tiles_of_a_wide_plane_fit_together(backend: str, device: torch.device) -> None:
+    image = torch.tensor(normal(7, 9000), device=device, requires_grad=True)
+    std, expected = local_std(image, (3, 8), method="box"), local_std_reference(image, (3, 8))
+    torch.testing.assert_close(std, expected, **FLOAT64)
+    ours, theirs = (torch.autograd.grad(x.square().sum(), image)[0] for x in (std, expected))
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)  # eps / (2 * StdMap)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_an_outlier_leaves_no_trace_where_it_is_not(dtype: torch.dtype, backend: str, device: torch.device) -> None:
+    """A pixel 10^6 times the noise: its square is 10^12 times the noise's, whose digits a running sum would lose."""
+    image = normal(60, 80).astype(np.float32).astype(np.float64)
+    image[20, 30] = 1e6
+    std, gradient = value_and_gradient(image, np.ones((54, 74)), 7, "box", dtype=dtype, device=device)
+    # float32 rounds; in float64 what counts is the outlier's own windows, whose other pixels are 10^-12 of the sum.
+    assert np.abs(std.numpy() / reference.std_map(image, 7, 7, EPS) - 1.0).max() < (
+        2e-7 if dtype == torch.float32 else 1e-11
+    )
+    expected = reference.std_map_gradient(image, np.ones((54, 74)), 7, 7, EPS)
+    assert np.abs(gradient.numpy() - expected).max() < 2e-6
+
+
+def test_lost_pixels_far_down_and_in_several_pieces(backend: str, device: torch.device) -> None:
+    image = normal(400, 40)
+    lost = [(0, 5), (127, 20), (128, 21), (299, 39), (399, 0)]
+    for pixel in lost:
+        image[pixel] = math.inf
+    g = normal(396, 36, seed=1)
+    std, gradient = value_and_gradient(image, g, 5, "box", device=device)
+    marks = np.isinf(image).astype(float)
+    lost_values = reference.correlate_valid(marks, np.ones((5, 5))) > 0
+    np.testing.assert_array_equal(~std.isfinite().numpy(), lost_values)
+    lost_gradients = reference.convolve_full(lost_values.astype(float), np.ones((5, 5))) > 0
+    np.testing.assert_array_equal(~gradient.isfinite().numpy(), lost_gradients)
+
+
+def test_results_do_not_depend_on_the_number_of_threads(backend: str) -> None:
+    image = torch.tensor(normal(2, 400, 50), dtype=torch.float32)
+
+    def run() -> tuple[torch.Tensor, torch.Tensor]:
+        leaf = image.clone().requires_grad_()
+        std = local_std(leaf, 7, method="box")
+        return std.detach(), torch.autograd.grad(std.sum(), leaf)[0]
+
+    before = torch.get_num_threads()
+    try:
+        results = []
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            results.append(run())
+    finally:
+        torch.set_num_threads(before)
+    with ThreadPoolExecutor(4) as pool:
+        results += [future.result() for future in [pool.submit(run) for _ in range(8)]]
+    for result in results[1:]:
+        torch.testing.assert_close(result, results[0], rtol=0, atol=0)
+
+
+def test_box_saves_the_image_and_the_map_alone() -> None:
+    image = torch.tensor(normal(40, 50), requires_grad=True)
+    saved: list[torch.Tensor] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: saved.append(x) or x, lambda x: x):
+        std = local_std(image, 5, method="box")
+    assert sorted(x.data_ptr() for x in saved if x.numel()) == sorted((image.data_ptr(), std.data_ptr()))
+
+
+def test_it_compiles_without_a_graph_break(method: str, backend: str) -> None:
+    def loss(image: torch.Tensor) -> torch.Tensor:
+        return local_std(2 * image, (5, 4), method=method).square().sum()
+
+    image = torch.tensor(normal(14, 15), requires_grad=True)
+    compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
+    ours, expected = (torch.autograd.grad(f(image), image) for f in (compiled, loss))
+    torch.testing.assert_close(ours, expected)
+
+
+def test_in_inference_mode(method: str, backend: str) -> None:
+    image = torch.tensor(normal(14, 15))
+    with torch.inference_mode():
+        std = local_std(image, 5, method=method)
+    torch.testing.assert_close(std.clone(), local_std(image, 5, method=method))
+
+
+def test_every_method_can_be_configured() -> None:
+    assert [method.value for method in Method] == list(METHODS)
 
 
 # The form of the specification ----------------------------------------------------------------------------------------

@@ -10,11 +10,12 @@ import zncc_cli
 from zncc_cli.cli import console
 from zncc_cli.cli.align import align
 from zncc_cli.cli.batch import batch
+from zncc_cli.cli.build import build
 from zncc_cli.cli.doctor import doctor
 from zncc_cli.cli.stdmap import stdmap
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
-for command in (align, stdmap, batch, doctor):
+for command in (align, stdmap, batch, build, doctor):
     app.command()(command)
 
 
