@@ -31,7 +31,7 @@ void local_std_forward(const Tensor& S1, const Tensor& S2, int64_t N, double eps
   with_map_type(std, [&](auto map) {
     using Map = decltype(map);
     Map* out = std.mutable_data_ptr<Map>();
-    for_each(std.numel(), [=](int64_t i) { out[i] = std_map<Map>(s1[i], s2[i], 1.0 / static_cast<double>(N), eps); });
+    for_each(std.numel(), [=](int64_t i) { out[i] = std_map<Map>(s1[i], s2[i], WindowSize(N), eps); });
   });
 }
 
@@ -46,7 +46,7 @@ void local_std_prepare_gradients(const Tensor& g, const Tensor& std, const Tenso
     const Map* grad = g.const_data_ptr<Map>();
     const Map* value = std.const_data_ptr<Map>();
     for_each(std.numel(), [=](int64_t i) {
-      const SumGradients d = sum_gradients<Map>(grad[i], value[i], s1[i], 1.0 / static_cast<double>(N), eps);
+      const SumGradients d = sum_gradients<Map>(grad[i], value[i], s1[i], WindowSize(N), eps);
       ds1[i] = d.dS1;
       ds2[i] = d.dS2;
     });

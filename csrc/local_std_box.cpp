@@ -12,7 +12,8 @@ template <typename Map>
 ZNCC_INLINE bool forward_piece(const LocalStdShape& shape, const Map* image, Map* std, const Piece& piece,
                                const Centre& centre, bool careful, BoxSums<2>& sums) {
   const int64_t width = shape.width, h = shape.h, columns = piece.right - piece.left;
-  const double inverse_N = 1.0 / static_cast<double>(h * shape.w), c = centre.value, eps = shape.eps;
+  const WindowSize window(h * shape.w);
+  const double c = centre.value, eps = shape.eps;
   const double limit = kOutlier * centre.square * static_cast<double>(h);
   sums.reset(columns + shape.w - 1, careful);
   for (int64_t y = piece.top; y < piece.bottom + h - 1; ++y) {
@@ -30,7 +31,7 @@ ZNCC_INLINE bool forward_piece(const LocalStdShape& shape, const Map* image, Map
       const double* S2 = sums.sums(1);
       Map* __restrict out = std + (y - h + 1) * shape.map_width() + piece.left;
       for (int64_t x = 0; x < columns; ++x) {
-        out[x] = std_map<Map>(S1[x], S2[x], inverse_N, eps);
+        out[x] = std_map<Map>(S1[x], S2[x], window, eps);
       }
     }
     // Every row is in the window of one of these looks.
@@ -65,7 +66,8 @@ ZNCC_INLINE bool backward_piece(const LocalStdShape& shape, const Map* g, const 
                                 BoxSums<2>& map_sums, double* dS1, double* dS2) {
   const int64_t width = shape.width, h = shape.h, w = shape.w;
   const int64_t map_height = shape.map_height(), map_width = shape.map_width();
-  const double inverse_N = 1.0 / static_cast<double>(h * w), eps = shape.eps;
+  const WindowSize window(h * w);
+  const double eps = shape.eps;
   // The windows that hold a pixel of the piece, and those of them that there are.
   const int64_t first_row = std::max<int64_t>(piece.top - h + 1, 0);
   const int64_t left = piece.left - w + 1, n = piece.right - left;
@@ -88,7 +90,7 @@ ZNCC_INLINE bool backward_piece(const LocalStdShape& shape, const Map* g, const 
       double* __restrict out1 = dS1 + (first - left);
       double* __restrict out2 = dS2 + (first - left);
       for (int64_t x = 0; x < maps; ++x) {
-        const SumGradients d = sum_gradients<Map>(g_row[x], std_row[x], S1[x], inverse_N, eps);
+        const SumGradients d = sum_gradients<Map>(g_row[x], std_row[x], S1[x], window, eps);
         out1[x] = d.dS1;
         out2[x] = d.dS2;
       }

@@ -37,10 +37,10 @@ struct WindowTerms {
   double A, B, C;
 };
 
-ZNCC_HOST_DEVICE inline WindowTerms window_terms(const PairSums& S, double w, double inverse_N, double eps_f,
+ZNCC_HOST_DEVICE inline WindowTerms window_terms(const PairSums& S, double w, const WindowSize& window, double eps_f,
                                                  double eps_m) {
-  const double var_f = S.ff - S.f * S.f * inverse_N, var_m = S.mm - S.m * S.m * inverse_N;
-  const double cov = S.fm - S.f * S.m * inverse_N;
+  const double var_f = covariance(S.f, S.f, S.ff, window), var_m = covariance(S.m, S.m, S.mm, window);
+  const double cov = covariance(S.f, S.m, S.fm, window);
   // Not max(0, var), which hides a NaN: NaN < 0 is false.
   const double v_f = (var_f < 0.0 ? 0.0 : var_f) + eps_f, v_m = (var_m < 0.0 ? 0.0 : var_m) + eps_m;
   const double inverse_root = 1.0 / std::sqrt(v_f * v_m);
@@ -48,7 +48,7 @@ ZNCC_HOST_DEVICE inline WindowTerms window_terms(const PairSums& S, double w, do
   const double A = w * inverse_root;
   // 1 / v_m without another division.
   const double B = var_m < 0.0 ? 0.0 : w * z * (inverse_root * inverse_root * v_f);
-  const double C = (A * S.f - B * S.m) * inverse_N;
+  const double C = (A * S.f - B * S.m) * window.inverse_N;
   const bool counts = w != 0.0;
   const double size = std::fabs(z);
   return {counts ? w * z : 0.0, counts || size < HUGE_VAL ? z : 0.0, counts ? A : 0.0, counts ? B : 0.0,

@@ -28,7 +28,8 @@ ZNCC_INLINE bool zncc_piece(const LocalZnccShape& shape, const LocalZnccData<Map
   const int64_t width = shape.width, h = shape.h, w = shape.w;
   const int64_t map_height = shape.map_height(), map_width = shape.map_width();
   const int64_t plane_at = piece.plane * shape.height * width, map_at = piece.plane * map_height * map_width;
-  const double inverse_N = 1.0 / static_cast<double>(h * w), eps_f = shape.eps_f, eps_m = shape.eps_m;
+  const WindowSize window(h * w);
+  const double eps_f = shape.eps_f, eps_m = shape.eps_m;
   const Centre centre_f = centre_of(data.f + plane_at, width, piece.top, piece.bottom, piece.left, piece.right);
   const Centre centre_m = centre_of(data.m + plane_at, width, piece.top, piece.bottom, piece.left, piece.right);
   const double c_f = centre_f.value, c_m = centre_m.value;
@@ -77,7 +78,7 @@ ZNCC_INLINE bool zncc_piece(const LocalZnccShape& shape, const LocalZnccData<Map
       const auto each = [&](const auto& weight_at) {
         for (int64_t x = 0; x < maps; ++x) {
           const WindowTerms t =
-              window_terms({S_f[x], S_m[x], S_ff[x], S_mm[x], S_fm[x]}, weight_at(x), inverse_N, eps_f, eps_m);
+              window_terms({S_f[x], S_m[x], S_ff[x], S_mm[x], S_fm[x]}, weight_at(x), window, eps_f, eps_m);
           A[x] = t.A;
           B[x] = t.B;
           C[x] = t.C;
@@ -100,7 +101,7 @@ ZNCC_INLINE bool zncc_piece(const LocalZnccShape& shape, const LocalZnccData<Map
           for (int64_t x = piece.left - first; x < maps; ++x) {
             const double weight_here = weight ? static_cast<double>(weight[x]) : 1.0;
             data.z[at + x] = static_cast<Map>(
-                window_terms({S_f[x], S_m[x], S_ff[x], S_mm[x], S_fm[x]}, weight_here, inverse_N, eps_f, eps_m).z);
+                window_terms({S_f[x], S_m[x], S_ff[x], S_mm[x], S_fm[x]}, weight_here, window, eps_f, eps_m).z);
           }
         }
       }

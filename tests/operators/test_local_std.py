@@ -357,7 +357,7 @@ def test_an_outlier_leaves_no_trace_where_it_is_not(dtype: torch.dtype, backend:
         2e-7 if dtype == torch.float32 else 1e-11
     )
     expected = reference.std_map_gradient(image, np.ones((54, 74)), 7, 7, EPS)
-    assert np.abs(gradient.numpy() - expected).max() < 2e-6
+    assert np.abs(gradient.numpy() - expected).max() < 5e-6  # eps / (2 * StdMap) of a gradient of about one
 
 
 def test_lost_pixels_far_down_and_in_several_pieces(backend: str, device: torch.device) -> None:

@@ -59,7 +59,7 @@ def test_value_and_gradients(
     df, dm, dw = torch.autograd.grad(3.0 * total, leaves)
     z = reference.local_zncc(fixed, moving, h, w, EPS)
     # relative to the sum of what is summed
-    assert abs(float(total) - (weight * z).sum()) < TOLERANCE[dtype] * (weight * np.abs(z)).sum() + 1e-12
+    assert abs(float(total.detach()) - (weight * z).sum()) < TOLERANCE[dtype] * (weight * np.abs(z)).sum() + 1e-12
     assert_near(dw, 3.0 * z, TOLERANCE[dtype])
     assert_near(dm, 3.0 * reference.local_zncc_gradient(fixed, moving, weight, h, w, EPS), TOLERANCE[dtype])
     assert_near(df, 3.0 * reference.local_zncc_gradient(moving, fixed, weight, h, w, EPS[::-1]), TOLERANCE[dtype])
@@ -145,7 +145,7 @@ def test_ill_conditioned_images(case: str, backend: str, device: torch.device) -
     (gradient,) = torch.autograd.grad(total, leaf)
     eps = (1e-2, 1e-2)
     z = reference.local_zncc(fixed, moving, 7, 7, eps)
-    assert float(total) == pytest.approx(z.sum(), abs=1e-6 * np.abs(z).sum())
+    assert float(total.detach()) == pytest.approx(z.sum(), abs=1e-6 * np.abs(z).sum())
     # float32 keeps a gradient to 6e-8 of its size.
     assert_near(gradient, reference.local_zncc_gradient(fixed, moving, np.ones_like(z), 7, 7, eps), 1e-6)
 
@@ -162,7 +162,7 @@ def test_an_outlier_leaves_no_trace_where_it_is_not(backend: str, device: torch.
     (gradient,) = torch.autograd.grad(total, leaf)
     moving[20, 30] = 0.0
     z = reference.local_zncc(fixed, moving, 7, 7, EPS)
-    assert float(total) == pytest.approx((weight * z).sum(), abs=1e-9)
+    assert float(total.detach()) == pytest.approx((weight * z).sum(), abs=1e-9)
     expected = reference.local_zncc_gradient(fixed, moving, weight, 7, 7, EPS)
     assert np.abs(gradient.cpu().numpy() - expected).max() < 1e-9
 
@@ -228,7 +228,16 @@ def test_dispatcher_contract(need: tuple[bool, bool, bool], with_weight: bool, b
     weight = torch.tensor(weights(2, 10, 12), requires_grad=need[2]) if with_weight else None
     need = (*need[:2], need[2] and with_weight)
     torch.library.opcheck(torch.ops.zncc.local_zncc_sum, (fixed, moving, weight, 5, 4, *EPS, *need))
-    torch.library.opcheck(torch.ops.zncc.local_zncc_sum_backward, (torch.ones(2).double(), moving.detach()))
+    torch.library.opcheck(
+        torch.ops.zncc.local_zncc_sum_backward,
+        (
+            torch.ones(2).double(),
+            moving.detach(),
+            fixed.detach(),
+            moving.detach(),
+            weight if weight is None else weight.detach(),
+        ),
+    )
 
 
 def test_it_compiles_without_a_graph_break(backend: str) -> None:

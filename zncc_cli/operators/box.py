@@ -36,4 +36,5 @@ def _along(lines: torch.Tensor, n: int) -> torch.Tensor:
     # A window that is a block has no second part.
     second = beginnings[..., n - 1 : length].clone()
     second[..., ::n] = 0.0
-    return ends[..., :count] + second
+    sums: torch.Tensor = ends[..., :count] + second
+    return sums

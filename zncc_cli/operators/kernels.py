@@ -22,13 +22,13 @@ def is_native(tensor: torch.Tensor) -> bool:
 
 
 def std_map(S1: torch.Tensor, S2: torch.Tensor, N: int, eps: float, dtype: torch.dtype) -> torch.Tensor:
-    """Return StdMap = sqrt(max(0, S2 - S1^2 / N) + eps) in ``dtype``."""
+    """Return StdMap = sqrt(max(0, (N * S2 - S1^2) / N) + eps) in ``dtype``."""
     if is_native(S1):
         std = torch.empty_like(S1, dtype=dtype)
         torch.ops.zncc.local_std_forward(S1, S2, N, eps, std)
         return std
     # clamp keeps a NaN, unlike a maximum by comparison.
-    return (S2 - S1 * S1 * (1.0 / N)).clamp(min=0.0).add(eps).to(dtype).sqrt()
+    return ((N * S2 - S1 * S1) * (1.0 / N)).clamp(min=0.0).add(eps).to(dtype).sqrt()
 
 
 def sum_gradients(g: torch.Tensor, std: torch.Tensor, S1: torch.Tensor, N: int, eps: float) -> torch.Tensor:

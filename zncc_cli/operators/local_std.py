@@ -97,8 +97,7 @@ def _forward_fft(image: torch.Tensor, h: int, w: int, eps: float) -> tuple[torch
     S1, S2 = _sums(torch.stack((x, x * x)), h, w, "valid")
     # Where an image is flat, Var is what the FFT's rounding left: any digits, up to the noise. There Var becomes zero.
     noise = _FFT_NOISE * S2.amax(dim=(-2, -1), keepdim=True)
-    flat = S1 * S1 * (1.0 / (h * w))
-    S2 = torch.where(S2 - flat < noise, flat, S2)
+    S2 = torch.where(S2 - S1 * S1 / (h * w) < noise, 0.0, S2)  # Var <= 0, which is clamped
     std = kernels.std_map(S1, S2, h * w, eps, image.dtype)
     if x_lost is not None:
         std.masked_fill_(_any_in_window(x_lost, h, w, "valid"), math.nan)

@@ -86,10 +86,12 @@ def _torch_pass(
     N = window[0] * window[1]
     f, m = less_a_pixel(fixed), less_a_pixel(moving)
     S_f, S_m, S_ff, S_mm, S_fm = box_sums(torch.stack((f, m, f * f, m * m, f * m)), *window)
-    var_f, var_m = S_ff - S_f * S_f * (1.0 / N), S_mm - S_m * S_m * (1.0 / N)
+    var_f, var_m, cov = (
+        (N * S_ab - S_a * S_b) * (1.0 / N) for S_a, S_b, S_ab in ((S_f, S_f, S_ff), (S_m, S_m, S_mm), (S_f, S_m, S_fm))
+    )
     v_f, v_m = var_f.clamp(min=0.0) + eps[0], var_m.clamp(min=0.0) + eps[1]
     inverse_root = (v_f * v_m).rsqrt()
-    z = (S_fm - S_f * S_m * (1.0 / N)) * inverse_root
+    z = cov * inverse_root
     w = torch.ones_like(z) if weight is None else weight.double()
     counts = w != 0.0
     wz = torch.where(counts, w * z, 0.0).sum(dim=(-2, -1))
@@ -110,7 +112,9 @@ _LIBRARY.define(
     "local_zncc_sum(Tensor fixed, Tensor moving, Tensor? weight, int h, int w, float eps_f, float eps_m,"
     " bool need_fixed, bool need_moving, bool need_weight) -> (Tensor sums, Tensor df, Tensor dm, Tensor z)"
 )
-_LIBRARY.define("local_zncc_sum_backward(Tensor g, Tensor planes) -> Tensor")
+_LIBRARY.define(
+    "local_zncc_sum_backward(Tensor g, Tensor planes, Tensor fixed, Tensor moving, Tensor? weight) -> Tensor"
+)
 
 
 def _local_zncc_sum(
@@ -134,7 +138,8 @@ def _local_zncc_sum(
     return sums.to(fixed.dtype), nothing[0], nothing[1], nothing[2]
 
 
-def _local_zncc_sum_backward(g: torch.Tensor, planes: torch.Tensor) -> torch.Tensor:
+def _local_zncc_sum_backward(g: torch.Tensor, planes: torch.Tensor, *_: torch.Tensor | None) -> torch.Tensor:
+    # The images are arguments so that a second derivative is refused, and not taken for zero.
     if kernels.has_box(planes):
         return kernels.scaled_planes(planes, g.contiguous())
     return planes * g[..., None, None]
@@ -165,7 +170,7 @@ def _local_zncc_sum_fake(
     )
 
 
-def _local_zncc_sum_backward_fake(g: torch.Tensor, planes: torch.Tensor) -> torch.Tensor:
+def _local_zncc_sum_backward_fake(g: torch.Tensor, planes: torch.Tensor, *_: torch.Tensor | None) -> torch.Tensor:
     return planes.new_empty(planes.shape)
 
 
@@ -176,14 +181,15 @@ torch.library.register_fake("zncc::local_zncc_sum_backward", _local_zncc_sum_bac
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:
     _, *gradients = output
     ctx.needed = inputs[-3:]
-    ctx.save_for_backward(*gradients)
+    ctx.save_for_backward(*gradients, *inputs[:3])
     ctx.mark_non_differentiable(*gradients)
 
 
 def _backward(ctx: Any, g: torch.Tensor, *_: Any) -> tuple[torch.Tensor | None, ...]:
+    gradients, images = ctx.saved_tensors[:3], ctx.saved_tensors[3:]
     df, dm, dw = (
-        torch.ops.zncc.local_zncc_sum_backward(g, planes) if needed else None
-        for planes, needed in zip(ctx.saved_tensors, ctx.needed, strict=True)
+        torch.ops.zncc.local_zncc_sum_backward(g, planes, *images) if needed else None
+        for planes, needed in zip(gradients, ctx.needed, strict=True)
     )
     return (df, dm, dw, *[None] * 7)
 
@@ -254,7 +260,7 @@ def _checked(
     expected = (*fixed.shape[:-2], fixed.shape[-2] - h + 1, fixed.shape[-1] - w + 1)
     if weight is not None and (tuple(weight.shape) != expected or weight.dtype != fixed.dtype):
         raise OptionError(
-            f"weight must hold one {fixed.dtype} for each window, {expected}, got {tuple(weight.shape)} {weight.dtype}; "
-            "use weight.expand"
+            f"weight must hold one {fixed.dtype} for each window, {expected}, "
+            f"got {tuple(weight.shape)} {weight.dtype}; use weight.expand"
         )
     return h, w, eps_f, eps_m

@@ -142,7 +142,7 @@ class LevelObjective:
         return zncc_from_fixed(self._fixed.image[0, 0], self._v_fixed, warped, self._window, eps), w
 
     def _warped(self, matrix: Tensor) -> tuple[Tensor, Tensor] | None:
-        """Return the moving image on the fixed frame and the weight of every window, or None with too little overlap."""
+        """Return the warped moving image and the weight of every window, or None with too little overlap."""
         image = self._moving.image
         pull = level_matrix(matrix, self._fixed.factor).to(image.device, image.dtype)
         x, y = coordinates(pull, self._fixed.shape)
