@@ -27,6 +27,12 @@
 #else
 #define ZNCC_CLONES
 #endif
+// In front of a loop whose turns do not depend on each other: no row that is written overlaps one that is read.
+#if defined(__clang__)
+#define ZNCC_VECTOR_LOOP _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define ZNCC_VECTOR_LOOP _Pragma("GCC ivdep")
+#endif
 #define ZNCC_INLINE inline __attribute__((always_inline))
 #define ZNCC_OUTLINE __attribute__((noinline))
 
@@ -41,6 +47,22 @@ typedef double Lanes __attribute__((vector_size(4 * sizeof(double))));
 typedef int64_t LaneIndices __attribute__((vector_size(4 * sizeof(int64_t))));
 #define ZNCC_SHUFFLE(a, b, i, j, k, l) __builtin_shuffle(a, b, LaneIndices{i, j, k, l})
 #endif
+
+// The sum of n values, in an order that no instruction set changes.
+ZNCC_INLINE double sum_of(const double* values, int64_t n) {
+  Lanes sums{};
+  int64_t x = 0;
+  for (; x + 4 <= n; x += 4) {
+    Lanes next;
+    std::memcpy(&next, values + x, sizeof next);
+    sums += next;
+  }
+  double sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+  for (; x < n; ++x) {
+    sum += values[x];
+  }
+  return sum;
+}
 
 template <int K>
 class BoxSums {
@@ -106,6 +128,7 @@ class BoxSums {
     double* __restrict column = column_.data();
     const int64_t stride = stride_, n = n_;
     if (rows_ <= h_) {
+      ZNCC_VECTOR_LOOP
       for (int64_t x = 0; x < n; ++x) {
         double in[K];
         enters(x, in);
@@ -115,6 +138,7 @@ class BoxSums {
       }
       return;
     }
+    ZNCC_VECTOR_LOOP
     for (int64_t x = 0; x < n; ++x) {
       double in[K], out[K];
       enters(x, in);
@@ -131,6 +155,7 @@ class BoxSums {
     double* __restrict kept = ring(slot_);
     const int64_t stride = stride_, n = n_;
     const bool full = rows_ > h_;
+    ZNCC_VECTOR_LOOP
     for (int64_t x = 0; x < n; ++x) {
       double in[K];
       enters(x, in);
@@ -146,6 +171,7 @@ class BoxSums {
   ZNCC_INLINE void push_careful(const Enters& enters) {
     double* __restrict kept = spare_.data();
     const int64_t stride = stride_, n = n_;
+    ZNCC_VECTOR_LOOP
     for (int64_t x = 0; x < n; ++x) {
       double in[K];
       enters(x, in);

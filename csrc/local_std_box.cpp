@@ -30,6 +30,7 @@ ZNCC_INLINE bool forward_piece(const LocalStdShape& shape, const Map* image, Map
       const double* S1 = sums.sums(0);
       const double* S2 = sums.sums(1);
       Map* __restrict out = std + (y - h + 1) * shape.map_width() + piece.left;
+      ZNCC_VECTOR_LOOP
       for (int64_t x = 0; x < columns; ++x) {
         out[x] = std_map<Map>(S1[x], S2[x], window, eps);
       }
@@ -89,6 +90,7 @@ ZNCC_INLINE bool backward_piece(const LocalStdShape& shape, const Map* g, const 
       const Map* std_row = std + y * map_width + first;
       double* __restrict out1 = dS1 + (first - left);
       double* __restrict out2 = dS2 + (first - left);
+      ZNCC_VECTOR_LOOP
       for (int64_t x = 0; x < maps; ++x) {
         const SumGradients d = sum_gradients<Map>(g_row[x], std_row[x], S1[x], window, eps);
         out1[x] = d.dS1;
@@ -107,6 +109,7 @@ ZNCC_INLINE bool backward_piece(const LocalStdShape& shape, const Map* g, const 
       const double* dI_S2 = map_sums.sums(1);
       const Map* row = image + y * width + piece.left;
       Map* __restrict out = dI + y * width + piece.left;
+      ZNCC_VECTOR_LOOP
       for (int64_t x = 0; x < piece.right - piece.left; ++x) {
         out[x] = image_gradient<Map>(dI_S1[x], dI_S2[x], static_cast<double>(row[x]) - c);
       }

@@ -76,6 +76,7 @@ ZNCC_INLINE bool zncc_piece(const LocalZnccShape& shape, const LocalZnccData<Map
       double* __restrict C = terms.C.data() + (first - left);
       double* __restrict wz = terms.wz.data() + (first - left);
       const auto each = [&](const auto& weight_at) {
+        ZNCC_VECTOR_LOOP
         for (int64_t x = 0; x < maps; ++x) {
           const WindowTerms t =
               window_terms({S_f[x], S_m[x], S_ff[x], S_mm[x], S_fm[x]}, weight_at(x), window, eps_f, eps_m);
@@ -91,12 +92,7 @@ ZNCC_INLINE bool zncc_piece(const LocalZnccShape& shape, const LocalZnccData<Map
         each([](int64_t) { return 1.0; });
       }
       if (y >= piece.top) {
-        // Four sums side by side, in an order that no instruction set changes.
-        double parts[4] = {0.0, 0.0, 0.0, 0.0};
-        for (int64_t x = piece.left - first; x < maps; ++x) {
-          parts[x % 4] += wz[x];
-        }
-        sum += parts[0] + parts[1] + (parts[2] + parts[3]);
+        sum += sum_of(wz + (piece.left - first), maps - (piece.left - first));
         if (data.z) {
           for (int64_t x = piece.left - first; x < maps; ++x) {
             const double weight_here = weight ? static_cast<double>(weight[x]) : 1.0;
@@ -122,6 +118,7 @@ ZNCC_INLINE bool zncc_piece(const LocalZnccShape& shape, const LocalZnccData<Map
       const int64_t at = plane_at + y * width + piece.left;
       const Map *f = data.f + at, *m = data.m + at;
       Map* __restrict out = data.dm + at;
+      ZNCC_VECTOR_LOOP
       for (int64_t x = 0; x < piece.right - piece.left; ++x) {
         out[x] = pair_gradient<Map>(sum_A[x], sum_B[x], sum_C[x], static_cast<double>(f[x]) - c_f,
                                     static_cast<double>(m[x]) - c_m);

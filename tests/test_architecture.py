@@ -23,6 +23,7 @@ ALLOWED = {
     "registration.zncc": ("operators", "errors"),
     "registration.initialization": ("operators", "registration.pyramid", "registration.zncc"),
     "registration.objective": (
+        "operators.local_zncc",
         "registration.pyramid",
         "registration.transforms",
         "registration.warp",
