@@ -13,9 +13,9 @@ namespace zncc {
 struct Cut {
   int64_t rows, columns, strip, tile;
 
-  // For windows of h rows: the first h - 1 rows of a strip are summed for nothing.
+  // For windows of h rows: the first h - 1 rows of a strip are summed for nothing. Sixteen strips for many threads.
   Cut(int64_t rows, int64_t columns, int64_t h)
-      : rows(rows), columns(columns), strip(std::max<int64_t>(128, 4 * h)), tile(4096) {}
+      : rows(rows), columns(columns), strip(std::max<int64_t>({128, 4 * h, rows / 16})), tile(4096) {}
 
   int64_t strips() const { return (rows + strip - 1) / strip; }
   int64_t tiles() const { return (columns + tile - 1) / tile; }
