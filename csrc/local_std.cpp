@@ -1,7 +1,13 @@
 // Schemas of the three fused kernels, and their CPU kernels. Formulas, types and NaN policy: local_std.h.
 // All tensors are contiguous, of one size per kernel, and may be empty; the last argument(s) are written.
 #include "local_std.h"
+#include "local_std_box.h"
 #include "local_std_tensors.h"
+#include "local_zncc_box.h"
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 namespace zncc {
 namespace {
@@ -25,7 +31,7 @@ void local_std_forward(const Tensor& S1, const Tensor& S2, int64_t N, double eps
   with_map_type(std, [&](auto map) {
     using Map = decltype(map);
     Map* out = std.mutable_data_ptr<Map>();
-    for_each(std.numel(), [=](int64_t i) { out[i] = std_map<Map>(s1[i], s2[i], static_cast<double>(N), eps); });
+    for_each(std.numel(), [=](int64_t i) { out[i] = std_map<Map>(s1[i], s2[i], WindowSize(N), eps); });
   });
 }
 
@@ -40,7 +46,7 @@ void local_std_prepare_gradients(const Tensor& g, const Tensor& std, const Tenso
     const Map* grad = g.const_data_ptr<Map>();
     const Map* value = std.const_data_ptr<Map>();
     for_each(std.numel(), [=](int64_t i) {
-      const SumGradients d = sum_gradients<Map>(grad[i], value[i], s1[i], static_cast<double>(N), eps);
+      const SumGradients d = sum_gradients<Map>(grad[i], value[i], s1[i], WindowSize(N), eps);
       ds1[i] = d.dS1;
       ds2[i] = d.dS2;
     });
@@ -59,6 +65,110 @@ void local_std_combine_gradients(const Tensor& dI_S1, const Tensor& dI_S2, const
   });
 }
 
+// A large plane that was just allocated is written for the first time here, and a fault for each page of 4 KiB takes
+// longer than the arithmetic: ask for huge pages. Advice alone; what is left of a page at either end stays as it is.
+void advise_huge_pages(void* data, int64_t bytes) {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+  constexpr uintptr_t kHugePage = 2 << 20;
+  const uintptr_t begin = (reinterpret_cast<uintptr_t>(data) + 4095) / 4096 * 4096;
+  const uintptr_t end = (reinterpret_cast<uintptr_t>(data) + bytes) / 4096 * 4096;
+  if (end > begin + 2 * kHugePage) {
+    madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+  }
+#else
+  (void)data, (void)bytes;
+#endif
+}
+
+// A piece is worth another thread.
+template <typename F>
+void for_each_piece(int64_t pieces, const F& f) {
+  torch::stable::parallel_for(0, pieces, 1, f);
+}
+
+void local_std_box_forward(const Tensor& image, int64_t h, int64_t w, double eps, const Tensor& std) {
+  const LocalStdShape shape = check_box(image, h, w, eps, std);
+  if (std.numel() == 0) {
+    return;
+  }
+  with_map_type(std, [&](auto map) {
+    using Map = decltype(map);
+    const Map* in = image.const_data_ptr<Map>();
+    Map* out = std.mutable_data_ptr<Map>();
+    advise_huge_pages(out, std.numel() * sizeof(Map));
+    for_each_piece(shape.planes * Cut(shape.map_height(), shape.map_width(), h).pieces(),
+                   [=](int64_t first, int64_t last) { box_forward(shape, in, out, first, last); });
+  });
+}
+
+void local_std_box_backward(const Tensor& g, const Tensor& image, const Tensor& std, int64_t h, int64_t w, double eps,
+                            const Tensor& dI) {
+  const LocalStdShape shape = check_box(image, h, w, eps, std);
+  check_plane(g, "g", std.scalar_type(), std);
+  check_plane(dI, "dI", image.scalar_type(), image);
+  if (dI.numel() == 0) {
+    return;
+  }
+  with_map_type(dI, [&](auto map) {
+    using Map = decltype(map);
+    const Map* in = image.const_data_ptr<Map>();
+    const Map* grad = g.const_data_ptr<Map>();
+    const Map* value = std.const_data_ptr<Map>();
+    Map* out = dI.mutable_data_ptr<Map>();
+    advise_huge_pages(out, dI.numel() * sizeof(Map));
+    for_each_piece(shape.planes * Cut(shape.height, shape.width, h).pieces(), [=](int64_t first, int64_t last) {
+      box_backward(shape, grad, in, value, out, first, last);
+    });
+  });
+}
+
+void local_zncc_box(const Tensor& fixed, const Tensor& moving, const std::optional<Tensor>& weight, int64_t h,
+                    int64_t w, double eps_f, double eps_m, const Tensor& pieces, const std::optional<Tensor>& dm,
+                    const std::optional<Tensor>& z) {
+  const LocalZnccShape shape = check_pair(fixed, moving, weight, h, w, eps_f, eps_m, pieces, dm, z);
+  if (pieces.numel() == 0) {
+    return;
+  }
+  with_map_type(fixed, [&](auto map) {
+    using Map = decltype(map);
+    const LocalZnccData<Map> data{fixed.const_data_ptr<Map>(),
+                                  moving.const_data_ptr<Map>(),
+                                  weight ? weight->const_data_ptr<Map>() : nullptr,
+                                  pieces.mutable_data_ptr<double>(),
+                                  dm ? dm->mutable_data_ptr<Map>() : nullptr,
+                                  z ? z->mutable_data_ptr<Map>() : nullptr};
+    for (const std::optional<Tensor>& out : {dm, z}) {
+      if (out) {
+        advise_huge_pages(out->mutable_data_ptr<Map>(), out->numel() * sizeof(Map));
+      }
+    }
+    for_each_piece(pieces.numel(), [=](int64_t first, int64_t last) { zncc_box(shape, data, first, last); });
+  });
+}
+
+int64_t local_zncc_pieces(int64_t height, int64_t width, int64_t h) { return Cut(height, width, h).pieces(); }
+
+void scaled_planes(const Tensor& planes, const Tensor& factors, const Tensor& out) {
+  check_plane(planes, "planes", out.scalar_type(), out);
+  check_plane(factors, "factors", out.scalar_type(), factors);
+  if (out.numel() == 0) {
+    return;
+  }
+  STD_TORCH_CHECK(factors.numel() > 0 && out.numel() % factors.numel() == 0, "there must be a factor for each plane");
+  with_map_type(out, [&](auto map) {
+    using Map = decltype(map);
+    const Map* in = planes.const_data_ptr<Map>();
+    const Map* factor = factors.const_data_ptr<Map>();
+    Map* result = out.mutable_data_ptr<Map>();
+    const int64_t size = out.numel() / factors.numel();
+    advise_huge_pages(result, out.numel() * sizeof(Map));
+    for (int64_t plane = 0; plane < factors.numel(); ++plane) {
+      const Map by = factor[plane];
+      for_each(size, [=](int64_t i) { result[plane * size + i] = by * in[plane * size + i]; });
+    }
+  });
+}
+
 }  // namespace
 }  // namespace zncc
 
@@ -67,11 +177,27 @@ STABLE_TORCH_LIBRARY_FRAGMENT(zncc, m) {
   m.def(
       "local_std_prepare_gradients(Tensor g, Tensor std, Tensor S1, int N, float eps, Tensor(a!) dS1, Tensor(b!) dS2)"
       " -> ()");
+  m.def("local_std_box_forward(Tensor image, int h, int w, float eps, Tensor(a!) std) -> ()");
+  m.def(
+      "local_std_box_backward(Tensor g, Tensor image, Tensor std, int h, int w, float eps, Tensor(a!) dI) -> ()");
+  m.def(
+      "local_zncc_box(Tensor fixed, Tensor moving, Tensor? weight, int h, int w, float eps_f, float eps_m,"
+      " Tensor(a!) pieces, Tensor(b!)? dm, Tensor(c!)? z) -> ()");
+  m.def("local_zncc_pieces(int height, int width, int h) -> int");
+  m.def("scaled_planes(Tensor planes, Tensor factors, Tensor(a!) out) -> ()");
   m.def("local_std_combine_gradients(Tensor dI_S1, Tensor dI_S2, Tensor I, Tensor(a!) dI) -> ()");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(zncc, CPU, m) {
   m.impl("local_std_forward", TORCH_BOX(&zncc::local_std_forward));
   m.impl("local_std_prepare_gradients", TORCH_BOX(&zncc::local_std_prepare_gradients));
+  m.impl("local_std_box_forward", TORCH_BOX(&zncc::local_std_box_forward));
+  m.impl("local_std_box_backward", TORCH_BOX(&zncc::local_std_box_backward));
+  m.impl("local_zncc_box", TORCH_BOX(&zncc::local_zncc_box));
+  m.impl("scaled_planes", TORCH_BOX(&zncc::scaled_planes));
   m.impl("local_std_combine_gradients", TORCH_BOX(&zncc::local_std_combine_gradients));
+}
+
+STABLE_TORCH_LIBRARY_IMPL(zncc, CompositeExplicitAutograd, m) {
+  m.impl("local_zncc_pieces", TORCH_BOX(&zncc::local_zncc_pieces));
 }

@@ -12,14 +12,16 @@
 //   dS1     dVar * (-2/N * S1),    dS2 = dVar
 //   dI      dI_S1 + 2 * I * dI_S2   with dI_S1 = dS1 (*) 1, dI_S2 = dS2 (*) 1, shape (..., H, W)
 //
-// Sums, and whatever a sum is taken of, are double: Var is the small difference of two large numbers. Maps and
-// gradients (`Map`) have the image's type, float or double.
+// Sums, and whatever a sum is taken of, are double: Var is the small difference of two large numbers. Maps, gradients
+// and what is computed of them alone (`Map`) have the image's type, float or double.
 // NaN policy: a NaN or an infinity that comes in goes out as NaN or infinity; no comparison below swallows one.
-// Compile without fused multiply-add, so that S1^2 / N cancels S2 exactly for a window of one pixel and that CPU and
-// GPU agree to the last bit.
+// Var is computed as (N S2 - S1^2) / N: where the pixels are whole numbers, as those of 8 and 16 bit images are, every
+// step but the last one is exact, and a flat window has no variance at all.
+// Compile without fused multiply-add, so that CPU and GPU agree to the last bit.
 #pragma once
 
 #include <cmath>
+#include <cstdint>
 
 #ifdef __CUDACC__
 #define ZNCC_HOST_DEVICE __host__ __device__
@@ -29,11 +31,23 @@
 
 namespace zncc {
 
+// The number of pixels of a window.
+struct WindowSize {
+  double N, inverse_N;
+
+  explicit WindowSize(int64_t N) : N(static_cast<double>(N)), inverse_N(1.0 / static_cast<double>(N)) {}
+};
+
+// N times the population covariance of two planes, or the variance of one: of their sums and the sum of their product.
+ZNCC_HOST_DEVICE inline double covariance(double S_a, double S_b, double S_ab, const WindowSize& window) {
+  return (window.N * S_ab - S_a * S_b) * window.inverse_N;
+}
+
 template <typename Map>
-ZNCC_HOST_DEVICE inline Map std_map(double S1, double S2, double N, double eps) {
-  const double var = S2 - S1 * S1 / N;
+ZNCC_HOST_DEVICE inline Map std_map(double S1, double S2, const WindowSize& window, double eps) {
+  const double var = covariance(S1, S1, S2, window);
   // Not max(0, var), which hides a NaN: NaN < 0 is false.
-  return static_cast<Map>(std::sqrt((var < 0.0 ? 0.0 : var) + eps));
+  return std::sqrt(static_cast<Map>((var < 0.0 ? 0.0 : var) + eps));
 }
 
 struct SumGradients {
@@ -42,11 +56,11 @@ struct SumGradients {
 };
 
 template <typename Map>
-ZNCC_HOST_DEVICE inline SumGradients sum_gradients(Map g, Map std, double S1, double N, double eps) {
+ZNCC_HOST_DEVICE inline SumGradients sum_gradients(Map g, Map std, double S1, const WindowSize& window, double eps) {
   // Rounded as std_map rounds it. A factor, not a branch: NaN * 0 stays NaN.
-  const bool clamped = std <= static_cast<Map>(std::sqrt(eps));
-  const double dVar = static_cast<double>(g) / (2.0 * static_cast<double>(std) + eps) * (clamped ? 0.0 : 1.0);
-  return {dVar * (-2.0 / N * S1), dVar};
+  const bool clamped = std <= std::sqrt(static_cast<Map>(eps));
+  const double dVar = static_cast<double>(g / (2 * std + static_cast<Map>(eps)) * static_cast<Map>(clamped ? 0 : 1));
+  return {dVar * (-2.0 * window.inverse_N * S1), dVar};
 }
 
 template <typename Map>

@@ -28,7 +28,7 @@ void local_std_forward(const Tensor& S1, const Tensor& S2, int64_t N, double eps
   with_map_type(std, [&](auto map) {
     using Map = decltype(map);
     on_device_of(std, [&](int64_t numel, void* stream) {
-      return launch_forward<Map>(S1.const_data_ptr<double>(), S2.const_data_ptr<double>(), static_cast<double>(N), eps,
+      return launch_forward<Map>(S1.const_data_ptr<double>(), S2.const_data_ptr<double>(), WindowSize(N), eps,
                                  std.mutable_data_ptr<Map>(), numel, stream);
     });
   });
@@ -41,7 +41,7 @@ void local_std_prepare_gradients(const Tensor& g, const Tensor& std, const Tenso
     using Map = decltype(map);
     on_device_of(std, [&](int64_t numel, void* stream) {
       return launch_prepare_gradients<Map>(g.const_data_ptr<Map>(), std.const_data_ptr<Map>(),
-                                           S1.const_data_ptr<double>(), static_cast<double>(N), eps,
+                                           S1.const_data_ptr<double>(), WindowSize(N), eps,
                                            dS1.mutable_data_ptr<double>(), dS2.mutable_data_ptr<double>(), numel,
                                            stream);
     });

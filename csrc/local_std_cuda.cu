@@ -28,18 +28,18 @@ __device__ inline int64_t first_index() { return static_cast<int64_t>(blockIdx.x
 __device__ inline int64_t stride() { return static_cast<int64_t>(gridDim.x) * blockDim.x; }
 
 template <typename Map>
-__global__ void local_std_forward_kernel(const double* S1, const double* S2, double N, double eps, Map* std,
+__global__ void local_std_forward_kernel(const double* S1, const double* S2, WindowSize window, double eps, Map* std,
                                          int64_t numel) {
   for (int64_t i = first_index(); i < numel; i += stride()) {
-    std[i] = std_map<Map>(S1[i], S2[i], N, eps);
+    std[i] = std_map<Map>(S1[i], S2[i], window, eps);
   }
 }
 
 template <typename Map>
-__global__ void local_std_prepare_gradients_kernel(const Map* g, const Map* std, const double* S1, double N, double eps,
+__global__ void local_std_prepare_gradients_kernel(const Map* g, const Map* std, const double* S1, WindowSize window, double eps,
                                                    double* dS1, double* dS2, int64_t numel) {
   for (int64_t i = first_index(); i < numel; i += stride()) {
-    const SumGradients d = sum_gradients<Map>(g[i], std[i], S1[i], N, eps);
+    const SumGradients d = sum_gradients<Map>(g[i], std[i], S1[i], window, eps);
     dS1[i] = d.dS1;
     dS2[i] = d.dS2;
   }
@@ -56,18 +56,18 @@ __global__ void local_std_combine_gradients_kernel(const double* dI_S1, const do
 }  // namespace
 
 template <typename Map>
-const char* launch_forward(const double* S1, const double* S2, double N, double eps, Map* std, int64_t numel,
+const char* launch_forward(const double* S1, const double* S2, WindowSize window, double eps, Map* std, int64_t numel,
                            void* stream) {
   local_std_forward_kernel<Map>
-      <<<blocks_for(numel), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(S1, S2, N, eps, std, numel);
+      <<<blocks_for(numel), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(S1, S2, window, eps, std, numel);
   return launch_error();
 }
 
 template <typename Map>
-const char* launch_prepare_gradients(const Map* g, const Map* std, const double* S1, double N, double eps, double* dS1,
+const char* launch_prepare_gradients(const Map* g, const Map* std, const double* S1, WindowSize window, double eps, double* dS1,
                                      double* dS2, int64_t numel, void* stream) {
   local_std_prepare_gradients_kernel<Map>
-      <<<blocks_for(numel), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(g, std, S1, N, eps, dS1, dS2, numel);
+      <<<blocks_for(numel), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(g, std, S1, window, eps, dS1, dS2, numel);
   return launch_error();
 }
 
@@ -80,8 +80,8 @@ const char* launch_combine_gradients(const double* dI_S1, const double* dI_S2, c
 }
 
 #define ZNCC_FOR_MAP(Map)                                                                                           \
-  template const char* launch_forward<Map>(const double*, const double*, double, double, Map*, int64_t, void*);     \
-  template const char* launch_prepare_gradients<Map>(const Map*, const Map*, const double*, double, double, double*, \
+  template const char* launch_forward<Map>(const double*, const double*, WindowSize, double, Map*, int64_t, void*);     \
+  template const char* launch_prepare_gradients<Map>(const Map*, const Map*, const double*, WindowSize, double, double*, \
                                                      double*, int64_t, void*);                                      \
   template const char* launch_combine_gradients<Map>(const double*, const double*, const double*, Map*, int64_t, void*);
 ZNCC_FOR_MAP(float)

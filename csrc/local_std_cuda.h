@@ -5,16 +5,18 @@
 // or double. Each returns nullptr, or what the launch failed with.
 #pragma once
 
+#include "local_std.h"
+
 #include <cstdint>
 
 namespace zncc {
 
 template <typename Map>
-const char* launch_forward(const double* S1, const double* S2, double N, double eps, Map* std, int64_t numel,
+const char* launch_forward(const double* S1, const double* S2, WindowSize window, double eps, Map* std, int64_t numel,
                            void* stream);
 
 template <typename Map>
-const char* launch_prepare_gradients(const Map* g, const Map* std, const double* S1, double N, double eps, double* dS1,
+const char* launch_prepare_gradients(const Map* g, const Map* std, const double* S1, WindowSize window, double eps, double* dS1,
                                      double* dS2, int64_t numel, void* stream);
 
 template <typename Map>

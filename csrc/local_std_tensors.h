@@ -6,11 +6,15 @@
 #define TORCH_TARGET_VERSION (((0ULL + 2) << 56) | ((0ULL + 10) << 48))
 #endif
 
+#include "local_std_box.h"
+#include "local_zncc_box.h"
+
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
 
 #include <cstdint>
+#include <optional>
 
 namespace zncc {
 
@@ -44,6 +48,47 @@ inline void check_combine(const Tensor& dI_S1, const Tensor& dI_S2, const Tensor
   check_plane(dI_S2, "dI_S2", ScalarType::Double, dI);
   check_plane(I, "I", ScalarType::Double, dI);
   check_plane(dI, "dI", dI.scalar_type(), dI);
+}
+
+// The planes (..., H, W) of `image` and their maps (..., H-h+1, W-w+1).
+inline LocalStdShape check_box(const Tensor& image, int64_t h, int64_t w, double eps, const Tensor& std) {
+  STD_TORCH_CHECK(image.dim() >= 2, "image must have shape (..., H, W)");
+  const int64_t height = image.size(-2), width = image.size(-1);
+  STD_TORCH_CHECK(h >= 1 && w >= 1 && h <= height && w <= width, "the window must fit into the image");
+  LocalStdShape shape{image.numel() == 0 ? 0 : image.numel() / (height * width), height, width, h, w, eps};
+  check_plane(image, "image", std.scalar_type(), image);
+  check_plane(std, "std", std.scalar_type(), std);
+  STD_TORCH_CHECK(std.numel() == shape.planes * shape.map_height() * shape.map_width(), "std has ", std.numel(),
+                  " elements, expected ", shape.planes * shape.map_height() * shape.map_width());
+  STD_TORCH_CHECK(std.device() == image.device(), "std is on another device than image");
+  return shape;
+}
+
+// The planes (..., H, W) of two images, weights and z for every window, and a number for each piece of a plane.
+inline LocalZnccShape check_pair(const Tensor& fixed, const Tensor& moving, const std::optional<Tensor>& weight,
+                                 int64_t h, int64_t w, double eps_f, double eps_m, const Tensor& pieces,
+                                 const std::optional<Tensor>& dm, const std::optional<Tensor>& z) {
+  STD_TORCH_CHECK(fixed.dim() >= 2, "fixed must have shape (..., H, W)");
+  const int64_t height = fixed.size(-2), width = fixed.size(-1);
+  STD_TORCH_CHECK(h >= 1 && w >= 1 && h <= height && w <= width, "the window must fit into the image");
+  const int64_t planes = fixed.numel() == 0 ? 0 : fixed.numel() / (height * width);
+  const LocalZnccShape shape{planes, height, width, h, w, eps_f, eps_m};
+  check_plane(fixed, "fixed", fixed.scalar_type(), fixed);
+  check_plane(moving, "moving", fixed.scalar_type(), fixed);
+  check_plane(pieces, "pieces", ScalarType::Double, pieces);
+  STD_TORCH_CHECK(pieces.numel() == planes * shape.cut().pieces(), "pieces has ", pieces.numel(),
+                  " elements, expected ", planes * shape.cut().pieces());
+  if (dm) {
+    check_plane(*dm, "dm", fixed.scalar_type(), fixed);
+  }
+  for (const std::optional<Tensor>& map : {weight, z}) {
+    if (map) {
+      check_plane(*map, "a map of the windows", fixed.scalar_type(), *map);
+      STD_TORCH_CHECK(map->numel() == planes * shape.map_height() * shape.map_width(), "a map of the windows has ",
+                      map->numel(), " elements, expected ", planes * shape.map_height() * shape.map_width());
+    }
+  }
+  return shape;
 }
 
 // Calls f with a value of the type that `map` holds.

@@ -48,3 +48,27 @@ def convolve_full(image: Array, kernel: Array) -> Array:
     for y, x in np.ndindex(*image.shape):
         out[y : y + kernel.shape[0], x : x + kernel.shape[1]] += image[y, x] * kernel
     return out
+
+
+def local_zncc(fixed: Array, moving: Array, h: int, w: int, eps: tuple[float, float]) -> Array:
+    """Local ZNCC of every h x w window of two 2-D images, eps added to N times each variance."""
+    f, m = (sliding_window_view(image, (h, w)) for image in (fixed, moving))
+    f, m = (windows - windows.mean(axis=(-2, -1), keepdims=True) for windows in (f, m))
+    v_f, v_m = np.square(f).sum(axis=(-2, -1)) + eps[0], np.square(m).sum(axis=(-2, -1)) + eps[1]
+    return np.asarray((f * m).sum(axis=(-2, -1)) / np.sqrt(v_f * v_m))
+
+
+def local_zncc_gradient(fixed: Array, moving: Array, weight: Array, h: int, w: int, eps: tuple[float, float]) -> Array:
+    """The gradient of sum(weight * z) with respect to the moving image, window by window."""
+    z = local_zncc(fixed, moving, h, w, eps)
+    v_f, v_m = local_variance(fixed, h, w) + eps[0], local_variance(moving, h, w) + eps[1]
+    mean_f, mean_m = (sliding_window_view(image, (h, w)).mean(axis=(-2, -1)) for image in (fixed, moving))
+    gradient = np.zeros_like(moving)
+    rows, columns = z.shape
+    for y in range(h):
+        for x in range(w):
+            pixel = (slice(y, y + rows), slice(x, x + columns))
+            gradient[pixel] += weight * (
+                (fixed[pixel] - mean_f) / np.sqrt(v_f * v_m) - z * (moving[pixel] - mean_m) / v_m
+            )
+    return gradient

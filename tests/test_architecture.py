@@ -23,6 +23,7 @@ ALLOWED = {
     "registration.zncc": ("operators", "errors"),
     "registration.initialization": ("operators", "registration.pyramid", "registration.zncc"),
     "registration.objective": (
+        "operators",
         "registration.pyramid",
         "registration.transforms",
         "registration.warp",

@@ -57,6 +57,7 @@ class Method(Choice):
     """How local sums are computed."""
 
     AUTO = "auto"
+    BOX = "box"
     FFT = "fft"
 
 

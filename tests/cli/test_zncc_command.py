@@ -16,7 +16,7 @@ def test_version(run: Run) -> None:
 
 def test_holds_every_command(run: Run) -> None:
     got = run("zncc", "--help")
-    for command in ("align", "stdmap", "batch", "doctor"):
+    for command in ("align", "stdmap", "batch", "build", "doctor"):
         assert f" {command} " in got.stdout
 
 
@@ -43,3 +43,13 @@ def test_doctor_says_what_runs_where_and_why(run: Run) -> None:
     for check in diagnosis["checks"]:
         assert check["name"] in text
         assert check["ok"] or check["fix"] in text
+
+
+def test_build_says_where_the_libraries_are(run: Run) -> None:
+    got = run("zncc", "build", "--json")
+    libraries = json.loads(got.stdout)["libraries"]
+    assert got.returncode == (0 if all(one["used"] == "native" for one in libraries.values()) else 1)
+    text = run("zncc", "build").stdout
+    for device, one in libraries.items():
+        assert device in text
+        assert "".join((one["library"] or one["reason"]).split()) in "".join(text.split())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from tests import reference
+from zncc_cli.config import Method
 from zncc_cli.errors import ContentError, OptionError, WindowError
-from zncc_cli.operators.local_std import LocalStandardDeviation, local_std, local_std_reference
+from zncc_cli.operators.local_std import METHODS, LocalStandardDeviation, local_std, local_std_reference
 
 EPS = 1e-5
 WINDOWS = [3, 11, 4, (1, 6), (7, 2), (24, 31), (24, 1)]  # odd, even, oblong, as large as the image
@@ -24,14 +26,20 @@ def normal(*shape: int, seed: int = 0) -> NDArray[np.float64]:
 
 
 def value_and_gradient(
-    image: NDArray[np.float64], g: NDArray[np.float64], window: int | tuple[int, int], **options: object
+    image: NDArray[np.float64], g: NDArray[np.float64], window: int | tuple[int, int], method: str, **options: object
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """StdMap and dI in float64 on the CPU; options: dtype, device."""
     leaf = torch.tensor(image, **options).requires_grad_()  # type: ignore[arg-type]
-    std = local_std(leaf, window, EPS)
+    std = local_std(leaf, window, EPS, method)
     (gradient,) = torch.autograd.grad(std, leaf, torch.tensor(g, **options))  # type: ignore[arg-type]
     assert std.dtype == gradient.dtype == leaf.dtype
     return std.detach().double().cpu(), gradient.double().cpu()
+
+
+@pytest.fixture(params=["box", "fft"])
+def method(request: pytest.FixtureRequest) -> str:
+    """Every test that takes this runs once with each method."""
+    return str(request.param)
 
 
 def sides(window: int | tuple[int, int]) -> tuple[int, int]:
@@ -47,28 +55,31 @@ def test_value_and_gradient(
     window: int | tuple[int, int],
     dtype: torch.dtype,
     tolerance: dict[str, float],
+    method: str,
     backend: str,
     device: torch.device,
 ) -> None:
     h, w = sides(window)
     image = normal(24, 31).astype(np.float32).astype(np.float64)
     g = normal(24 - h + 1, 31 - w + 1, seed=1).astype(np.float32).astype(np.float64)
-    std, gradient = value_and_gradient(image, g, window, dtype=dtype, device=device)
+    std, gradient = value_and_gradient(image, g, window, method, dtype=dtype, device=device)
     expected = torch.from_numpy(reference.std_map_gradient(image, g, h, w, EPS))
     torch.testing.assert_close(std, torch.from_numpy(reference.std_map(image, h, w, EPS)), **tolerance)
     torch.testing.assert_close(gradient / expected.abs().max(), expected / expected.abs().max(), **tolerance)
 
 
 @pytest.mark.parametrize("window", [3, (4, 3), (2, 5)])
-def test_gradcheck(window: int | tuple[int, int], backend: str, device: torch.device) -> None:
+def test_gradcheck(window: int | tuple[int, int], method: str, backend: str, device: torch.device) -> None:
     image = torch.tensor(normal(5, 7), device=device, requires_grad=True)
     # The specified denominator 2 * StdMap + eps makes the gradient smaller by eps / (2 * StdMap): 1e-5 / 2 here.
-    assert torch.autograd.gradcheck(lambda image: local_std(image, window, EPS), image, atol=1e-5, rtol=1e-4)
+    assert torch.autograd.gradcheck(
+        lambda image: local_std(image, window, EPS, method=method), image, atol=1e-5, rtol=1e-4
+    )
 
 
-def test_the_reference_twin_agrees(backend: str, device: torch.device) -> None:
+def test_the_reference_twin_agrees(method: str, backend: str, device: torch.device) -> None:
     image = torch.tensor(normal(2, 3, 12, 17), device=device, requires_grad=True)
-    ours, twin = local_std(image, (5, 4)), local_std_reference(image, (5, 4))
+    ours, twin = local_std(image, (5, 4), method=method), local_std_reference(image, (5, 4))
     torch.testing.assert_close(ours, twin, **FLOAT64)
     (ours_gradient,) = torch.autograd.grad(ours.square().sum(), image)
     (twin_gradient,) = torch.autograd.grad(twin.square().sum(), image)
@@ -76,31 +87,31 @@ def test_the_reference_twin_agrees(backend: str, device: torch.device) -> None:
     torch.testing.assert_close(ours_gradient, twin_gradient, rtol=1e-5, atol=1e-5)
 
 
-def test_every_plane_is_computed_as_if_alone(backend: str, device: torch.device) -> None:
+def test_every_plane_is_computed_as_if_alone(method: str, backend: str, device: torch.device) -> None:
     planes = torch.tensor(normal(2, 3, 12, 17) * 100 + 1000, device=device)
-    together = local_std(planes, 5)
+    together = local_std(planes, 5, method=method)
     assert together.shape == (2, 3, 8, 13)
-    torch.testing.assert_close(together[1, 2], local_std(planes[1, 2], 5), **FLOAT64)
+    torch.testing.assert_close(together[1, 2], local_std(planes[1, 2], 5, method=method), **FLOAT64)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_is_computed_in_float32_and_returned_in_half(
-    dtype: torch.dtype, backend: str, device: torch.device
+    dtype: torch.dtype, method: str, backend: str, device: torch.device
 ) -> None:
     image = torch.tensor(normal(16, 18), device=device).to(dtype).requires_grad_()
     wide = image.detach().float().requires_grad_()
-    std, expected = local_std(image, 5), local_std(wide, 5)
+    std, expected = local_std(image, 5, method=method), local_std(wide, 5, method=method)
     std.sum().backward()
     expected.sum().backward()
     torch.testing.assert_close(std, expected.to(dtype))
     torch.testing.assert_close(image.grad, wide.grad.to(dtype))
 
 
-def test_strides_do_not_matter(backend: str, device: torch.device) -> None:
+def test_strides_do_not_matter(method: str, backend: str, device: torch.device) -> None:
     base = torch.tensor(normal(3, 40, 30), device=device)
     for view in (base.transpose(1, 2), base[:, ::2, 1::3], base[0].expand(2, 40, 30), base.flip(2)):
         leaf, copy = view.detach().requires_grad_(), view.contiguous().requires_grad_()
-        std, expected = local_std(leaf, 5), local_std(copy, 5)
+        std, expected = local_std(leaf, 5, method=method), local_std(copy, 5, method=method)
         g = std.detach().flip(-1)
         torch.testing.assert_close(std, expected, **FLOAT64)
         ours, theirs = torch.autograd.grad(std, leaf, g), torch.autograd.grad(expected, copy, g)
@@ -108,11 +119,11 @@ def test_strides_do_not_matter(backend: str, device: torch.device) -> None:
 
 
 @pytest.mark.parametrize("window", [5, (24, 31)])
-def test_dispatcher_contract(window: int | tuple[int, int], backend: str) -> None:
+def test_dispatcher_contract(window: int | tuple[int, int], method: str, backend: str) -> None:
     """Schema, fake tensors, autograd registration and tracing of both operators."""
     h, w = sides(window)
     image = torch.tensor(normal(2, 24, 31), dtype=torch.float32)
-    options = (h, w, EPS, "fft")
+    options = (h, w, EPS, method)
     torch.library.opcheck(torch.ops.zncc.local_std, (image.requires_grad_(), *options))
     std, S1 = (output.detach() for output in torch.ops.zncc.local_std(image, *options))
     torch.library.opcheck(torch.ops.zncc.local_std_backward, (torch.ones_like(std), image.detach(), std, S1, *options))
@@ -157,10 +168,10 @@ def ill_conditioned() -> dict[str, NDArray[np.float64]]:
 
 @pytest.mark.parametrize("name", ill_conditioned())
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_ill_conditioned_images(name: str, dtype: torch.dtype, backend: str, device: torch.device) -> None:
+def test_ill_conditioned_images(name: str, dtype: torch.dtype, method: str, backend: str, device: torch.device) -> None:
     image = ill_conditioned()[name].astype(np.float32).astype(np.float64)
     g = normal(86, 110, seed=1).astype(np.float32).astype(np.float64)
-    std, gradient = value_and_gradient(image, g, 11, dtype=dtype, device=device)
+    std, gradient = value_and_gradient(image, g, 11, method, dtype=dtype, device=device)
     truth = reference.std_map(image, 11, 11, EPS)
     truth_gradient = reference.std_map_gradient(image, g, 11, 11, EPS)
     # float32 rounds to 6e-8; in float64 what counts is the FFT's rounding, 1e-16 of the brightest window's S2.
@@ -168,28 +179,30 @@ def test_ill_conditioned_images(name: str, dtype: torch.dtype, backend: str, dev
     assert np.abs(gradient.numpy() - truth_gradient).max() < 1e-5 * np.abs(truth_gradient).max()
 
 
-def test_a_constant_offset_is_not_seen(backend: str, device: torch.device) -> None:
+def test_a_constant_offset_is_not_seen(method: str, backend: str, device: torch.device) -> None:
     image = torch.tensor(np.round(normal(40, 50) * 5), dtype=torch.float32, device=device)
     shifted = image + 30000.0
-    torch.testing.assert_close(local_std(shifted, 7), local_std(image, 7), rtol=2e-7, atol=0.0)
+    torch.testing.assert_close(
+        local_std(shifted, 7, method=method), local_std(image, 7, method=method), rtol=2e-7, atol=0.0
+    )
 
 
 @pytest.mark.parametrize("constant", [0.0, 0.1, 30000.0, -1e6])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_constant_image_gives_sqrt_eps_and_no_gradient(
-    constant: float, dtype: torch.dtype, backend: str, device: torch.device
+    constant: float, dtype: torch.dtype, method: str, backend: str, device: torch.device
 ) -> None:
     image = torch.full((2, 20, 24), constant, dtype=dtype, device=device, requires_grad=True)
-    std = local_std(image, 5, EPS)
+    std = local_std(image, 5, EPS, method=method)
     std.sum().backward()
     torch.testing.assert_close(std.detach(), torch.full_like(std, math.sqrt(EPS)), rtol=1.2e-7, atol=0.0)
     assert image.grad is not None
     assert image.grad.eq(0).all()
 
 
-def test_a_window_of_one_pixel_gives_sqrt_eps_and_no_gradient(backend: str, device: torch.device) -> None:
+def test_a_window_of_one_pixel_gives_sqrt_eps_and_no_gradient(method: str, backend: str, device: torch.device) -> None:
     image = torch.tensor(normal(20, 24) * 20000 + 30000, device=device, requires_grad=True)
-    std = local_std(image, 1, EPS)
+    std = local_std(image, 1, EPS, method=method)
     std.sum().backward()
     torch.testing.assert_close(std.detach(), torch.full_like(std, math.sqrt(EPS)), rtol=4.5e-16, atol=0.0)
     assert image.grad is not None
@@ -206,6 +219,7 @@ def test_a_lost_pixel_loses_exactly_its_windows(
     window: int | tuple[int, int],
     lost_values: int,
     lost_gradients: int,
+    method: str,
     backend: str,
     device: torch.device,
 ) -> None:
@@ -213,7 +227,7 @@ def test_a_lost_pixel_loses_exactly_its_windows(
     image = normal(30, 40) * 5 + 30000
     g = normal(30 - h + 1, 40 - w + 1, seed=1)
     image[12, 20] = value
-    std, gradient = value_and_gradient(image, g, window, device=device)
+    std, gradient = value_and_gradient(image, g, window, method, device=device)
 
     lost = np.zeros((30 - h + 1, 40 - w + 1), dtype=bool)
     lost[12 - h + 1 : 13, 20 - w + 1 : 21] = True
@@ -231,26 +245,28 @@ def test_a_lost_pixel_loses_exactly_its_windows(
     np.testing.assert_allclose(gradient.numpy()[~lost_around], expected[~lost_around], rtol=0, atol=1e-9)
 
 
-def test_a_lost_plane_leaves_the_others_alone(backend: str, device: torch.device) -> None:
+def test_a_lost_plane_leaves_the_others_alone(method: str, backend: str, device: torch.device) -> None:
     image = torch.tensor(normal(3, 20, 20), device=device)
     image[1] = math.nan
-    std = local_std(image, 5)
+    std = local_std(image, 5, method=method)
     assert std[1].isnan().all()
-    torch.testing.assert_close(std[::2], local_std(image[::2], 5), **FLOAT64)
+    torch.testing.assert_close(std[::2], local_std(image[::2], 5, method=method), **FLOAT64)
 
 
-def test_lost_pixels_at_the_corners(backend: str, device: torch.device) -> None:
+def test_lost_pixels_at_the_corners(method: str, backend: str, device: torch.device) -> None:
     image = normal(12, 14)
     image[0, 0] = image[-1, -1] = math.nan
-    std, gradient = value_and_gradient(image, np.ones((10, 12)), 3, device=device)
+    std, gradient = value_and_gradient(image, np.ones((10, 12)), 3, method, device=device)
     assert int((~std.isfinite()).sum()) == 2
     assert int((~gradient.isfinite()).sum()) == 18
 
 
-def test_an_incoming_gradient_that_is_not_finite_loses_exactly_its_window(backend: str, device: torch.device) -> None:
+def test_an_incoming_gradient_that_is_not_finite_loses_exactly_its_window(
+    method: str, backend: str, device: torch.device
+) -> None:
     g = np.ones((26, 36))
     g[7, 9] = math.nan
-    _, gradient = value_and_gradient(normal(30, 40), g, 5, device=device)
+    _, gradient = value_and_gradient(normal(30, 40), g, 5, method, device=device)
     expected = np.zeros((30, 40), dtype=bool)
     expected[7:12, 9:14] = True
     np.testing.assert_array_equal(~gradient.isfinite().numpy(), expected)
@@ -260,9 +276,11 @@ def test_an_incoming_gradient_that_is_not_finite_loses_exactly_its_window(backen
 
 
 @pytest.mark.parametrize("shape", [(0, 20, 20), (2, 0, 3, 20, 20)])
-def test_an_empty_batch_gives_an_empty_map(shape: tuple[int, ...], backend: str, device: torch.device) -> None:
+def test_an_empty_batch_gives_an_empty_map(
+    shape: tuple[int, ...], method: str, backend: str, device: torch.device
+) -> None:
     image = torch.empty(shape, device=device, requires_grad=True)
-    std = local_std(image, (5, 4))
+    std = local_std(image, (5, 4), method=method)
     std.sum().backward()
     assert std.shape == (*shape[:-2], 16, 17)
     assert image.grad is not None
@@ -299,8 +317,112 @@ def test_eps_must_be_positive(eps: float) -> None:
 
 
 def test_an_unknown_method_is_refused() -> None:
-    with pytest.raises(OptionError, match=r"auto, fft.*'fast'"):
+    with pytest.raises(OptionError, match=r"auto, box, fft.*'fast'"):
         local_std(torch.ones(9, 9), 3, method="fast")
+
+
+# The box method -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("window", [11, (40, 3), (3, 40)])
+def test_box_and_fft_agree_on_planes_of_several_pieces(
+    window: int | tuple[int, int], dtype: torch.dtype, backend: str, device: torch.device
+) -> None:
+    image = torch.tensor(normal(2, 300, 60), dtype=dtype, device=device, requires_grad=True)
+    std, expected = local_std(image, window, method="box"), local_std(image, window, method="fft")
+    g = std.detach().flip(-1)
+    tolerance = FLOAT32 if dtype == torch.float32 else FLOAT64
+    torch.testing.assert_close(std, expected, **tolerance)
+    ours, theirs = (torch.autograd.grad(x, image, g)[0] for x in (std, expected))
+    torch.testing.assert_close(ours / theirs.abs().max(), theirs / theirs.abs().max(), **tolerance)
+
+
+def test_the_tiles_of_a_wide_plane_fit_together(backend: str, device: torch.device) -> None:
+    image = torch.tensor(normal(7, 9000), device=device, requires_grad=True)
+    std, expected = local_std(image, (3, 8), method="box"), local_std_reference(image, (3, 8))
+    torch.testing.assert_close(std, expected, **FLOAT64)
+    ours, theirs = (torch.autograd.grad(x.square().sum(), image)[0] for x in (std, expected))
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)  # eps / (2 * StdMap)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_an_outlier_leaves_no_trace_where_it_is_not(dtype: torch.dtype, backend: str, device: torch.device) -> None:
+    """A pixel 10^6 times the noise: its square is 10^12 times the noise's, whose digits a running sum would lose."""
+    image = normal(60, 80).astype(np.float32).astype(np.float64)
+    image[20, 30] = 1e6
+    std, gradient = value_and_gradient(image, np.ones((54, 74)), 7, "box", dtype=dtype, device=device)
+    # float32 rounds; in float64 what counts is the outlier's own windows, whose other pixels are 10^-12 of the sum.
+    assert np.abs(std.numpy() / reference.std_map(image, 7, 7, EPS) - 1.0).max() < (
+        2e-7 if dtype == torch.float32 else 1e-11
+    )
+    expected = reference.std_map_gradient(image, np.ones((54, 74)), 7, 7, EPS)
+    assert np.abs(gradient.numpy() - expected).max() < 5e-6  # eps / (2 * StdMap) of a gradient of about one
+
+
+def test_lost_pixels_far_down_and_in_several_pieces(backend: str, device: torch.device) -> None:
+    image = normal(400, 40)
+    lost = [(0, 5), (127, 20), (128, 21), (299, 39), (399, 0)]
+    for pixel in lost:
+        image[pixel] = math.inf
+    g = normal(396, 36, seed=1)
+    std, gradient = value_and_gradient(image, g, 5, "box", device=device)
+    marks = np.isinf(image).astype(float)
+    lost_values = reference.correlate_valid(marks, np.ones((5, 5))) > 0
+    np.testing.assert_array_equal(~std.isfinite().numpy(), lost_values)
+    lost_gradients = reference.convolve_full(lost_values.astype(float), np.ones((5, 5))) > 0
+    np.testing.assert_array_equal(~gradient.isfinite().numpy(), lost_gradients)
+
+
+def test_results_do_not_depend_on_the_number_of_threads(backend: str) -> None:
+    image = torch.tensor(normal(2, 400, 50), dtype=torch.float32)
+
+    def run() -> tuple[torch.Tensor, torch.Tensor]:
+        leaf = image.clone().requires_grad_()
+        std = local_std(leaf, 7, method="box")
+        return std.detach(), torch.autograd.grad(std.sum(), leaf)[0]
+
+    before = torch.get_num_threads()
+    try:
+        results = []
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            results.append(run())
+    finally:
+        torch.set_num_threads(before)
+    with ThreadPoolExecutor(4) as pool:
+        results += [future.result() for future in [pool.submit(run) for _ in range(8)]]
+    for result in results[1:]:
+        torch.testing.assert_close(result, results[0], rtol=0, atol=0)
+
+
+def test_box_saves_the_image_and_the_map_alone() -> None:
+    image = torch.tensor(normal(40, 50), requires_grad=True)
+    saved: list[torch.Tensor] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: saved.append(x) or x, lambda x: x):
+        std = local_std(image, 5, method="box")
+    assert sorted(x.data_ptr() for x in saved if x.numel()) == sorted((image.data_ptr(), std.data_ptr()))
+
+
+def test_it_compiles_without_a_graph_break(method: str, backend: str) -> None:
+    def loss(image: torch.Tensor) -> torch.Tensor:
+        return local_std(2 * image, (5, 4), method=method).square().sum()
+
+    image = torch.tensor(normal(14, 15), requires_grad=True)
+    compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
+    ours, expected = (torch.autograd.grad(f(image), image) for f in (compiled, loss))
+    torch.testing.assert_close(ours, expected)
+
+
+def test_in_inference_mode(method: str, backend: str) -> None:
+    image = torch.tensor(normal(14, 15))
+    with torch.inference_mode():
+        std = local_std(image, 5, method=method)
+    torch.testing.assert_close(std.clone(), local_std(image, 5, method=method))
+
+
+def test_every_method_can_be_configured() -> None:
+    assert [method.value for method in Method] == list(METHODS)
 
 
 # The form of the specification ----------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from zncc_cli.files.report import json_text, summary_table
 from zncc_cli.jobs.batch import BatchOutcome
+from zncc_cli.jobs.build import Builds
 from zncc_cli.jobs.doctor import Diagnosis
 from zncc_cli.jobs.pair import PairOutcome
 
@@ -80,6 +81,17 @@ def print_diagnosis(diagnosis: Diagnosis) -> None:
                 )
                 for check in diagnosis.checks
             ],
+        ],
+        _console(),
+    )
+
+
+def print_builds(builds: Builds) -> None:
+    """Print where the native libraries are, or why there are none, on stdout."""
+    summary_table(
+        [
+            (device, f"{loaded.library} ({loaded.reason}, {loaded.seconds:.2f} s)" if loaded.library else loaded.reason)
+            for device, loaded in builds.libraries.items()
         ],
         _console(),
     )

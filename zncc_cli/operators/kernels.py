@@ -12,43 +12,70 @@ import torch
 
 from zncc_cli.operators import native
 
-# Two units in the last place of a float64: torch takes square roots by MKL, which rounds them within one.
-_SQRT_ERROR = 4.5e-16
+# Two units in the last place: torch takes square roots by MKL, which rounds them within one.
+_SQRT_ERROR = {torch.float32: 2.4e-7, torch.float64: 4.5e-16}
 
 
-def _is_native(tensor: torch.Tensor) -> bool:
+def is_native(tensor: torch.Tensor) -> bool:
+    """Return whether the native kernels compute on the tensor's device."""
     return native.load(tensor.device).used == "native"
 
 
 def std_map(S1: torch.Tensor, S2: torch.Tensor, N: int, eps: float, dtype: torch.dtype) -> torch.Tensor:
-    """Return StdMap = sqrt(max(0, S2 - S1^2 / N) + eps) in ``dtype``."""
-    if _is_native(S1):
+    """Return StdMap = sqrt(max(0, (N * S2 - S1^2) / N) + eps) in ``dtype``."""
+    if is_native(S1):
         std = torch.empty_like(S1, dtype=dtype)
         torch.ops.zncc.local_std_forward(S1, S2, N, eps, std)
         return std
     # clamp keeps a NaN, unlike a maximum by comparison.
-    return (S2 - S1 * S1 / N).clamp(min=0.0).add(eps).sqrt().to(dtype)
+    return ((N * S2 - S1 * S1) * (1.0 / N)).clamp(min=0.0).add(eps).to(dtype).sqrt()
 
 
 def sum_gradients(g: torch.Tensor, std: torch.Tensor, S1: torch.Tensor, N: int, eps: float) -> torch.Tensor:
     """Return dS1 and dS2, stacked for one FFT pass: shape (2, ...), float64."""
     stacked = S1.new_empty((2, *S1.shape))
     dS1, dS2 = stacked
-    if _is_native(S1):
+    if is_native(S1):
         torch.ops.zncc.local_std_prepare_gradients(g, std, S1, N, eps, dS1, dS2)
         return stacked
     # Var was clamped where std is sqrt(eps), rounded as std is; torch's own sqrt may be off in the last place.
-    floor = torch.full((), math.sqrt(eps) * (1.0 + _SQRT_ERROR), dtype=std.dtype, device=std.device)
+    floor = torch.full((), math.sqrt(eps) * (1.0 + _SQRT_ERROR[std.dtype]), dtype=std.dtype, device=std.device)
     # A factor, not a choice: NaN * 0 stays NaN.
-    torch.mul(g.double() / (2.0 * std.double() + eps), ~(std <= floor), out=dS2)
-    torch.mul(dS2, S1 * (-2.0 / N), out=dS1)
+    dS2.copy_(g / (2.0 * std + eps) * ~(std <= floor))
+    torch.mul(dS2, S1 * (-2.0 * (1.0 / N)), out=dS1)
     return stacked
 
 
 def image_gradient(dI_S1: torch.Tensor, dI_S2: torch.Tensor, I: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:  # noqa: E741
     """Return dI = dI_S1 + 2 * I * dI_S2 in ``dtype``."""
-    if _is_native(I):
+    if is_native(I):
         dI = torch.empty_like(I, dtype=dtype)
         torch.ops.zncc.local_std_combine_gradients(dI_S1, dI_S2, I, dI)
         return dI
     return (dI_S1 + 2.0 * I * dI_S2).to(dtype)
+
+
+def has_box(tensor: torch.Tensor) -> bool:
+    """Return whether there are native kernels of the box path for the tensor's device."""
+    return tensor.is_cpu and is_native(tensor)
+
+
+def box_forward(image: torch.Tensor, h: int, w: int, eps: float) -> torch.Tensor:
+    """Return StdMap of an image (..., H, W) by the native box path."""
+    std = image.new_empty((*image.shape[:-2], image.shape[-2] - h + 1, image.shape[-1] - w + 1))
+    torch.ops.zncc.local_std_box_forward(image, h, w, eps, std)
+    return std
+
+
+def box_backward(g: torch.Tensor, image: torch.Tensor, std: torch.Tensor, h: int, w: int, eps: float) -> torch.Tensor:
+    """Return dI of an image (..., H, W) by the native box path."""
+    dI = torch.empty_like(image)
+    torch.ops.zncc.local_std_box_backward(g, image, std, h, w, eps, dI)
+    return dI
+
+
+def scaled_planes(planes: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
+    """Return planes (..., H, W), each times its factor (...), by the native kernels."""
+    out = torch.empty_like(planes)
+    torch.ops.zncc.scaled_planes(planes, factors, out)
+    return out

@@ -15,6 +15,9 @@ reason, also between the FFTs of a float32 image.
 
 A pixel that is not finite makes exactly the windows that hold it NaN, and in the gradient exactly the pixels of these
 windows. An FFT would spread it over the plane, so it is replaced by the mean before and marked after.
+
+Two methods. 'box' takes the sums as they are, in one pass over the image in each direction on the native kernels
+(csrc/local_std_box.h), and needs image and StdMap alone for the gradient. 'fft' is the specification's form.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ from torch.nn import functional
 
 from zncc_cli.errors import ContentError, OptionError, WindowError
 from zncc_cli.operators import kernels
+from zncc_cli.operators.box import box_sums
 from zncc_cli.operators.fft import fft_cc
 
 Window = int | tuple[int, int]
@@ -44,7 +48,7 @@ def local_std_reference(image: torch.Tensor, window: Window, eps: float = 1e-5) 
     Shapes, dtypes and errors as in `local_std`. The cost grows with the window. The gradient divides by 2 * StdMap
     where the operator divides by 2 * StdMap + eps.
     """
-    h, w = _checked(image, window, eps)
+    h, w = checked(image, window, eps)
     windows = image.double().unfold(-2, h, 1).unfold(-2, w, 1)
     variance = windows.var(dim=(-2, -1), correction=0)
     return (h * w * variance + eps).sqrt().to(image.dtype)
@@ -93,7 +97,7 @@ def _forward_fft(image: torch.Tensor, h: int, w: int, eps: float) -> tuple[torch
     S1, S2 = _sums(torch.stack((x, x * x)), h, w, "valid")
     # Where an image is flat, Var is what the FFT's rounding left: any digits, up to the noise. There Var becomes zero.
     noise = _FFT_NOISE * S2.amax(dim=(-2, -1), keepdim=True)
-    S2 = torch.where(S2 - S1 * S1 / (h * w) < noise, S1 * S1 / (h * w), S2)
+    S2 = torch.where(S2 - S1 * S1 / (h * w) < noise, 0.0, S2)  # Var <= 0, which is clamped
     std = kernels.std_map(S1, S2, h * w, eps, image.dtype)
     if x_lost is not None:
         std.masked_fill_(_any_in_window(x_lost, h, w, "valid"), math.nan)
@@ -116,6 +120,46 @@ def _backward_fft(
     return dI
 
 
+# The box method -------------------------------------------------------------------------------------------------------
+
+
+def _forward_box(image: torch.Tensor, h: int, w: int, eps: float) -> tuple[torch.Tensor, torch.Tensor]:
+    nothing = image.new_empty(0, dtype=torch.float64)  # S1 is computed again when it is needed
+    image = image.contiguous()
+    if kernels.has_box(image):
+        return kernels.box_forward(image, h, w, eps), nothing
+    x = less_a_pixel(image)
+    S1, S2 = box_sums(torch.stack((x, x * x)), h, w)
+    return kernels.std_map(S1, S2, h * w, eps, image.dtype), nothing
+
+
+def _backward_box(
+    g: torch.Tensor, image: torch.Tensor, std: torch.Tensor, _: torch.Tensor, h: int, w: int, eps: float
+) -> torch.Tensor:
+    g, image = g.to(std.dtype).contiguous(), image.contiguous()
+    if kernels.has_box(image):
+        return kernels.box_backward(g, image, std, h, w, eps)
+    x = less_a_pixel(image)
+    dS = kernels.sum_gradients(g, std, box_sums(x, h, w), h * w, eps)
+    dI_S1, dI_S2 = box_sums(dS, h, w, "full")
+    return kernels.image_gradient(dI_S1, dI_S2, x, image.dtype)
+
+
+def less_a_pixel(image: torch.Tensor) -> torch.Tensor:
+    """Return I, float64, less the pixel nearest to the mean instead of the mean itself: see csrc/local_std_box.h."""
+    x = image.to(torch.float64)
+    finite = x.isfinite()
+    count = finite.sum(dim=(-2, -1), keepdim=True).clamp(min=1)
+    mean = torch.where(finite, x, 0.0).sum(dim=(-2, -1), keepdim=True) / count
+    if x.numel() == 0:
+        return x
+    nearest = torch.where(finite, (x - mean).abs(), math.inf).flatten(-2).argmin(dim=-1, keepdim=True)
+    return x - torch.nan_to_num(x.flatten(-2).gather(-1, nearest), posinf=0.0, neginf=0.0).unsqueeze(-1)
+
+
+# Choosing -------------------------------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True)
 class _Method:
     forward: Callable[[torch.Tensor, int, int, float], tuple[torch.Tensor, torch.Tensor]]
@@ -123,7 +167,8 @@ class _Method:
 
 
 _FFT = _Method(_forward_fft, _backward_fft)
-METHODS = {"auto": _FFT, "fft": _FFT}
+_BOX = _Method(_forward_box, _backward_box)
+METHODS = {"auto": _BOX, "box": _BOX, "fft": _FFT}
 
 
 # The dispatcher's operators -------------------------------------------------------------------------------------------
@@ -159,7 +204,8 @@ _LIBRARY.impl("local_std_backward", _local_std_backward, "CompositeExplicitAutog
 
 def _local_std_fake(image: torch.Tensor, h: int, w: int, eps: float, method: str) -> tuple[torch.Tensor, torch.Tensor]:
     shape = (*image.shape[:-2], image.shape[-2] - h + 1, image.shape[-1] - w + 1)
-    return image.new_empty(shape), image.new_empty(shape, dtype=torch.float64)
+    S1_shape = shape if METHODS[method] is _FFT else (0,)
+    return image.new_empty(shape), image.new_empty(S1_shape, dtype=torch.float64)
 
 
 def _local_std_backward_fake(g: torch.Tensor, image: torch.Tensor, *_: Any) -> torch.Tensor:
@@ -208,8 +254,8 @@ class LocalStandardDeviation(torch.autograd.Function):
                 f"ones_kernel must hold ones only and have shape (h, w), got {ones_kernel.dim()} dimensions and values "
                 f"other than 1 at {int((ones_kernel != 1).sum())} places; use torch.ones(h, w)"
             )
-        h, w = _checked(image, (ones_kernel.shape[0], ones_kernel.shape[1]), eps)
-        inputs = (_working(image), h, w, eps, "auto")
+        h, w = checked(image, (ones_kernel.shape[0], ones_kernel.shape[1]), eps)
+        inputs = (working(image), h, w, eps, "auto")
         output = _local_std(*inputs)
         _setup_context(ctx, inputs, output)
         return output[0].to(image.dtype)
@@ -230,7 +276,7 @@ def local_std(image: torch.Tensor, window: Window, eps: float = 1e-5, method: st
         image: shape (..., H, W), any strides; float32 or float64; half and bfloat16 are computed in float32.
         window: side of the square window, or its (height, width), in pixels; odd or even, no larger than the image.
         eps: added under the root, in squared units of the image; StdMap >= sqrt(eps).
-        method: 'fft', or 'auto' for the fastest.
+        method: 'box', 'fft', or 'auto' for the faster of the two.
 
     Returns:
         Shape (..., H-h+1, W-w+1) in the image's dtype; the value at (y, x) belongs to the window whose top left pixel
@@ -242,18 +288,19 @@ def local_std(image: torch.Tensor, window: Window, eps: float = 1e-5, method: st
         OptionError: ``eps`` is not positive and finite, or ``method`` is unknown.
         BackendError: the native kernels were asked for (`native.select`) and are not there.
     """
-    h, w = _checked(image, window, eps)
+    h, w = checked(image, window, eps)
     if method not in METHODS:
         raise OptionError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
-    std: torch.Tensor = torch.ops.zncc.local_std(_working(image), h, w, float(eps), method)[0]
+    std: torch.Tensor = torch.ops.zncc.local_std(working(image), h, w, float(eps), method)[0]
     return std.to(image.dtype)
 
 
-def _working(image: torch.Tensor) -> torch.Tensor:
+def working(image: torch.Tensor) -> torch.Tensor:
+    """Return the image in the dtype that is computed in."""
     return image.float() if image.dtype in (torch.float16, torch.bfloat16) else image
 
 
-def _checked(image: torch.Tensor, window: Window, eps: float) -> tuple[int, int]:
+def checked(image: torch.Tensor, window: Window, eps: float) -> tuple[int, int]:
     """Return the window's (h, w) after a check of all arguments."""
     if image.dim() < 2:
         raise ContentError(f"image must have shape (..., H, W), got {tuple(image.shape)}")

@@ -39,8 +39,14 @@ class Loaded:
 
 
 # Portable code: no -march=native, since a build may be loaded on another machine that shares the cache. Exact
-# arithmetic: no fast-math and no fused multiply-add, so that the devices agree to the last bit (csrc/local_std.h).
-_CPU = build.Library("zncc_cpu", "CPU kernels", ("local_std.cpp",), cxx_flags=("-O3", "-ffp-contract=off"))
+# arithmetic: no fast-math and no fused multiply-add, so that the devices agree to the last bit (csrc/local_std.h). The
+# other two flags change no result: nobody reads errno after a square root, or traps what is not finite.
+_CPU = build.Library(
+    "zncc_cpu",
+    "CPU kernels",
+    ("local_std.cpp", "local_std_box.cpp", "local_zncc_box.cpp"),
+    cxx_flags=("-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"),
+)
 
 _CHOSEN_REFERENCE = Loaded("reference", "plain torch was asked for")
 

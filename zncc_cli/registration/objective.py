@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from zncc_cli.operators.local_zncc import local_zncc_sum
 from zncc_cli.registration.pyramid import Level, convolve, fill_holes
 from zncc_cli.registration.transforms import TransformFamily
 from zncc_cli.registration.warp import (
@@ -109,11 +110,12 @@ class LevelObjective:
         matrix = family.matrix(p)
         if not in_front(matrix.detach().numpy(), self.shape):
             return None
-        got = self._windows(matrix, self._eps)
+        got = self._warped(matrix)
         if got is None:
             return None
-        z, w = got
-        loss = 1 - (w * z).sum() / (w * self._evidence).sum()
+        warped, w = got
+        agreeing = local_zncc_sum(self._fixed.image[0, 0], warped, self._window, self._eps, w)
+        loss = 1 - agreeing / (w * self._evidence).sum()
         (gradient,) = torch.autograd.grad(loss, p)
         value = float(loss.detach())
         return (value, gradient.numpy()) if np.isfinite(value) and bool(gradient.isfinite().all()) else None
@@ -151,15 +153,20 @@ class LevelObjective:
 
     def _windows(self, matrix: Tensor, eps: tuple[float, float]) -> tuple[Tensor, Tensor] | None:
         """Return the local ZNCC and the weight of every window, or None with too little overlap."""
+        got = self._warped(matrix)
+        if got is None:
+            return None
+        warped, w = got
+        return zncc_from_fixed(self._fixed.image[0, 0], self._v_fixed, warped, self._window, eps), w
+
+    def _warped(self, matrix: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Return the warped moving image and the weight of every window, or None with too little overlap."""
         image = self._moving.image
         pull = level_matrix(matrix, self._fixed.factor).to(image.device, image.dtype)
         x, y = coordinates(pull, self._fixed.shape)
         depth = depth_inside(self._moving_mask, self._moving.shape, x, y)
         w = torch.where(self._fixed_windows, window_weights(depth, self._window), 0)
-        if float(w.detach().sum()) < self._least:
-            return None
-        warped = self._sample(x, y)
-        return zncc_from_fixed(self._fixed.image[0, 0], self._v_fixed, warped[0, 0], self._window, eps), w
+        return None if float(w.detach().sum()) < self._least else (self._sample(x, y)[0, 0], w)
 
 
 def _gradients(image: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,8 +2,9 @@
 
     zncc = cov / sqrt((Var_f + eps_f) (Var_m + eps_m))        per window, in [-1, 1]
 
-Var is N times the population variance of a window and cov N times its covariance. Everything comes from
+Var is N times the population variance of a window and cov N times its covariance. Maps come from
 LocalStandardDeviation, the covariance by polarisation:  2 cov(f, m) = Var(f + m) - Var(f) - Var(m).
+The loss needs no map, only the sum over all windows, which `local_zncc_sum` takes in one pass.
 Lewis 1995, "Fast normalized cross-correlation"; eps as in the operator keeps windows without texture at zero.
 
 Names: f fixed, m moving, v their Var, z a zncc map; maps have the 'valid' shape (H-h+1, W-w+1).
@@ -18,6 +19,7 @@ from torch import Tensor
 from zncc_cli.errors import ContentError, OptionError, WindowError
 from zncc_cli.operators.fft import fft_cc
 from zncc_cli.operators.local_std import local_std
+from zncc_cli.operators.local_zncc import local_zncc_sum
 
 # eps of the operator inside this file: it only has to keep the square root's derivative finite, far below
 # the variance of any window that counts. Images are scaled to a variance of about one.
@@ -146,8 +148,8 @@ def zncc_loss(
             f"{int(windows.sum())} of {windows.numel()}; choose a smaller window or a larger mask"
         )
     fixed, moving = _standardize(fixed, mask), _standardize(moving, mask)
-    z = local_zncc(fixed, moving, window, (eps * window**2, eps * window**2))
-    return 1 - torch.where(windows, z, 0).sum() / windows.sum()
+    weight = windows.to(fixed.dtype)
+    return 1 - local_zncc_sum(fixed, moving, window, eps * window**2, weight).sum() / windows.sum()
 
 
 def _standardize(image: Tensor, mask: Tensor) -> Tensor:

@@ -1,0 +1,165 @@
+// The direct path of the local standard deviation on the CPU: local_std_box.h.
+#include "local_std_box.h"
+
+#include "box_sums.h"
+#include "local_std.h"
+
+namespace zncc {
+namespace {
+
+// Returns false where the piece has to be done with care.
+template <typename Map>
+ZNCC_INLINE bool forward_piece(const LocalStdShape& shape, const Map* image, Map* std, const Piece& piece,
+                               const Centre& centre, bool careful, BoxSums<2>& sums) {
+  const int64_t width = shape.width, h = shape.h, columns = piece.right - piece.left;
+  const WindowSize window(h * shape.w);
+  const double c = centre.value, eps = shape.eps;
+  const double limit = kOutlier * centre.square * static_cast<double>(h);
+  sums.reset(columns + shape.w - 1, careful);
+  for (int64_t y = piece.top; y < piece.bottom + h - 1; ++y) {
+    const Map* row = image + y * width + piece.left;
+    const auto enters = [=](int64_t x, double* v) {
+      v[0] = static_cast<double>(row[x]) - c;
+      v[1] = v[0] * v[0];
+    };
+    const auto leaves = [=](int64_t x, double* v) {
+      v[0] = static_cast<double>(row[x - h * width]) - c;
+      v[1] = v[0] * v[0];
+    };
+    if (sums.push(enters, leaves)) {
+      const double* S1 = sums.sums(0);
+      const double* S2 = sums.sums(1);
+      Map* __restrict out = std + (y - h + 1) * shape.map_width() + piece.left;
+      ZNCC_VECTOR_LOOP
+      for (int64_t x = 0; x < columns; ++x) {
+        out[x] = std_map<Map>(S1[x], S2[x], window, eps);
+      }
+    }
+    // Every row is in the window of one of these looks.
+    const bool look = (y - piece.top + 1) % h == 0 || y + 1 == piece.bottom + h - 1;
+    if (!careful && look && !(sums.largest(1) <= limit)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+template <typename Map>
+ZNCC_INLINE void forward(const LocalStdShape& shape, const Map* image, Map* std, int64_t first, int64_t last) {
+  const Cut cut(shape.map_height(), shape.map_width(), shape.h);
+  BoxSums<2> sums(shape.h, shape.w, cut.widest() + shape.w - 1);
+  for (int64_t index = first; index < last; ++index) {
+    const Piece piece(cut, index);
+    const Map* plane = image + piece.plane * shape.height * shape.width;
+    Map* out = std + piece.plane * cut.rows * cut.columns;
+    const Centre centre = centre_of(plane, shape.width, piece.top, piece.bottom + shape.h - 1, piece.left,
+                                    piece.right + shape.w - 1);
+    bool careful = shape.h * shape.w == 1;  // there Var is zero to the last bit
+    while (!forward_piece(shape, plane, out, piece, centre, careful, sums)) {
+      careful = true;
+    }
+  }
+}
+
+template <typename Map>
+ZNCC_INLINE bool backward_piece(const LocalStdShape& shape, const Map* g, const Map* image, const Map* std, Map* dI,
+                                const Piece& piece, double c, bool careful, BoxSums<1>& image_sums,
+                                BoxSums<2>& map_sums, double* dS1, double* dS2) {
+  const int64_t width = shape.width, h = shape.h, w = shape.w;
+  const int64_t map_height = shape.map_height(), map_width = shape.map_width();
+  const WindowSize window(h * w);
+  const double eps = shape.eps;
+  // The windows that hold a pixel of the piece, and those of them that there are.
+  const int64_t first_row = std::max<int64_t>(piece.top - h + 1, 0);
+  const int64_t left = piece.left - w + 1, n = piece.right - left;
+  const int64_t first = std::max<int64_t>(left, 0), maps = std::min(piece.right, map_width) - first;
+  image_sums.reset(maps + w - 1, careful);
+  map_sums.reset(n, careful);
+  std::fill(dS1, dS1 + n, 0.0);
+  std::fill(dS2, dS2 + n, 0.0);
+  int64_t image_row = first_row;
+  for (int64_t y = piece.top - h + 1; y < piece.bottom; ++y) {
+    if (y >= 0 && y < map_height) {
+      for (; image_row < y + h; ++image_row) {
+        const Map* row = image + image_row * width + first;
+        image_sums.push([=](int64_t x, double* v) { v[0] = static_cast<double>(row[x]) - c; },
+                        [=](int64_t x, double* v) { v[0] = static_cast<double>(row[x - h * width]) - c; });
+      }
+      const double* S1 = image_sums.sums(0);
+      const Map* g_row = g + y * map_width + first;
+      const Map* std_row = std + y * map_width + first;
+      double* __restrict out1 = dS1 + (first - left);
+      double* __restrict out2 = dS2 + (first - left);
+      ZNCC_VECTOR_LOOP
+      for (int64_t x = 0; x < maps; ++x) {
+        const SumGradients d = sum_gradients<Map>(g_row[x], std_row[x], S1[x], window, eps);
+        out1[x] = d.dS1;
+        out2[x] = d.dS2;
+      }
+    } else {
+      std::fill(dS1, dS1 + n, 0.0);
+      std::fill(dS2, dS2 + n, 0.0);
+    }
+    const bool summed = map_sums.push([=](int64_t x, double* v) {
+      v[0] = dS1[x];
+      v[1] = dS2[x];
+    });
+    if (summed) {
+      const double* dI_S1 = map_sums.sums(0);
+      const double* dI_S2 = map_sums.sums(1);
+      const Map* row = image + y * width + piece.left;
+      Map* __restrict out = dI + y * width + piece.left;
+      ZNCC_VECTOR_LOOP
+      for (int64_t x = 0; x < piece.right - piece.left; ++x) {
+        out[x] = image_gradient<Map>(dI_S1[x], dI_S2[x], static_cast<double>(row[x]) - c);
+      }
+    }
+  }
+  return careful || (map_sums.largest(0) < HUGE_VAL && map_sums.largest(1) < HUGE_VAL);
+}
+
+template <typename Map>
+ZNCC_INLINE void backward(const LocalStdShape& shape, const Map* g, const Map* image, const Map* std, Map* dI,
+                          int64_t first, int64_t last) {
+  const Cut cut(shape.height, shape.width, shape.h);
+  const int64_t columns = cut.widest();
+  BoxSums<1> image_sums(shape.h, shape.w, columns + 2 * (shape.w - 1));
+  BoxSums<2> map_sums(shape.h, shape.w, columns + shape.w - 1);
+  std::vector<double> dS1(columns + shape.w), dS2(columns + shape.w);
+  for (int64_t index = first; index < last; ++index) {
+    const Piece piece(cut, index);
+    const int64_t image_at = piece.plane * shape.height * shape.width;
+    const int64_t map_at = piece.plane * shape.map_height() * shape.map_width();
+    const Centre centre =
+        centre_of(image + image_at, shape.width, piece.top, piece.bottom, piece.left, piece.right);
+    bool careful = false;
+    while (!backward_piece(shape, g + map_at, image + image_at, std + map_at, dI + image_at, piece, centre.value,
+                           careful, image_sums, map_sums, dS1.data(), dS2.data())) {
+      careful = true;
+    }
+  }
+}
+
+}  // namespace
+
+ZNCC_CLONES void box_forward(const LocalStdShape& shape, const float* image, float* std, int64_t first,
+                                       int64_t last) {
+  forward(shape, image, std, first, last);
+}
+
+ZNCC_CLONES void box_forward(const LocalStdShape& shape, const double* image, double* std, int64_t first,
+                                       int64_t last) {
+  forward(shape, image, std, first, last);
+}
+
+ZNCC_CLONES void box_backward(const LocalStdShape& shape, const float* g, const float* image,
+                                        const float* std, float* dI, int64_t first, int64_t last) {
+  backward(shape, g, image, std, dI, first, last);
+}
+
+ZNCC_CLONES void box_backward(const LocalStdShape& shape, const double* g, const double* image,
+                                        const double* std, double* dI, int64_t first, int64_t last) {
+  backward(shape, g, image, std, dI, first, last);
+}
+
+}  // namespace zncc

@@ -1,0 +1,159 @@
+// The summed local ZNCC of two images and its gradient on the CPU: local_zncc_box.h.
+#include "local_zncc_box.h"
+
+#include "box_sums.h"
+#include "local_zncc.h"
+
+namespace zncc {
+namespace {
+
+// Rows of what the windows add to their pixels' gradient, and of what they add to the loss.
+struct Terms {
+  std::vector<double> A, B, C, wz;
+
+  explicit Terms(int64_t n) : A(n), B(n), C(n), wz(n) {}
+
+  void clear() {
+    for (std::vector<double>* row : {&A, &B, &C, &wz}) {
+      std::fill(row->begin(), row->end(), 0.0);
+    }
+  }
+};
+
+// Returns false where the piece has to be done with care.
+template <typename Map>
+ZNCC_INLINE bool zncc_piece(const LocalZnccShape& shape, const LocalZnccData<Map>& data, const Piece& piece,
+                            double* piece_sum, bool careful, BoxSums<5>& image_sums, BoxSums<3>& map_sums,
+                            Terms& terms) {
+  const int64_t width = shape.width, h = shape.h, w = shape.w;
+  const int64_t map_height = shape.map_height(), map_width = shape.map_width();
+  const int64_t plane_at = piece.plane * shape.height * width, map_at = piece.plane * map_height * map_width;
+  const WindowSize window(h * w);
+  const double eps_f = shape.eps_f, eps_m = shape.eps_m;
+  const Centre centre_f = centre_of(data.f + plane_at, width, piece.top, piece.bottom, piece.left, piece.right);
+  const Centre centre_m = centre_of(data.m + plane_at, width, piece.top, piece.bottom, piece.left, piece.right);
+  const double c_f = centre_f.value, c_m = centre_m.value;
+  const double limit_f = kOutlier * centre_f.square * static_cast<double>(h);
+  const double limit_m = kOutlier * centre_m.square * static_cast<double>(h);
+  // The windows that hold a pixel of the piece, and those of them that there are. Without a gradient, those that begin
+  // in the piece.
+  const int64_t top = data.dm ? piece.top - h + 1 : piece.top;
+  const int64_t left = data.dm ? piece.left - w + 1 : piece.left, n = piece.right - left;
+  const int64_t first_row = std::max<int64_t>(top, 0), last_row = std::min(piece.bottom + h - 1, shape.height);
+  const int64_t first = std::max<int64_t>(left, 0), maps = std::min(piece.right, map_width) - first;
+  double sum = 0.0;
+  if (maps > 0) {
+    image_sums.reset(maps + w - 1, careful);
+  }
+  map_sums.reset(n, careful);
+  terms.clear();
+  int64_t image_row = first_row;
+  for (int64_t y = top; y < piece.bottom; ++y) {
+    if (y >= 0 && y < map_height && maps > 0) {
+      for (; image_row < y + h; ++image_row) {
+        const Map* f = data.f + plane_at + image_row * width + first;
+        const Map* m = data.m + plane_at + image_row * width + first;
+        const auto at = [=](int64_t x, double* v) {
+          v[0] = static_cast<double>(f[x]) - c_f;
+          v[1] = static_cast<double>(m[x]) - c_m;
+          v[2] = v[0] * v[0];
+          v[3] = v[1] * v[1];
+          v[4] = v[0] * v[1];
+        };
+        image_sums.push(at, [=](int64_t x, double* v) { at(x - h * width, v); });
+        // Every row is in the window of one of these looks.
+        const bool look = (image_row - first_row + 1) % h == 0 || image_row + 1 == last_row;
+        if (!careful && look && !(image_sums.largest(2) <= limit_f && image_sums.largest(3) <= limit_m)) {
+          return false;
+        }
+      }
+      const double *S_f = image_sums.sums(0), *S_m = image_sums.sums(1), *S_ff = image_sums.sums(2),
+                   *S_mm = image_sums.sums(3), *S_fm = image_sums.sums(4);
+      const int64_t at = map_at + y * map_width + first;
+      const Map* weight = data.weight ? data.weight + at : nullptr;
+      double* __restrict A = terms.A.data() + (first - left);
+      double* __restrict B = terms.B.data() + (first - left);
+      double* __restrict C = terms.C.data() + (first - left);
+      double* __restrict wz = terms.wz.data() + (first - left);
+      const auto each = [&](const auto& weight_at) {
+        ZNCC_VECTOR_LOOP
+        for (int64_t x = 0; x < maps; ++x) {
+          const WindowTerms t =
+              window_terms({S_f[x], S_m[x], S_ff[x], S_mm[x], S_fm[x]}, weight_at(x), window, eps_f, eps_m);
+          A[x] = t.A;
+          B[x] = t.B;
+          C[x] = t.C;
+          wz[x] = t.wz;
+        }
+      };
+      if (weight) {
+        each([=](int64_t x) { return static_cast<double>(weight[x]); });
+      } else {
+        each([](int64_t) { return 1.0; });
+      }
+      if (y >= piece.top) {
+        sum += sum_of(wz + (piece.left - first), maps - (piece.left - first));
+        if (data.z) {
+          for (int64_t x = piece.left - first; x < maps; ++x) {
+            const double weight_here = weight ? static_cast<double>(weight[x]) : 1.0;
+            data.z[at + x] = static_cast<Map>(
+                window_terms({S_f[x], S_m[x], S_ff[x], S_mm[x], S_fm[x]}, weight_here, window, eps_f, eps_m).z);
+          }
+        }
+      }
+    } else {
+      terms.clear();
+    }
+    if (!data.dm) {
+      continue;
+    }
+    const double *A = terms.A.data(), *B = terms.B.data(), *C = terms.C.data();
+    const bool summed = map_sums.push([=](int64_t x, double* v) {
+      v[0] = A[x];
+      v[1] = B[x];
+      v[2] = C[x];
+    });
+    if (summed) {
+      const double *sum_A = map_sums.sums(0), *sum_B = map_sums.sums(1), *sum_C = map_sums.sums(2);
+      const int64_t at = plane_at + y * width + piece.left;
+      const Map *f = data.f + at, *m = data.m + at;
+      Map* __restrict out = data.dm + at;
+      ZNCC_VECTOR_LOOP
+      for (int64_t x = 0; x < piece.right - piece.left; ++x) {
+        out[x] = pair_gradient<Map>(sum_A[x], sum_B[x], sum_C[x], static_cast<double>(f[x]) - c_f,
+                                    static_cast<double>(m[x]) - c_m);
+      }
+    }
+  }
+  *piece_sum = sum;
+  return careful || !data.dm ||
+         (map_sums.largest(0) < HUGE_VAL && map_sums.largest(1) < HUGE_VAL && map_sums.largest(2) < HUGE_VAL);
+}
+
+template <typename Map>
+ZNCC_INLINE void zncc(const LocalZnccShape& shape, const LocalZnccData<Map>& data, int64_t first, int64_t last) {
+  const Cut cut = shape.cut();
+  const int64_t n = cut.widest() + shape.w - 1;
+  BoxSums<5> image_sums(shape.h, shape.w, n + shape.w - 1);
+  BoxSums<3> map_sums(data.dm ? shape.h : 1, shape.w, n);
+  Terms terms(n);
+  for (int64_t index = first; index < last; ++index) {
+    const Piece piece(cut, index);
+    bool careful = shape.h * shape.w == 1;  // there Var is zero to the last bit
+    while (!zncc_piece(shape, data, piece, data.wz + index, careful, image_sums, map_sums, terms)) {
+      careful = true;
+    }
+  }
+}
+
+}  // namespace
+
+ZNCC_CLONES void zncc_box(const LocalZnccShape& shape, const LocalZnccData<float>& data, int64_t first, int64_t last) {
+  zncc(shape, data, first, last);
+}
+
+void zncc_box(const LocalZnccShape& shape, const LocalZnccData<double>& data, int64_t first, int64_t last) {
+  zncc(shape, data, first, last);
+}
+
+}  // namespace zncc

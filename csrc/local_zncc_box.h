@@ -1,0 +1,34 @@
+// The summed local ZNCC of two images and its gradient on the CPU, in one pass over the images: no map of the windows is
+// ever written, unless it is asked for. Formulas and NaN policy: local_zncc.h. Centring and care: local_std_box.h.
+#pragma once
+
+#include "pieces.h"
+
+namespace zncc {
+
+// `planes` contiguous planes of height x width of each image, and windows of h x w that fit into them.
+struct LocalZnccShape {
+  int64_t planes, height, width, h, w;
+  double eps_f, eps_m;
+
+  int64_t map_height() const { return height - h + 1; }
+  int64_t map_width() const { return width - w + 1; }
+  Cut cut() const { return Cut(height, width, h); }
+};
+
+// What is read and written; null where it is not wanted: weight (one for every window), dm, z.
+template <typename Map>
+struct LocalZnccData {
+  const Map* f;
+  const Map* m;
+  const Map* weight;
+  double* wz;  // one sum for each piece
+  Map* dm;
+  Map* z;
+};
+
+// Compute pieces [first, last) of all planes, cut as shape.cut().
+void zncc_box(const LocalZnccShape& shape, const LocalZnccData<float>& data, int64_t first, int64_t last);
+void zncc_box(const LocalZnccShape& shape, const LocalZnccData<double>& data, int64_t first, int64_t last);
+
+}  // namespace zncc

@@ -1,0 +1,28 @@
+"""``zncc build``: the native libraries, ahead of time."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import typer
+
+from zncc_cli.cli import options
+
+
+def build(json: options.JsonOption = False, debug: options.DebugOption = False) -> None:
+    """Build the native libraries of the devices that are here, and say where they are and how long it took.
+
+    The first image does it otherwise. A library is found again as long as ZNCC_CACHE_DIR and the versions stay.
+
+    Exit codes: 0 they are ready, 1 one of them cannot be built.
+    """
+    from zncc_cli.jobs.build import build_all
+
+    builds = build_all()
+    from zncc_cli.jobs.summary import print_builds, print_json
+
+    if json:
+        print_json(dataclasses.asdict(builds))
+    else:
+        print_builds(builds)
+    raise typer.Exit(builds.exit_code)
