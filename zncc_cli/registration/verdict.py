@@ -26,7 +26,7 @@ class Evidence:
     Attributes:
         zncc_before, zncc_after: mean local ZNCC at the identity and at the result; None without enough overlap.
         overlap: share of the smaller image's windows that lie in the overlap, at the result.
-        agreement: mean ZNCC of the blocks of the overlap over its standard error, see `agreement`; None where it
+        agreement: how much better than by chance the blocks of the overlap agree, see `agreement`; None where it
             holds too few.
         ending: how the last level's optimisation ended.
         motion: largest displacement of a corner of the fixed frame, pixels.
@@ -48,11 +48,14 @@ class Verdict:
     reasons: tuple[str, ...]
 
 
-# Of 117 unrelated pairs (noise, different photographs) that the search and the optimiser had done their best on, two
-# came above 6.3; of pairs that are aligned, the noisiest come down to 8.5 (docs/architecture.md, "Verdict").
-_AGREEMENT = 8.0
-_LEAST_BLOCKS = 4
-_MOST_CORRELATED = 0.8  # of neighbouring blocks; a higher one cannot be told from so few
+# Of 70 unrelated pairs (noise, random scenes, different photographs) on which the search and the optimiser had done
+# their best, none came above 47; of 56 pairs that were aligned, none below 63 (docs/architecture.md, "Verdict").
+_AGREEMENT = 55.0
+# All of n blocks are above zero by chance with a probability of 2^-n: n such blocks count for this times n at most, so
+# that fewer than 14 can say nothing.
+_PER_BLOCK = 4.0
+_LEAST_BLOCKS = 14
+_SMALLEST = 1e-12  # of a ZNCC: all blocks zero agree by nothing
 _NOTABLE = 0.01  # the loss weighs windows by evidence and the ZNCC does not: less than this is no contradiction
 
 
@@ -65,9 +68,9 @@ def judge(evidence: Evidence) -> Verdict:
         doubts.append("the overlap holds too few independent windows to judge by; choose a smaller --window")
     elif evidence.agreement < _AGREEMENT:
         failures.append(
-            f"no agreement found: the ZNCC of {evidence.zncc_after:.3f} is only {max(evidence.agreement, 0):.1f} "
-            f"standard errors above that of unrelated images, {_AGREEMENT:.0f} are needed; the images may not show "
-            "the same scene, or the motion is beyond the search"
+            f"no agreement found: with a ZNCC of {evidence.zncc_after:.3f} the parts of the overlap agree no better "
+            f"than those of unrelated images may ({max(evidence.agreement, 0):.0f}, {_AGREEMENT:.0f} is needed); the images "
+            "may not show the same scene, or the motion is beyond the search"
         )
     elif evidence.zncc_before is not None and evidence.zncc_after < evidence.zncc_before - _NOTABLE:
         doubts.append(f"the ZNCC fell from {evidence.zncc_before:.3f} to {evidence.zncc_after:.3f}")
@@ -81,24 +84,17 @@ def judge(evidence: Evidence) -> Verdict:
 
 
 def agreement(blocks: np.ndarray) -> float | None:
-    """Return the mean ZNCC of ``blocks`` (rows, columns) over its standard error, large when they all agree.
+    """Return the mean ZNCC of ``blocks``, any shape, over the error that chance leaves in it; NaN does not count.
 
     Unrelated images agree here and there and disagree elsewhere, however well the best overall position was chosen:
-    the blocks scatter about zero. Where structures are larger than blocks, neighbours scatter together and count for
-    fewer: with a correlation r of neighbours, n blocks for n ((1 - r) / (1 + r))^2, as in an autoregressive field
-    (Bartlett 1935, doi:10.2307/2342284). NaN blocks do not count. None with fewer than four blocks, which say nothing.
+    chance scatters blocks to both sides of zero. What is seen of it is what lies below zero; how unequal the blocks
+    above zero are says nothing, since texture, noise and occlusion differ from place to place. None with too few
+    blocks to tell.
     """
-    held = np.isfinite(blocks)
-    n = int(held.sum())
+    values = blocks[np.isfinite(blocks)]
+    n = len(values)
     if n < _LEAST_BLOCKS:
         return None
-    mean, variance = float(blocks[held].mean()), float(blocks[held].var(ddof=1))
-    deviation = blocks - mean
-    products = np.concatenate(
-        [(deviation[1:] * deviation[:-1]).ravel(), (deviation[:, 1:] * deviation[:, :-1]).ravel()]
-    )
-    products = products[np.isfinite(products)]
-    r = float(np.clip(products.mean() / variance, 0, _MOST_CORRELATED)) if products.size and variance > 0 else 0.0
-    error = math.sqrt(variance / n) * (1 + r) / (1 - r)
-    # Blocks that all agree perfectly have no scatter; a thousandth is the least that is told apart.
-    return mean / max(error, 1e-3)
+    chance = math.sqrt(2 * float(np.square(np.minimum(values, 0)).mean()))
+    mean = float(values.mean())
+    return mean / max(chance / math.sqrt(n), abs(mean) / (_PER_BLOCK * n), _SMALLEST)
