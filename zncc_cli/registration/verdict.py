@@ -69,8 +69,8 @@ def judge(evidence: Evidence) -> Verdict:
     elif evidence.agreement < _AGREEMENT:
         failures.append(
             f"no agreement found: with a ZNCC of {evidence.zncc_after:.3f} the parts of the overlap agree no better "
-            f"than those of unrelated images may ({max(evidence.agreement, 0):.0f}, {_AGREEMENT:.0f} is needed); the images "
-            "may not show the same scene, or the motion is beyond the search"
+            f"than those of unrelated images may ({max(evidence.agreement, 0):.0f}, {_AGREEMENT:.0f} is needed); "
+            "the images may not show the same scene, or the motion is beyond the search"
         )
     elif evidence.zncc_before is not None and evidence.zncc_after < evidence.zncc_before - _NOTABLE:
         doubts.append(f"the ZNCC fell from {evidence.zncc_before:.3f} to {evidence.zncc_after:.3f}")
