@@ -1,5 +1,6 @@
 """Images come back from disk as they were, pixel for pixel, in their own dtype."""
 
+import contextlib
 import signal
 import warnings
 
@@ -333,30 +334,32 @@ def test_writing_where_no_file_can_stand(tmp_path, write):
     assert sorted(file.name for file in tmp_path.rglob("*")) == ["file", "folder"]
 
 
-@pytest.fixture
-def room():
-    """A function that limits the size of every file, as a full disk would."""
+@contextlib.contextmanager
+def room(size):
+    """Limit the size of every file, as a full disk would, until the block ends: a test runner writes files too."""
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 @pytest.mark.parametrize("write", [write_image, write_map, write_picture])
 @pytest.mark.parametrize("size", [10, 1000, 100_000])
-def test_writing_when_the_disk_is_full_leaves_nothing(tmp_path, room, write, size):
+def test_writing_when_the_disk_is_full_leaves_nothing(tmp_path, write, size):
     data = np.random.default_rng(0).integers(0, 256, (400, 600), dtype=np.uint8)
-    room(size)
-    with pytest.raises(OutputError, match=r"a\.out: cannot be written"):
+    with room(size), pytest.raises(OutputError, match=r"a\.out: cannot be written"):
         write(tmp_path / "a.out", data)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_writing_when_only_the_last_byte_does_not_fit_leaves_nothing(tmp_path, room):
+def test_writing_when_only_the_last_byte_does_not_fit_leaves_nothing(tmp_path):
     write_image(tmp_path / "a.tif", pixels())
-    room((tmp_path / "a.tif").stat().st_size - 1)
-    with pytest.raises(OutputError, match=r"b\.tif: cannot be written"):
+    size = (tmp_path / "a.tif").stat().st_size - 1
+    with room(size), pytest.raises(OutputError, match=r"b\.tif: cannot be written"):
         write_image(tmp_path / "b.tif", pixels())
     assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
