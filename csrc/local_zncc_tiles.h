@@ -57,7 +57,8 @@ struct PairTiles {
   template <typename Block>
   ZNCC_HOST_DEVICE void prepare(Block& block, Shared& shared, const Tile& tile) const {
     find_centres(block, shared.line[0], shared.centres, 4, [&](int i, int which) {
-      const bool of_tile = which < 2;
+      // A window of one pixel has no gradient to the last bit, which a shift would not leave.
+      const bool of_tile = which < 2 && h * w > 1;
       const int64_t row = of_tile ? sample_row(i, tile.top, tile.bottom + h - 1) : sample_row(i, 0, height);
       const int64_t x = of_tile ? tile.left + sample_column(i, 0, tile.columns + w - 1) : sample_column(i, 0, width);
       const int64_t at = (tile.plane * height + row) * width + x;
@@ -147,7 +148,7 @@ struct PairGradientTiles {
         map_height(shape.map_height()), map_width(shape.map_width()), h(shape.h), w(shape.w),
         grid(shape.planes, shape.height, shape.width, shape.h, shape.w) {}
 
-  ZNCC_HOST_DEVICE bool always_careful() const { return false; }
+  ZNCC_HOST_DEVICE bool always_careful() const { return h * w == 1; }
 
   template <typename Block>
   ZNCC_HOST_DEVICE void prepare(Block& block, Shared& shared, const Tile& tile) const {
