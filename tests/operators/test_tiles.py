@@ -1,4 +1,4 @@
-"""The blocks of the CUDA kernels, run thread by thread on the CPU: `tiles_emulator.cpp` compiled with the C++ compiler."""
+"""The blocks of the CUDA kernels, run thread by thread on the CPU by `tiles_emulator.cpp`."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     return ctypes.CDLL(str(library))
 
 
-def call(emulator: ctypes.CDLL, name: str, shape: tuple[int, ...], eps: tuple[float, ...], order: int, *tensors: object) -> int:
+def call(
+    emulator: ctypes.CDLL, name: str, shape: tuple[int, ...], eps: tuple[float, ...], order: int, *tensors: object
+) -> int:
     """Return the number of tiles that were computed with care."""
     dtype = next(x.dtype for x in tensors if isinstance(x, torch.Tensor))
     function = getattr(emulator, f"{name}_{str(dtype).removeprefix('torch.')}")
@@ -93,18 +95,18 @@ def normal(shape: tuple[int, ...], dtype: torch.dtype, seed: int = 0) -> torch.T
     return torch.tensor(np.random.default_rng(seed).normal(size=shape), dtype=dtype)
 
 
-def assert_same(ours: torch.Tensor, expected: torch.Tensor) -> None:
+def assert_same(ours: torch.Tensor, expected: torch.Tensor, float64: float = 1e-11) -> None:
     """Equal within the rounding of the last step, relative to the largest; and lost at the same places."""
     finite = expected.isfinite()
     torch.testing.assert_close(ours.isfinite(), finite, rtol=0, atol=0)
     scale = float(expected[finite].abs().max()) if finite.any() else 1.0
-    tolerance = 3e-7 if expected.dtype == torch.float32 else 1e-11
+    tolerance = 3e-7 if expected.dtype == torch.float32 else float64
     difference = (ours[finite] - expected[finite]).abs().max() if finite.any() else torch.zeros(())
     assert float(difference) <= tolerance * max(scale, 1e-300)
 
 
 def images(kind: str, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
-    planes, height, width = shape
+    _, height, width = shape
     image = normal(shape, dtype)
     if kind == "offset":
         return (30000 + 5 * image).round()
@@ -123,6 +125,8 @@ def images(kind: str, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tenso
     return image
 
 
+# Both lose digits of a float64, and not the same ones: on a ramp up to 2e-11, beside a hot pixel up to 2e-10.
+ILL_CONDITIONED = 1e-9
 KINDS = ["noise", "offset", "constant", "ramp", "hot pixel", "lost pixels", "a lost plane"]
 
 
@@ -145,8 +149,8 @@ def test_images_that_call_for_care(emulator: ctypes.CDLL, kind: str, dtype: torc
     g = normal((2, 54, 691), dtype, seed=1)
     std, dI, careful = emulated_std(emulator, image, g, 7, 10)
     assert (careful > 0) == (kind in ("hot pixel", "lost pixels", "a lost plane"))
-    assert_same(std, kernels.box_forward(image, 7, 10, EPS))
-    assert_same(dI, kernels.box_backward(g, image, std, 7, 10, EPS))
+    assert_same(std, kernels.box_forward(image, 7, 10, EPS), ILL_CONDITIONED)
+    assert_same(dI, kernels.box_backward(g, image, std, 7, 10, EPS), ILL_CONDITIONED)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -168,14 +172,12 @@ def test_the_tiles_of_local_zncc(
 def test_pairs_that_call_for_care(emulator: ctypes.CDLL, kind: str, dtype: torch.dtype) -> None:
     f, m = normal((2, 60, 700), dtype, seed=1), images(kind, (2, 60, 700), dtype)
     for ours, expected in zip(emulated_pair(emulator, f, m, None, 7, 10), cpu_pair(f, m, None, 7, 10), strict=False):
-        assert_same(ours, expected)
+        assert_same(ours, expected, ILL_CONDITIONED)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("filling", [math.nan, math.inf, -math.inf])
-def test_windows_of_weight_zero_contribute_nothing(
-    emulator: ctypes.CDLL, filling: float, dtype: torch.dtype
-) -> None:
+def test_windows_of_weight_zero_contribute_nothing(emulator: ctypes.CDLL, filling: float, dtype: torch.dtype) -> None:
     f, m = normal((1, 90, 600), dtype), normal((1, 90, 600), dtype, seed=1)
     weight = torch.ones(1, 84, 591, dtype=dtype)
     weight[:, 14:41, 91:251] = 0.0  # the windows that hold a pixel of rows 20 to 40 and columns 100 to 250
