@@ -24,7 +24,7 @@ struct CentredShared : TileShared<K, R> {
 
 template <typename Map>
 struct StdTiles {
-  static constexpr int K = 2, R = 4;
+  static constexpr int K = 2, R = sizeof(Map) == 4 ? 4 : 2, kBlocks = 2;
   using Raw = Map;
   using Shared = CentredShared<K, R>;
   using Thread = TileThread<K>;
@@ -77,7 +77,7 @@ struct StdTiles {
 
 template <typename Map>
 struct SumTiles {
-  static constexpr int K = 1, R = 4;
+  static constexpr int K = 1, R = 2, kBlocks = 2;
   using Raw = Map;
   using Shared = CentredShared<K, R>;
   using Thread = TileThread<K>;
@@ -129,7 +129,7 @@ struct SumTiles {
 // The tiles are of the image; window row i of pixel row y is row y - (h - 1) + i of the maps, zero outside.
 template <typename Map>
 struct GradientTiles {
-  static constexpr int K = 2, R = 2;
+  static constexpr int K = 2, R = 1, kBlocks = 2;
   struct Raw {
     Map g, std;
     double S1;

@@ -20,7 +20,7 @@ namespace zncc {
 
 template <typename Map>
 struct PairTiles {
-  static constexpr int K = 5, R = 1;
+  static constexpr int K = 5, R = 1, kBlocks = 2;
   struct Raw {
     Map f, m;
   };
@@ -127,7 +127,7 @@ struct PairTiles {
 // The tiles are of the images; window row i of pixel row y is row y - (h - 1) + i of the maps, zero outside.
 template <typename Map>
 struct PairGradientTiles {
-  static constexpr int K = 3, R = 2;
+  static constexpr int K = 3, R = 1, kBlocks = 2;
   struct Raw {
     double A, B, C;
   };

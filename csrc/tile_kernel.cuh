@@ -23,7 +23,7 @@ struct DeviceBlock {
 };
 
 template <typename Op>
-__global__ void __launch_bounds__(kTileThreads) tile_kernel(const Op op) {
+__global__ void __launch_bounds__(kTileThreads, Op::kBlocks) tile_kernel(const Op op) {
   __shared__ typename Op::Shared shared;
   DeviceBlock<typename Op::Thread> block;
   block.t = static_cast<int>(threadIdx.x);

@@ -16,7 +16,8 @@
 // for all of them. CUDA runs the threads side by side; a test runs them one after another on the CPU, in several orders.
 //
 // Op, what is summed and what becomes of the sums:
-//   K, R, Map, Raw, Shared (a TileShared), Thread (a TileThread)
+//   K, R, Raw, Shared (a TileShared), Thread (a TileThread)
+//   kBlocks                              how many blocks share a multiprocessor's registers: as many as do not spill
 //   h, w; always_careful()               windows; whether to begin with care
 //   prepare(block, shared, tile)         phases before everything else
 //   load(tile, row, x) -> Raw            of window row `row` and column x of the tile; no others are asked for
