@@ -1,5 +1,5 @@
-// What blocks of CUDA threads do for the local standard deviation, on the tiles of tile_sums.h. Formulas and NaN policy:
-// local_std.h.
+// What blocks of CUDA threads do for the local standard deviation, on the tiles of tile_sums.h. Formulas and NaN
+// policy: local_std.h.
 //
 // Traffic in planes of the image's size (a copy is two), where the rows that leave a window are still in the cache:
 //   StdTiles        reads I, writes StdMap                                 2 in float, 2 in double
@@ -157,8 +157,8 @@ struct GradientTiles {
   ZNCC_HOST_DEVICE void prepare(Block& block, Shared& shared, const Tile& tile) const {
     // That of SumTiles, to the last bit.
     find_centres(block, shared.line[0], shared.centres + 1, 1, [&](int i, int) {
-      return static_cast<double>(
-          image[(tile.plane * grid.rows + sample_row(i, 0, grid.rows)) * grid.columns + sample_column(i, 0, grid.columns)]);
+      const int64_t row = tile.plane * grid.rows + sample_row(i, 0, grid.rows);
+      return static_cast<double>(image[row * grid.columns + sample_column(i, 0, grid.columns)]);
     });
   }
 
