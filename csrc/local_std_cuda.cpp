@@ -1,33 +1,26 @@
 // CUDA bindings of the operators whose schemas local_std.cpp defines.
-#ifndef USE_CUDA
-#define USE_CUDA  // torch declares the stream of its C interface only then
-#endif
+#include "on_device.h"
+
 #include "local_std_cuda.h"
 #include "local_std_tensors.h"
 
 namespace zncc {
 namespace {
 
-// Calls launch(numel, stream) on the device of `map` and its current stream; an empty map launches nothing.
+// An empty map launches nothing.
 template <typename F>
-void on_device_of(const Tensor& map, const F& launch) {
+void on_elements_of(const Tensor& map, const F& launch) {
   const int64_t numel = map.numel();
-  if (numel == 0) {
-    return;
+  if (numel > 0) {
+    on_device_of(map, [&](void* stream) { return launch(numel, stream); });
   }
-  const int32_t device = map.get_device_index();
-  const torch::stable::accelerator::DeviceGuard guard(device);
-  void* stream = nullptr;
-  TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(device, &stream));
-  const char* error = launch(numel, stream);
-  STD_TORCH_CHECK(error == nullptr, "a CUDA kernel of zncc could not be launched: ", error);
 }
 
 void local_std_forward(const Tensor& S1, const Tensor& S2, int64_t N, double eps, const Tensor& std) {
   check_forward(S1, S2, std);
   with_map_type(std, [&](auto map) {
     using Map = decltype(map);
-    on_device_of(std, [&](int64_t numel, void* stream) {
+    on_elements_of(std, [&](int64_t numel, void* stream) {
       return launch_forward<Map>(S1.const_data_ptr<double>(), S2.const_data_ptr<double>(), WindowSize(N), eps,
                                  std.mutable_data_ptr<Map>(), numel, stream);
     });
@@ -39,7 +32,7 @@ void local_std_prepare_gradients(const Tensor& g, const Tensor& std, const Tenso
   check_prepare(g, std, S1, dS1, dS2);
   with_map_type(std, [&](auto map) {
     using Map = decltype(map);
-    on_device_of(std, [&](int64_t numel, void* stream) {
+    on_elements_of(std, [&](int64_t numel, void* stream) {
       return launch_prepare_gradients<Map>(g.const_data_ptr<Map>(), std.const_data_ptr<Map>(),
                                            S1.const_data_ptr<double>(), WindowSize(N), eps,
                                            dS1.mutable_data_ptr<double>(), dS2.mutable_data_ptr<double>(), numel,
@@ -52,7 +45,7 @@ void local_std_combine_gradients(const Tensor& dI_S1, const Tensor& dI_S2, const
   check_combine(dI_S1, dI_S2, I, dI);
   with_map_type(dI, [&](auto map) {
     using Map = decltype(map);
-    on_device_of(dI, [&](int64_t numel, void* stream) {
+    on_elements_of(dI, [&](int64_t numel, void* stream) {
       return launch_combine_gradients<Map>(dI_S1.const_data_ptr<double>(), dI_S2.const_data_ptr<double>(),
                                            I.const_data_ptr<double>(), dI.mutable_data_ptr<Map>(), numel, stream);
     });

@@ -55,9 +55,13 @@ def image_gradient(dI_S1: torch.Tensor, dI_S2: torch.Tensor, I: torch.Tensor, dt
     return (dI_S1 + 2.0 * I * dI_S2).to(dtype)
 
 
-def has_box(tensor: torch.Tensor) -> bool:
-    """Return whether there are native kernels of the box path for the tensor's device."""
-    return tensor.is_cpu and is_native(tensor)
+# The widest window of the CUDA kernels, kMaxTileWindow in csrc/tile_grid.h, in columns.
+MAX_CUDA_WINDOW = 384
+
+
+def has_box(tensor: torch.Tensor, w: int) -> bool:
+    """Return whether there are native kernels of the box path, for windows of w columns on the tensor's device."""
+    return (tensor.is_cpu or w <= MAX_CUDA_WINDOW) and is_native(tensor)
 
 
 def box_forward(image: torch.Tensor, h: int, w: int, eps: float) -> torch.Tensor:
@@ -75,7 +79,7 @@ def box_backward(g: torch.Tensor, image: torch.Tensor, std: torch.Tensor, h: int
 
 
 def scaled_planes(planes: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
-    """Return planes (..., H, W), each times its factor (...), by the native kernels."""
+    """Return planes (..., H, W), each times its factor (...), by the native kernels of the CPU."""
     out = torch.empty_like(planes)
     torch.ops.zncc.scaled_planes(planes, factors, out)
     return out

@@ -126,7 +126,7 @@ def _backward_fft(
 def _forward_box(image: torch.Tensor, h: int, w: int, eps: float) -> tuple[torch.Tensor, torch.Tensor]:
     nothing = image.new_empty(0, dtype=torch.float64)  # S1 is computed again when it is needed
     image = image.contiguous()
-    if kernels.has_box(image):
+    if kernels.has_box(image, w):
         return kernels.box_forward(image, h, w, eps), nothing
     x = less_a_pixel(image)
     S1, S2 = box_sums(torch.stack((x, x * x)), h, w)
@@ -137,7 +137,7 @@ def _backward_box(
     g: torch.Tensor, image: torch.Tensor, std: torch.Tensor, _: torch.Tensor, h: int, w: int, eps: float
 ) -> torch.Tensor:
     g, image = g.to(std.dtype).contiguous(), image.contiguous()
-    if kernels.has_box(image):
+    if kernels.has_box(image, w):
         return kernels.box_backward(g, image, std, h, w, eps)
     x = less_a_pixel(image)
     dS = kernels.sum_gradients(g, std, box_sums(x, h, w), h * w, eps)

@@ -131,7 +131,7 @@ def _local_zncc_sum(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     fixed, moving = fixed.contiguous(), moving.contiguous()
     weight = None if weight is None else weight.contiguous()
-    one_pass = _native_pass if kernels.has_box(fixed) else _torch_pass
+    one_pass = _native_pass if kernels.has_box(fixed, w) else _torch_pass
     sums, dm, z = one_pass(fixed, moving, weight, (h, w), (eps_f, eps_m), need_moving, need_weight)
     df = one_pass(moving, fixed, weight, (h, w), (eps_m, eps_f), True, False)[1] if need_fixed else None
     nothing = [fixed.new_empty(0) if x is None else x for x in (df, dm, z)]
@@ -140,7 +140,7 @@ def _local_zncc_sum(
 
 def _local_zncc_sum_backward(g: torch.Tensor, planes: torch.Tensor, *_: torch.Tensor | None) -> torch.Tensor:
     # The images are arguments so that a second derivative is refused, and not taken for zero.
-    if kernels.has_box(planes):
+    if planes.is_cpu and kernels.is_native(planes):
         return kernels.scaled_planes(planes, g.contiguous())
     return planes * g[..., None, None]
 

@@ -48,6 +48,13 @@ _CPU = build.Library(
     cxx_flags=("-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"),
 )
 
+# Bindings, which know torch, and kernels, which do not: nvcc takes long over torch's headers.
+_CUDA_SOURCES = tuple(
+    f"{name}.{kind}"
+    for name in ("local_std_cuda", "local_std_box_cuda", "local_zncc_box_cuda")
+    for kind in ("cpp", "cu")
+)
+
 _CHOSEN_REFERENCE = Loaded("reference", "plain torch was asked for")
 
 _backend = Backend.AUTO
@@ -136,4 +143,4 @@ def _cuda_library() -> build.Library:
     numbers = [f"{major}{minor}" for major, minor in sorted(cards)]
     targets = [f"-gencode=arch=compute_{number},code=sm_{number}" for number in numbers]
     flags = ("-O3", "--fmad=false", *targets)
-    return build.Library("zncc_cuda", "CUDA kernels", ("local_std_cuda.cpp", "local_std_cuda.cu"), ("-O3",), flags)
+    return build.Library("zncc_cuda", "CUDA kernels", _CUDA_SOURCES, ("-O3",), flags)

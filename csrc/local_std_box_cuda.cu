@@ -1,0 +1,34 @@
+// The box path of the local standard deviation on CUDA: one kernel forward, two backward. What they do and what they
+// read and write: local_std_tiles.h.
+//
+// Doubles are added at full rate on data centre cards (a sixty-fourth of it on others, where this is bound by them):
+// exactness asks for them in every sum, and nowhere else. No fast-math and no fused multiply-add.
+#include "local_std_box_cuda.h"
+
+#include "local_std_tiles.h"
+#include "tile_kernel.cuh"
+
+namespace zncc {
+
+template <typename Map>
+const char* launch_box_forward(const LocalStdShape& shape, const Map* image, Map* std, void* stream) {
+  return launch_tiles(StdTiles<Map>(shape, image, std), static_cast<cudaStream_t>(stream));
+}
+
+template <typename Map>
+const char* launch_box_backward(const LocalStdShape& shape, const Map* g, const Map* image, const Map* std, double* S1,
+                                Map* dI, void* stream) {
+  const auto on = static_cast<cudaStream_t>(stream);
+  const char* error = launch_tiles(SumTiles<Map>(shape, image, S1), on);
+  return error ? error : launch_tiles(GradientTiles<Map>(shape, g, image, std, S1, dI), on);
+}
+
+#define ZNCC_FOR_MAP(Map)                                                                                       \
+  template const char* launch_box_forward<Map>(const LocalStdShape&, const Map*, Map*, void*);                  \
+  template const char* launch_box_backward<Map>(const LocalStdShape&, const Map*, const Map*, const Map*, double*, \
+                                                Map*, void*);
+ZNCC_FOR_MAP(float)
+ZNCC_FOR_MAP(double)
+#undef ZNCC_FOR_MAP
+
+}  // namespace zncc

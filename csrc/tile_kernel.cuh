@@ -1,0 +1,50 @@
+// The blocks of tile_sums.h as CUDA kernels.
+#pragma once
+
+#include "tile_sums.h"
+
+#include <cuda_runtime.h>
+
+namespace zncc {
+
+// One thread of a block: a phase is over when all threads are through.
+template <typename Thread>
+struct DeviceBlock {
+  int t;
+  Thread thread;
+
+  template <typename Phase>
+  ZNCC_HOST_DEVICE void each(const Phase& phase) {
+    phase(t, thread);
+#ifdef __CUDA_ARCH__
+    __syncthreads();
+#endif
+  }
+};
+
+template <typename Op>
+__global__ void __launch_bounds__(kTileThreads, Op::kBlocks) tile_kernel(const Op op) {
+  __shared__ typename Op::Shared shared;
+  DeviceBlock<typename Op::Thread> block;
+  block.t = static_cast<int>(threadIdx.x);
+  // A grid has at most 2^31 - 1 blocks.
+  for (int64_t index = blockIdx.x; index < op.grid.count(); index += gridDim.x) {
+    sum_tile(op, block, shared, op.grid.tile(index));
+  }
+}
+
+inline const char* launch_error() {
+  const cudaError_t error = cudaGetLastError();
+  return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
+}
+
+constexpr int64_t kMostBlocks = 2147483647;
+
+template <typename Op>
+const char* launch_tiles(const Op& op, cudaStream_t stream) {
+  const int64_t blocks = std::min(op.grid.count(), kMostBlocks);
+  tile_kernel<Op><<<static_cast<unsigned int>(blocks), kTileThreads, 0, stream>>>(op);
+  return launch_error();
+}
+
+}  // namespace zncc

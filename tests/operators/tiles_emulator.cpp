@@ -1,0 +1,94 @@
+// Runs the blocks of the CUDA kernels on the CPU: for each block, for each phase, for each thread, in the order that is
+// asked for. Where two orders give different bits, a thread reads what another one writes in the same phase. Shared
+// memory and registers begin as NaN, so that what is read before it is written shows.
+#include "local_std_tiles.h"
+#include "local_zncc_tiles.h"
+
+#include <cstring>
+#include <memory>
+#include <vector>
+
+namespace zncc {
+namespace {
+
+int position(int order, int i) {
+  return order == 0 ? i : order == 1 ? kTileThreads - 1 - i : (i * 101 + 7) % kTileThreads;
+}
+
+template <typename Thread>
+struct EmulatedBlock {
+  std::vector<Thread> threads;
+  int order;
+
+  explicit EmulatedBlock(int order) : threads(kTileThreads), order(order) {
+    std::memset(static_cast<void*>(threads.data()), 0xff, threads.size() * sizeof(Thread));
+  }
+
+  template <typename Phase>
+  void each(const Phase& phase) {
+    for (int i = 0; i < kTileThreads; ++i) {
+      phase(position(order, i), threads[position(order, i)]);
+    }
+  }
+};
+
+// Returns the number of tiles that were computed with care.
+template <typename Op>
+int64_t run(const Op& op, int order) {
+  int64_t careful = 0;
+  for (int64_t i = 0; i < op.grid.count(); ++i) {
+    const auto shared = std::make_unique<typename Op::Shared>();
+    std::memset(static_cast<void*>(shared.get()), 0xff, sizeof *shared);
+    EmulatedBlock<typename Op::Thread> block(order);
+    sum_tile(op, block, *shared, op.grid.tile(i));
+    careful += shared->lost || (shared->outlier && shared->fraction);
+  }
+  return careful;
+}
+
+template <typename Map>
+int64_t forward(const LocalStdShape& shape, int order, const Map* image, Map* std) {
+  return run(StdTiles<Map>(shape, image, std), order);
+}
+
+template <typename Map>
+int64_t backward(const LocalStdShape& shape, int order, const Map* g, const Map* image, const Map* std, Map* dI) {
+  std::vector<double> S1(shape.planes * shape.map_height() * shape.map_width());
+  return run(SumTiles<Map>(shape, image, S1.data()), order) +
+         run(GradientTiles<Map>(shape, g, image, std, S1.data(), dI), order);
+}
+
+template <typename Map>
+int64_t pair(const LocalZnccShape& shape, int order, const LocalZnccData<Map>& data) {
+  const TileGrid grid(shape.planes, shape.map_height(), shape.map_width(), shape.h, shape.w);
+  std::vector<double> partial(grid.count()), ABC(3 * shape.planes * shape.map_height() * shape.map_width());
+  int64_t careful = run(PairTiles<Map>(shape, data, partial.data(), data.dm ? ABC.data() : nullptr), order);
+  const PartialSums sums{partial.data(), grid.strips * grid.tiles, data.wz, shape.cut().pieces()};
+  for (int64_t plane = 0; plane < shape.planes; ++plane) {
+    PartialSums::Shared shared;
+    EmulatedBlock<PartialSums::Thread> block(order);
+    sum_partials(sums, block, shared, plane);
+  }
+  if (data.dm) {
+    careful += run(PairGradientTiles<Map>(shape, data, ABC.data()), order);
+  }
+  return careful;
+}
+
+}  // namespace
+}  // namespace zncc
+
+#define ZNCC_FOR_MAP(Map, name)                                                                                      \
+  extern "C" int64_t forward_##name(const int64_t* n, double eps, int order, const Map* image, Map* std) {           \
+    return zncc::forward<Map>({n[0], n[1], n[2], n[3], n[4], eps}, order, image, std);                               \
+  }                                                                                                                  \
+  extern "C" int64_t backward_##name(const int64_t* n, double eps, int order, const Map* g, const Map* image,        \
+                                     const Map* std, Map* dI) {                                                      \
+    return zncc::backward<Map>({n[0], n[1], n[2], n[3], n[4], eps}, order, g, image, std, dI);                       \
+  }                                                                                                                  \
+  extern "C" int64_t pair_##name(const int64_t* n, double eps_f, double eps_m, int order, const Map* f,              \
+                                 const Map* m, const Map* weight, double* pieces, Map* dm, Map* z) {                 \
+    return zncc::pair<Map>({n[0], n[1], n[2], n[3], n[4], eps_f, eps_m}, order, {f, m, weight, pieces, dm, z});      \
+  }
+ZNCC_FOR_MAP(float, float32)
+ZNCC_FOR_MAP(double, float64)
