@@ -64,6 +64,17 @@ ZNCC_INLINE double sum_of(const double* values, int64_t n) {
   return sum;
 }
 
+// Windows that are summed, and used, before the next ones: what they need stays in the nearest cache.
+constexpr int64_t kBlock = 128;
+
+// The sums of K planes over consecutive windows.
+struct Sums {
+  const double* first;
+  int64_t stride;
+
+  ZNCC_INLINE const double* operator[](int k) const { return first + k * stride; }
+};
+
 template <int K>
 class BoxSums {
  public:
@@ -80,56 +91,67 @@ class BoxSums {
   }
 
   // Takes the next row: enters(x, v) writes the K values at x, leaves(x, v) those of the row h rows before.
-  // Returns whether there are sums, which is from the h-th row on.
-  template <typename Enters, typename Leaves>
-  ZNCC_INLINE bool push(const Enters& enters, const Leaves& leaves) {
-    ++rows_;
-    if (careful_) {
-      push_careful(enters);
-    } else {
-      push_running(enters, leaves);
-    }
-    return across();
+  // From the h-th row on there are sums: use(x, count, sums) is called for one run of windows after the other.
+  template <typename Enters, typename Leaves, typename Use>
+  ZNCC_INLINE void push(const Enters& enters, const Leaves& leaves, const Use& use) {
+    push_row(enters, use, [&](int64_t first, int64_t last) { run_down(enters, leaves, first, last); });
   }
 
   // The same for values that cannot be had a second time: the ring keeps them.
-  template <typename Enters>
-  ZNCC_INLINE bool push(const Enters& enters) {
-    ++rows_;
-    if (careful_) {
-      push_careful(enters);
-    } else {
-      push_kept(enters);
-    }
-    return across();
+  template <typename Enters, typename Use>
+  ZNCC_INLINE void push(const Enters& enters, const Use& use) {
+    push_row(enters, use, [&](int64_t first, int64_t last) { run_down_kept(enters, first, last); });
   }
-
-  // The sums of plane k, from the window that begins at x = 0 on.
-  ZNCC_INLINE const double* sums(int k) const { return sum_.data() + k * stride_; }
 
   // The largest column sum of plane k in size; infinite where one is not finite. A running sum that has once met what
   // is not finite never is again, so that one look at the end tells.
   ZNCC_INLINE double largest(int k) const {
-    const double* column = column_.data() + k * stride_;
-    double lost = 0.0, most = 0.0;
-    for (int64_t x = 0; x < n_; ++x) {
-      const double size = std::fabs(column[x]);
-      lost += size * 0.0;
+    const double* column = this->column(k);
+    Lanes lost{}, most{};
+    // The last turn reads zeros past the end.
+    for (int64_t x = 0; x < n_; x += 4) {
+      Lanes value;
+      std::memcpy(&value, column + x, sizeof value);
+      const Lanes size = value < 0.0 ? -value : value;
+      lost += value * 0.0;
       most = size > most ? size : most;
     }
-    return lost == 0.0 ? most : HUGE_VAL;
+    const bool finite = lost[0] + lost[1] + lost[2] + lost[3] == 0.0;
+    return finite ? std::max({most[0], most[1], most[2], most[3]}) : HUGE_VAL;
   }
 
  private:
   ZNCC_INLINE double* ring(int64_t slot) { return ring_.data() + slot * K * stride_; }
+  // One place is left in front of a plane's column sums.
+  ZNCC_INLINE double* column(int k) { return column_.data() + k * stride_ + 1; }
+  ZNCC_INLINE const double* column(int k) const { return column_.data() + k * stride_ + 1; }
+
+  template <typename Enters, typename Use, typename RunDown>
+  ZNCC_INLINE void push_row(const Enters& enters, const Use& use, const RunDown& run_down) {
+    ++rows_;
+    if (careful_) {
+      push_careful(enters);
+      if (rows_ >= h_) {
+        for (int k = 0; k < K; ++k) {
+          across_careful(column(k), sum_.data() + k * stride_);
+        }
+        use(0, n_ - w_ + 1, Sums{sum_.data(), stride_});
+      }
+    } else if (rows_ < h_) {
+      run_down(0, n_);
+    } else {
+      run_across(use, run_down);
+    }
+    slot_ = slot_ + 1 == h_ ? 0 : slot_ + 1;
+  }
 
   template <typename Enters, typename Leaves>
-  ZNCC_INLINE void push_running(const Enters& enters, const Leaves& leaves) {
-    double* __restrict column = column_.data();
-    const int64_t stride = stride_, n = n_;
+  ZNCC_INLINE void run_down(const Enters& enters, const Leaves& leaves, int64_t first, int64_t last) {
+    double* __restrict column = this->column(0);
+    const int64_t stride = stride_;
     if (rows_ <= h_) {
       ZNCC_VECTOR_LOOP
-      for (int64_t x = 0; x < n; ++x) {
+      for (int64_t x = first; x < last; ++x) {
         double in[K];
         enters(x, in);
         for (int k = 0; k < K; ++k) {
@@ -139,7 +161,7 @@ class BoxSums {
       return;
     }
     ZNCC_VECTOR_LOOP
-    for (int64_t x = 0; x < n; ++x) {
+    for (int64_t x = first; x < last; ++x) {
       double in[K], out[K];
       enters(x, in);
       leaves(x, out);
@@ -150,26 +172,76 @@ class BoxSums {
   }
 
   template <typename Enters>
-  ZNCC_INLINE void push_kept(const Enters& enters) {
-    double* __restrict column = column_.data();
+  ZNCC_INLINE void run_down_kept(const Enters& enters, int64_t first, int64_t last) {
+    double* __restrict column = this->column(0);
     double* __restrict kept = ring(slot_);
-    const int64_t stride = stride_, n = n_;
-    const bool full = rows_ > h_;
+    const int64_t stride = stride_;
+    if (rows_ <= h_) {
+      ZNCC_VECTOR_LOOP
+      for (int64_t x = first; x < last; ++x) {
+        double in[K];
+        enters(x, in);
+        for (int k = 0; k < K; ++k) {
+          column[k * stride + x] += in[k];
+          kept[k * stride + x] = in[k];
+        }
+      }
+      return;
+    }
     ZNCC_VECTOR_LOOP
-    for (int64_t x = 0; x < n; ++x) {
+    for (int64_t x = first; x < last; ++x) {
       double in[K];
       enters(x, in);
       for (int k = 0; k < K; ++k) {
-        const int64_t i = k * stride + x;
-        column[i] = column[i] + in[k] - (full ? kept[i] : 0.0);
-        kept[i] = in[k];
+        column[k * stride + x] = column[k * stride + x] + in[k] - kept[k * stride + x];
+        kept[k * stride + x] = in[k];
       }
+    }
+  }
+
+  template <typename Use, typename RunDown>
+  ZNCC_INLINE void run_across(const Use& use, const RunDown& run_down) {
+    const int64_t windows = n_ - w_ + 1;
+    double sums[K * kBlock];
+    Lanes carry[K];
+    for (int64_t first = 0, down = 0; first < windows; first += kBlock) {
+      const int64_t last = std::min(first + kBlock, windows);
+      run_down(down, last + w_ - 1);
+      down = last + w_ - 1;
+      if (first == 0) {
+        first_window(carry);
+      }
+      // The last turn reads and writes past the end, but no further than there is room.
+      for (int k = 0; k < K; ++k) {
+      for (int64_t x = first; x < last; x += 4) {
+          Lanes enters, leaves;
+          std::memcpy(&enters, column(k) + x + w_ - 1, sizeof enters);
+          std::memcpy(&leaves, column(k) + x - 1, sizeof leaves);
+          Lanes d = enters - leaves;
+          d += ZNCC_SHUFFLE(Lanes{}, d, 0, 4, 5, 6);
+          d += ZNCC_SHUFFLE(Lanes{}, d, 0, 1, 4, 5);
+          const Lanes s = carry[k] + d;
+          std::memcpy(sums + k * kBlock + x - first, &s, sizeof s);
+          carry[k] += ZNCC_SHUFFLE(d, d, 3, 3, 3, 3);
+        }
+      }
+      use(first, last - first, Sums{sums, kBlock});
+    }
+  }
+
+  // Begins a row of windows with the first one, from which nothing leaves and which nothing enters.
+  ZNCC_INLINE void first_window(Lanes* carry) {
+    for (int k = 0; k < K; ++k) {
+      double* column = this->column(k);
+      const double sum = sum_of(column, w_);
+      carry[k] = Lanes{sum, sum, sum, sum};
+      column[-1] = column[w_ - 1];
     }
   }
 
   template <typename Enters>
   ZNCC_INLINE void push_careful(const Enters& enters) {
-    double* __restrict kept = spare_.data();
+    double* __restrict kept = spare_.data() + 1;
     const int64_t stride = stride_, n = n_;
     ZNCC_VECTOR_LOOP
     for (int64_t x = 0; x < n; ++x) {
@@ -199,49 +271,6 @@ class BoxSums {
       for (int64_t i = 0; i < size; ++i) {
         ring(slot)[i] += ring(slot + 1)[i];
       }
-    }
-  }
-
-  ZNCC_INLINE bool across() {
-    slot_ = slot_ + 1 == h_ ? 0 : slot_ + 1;
-    if (rows_ < h_) {
-      return false;
-    }
-    for (int k = 0; k < K; ++k) {
-      const double* column = column_.data() + k * stride_;
-      double* sum = sum_.data() + k * stride_;
-      if (careful_) {
-        across_careful(column, sum);
-      } else {
-        across_running(column, sum);
-      }
-    }
-    return true;
-  }
-
-  ZNCC_INLINE void across_running(const double* __restrict column, double* __restrict sum) const {
-    double first = 0.0;
-    for (int64_t x = 0; x < w_; ++x) {
-      first += column[x];
-    }
-    sum[0] = first;
-    const int64_t steps = n_ - w_;
-    const Lanes zero{};
-    Lanes carry{first, first, first, first};
-    int64_t x = 0;
-    for (; x + 4 <= steps; x += 4) {
-      Lanes enters, leaves;
-      std::memcpy(&enters, column + x + w_, sizeof enters);
-      std::memcpy(&leaves, column + x, sizeof leaves);
-      Lanes d = enters - leaves;
-      d += ZNCC_SHUFFLE(zero, d, 0, 4, 5, 6);
-      d += ZNCC_SHUFFLE(zero, d, 0, 1, 4, 5);
-      const Lanes s = carry + d;
-      std::memcpy(sum + x + 1, &s, sizeof s);
-      carry += ZNCC_SHUFFLE(d, d, 3, 3, 3, 3);
-    }
-    for (; x < steps; ++x) {
-      sum[x + 1] = sum[x] + (column[x + w_] - column[x]);
     }
   }
 

@@ -60,14 +60,30 @@ ZNCC_HOST_DEVICE inline Centre centre_of_samples(const Map* samples) {
   return {best, spread * spread};
 }
 
-// Looks at rows [top, bottom) and columns [left, right).
-template <typename Map>
-inline Centre centre_of(const Map* image, int64_t width, int64_t top, int64_t bottom, int64_t left, int64_t right) {
-  Map samples[kSamples];
+// Looks at rows [top, bottom) and columns [left, right), where pixel(row, x) is a pixel.
+template <typename Pixel>
+inline Centre centre_of(int64_t top, int64_t bottom, int64_t left, int64_t right, const Pixel& pixel) {
+  double samples[kSamples];
   for (int i = 0; i < kSamples; ++i) {
-    samples[i] = image[sample_row(i, top, bottom) * width + sample_column(i, left, right)];
+    samples[i] = static_cast<double>(pixel(sample_row(i, top, bottom), sample_column(i, left, right)));
   }
   return centre_of_samples(samples);
+}
+
+// The map's index of the window about a pixel, or of the one nearest to that.
+ZNCC_HOST_DEVICE inline int64_t window_about(int64_t row, int64_t x, int64_t map_height, int64_t map_width, int64_t h,
+                                             int64_t w) {
+  const int64_t y = row - h / 2, left = x - w / 2;
+  const int64_t map_row = y < 0 ? 0 : y >= map_height ? map_height - 1 : y;
+  const int64_t map_x = left < 0 ? 0 : left >= map_width ? map_width - 1 : left;
+  return map_row * map_width + map_x;
+}
+
+// A pixel to take a sample of: no number, which counts for nothing, where the window about it has weight zero and the
+// pixel may hold anything.
+template <typename Map>
+ZNCC_HOST_DEVICE inline double counted_pixel(Map pixel, bool counts) {
+  return counts ? static_cast<double>(pixel) : static_cast<double>(NAN);
 }
 
 }  // namespace zncc

@@ -36,7 +36,7 @@ void local_std_forward(const Tensor& S1, const Tensor& S2, int64_t N, double eps
 }
 
 void local_std_prepare_gradients(const Tensor& g, const Tensor& std, const Tensor& S1, int64_t N, double eps,
-                                 const Tensor& dS1, const Tensor& dS2) {
+                                 double d, const Tensor& dS1, const Tensor& dS2) {
   check_prepare(g, std, S1, dS1, dS2);
   const double* s1 = S1.const_data_ptr<double>();
   double* ds1 = dS1.mutable_data_ptr<double>();
@@ -46,9 +46,9 @@ void local_std_prepare_gradients(const Tensor& g, const Tensor& std, const Tenso
     const Map* grad = g.const_data_ptr<Map>();
     const Map* value = std.const_data_ptr<Map>();
     for_each(std.numel(), [=](int64_t i) {
-      const SumGradients d = sum_gradients<Map>(grad[i], value[i], s1[i], WindowSize(N), eps);
-      ds1[i] = d.dS1;
-      ds2[i] = d.dS2;
+      const SumGradients at = sum_gradients<Map>(grad[i], value[i], s1[i], WindowSize(N), eps, d);
+      ds1[i] = at.dS1;
+      ds2[i] = at.dS2;
     });
   });
 }
@@ -175,8 +175,8 @@ void scaled_planes(const Tensor& planes, const Tensor& factors, const Tensor& ou
 STABLE_TORCH_LIBRARY_FRAGMENT(zncc, m) {
   m.def("local_std_forward(Tensor S1, Tensor S2, int N, float eps, Tensor(a!) std) -> ()");
   m.def(
-      "local_std_prepare_gradients(Tensor g, Tensor std, Tensor S1, int N, float eps, Tensor(a!) dS1, Tensor(b!) dS2)"
-      " -> ()");
+      "local_std_prepare_gradients(Tensor g, Tensor std, Tensor S1, int N, float eps, float d, Tensor(a!) dS1,"
+      " Tensor(b!) dS2) -> ()");
   m.def("local_std_box_forward(Tensor image, int h, int w, float eps, Tensor(a!) std) -> ()");
   m.def(
       "local_std_box_backward(Tensor g, Tensor image, Tensor std, int h, int w, float eps, Tensor(a!) dI) -> ()");

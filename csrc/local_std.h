@@ -8,7 +8,9 @@
 //   StdMap  sqrt(max(0, Var) + eps)               eps > 0 inside the root: StdMap >= sqrt(eps)
 //   g       the gradient that arrives at StdMap
 //
-//   dVar    g / (2 * StdMap + eps), and zero where Var was clamped, which is where StdMap == sqrt(eps)
+//   dVar    g / (2 * StdMap + d), and zero where Var was clamped, which is where StdMap == sqrt(eps)
+//   d       eps on the FFT path, as specified; 0 on the box path, which makes dVar the derivative itself: StdMap is never
+//           zero. They differ by d / (2 * StdMap): 4e-7 of a gradient at StdMap 11 and eps 1e-5.
 //   dS1     dVar * (-2/N * S1),    dS2 = dVar
 //   dI      dI_S1 + 2 * I * dI_S2   with dI_S1 = dS1 (*) 1, dI_S2 = dS2 (*) 1, shape (..., H, W)
 //
@@ -56,10 +58,11 @@ struct SumGradients {
 };
 
 template <typename Map>
-ZNCC_HOST_DEVICE inline SumGradients sum_gradients(Map g, Map std, double S1, const WindowSize& window, double eps) {
+ZNCC_HOST_DEVICE inline SumGradients sum_gradients(Map g, Map std, double S1, const WindowSize& window, double eps,
+                                                double d) {
   // Rounded as std_map rounds it. A factor, not a branch: NaN * 0 stays NaN.
   const bool clamped = std <= std::sqrt(static_cast<Map>(eps));
-  const double dVar = static_cast<double>(g / (2 * std + static_cast<Map>(eps)) * static_cast<Map>(clamped ? 0 : 1));
+  const double dVar = static_cast<double>(g / (2 * std + static_cast<Map>(d)) * static_cast<Map>(clamped ? 0 : 1));
   return {dVar * (-2.0 * window.inverse_N * S1), dVar};
 }
 

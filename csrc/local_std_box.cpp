@@ -26,15 +26,14 @@ ZNCC_INLINE bool forward_piece(const LocalStdShape& shape, const Map* image, Map
       v[0] = static_cast<double>(row[x - h * width]) - c;
       v[1] = v[0] * v[0];
     };
-    if (sums.push(enters, leaves)) {
-      const double* S1 = sums.sums(0);
-      const double* S2 = sums.sums(1);
-      Map* __restrict out = std + (y - h + 1) * shape.map_width() + piece.left;
+    sums.push(enters, leaves, [&](int64_t first, int64_t count, const Sums& S) {
+      const double *S1 = S[0], *S2 = S[1];
+      Map* __restrict out = std + (y - h + 1) * shape.map_width() + piece.left + first;
       ZNCC_VECTOR_LOOP
-      for (int64_t x = 0; x < columns; ++x) {
+      for (int64_t x = 0; x < count; ++x) {
         out[x] = std_map<Map>(S1[x], S2[x], window, eps);
       }
-    }
+    });
     // Every row is in the window of one of these looks.
     const bool look = (y - piece.top + 1) % h == 0 || y + 1 == piece.bottom + h - 1;
     if (!careful && look && !(sums.largest(1) <= limit)) {
@@ -52,8 +51,9 @@ ZNCC_INLINE void forward(const LocalStdShape& shape, const Map* image, Map* std,
     const Piece piece(cut, index);
     const Map* plane = image + piece.plane * shape.height * shape.width;
     Map* out = std + piece.plane * cut.rows * cut.columns;
-    const Centre centre = centre_of(plane, shape.width, piece.top, piece.bottom + shape.h - 1, piece.left,
-                                    piece.right + shape.w - 1);
+    const Centre centre =
+        centre_of(piece.top, piece.bottom + shape.h - 1, piece.left, piece.right + shape.w - 1,
+                  [=](int64_t row, int64_t x) { return plane[row * shape.width + x]; });
     bool careful = shape.h * shape.w == 1;  // there Var is zero to the last bit
     while (!forward_piece(shape, plane, out, piece, centre, careful, sums)) {
       careful = true;
@@ -83,37 +83,38 @@ ZNCC_INLINE bool backward_piece(const LocalStdShape& shape, const Map* g, const 
       for (; image_row < y + h; ++image_row) {
         const Map* row = image + image_row * width + first;
         image_sums.push([=](int64_t x, double* v) { v[0] = static_cast<double>(row[x]) - c; },
-                        [=](int64_t x, double* v) { v[0] = static_cast<double>(row[x - h * width]) - c; });
-      }
-      const double* S1 = image_sums.sums(0);
-      const Map* g_row = g + y * map_width + first;
-      const Map* std_row = std + y * map_width + first;
-      double* __restrict out1 = dS1 + (first - left);
-      double* __restrict out2 = dS2 + (first - left);
-      ZNCC_VECTOR_LOOP
-      for (int64_t x = 0; x < maps; ++x) {
-        const SumGradients d = sum_gradients<Map>(g_row[x], std_row[x], S1[x], window, eps);
-        out1[x] = d.dS1;
-        out2[x] = d.dS2;
+                        [=](int64_t x, double* v) { v[0] = static_cast<double>(row[x - h * width]) - c; },
+                        [&](int64_t begin, int64_t count, const Sums& S) {
+                          const double* S1 = S[0];
+                          const Map* g_row = g + y * map_width + first + begin;
+                          const Map* std_row = std + y * map_width + first + begin;
+                          double* __restrict out1 = dS1 + (first - left) + begin;
+                          double* __restrict out2 = dS2 + (first - left) + begin;
+                          ZNCC_VECTOR_LOOP
+                          for (int64_t x = 0; x < count; ++x) {
+                            const SumGradients d = sum_gradients<Map>(g_row[x], std_row[x], S1[x], window, eps, 0.0);
+                            out1[x] = d.dS1;
+                            out2[x] = d.dS2;
+                          }
+                        });
       }
     } else {
       std::fill(dS1, dS1 + n, 0.0);
       std::fill(dS2, dS2 + n, 0.0);
     }
-    const bool summed = map_sums.push([=](int64_t x, double* v) {
+    const auto gradients = [=](int64_t x, double* v) {
       v[0] = dS1[x];
       v[1] = dS2[x];
-    });
-    if (summed) {
-      const double* dI_S1 = map_sums.sums(0);
-      const double* dI_S2 = map_sums.sums(1);
-      const Map* row = image + y * width + piece.left;
-      Map* __restrict out = dI + y * width + piece.left;
+    };
+    map_sums.push(gradients, [&](int64_t begin, int64_t count, const Sums& S) {
+      const double *dI_S1 = S[0], *dI_S2 = S[1];
+      const Map* row = image + y * width + piece.left + begin;
+      Map* __restrict out = dI + y * width + piece.left + begin;
       ZNCC_VECTOR_LOOP
-      for (int64_t x = 0; x < piece.right - piece.left; ++x) {
+      for (int64_t x = 0; x < count; ++x) {
         out[x] = image_gradient<Map>(dI_S1[x], dI_S2[x], static_cast<double>(row[x]) - c);
       }
-    }
+    });
   }
   return careful || (map_sums.largest(0) < HUGE_VAL && map_sums.largest(1) < HUGE_VAL);
 }
@@ -130,8 +131,9 @@ ZNCC_INLINE void backward(const LocalStdShape& shape, const Map* g, const Map* i
     const Piece piece(cut, index);
     const int64_t image_at = piece.plane * shape.height * shape.width;
     const int64_t map_at = piece.plane * shape.map_height() * shape.map_width();
-    const Centre centre =
-        centre_of(image + image_at, shape.width, piece.top, piece.bottom, piece.left, piece.right);
+    const Centre centre = centre_of(piece.top, piece.bottom, piece.left, piece.right, [&](int64_t row, int64_t x) {
+      return image[image_at + row * shape.width + x];
+    });
     bool careful = false;
     while (!backward_piece(shape, g + map_at, image + image_at, std + map_at, dI + image_at, piece, centre.value,
                            careful, image_sums, map_sums, dS1.data(), dS2.data())) {

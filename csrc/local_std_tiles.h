@@ -172,7 +172,7 @@ struct GradientTiles {
   }
 
   ZNCC_HOST_DEVICE void values(const Shared&, const Raw& raw, double* v) const {
-    const SumGradients d = sum_gradients<Map>(raw.g, raw.std, raw.S1, window, eps);
+    const SumGradients d = sum_gradients<Map>(raw.g, raw.std, raw.S1, window, eps, 0.0);
     v[0] = raw.inside ? d.dS1 : 0.0;
     v[1] = raw.inside ? d.dS2 : 0.0;
   }

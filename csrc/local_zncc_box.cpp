@@ -30,8 +30,13 @@ ZNCC_INLINE bool zncc_piece(const LocalZnccShape& shape, const LocalZnccData<Map
   const int64_t plane_at = piece.plane * shape.height * width, map_at = piece.plane * map_height * map_width;
   const WindowSize window(h * w);
   const double eps_f = shape.eps_f, eps_m = shape.eps_m;
-  const Centre centre_f = centre_of(data.f + plane_at, width, piece.top, piece.bottom, piece.left, piece.right);
-  const Centre centre_m = centre_of(data.m + plane_at, width, piece.top, piece.bottom, piece.left, piece.right);
+  const auto centre_in = [&](const Map* image) {
+    return centre_of(piece.top, piece.bottom, piece.left, piece.right, [&](int64_t row, int64_t x) {
+      const int64_t about = map_at + window_about(row, x, map_height, map_width, h, w);
+      return counted_pixel(image[plane_at + row * width + x], !data.weight || data.weight[about] != 0);
+    });
+  };
+  const Centre centre_f = centre_in(data.f), centre_m = centre_in(data.m);
   const double c_f = centre_f.value, c_m = centre_m.value;
   const double limit_f = kOutlier * centre_f.square * static_cast<double>(h);
   const double limit_m = kOutlier * centre_m.square * static_cast<double>(h);
@@ -60,46 +65,47 @@ ZNCC_INLINE bool zncc_piece(const LocalZnccShape& shape, const LocalZnccData<Map
           v[3] = v[1] * v[1];
           v[4] = v[0] * v[1];
         };
-        image_sums.push(at, [=](int64_t x, double* v) { at(x - h * width, v); });
+        const auto before = [=](int64_t x, double* v) { at(x - h * width, v); };
+        image_sums.push(at, before, [&](int64_t begin, int64_t count, const Sums& S) {
+          const double *S_f = S[0], *S_m = S[1], *S_ff = S[2], *S_mm = S[3], *S_fm = S[4];
+          const int64_t map = map_at + y * map_width + first + begin, to = first - left + begin;
+          double* __restrict A = terms.A.data() + to;
+          double* __restrict B = terms.B.data() + to;
+          double* __restrict C = terms.C.data() + to;
+          double* __restrict wz = terms.wz.data() + to;
+          const auto each = [&](const auto& weight_at) {
+            ZNCC_VECTOR_LOOP
+            for (int64_t x = 0; x < count; ++x) {
+              const WindowTerms t =
+                  window_terms({S_f[x], S_m[x], S_ff[x], S_mm[x], S_fm[x]}, weight_at(x), window, eps_f, eps_m);
+              A[x] = t.A;
+              B[x] = t.B;
+              C[x] = t.C;
+              wz[x] = t.wz;
+            }
+          };
+          const Map* weight = data.weight + map;
+          if (data.weight) {
+            each([=](int64_t x) { return static_cast<double>(weight[x]); });
+          } else {
+            each([](int64_t) { return 1.0; });
+          }
+          if (data.z && y >= piece.top) {
+            for (int64_t x = std::max<int64_t>(piece.left - first - begin, 0); x < count; ++x) {
+              const double weight_here = data.weight ? static_cast<double>(weight[x]) : 1.0;
+              data.z[map + x] = static_cast<Map>(
+                  window_terms({S_f[x], S_m[x], S_ff[x], S_mm[x], S_fm[x]}, weight_here, window, eps_f, eps_m).z);
+            }
+          }
+        });
         // Every row is in the window of one of these looks.
         const bool look = (image_row - first_row + 1) % h == 0 || image_row + 1 == last_row;
         if (!careful && look && !(image_sums.largest(2) <= limit_f && image_sums.largest(3) <= limit_m)) {
           return false;
         }
       }
-      const double *S_f = image_sums.sums(0), *S_m = image_sums.sums(1), *S_ff = image_sums.sums(2),
-                   *S_mm = image_sums.sums(3), *S_fm = image_sums.sums(4);
-      const int64_t at = map_at + y * map_width + first;
-      const Map* weight = data.weight ? data.weight + at : nullptr;
-      double* __restrict A = terms.A.data() + (first - left);
-      double* __restrict B = terms.B.data() + (first - left);
-      double* __restrict C = terms.C.data() + (first - left);
-      double* __restrict wz = terms.wz.data() + (first - left);
-      const auto each = [&](const auto& weight_at) {
-        ZNCC_VECTOR_LOOP
-        for (int64_t x = 0; x < maps; ++x) {
-          const WindowTerms t =
-              window_terms({S_f[x], S_m[x], S_ff[x], S_mm[x], S_fm[x]}, weight_at(x), window, eps_f, eps_m);
-          A[x] = t.A;
-          B[x] = t.B;
-          C[x] = t.C;
-          wz[x] = t.wz;
-        }
-      };
-      if (weight) {
-        each([=](int64_t x) { return static_cast<double>(weight[x]); });
-      } else {
-        each([](int64_t) { return 1.0; });
-      }
       if (y >= piece.top) {
-        sum += sum_of(wz + (piece.left - first), maps - (piece.left - first));
-        if (data.z) {
-          for (int64_t x = piece.left - first; x < maps; ++x) {
-            const double weight_here = weight ? static_cast<double>(weight[x]) : 1.0;
-            data.z[at + x] = static_cast<Map>(
-                window_terms({S_f[x], S_m[x], S_ff[x], S_mm[x], S_fm[x]}, weight_here, window, eps_f, eps_m).z);
-          }
-        }
+        sum += sum_of(terms.wz.data() + (piece.left - left), maps - (piece.left - first));
       }
     } else {
       terms.clear();
@@ -108,26 +114,40 @@ ZNCC_INLINE bool zncc_piece(const LocalZnccShape& shape, const LocalZnccData<Map
       continue;
     }
     const double *A = terms.A.data(), *B = terms.B.data(), *C = terms.C.data();
-    const bool summed = map_sums.push([=](int64_t x, double* v) {
+    const auto of_windows = [=](int64_t x, double* v) {
       v[0] = A[x];
       v[1] = B[x];
       v[2] = C[x];
-    });
-    if (summed) {
-      const double *sum_A = map_sums.sums(0), *sum_B = map_sums.sums(1), *sum_C = map_sums.sums(2);
-      const int64_t at = plane_at + y * width + piece.left;
+    };
+    map_sums.push(of_windows, [&](int64_t begin, int64_t count, const Sums& S) {
+      const double *sum_A = S[0], *sum_B = S[1], *sum_C = S[2];
+      const int64_t at = plane_at + y * width + piece.left + begin;
       const Map *f = data.f + at, *m = data.m + at;
       Map* __restrict out = data.dm + at;
       ZNCC_VECTOR_LOOP
-      for (int64_t x = 0; x < piece.right - piece.left; ++x) {
+      for (int64_t x = 0; x < count; ++x) {
         out[x] = pair_gradient<Map>(sum_A[x], sum_B[x], sum_C[x], static_cast<double>(f[x]) - c_f,
                                     static_cast<double>(m[x]) - c_m);
       }
-    }
+    });
   }
   *piece_sum = sum;
   return careful || !data.dm ||
          (map_sums.largest(0) < HUGE_VAL && map_sums.largest(1) < HUGE_VAL && map_sums.largest(2) < HUGE_VAL);
+}
+
+// Whether all windows that hold a pixel of the piece have weight zero.
+template <typename Map>
+ZNCC_INLINE bool nothing_counts(const LocalZnccShape& shape, const Map* weight, const Piece& piece) {
+  const int64_t top = std::max<int64_t>(piece.top - shape.h + 1, 0), left = std::max<int64_t>(piece.left - shape.w + 1, 0);
+  const int64_t right = std::min(piece.right, shape.map_width());
+  for (int64_t y = top; y < std::min(piece.bottom, shape.map_height()); ++y) {
+    const Map* row = weight + (piece.plane * shape.map_height() + y) * shape.map_width();
+    if (std::any_of(row + left, row + right, [](Map w) { return w != 0; })) {
+      return false;
+    }
+  }
+  return true;
 }
 
 template <typename Map>
@@ -139,6 +159,14 @@ ZNCC_INLINE void zncc(const LocalZnccShape& shape, const LocalZnccData<Map>& dat
   Terms terms(n);
   for (int64_t index = first; index < last; ++index) {
     const Piece piece(cut, index);
+    if (data.weight && !data.z && nothing_counts(shape, data.weight, piece)) {
+      data.wz[index] = 0.0;
+      for (int64_t y = piece.top; data.dm && y < piece.bottom; ++y) {
+        Map* row = data.dm + (piece.plane * shape.height + y) * shape.width;
+        std::fill(row + piece.left, row + piece.right, Map(0));
+      }
+      continue;
+    }
     bool careful = shape.h * shape.w == 1;  // there Var is zero to the last bit
     while (!zncc_piece(shape, data, piece, data.wz + index, careful, image_sums, map_sums, terms)) {
       careful = true;

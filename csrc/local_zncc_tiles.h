@@ -62,7 +62,8 @@ struct PairTiles {
       const int64_t row = of_tile ? sample_row(i, tile.top, tile.bottom + h - 1) : sample_row(i, 0, height);
       const int64_t x = of_tile ? tile.left + sample_column(i, 0, tile.columns + w - 1) : sample_column(i, 0, width);
       const int64_t at = (tile.plane * height + row) * width + x;
-      return static_cast<double>(which % 2 == 0 ? f[at] : m[at]);
+      const int64_t about = tile.plane * grid.rows * grid.columns + window_about(row, x, grid.rows, grid.columns, h, w);
+      return counted_pixel(which % 2 == 0 ? f[at] : m[at], !weight || weight[about] != 0);
     });
   }
 
@@ -136,14 +137,14 @@ struct PairGradientTiles {
   };
   using Thread = TileThread<K>;
 
-  const Map *f, *m;
+  const Map *f, *m, *weight;
   const double *A, *B, *C;
   Map* dm;
   int64_t map_height, map_width, h, w;
   TileGrid grid;
 
   PairGradientTiles(const LocalZnccShape& shape, const LocalZnccData<Map>& data, const double* ABC)
-      : f(data.f), m(data.m), A(ABC), B(ABC + shape.planes * shape.map_height() * shape.map_width()),
+      : f(data.f), m(data.m), weight(data.weight), A(ABC), B(ABC + shape.planes * shape.map_height() * shape.map_width()),
         C(ABC + 2 * shape.planes * shape.map_height() * shape.map_width()), dm(data.dm),
         map_height(shape.map_height()), map_width(shape.map_width()), h(shape.h), w(shape.w),
         grid(shape.planes, shape.height, shape.width, shape.h, shape.w) {}
@@ -154,9 +155,10 @@ struct PairGradientTiles {
   ZNCC_HOST_DEVICE void prepare(Block& block, Shared& shared, const Tile& tile) const {
     // Those of PairTiles, to the last bit.
     find_centres(block, shared.line[0], shared.centres, 2, [&](int i, int which) {
-      const int64_t at = (tile.plane * grid.rows + sample_row(i, 0, grid.rows)) * grid.columns +
-                         sample_column(i, 0, grid.columns);
-      return static_cast<double>(which == 0 ? f[at] : m[at]);
+      const int64_t row = sample_row(i, 0, grid.rows), x = sample_column(i, 0, grid.columns);
+      const int64_t at = (tile.plane * grid.rows + row) * grid.columns + x;
+      const int64_t about = tile.plane * map_height * map_width + window_about(row, x, map_height, map_width, h, w);
+      return counted_pixel(which == 0 ? f[at] : m[at], !weight || weight[about] != 0);
     });
   }
 

@@ -23,11 +23,14 @@ def std_map(image: Array, h: int, w: int, eps: float) -> Array:
     return np.sqrt(local_variance(image, h, w) + eps)
 
 
-def std_map_gradient(image: Array, g: Array, h: int, w: int, eps: float) -> Array:
-    """The gradient of sum(g * StdMap), dI = sum over a pixel's windows of 2 * dVar * (I - window's mean)."""
+def std_map_gradient(image: Array, g: Array, h: int, w: int, eps: float, d: float = 0.0) -> Array:
+    """The gradient of sum(g * StdMap), dI = sum over a pixel's windows of 2 * dVar * (I - window's mean).
+
+    The specification adds d = eps to the denominator of dVar; the derivative has none.
+    """
     mean = sliding_window_view(image, (h, w)).mean(axis=(-2, -1))
     variance = local_variance(image, h, w)
-    d_var = np.where(variance == 0.0, 0.0, g / (2.0 * np.sqrt(variance + eps) + eps))
+    d_var = np.where(variance == 0.0, 0.0, g / (2.0 * np.sqrt(variance + eps) + d))
     gradient = np.zeros_like(image)
     rows, columns = mean.shape
     for y in range(h):

@@ -51,7 +51,7 @@ def test_native_and_reference_agree(native_device: torch.device, size: int, dtyp
     torch.testing.assert_close(std, expected, **LAST_PLACE[dtype])
     assert std.dtype == dtype
 
-    dS, expected = on_both_backends(kernels.sum_gradients, g.to(dtype), std, S1, N, EPS)
+    dS, expected = on_both_backends(kernels.sum_gradients, g.to(dtype), std, S1, N, EPS, EPS)
     torch.testing.assert_close(dS, expected, **EXACTLY)
 
     dI, expected = on_both_backends(kernels.image_gradient, S1, S2, I, dtype)
@@ -64,7 +64,7 @@ def test_the_formulas(backend: str, device: torch.device) -> None:
     std = kernels.std_map(S1, S2, 4, EPS, torch.float64)
     root = math.sqrt(10.0 - 9.0 / 4.0 + EPS)
     assert std.item() == pytest.approx(root, rel=1e-15)
-    dS1, dS2 = kernels.sum_gradients(g, std, S1, 4, EPS)
+    dS1, dS2 = kernels.sum_gradients(g, std, S1, 4, EPS, EPS)
     assert dS2.item() == pytest.approx(2.0 / (2.0 * root + EPS), rel=1e-15)
     assert dS1.item() == pytest.approx(2.0 / (2.0 * root + EPS) * (-2.0 / 4.0 * 3.0), rel=1e-15)
     assert kernels.image_gradient(S1, S2, g, torch.float64).item() == 3.0 + 2.0 * 2.0 * 10.0
@@ -80,7 +80,7 @@ def test_a_clamped_variance_gives_sqrt_eps_and_no_gradient(
     for eps in (1e-12, 1e-9, 3e-7, 1e-5, 2e-5, 3e-3, 0.7, 50.0):
         std = kernels.std_map(S1, S2, 121, eps, dtype)
         torch.testing.assert_close(std, torch.full_like(std, math.sqrt(eps)), **LAST_PLACE[dtype])
-        assert kernels.sum_gradients(g, std, S1, 121, eps).eq(0).all()
+        assert kernels.sum_gradients(g, std, S1, 121, eps, eps).eq(0).all()
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
@@ -92,7 +92,7 @@ def test_no_comparison_swallows_what_is_not_finite(backend: str, device: torch.d
     assert kernels.std_map(fine, broken, 4, EPS, torch.float64).isfinite().equal(expected)
     clamped = torch.full_like(fine, math.sqrt(EPS))
     for std in (fine, clamped):  # also where the factor that clamps is zero
-        assert kernels.sum_gradients(broken, std, fine, 4, EPS)[1].isfinite().equal(expected)
+        assert kernels.sum_gradients(broken, std, fine, 4, EPS, EPS)[1].isfinite().equal(expected)
     assert kernels.image_gradient(broken, fine, fine, torch.float64).isfinite().equal(expected)
 
 
@@ -101,7 +101,7 @@ def test_a_nan_sum_is_a_nan_in_the_map(backend: str, device: torch.device) -> No
     fine = torch.ones_like(nan)
     assert kernels.std_map(nan, fine, 4, EPS, torch.float32).isnan().all()
     assert kernels.std_map(fine, nan, 4, EPS, torch.float32).isnan().all()
-    assert kernels.sum_gradients(fine.float(), nan.float(), fine, 4, EPS).isnan().all()
+    assert kernels.sum_gradients(fine.float(), nan.float(), fine, 4, EPS, EPS).isnan().all()
 
 
 def test_the_native_kernels_check_what_they_are_given(native_device: torch.device) -> None:

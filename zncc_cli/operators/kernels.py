@@ -31,17 +31,17 @@ def std_map(S1: torch.Tensor, S2: torch.Tensor, N: int, eps: float, dtype: torch
     return ((N * S2 - S1 * S1) * (1.0 / N)).clamp(min=0.0).add(eps).to(dtype).sqrt()
 
 
-def sum_gradients(g: torch.Tensor, std: torch.Tensor, S1: torch.Tensor, N: int, eps: float) -> torch.Tensor:
-    """Return dS1 and dS2, stacked for one FFT pass: shape (2, ...), float64."""
+def sum_gradients(g: torch.Tensor, std: torch.Tensor, S1: torch.Tensor, N: int, eps: float, d: float) -> torch.Tensor:
+    """Return dS1 and dS2, stacked for one pass: shape (2, ...), float64. ``d`` is added to 2 * StdMap."""
     stacked = S1.new_empty((2, *S1.shape))
     dS1, dS2 = stacked
     if is_native(S1):
-        torch.ops.zncc.local_std_prepare_gradients(g, std, S1, N, eps, dS1, dS2)
+        torch.ops.zncc.local_std_prepare_gradients(g, std, S1, N, eps, d, dS1, dS2)
         return stacked
     # Var was clamped where std is sqrt(eps), rounded as std is; torch's own sqrt may be off in the last place.
     floor = torch.full((), math.sqrt(eps) * (1.0 + _SQRT_ERROR[std.dtype]), dtype=std.dtype, device=std.device)
     # A factor, not a choice: NaN * 0 stays NaN.
-    dS2.copy_(g / (2.0 * std + eps) * ~(std <= floor))
+    dS2.copy_(g / (2.0 * std + d) * ~(std <= floor))
     torch.mul(dS2, S1 * (-2.0 * (1.0 / N)), out=dS1)
     return stacked
 

@@ -4,7 +4,7 @@
     Var = S2 - S1^2 / N                      N times the population variance
     StdMap = sqrt(max(0, Var) + eps)
 
-    dVar = g / (2 * StdMap + eps)            zero where Var was clamped
+    dVar = g / (2 * StdMap + d)              zero where Var was clamped; d = eps with 'fft', 0 with 'box'
     dS2 = dVar,  dS1 = dVar * (-2/N * S1)
     dI = dS1 (*) 1 + 2 * I * (dS2 (*) 1)     full convolution: every pixel collects from the windows that hold it
 
@@ -17,7 +17,8 @@ A pixel that is not finite makes exactly the windows that hold it NaN, and in th
 windows. An FFT would spread it over the plane, so it is replaced by the mean before and marked after.
 
 Two methods. 'box' takes the sums as they are, in one pass over the image in each direction on the native kernels
-(csrc/local_std_box.h), and needs image and StdMap alone for the gradient. 'fft' is the specification's form.
+(csrc/local_std_box.h), needs image and StdMap alone for the gradient, and its gradient is the derivative itself. 'fft'
+is the specification's form, with eps in the denominator of dVar too: 4e-7 of a gradient at StdMap 11 and eps 1e-5.
 """
 
 from __future__ import annotations
@@ -45,8 +46,7 @@ Window = int | tuple[int, int]
 def local_std_reference(image: torch.Tensor, window: Window, eps: float = 1e-5) -> torch.Tensor:
     """Return what `local_std` returns, window by window in float64; the gradient comes from autograd alone.
 
-    Shapes, dtypes and errors as in `local_std`. The cost grows with the window. The gradient divides by 2 * StdMap
-    where the operator divides by 2 * StdMap + eps.
+    Shapes, dtypes and errors as in `local_std`. The cost grows with the window.
     """
     h, w = checked(image, window, eps)
     windows = image.double().unfold(-2, h, 1).unfold(-2, w, 1)
@@ -108,7 +108,7 @@ def _backward_fft(
     g: torch.Tensor, image: torch.Tensor, std: torch.Tensor, S1: torch.Tensor, h: int, w: int, eps: float
 ) -> torch.Tensor:
     x, _ = _centred(image)
-    dS = kernels.sum_gradients(g.to(std.dtype).contiguous(), std, S1, h * w, eps)
+    dS = kernels.sum_gradients(g.to(std.dtype).contiguous(), std, S1, h * w, eps, eps)
     lost = ~dS.isfinite().all(dim=0)
     any_lost = bool(lost.any())
     if any_lost:
@@ -140,15 +140,18 @@ def _backward_box(
     if kernels.has_box(image, w):
         return kernels.box_backward(g, image, std, h, w, eps)
     x = less_a_pixel(image)
-    dS = kernels.sum_gradients(g, std, box_sums(x, h, w), h * w, eps)
+    dS = kernels.sum_gradients(g, std, box_sums(x, h, w), h * w, eps, 0.0)
     dI_S1, dI_S2 = box_sums(dS, h, w, "full")
     return kernels.image_gradient(dI_S1, dI_S2, x, image.dtype)
 
 
-def less_a_pixel(image: torch.Tensor) -> torch.Tensor:
-    """Return I, float64, less the pixel nearest to the mean instead of the mean itself: see csrc/local_std_box.h."""
+def less_a_pixel(image: torch.Tensor, counts: torch.Tensor | None = None) -> torch.Tensor:
+    """Return I, float64, less the pixel nearest to the mean instead of the mean itself: see csrc/local_std_box.h.
+
+    The mean is of the finite pixels, and where ``counts`` is given of those that count.
+    """
     x = image.to(torch.float64)
-    finite = x.isfinite()
+    finite = x.isfinite() if counts is None else x.isfinite() & counts
     count = finite.sum(dim=(-2, -1), keepdim=True).clamp(min=1)
     mean = torch.where(finite, x, 0.0).sum(dim=(-2, -1), keepdim=True) / count
     if x.numel() == 0:

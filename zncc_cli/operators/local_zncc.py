@@ -84,7 +84,8 @@ def _torch_pass(
 ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
     """Do what `_native_pass` does with plain torch."""
     N = window[0] * window[1]
-    f, m = less_a_pixel(fixed), less_a_pixel(moving)
+    counts = None if weight is None else box_sums((weight != 0.0).double(), *window, "full") > 0.0
+    f, m = less_a_pixel(fixed, counts), less_a_pixel(moving, counts)
     S_f, S_m, S_ff, S_mm, S_fm = box_sums(torch.stack((f, m, f * f, m * m, f * m)), *window)
     var_f, var_m, cov = (
         (N * S_ab - S_a * S_b) * (1.0 / N) for S_a, S_b, S_ab in ((S_f, S_f, S_ff), (S_m, S_m, S_mm), (S_f, S_m, S_fm))
@@ -93,16 +94,16 @@ def _torch_pass(
     inverse_root = (v_f * v_m).rsqrt()
     z = cov * inverse_root
     w = torch.ones_like(z) if weight is None else weight.double()
-    counts = w != 0.0
-    wz = torch.where(counts, w * z, 0.0).sum(dim=(-2, -1))
+    weighs = w != 0.0
+    wz = torch.where(weighs, w * z, 0.0).sum(dim=(-2, -1))
     dm = None
     if need_dm:
         A = w * inverse_root
         B = torch.where(var_m < 0.0, 0.0, w * z / v_m)
-        ABC = torch.where(counts, torch.stack((A, B, (A * S_f - B * S_m) / N)), 0.0)
+        ABC = torch.where(weighs, torch.stack((A, B, (A * S_f - B * S_m) / N)), 0.0)
         A, B, C = box_sums(ABC, *window, "full")
         dm = (torch.where(A == 0.0, 0.0, f * A) - torch.where(B == 0.0, 0.0, m * B) - C).to(moving.dtype)
-    return wz, dm, torch.where(counts | z.isfinite(), z, 0.0).to(fixed.dtype) if need_z else None
+    return wz, dm, torch.where(weighs | z.isfinite(), z, 0.0).to(fixed.dtype) if need_z else None
 
 
 # The dispatcher's operators -------------------------------------------------------------------------------------------
