@@ -30,10 +30,14 @@
 // In front of a loop whose turns do not depend on each other: no row that is written overlaps one that is read.
 #if defined(__clang__)
 #define ZNCC_VECTOR_LOOP _Pragma("clang loop vectorize(assume_safety)")
+#define ZNCC_UNROLL_PLANES _Pragma("clang loop unroll(full)")
 #else
 #define ZNCC_VECTOR_LOOP _Pragma("GCC ivdep")
+#define ZNCC_UNROLL_PLANES _Pragma("GCC unroll 8")
 #endif
-#define ZNCC_INLINE inline __attribute__((always_inline))
+// What is not inlined into a clone is not of its instruction set: of functions and, behind their parameters, lambdas.
+#define ZNCC_ALWAYS __attribute__((always_inline))
+#define ZNCC_INLINE inline ZNCC_ALWAYS
 #define ZNCC_OUTLINE __attribute__((noinline))
 
 namespace zncc {
@@ -88,19 +92,43 @@ class BoxSums {
     careful_ = careful;
     rows_ = slot_ = 0;
     std::fill(column_.begin(), column_.end(), 0.0);
+    std::fill(spare_.begin(), spare_.end(), 0.0);
   }
 
   // Takes the next row: enters(x, v) writes the K values at x, leaves(x, v) those of the row h rows before.
-  // From the h-th row on there are sums: use(x, count, sums) is called for one run of windows after the other.
+  // From the h-th row on there are sums: use(x, count, sums) is called for one run of windows after the other, none
+  // longer than kBlock.
   template <typename Enters, typename Leaves, typename Use>
   ZNCC_INLINE void push(const Enters& enters, const Leaves& leaves, const Use& use) {
-    push_row(enters, use, [&](int64_t first, int64_t last) { run_down(enters, leaves, first, last); });
+    ++rows_;
+    if (careful_) {
+      keep_in_spare(0, n_, enters);
+    } else if (rows_ <= h_) {
+      run_in(enters);
+    }
+    end(use, [&](int64_t first, int64_t last) ZNCC_ALWAYS {
+      if (rows_ > h_) {
+        run_down(enters, leaves, first, last);
+      }
+    });
   }
 
-  // The same for values that cannot be had a second time: the ring keeps them.
-  template <typename Enters, typename Use>
-  ZNCC_INLINE void push(const Enters& enters, const Use& use) {
-    push_row(enters, use, [&](int64_t first, int64_t last) { run_down_kept(enters, first, last); });
+  // The same for values that cannot be had a second time, and come in parts: begin(), take() for each part, end(). The
+  // ring keeps them. In a row without values nothing is taken; where nothing is taken in any row there are zeros.
+  ZNCC_INLINE void begin() { ++rows_; }
+
+  template <typename Enters>
+  ZNCC_INLINE void take(int64_t first, int64_t last, const Enters& enters) {
+    if (careful_) {
+      keep_in_spare(first, last, enters);
+    } else {
+      run_down_kept(first, last, enters);
+    }
+  }
+
+  template <typename Use>
+  ZNCC_INLINE void end(const Use& use) {
+    end(use, [](int64_t, int64_t) {});
   }
 
   // The largest column sum of plane k in size; infinite where one is not finite. A running sum that has once met what
@@ -126,45 +154,57 @@ class BoxSums {
   ZNCC_INLINE double* column(int k) { return column_.data() + k * stride_ + 1; }
   ZNCC_INLINE const double* column(int k) const { return column_.data() + k * stride_ + 1; }
 
-  template <typename Enters, typename Use, typename RunDown>
-  ZNCC_INLINE void push_row(const Enters& enters, const Use& use, const RunDown& run_down) {
-    ++rows_;
+  // With run_down(first, last) for the column sums that are still to be made, from left to right.
+  template <typename Use, typename RunDown>
+  ZNCC_INLINE void end(const Use& use, const RunDown& run_down) {
     if (careful_) {
-      push_careful(enters);
-      if (rows_ >= h_) {
-        for (int k = 0; k < K; ++k) {
-          across_careful(column(k), sum_.data() + k * stride_);
+      down_careful();
+    }
+    const int64_t windows = rows_ < h_ ? 0 : n_ - w_ + 1;
+    double sums[K * kBlock];
+    Lanes carry[K];
+    for (int64_t first = 0, down = 0; first < windows; first += kBlock) {
+      const int64_t last = std::min(first + kBlock, windows);
+      if (careful_ && first == 0) {
+        across_careful();
+      } else if (!careful_) {
+        run_down(down, last + w_ - 1);
+        down = last + w_ - 1;
+        if (first == 0) {
+          first_window(carry);
         }
-        use(0, n_ - w_ + 1, Sums{sum_.data(), stride_});
+        run_across(first, last, carry, sums);
       }
-    } else if (rows_ < h_) {
-      run_down(0, n_);
-    } else {
-      run_across(use, run_down);
+      use(first, last - first, careful_ ? Sums{sum_.data() + first, stride_} : Sums{sums, kBlock});
     }
     slot_ = slot_ + 1 == h_ ? 0 : slot_ + 1;
+  }
+
+  template <typename Enters>
+  ZNCC_INLINE void run_in(const Enters& enters) {
+    double* __restrict column = this->column(0);
+    const int64_t stride = stride_, n = n_;
+    ZNCC_VECTOR_LOOP
+    for (int64_t x = 0; x < n; ++x) {
+      double in[K];
+      enters(x, in);
+      ZNCC_UNROLL_PLANES
+      for (int k = 0; k < K; ++k) {
+        column[k * stride + x] += in[k];
+      }
+    }
   }
 
   template <typename Enters, typename Leaves>
   ZNCC_INLINE void run_down(const Enters& enters, const Leaves& leaves, int64_t first, int64_t last) {
     double* __restrict column = this->column(0);
     const int64_t stride = stride_;
-    if (rows_ <= h_) {
-      ZNCC_VECTOR_LOOP
-      for (int64_t x = first; x < last; ++x) {
-        double in[K];
-        enters(x, in);
-        for (int k = 0; k < K; ++k) {
-          column[k * stride + x] += in[k];
-        }
-      }
-      return;
-    }
     ZNCC_VECTOR_LOOP
     for (int64_t x = first; x < last; ++x) {
       double in[K], out[K];
       enters(x, in);
       leaves(x, out);
+      ZNCC_UNROLL_PLANES
       for (int k = 0; k < K; ++k) {
         column[k * stride + x] = column[k * stride + x] + in[k] - out[k];
       }
@@ -172,7 +212,7 @@ class BoxSums {
   }
 
   template <typename Enters>
-  ZNCC_INLINE void run_down_kept(const Enters& enters, int64_t first, int64_t last) {
+  ZNCC_INLINE void run_down_kept(int64_t first, int64_t last, const Enters& enters) {
     double* __restrict column = this->column(0);
     double* __restrict kept = ring(slot_);
     const int64_t stride = stride_;
@@ -181,6 +221,7 @@ class BoxSums {
       for (int64_t x = first; x < last; ++x) {
         double in[K];
         enters(x, in);
+        ZNCC_UNROLL_PLANES
         for (int k = 0; k < K; ++k) {
           column[k * stride + x] += in[k];
           kept[k * stride + x] = in[k];
@@ -192,6 +233,7 @@ class BoxSums {
     for (int64_t x = first; x < last; ++x) {
       double in[K];
       enters(x, in);
+      ZNCC_UNROLL_PLANES
       for (int k = 0; k < K; ++k) {
         column[k * stride + x] = column[k * stride + x] + in[k] - kept[k * stride + x];
         kept[k * stride + x] = in[k];
@@ -199,33 +241,20 @@ class BoxSums {
     }
   }
 
-  template <typename Use, typename RunDown>
-  ZNCC_INLINE void run_across(const Use& use, const RunDown& run_down) {
-    const int64_t windows = n_ - w_ + 1;
-    double sums[K * kBlock];
-    Lanes carry[K];
-    for (int64_t first = 0, down = 0; first < windows; first += kBlock) {
-      const int64_t last = std::min(first + kBlock, windows);
-      run_down(down, last + w_ - 1);
-      down = last + w_ - 1;
-      if (first == 0) {
-        first_window(carry);
-      }
-      // The last turn reads and writes past the end, but no further than there is room.
-      for (int k = 0; k < K; ++k) {
+  // The last turn reads and writes past the end, but no further than there is room.
+  ZNCC_INLINE void run_across(int64_t first, int64_t last, Lanes* carry, double* sums) const {
+    for (int k = 0; k < K; ++k) {
       for (int64_t x = first; x < last; x += 4) {
-          Lanes enters, leaves;
-          std::memcpy(&enters, column(k) + x + w_ - 1, sizeof enters);
-          std::memcpy(&leaves, column(k) + x - 1, sizeof leaves);
-          Lanes d = enters - leaves;
-          d += ZNCC_SHUFFLE(Lanes{}, d, 0, 4, 5, 6);
-          d += ZNCC_SHUFFLE(Lanes{}, d, 0, 1, 4, 5);
-          const Lanes s = carry[k] + d;
-          std::memcpy(sums + k * kBlock + x - first, &s, sizeof s);
-          carry[k] += ZNCC_SHUFFLE(d, d, 3, 3, 3, 3);
-        }
+        Lanes enters, leaves;
+        std::memcpy(&enters, column(k) + x + w_ - 1, sizeof enters);
+        std::memcpy(&leaves, column(k) + x - 1, sizeof leaves);
+        Lanes d = enters - leaves;
+        d += ZNCC_SHUFFLE(Lanes{}, d, 0, 4, 2, 6);
+        d += ZNCC_SHUFFLE(Lanes{}, d, 0, 1, 5, 5);
+        const Lanes s = carry[k] + d;
+        std::memcpy(sums + k * kBlock + x - first, &s, sizeof s);
+        carry[k] += ZNCC_SHUFFLE(d, d, 3, 3, 3, 3);
       }
-      use(first, last - first, Sums{sums, kBlock});
     }
   }
 
@@ -240,18 +269,18 @@ class BoxSums {
   }
 
   template <typename Enters>
-  ZNCC_INLINE void push_careful(const Enters& enters) {
+  ZNCC_INLINE void keep_in_spare(int64_t first, int64_t last, const Enters& enters) {
     double* __restrict kept = spare_.data() + 1;
-    const int64_t stride = stride_, n = n_;
+    const int64_t stride = stride_;
     ZNCC_VECTOR_LOOP
-    for (int64_t x = 0; x < n; ++x) {
+    for (int64_t x = first; x < last; ++x) {
       double in[K];
       enters(x, in);
+      ZNCC_UNROLL_PLANES
       for (int k = 0; k < K; ++k) {
         kept[k * stride + x] = in[k];
       }
     }
-    down_careful();
   }
 
   // The ring holds the rows of this block as they are and, behind slot_, those of the block before, each summed with
@@ -274,7 +303,13 @@ class BoxSums {
     }
   }
 
-  ZNCC_OUTLINE void across_careful(const double* column, double* sum) const {
+  ZNCC_OUTLINE void across_careful() {
+    for (int k = 0; k < K; ++k) {
+      across_careful(column(k), sum_.data() + k * stride_);
+    }
+  }
+
+  void across_careful(const double* column, double* sum) const {
     const int64_t m = n_ - w_ + 1;
     for (int64_t begin = 0; begin < m; begin += w_) {
       double end_of_block = 0.0;

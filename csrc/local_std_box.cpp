@@ -26,7 +26,7 @@ ZNCC_INLINE bool forward_piece(const LocalStdShape& shape, const Map* image, Map
       v[0] = static_cast<double>(row[x - h * width]) - c;
       v[1] = v[0] * v[0];
     };
-    sums.push(enters, leaves, [&](int64_t first, int64_t count, const Sums& S) {
+    sums.push(enters, leaves, [&](int64_t first, int64_t count, const Sums& S) ZNCC_ALWAYS {
       const double *S1 = S[0], *S2 = S[1];
       Map* __restrict out = std + (y - h + 1) * shape.map_width() + piece.left + first;
       ZNCC_VECTOR_LOOP
@@ -64,7 +64,7 @@ ZNCC_INLINE void forward(const LocalStdShape& shape, const Map* image, Map* std,
 template <typename Map>
 ZNCC_INLINE bool backward_piece(const LocalStdShape& shape, const Map* g, const Map* image, const Map* std, Map* dI,
                                 const Piece& piece, double c, bool careful, BoxSums<1>& image_sums,
-                                BoxSums<2>& map_sums, double* dS1, double* dS2) {
+                                BoxSums<2>& map_sums) {
   const int64_t width = shape.width, h = shape.h, w = shape.w;
   const int64_t map_height = shape.map_height(), map_width = shape.map_width();
   const WindowSize window(h * w);
@@ -75,38 +75,30 @@ ZNCC_INLINE bool backward_piece(const LocalStdShape& shape, const Map* g, const 
   const int64_t first = std::max<int64_t>(left, 0), maps = std::min(piece.right, map_width) - first;
   image_sums.reset(maps + w - 1, careful);
   map_sums.reset(n, careful);
-  std::fill(dS1, dS1 + n, 0.0);
-  std::fill(dS2, dS2 + n, 0.0);
   int64_t image_row = first_row;
   for (int64_t y = piece.top - h + 1; y < piece.bottom; ++y) {
-    if (y >= 0 && y < map_height) {
+    map_sums.begin();
+    if (y < 0 || y >= map_height) {
+      map_sums.take(first - left, first - left + maps, [](int64_t, double* v) { v[0] = v[1] = 0.0; });
+    } else {
       for (; image_row < y + h; ++image_row) {
         const Map* row = image + image_row * width + first;
         image_sums.push([=](int64_t x, double* v) { v[0] = static_cast<double>(row[x]) - c; },
                         [=](int64_t x, double* v) { v[0] = static_cast<double>(row[x - h * width]) - c; },
-                        [&](int64_t begin, int64_t count, const Sums& S) {
-                          const double* S1 = S[0];
-                          const Map* g_row = g + y * map_width + first + begin;
-                          const Map* std_row = std + y * map_width + first + begin;
-                          double* __restrict out1 = dS1 + (first - left) + begin;
-                          double* __restrict out2 = dS2 + (first - left) + begin;
-                          ZNCC_VECTOR_LOOP
-                          for (int64_t x = 0; x < count; ++x) {
+                        [&](int64_t begin, int64_t count, const Sums& S) ZNCC_ALWAYS {
+                          const int64_t to = first - left + begin;
+                          const double* S1 = S[0] - to;
+                          const Map* g_row = g + y * map_width + left;
+                          const Map* std_row = std + y * map_width + left;
+                          map_sums.take(to, to + count, [=](int64_t x, double* v) {
                             const SumGradients d = sum_gradients<Map>(g_row[x], std_row[x], S1[x], window, eps, 0.0);
-                            out1[x] = d.dS1;
-                            out2[x] = d.dS2;
-                          }
+                            v[0] = d.dS1;
+                            v[1] = d.dS2;
+                          });
                         });
       }
-    } else {
-      std::fill(dS1, dS1 + n, 0.0);
-      std::fill(dS2, dS2 + n, 0.0);
     }
-    const auto gradients = [=](int64_t x, double* v) {
-      v[0] = dS1[x];
-      v[1] = dS2[x];
-    };
-    map_sums.push(gradients, [&](int64_t begin, int64_t count, const Sums& S) {
+    map_sums.end([&](int64_t begin, int64_t count, const Sums& S) ZNCC_ALWAYS {
       const double *dI_S1 = S[0], *dI_S2 = S[1];
       const Map* row = image + y * width + piece.left + begin;
       Map* __restrict out = dI + y * width + piece.left + begin;
@@ -126,7 +118,6 @@ ZNCC_INLINE void backward(const LocalStdShape& shape, const Map* g, const Map* i
   const int64_t columns = cut.widest();
   BoxSums<1> image_sums(shape.h, shape.w, columns + 2 * (shape.w - 1));
   BoxSums<2> map_sums(shape.h, shape.w, columns + shape.w - 1);
-  std::vector<double> dS1(columns + shape.w), dS2(columns + shape.w);
   for (int64_t index = first; index < last; ++index) {
     const Piece piece(cut, index);
     const int64_t image_at = piece.plane * shape.height * shape.width;
@@ -136,7 +127,7 @@ ZNCC_INLINE void backward(const LocalStdShape& shape, const Map* g, const Map* i
     });
     bool careful = false;
     while (!backward_piece(shape, g + map_at, image + image_at, std + map_at, dI + image_at, piece, centre.value,
-                           careful, image_sums, map_sums, dS1.data(), dS2.data())) {
+                           careful, image_sums, map_sums)) {
       careful = true;
     }
   }

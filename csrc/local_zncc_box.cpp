@@ -7,24 +7,10 @@
 namespace zncc {
 namespace {
 
-// Rows of what the windows add to their pixels' gradient, and of what they add to the loss.
-struct Terms {
-  std::vector<double> A, B, C, wz;
-
-  explicit Terms(int64_t n) : A(n), B(n), C(n), wz(n) {}
-
-  void clear() {
-    for (std::vector<double>* row : {&A, &B, &C, &wz}) {
-      std::fill(row->begin(), row->end(), 0.0);
-    }
-  }
-};
-
 // Returns false where the piece has to be done with care.
 template <typename Map>
 ZNCC_INLINE bool zncc_piece(const LocalZnccShape& shape, const LocalZnccData<Map>& data, const Piece& piece,
-                            double* piece_sum, bool careful, BoxSums<5>& image_sums, BoxSums<3>& map_sums,
-                            Terms& terms) {
+                            double* piece_sum, bool careful, BoxSums<5>& image_sums, BoxSums<3>& map_sums) {
   const int64_t width = shape.width, h = shape.h, w = shape.w;
   const int64_t map_height = shape.map_height(), map_width = shape.map_width();
   const int64_t plane_at = piece.plane * shape.height * width, map_at = piece.plane * map_height * map_width;
@@ -46,90 +32,86 @@ ZNCC_INLINE bool zncc_piece(const LocalZnccShape& shape, const LocalZnccData<Map
   const int64_t left = data.dm ? piece.left - w + 1 : piece.left, n = piece.right - left;
   const int64_t first_row = std::max<int64_t>(top, 0), last_row = std::min(piece.bottom + h - 1, shape.height);
   const int64_t first = std::max<int64_t>(left, 0), maps = std::min(piece.right, map_width) - first;
+  const int64_t own = piece.left - left;  // the first window that begins in the piece
   double sum = 0.0;
-  if (maps > 0) {
-    image_sums.reset(maps + w - 1, careful);
-  }
+  image_sums.reset(std::max(maps + w - 1, w), careful);
   map_sums.reset(n, careful);
-  terms.clear();
   int64_t image_row = first_row;
   for (int64_t y = top; y < piece.bottom; ++y) {
-    if (y >= 0 && y < map_height && maps > 0) {
-      for (; image_row < y + h; ++image_row) {
-        const Map* f = data.f + plane_at + image_row * width + first;
-        const Map* m = data.m + plane_at + image_row * width + first;
-        const auto at = [=](int64_t x, double* v) {
-          v[0] = static_cast<double>(f[x]) - c_f;
-          v[1] = static_cast<double>(m[x]) - c_m;
-          v[2] = v[0] * v[0];
-          v[3] = v[1] * v[1];
-          v[4] = v[0] * v[1];
+    const bool windows = y >= 0 && y < map_height && maps > 0;
+    map_sums.begin();
+    if (!windows && data.dm) {
+      map_sums.take(first - left, first - left + maps, [](int64_t, double* v) { v[0] = v[1] = v[2] = 0.0; });
+    }
+    for (; windows && image_row < y + h; ++image_row) {
+      const Map* f = data.f + plane_at + image_row * width + first;
+      const Map* m = data.m + plane_at + image_row * width + first;
+      const auto at = [=](int64_t x, double* v) {
+        v[0] = static_cast<double>(f[x]) - c_f;
+        v[1] = static_cast<double>(m[x]) - c_m;
+        v[2] = v[0] * v[0];
+        v[3] = v[1] * v[1];
+        v[4] = v[0] * v[1];
+      };
+      const auto before = [=](int64_t x, double* v) { at(x - h * width, v); };
+      image_sums.push(at, before, [&](int64_t begin, int64_t count, const Sums& S) ZNCC_ALWAYS {
+        const double *S_f = S[0], *S_m = S[1], *S_ff = S[2], *S_mm = S[3], *S_fm = S[4];
+        const int64_t to = first - left + begin, map = map_at + y * map_width + first + begin;
+        double A[kBlock], B[kBlock], C[kBlock], wz[kBlock];
+        const auto each = [&](const auto& weight_at) ZNCC_ALWAYS {
+          ZNCC_VECTOR_LOOP
+          for (int64_t x = 0; x < count; ++x) {
+            const WindowTerms t =
+                window_terms({S_f[x], S_m[x], S_ff[x], S_mm[x], S_fm[x]}, weight_at(x), window, eps_f, eps_m);
+            A[x] = t.A;
+            B[x] = t.B;
+            C[x] = t.C;
+            wz[x] = t.wz;
+          }
         };
-        const auto before = [=](int64_t x, double* v) { at(x - h * width, v); };
-        image_sums.push(at, before, [&](int64_t begin, int64_t count, const Sums& S) {
-          const double *S_f = S[0], *S_m = S[1], *S_ff = S[2], *S_mm = S[3], *S_fm = S[4];
-          const int64_t map = map_at + y * map_width + first + begin, to = first - left + begin;
-          double* __restrict A = terms.A.data() + to;
-          double* __restrict B = terms.B.data() + to;
-          double* __restrict C = terms.C.data() + to;
-          double* __restrict wz = terms.wz.data() + to;
-          const auto each = [&](const auto& weight_at) {
-            ZNCC_VECTOR_LOOP
-            for (int64_t x = 0; x < count; ++x) {
-              const WindowTerms t =
-                  window_terms({S_f[x], S_m[x], S_ff[x], S_mm[x], S_fm[x]}, weight_at(x), window, eps_f, eps_m);
-              A[x] = t.A;
-              B[x] = t.B;
-              C[x] = t.C;
-              wz[x] = t.wz;
-            }
-          };
+        const auto weight_at = [=](int64_t x) { return data.weight ? static_cast<double>(data.weight[map + x]) : 1.0; };
+        if (data.weight) {
           const Map* weight = data.weight + map;
-          if (data.weight) {
-            each([=](int64_t x) { return static_cast<double>(weight[x]); });
-          } else {
-            each([](int64_t) { return 1.0; });
-          }
-          if (data.z && y >= piece.top) {
-            for (int64_t x = std::max<int64_t>(piece.left - first - begin, 0); x < count; ++x) {
-              const double weight_here = data.weight ? static_cast<double>(weight[x]) : 1.0;
-              data.z[map + x] = static_cast<Map>(
-                  window_terms({S_f[x], S_m[x], S_ff[x], S_mm[x], S_fm[x]}, weight_here, window, eps_f, eps_m).z);
-            }
-          }
-        });
-        // Every row is in the window of one of these looks.
-        const bool look = (image_row - first_row + 1) % h == 0 || image_row + 1 == last_row;
-        if (!careful && look && !(image_sums.largest(2) <= limit_f && image_sums.largest(3) <= limit_m)) {
-          return false;
+          each([=](int64_t x) { return static_cast<double>(weight[x]); });
+        } else {
+          each([](int64_t) { return 1.0; });
         }
+        if (y >= piece.top && to + count > own) {
+          const int64_t from = std::max<int64_t>(own - to, 0);
+          sum += sum_of(wz + from, count - from);
+          for (int64_t x = from; data.z && x < count; ++x) {
+            data.z[map + x] = static_cast<Map>(
+                window_terms({S_f[x], S_m[x], S_ff[x], S_mm[x], S_fm[x]}, weight_at(x), window, eps_f, eps_m).z);
+          }
+        }
+        if (data.dm) {
+          const double *a = A - to, *b = B - to, *c = C - to;
+          map_sums.take(to, to + count, [=](int64_t x, double* v) {
+            v[0] = a[x];
+            v[1] = b[x];
+            v[2] = c[x];
+          });
+        }
+      });
+      // Every row is in the window of one of these looks.
+      const bool look = (image_row - first_row + 1) % h == 0 || image_row + 1 == last_row;
+      if (!careful && look && !(image_sums.largest(2) <= limit_f && image_sums.largest(3) <= limit_m)) {
+        return false;
       }
-      if (y >= piece.top) {
-        sum += sum_of(terms.wz.data() + (piece.left - left), maps - (piece.left - first));
-      }
-    } else {
-      terms.clear();
     }
-    if (!data.dm) {
-      continue;
+    if (data.dm) {
+      map_sums.end([&](int64_t begin, int64_t count, const Sums& S) ZNCC_ALWAYS {
+        const double *sum_A = S[0], *sum_B = S[1], *sum_C = S[2];
+        const int64_t at = plane_at + y * width + piece.left + begin;
+        const Map *f = data.f + at, *m = data.m + at;
+        Map* __restrict out = data.dm + at;
+        ZNCC_VECTOR_LOOP
+        for (int64_t x = 0; x < count; ++x) {
+          out[x] = pair_gradient<Map>(sum_A[x], sum_B[x], sum_C[x], static_cast<double>(f[x]) - c_f,
+                                      static_cast<double>(m[x]) - c_m);
+        }
+      });
     }
-    const double *A = terms.A.data(), *B = terms.B.data(), *C = terms.C.data();
-    const auto of_windows = [=](int64_t x, double* v) {
-      v[0] = A[x];
-      v[1] = B[x];
-      v[2] = C[x];
-    };
-    map_sums.push(of_windows, [&](int64_t begin, int64_t count, const Sums& S) {
-      const double *sum_A = S[0], *sum_B = S[1], *sum_C = S[2];
-      const int64_t at = plane_at + y * width + piece.left + begin;
-      const Map *f = data.f + at, *m = data.m + at;
-      Map* __restrict out = data.dm + at;
-      ZNCC_VECTOR_LOOP
-      for (int64_t x = 0; x < count; ++x) {
-        out[x] = pair_gradient<Map>(sum_A[x], sum_B[x], sum_C[x], static_cast<double>(f[x]) - c_f,
-                                    static_cast<double>(m[x]) - c_m);
-      }
-    });
   }
   *piece_sum = sum;
   return careful || !data.dm ||
@@ -156,7 +138,6 @@ ZNCC_INLINE void zncc(const LocalZnccShape& shape, const LocalZnccData<Map>& dat
   const int64_t n = cut.widest() + shape.w - 1;
   BoxSums<5> image_sums(shape.h, shape.w, n + shape.w - 1);
   BoxSums<3> map_sums(data.dm ? shape.h : 1, shape.w, n);
-  Terms terms(n);
   for (int64_t index = first; index < last; ++index) {
     const Piece piece(cut, index);
     if (data.weight && !data.z && nothing_counts(shape, data.weight, piece)) {
@@ -168,7 +149,7 @@ ZNCC_INLINE void zncc(const LocalZnccShape& shape, const LocalZnccData<Map>& dat
       continue;
     }
     bool careful = shape.h * shape.w == 1;  // there Var is zero to the last bit
-    while (!zncc_piece(shape, data, piece, data.wz + index, careful, image_sums, map_sums, terms)) {
+    while (!zncc_piece(shape, data, piece, data.wz + index, careful, image_sums, map_sums)) {
       careful = true;
     }
   }

@@ -40,12 +40,21 @@ class Loaded:
 
 # Portable code: no -march=native, since a build may be loaded on another machine that shares the cache. Exact
 # arithmetic: no fast-math and no fused multiply-add, so that the devices agree to the last bit (csrc/local_std.h). The
-# other two flags change no result: nobody reads errno after a square root, or traps what is not finite.
+# last two flags change no result: nobody reads errno after a square root, or traps what is not finite. -O2 with all of
+# its vectoriser runs as fast as -O3, and compiles in two thirds of the time.
 _CPU = build.Library(
     "zncc_cpu",
     "CPU kernels",
     ("local_std.cpp", "local_std_box.cpp", "local_zncc_box.cpp"),
-    cxx_flags=("-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"),
+    cxx_flags=(
+        "-std=c++17",
+        "-O2",
+        "-ftree-vectorize",
+        "-fvect-cost-model=dynamic",
+        "-ffp-contract=off",
+        "-fno-math-errno",
+        "-fno-trapping-math",
+    ),
 )
 
 # Bindings, which know torch, and kernels, which do not: nvcc takes long over torch's headers.
