@@ -28,11 +28,18 @@ from zncc_cli.registration.warp import (
     level_matrix,
     matrix_products,
 )
-from zncc_cli.registration.zncc import RELATIVE_EPS, full_windows, window_variance, window_weights, zncc_from_fixed
+from zncc_cli.registration.zncc import (
+    RELATIVE_EPS,
+    full_windows,
+    over_windows,
+    window_variance,
+    window_weights,
+    zncc_from_fixed,
+)
 
 # A window counts by half where its variance is this many times that of the noise. Between 1 and 8 the error on noisy
 # pairs of the benchmark halves, on clean ones it stays below 0.02 px (docs/architecture.md, "Weights").
-_NOISE_WEIGHT = 8.0
+NOISE_WEIGHT = 8.0
 # Windows whose variance is this share of the image's own count as flat even where there is no noise at all.
 _FLATTEST = 1e-6
 _BLOCKS = 8  # blocks along each side of the overlap
@@ -134,8 +141,8 @@ class LevelObjective:
         x, y = coordinates(pull, self._fixed.shape)
         depth = depth_inside(self._moving_mask, self._moving.shape, x, y)
         w = torch.where(self._fixed_windows, window_weights(depth, self._window), 0)
-        weight = _spread(w / (self._v_fixed + self._eps[0]), self._window) / (w * self._evidence).sum()
-        gx, gy = (_less_mean(Sampler(g, Interpolation.LINEAR)(x, y)[0, 0], self._window) for g in _gradients(image))
+        weight = spread(w / (self._v_fixed + self._eps[0]), self._window) / (w * self._evidence).sum()
+        gx, gy = (less_mean(Sampler(g, Interpolation.LINEAR)(x, y)[0, 0], self._window) for g in _gradients(image))
         h9 = matrix_products(pull, x, y, gx, gy, weight).cpu().double()
         to_level = torch.autograd.functional.jacobian(lambda q: level_matrix(family.matrix(q), factor).flatten(), p)
         return np.asarray(to_level.T @ h9 @ to_level)
@@ -175,15 +182,17 @@ def _gradients(image: Tensor) -> tuple[Tensor, Tensor]:
     return x, y
 
 
-def _less_mean(image: Tensor, window: int) -> Tensor:
+def less_mean(image: Tensor, window: int) -> Tensor:
     """Return ``image`` (H, W) less the mean of the window about each pixel."""
-    return image - F.avg_pool2d(image[None, None], window | 1, 1, window // 2, count_include_pad=False)[0, 0]
+    sums, count = (
+        over_windows(F.pad(plane, [window // 2] * 4), window | 1) for plane in (image, torch.ones_like(image))
+    )
+    return image - sums / count
 
 
-def _spread(maps: Tensor, window: int) -> Tensor:
+def spread(maps: Tensor, window: int) -> Tensor:
     """Return for each pixel (H, W) the sum over the windows (H-w+1, W-w+1) that hold it."""
-    padded = F.pad(maps, [window - 1] * 4)[None, None]
-    return F.avg_pool2d(F.avg_pool2d(padded, (1, window), 1), (window, 1), 1)[0, 0] * window**2
+    return over_windows(F.pad(maps, [window - 1] * 4), window)
 
 
 def _overlap(w: Tensor, *maps: Tensor) -> list[Tensor]:
@@ -195,7 +204,7 @@ def _overlap(w: Tensor, *maps: Tensor) -> list[Tensor]:
 
 def _noise_eps(level: Level, window: int) -> float:
     """Return eps for a window of N pixels: a window whose variance is mostly noise counts little."""
-    variance = _NOISE_WEIGHT * noise_sigma(level.image, level.mask) ** 2
+    variance = NOISE_WEIGHT * noise_sigma(level.image, level.mask) ** 2
     image_variance = float(level.image[0, 0][level.mask].var()) if bool(level.mask.any()) else 0.0
     return window**2 * max(variance, _FLATTEST * image_variance, 1e-12)
 

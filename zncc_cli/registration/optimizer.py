@@ -86,7 +86,7 @@ def minimize(
     if here is None:
         return OptimizerResult(x, float("nan"), Ending.OUT_OF_DOMAIN, 0, evaluations)
     value, gradient = here
-    inverse = None if curvature is None else _inverse(curvature)  # None while no curvature is known
+    inverse = None if curvature is None else safe_inverse(curvature)  # None while no curvature is known
     for iteration in range(max_iterations):
         steepest = np.linalg.norm(gradient)
         if not steepest > 0:
@@ -110,14 +110,13 @@ def minimize(
                 return OptimizerResult(x, value, Ending.CONVERGED, iteration, evaluations)
         s, y = fraction * step, trial[1] - gradient
         x, (value, gradient) = x + s, trial
-        if s @ y > _MIN_CURVATURE * np.linalg.norm(s) * np.linalg.norm(y):
-            inverse = _update(inverse, s, y)
+        inverse = updated_inverse(inverse, s, y)
         if np.linalg.norm(s) < tolerance:
             return OptimizerResult(x, value, Ending.CONVERGED, iteration + 1, evaluations)
     return OptimizerResult(x, value, Ending.MAX_ITERATIONS, max_iterations, evaluations)
 
 
-def _inverse(curvature: np.ndarray) -> np.ndarray | None:
+def safe_inverse(curvature: np.ndarray) -> np.ndarray | None:
     """Return the inverse, or None where the matrix is not safely positive definite."""
     values, vectors = np.linalg.eigh(curvature)
     if not values[0] > _LEAST_CONDITION * values[-1]:
@@ -126,8 +125,16 @@ def _inverse(curvature: np.ndarray) -> np.ndarray | None:
     return inverse
 
 
-def _update(inverse: np.ndarray | None, s: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the BFGS update of the inverse Hessian (N&W 6.17), begun from the scale of N&W 6.20."""
+def updated_inverse(inverse: np.ndarray | None, s: np.ndarray, y: np.ndarray) -> np.ndarray | None:
+    """Return the BFGS update of the inverse Hessian (n, n) (N&W 6.17), begun from the scale of N&W 6.20.
+
+    Args:
+        inverse: what is known of it, if anything; it stays what it is where the step says nothing.
+        s: the step, (n,).
+        y: how the gradient changed by it, (n,).
+    """
+    if not s @ y > _MIN_CURVATURE * np.linalg.norm(s) * np.linalg.norm(y):
+        return inverse
     eye = np.eye(len(s))
     rho = 1.0 / (y @ s)
     if inverse is None:

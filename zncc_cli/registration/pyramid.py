@@ -55,9 +55,14 @@ def _blur(planes: Tensor, sigma: float) -> Tensor:
     radius = max(1, math.ceil(_TRUNCATE * sigma))
     offsets = torch.arange(-radius, radius + 1, dtype=planes.dtype, device=planes.device)
     kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
-    kernel = kernel / kernel.sum()
-    planes = convolve(planes, kernel.view(1, 1, -1, 1), (radius, 0))
-    return convolve(planes, kernel.view(1, 1, 1, -1), (0, radius))
+    taps = (kernel / kernel.sum()).tolist()
+    # Shifted planes, added up: several times faster on a CPU than a convolution of a single channel.
+    for axis, padding in ((-2, (0, 0, radius, radius)), (-1, (radius, radius, 0, 0))):
+        padded, count = F.pad(planes, padding), planes.shape[axis]
+        planes = padded.narrow(axis, 0, count) * taps[0]
+        for place, tap in enumerate(taps[1:], start=1):
+            planes.add_(padded.narrow(axis, place, count), alpha=tap)
+    return planes
 
 
 def smooth(image: Tensor, mask: Tensor, sigma: float, enough: float = ENOUGH) -> tuple[Tensor, Tensor]:

@@ -18,6 +18,7 @@ from zncc_cli.registration.initialization import find_shifts
 from zncc_cli.registration.objective import LevelObjective
 from zncc_cli.registration.optimizer import Ending, minimize
 from zncc_cli.registration.pyramid import Level, count_levels, pyramid
+from zncc_cli.registration.refinement import refine
 from zncc_cli.registration.transforms import TRANSFORMS, WARM_START
 from zncc_cli.registration.verdict import Evidence, Status, agreement, judge
 from zncc_cli.registration.warp import Interpolation, corners, map_points
@@ -152,9 +153,12 @@ def _register(
         for a, b in zip(fixed_levels, moving_levels, strict=True)
     ]
     matrix, records = _start(fixed_levels, moving_levels, objectives, config)
-    for level in reversed(range(len(objectives) - 1)):
+    for level in reversed(range(1, len(objectives) - 1)):
         matrix, record = _descend(objectives[level], config.model, matrix, config)
         records.append(record)
+    refined = refine(fixed_levels[0], moving_levels[0], matrix, config)
+    matrix = refined.matrix
+    records.append(LevelRecord(config.model, 1, refined.loss, refined.ending, refined.iterations, refined.iterations))
 
     evidence = _weigh(objectives, fixed_levels, matrix, records[-1].ending)
     verdict = judge(evidence)

@@ -86,15 +86,29 @@ def matrix_products(matrix: Tensor, x: Tensor, y: Tensor, gx: Tensor, gy: Tensor
         gx, gy: the gradient of a function of the coordinates there, (H, W).
         weight: (H, W).
     """
-    height, width = x.shape
-    fx = torch.arange(width, dtype=x.dtype, device=x.device).expand(height, width)
-    fy = torch.arange(height, dtype=x.dtype, device=x.device)[:, None].expand(height, width)
-    depth = matrix[2, 0] * fx + matrix[2, 1] * fy + matrix[2, 2]
-    root = weight.sqrt() / depth
-    a, b = root * gx, root * gy
-    c = -(a * x + b * y)
-    rows = torch.stack([a * fx, a * fy, a, b * fx, b * fy, b, c * fx, c * fy, c]).reshape(9, -1)
+    root = weight.sqrt()
+    rows = _by_matrix(matrix, x, y, gx * root, gy * root).reshape(9, -1)
     return rows @ rows.T
+
+
+def matrix_scores(matrix: Tensor, x: Tensor, y: Tensor, gx: Tensor, gy: Tensor, block: int) -> Tensor:
+    """Return g . d(x, y)/d(matrix), row-major, summed over blocks of ``block`` x ``block`` pixels: (9, n).
+
+    The arguments are those of `matrix_products`.
+    """
+    rows = _by_matrix(matrix, x, y, gx, gy)[None]
+    return F.avg_pool2d(rows, block, ceil_mode=True, divisor_override=1).reshape(9, -1)
+
+
+def _by_matrix(matrix: Tensor, x: Tensor, y: Tensor, gx: Tensor, gy: Tensor) -> Tensor:
+    """Return g . d(x, y)/d(matrix), row-major, (9, H, W)."""
+    height, width = x.shape
+    fx = torch.arange(width, dtype=x.dtype, device=x.device)
+    fy = torch.arange(height, dtype=x.dtype, device=x.device)[:, None]
+    depth = matrix[2, 0] * fx + (matrix[2, 1] * fy + matrix[2, 2])
+    a, b = gx / depth, gy / depth
+    c = -(a * x + b * y)
+    return torch.stack([a * fx, a * fy, a, b * fx, b * fy, b, c * fx, c * fy, c])
 
 
 class Sampler:

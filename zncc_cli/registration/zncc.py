@@ -12,6 +12,9 @@ Names: f fixed, m moving, v their Var, z a zncc map; maps have the 'valid' shape
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import reduce
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -92,9 +95,28 @@ def zncc_from_fixed(
 
 def window_weights(weight: Tensor, window: int) -> Tensor:
     """Return (..., H-w+1, W-w+1): the least ``weight`` (..., H, W) of a pixel in each window; differentiable."""
-    lack = (1 - weight).reshape(-1, 1, *weight.shape[-2:])
-    lack = F.max_pool2d(F.max_pool2d(lack, (1, window), 1), (window, 1), 1)
-    return (1 - lack).reshape(*weight.shape[:-2], *lack.shape[-2:])
+    return over_windows(weight, window, torch.minimum)
+
+
+def over_windows(planes: Tensor, window: int, combine: Callable[[Tensor, Tensor], Tensor] = torch.add) -> Tensor:
+    """Return (..., H-w+1, W-w+1): all pixels (..., H, W) of each window, combined; `torch.add` for their sum.
+
+    Runs of 1, 2, 4, ... pixels are combined to one of the window's length: log2(w) passes, and no sum of more than as
+    many roundings.
+    """
+    for dim in (-2, -1):
+        count = planes.shape[dim] - window + 1
+        run, length, taken, parts = planes, 1, 0, []
+        while length <= window:
+            if window & length:
+                parts.append(run.narrow(dim, taken, count))
+                taken += length
+            if 2 * length <= window:
+                pairs = run.shape[dim] - length
+                run = combine(run.narrow(dim, 0, pairs), run.narrow(dim, length, pairs))
+            length *= 2
+        planes = reduce(combine, parts)
+    return planes
 
 
 def full_windows(mask: Tensor, window: int) -> Tensor:

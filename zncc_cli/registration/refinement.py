@@ -1,0 +1,299 @@
+"""The last fraction of a pixel, on the images themselves, and how sure it is.
+
+A loss that is minimised by its own gradient is drawn to where interpolation smooths the noise: off by tenths of a
+pixel on noisy images, whatever its form. Here the step is taken from gradient images that are interpolated as the image
+itself is. Noise and its gradient are uncorrelated in a symmetric interpolation, so that noise pulls nowhere:
+
+    0 = score(p) = sum over pixels of dL/dwarped . (g_fixed + g_warped) / 2 . dT/dp
+
+with L the weighted sum of the local ZNCC; solved by Gauss-Newton steps with the mean of both images' gradients
+(Benhimane and Malis 2004, doi:10.1109/IROS.2004.1389474). The scores of blocks, which would all be zero if there were
+no noise, say how far p may be off: the sandwich covariance H^-1 V H^-1 (White 1982, doi:10.2307/1912526).
+
+Two ways of looking at the pair are followed, and the one that is surer of its result is taken. Fine texture: the images
+nearly as they are, small windows that count alike; it does not mind what changes slowly over the frame. Noise: the
+images filtered by what they share (`zncc_cli.registration.spectrum`), large windows that count by their variance.
+
+Legend: p parameters of the model, T its transform fixed -> moving, H curvature, V covariance of the score.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from zncc_cli.config import RegistrationConfig
+from zncc_cli.operators.local_zncc import local_zncc_sum
+from zncc_cli.registration.objective import NOISE_WEIGHT, less_mean, noise_sigma, spread
+from zncc_cli.registration.optimizer import Ending, safe_inverse, updated_inverse
+from zncc_cli.registration.pyramid import Level, fill_holes, smooth
+from zncc_cli.registration.spectrum import REACH, ring_correlation, taper
+from zncc_cli.registration.transforms import TRANSFORMS, TransformFamily
+from zncc_cli.registration.warp import (
+    Interpolation,
+    Sampler,
+    coordinates,
+    corners,
+    depth_inside,
+    in_front,
+    inside,
+    map_points,
+    matrix_products,
+    matrix_scores,
+)
+from zncc_cli.registration.zncc import full_windows, over_windows, window_variance, window_weights
+
+_FINE_SIGMA = 0.7  # pixels: what a pixel's own noise and its aliasing are damped by
+_WIDE_WINDOW = 31
+# Of the image's variance: what keeps a window without any texture finite. More of it would pull at the transform, since
+# it makes a window agree the better the more contrast it finds.
+_LEAST_EPS = 1e-6
+_MAX_STEP = 2.0  # pixels, of any parameter
+_NEAR = 0.1  # pixels: after a step shorter than this the curvature is learned from the scores
+_MAX_ITERATIONS = 20
+_ROUNDS, _FAR = 2, 0.25  # where a corner moved by more pixels than this, the spectrum is measured a second time
+_FARTHEST = 0.1  # of the frame's diagonal: a corner that moved by more has lost its way
+_BLOCK = 32  # pixels; scores of blocks this large are as good as independent
+_GRID = 9  # points along each side of the frame, where the deviation is taken
+
+
+@dataclass(frozen=True)
+class Refined:
+    """A transform and how sure it is.
+
+    Attributes:
+        matrix: (3, 3) float64, fixed -> moving.
+        deviation: expected RMS error of the displacement over the overlap, pixels; infinite where nothing is known.
+        loss: one minus the weighted mean local ZNCC.
+        ending, iterations: why and when the iteration ended.
+    """
+
+    matrix: np.ndarray
+    deviation: float
+    loss: float
+    ending: Ending
+    iterations: int
+
+
+def refine(fixed: Level, moving: Level, start: np.ndarray, config: RegistrationConfig) -> Refined:
+    """Return the best transform of ``config.model`` near ``start``, which is off by a pixel or two at most.
+
+    Args:
+        fixed, moving: the finest levels, of about unit variance.
+        start: (3, 3), fixed -> moving.
+        config: model, window, tolerance and least overlap are used.
+
+    Returns:
+        The transform; with nothing to hold on to the start itself, of infinite deviation.
+    """
+    family = TRANSFORMS[config.model](config.model, fixed.shape)
+    scale = _scale(start, fixed.shape)
+    frame = corners(fixed.shape)
+
+    def motion(a: np.ndarray, b: np.ndarray) -> float:
+        return float(np.abs(map_points(a, frame) - map_points(b, frame)).max())
+
+    matrix, found = start, [Refined(start, math.inf, math.nan, Ending.OUT_OF_DOMAIN, 0)]
+    for _ in range(_ROUNDS):
+        look = _wide(fixed, moving, matrix, scale, config)
+        if look is None:
+            break
+        found.append(_solve(look, family, matrix, config.tolerance))
+        before, matrix = matrix, found[-1].matrix
+        if not motion(matrix, before) > _FAR:
+            break
+    found.append(_solve(_fine(fixed, moving, scale, config), family, matrix, config.tolerance))
+    farthest = _FARTHEST * math.hypot(*fixed.shape)
+    near = [refined for refined in found if motion(refined.matrix, start) <= farthest]
+    return min(near, key=lambda refined: refined.deviation)
+
+
+def _scale(matrix: np.ndarray, shape: tuple[int, int]) -> float:
+    """Return moving pixels per fixed pixel at the centre of the fixed frame."""
+    centre = np.array([(shape[1] - 1) / 2, (shape[0] - 1) / 2])
+    o, x, y = map_points(matrix, centre + np.array([[0, 0], [1, 0], [0, 1]]))
+    return float(np.sqrt(abs(np.linalg.det(np.array([x - o, y - o])))))
+
+
+# Two ways to look at a pair -------------------------------------------------------------------------------------------
+
+
+def _fine(fixed: Level, moving: Level, scale: float, config: RegistrationConfig) -> _Look:
+    f, f_mask = smooth(fixed.image, fixed.mask, _FINE_SIGMA)
+    m, m_mask = smooth(moving.image, moving.mask, _FINE_SIGMA * scale)
+    # White noise of variance one is left with the integral of the squared Gaussian.
+    noise = noise_sigma(fixed.image, fixed.mask) ** 2 * min(1.0, 1 / (4 * np.pi * _FINE_SIGMA**2))
+    variance = window_variance(f[0, 0], config.window)
+    evidence = variance / (variance + config.window**2 * max(NOISE_WEIGHT * noise, _LEAST_EPS))
+    weight = torch.where(full_windows(f_mask, config.window), evidence, 0)
+    return _Look(fill_holes(f, f_mask), fill_holes(m, m_mask), m_mask, config.window, weight, config.min_overlap)
+
+
+def _wide(fixed: Level, moving: Level, matrix: np.ndarray, scale: float, config: RegistrationConfig) -> _Look | None:
+    """Return None where the images are too small for it, or do not overlap."""
+    window = max(config.window, _WIDE_WINDOW)
+    f, m = fill_holes(fixed.image, fixed.mask), fill_holes(moving.image, moving.mask)
+    pull = torch.from_numpy(matrix).to(f.device, f.dtype)
+    x, y = coordinates(pull, fixed.shape)
+    held = fixed.mask & inside(None if bool(moving.mask.all()) else moving.mask, moving.shape, x, y)
+    if 3 * window > min(*fixed.shape, *moving.shape) or int(held.sum()) < window**2:
+        return None
+    spectrum = ring_correlation(f[0, 0], Sampler(m, Interpolation.LINEAR)(x, y)[0, 0], taper(held))
+    f, m = spectrum.filtered(f), spectrum.filtered(m, scale)
+    variance = window_variance(f[0, 0], window)
+    weight = torch.where(full_windows(_eroded(fixed.mask), window), variance / variance.mean(), 0)
+    return _Look(f, m, _eroded(moving.mask), window, weight, config.min_overlap)
+
+
+def _eroded(mask: Tensor) -> Tensor:
+    """Return the pixels of ``mask`` (H, W) that the filter's reach keeps away from all others and from the frame."""
+    return over_windows(F.pad(mask, [REACH] * 4), 2 * REACH + 1, torch.logical_and)
+
+
+# Solving --------------------------------------------------------------------------------------------------------------
+
+
+class _Look:
+    """A pair as it is looked at: what does not change from one transform to the next.
+
+    Args:
+        fixed, moving: (1, 1, H, W), without holes.
+        moving_mask: (H, W) bool, valid pixels.
+        window: side of the windows, pixels.
+        weight: of each window of fixed, (H-w+1, W-w+1), zero where it is not wholly valid.
+        min_overlap: least share of the weight that must lie in the overlap.
+    """
+
+    def __init__(
+        self,
+        fixed: Tensor,
+        moving: Tensor,
+        moving_mask: Tensor,
+        window: int,
+        weight: Tensor,
+        min_overlap: float,
+    ) -> None:
+        self.shape = int(fixed.shape[-2]), int(fixed.shape[-1])
+        self._fixed, self._moving_mask = fixed[0, 0], None if bool(moving_mask.all()) else moving_mask
+        self.moving_shape = int(moving.shape[-2]), int(moving.shape[-1])
+        self._window, self._weight, self._eps = window, weight, window**2 * _LEAST_EPS
+        self._least = min_overlap * float(weight.sum())
+        self._of_fixed = _gradient(self._fixed)
+        self._sample = Sampler(moving, Interpolation.CUBIC)
+        self._sample_gradient = Sampler(torch.stack(_gradient(moving[0, 0]))[None], Interpolation.LINEAR)
+
+    def linearized(self, matrix: np.ndarray, with_curvature: bool) -> _Linearized | None:
+        """Return the loss at ``matrix`` (3, 3), and how it changes with its entries; None with too little overlap."""
+        if not in_front(matrix, self.shape):
+            return None
+        pull = torch.from_numpy(matrix).to(self._fixed.device, self._fixed.dtype)
+        x, y = coordinates(pull, self.shape)
+        w = self._weight * window_weights(depth_inside(self._moving_mask, self.moving_shape, x, y), self._window)
+        total = float(w.sum())
+        if not total > self._least:
+            return None
+        w.requires_grad_()
+        warped = self._sample(x, y)[0, 0].requires_grad_()
+        agreeing = local_zncc_sum(self._fixed, warped, self._window, self._eps, w)
+        to_pixels, z = torch.autograd.grad(agreeing, (warped, w))
+        gx, gy = (
+            (mine + other) / 2
+            for mine, other in zip(self._sample_gradient(x, y)[0], _pulled(pull, x, y, *self._of_fixed), strict=True)
+        )
+        curvature = np.zeros((0, 0))
+        if with_curvature:
+            variance = window_variance(warped.detach(), self._window) + self._eps
+            bending = spread(w.detach() * z.clamp_min(0) / variance, self._window)
+            flat = (less_mean(gx, self._window), less_mean(gy, self._window))
+            curvature = matrix_products(pull, x, y, *flat, bending).cpu().double().numpy()
+        return _Linearized(
+            loss=1 - float(agreeing.detach()) / total,
+            scores=matrix_scores(pull, x, y, gx * to_pixels, gy * to_pixels, _BLOCK).cpu().double().numpy(),
+            curvature=curvature,
+        )
+
+
+@dataclass(frozen=True)
+class _Linearized:
+    """At one matrix: the loss; the scores (9, n) of n blocks, and the curvature (9, 9), in the matrix's entries.
+
+    The curvature is empty where it was not asked for.
+    """
+
+    loss: float
+    scores: np.ndarray
+    curvature: np.ndarray
+
+
+def _solve(look: _Look, family: TransformFamily, start: np.ndarray, tolerance: float) -> Refined:
+    """Follow the score to zero: far from it by Gauss-Newton steps, near it by quasi-Newton ones."""
+    matrix, loss, ending, iteration = start, math.nan, Ending.MAX_ITERATIONS, 0
+    inverse, step, before = None, np.zeros(family.size), np.zeros(family.size)
+    for iteration in range(1, _MAX_ITERATIONS + 1):
+        near = iteration > 1 and float(np.linalg.norm(step)) < _NEAR
+        at = look.linearized(matrix, with_curvature=not near)
+        if at is None:
+            return Refined(start, math.inf, math.nan, Ending.OUT_OF_DOMAIN, iteration)
+        loss, p = at.loss, family.parameters(matrix)
+        to_matrix = torch.autograd.functional.jacobian(lambda q: family.matrix(q).flatten(), p).numpy()
+        blocks = to_matrix.T @ at.scores
+        score = blocks.sum(axis=1)
+        if near:
+            inverse = updated_inverse(inverse, step, before - score)
+        else:
+            inverse = safe_inverse(to_matrix.T @ at.curvature @ to_matrix)
+        if inverse is None:
+            return Refined(start, math.inf, loss, Ending.OUT_OF_DOMAIN, iteration)
+        step, before = inverse @ score, score
+        length = float(np.linalg.norm(step))
+        step = step * min(1.0, _MAX_STEP / max(length, _MAX_STEP))
+        matrix = family.matrix(p + torch.from_numpy(step)).numpy()
+        if length < tolerance:
+            ending = Ending.CONVERGED
+            break
+    by_block = inverse @ blocks
+    return Refined(matrix, _deviation(look, family, matrix, by_block @ by_block.T), loss, ending, iteration)
+
+
+def _deviation(look: _Look, family: TransformFamily, matrix: np.ndarray, covariance: np.ndarray) -> float:
+    """Return the RMS over the overlap of the displacement's standard deviation, pixels; ``covariance`` of p (n, n)."""
+    y, x = np.meshgrid(*(np.linspace(0, n - 1, _GRID) for n in look.shape), indexing="ij")
+    points = np.stack((x.ravel(), y.ravel()), axis=-1)
+    mapped = map_points(matrix, points)
+    points = points[np.all((mapped >= 0) & (mapped <= np.array(look.moving_shape[::-1]) - 1), axis=-1)]
+    if not len(points):
+        return math.inf
+    column = torch.from_numpy(np.column_stack((points, np.ones(len(points)))))
+
+    def displaced(p: Tensor) -> Tensor:
+        mapped = column @ family.matrix(p).T
+        return mapped[:, :2] / mapped[:, 2:]
+
+    jacobian = torch.autograd.functional.jacobian(displaced, family.parameters(matrix)).numpy()
+    return float(np.sqrt(np.einsum("nai,ij,naj->n", jacobian, covariance, jacobian).mean()))
+
+
+def _gradient(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Return d/dx and d/dy of ``image`` (H, W) by central differences, per pixel."""
+    y, x = torch.gradient(image)
+    return x, y
+
+
+def _pulled(matrix: Tensor, x: Tensor, y: Tensor, fx: Tensor, fy: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the gradient (fx, fy) of an image on the fixed frame, in moving coordinates: (dT/dx)^-T (fx, fy)."""
+    (a, b, _), (c, d, _), (g, h, one) = matrix
+    if bool(g) or bool(h):
+        # dT/dx times the depth, which the same factor below takes out again
+        a, b, c, d = a - x * g, b - x * h, c - y * g, d - y * h
+        columns = torch.arange(x.shape[1], dtype=x.dtype, device=x.device)
+        rows = torch.arange(x.shape[0], dtype=x.dtype, device=x.device)[:, None]
+        depth = g * columns + (h * rows + one)
+    else:
+        depth = one
+    by = depth / (a * d - b * c)
+    return (d * fx - c * fy) * by, (a * fy - b * fx) * by
