@@ -86,7 +86,7 @@ def refine(fixed: Level, moving: Level, start: np.ndarray, config: RegistrationC
     Args:
         fixed, moving: the finest levels, of about unit variance.
         start: (3, 3), fixed -> moving.
-        config: model, window, tolerance and least overlap are used.
+        config: model, window and tolerance are used.
 
     Returns:
         The transform; with nothing to hold on to the start itself, of infinite deviation.
@@ -131,7 +131,7 @@ def _fine(fixed: Level, moving: Level, scale: float, config: RegistrationConfig)
     variance = window_variance(f[0, 0], config.window)
     evidence = variance / (variance + config.window**2 * max(NOISE_WEIGHT * noise, _LEAST_EPS))
     weight = torch.where(full_windows(f_mask, config.window), evidence, 0)
-    return _Look(fill_holes(f, f_mask), fill_holes(m, m_mask), m_mask, config.window, weight, config.min_overlap)
+    return _Look(fill_holes(f, f_mask), fill_holes(m, m_mask), m_mask, config.window, weight)
 
 
 def _wide(fixed: Level, moving: Level, matrix: np.ndarray, scale: float, config: RegistrationConfig) -> _Look | None:
@@ -147,7 +147,7 @@ def _wide(fixed: Level, moving: Level, matrix: np.ndarray, scale: float, config:
     f, m = spectrum.filtered(f), spectrum.filtered(m, scale)
     variance = window_variance(f[0, 0], window)
     weight = torch.where(full_windows(_eroded(fixed.mask), window), variance / variance.mean(), 0)
-    return _Look(f, m, _eroded(moving.mask), window, weight, config.min_overlap)
+    return _Look(f, m, _eroded(moving.mask), window, weight)
 
 
 def _eroded(mask: Tensor) -> Tensor:
@@ -166,7 +166,6 @@ class _Look:
         moving_mask: (H, W) bool, valid pixels.
         window: side of the windows, pixels.
         weight: of each window of fixed, (H-w+1, W-w+1), zero where it is not wholly valid.
-        min_overlap: least share of the weight that must lie in the overlap.
     """
 
     def __init__(
@@ -176,26 +175,24 @@ class _Look:
         moving_mask: Tensor,
         window: int,
         weight: Tensor,
-        min_overlap: float,
     ) -> None:
         self.shape = int(fixed.shape[-2]), int(fixed.shape[-1])
         self._fixed, self._moving_mask = fixed[0, 0], None if bool(moving_mask.all()) else moving_mask
         self.moving_shape = int(moving.shape[-2]), int(moving.shape[-1])
         self._window, self._weight, self._eps = window, weight, window**2 * _LEAST_EPS
-        self._least = min_overlap * float(weight.sum())
         self._of_fixed = _gradient(self._fixed)
         self._sample = Sampler(moving, Interpolation.CUBIC)
         self._sample_gradient = Sampler(torch.stack(_gradient(moving[0, 0]))[None], Interpolation.LINEAR)
 
     def linearized(self, matrix: np.ndarray, with_curvature: bool) -> _Linearized | None:
-        """Return the loss at ``matrix`` (3, 3), and how it changes with its entries; None with too little overlap."""
+        """Return the loss at ``matrix`` (3, 3), and how it changes with its entries; None without overlap."""
         if not in_front(matrix, self.shape):
             return None
         pull = torch.from_numpy(matrix).to(self._fixed.device, self._fixed.dtype)
         x, y = coordinates(pull, self.shape)
         w = self._weight * window_weights(depth_inside(self._moving_mask, self.moving_shape, x, y), self._window)
         total = float(w.sum())
-        if not total > self._least:
+        if not total > 0:
             return None
         w.requires_grad_()
         warped = self._sample(x, y)[0, 0].requires_grad_()
