@@ -253,26 +253,26 @@ def _solve(look: _Look, family: TransformFamily, start: np.ndarray, tolerance: f
         if length < tolerance:
             ending = Ending.CONVERGED
             break
-    by_block = inverse @ blocks
-    return Refined(matrix, _deviation(look, family, matrix, by_block @ by_block.T), loss, ending, iteration)
+    by_block = to_matrix @ inverse @ blocks
+    return Refined(matrix, _deviation(look, matrix, by_block @ by_block.T), loss, ending, iteration)
 
 
-def _deviation(look: _Look, family: TransformFamily, matrix: np.ndarray, covariance: np.ndarray) -> float:
-    """Return the RMS over the overlap of the displacement's standard deviation, pixels; ``covariance`` of p (n, n)."""
+def _deviation(look: _Look, matrix: np.ndarray, covariance: np.ndarray) -> float:
+    """Return the RMS over the overlap of the displacement's standard deviation, pixels.
+
+    ``covariance`` is that of the entries of ``matrix``, row-major, (9, 9).
+    """
     y, x = np.meshgrid(*(np.linspace(0, n - 1, _GRID) for n in look.shape), indexing="ij")
-    points = np.stack((x.ravel(), y.ravel()), axis=-1)
-    mapped = map_points(matrix, points)
-    points = points[np.all((mapped >= 0) & (mapped <= np.array(look.moving_shape[::-1]) - 1), axis=-1)]
-    if not len(points):
+    points = np.column_stack((x.ravel(), y.ravel(), np.ones(x.size)))
+    u, v = map_points(matrix, points[:, :2]).T
+    height, width = look.moving_shape
+    held = (u >= 0) & (u <= width - 1) & (v >= 0) & (v <= height - 1)
+    if not held.any():
         return math.inf
-    column = torch.from_numpy(np.column_stack((points, np.ones(len(points)))))
-
-    def displaced(p: Tensor) -> Tensor:
-        mapped = column @ family.matrix(p).T
-        return mapped[:, :2] / mapped[:, 2:]
-
-    jacobian = torch.autograd.functional.jacobian(displaced, family.parameters(matrix)).numpy()
-    return float(np.sqrt(np.einsum("nai,ij,naj->n", jacobian, covariance, jacobian).mean()))
+    points, u, v = points[held], u[held, None], v[held, None]
+    by_depth, none = points / (points @ matrix[2])[:, None], np.zeros_like(points)
+    jacobian = np.stack((np.hstack((by_depth, none, -u * by_depth)), np.hstack((none, by_depth, -v * by_depth))))
+    return float(np.sqrt(np.einsum("ani,ij,anj->an", jacobian, covariance, jacobian).sum(axis=0).mean()))
 
 
 def _gradient(image: Tensor) -> tuple[Tensor, Tensor]:
