@@ -50,6 +50,7 @@ from zncc_cli.registration.zncc import full_windows, over_windows, window_varian
 
 _FINE_SIGMA = 0.7  # pixels: what a pixel's own noise and its aliasing are damped by
 _WIDE_WINDOW = 31
+_SHADING_SIGMA = 12.0  # pixels: what changes more slowly is shading
 # Of the image's variance: what keeps a window without any texture finite. More of it would pull at the transform, since
 # it makes a window agree the better the more contrast it finds.
 _LEAST_EPS = 1e-6
@@ -135,19 +136,33 @@ def _fine(fixed: Level, moving: Level, scale: float, config: RegistrationConfig)
 
 
 def _wide(fixed: Level, moving: Level, matrix: np.ndarray, scale: float, config: RegistrationConfig) -> _Look | None:
-    """Return None where the images are too small for it, or do not overlap."""
+    """Return None where the images are too small for it, or do not overlap at ``matrix``."""
     window = max(config.window, _WIDE_WINDOW)
-    f, m = fill_holes(fixed.image, fixed.mask), fill_holes(moving.image, moving.mask)
-    pull = torch.from_numpy(matrix).to(f.device, f.dtype)
+    pull = torch.from_numpy(matrix).to(fixed.image.device, fixed.image.dtype)
+    push = torch.from_numpy(np.linalg.inv(matrix)).to(pull)
     x, y = coordinates(pull, fixed.shape)
-    held = fixed.mask & inside(None if bool(moving.mask.all()) else moving.mask, moving.shape, x, y)
-    if 3 * window > min(*fixed.shape, *moving.shape) or int(held.sum()) < window**2:
+    # What only one of them shows must not be in its shading either.
+    f, f_mask = _without_shading(fixed, _seen(moving, x, y), 1.0)
+    m, m_mask = _without_shading(moving, _seen(fixed, *coordinates(push, moving.shape)), scale)
+    if 3 * window > min(*fixed.shape, *moving.shape) or int(f_mask.sum()) < window**2:
         return None
-    spectrum = ring_correlation(f[0, 0], Sampler(m, Interpolation.LINEAR)(x, y)[0, 0], taper(held))
+    spectrum = ring_correlation(f[0, 0], Sampler(m, Interpolation.LINEAR)(x, y)[0, 0], taper(f_mask))
     f, m = spectrum.filtered(f), spectrum.filtered(m, scale)
     variance = window_variance(f[0, 0], window)
-    weight = torch.where(full_windows(_eroded(fixed.mask), window), variance / variance.mean(), 0)
-    return _Look(f, m, _eroded(moving.mask), window, weight)
+    weight = torch.where(full_windows(_eroded(f_mask), window), variance / variance.mean(), 0)
+    return _Look(f, m, _eroded(m_mask), window, weight)
+
+
+def _seen(other: Level, x: Tensor, y: Tensor) -> Tensor:
+    """Return where the coordinates (H, W) lie between valid pixels of ``other``, (H, W) bool."""
+    return inside(None if bool(other.mask.all()) else other.mask, other.shape, x, y)
+
+
+def _without_shading(level: Level, seen: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """Return the image (1, 1, H, W) less what changes slowly, zero where it is not ``seen``, and the mask (H, W)."""
+    mask = level.mask & seen
+    slow, _ = smooth(level.image, mask, _SHADING_SIGMA * scale, enough=0.0)
+    return torch.where(mask, level.image - slow, 0), mask
 
 
 def _eroded(mask: Tensor) -> Tensor:

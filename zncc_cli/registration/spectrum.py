@@ -23,11 +23,9 @@ from zncc_cli.registration.zncc import over_windows
 _RINGS = 40  # up to the Nyquist frequency, where the image is large enough
 _PIXELS_PER_RING = 4  # of the shorter side, so that no ring is without a frequency
 _MOST = 0.9999  # the rounding of float32 is no more than this
-# Standard deviation, pixels, of the Gaussian mean that is subtracted: what changes more slowly is shading.
-_SHADING = 12.0
 # How far the image is continued by its mirror image before it is filtered, in pixels.
 _BORDER = 64
-# What a filtered pixel owes to pixels farther away is less than a hundredth.
+# What a filtered pixel owes to pixels farther away than this is less than a hundredth.
 REACH = 4
 
 
@@ -42,7 +40,7 @@ class Spectrum:
     rho: Tensor
 
     def filtered(self, image: Tensor, scale: float = 1.0) -> Tensor:
-        """Return ``image`` (1, 1, H, W) less its shading, filtered by sqrt(rho / (1 + rho)) to unit gain where all is signal.
+        """Return ``image`` (1, 1, H, W) filtered by sqrt(rho / (1 + rho)), of unit gain where all is signal.
 
         Args:
             image: without holes; continued by its mirror image beyond the frame.
@@ -59,7 +57,6 @@ class Spectrum:
         place = (2 * k * len(self.rho) + 0.5).clamp(max=len(gain) - 1)
         below = place.long().clamp(max=len(gain) - 2)
         gains = torch.lerp(gain[below], gain[below + 1], place - below)
-        gains = gains * (1 - torch.exp(-2 * (torch.pi * _SHADING * k).square()))
         out: Tensor = torch.fft.irfft2(transformed * gains, s=padded.shape[-2:])
         return out[..., border : border + height, border : border + width].contiguous()
 
