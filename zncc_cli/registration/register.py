@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from torch import Tensor
 from zncc_cli.config import Device, Model, RegistrationConfig, choose
 from zncc_cli.errors import BackendError, ContentError, OptionError, WindowError
 from zncc_cli.operators import native
-from zncc_cli.registration.initialization import find_shifts
+from zncc_cli.registration.initialization import Start, find_starts
 from zncc_cli.registration.objective import LevelObjective
 from zncc_cli.registration.optimizer import Ending, minimize
 from zncc_cli.registration.pyramid import Level, count_levels, pyramid
@@ -24,7 +26,7 @@ from zncc_cli.registration.warp import Interpolation, corners, map_points
 
 SMALLEST_IMAGE = 16  # pixels on the shorter side; below it no window has room to move
 _COARSEST = 48  # pixels on the shorter side of the coarsest level
-_SEARCH = 128  # the coarsest level with at least this shorter side is searched for the translation
+_SEARCH = 128  # the ends of the starts are compared on the coarsest level with at least this shorter side
 _GOOD_START = 0.6  # 81 unrelated pairs ended below 0.27 at full resolution
 _JUDGED = 256  # and the coarsest with at least this one is judged, beside the finest
 # Lengths in level pixels: the first trial step, the longest step, and the step that ends all but the finest level.
@@ -59,6 +61,7 @@ class RegistrationResult:
         model: the model asked for.
         matrix: (3, 3) float64, row-major, maps FIXED to MOVING coordinates, (x, y) pixels, the centre of the
             top-left pixel is (0, 0); its last entry is 1.
+        inverted: bright in one image is dark in the other; the evidence is of the moving image's negative then.
         fixed_shape, moving_shape: (H, W).
         status, reasons: the verdict.
         evidence: what it rests on.
@@ -70,6 +73,7 @@ class RegistrationResult:
 
     model: Model
     matrix: np.ndarray
+    inverted: bool
     fixed_shape: tuple[int, int]
     moving_shape: tuple[int, int]
     status: Status
@@ -140,18 +144,17 @@ def _register(
     _check_window(config.window, f_mask, m_mask)
 
     fixed_levels, moving_levels = _pyramids(f, f_mask, m, m_mask, config.window)
-    objectives = [
-        LevelObjective(
-            a,
-            b,
-            _shape(f_mask),
-            config.window,
-            config.min_overlap,
-            Interpolation.CUBIC if a.factor == 1 else Interpolation.LINEAR,
-        )
-        for a, b in zip(fixed_levels, moving_levels, strict=True)
-    ]
-    matrix, records = _start(fixed_levels, moving_levels, objectives, config)
+
+    @cache
+    def objective(level: int, inverted: bool) -> LevelObjective:
+        a, b = fixed_levels[level], moving_levels[level]
+        interpolation = Interpolation.CUBIC if a.factor == 1 else Interpolation.LINEAR
+        b = b.negative if inverted else b
+        return LevelObjective(a, b, _shape(f_mask), config.window, config.min_overlap, interpolation)
+
+    start, records = _start(fixed_levels, moving_levels, objective, config)
+    objectives = [objective(level, start.inverted) for level in range(len(fixed_levels))]
+    matrix = start.matrix
     for level in reversed(range(len(objectives) - 1)):
         matrix, record = _descend(objectives[level], config.model, matrix, config)
         records.append(record)
@@ -161,6 +164,7 @@ def _register(
     return RegistrationResult(
         model=config.model,
         matrix=matrix,
+        inverted=start.inverted,
         fixed_shape=_shape(f_mask),
         moving_shape=_shape(m_mask),
         status=verdict.status,
@@ -239,30 +243,43 @@ def _coarsest_of(levels: list[Level], side: int) -> int:
 
 
 def _start(
-    fixed: list[Level], moving: list[Level], objectives: list[LevelObjective], config: RegistrationConfig
-) -> tuple[np.ndarray, list[LevelRecord]]:
-    """Return the matrix after the coarsest level, and what that took.
+    fixed: list[Level],
+    moving: list[Level],
+    objective: Callable[[int, bool], LevelObjective],
+    config: RegistrationConfig,
+) -> tuple[Start, list[LevelRecord]]:
+    """Return matrix and contrast after the coarsest level, and what that took.
 
-    The identity and the most plausible translations are each followed on the coarsest level, model by model from the
-    simplest to the one asked for; the end that agrees best on the search level is taken. A good one ends the search.
+    The identity, in either contrast, and the most plausible starts of the global search are each followed on the
+    coarsest level, model by model; the end that agrees best on the search level is taken. A good one ends the search.
     """
-    search = _coarsest_of(fixed, _SEARCH)
-    starts = [np.eye(3)]
-    starts += [shift.matrix for shift in find_shifts(fixed[search], moving[search], config.min_overlap)]
-    best, best_score, best_records = starts[0], -math.inf, list[LevelRecord]()
-    for matrix in starts:
-        records = []
-        for model in WARM_START[config.model]:
-            matrix, record = _descend(objectives[-1], model, matrix, config)
+
+    def starts() -> Iterator[Start]:
+        yield from (Start(np.eye(3)), Start(np.eye(3), inverted=True))
+        yield from find_starts(fixed, moving, config.model, config.min_overlap)
+
+    coarsest, search = len(fixed) - 1, _coarsest_of(fixed, _SEARCH)
+    best, best_score, best_records = Start(np.eye(3)), -math.inf, list[LevelRecord]()
+    for start in starts():
+        matrix, records = start.matrix, []
+        for model in _warm_start(config.model, matrix, _shape(fixed[0].mask)):
+            matrix, record = _descend(objective(coarsest, start.inverted), model, matrix, config)
             records.append(record)
-        got = objectives[search].zncc(matrix)
+        got = objective(search, start.inverted).zncc(matrix)
         # The ZNCC of unrelated windows scatters the more the fewer there are.
         score = -math.inf if got is None else got[0] * math.sqrt(got[1])
         if score > best_score or not best_records:
-            best, best_score, best_records = matrix, score, records
+            best, best_score, best_records = Start(matrix, start.inverted), score, records
         if best_score > _GOOD_START:
             break
     return best, best_records
+
+
+def _warm_start(model: Model, matrix: np.ndarray, shape: tuple[int, int]) -> list[Model]:
+    """Return ``model`` and the simpler ones before it that ``matrix`` is a member of: others would throw it away."""
+    families = {simpler: TRANSFORMS[simpler](simpler, shape) for simpler in WARM_START[model][:-1]}
+    kept = [m for m, family in families.items() if np.allclose(family.matrix(family.parameters(matrix)), matrix)]
+    return [*kept, model]
 
 
 def _descend(
