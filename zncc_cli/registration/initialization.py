@@ -41,6 +41,9 @@ _PER_LOOK = 4  # and of each look this many blocks
 _BATCH = 2**18  # grid pixels of one batch of looks, which bounds memory
 
 
+_CERTAIN = 0.9999  # a ZNCC above it is as good as one: atanh would be infinite
+
+
 @dataclass(frozen=True)
 class Start:
     """Where to begin.
@@ -99,11 +102,18 @@ class MaskedZncc:
         return sums
 
 
-def find_starts(fixed: list[Level], moving: list[Level], model: Model, min_overlap: float) -> list[Start]:
-    """Return the few most plausible starts of ``model``, the best first.
+def significance(zncc: Tensor, count: Tensor) -> Tensor:
+    """Return a ZNCC of ``count`` pixels in units of what chance makes of unrelated ones: atanh(z) sqrt(n).
 
-    The ZNCC weighed by the overlap's size decides: that of n unrelated pixels scatters by 1 / sqrt(n), and a small
-    overlap has to agree better than a large one.
+    A small overlap has to agree better than a large one, and one that agrees nearly everywhere outweighs a large one
+    that agrees here and there, as a texture does that is a period off. Up to a common factor, neighbouring pixels
+    being no independent draws. Fisher 1915, doi:10.2307/2331838.
+    """
+    return zncc.clamp(-_CERTAIN, _CERTAIN).atanh() * count.sqrt()
+
+
+def find_starts(fixed: list[Level], moving: list[Level], model: Model, min_overlap: float) -> list[Start]:
+    """Return the few most significant starts of ``model``, the best first, those of an inverted contrast among them.
 
     Args:
         fixed, moving: the pyramids, the finest level first.
@@ -159,7 +169,7 @@ def _look(
     for some in angles.split(max(1, _BATCH // ((height + side) * (width + side)))):
         from_canvas = [centre @ _linear(spacing * scale, float(angle)) @ uncentred for angle in some]
         surface, count = zncc(*_sampled(turning, from_canvas, (side, side)), min_overlap)
-        for k, dx, dy, score in _peaks(surface * count.sqrt(), side):
+        for k, dx, dy, score in _peaks(significance(surface, count), side):
             found.append((abs(score), Start(from_canvas[k] @ _shift(dx, dy) @ _linear(1 / spacing, 0.0), score < 0)))
     return found
 

@@ -74,6 +74,7 @@ class LevelObjective:
         x, y = coordinates(torch.eye(3, dtype=moving.image.dtype, device=moving.image.device), moving.shape)
         depth = depth_inside(self._moving_mask, moving.shape, x, y)
         self._windows_of = float(self._fixed_windows.sum()), float(window_weights(depth, window).sum())
+        self._pixels_of = float(fixed.mask.sum()), float(depth.sum())
         self._min_overlap = min_overlap * (1 - _ROUNDING)
 
     def zncc(self, matrix: np.ndarray) -> tuple[float, float] | None:
@@ -85,7 +86,7 @@ class LevelObjective:
         if got is None:
             return None
         z, w = got
-        return float((w * z).sum() / w.sum()), min(1.0, float(w.sum()) / self._possible(matrix))
+        return float((w * z).sum() / w.sum()), min(1.0, float(w.sum()) / self._possible(self._windows_of, matrix))
 
     def block_zncc(self, matrix: np.ndarray) -> np.ndarray:
         """Return sum(w z) / sum(w e) of each block of a grid over the overlap at ``matrix``, (rows, columns).
@@ -165,12 +166,13 @@ class LevelObjective:
         x, y = coordinates(pull, self._fixed.shape)
         depth = depth_inside(self._moving_mask, self._moving.shape, x, y)
         w = torch.where(self._fixed_windows, window_weights(depth, self._window), 0)
-        least = self._min_overlap * self._possible(matrix.detach().numpy())
-        return None if float(w.detach().sum()) < max(1.0, least) else (self._sample(x, y)[0, 0], w)
+        w_total, overlap = float(w.detach().sum()), float((depth.detach() * self._fixed.mask).sum())
+        enough = overlap >= self._min_overlap * self._possible(self._pixels_of, matrix.detach().numpy())
+        return (self._sample(x, y)[0, 0], w) if enough and w_total >= 1 else None
 
-    def _possible(self, matrix: np.ndarray) -> float:
-        """Return what the smaller image could bring in at the very most, in fixed windows: overlap counts in this."""
-        fixed, moving = self._windows_of
+    def _possible(self, of: tuple[float, float], matrix: np.ndarray) -> float:
+        """Return the most that an overlap can hold ``of`` the fixed and the moving image, as seen in the fixed one."""
+        fixed, moving = of
         return max(1.0, min(fixed, moving / area_scale(matrix, self.shape)))
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from zncc_cli.config import Device, Model, RegistrationConfig, choose
 from zncc_cli.errors import BackendError, ContentError, OptionError, WindowError
 from zncc_cli.operators import native
-from zncc_cli.registration.initialization import Start, find_starts
+from zncc_cli.registration.initialization import Start, find_starts, significance
 from zncc_cli.registration.objective import LevelObjective
 from zncc_cli.registration.optimizer import Ending, minimize
 from zncc_cli.registration.pyramid import Level, count_levels, pyramid
@@ -27,7 +27,8 @@ from zncc_cli.registration.warp import Interpolation, corners, map_points
 SMALLEST_IMAGE = 16  # pixels on the shorter side; below it no window has room to move
 _COARSEST = 48  # pixels on the shorter side of the coarsest level
 _SEARCH = 128  # the ends of the starts are compared on the coarsest level with at least this shorter side
-_GOOD_START = 0.6  # 81 unrelated pairs ended below 0.27 at full resolution
+# The significance that ends the search: a ZNCC of 0.76 over the whole. A texture a period off has reached 0.7.
+_GOOD_START = 1.0
 _JUDGED = 256  # and the coarsest with at least this one is judged, beside the finest
 # Lengths in level pixels: the first trial step, the longest step, and the step that ends all but the finest level.
 _FIRST_STEP, _MAX_STEP, _COARSE_TOLERANCE = 0.25, 2.0, 0.03
@@ -266,8 +267,7 @@ def _start(
             matrix, record = _descend(objective(coarsest, start.inverted), model, matrix, config)
             records.append(record)
         got = objective(search, start.inverted).zncc(matrix)
-        # The ZNCC of unrelated windows scatters the more the fewer there are.
-        score = -math.inf if got is None else got[0] * math.sqrt(got[1])
+        score = -math.inf if got is None else float(significance(*torch.tensor(got)))
         if score > best_score or not best_records:
             best, best_score, best_records = Start(matrix, start.inverted), score, records
         if best_score > _GOOD_START:
