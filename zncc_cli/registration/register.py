@@ -22,7 +22,7 @@ from zncc_cli.registration.optimizer import Ending, minimize
 from zncc_cli.registration.pyramid import Level, count_levels, pyramid
 from zncc_cli.registration.transforms import TRANSFORMS, WARM_START
 from zncc_cli.registration.verdict import Evidence, Status, agreement, judge
-from zncc_cli.registration.warp import Interpolation, corners, map_points
+from zncc_cli.registration.warp import Interpolation, corners, in_front, map_points
 
 SMALLEST_IMAGE = 16  # pixels on the shorter side; below it no window has room to move
 _COARSEST = 48  # pixels on the shorter side of the coarsest level
@@ -30,6 +30,7 @@ _SEARCH = 128  # the ends of the starts are compared on the coarsest level with 
 # The significance that ends the search: a ZNCC of 0.76 over the whole. A texture a period off has reached 0.7.
 _GOOD_START = 1.0
 _JUDGED = 256  # and the coarsest with at least this one is judged, beside the finest
+_FARTHEST = 1e7  # pixels; float32 knows no coordinate beyond to a pixel
 # Lengths in level pixels: the first trial step, the longest step, and the step that ends all but the finest level.
 _FIRST_STEP, _MAX_STEP, _COARSE_TOLERANCE = 0.25, 2.0, 0.03
 
@@ -93,6 +94,7 @@ def register(
     *,
     fixed_mask: np.ndarray | Tensor | None = None,
     moving_mask: np.ndarray | Tensor | None = None,
+    init: np.ndarray | None = None,
     **options: Any,
 ) -> RegistrationResult:
     """Find the transform that puts ``moving`` on ``fixed``.
@@ -101,6 +103,7 @@ def register(
         fixed, moving: (H, W) grey images of any real dtype, not necessarily of one shape.
         model: translation, rigid, similarity, affine or homography.
         fixed_mask, moving_mask: (H, W), true where pixels may be used; pixels that are not finite never are.
+        init: (3, 3) matrix to start from, fixed -> moving, (x, y) pixels; without it the start is searched for.
         options: further fields of `RegistrationConfig`.
 
     Returns:
@@ -112,9 +115,8 @@ def register(
         ContentError: an image is too small, constant, or has no valid pixels.
         BackendError: the device or the native kernels that were asked for are not there.
     """
-    return register_images(
-        fixed, moving, RegistrationConfig(model=choose(Model, model, "model"), **options), fixed_mask, moving_mask
-    )
+    config = RegistrationConfig(model=choose(Model, model, "model"), **options)
+    return register_images(fixed, moving, config, fixed_mask, moving_mask, init)
 
 
 def register_images(
@@ -123,11 +125,12 @@ def register_images(
     config: RegistrationConfig,
     fixed_mask: np.ndarray | Tensor | None = None,
     moving_mask: np.ndarray | Tensor | None = None,
+    init: np.ndarray | None = None,
 ) -> RegistrationResult:
     """Do what `register` does, with the settings of ``config``."""
     device = resolve_device(config.device)
     with native.selected(config.backend):
-        return _register(fixed, moving, config, fixed_mask, moving_mask, device)
+        return _register(fixed, moving, config, fixed_mask, moving_mask, init, device)
 
 
 def _register(
@@ -136,6 +139,7 @@ def _register(
     config: RegistrationConfig,
     fixed_mask: np.ndarray | Tensor | None,
     moving_mask: np.ndarray | Tensor | None,
+    init: np.ndarray | None,
     device: torch.device,
 ) -> RegistrationResult:
     began = time.perf_counter()
@@ -143,6 +147,7 @@ def _register(
     f, f_mask = _prepare("fixed", fixed, fixed_mask, device)
     m, m_mask = _prepare("moving", moving, moving_mask, device)
     _check_window(config.window, f_mask, m_mask)
+    init = None if init is None else _checked_init(init, _shape(f_mask))
 
     fixed_levels, moving_levels = _pyramids(f, f_mask, m, m_mask, config.window)
 
@@ -153,7 +158,7 @@ def _register(
         b = b.negative if inverted else b
         return LevelObjective(a, b, _shape(f_mask), config.window, config.min_overlap, interpolation)
 
-    start, records = _start(fixed_levels, moving_levels, objective, config)
+    start, records = _start(fixed_levels, moving_levels, objective, config, init)
     objectives = [objective(level, start.inverted) for level in range(len(fixed_levels))]
     matrix = start.matrix
     for level in reversed(range(len(objectives) - 1)):
@@ -232,6 +237,23 @@ def _check_window(window: int, *masks: Tensor) -> None:
         )
 
 
+def _checked_init(init: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Return ``init`` with a last entry of one, or raise `OptionError` where no fixed frame (H, W) can be mapped."""
+    matrix = np.asarray(init, dtype=np.float64)
+    if matrix.shape != (3, 3):
+        raise OptionError(f"--init: expected a 3 x 3 matrix, got an array of shape {matrix.shape}")
+    with np.errstate(all="ignore"):
+        matrix = matrix / matrix[2, 2]
+        usable = np.isfinite(matrix).all() and in_front(matrix, shape)
+        usable = usable and np.abs(map_points(matrix, corners(shape))).max() < _FARTHEST
+    if not usable:
+        raise OptionError(
+            "--init: expected an invertible matrix that takes every fixed pixel (x, y) to a moving one, not mirrored, "
+            f"got {np.asarray(init).tolist()}"
+        )
+    return np.ascontiguousarray(matrix)
+
+
 def _pyramids(f: Tensor, f_mask: Tensor, m: Tensor, m_mask: Tensor, window: int) -> tuple[list[Level], list[Level]]:
     shorter = min(min(f_mask.shape), min(m_mask.shape))
     levels = count_levels((shorter, shorter), max(_COARSEST, 3 * window))
@@ -248,19 +270,23 @@ def _start(
     moving: list[Level],
     objective: Callable[[int, bool], LevelObjective],
     config: RegistrationConfig,
+    init: np.ndarray | None,
 ) -> tuple[Start, list[LevelRecord]]:
     """Return matrix and contrast after the coarsest level, and what that took.
 
-    The identity, in either contrast, and the most plausible starts of the global search are each followed on the
+    The identity, in either contrast, and the most significant starts of the global search are each followed on the
     coarsest level, model by model; the end that agrees best on the search level is taken. A good one ends the search.
+    ``init`` takes the identity's place, and nothing is searched.
     """
 
     def starts() -> Iterator[Start]:
-        yield from (Start(np.eye(3)), Start(np.eye(3), inverted=True))
-        yield from find_starts(fixed, moving, config.model, config.min_overlap)
+        first = np.eye(3) if init is None else init
+        yield from (Start(first), Start(first, inverted=True))
+        if init is None:
+            yield from find_starts(fixed, moving, config.model, config.min_overlap)
 
     coarsest, search = len(fixed) - 1, _coarsest_of(fixed, _SEARCH)
-    best, best_score, best_records = Start(np.eye(3)), -math.inf, list[LevelRecord]()
+    ends = list[tuple[float, Start, list[LevelRecord]]]()
     for start in starts():
         matrix, records = start.matrix, []
         for model in _warm_start(config.model, matrix, _shape(fixed[0].mask)):
@@ -268,10 +294,10 @@ def _start(
             records.append(record)
         got = objective(search, start.inverted).zncc(matrix)
         score = -math.inf if got is None else float(significance(*torch.tensor(got)))
-        if score > best_score or not best_records:
-            best, best_score, best_records = Start(matrix, start.inverted), score, records
-        if best_score > _GOOD_START:
+        ends.append((score, Start(matrix, start.inverted), records))
+        if score > _GOOD_START:
             break
+    _, best, best_records = max(ends, key=lambda end: end[0])
     return best, best_records
 
 
