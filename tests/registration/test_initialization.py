@@ -112,8 +112,8 @@ def test_finds_rotation_scale_and_contrast(
     fixed, moving = Scene(seed=4).pair(truth, SHAPE)
     got = best(fixed, -moving if inverted else moving, model)
     assert got.inverted == inverted
-    # Looks are four grid pixels apart at the corners of the image that is shrunk, in rotation and in scale: the best is
-    # off by half of that in either, and by half a grid pixel in x and y. A grid pixel is 2.75 pixels of the other image.
+    # Looks are four grid pixels apart at the corners of the image that is shrunk, in rotation and in scale: the best
+    # is off by half of that in either, and by half a grid pixel in x and y. A grid pixel is 2.75 of the other image's.
     found, expected = (np.linalg.inv(m) if scale > 1 else m for m in (got.matrix, truth))
     assert corner_error(found, expected, SHAPE) < (2 * 2**0.5 + 0.7) * 2.75
 

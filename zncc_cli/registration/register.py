@@ -30,6 +30,8 @@ _SEARCH = 128  # the ends of the starts are compared on the coarsest level with 
 # The significance that ends the search: a ZNCC of 0.76 over the whole. A texture a period off has reached 0.7.
 _GOOD_START = 1.0
 _JUDGED = 256  # and the coarsest with at least this one is judged, beside the finest
+# Two ends are at different places when half of the overlap, at these points a side, moves by this share of a diagonal.
+_POINTS, _ELSEWHERE = 17, 1 / 16
 _FARTHEST = 1e7  # pixels; float32 knows no coordinate beyond to a pixel
 # Lengths in level pixels: the first trial step, the longest step, and the step that ends all but the finest level.
 _FIRST_STEP, _MAX_STEP, _COARSE_TOLERANCE = 0.25, 2.0, 0.03
@@ -158,14 +160,15 @@ def _register(
         b = b.negative if inverted else b
         return LevelObjective(a, b, _shape(f_mask), config.window, config.min_overlap, interpolation)
 
-    start, records = _start(fixed_levels, moving_levels, objective, config, init)
+    ends = _ends(fixed_levels, moving_levels, objective, config, init)
+    start, records = ends[0].start, list(ends[0].records)
     objectives = [objective(level, start.inverted) for level in range(len(fixed_levels))]
     matrix = start.matrix
     for level in reversed(range(len(objectives) - 1)):
         matrix, record = _descend(objectives[level], config.model, matrix, config)
         records.append(record)
 
-    evidence = _weigh(objectives, fixed_levels, matrix, records[-1].ending)
+    evidence = _weigh(objectives, fixed_levels, matrix, records[-1].ending, _distinctness(ends, _shape(f_mask), m_mask))
     verdict = judge(evidence)
     return RegistrationResult(
         model=config.model,
@@ -265,18 +268,27 @@ def _coarsest_of(levels: list[Level], side: int) -> int:
     return max((k for k, level in enumerate(levels) if min(level.shape) >= side), default=0)
 
 
-def _start(
+@dataclass(frozen=True)
+class _End:
+    """Where a start led on the coarsest level, how significant that is on the search level, and what it took."""
+
+    start: Start
+    score: float
+    records: tuple[LevelRecord, ...]
+
+
+def _ends(
     fixed: list[Level],
     moving: list[Level],
     objective: Callable[[int, bool], LevelObjective],
     config: RegistrationConfig,
     init: np.ndarray | None,
-) -> tuple[Start, list[LevelRecord]]:
-    """Return matrix and contrast after the coarsest level, and what that took.
+) -> list[_End]:
+    """Return where the starts led, the most significant end first.
 
     The identity, in either contrast, and the most significant starts of the global search are each followed on the
-    coarsest level, model by model; the end that agrees best on the search level is taken. A good one ends the search.
-    ``init`` takes the identity's place, and nothing is searched.
+    coarsest level, model by model, and looked at on the search level. A good end ends the search. ``init`` takes the
+    identity's place, and nothing is searched.
     """
 
     def starts() -> Iterator[Start]:
@@ -286,7 +298,7 @@ def _start(
             yield from find_starts(fixed, moving, config.model, config.min_overlap)
 
     coarsest, search = len(fixed) - 1, _coarsest_of(fixed, _SEARCH)
-    ends = list[tuple[float, Start, list[LevelRecord]]]()
+    ends = list[_End]()
     for start in starts():
         matrix, records = start.matrix, []
         for model in _warm_start(config.model, matrix, _shape(fixed[0].mask)):
@@ -294,11 +306,31 @@ def _start(
             records.append(record)
         got = objective(search, start.inverted).zncc(matrix)
         score = -math.inf if got is None else float(significance(*torch.tensor(got)))
-        ends.append((score, Start(matrix, start.inverted), records))
+        ends.append(_End(Start(matrix, start.inverted), score, tuple(records)))
         if score > _GOOD_START:
             break
-    _, best, best_records = max(ends, key=lambda end: end[0])
-    return best, best_records
+    return sorted(ends, key=lambda end: -end.score)
+
+
+def _distinctness(ends: list[_End], shape: tuple[int, int], moving_mask: Tensor) -> float | None:
+    """Return the significance of the best end over that of the next one elsewhere; None where there is none above zero.
+
+    Elsewhere is judged inside the overlap: beyond it, ends that agree may be far apart.
+    """
+    best = ends[0].start
+    steps = [np.linspace(0, n - 1, _POINTS) for n in shape]
+    points = np.stack(np.meshgrid(*reversed(steps)), axis=-1).reshape(-1, 2)
+    there = map_points(best.matrix, points)
+    inside = ((there >= 0) & (there <= np.array(_shape(moving_mask)[::-1]) - 1)).all(axis=-1)
+    back = np.linalg.inv(best.matrix)
+
+    def elsewhere(other: Start) -> bool:
+        moved = np.linalg.norm(map_points(back @ other.matrix, points[inside]) - points[inside], axis=-1)
+        near = bool(inside.any()) and float(np.median(moved)) < _ELSEWHERE * math.hypot(*shape)
+        return other.inverted != best.inverted or not near
+
+    other = next((end.score for end in ends[1:] if elsewhere(end.start)), 0.0)
+    return ends[0].score / other if other > 0 else None
 
 
 def _warm_start(model: Model, matrix: np.ndarray, shape: tuple[int, int]) -> list[Model]:
@@ -328,7 +360,13 @@ def _descend(
     return family.matrix(torch.from_numpy(got.parameters)).numpy(), record
 
 
-def _weigh(objectives: list[LevelObjective], levels: list[Level], matrix: np.ndarray, ending: Ending) -> Evidence:
+def _weigh(
+    objectives: list[LevelObjective],
+    levels: list[Level],
+    matrix: np.ndarray,
+    ending: Ending,
+    distinctness: float | None,
+) -> Evidence:
     """Return the evidence for ``matrix``."""
     before, after = objectives[0].zncc(np.eye(3)), objectives[0].zncc(matrix)
     # Noise hides on a coarser level what agrees, fine texture on the finest: the clearer of the two counts.
@@ -342,4 +380,5 @@ def _weigh(objectives: list[LevelObjective], levels: list[Level], matrix: np.nda
         agreement=max((a for a in found if a is not None), default=None),
         ending=ending,
         motion=float(np.linalg.norm(map_points(matrix, frame) - frame, axis=-1).max()),
+        distinctness=distinctness,
     )
