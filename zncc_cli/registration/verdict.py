@@ -58,9 +58,9 @@ _AGREEMENT = 55.0
 # that fewer than 14 can say nothing.
 _PER_BLOCK = 4.0
 _LEAST_BLOCKS = 14
-# The best of many places that all agree by chance is hardly better than the next: of 55 unrelated pairs none stood out by
-# more than 1.6, and of those with blocks that agree none by more than 1.45; of 26 aligned ones that were searched one, a
-# noisy brick wall beside itself a period off, stood out by 1.7, the others by more than 2.1.
+# The best of many places that all agree by chance is hardly better than the next. Of 55 unrelated pairs none stood out
+# by more than 1.6, and none whose blocks agreed by more than 1.45; of 26 aligned ones that were searched a noisy brick
+# wall, beside itself a period off, stood out by 1.79, the others by more than 2.1.
 _DISTINCT = 1.6
 _SMALLEST = 1e-12  # of a ZNCC: all blocks zero agree by nothing
 _NOTABLE = 0.01  # the loss weighs windows by evidence and the ZNCC does not: less than this is no contradiction
