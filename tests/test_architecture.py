@@ -21,7 +21,7 @@ ALLOWED = {
     "registration.optimizer": (),
     "registration.transforms": ("registration.transforms", "config", "errors"),
     "registration.zncc": ("operators", "errors"),
-    "registration.initialization": ("operators", "registration.pyramid", "registration.zncc"),
+    "registration.initialization": ("operators", "registration.pyramid", "registration.warp", "config"),
     "registration.objective": (
         "operators",
         "registration.pyramid",

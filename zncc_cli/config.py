@@ -120,6 +120,9 @@ class RegistrationConfig:
             raise OptionError(f"--tolerance: expected pixels above 0 and at most 1, got {self.tolerance}")
 
 
+IDENTITY = "identity"  # what --init takes beside the name of a file
+
+
 @dataclass(frozen=True, kw_only=True)
 class PairConfig:
     """One pair of files: what to read, where to write, how to register.
@@ -128,6 +131,7 @@ class PairConfig:
         fixed, moving: image files.
         out: output folder, or None for ``<moving's stem>_aligned`` in the working folder.
         fixed_mask, moving_mask: optional image files of the same frame; pixels above zero count.
+        init: where to start without a search: ``identity``, or a file with a matrix; None searches.
         overwrite: replace files that exist.
         registration: settings of the registration.
     """
@@ -137,6 +141,7 @@ class PairConfig:
     out: Path | None = None
     fixed_mask: Path | None = None
     moving_mask: Path | None = None
+    init: str | None = None
     overwrite: bool = False
     registration: RegistrationConfig = RegistrationConfig()
 

@@ -203,6 +203,52 @@ def test_bad_option_is_one_clear_line(run: Run, textured: Path, options: tuple[s
     assert list(run.folder.iterdir()) == []
 
 
+def test_init_takes_a_transform_file(run: Run) -> None:
+    fixed, moving = sample("rigid")
+    truth = SAMPLES / "rigid" / "truth.json"  # has the form of a transform.json
+    got = run("zncc-align", fixed, moving, "-m", "rigid", "-o", "out", "--init", truth, "--json")
+    assert got.returncode == 0, got.stderr
+    report = json.loads(got.stdout)
+    assert (report["settings"]["init"], report["inverted"]) == (str(truth), False)
+    matrix = json.loads((run.folder / "out" / "transform.json").read_text())["matrix"]
+    content = json.loads(truth.read_text())
+    assert corner_error(content["matrix"], matrix, content["fixed_shape"]).max < 0.1  # as without
+
+
+def test_init_identity_searches_nothing(run: Run, textured: Path) -> None:
+    tifffile.imwrite(run.folder / "turned.tif", np.ascontiguousarray(tifffile.imread(textured)[::-1, ::-1]))
+    got = run("zncc-align", textured, "turned.tif", "-m", "rigid", "-o", "out", "-q", "--init", "identity")
+    assert got.returncode == 3, got.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "words"),
+    [
+        ("[[1, 0, 0], [0, 1, 0]]", 1, ("init.json", "3 rows of 3 finite numbers")),
+        ("[[1, 0, 0], [0, -1, 0], [0, 0, 1]]", 2, ("--init", "not mirrored")),
+    ],
+)
+def test_bad_init_is_one_clear_line(
+    run: Run, textured: Path, tmp_path: Path, text: str, code: int, words: tuple[str]
+) -> None:
+    (tmp_path / "init.json").write_text(text)
+    got = run("zncc-align", textured, textured, "--init", tmp_path / "init.json")
+    assert_one_line_error(got, code, *words)
+    assert list(run.folder.iterdir()) == []
+
+
+def test_inverted_contrast_is_reported_and_the_maps_agree(run: Run, textured: Path) -> None:
+    image = tifffile.imread(textured)
+    tifffile.imwrite(run.folder / "negative.tif", image.max() - image)
+    got = run("zncc-align", textured, "negative.tif", "-m", "translation", "-o", "out")
+    assert got.returncode == 0, got.stderr
+    assert "inverted  bright in one image is dark in the other" in got.stdout
+    assert json.loads((run.folder / "out" / "report.json").read_text())["inverted"] is True
+    # The aligned image keeps its own values; the map shows how the images agree, one being the other's negative.
+    assert np.nanmin(tifffile.imread(run.folder / "out" / "zncc.tif")) > 0.99
+    np.testing.assert_array_equal(tifffile.imread(run.folder / "out" / "aligned.tif"), image.max() - image)
+
+
 def test_missing_argument_is_a_usage_error(run: Run, textured: Path) -> None:
     assert_one_line_error(run("zncc-align", textured), 2, "MOVING", "--help")
 

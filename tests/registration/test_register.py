@@ -76,6 +76,73 @@ def test_large_translation_with_less_than_half_the_frame_in_common() -> None:
     assert result.evidence.overlap < 0.5
 
 
+FAR = {
+    "rigid": about_centre(rotation(140), (14.3, -9.2), SHAPE),
+    "similarity": about_centre(rotation(35, 0.55), (6.1, 3.3), SHAPE),
+    "affine": about_centre(rotation(-110, 1.9), (-8.4, 5.2), SHAPE),
+    "homography": about_centre(rotation(178, 1.3), (4.3, 7.7), SHAPE),
+}
+
+
+@pytest.mark.parametrize(
+    ("model", "inverted"), [("rigid", True), ("similarity", False), ("affine", False), ("homography", True)]
+)
+def test_any_rotation_and_scale_and_contrast_needs_no_hint(model: str, inverted: bool) -> None:
+    fixed, moving = Scene(seed=60).pair(FAR[model], SHAPE)
+    result = register(fixed, moving.max() - moving if inverted else moving, model)
+    # At a scale of 0.55 wavelengths of 7 pixels are left with 4, which the spline follows less well.
+    assert corner_error(result.matrix, FAR[model], SHAPE) < 0.05
+    assert (result.status, result.inverted) == ("ok", inverted)
+
+
+@pytest.mark.parametrize("model", ["translation", "affine"])
+def test_inverted_contrast_costs_no_precision(model: str) -> None:
+    fixed, moving = Scene(seed=3).pair(TRUTH[model], SHAPE)
+    result = register(fixed, moving.max() - moving, model)
+    assert corner_error(result.matrix, TRUTH[model], SHAPE) < 0.01  # as without
+    assert (result.status, result.inverted) == ("ok", True)
+    assert result.evidence.zncc_after > 0.99
+
+
+def test_rotation_with_a_third_of_the_frame_in_common() -> None:
+    truth = about_centre(rotation(25), (98.2, -51.6), SHAPE)
+    fixed, moving = Scene(seed=61).pair(truth, SHAPE)
+    result = register(fixed, moving, "rigid")
+    assert corner_error(result.matrix, truth, SHAPE) < 0.05
+    assert result.evidence.overlap < 0.36
+
+
+def test_init_is_followed_alone() -> None:
+    fixed, moving = Scene(seed=62).pair(FAR["rigid"], SHAPE)
+    near = about_centre(rotation(137), (11, -7), SHAPE)
+    assert corner_error(register(fixed, moving, "rigid", init=3 * near).matrix, FAR["rigid"], SHAPE) < 0.01
+    assert register(fixed, moving, "rigid", init=np.eye(3)).status == "failed"
+
+
+def test_init_without_overlap_is_a_failed_registration() -> None:
+    fixed, moving = Scene(seed=63).pair(TRUTH["rigid"], SHAPE)
+    result = register(fixed, moving, "affine", init=about_centre(rotation(0), (5000, 0), SHAPE))
+    assert result.status == "failed"
+    assert "do not overlap enough" in result.reasons[0]
+
+
+@pytest.mark.parametrize(
+    "init",
+    [
+        np.eye(2),
+        np.zeros((3, 3)),
+        np.diag([1.0, -1.0, 1.0]),
+        np.diag([1e300, 1e300, 1.0]),
+        np.full((3, 3), np.nan),
+        np.array([[1, 0, 0], [0, 1, 0], [-0.01, 0, 1.0]]),
+    ],
+)
+def test_unusable_init_is_an_error(init: np.ndarray) -> None:
+    image = Scene(seed=1).image(SHAPE)
+    with pytest.raises(OptionError, match="--init: expected"):
+        register(image, image, init=init)
+
+
 def test_images_of_different_sizes() -> None:
     truth = about_centre(rotation(2), (30.2, 12.6), SHAPE)
     fixed, moving = Scene(seed=8).pair(truth, SHAPE, moving_shape=(220, 260))

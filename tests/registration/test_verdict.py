@@ -63,3 +63,12 @@ def test_few_blocks_say_nothing() -> None:
 def test_blocks_that_agree_here_and_there_do_not_count() -> None:
     chance = np.random.default_rng(0).normal(0.05, 0.3, (8, 8))
     assert agreement(chance) < 5
+
+
+def test_an_agreement_that_does_not_stand_out_is_none() -> None:
+    def status(distinctness: float | None) -> Status:
+        return judge(Evidence(0.1, 0.5, 0.4, 188.0, Ending.CONVERGED, 300.0, distinctness)).status
+
+    assert status(1.02) is Status.FAILED
+    assert status(4.0) is Status.OK
+    assert status(None) is Status.OK

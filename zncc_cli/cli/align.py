@@ -29,6 +29,14 @@ def align(
     moving_mask: Annotated[
         Path | None, typer.Option(metavar="IMAGE", help="Use only moving pixels where this is above zero.")
     ] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|identity",
+            help="Start here, without a search: a transform.json, a JSON list of 3 x 3 numbers (fixed -> moving), "
+            "or the identity.",
+        ),
+    ] = None,
     max_iterations: options.MaxIterationsOption = _DEFAULT.max_iterations,
     tolerance: options.ToleranceOption = _DEFAULT.tolerance,
     device: options.DeviceOption = _DEFAULT.device,
@@ -52,6 +60,7 @@ def align(
         out=out,
         fixed_mask=fixed_mask,
         moving_mask=moving_mask,
+        init=init,
         overwrite=overwrite,
         registration=options.gather(RegistrationConfig, locals()),
     )

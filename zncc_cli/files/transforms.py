@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ VERSION = 1
 
 # A transform takes about a kilobyte; what is larger by far is something else, and is not read.
 _MAX_BYTES = 2**20
+
+_Content = TypeVar("_Content")
 
 _CONVENTIONS = {
     "direction": "fixed -> moving",
@@ -80,9 +82,25 @@ def read_transform(path: str | os.PathLike[str]) -> TransformFile:
     Raises:
         InputError: it is no such file, of an unknown version or convention, or holds unusable numbers.
     """
-    path = Path(path)
     expected = f"a transform of zncc-align ({FORMAT}, version {VERSION})"
-    advice = "name the transform.json that zncc-align wrote"
+    return _read(Path(path), _checked, expected, "name the transform.json that zncc-align wrote")
+
+
+def read_matrix(path: str | os.PathLike[str]) -> NDArray[np.float64]:
+    """Return the (3, 3) matrix of a transform that `write_transform` wrote, or of a plain JSON list of rows.
+
+    Raises:
+        InputError: it is neither, or holds unusable numbers.
+    """
+    return _read(
+        Path(path),
+        lambda content: _matrix(content) if isinstance(content, list) else _checked(content).matrix,
+        "a transform.json, or a JSON list of 3 rows of 3 numbers",
+        "name a transform.json that zncc-align wrote, or write [[1, 0, dx], [0, 1, dy], [0, 0, 1]]",
+    )
+
+
+def _read(path: Path, checked: Callable[[Any], _Content], expected: str, advice: str) -> _Content:
     size = regular_file_size(path, expected=expected)
     if size > _MAX_BYTES:
         raise refusal(path, expected=expected, found=f"{size} bytes", advice=advice)
@@ -95,7 +113,7 @@ def read_transform(path: str | os.PathLike[str]) -> TransformFile:
     except (ValueError, RecursionError) as error:
         raise refusal(path, expected=expected, found=f"no valid JSON ({error})", advice=advice) from error
     try:
-        return _checked(content)
+        return checked(content)
     except _MismatchError as problem:
         raise refusal(path, expected=problem.expected, found=problem.found, advice=advice) from None
 

@@ -14,12 +14,12 @@ import numpy as np
 import torch
 
 import zncc_cli
-from zncc_cli.config import PairConfig
+from zncc_cli.config import IDENTITY, PairConfig
 from zncc_cli.errors import ExitCode, InputError
 from zncc_cli.files.folder import OutputFolder
 from zncc_cli.files.images import Image, read_image, write_image, write_map, write_picture
 from zncc_cli.files.report import overlay, write_json
-from zncc_cli.files.transforms import write_transform
+from zncc_cli.files.transforms import read_matrix, write_transform
 from zncc_cli.registration.register import RegistrationResult, register_images
 from zncc_cli.registration.verdict import Status
 from zncc_cli.registration.warp import Interpolation, resample
@@ -75,9 +75,12 @@ def align_pair(config: PairConfig, progress: Progress, import_seconds: float = 0
         fixed, moving = read_image(config.fixed), read_image(config.moving)
         fixed_valid = _valid(fixed, config.fixed_mask)
         moving_valid = _valid(moving, config.moving_mask)
+        init = None if config.init is None else _init(config.init)
         clock.lap("read")
         progress(f"registering, {config.registration.model}")
-        result = register_images(fixed.luminance(), moving.luminance(), config.registration, fixed_valid, moving_valid)
+        result = register_images(
+            fixed.luminance(), moving.luminance(), config.registration, fixed_valid, moving_valid, init
+        )
         clock.seconds["registration"] = result.seconds
         clock.restart()
         progress(f"writing {config.folder}")
@@ -122,6 +125,10 @@ def _valid(image: Image, mask: Path | None) -> np.ndarray:
     return np.asarray(image.valid() & (chosen.luminance() > 0))
 
 
+def _init(name: str) -> np.ndarray:
+    return np.eye(3) if name == IDENTITY else read_matrix(name)
+
+
 def _write_products(
     folder: Path,
     fixed: tuple[Image, np.ndarray],
@@ -150,14 +157,17 @@ def _write_products(
     aligned_valid = there
     if not np.array_equal(usable, moving_valid):
         _, aligned_valid = resample(moving_image.luminance(), moving_valid, result.matrix, shape, Interpolation.CUBIC)
-    f, m = torch.from_numpy(fixed_grey), torch.from_numpy(aligned_grey.astype(np.float32))
+    # Maps and overlay show the images as they were compared.
+    sign = np.float32(-1 if result.inverted else 1)
+    before, aligned_grey = before.astype(np.float32) * sign, aligned_grey.astype(np.float32) * sign
+    f, m = torch.from_numpy(fixed_grey), torch.from_numpy(aligned_grey)
     f_valid, m_valid = torch.from_numpy(fixed_valid), torch.from_numpy(aligned_valid)
     write_map(folder / "std_fixed.tif", std_map(f, f_valid, window).numpy(), frame=fixed_image)
     write_map(folder / "std_aligned.tif", std_map(m, m_valid, window).numpy(), frame=fixed_image)
     write_map(folder / "zncc.tif", zncc_frame_map(f, m, f_valid & m_valid, window).numpy(), frame=fixed_image)
     write_picture(
         folder / "overlay.png",
-        overlay(fixed_grey, before.astype(np.float32), aligned_grey.astype(np.float32), before_there, there),
+        overlay(fixed_grey, before, aligned_grey, before_there, there),
     )
     return clipped, int((~there).sum())
 
@@ -198,6 +208,7 @@ def _report(
         "status": result.status.value,
         "reasons": list(result.reasons),
         "model": str(result.model),
+        "inverted": result.inverted,
         "fixed": str(config.fixed),
         "moving": str(config.moving),
         "metrics": {**evidence, "clipped_values": clipped, "filled_pixels": filled},

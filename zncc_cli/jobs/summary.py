@@ -35,6 +35,7 @@ def print_summary(outcome: PairOutcome) -> None:
         ("status", f"{result.status.value}: {'; '.join(result.reasons)}"),
         ("zncc", f"{_number(result.evidence.zncc_before)} -> {_number(result.evidence.zncc_after)}"),
         ("overlap", f"{result.evidence.overlap:.1%} of the windows"),
+        *([("inverted", "bright in one image is dark in the other")] if result.inverted else []),
         ("motion", f"{result.evidence.motion:.3f} px at most, at the corners"),
         ("matrix", "fixed -> moving, (x, y) px"),
         *[("", "  ".join(f"{entry:14.8g}" for entry in row)) for row in result.matrix],

@@ -22,6 +22,7 @@ from zncc_cli.registration.transforms import TransformFamily
 from zncc_cli.registration.warp import (
     Interpolation,
     Sampler,
+    area_scale,
     coordinates,
     depth_inside,
     in_front,
@@ -77,12 +78,11 @@ class LevelObjective:
         self._plain_eps = RELATIVE_EPS * window**2, RELATIVE_EPS * window**2
         self._fixed_windows = full_windows(fixed.mask, window)
         self._moving_mask = None if bool(moving.mask.all()) else moving.mask
-        # What the smaller image could bring in at the very most: the overlap is counted in this.
         x, y = coordinates(torch.eye(3, dtype=moving.image.dtype, device=moving.image.device), moving.shape)
         depth = depth_inside(self._moving_mask, moving.shape, x, y)
-        most = min(float(self._fixed_windows.sum()), float(window_weights(depth, window).sum()))
-        self._possible = max(most, 1.0)
-        self._least = max(1.0, min_overlap * self._possible * (1 - _ROUNDING))
+        self._windows_of = float(self._fixed_windows.sum()), float(window_weights(depth, window).sum())
+        self._pixels_of = float(fixed.mask.sum()), float(depth.sum())
+        self._min_overlap = min_overlap * (1 - _ROUNDING)
 
     def zncc(self, matrix: np.ndarray) -> tuple[float, float] | None:
         """Return the mean local ZNCC in [-1, 1] and the overlap in [0, 1] at ``matrix``; None with too little overlap.
@@ -93,7 +93,7 @@ class LevelObjective:
         if got is None:
             return None
         z, w = got
-        return float((w * z).sum() / w.sum()), min(1.0, float(w.sum()) / self._possible)
+        return float((w * z).sum() / w.sum()), min(1.0, float(w.sum()) / self._possible(self._windows_of, matrix))
 
     def block_zncc(self, matrix: np.ndarray) -> np.ndarray:
         """Return sum(w z) / sum(w e) of each block of a grid over the overlap at ``matrix``, (rows, columns).
@@ -173,7 +173,14 @@ class LevelObjective:
         x, y = coordinates(pull, self._fixed.shape)
         depth = depth_inside(self._moving_mask, self._moving.shape, x, y)
         w = torch.where(self._fixed_windows, window_weights(depth, self._window), 0)
-        return None if float(w.detach().sum()) < self._least else (self._sample(x, y)[0, 0], w)
+        w_total, overlap = float(w.detach().sum()), float((depth.detach() * self._fixed.mask).sum())
+        enough = overlap >= self._min_overlap * self._possible(self._pixels_of, matrix.detach().numpy())
+        return (self._sample(x, y)[0, 0], w) if enough and w_total >= 1 else None
+
+    def _possible(self, of: tuple[float, float], matrix: np.ndarray) -> float:
+        """Return the most that an overlap can hold ``of`` the fixed and the moving image, as seen in the fixed one."""
+        fixed, moving = of
+        return max(1.0, min(fixed, moving / area_scale(matrix, self.shape)))
 
 
 def _gradients(image: Tensor) -> tuple[Tensor, Tensor]:

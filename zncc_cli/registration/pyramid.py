@@ -44,6 +44,11 @@ class Level:
         """(H, W)."""
         return int(self.mask.shape[0]), int(self.mask.shape[1])
 
+    @property
+    def negative(self) -> Level:
+        """The level with bright and dark exchanged, about zero."""
+        return Level(-self.image, self.mask, self.factor)
+
 
 def convolve(planes: Tensor, kernel: Tensor, padding: tuple[int, int] = (0, 0)) -> Tensor:
     """Return `conv2d` in full float32: cuDNN would round to TF32's eleven bits, and choose its algorithm anew."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,20 +16,24 @@ from torch import Tensor
 from zncc_cli.config import Device, Model, RegistrationConfig, choose
 from zncc_cli.errors import BackendError, ContentError, OptionError, WindowError
 from zncc_cli.operators import native
-from zncc_cli.registration.initialization import find_shifts
+from zncc_cli.registration.initialization import Start, find_starts, significance
 from zncc_cli.registration.objective import LevelObjective
 from zncc_cli.registration.optimizer import Ending, minimize
 from zncc_cli.registration.pyramid import Level, count_levels, pyramid
 from zncc_cli.registration.refinement import refine
 from zncc_cli.registration.transforms import TRANSFORMS, WARM_START
 from zncc_cli.registration.verdict import Evidence, Status, agreement, judge
-from zncc_cli.registration.warp import Interpolation, corners, map_points
+from zncc_cli.registration.warp import Interpolation, corners, in_front, map_points
 
 SMALLEST_IMAGE = 16  # pixels on the shorter side; below it no window has room to move
 _COARSEST = 48  # pixels on the shorter side of the coarsest level
-_SEARCH = 128  # the coarsest level with at least this shorter side is searched for the translation
-_GOOD_START = 0.6  # 81 unrelated pairs ended below 0.27 at full resolution
+_SEARCH = 128  # the ends of the starts are compared on the coarsest level with at least this shorter side
+# The significance that ends the search: a ZNCC of 0.76 over the whole. A texture a period off has reached 0.7.
+_GOOD_START = 1.0
 _JUDGED = 256  # and the coarsest with at least this one is judged, beside the finest
+# Two ends are at different places when half of the overlap, at these points a side, moves by this share of a diagonal.
+_POINTS, _ELSEWHERE = 17, 1 / 16
+_FARTHEST = 1e7  # pixels; float32 knows no coordinate beyond to a pixel
 # Lengths in level pixels: the first trial step, the longest step, and the step that ends all but the finest level.
 _FIRST_STEP, _MAX_STEP, _COARSE_TOLERANCE = 0.25, 2.0, 0.03
 
@@ -60,6 +66,7 @@ class RegistrationResult:
         model: the model asked for.
         matrix: (3, 3) float64, row-major, maps FIXED to MOVING coordinates, (x, y) pixels, the centre of the
             top-left pixel is (0, 0); its last entry is 1.
+        inverted: bright in one image is dark in the other; the evidence is of the moving image's negative then.
         fixed_shape, moving_shape: (H, W).
         status, reasons: the verdict.
         evidence: what it rests on.
@@ -71,6 +78,7 @@ class RegistrationResult:
 
     model: Model
     matrix: np.ndarray
+    inverted: bool
     fixed_shape: tuple[int, int]
     moving_shape: tuple[int, int]
     status: Status
@@ -89,6 +97,7 @@ def register(
     *,
     fixed_mask: np.ndarray | Tensor | None = None,
     moving_mask: np.ndarray | Tensor | None = None,
+    init: np.ndarray | None = None,
     **options: Any,
 ) -> RegistrationResult:
     """Find the transform that puts ``moving`` on ``fixed``.
@@ -97,6 +106,7 @@ def register(
         fixed, moving: (H, W) grey images of any real dtype, not necessarily of one shape.
         model: translation, rigid, similarity, affine or homography.
         fixed_mask, moving_mask: (H, W), true where pixels may be used; pixels that are not finite never are.
+        init: (3, 3) matrix to start from, fixed -> moving, (x, y) pixels; without it the start is searched for.
         options: further fields of `RegistrationConfig`.
 
     Returns:
@@ -108,9 +118,8 @@ def register(
         ContentError: an image is too small, constant, or has no valid pixels.
         BackendError: the device or the native kernels that were asked for are not there.
     """
-    return register_images(
-        fixed, moving, RegistrationConfig(model=choose(Model, model, "model"), **options), fixed_mask, moving_mask
-    )
+    config = RegistrationConfig(model=choose(Model, model, "model"), **options)
+    return register_images(fixed, moving, config, fixed_mask, moving_mask, init)
 
 
 def register_images(
@@ -119,11 +128,12 @@ def register_images(
     config: RegistrationConfig,
     fixed_mask: np.ndarray | Tensor | None = None,
     moving_mask: np.ndarray | Tensor | None = None,
+    init: np.ndarray | None = None,
 ) -> RegistrationResult:
     """Do what `register` does, with the settings of ``config``."""
     device = resolve_device(config.device)
     with native.selected(config.backend):
-        return _register(fixed, moving, config, fixed_mask, moving_mask, device)
+        return _register(fixed, moving, config, fixed_mask, moving_mask, init, device)
 
 
 def _register(
@@ -132,6 +142,7 @@ def _register(
     config: RegistrationConfig,
     fixed_mask: np.ndarray | Tensor | None,
     moving_mask: np.ndarray | Tensor | None,
+    init: np.ndarray | None,
     device: torch.device,
 ) -> RegistrationResult:
     began = time.perf_counter()
@@ -139,32 +150,35 @@ def _register(
     f, f_mask = _prepare("fixed", fixed, fixed_mask, device)
     m, m_mask = _prepare("moving", moving, moving_mask, device)
     _check_window(config.window, f_mask, m_mask)
+    init = None if init is None else _checked_init(init, _shape(f_mask))
 
     fixed_levels, moving_levels = _pyramids(f, f_mask, m, m_mask, config.window)
-    objectives = [
-        LevelObjective(
-            a,
-            b,
-            _shape(f_mask),
-            config.window,
-            config.min_overlap,
-            Interpolation.CUBIC if a.factor == 1 else Interpolation.LINEAR,
-        )
-        for a, b in zip(fixed_levels, moving_levels, strict=True)
-    ]
-    matrix, records = _start(fixed_levels, moving_levels, objectives, config)
+
+    @cache
+    def objective(level: int, inverted: bool) -> LevelObjective:
+        a, b = fixed_levels[level], moving_levels[level]
+        interpolation = Interpolation.CUBIC if a.factor == 1 else Interpolation.LINEAR
+        b = b.negative if inverted else b
+        return LevelObjective(a, b, _shape(f_mask), config.window, config.min_overlap, interpolation)
+
+    ends = _ends(fixed_levels, moving_levels, objective, config, init)
+    start, records = ends[0].start, list(ends[0].records)
+    objectives = [objective(level, start.inverted) for level in range(len(fixed_levels))]
+    matrix = start.matrix
     for level in reversed(range(1, len(objectives) - 1)):
         matrix, record = _descend(objectives[level], config.model, matrix, config)
         records.append(record)
-    refined = refine(fixed_levels[0], moving_levels[0], matrix, config)
+    finest = moving_levels[0].negative if start.inverted else moving_levels[0]
+    refined = refine(fixed_levels[0], finest, matrix, config)
     matrix = refined.matrix
     records.append(LevelRecord(config.model, 1, refined.loss, refined.ending, refined.iterations, refined.iterations))
 
-    evidence = _weigh(objectives, fixed_levels, matrix, records[-1].ending)
+    evidence = _weigh(objectives, fixed_levels, matrix, records[-1].ending, _distinctness(ends, _shape(f_mask), m_mask))
     verdict = judge(evidence)
     return RegistrationResult(
         model=config.model,
         matrix=matrix,
+        inverted=start.inverted,
         fixed_shape=_shape(f_mask),
         moving_shape=_shape(m_mask),
         status=verdict.status,
@@ -231,6 +245,23 @@ def _check_window(window: int, *masks: Tensor) -> None:
         )
 
 
+def _checked_init(init: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Return ``init`` with a last entry of one, or raise `OptionError` where no fixed frame (H, W) can be mapped."""
+    matrix = np.asarray(init, dtype=np.float64)
+    if matrix.shape != (3, 3):
+        raise OptionError(f"--init: expected a 3 x 3 matrix, got an array of shape {matrix.shape}")
+    with np.errstate(all="ignore"):
+        matrix = matrix / matrix[2, 2]
+        usable = np.isfinite(matrix).all() and in_front(matrix, shape)
+        usable = usable and np.abs(map_points(matrix, corners(shape))).max() < _FARTHEST
+    if not usable:
+        raise OptionError(
+            "--init: expected an invertible matrix that takes every fixed pixel (x, y) to a moving one, not mirrored, "
+            f"got {np.asarray(init).tolist()}"
+        )
+    return np.ascontiguousarray(matrix)
+
+
 def _pyramids(f: Tensor, f_mask: Tensor, m: Tensor, m_mask: Tensor, window: int) -> tuple[list[Level], list[Level]]:
     shorter = min(min(f_mask.shape), min(m_mask.shape))
     levels = count_levels((shorter, shorter), max(_COARSEST, 3 * window))
@@ -242,31 +273,76 @@ def _coarsest_of(levels: list[Level], side: int) -> int:
     return max((k for k, level in enumerate(levels) if min(level.shape) >= side), default=0)
 
 
-def _start(
-    fixed: list[Level], moving: list[Level], objectives: list[LevelObjective], config: RegistrationConfig
-) -> tuple[np.ndarray, list[LevelRecord]]:
-    """Return the matrix after the coarsest level, and what that took.
+@dataclass(frozen=True)
+class _End:
+    """Where a start led on the coarsest level, how significant that is on the search level, and what it took."""
 
-    The identity and the most plausible translations are each followed on the coarsest level, model by model from the
-    simplest to the one asked for; the end that agrees best on the search level is taken. A good one ends the search.
+    start: Start
+    score: float
+    records: tuple[LevelRecord, ...]
+
+
+def _ends(
+    fixed: list[Level],
+    moving: list[Level],
+    objective: Callable[[int, bool], LevelObjective],
+    config: RegistrationConfig,
+    init: np.ndarray | None,
+) -> list[_End]:
+    """Return where the starts led, the most significant end first.
+
+    The identity, in either contrast, and the most significant starts of the global search are each followed on the
+    coarsest level, model by model, and looked at on the search level. A good end ends the search. ``init`` takes the
+    identity's place, and nothing is searched.
     """
-    search = _coarsest_of(fixed, _SEARCH)
-    starts = [np.eye(3)]
-    starts += [shift.matrix for shift in find_shifts(fixed[search], moving[search], config.min_overlap)]
-    best, best_score, best_records = starts[0], -math.inf, list[LevelRecord]()
-    for matrix in starts:
-        records = []
-        for model in WARM_START[config.model]:
-            matrix, record = _descend(objectives[-1], model, matrix, config)
+
+    def starts() -> Iterator[Start]:
+        first = np.eye(3) if init is None else init
+        yield from (Start(first), Start(first, inverted=True))
+        if init is None:
+            yield from find_starts(fixed, moving, config.model, config.min_overlap)
+
+    coarsest, search = len(fixed) - 1, _coarsest_of(fixed, _SEARCH)
+    ends = list[_End]()
+    for start in starts():
+        matrix, records = start.matrix, []
+        for model in _warm_start(config.model, matrix, _shape(fixed[0].mask)):
+            matrix, record = _descend(objective(coarsest, start.inverted), model, matrix, config)
             records.append(record)
-        got = objectives[search].zncc(matrix)
-        # The ZNCC of unrelated windows scatters the more the fewer there are.
-        score = -math.inf if got is None else got[0] * math.sqrt(got[1])
-        if score > best_score or not best_records:
-            best, best_score, best_records = matrix, score, records
-        if best_score > _GOOD_START:
+        got = objective(search, start.inverted).zncc(matrix)
+        score = -math.inf if got is None else float(significance(*torch.tensor(got)))
+        ends.append(_End(Start(matrix, start.inverted), score, tuple(records)))
+        if score > _GOOD_START:
             break
-    return best, best_records
+    return sorted(ends, key=lambda end: -end.score)
+
+
+def _distinctness(ends: list[_End], shape: tuple[int, int], moving_mask: Tensor) -> float | None:
+    """Return the significance of the best end over that of the next one elsewhere; None where there is none above zero.
+
+    Elsewhere is judged inside the overlap: beyond it, ends that agree may be far apart.
+    """
+    best = ends[0].start
+    steps = [np.linspace(0, n - 1, _POINTS) for n in shape]
+    points = np.stack(np.meshgrid(*reversed(steps)), axis=-1).reshape(-1, 2)
+    there = map_points(best.matrix, points)
+    inside = ((there >= 0) & (there <= np.array(_shape(moving_mask)[::-1]) - 1)).all(axis=-1)
+    back = np.linalg.inv(best.matrix)
+
+    def elsewhere(other: Start) -> bool:
+        moved = np.linalg.norm(map_points(back @ other.matrix, points[inside]) - points[inside], axis=-1)
+        near = bool(inside.any()) and float(np.median(moved)) < _ELSEWHERE * math.hypot(*shape)
+        return other.inverted != best.inverted or not near
+
+    other = next((end.score for end in ends[1:] if elsewhere(end.start)), 0.0)
+    return ends[0].score / other if other > 0 else None
+
+
+def _warm_start(model: Model, matrix: np.ndarray, shape: tuple[int, int]) -> list[Model]:
+    """Return ``model`` and the simpler ones before it that ``matrix`` is a member of: others would throw it away."""
+    families = {simpler: TRANSFORMS[simpler](simpler, shape) for simpler in WARM_START[model][:-1]}
+    kept = [m for m, family in families.items() if np.allclose(family.matrix(family.parameters(matrix)), matrix)]
+    return [*kept, model]
 
 
 def _descend(
@@ -289,7 +365,13 @@ def _descend(
     return family.matrix(torch.from_numpy(got.parameters)).numpy(), record
 
 
-def _weigh(objectives: list[LevelObjective], levels: list[Level], matrix: np.ndarray, ending: Ending) -> Evidence:
+def _weigh(
+    objectives: list[LevelObjective],
+    levels: list[Level],
+    matrix: np.ndarray,
+    ending: Ending,
+    distinctness: float | None,
+) -> Evidence:
     """Return the evidence for ``matrix``."""
     before, after = objectives[0].zncc(np.eye(3)), objectives[0].zncc(matrix)
     # Noise hides on a coarser level what agrees, fine texture on the finest: the clearer of the two counts.
@@ -303,4 +385,5 @@ def _weigh(objectives: list[LevelObjective], levels: list[Level], matrix: np.nda
         agreement=max((a for a in found if a is not None), default=None),
         ending=ending,
         motion=float(np.linalg.norm(map_points(matrix, frame) - frame, axis=-1).max()),
+        distinctness=distinctness,
     )

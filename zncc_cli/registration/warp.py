@@ -59,6 +59,12 @@ def corners(shape: tuple[int, int]) -> np.ndarray:
     return np.array([[0, 0], [w, 0], [w, h], [0, h]], dtype=np.float64)
 
 
+def area_scale(matrix: np.ndarray, shape: tuple[int, int]) -> float:
+    """Return moving pixels per fixed pixel, by area, at the centre of the fixed frame (H, W): det J = det M / w^3."""
+    depth = matrix[2] @ [(shape[1] - 1) / 2, (shape[0] - 1) / 2, 1.0]
+    return float(np.linalg.det(matrix) / depth**3)
+
+
 def coordinates(matrix: Tensor, shape: tuple[int, int], first_row: int = 0) -> tuple[Tensor, Tensor]:
     """Return the moving coordinates x, y, each (H, W), of every fixed pixel; differentiable in ``matrix`` (3, 3).
 
