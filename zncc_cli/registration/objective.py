@@ -130,10 +130,7 @@ class LevelObjective:
     def curvature(self, family: TransformFamily, parameters: np.ndarray) -> np.ndarray:
         """Return the Gauss-Newton approximation (n, n) of the loss's Hessian at the (n,) parameters of ``family``.
 
-        Where the images agree, moving a window's pixels by d changes its z by -1/2 sum (g . d)^2 / (Var + eps) with
-        g the warped moving gradient less its mean over the window. Summed over windows, each pixel counts by the
-        weight of the windows that hold it; the mean is taken over the window about the pixel, for all of them. That
-        is within a factor of two to four of the true curvature: enough to start from, BFGS finds the rest.
+        It is taken as if the images agreed there: enough to start from, BFGS finds the rest.
         """
         p = torch.from_numpy(np.array(parameters, dtype=np.float64))
         factor, image = self._fixed.factor, self._moving.image
@@ -141,9 +138,9 @@ class LevelObjective:
         x, y = coordinates(pull, self._fixed.shape)
         depth = depth_inside(self._moving_mask, self._moving.shape, x, y)
         w = torch.where(self._fixed_windows, window_weights(depth, self._window), 0)
-        weight = spread(w / (self._v_fixed + self._eps[0]), self._window) / (w * self._evidence).sum()
-        gx, gy = (less_mean(Sampler(g, Interpolation.LINEAR)(x, y)[0, 0], self._window) for g in _gradients(image))
-        h9 = matrix_products(pull, x, y, gx, gy, weight).cpu().double()
+        share = w / (self._v_fixed + self._eps[0]) / (w * self._evidence).sum()
+        gx, gy = (Sampler(g, Interpolation.LINEAR)(x, y)[0, 0] for g in _gradients(image))
+        h9 = gauss_newton(pull, x, y, self._sample(x, y)[0, 0], gx, gy, share, self._window).cpu().double()
         to_level = torch.autograd.functional.jacobian(lambda q: level_matrix(family.matrix(q), factor).flatten(), p)
         return np.asarray(to_level.T @ h9 @ to_level)
 
@@ -189,15 +186,35 @@ def _gradients(image: Tensor) -> tuple[Tensor, Tensor]:
     return x, y
 
 
-def less_mean(image: Tensor, window: int) -> Tensor:
-    """Return ``image`` (H, W) less the mean of the window about each pixel."""
-    sums, count = (
-        over_windows(F.pad(plane, [window // 2] * 4), window | 1) for plane in (image, torch.ones_like(image))
+def gauss_newton(
+    matrix: Tensor, x: Tensor, y: Tensor, image: Tensor, gx: Tensor, gy: Tensor, share: Tensor, window: int
+) -> Tensor:
+    """Return the Gauss-Newton approximation (9, 9) of the Hessian of -sum(w z) in the entries of ``matrix``.
+
+    Moving a window's pixels by d changes its z by -1/2 sum (g . d)^2 / v, with g the gradient less what a change of
+    the window's mean and of its contrast would explain. Here d is that of the window's centre for the latter two.
+
+    Args:
+        matrix: (3, 3), fixed -> moving.
+        x, y: its coordinates, (H, W).
+        image, gx, gy: the warped moving image and its gradient in moving coordinates, (H, W).
+        share: w z / v of each window, (H-w+1, W-w+1), not negative; v is N times the variance of its moving pixels.
+        window: its side.
+    """
+    all_pixels = matrix_products(matrix, x, y, gx, gy, _spread(share, window))
+    S_m, S_x, S_y = (over_windows(plane, window) for plane in (image, gx, gy))
+    cov_x, cov_y = (over_windows(g * image, window) - S * S_m / window**2 for g, S in ((gx, S_x), (gy, S_y)))
+    v = window_variance(image, window)
+    first = window // 2
+    centre = slice(first, first + share.shape[0]), slice(first, first + share.shape[1])
+    by_mean = matrix_products(matrix, x[centre], y[centre], S_x, S_y, share / window**2, first)
+    by_contrast = matrix_products(
+        matrix, x[centre], y[centre], cov_x, cov_y, share / v.clamp_min(RELATIVE_EPS * window**2), first
     )
-    return image - sums / count
+    return all_pixels - by_mean - by_contrast
 
 
-def spread(maps: Tensor, window: int) -> Tensor:
+def _spread(maps: Tensor, window: int) -> Tensor:
     """Return for each pixel (H, W) the sum over the windows (H-w+1, W-w+1) that hold it."""
     return over_windows(F.pad(maps, [window - 1] * 4), window)
 

@@ -29,7 +29,7 @@ from torch import Tensor
 
 from zncc_cli.config import RegistrationConfig
 from zncc_cli.operators.local_zncc import local_zncc_sum
-from zncc_cli.registration.objective import NOISE_WEIGHT, less_mean, noise_sigma, spread
+from zncc_cli.registration.objective import NOISE_WEIGHT, gauss_newton, noise_sigma
 from zncc_cli.registration.optimizer import Ending, safe_inverse, updated_inverse
 from zncc_cli.registration.pyramid import Level, fill_holes, smooth
 from zncc_cli.registration.spectrum import REACH, ring_correlation, taper
@@ -43,7 +43,6 @@ from zncc_cli.registration.warp import (
     in_front,
     inside,
     map_points,
-    matrix_products,
     matrix_scores,
 )
 from zncc_cli.registration.zncc import full_windows, over_windows, window_variance, window_weights
@@ -54,6 +53,7 @@ _SHADING_SIGMA = 12.0  # pixels: what changes more slowly is shading
 # Of the image's variance: what keeps a window without any texture finite. More of it would pull at the transform, since
 # it makes a window agree the better the more contrast it finds.
 _LEAST_EPS = 1e-6
+_ROUNDING = 5e-5  # pixels: shorter steps come from the rounding of float32, and identical images stay where they are
 _MAX_STEP = 2.0  # pixels, of any parameter
 _NEAR = 0.1  # pixels: after a step shorter than this the curvature is learned from the scores
 _MAX_ITERATIONS = 20
@@ -220,9 +220,8 @@ class _Look:
         curvature = np.zeros((0, 0))
         if with_curvature:
             variance = window_variance(warped.detach(), self._window) + self._eps
-            bending = spread(w.detach() * z.clamp_min(0) / variance, self._window)
-            flat = (less_mean(gx, self._window), less_mean(gy, self._window))
-            curvature = matrix_products(pull, x, y, *flat, bending).cpu().double().numpy()
+            share = w.detach() * z.clamp_min(0) / variance
+            curvature = gauss_newton(pull, x, y, warped.detach(), gx, gy, share, self._window).cpu().double().numpy()
         return _Linearized(
             loss=1 - float(agreeing.detach()) / total,
             scores=matrix_scores(pull, x, y, gx * to_pixels, gy * to_pixels, _BLOCK).cpu().double().numpy(),
@@ -263,6 +262,9 @@ def _solve(look: _Look, family: TransformFamily, start: np.ndarray, tolerance: f
             return Refined(start, math.inf, loss, Ending.OUT_OF_DOMAIN, iteration)
         step, before = inverse @ score, score
         length = float(np.linalg.norm(step))
+        if length < _ROUNDING:
+            ending = Ending.CONVERGED
+            break
         step = step * min(1.0, _MAX_STEP / max(length, _MAX_STEP))
         matrix = family.matrix(p + torch.from_numpy(step)).numpy()
         if length < tolerance:

@@ -62,6 +62,10 @@ _LEAST_BLOCKS = 14
 # by more than 1.6, and none whose blocks agreed by more than 1.45; of 26 aligned ones that were searched a noisy brick
 # wall, beside itself a period off, stood out by 1.79, the others by more than 2.1.
 _DISTINCT = 1.6
+# Where a result stands out by this much, less agreement will do, as where noise hides most of it: of 73 unrelated pairs
+# those that stood out by more than 2 agreed by less than 8, and those that agreed by more than 20 stood out by less
+# than 1.4.
+_VERY_DISTINCT, _AGREEMENT_IF_VERY_DISTINCT = 3.0, 25.0
 _SMALLEST = 1e-12  # of a ZNCC: all blocks zero agree by nothing
 _NOTABLE = 0.01  # the loss weighs windows by evidence and the ZNCC does not: less than this is no contradiction
 
@@ -73,10 +77,10 @@ def judge(evidence: Evidence) -> Verdict:
         failures.append("the images do not overlap enough to be compared")
     elif evidence.agreement is None:
         doubts.append("the overlap holds too few independent windows to judge by; choose a smaller --window")
-    elif evidence.agreement < _AGREEMENT:
+    elif evidence.agreement < (needed := _needed_agreement(evidence.distinctness)):
         failures.append(
             f"no agreement found: with a ZNCC of {evidence.zncc_after:.3f} the parts of the overlap agree no better "
-            f"than those of unrelated images may ({max(evidence.agreement, 0):.0f}, {_AGREEMENT:.0f} is needed); "
+            f"than those of unrelated images may ({max(evidence.agreement, 0):.0f}, {needed:.0f} is needed); "
             "the images may not show the same scene, or the motion is beyond the search"
         )
     elif evidence.distinctness is not None and evidence.distinctness < _DISTINCT:
@@ -93,6 +97,10 @@ def judge(evidence: Evidence) -> Verdict:
     if doubts:
         return Verdict(Status.SUSPECT, tuple(doubts))
     return Verdict(Status.OK, ("the images agree",))
+
+
+def _needed_agreement(distinctness: float | None) -> float:
+    return _AGREEMENT_IF_VERY_DISTINCT if distinctness is not None and distinctness >= _VERY_DISTINCT else _AGREEMENT
 
 
 def agreement(blocks: np.ndarray) -> float | None:

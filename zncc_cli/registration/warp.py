@@ -83,7 +83,9 @@ def coordinates(matrix: Tensor, shape: tuple[int, int], first_row: int = 0) -> t
     return u / w, v / w
 
 
-def matrix_products(matrix: Tensor, x: Tensor, y: Tensor, gx: Tensor, gy: Tensor, weight: Tensor) -> Tensor:
+def matrix_products(
+    matrix: Tensor, x: Tensor, y: Tensor, gx: Tensor, gy: Tensor, weight: Tensor, first: int = 0
+) -> Tensor:
     """Return sum over pixels of weight J^T J, (9, 9), with J = g . d(x, y)/d(matrix), row-major.
 
     Args:
@@ -91,9 +93,10 @@ def matrix_products(matrix: Tensor, x: Tensor, y: Tensor, gx: Tensor, gy: Tensor
         x, y: its coordinates, (H, W), see `coordinates`.
         gx, gy: the gradient of a function of the coordinates there, (H, W).
         weight: (H, W).
+        first: row and column of the fixed frame where these H x W pixels begin.
     """
     root = weight.sqrt()
-    rows = _by_matrix(matrix, x, y, gx * root, gy * root).reshape(9, -1)
+    rows = _by_matrix(matrix, x, y, gx * root, gy * root, first).reshape(9, -1)
     return rows @ rows.T
 
 
@@ -102,15 +105,15 @@ def matrix_scores(matrix: Tensor, x: Tensor, y: Tensor, gx: Tensor, gy: Tensor, 
 
     The arguments are those of `matrix_products`.
     """
-    rows = _by_matrix(matrix, x, y, gx, gy)[None]
+    rows = _by_matrix(matrix, x, y, gx, gy, 0)[None]
     return F.avg_pool2d(rows, block, ceil_mode=True, divisor_override=1).reshape(9, -1)
 
 
-def _by_matrix(matrix: Tensor, x: Tensor, y: Tensor, gx: Tensor, gy: Tensor) -> Tensor:
+def _by_matrix(matrix: Tensor, x: Tensor, y: Tensor, gx: Tensor, gy: Tensor, first: int) -> Tensor:
     """Return g . d(x, y)/d(matrix), row-major, (9, H, W)."""
     height, width = x.shape
-    fx = torch.arange(width, dtype=x.dtype, device=x.device)
-    fy = torch.arange(height, dtype=x.dtype, device=x.device)[:, None]
+    fx = torch.arange(first, first + width, dtype=x.dtype, device=x.device)
+    fy = torch.arange(first, first + height, dtype=x.dtype, device=x.device)[:, None]
     depth = matrix[2, 0] * fx + (matrix[2, 1] * fy + matrix[2, 2])
     a, b = gx / depth, gy / depth
     c = -(a * x + b * y)
