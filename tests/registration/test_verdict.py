@@ -77,6 +77,6 @@ def test_an_agreement_that_does_not_stand_out_is_none() -> None:
 def test_a_result_that_stands_out_needs_less_agreement() -> None:
     weak = replace(GOOD, zncc_after=0.15, agreement=30.0)
     assert judge(replace(weak, distinctness=5.0)).status is Status.OK
-    for distinctness in (None, 2.9):
+    for distinctness in (None, 1.7):
         assert judge(replace(weak, distinctness=distinctness)).status is Status.FAILED
     assert judge(replace(weak, agreement=24.0, distinctness=5.0)).status is Status.FAILED

@@ -56,7 +56,6 @@ _LEAST_EPS = 1e-6
 _ROUNDING = 5e-5  # pixels: shorter steps come from the rounding of float32, and identical images stay where they are
 _MAX_STEP = 2.0  # pixels, of any parameter
 _NEAR = 0.1  # pixels: after a step shorter than this the curvature is learned from the scores
-_MAX_ITERATIONS = 20
 _ROUNDS, _FAR = 2, 0.25  # where a corner moved by more pixels than this, the spectrum is measured a second time
 _FARTHEST = 0.1  # of the frame's diagonal: a corner that moved by more has lost its way
 _BLOCK = 32  # pixels; scores of blocks this large are as good as independent
@@ -87,7 +86,7 @@ def refine(fixed: Level, moving: Level, start: np.ndarray, config: RegistrationC
     Args:
         fixed, moving: the finest levels, of about unit variance.
         start: (3, 3), fixed -> moving.
-        config: model, window and tolerance are used.
+        config: model, window, tolerance and most iterations are used.
 
     Returns:
         The transform; with nothing to hold on to the start itself, of infinite deviation.
@@ -104,11 +103,11 @@ def refine(fixed: Level, moving: Level, start: np.ndarray, config: RegistrationC
         look = _wide(fixed, moving, matrix, scale, config)
         if look is None:
             break
-        found.append(_solve(look, family, matrix, config.tolerance))
+        found.append(_solve(look, family, matrix, config))
         before, matrix = matrix, found[-1].matrix
         if not motion(matrix, before) > _FAR:
             break
-    found.append(_solve(_fine(fixed, moving, scale, config), family, matrix, config.tolerance))
+    found.append(_solve(_fine(fixed, moving, scale, config), family, matrix, config))
     farthest = _FARTHEST * math.hypot(*fixed.shape)
     near = [refined for refined in found if motion(refined.matrix, start) <= farthest]
     return min(near, key=lambda refined: refined.deviation)
@@ -241,11 +240,11 @@ class _Linearized:
     curvature: np.ndarray
 
 
-def _solve(look: _Look, family: TransformFamily, start: np.ndarray, tolerance: float) -> Refined:
+def _solve(look: _Look, family: TransformFamily, start: np.ndarray, config: RegistrationConfig) -> Refined:
     """Follow the score to zero: far from it by Gauss-Newton steps, near it by quasi-Newton ones."""
     matrix, loss, ending, iteration = start, math.nan, Ending.MAX_ITERATIONS, 0
     inverse, step, before = None, np.zeros(family.size), np.zeros(family.size)
-    for iteration in range(1, _MAX_ITERATIONS + 1):
+    for iteration in range(1, config.max_iterations + 1):
         near = iteration > 1 and float(np.linalg.norm(step)) < _NEAR
         at = look.linearized(matrix, with_curvature=not near)
         if at is None:
@@ -267,7 +266,7 @@ def _solve(look: _Look, family: TransformFamily, start: np.ndarray, tolerance: f
             break
         step = step * min(1.0, _MAX_STEP / max(length, _MAX_STEP))
         matrix = family.matrix(p + torch.from_numpy(step)).numpy()
-        if length < tolerance:
+        if length < config.tolerance:
             ending = Ending.CONVERGED
             break
     by_block = to_matrix @ inverse @ blocks
