@@ -10,7 +10,7 @@ from analytic import Scene, about_centre, corner_error
 from zncc_cli.config import Model, RegistrationConfig
 from zncc_cli.registration.optimizer import Ending
 from zncc_cli.registration.pyramid import Level
-from zncc_cli.registration.refinement import Refined, refine
+from zncc_cli.registration.refinement import Refined, _wide, refine
 
 SHAPE = (160, 192)
 IDENTITY = about_centre([[1, 0], [0, 1]], (0, 0), SHAPE)
@@ -97,3 +97,36 @@ def test_images_too_small_for_wide_windows_are_refined_by_small_ones() -> None:
     fixed, moving = Scene(seed=33).pair(truth, shape)
     got = refine(level(fixed), level(moving), about_centre([[1, 0], [0, 1]], (1.0, -0.5), shape), CONFIG)
     assert corner_error(got.matrix, truth, shape) < 0.01
+
+
+def test_a_single_lost_pixel_does_not_put_out_the_wide_windows() -> None:
+    """Bilinear weights in float32 often add up to a rounding less than one: that is no invalid pixel."""
+    truth = about_centre([[np.cos(0.02), -np.sin(0.02)], [np.sin(0.02), np.cos(0.02)]], (3.3, -2.2), SHAPE)
+    fixed, moving = (level(image) for image in Scene(seed=34).pair(truth, SHAPE))
+    mask = moving.mask.clone()
+    mask[5, 5] = False
+    whole, lost = (_wide(fixed, m, truth, 1.0, CONFIG) for m in (moving, Level(moving.image * mask, mask, 1)))
+    assert whole is not None
+    assert lost is not None
+    a, b = (look.linearized(truth, with_curvature=True) for look in (whole, lost))
+    assert a is not None
+    assert b is not None
+    assert b.curvature[2, 2] > 0.7 * a.curvature[2, 2]  # a 31 + 9 pixel square in the corner of 160 x 192 is lost
+
+
+@pytest.mark.parametrize("rows", [slice(100, 104), slice(0, 160, 8)])
+def test_thin_masks_are_no_place_for_wide_windows(rows: slice) -> None:
+    fixed, moving = Scene(seed=35).pair(TRUTH, SHAPE)
+    mask = np.zeros(SHAPE, dtype=bool)
+    mask[rows] = True
+    config = RegistrationConfig(model=Model.TRANSLATION, window=3)
+    assert _wide(level(fixed, mask), level(moving), TRUTH, 1.0, config) is None
+    refine(level(fixed, mask), level(moving), TRUTH, config)  # no exception
+
+
+def test_stripes_do_not_hold_a_motion_along_them() -> None:
+    stripes = np.tile(np.sin(np.arange(SHAPE[1]) / 3) + np.sin(np.arange(SHAPE[1]) / 7.3), (SHAPE[0], 1))
+    start = about_centre([[1, 0], [0, 1]], (0.3, 0.0), SHAPE)
+    got = refine(level(stripes), level(stripes), start, CONFIG)
+    assert got.ending is Ending.UNDETERMINED
+    np.testing.assert_array_equal(got.matrix, start)

@@ -26,6 +26,7 @@ from zncc_cli.registration.warp import Interpolation, Sampler, coordinates, corn
 
 # Pixels along the side of the coarse grid: one linear part is looked at closely, hundreds of them are not.
 _SIDE, _ONE_SIDE = 64, 128
+_SQUARE = 0.75  # of the side of a frame that is about square is half its diagonal
 _TURNED = frozenset(Model) - {Model.TRANSLATION}
 _SCALED = _TURNED - {Model.RIGID}
 _LARGEST_SCALE = 2.0
@@ -122,7 +123,9 @@ def find_starts(fixed: list[Level], moving: list[Level], model: Model, min_overl
         min_overlap: least share of the smaller image in the overlap.
     """
     area = math.prod(fixed[0].shape) * math.prod(moving[0].shape)
-    spacing = max(1.0, area**0.25 / (_SIDE if model in _TURNED else _ONE_SIDE))
+    # By area; coarser where both are long and narrow, since the number of looks grows with the diagonal.
+    narrow = _radius(fixed[0], moving[0], 1.0) / _SQUARE
+    spacing = max(1.0, max(area**0.25, narrow) / (_SIDE if model in _TURNED else _ONE_SIDE))
     found = []
     for scale in _scales(fixed[0], moving[0], spacing) if model in _SCALED else [1.0]:
         angles = _angles(fixed[0], moving[0], spacing * scale) if model in _TURNED else torch.zeros(1)

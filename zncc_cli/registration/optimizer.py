@@ -19,6 +19,7 @@ class Ending(str, Enum):
     CONVERGED = "converged"
     MAX_ITERATIONS = "max_iterations"
     OUT_OF_DOMAIN = "out_of_domain"
+    UNDETERMINED = "undetermined"
 
     @property
     def advice(self) -> str:
@@ -30,6 +31,7 @@ _ADVICE = {
     Ending.CONVERGED: "no step longer than the tolerance lowers the loss any more",
     Ending.MAX_ITERATIONS: "the iterations ran out before the steps became short; raise --max-iterations",
     Ending.OUT_OF_DOMAIN: "the start has too little overlap to be judged",
+    Ending.UNDETERMINED: "the texture in the overlap does not hold every parameter of the model; try a simpler --model",
 }
 
 # A function value with its gradient, or None outside the domain.
@@ -116,10 +118,15 @@ def minimize(
     return OptimizerResult(x, value, Ending.MAX_ITERATIONS, max_iterations, evaluations)
 
 
-def safe_inverse(curvature: np.ndarray) -> np.ndarray | None:
-    """Return the inverse, or None where the matrix is not safely positive definite."""
+def safe_inverse(curvature: np.ndarray, least_condition: float = _LEAST_CONDITION) -> np.ndarray | None:
+    """Return the inverse, or None where the matrix is not safely positive definite.
+
+    ``least_condition`` is the least ratio of its extreme eigenvalues.
+    """
+    if not np.isfinite(curvature).all():
+        return None
     values, vectors = np.linalg.eigh(curvature)
-    if not values[0] > _LEAST_CONDITION * values[-1]:
+    if not values[0] > least_condition * values[-1]:
         return None
     inverse: np.ndarray = (vectors / values) @ vectors.T
     return inverse

@@ -60,10 +60,13 @@ def _blur(planes: Tensor, sigma: float) -> Tensor:
     radius = max(1, math.ceil(_TRUNCATE * sigma))
     offsets = torch.arange(-radius, radius + 1, dtype=planes.dtype, device=planes.device)
     kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
-    taps = (kernel / kernel.sum()).tolist()
+    kernel = kernel / kernel.sum()
     # Shifted planes, added up: several times faster on a CPU than a convolution of a single channel.
-    for axis, padding in ((-2, (0, 0, radius, radius)), (-1, (radius, radius, 0, 0))):
-        padded, count = F.pad(planes, padding), planes.shape[axis]
+    for axis in (-2, -1):
+        count = planes.shape[axis]
+        reach = min(radius, count - 1)  # farther away there are only zeros
+        taps = kernel[radius - reach : radius + reach + 1].tolist()
+        padded = F.pad(planes, (0, 0, reach, reach) if axis == -2 else (reach, reach, 0, 0))
         planes = padded.narrow(axis, 0, count) * taps[0]
         for place, tap in enumerate(taps[1:], start=1):
             planes.add_(padded.narrow(axis, place, count), alpha=tap)

@@ -54,6 +54,7 @@ _SHADING_SIGMA = 12.0  # pixels: what changes more slowly is shading
 # it makes a window agree the better the more contrast it finds.
 _LEAST_EPS = 1e-6
 _ROUNDING = 5e-5  # pixels: shorter steps come from the rounding of float32, and identical images stay where they are
+_LEAST_CONDITION = 1e-6  # of the curvature: below it interpolation alone holds a parameter
 _MAX_STEP = 2.0  # pixels, of any parameter
 _NEAR = 0.1  # pixels: after a step shorter than this the curvature is learned from the scores
 _ROUNDS, _FAR = 2, 0.25  # where a corner moved by more pixels than this, the spectrum is measured a second time
@@ -98,7 +99,7 @@ def refine(fixed: Level, moving: Level, start: np.ndarray, config: RegistrationC
     def motion(a: np.ndarray, b: np.ndarray) -> float:
         return float(np.abs(map_points(a, frame) - map_points(b, frame)).max())
 
-    matrix, found = start, [Refined(start, math.inf, math.nan, Ending.OUT_OF_DOMAIN, 0)]
+    matrix, found = start, list[Refined]()
     for _ in range(_ROUNDS):
         look = _wide(fixed, moving, matrix, scale, config)
         if look is None:
@@ -109,8 +110,9 @@ def refine(fixed: Level, moving: Level, start: np.ndarray, config: RegistrationC
             break
     found.append(_solve(_fine(fixed, moving, scale, config), family, matrix, config))
     farthest = _FARTHEST * math.hypot(*fixed.shape)
-    near = [refined for refined in found if motion(refined.matrix, start) <= farthest]
-    return min(near, key=lambda refined: refined.deviation)
+    near = [refined for refined in reversed(found) if motion(refined.matrix, start) <= farthest]
+    nothing = Refined(start, math.inf, math.nan, Ending.OUT_OF_DOMAIN, 0)
+    return min(near, key=lambda refined: refined.deviation, default=nothing)
 
 
 def _scale(matrix: np.ndarray, shape: tuple[int, int]) -> float:
@@ -130,8 +132,9 @@ def _fine(fixed: Level, moving: Level, scale: float, config: RegistrationConfig)
     noise = noise_sigma(fixed.image, fixed.mask) ** 2 * min(1.0, 1 / (4 * np.pi * _FINE_SIGMA**2))
     variance = window_variance(f[0, 0], config.window)
     evidence = variance / (variance + config.window**2 * max(NOISE_WEIGHT * noise, _LEAST_EPS))
-    weight = torch.where(full_windows(f_mask, config.window), evidence, 0)
-    return _Look(fill_holes(f, f_mask), fill_holes(m, m_mask), m_mask, config.window, weight)
+    # A gradient looks a pixel farther.
+    weight = torch.where(full_windows(_eroded(f_mask, 1), config.window), evidence, 0)
+    return _Look(fill_holes(f, f_mask), fill_holes(m, m_mask), _eroded(m_mask, 1), config.window, weight)
 
 
 def _wide(fixed: Level, moving: Level, matrix: np.ndarray, scale: float, config: RegistrationConfig) -> _Look | None:
@@ -141,15 +144,19 @@ def _wide(fixed: Level, moving: Level, matrix: np.ndarray, scale: float, config:
     push = torch.from_numpy(np.linalg.inv(matrix)).to(pull)
     x, y = coordinates(pull, fixed.shape)
     # What only one of them shows must not be in its shading either.
-    f, f_mask = _without_shading(fixed, _seen(moving, x, y), 1.0)
-    m, m_mask = _without_shading(moving, _seen(fixed, *coordinates(push, moving.shape)), scale)
-    if 3 * window > min(*fixed.shape, *moving.shape) or int(f_mask.sum()) < window**2:
+    f_mask = fixed.mask & _seen(moving, x, y)
+    m_mask = moving.mask & _seen(fixed, *coordinates(push, moving.shape))
+    if 3 * window > min(*fixed.shape, *moving.shape):
         return None
+    held = full_windows(_eroded(f_mask, REACH), window)
+    if not bool(held.any()):
+        return None
+    f, m = _without_shading(fixed, f_mask, 1.0), _without_shading(moving, m_mask, scale)
     spectrum = ring_correlation(f[0, 0], Sampler(m, Interpolation.LINEAR)(x, y)[0, 0], taper(f_mask))
     f, m = spectrum.filtered(f), spectrum.filtered(m, scale)
     variance = window_variance(f[0, 0], window)
-    weight = torch.where(full_windows(_eroded(f_mask), window), variance / variance.mean(), 0)
-    return _Look(f, m, _eroded(m_mask), window, weight)
+    weight = torch.where(held, variance / variance.mean(), 0)
+    return _Look(f, m, _eroded(m_mask, REACH), window, weight)
 
 
 def _seen(other: Level, x: Tensor, y: Tensor) -> Tensor:
@@ -157,16 +164,15 @@ def _seen(other: Level, x: Tensor, y: Tensor) -> Tensor:
     return inside(None if bool(other.mask.all()) else other.mask, other.shape, x, y)
 
 
-def _without_shading(level: Level, seen: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """Return the image (1, 1, H, W) less what changes slowly, zero where it is not ``seen``, and the mask (H, W)."""
-    mask = level.mask & seen
+def _without_shading(level: Level, mask: Tensor, scale: float) -> Tensor:
+    """Return the image (1, 1, H, W) less what changes slowly over ``mask`` (H, W), and zero outside it."""
     slow, _ = smooth(level.image, mask, _SHADING_SIGMA * scale, enough=0.0)
-    return torch.where(mask, level.image - slow, 0), mask
+    return torch.where(mask, level.image - slow, 0)
 
 
-def _eroded(mask: Tensor) -> Tensor:
-    """Return the pixels of ``mask`` (H, W) that the filter's reach keeps away from all others and from the frame."""
-    return over_windows(F.pad(mask, [REACH] * 4), 2 * REACH + 1, torch.logical_and)
+def _eroded(mask: Tensor, reach: int) -> Tensor:
+    """Return the pixels of ``mask`` (H, W) with no other pixel, and no edge of the frame, within ``reach``."""
+    return over_windows(F.pad(mask, [reach] * 4), 2 * reach + 1, torch.logical_and)
 
 
 # Solving --------------------------------------------------------------------------------------------------------------
@@ -256,9 +262,9 @@ def _solve(look: _Look, family: TransformFamily, start: np.ndarray, config: Regi
         if near:
             inverse = updated_inverse(inverse, step, before - score)
         else:
-            inverse = safe_inverse(to_matrix.T @ at.curvature @ to_matrix)
+            inverse = safe_inverse(to_matrix.T @ at.curvature @ to_matrix, _LEAST_CONDITION)
         if inverse is None:
-            return Refined(start, math.inf, loss, Ending.OUT_OF_DOMAIN, iteration)
+            return Refined(start, math.inf, loss, Ending.UNDETERMINED, iteration)
         step, before = inverse @ score, score
         length = float(np.linalg.norm(step))
         if length < _ROUNDING:

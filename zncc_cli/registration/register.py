@@ -33,6 +33,7 @@ _GOOD_START = 1.0
 _JUDGED = 256  # and the coarsest with at least this one is judged, beside the finest
 # Two ends are at different places when half of the overlap, at these points a side, moves by this share of a diagonal.
 _POINTS, _ELSEWHERE = 17, 1 / 16
+_SMALLEST_SCALE = 1e-3  # of --init: below it a whole frame falls on a pixel or two
 _FARTHEST = 1e7  # pixels; float32 knows no coordinate beyond to a pixel
 # Lengths in level pixels: the first trial step, the longest step, and the step that ends all but the finest level.
 _FIRST_STEP, _MAX_STEP, _COARSE_TOLERANCE = 0.25, 2.0, 0.03
@@ -254,6 +255,7 @@ def _checked_init(init: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         matrix = matrix / matrix[2, 2]
         usable = np.isfinite(matrix).all() and in_front(matrix, shape)
         usable = usable and np.abs(map_points(matrix, corners(shape))).max() < _FARTHEST
+        usable = usable and np.linalg.svd(matrix[:2, :2], compute_uv=False).min() > _SMALLEST_SCALE
     if not usable:
         raise OptionError(
             "--init: expected an invertible matrix that takes every fixed pixel (x, y) to a moving one, not mirrored, "

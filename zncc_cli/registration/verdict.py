@@ -90,7 +90,7 @@ def judge(evidence: Evidence) -> Verdict:
         )
     elif evidence.zncc_before is not None and evidence.zncc_after < evidence.zncc_before - _NOTABLE:
         doubts.append(f"the ZNCC fell from {evidence.zncc_before:.3f} to {evidence.zncc_after:.3f}")
-    if evidence.ending in (Ending.MAX_ITERATIONS, Ending.OUT_OF_DOMAIN):
+    if evidence.ending is not Ending.CONVERGED:
         doubts.append(f"the optimiser ended early: {evidence.ending.advice}")
     if failures:
         return Verdict(Status.FAILED, tuple(failures + doubts))

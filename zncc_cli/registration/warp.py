@@ -26,8 +26,8 @@ class Interpolation(str, Enum):
 
 # Coordinates are good to this many pixels: what lies less beyond the frame's edge is on it.
 _EDGE = 1e-9
-# Sampled validity this close to one means that every pixel it was interpolated from is valid.
-_ALL_VALID = 1 - 1e-9
+# Sampled validity this close to one, or by some roundings, means that every pixel it was interpolated from is valid.
+_LACK = 1e-9
 # Pole of the filter that turns pixels into knots, and where the filter is cut: 0.268^16 is 7e-10.
 _SPLINE_POLE = 3**0.5 - 2
 _SPLINE_REACH = 16
@@ -182,13 +182,13 @@ def inside(mask: Tensor | None, shape: tuple[int, int], x: Tensor, y: Tensor) ->
     Args:
         mask: (Hm, Wm) bool of valid moving pixels; None when all are.
         shape: (Hm, Wm).
-        x, y: moving coordinates, (H, W), float64.
+        x, y: moving coordinates, (H, W), float.
     """
     held = (x >= -_EDGE) & (x <= shape[1] - 1 + _EDGE) & (y >= -_EDGE) & (y <= shape[0] - 1 + _EDGE)
     if mask is None:
         return held
     weight = Sampler(mask[None, None].to(x.dtype), Interpolation.LINEAR)(x, y)[0, 0]
-    return held & (weight >= _ALL_VALID)
+    return held & (weight >= 1 - max(_LACK, 16 * torch.finfo(weight.dtype).eps))
 
 
 def depth_inside(mask: Tensor | None, shape: tuple[int, int], x: Tensor, y: Tensor) -> Tensor:
