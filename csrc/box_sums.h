@@ -104,25 +104,27 @@ class BoxSums {
     if (careful_) {
       keep_in_spare(0, n_, enters);
     } else if (rows_ <= h_) {
-      run_in(enters);
+      run_down<false>(0, n_, enters, leaves);
     }
     end(use, [&](int64_t first, int64_t last) ZNCC_ALWAYS {
       if (rows_ > h_) {
-        run_down(enters, leaves, first, last);
+        run_down<true>(first, last, enters, leaves);
       }
     });
   }
 
   // The same for values that cannot be had a second time, and come in parts: begin(), take() for each part, end(). The
-  // ring keeps them. In a row without values nothing is taken; where nothing is taken in any row there are zeros.
+  // ring keeps them. enters(x, v) counts from the part's first value. Where nothing is taken in any row there are zeros.
   ZNCC_INLINE void begin() { ++rows_; }
 
   template <typename Enters>
-  ZNCC_INLINE void take(int64_t first, int64_t last, const Enters& enters) {
+  ZNCC_INLINE void take(int64_t first, int64_t count, const Enters& enters) {
     if (careful_) {
-      keep_in_spare(first, last, enters);
+      keep_in_spare(first, count, enters);
+    } else if (rows_ <= h_) {
+      run_down_kept<false>(first, count, enters);
     } else {
-      run_down_kept(first, last, enters);
+      run_down_kept<true>(first, count, enters);
     }
   }
 
@@ -162,7 +164,7 @@ class BoxSums {
     }
     const int64_t windows = rows_ < h_ ? 0 : n_ - w_ + 1;
     double sums[K * kBlock];
-    Lanes carry[K];
+    Lanes carry[K] = {};
     for (int64_t first = 0, down = 0; first < windows; first += kBlock) {
       const int64_t last = std::min(first + kBlock, windows);
       if (careful_ && first == 0) {
@@ -180,30 +182,18 @@ class BoxSums {
     slot_ = slot_ + 1 == h_ ? 0 : slot_ + 1;
   }
 
-  template <typename Enters>
-  ZNCC_INLINE void run_in(const Enters& enters) {
-    double* __restrict column = this->column(0);
-    const int64_t stride = stride_, n = n_;
-    ZNCC_VECTOR_LOOP
-    for (int64_t x = 0; x < n; ++x) {
-      double in[K];
-      enters(x, in);
-      ZNCC_UNROLL_PLANES
-      for (int k = 0; k < K; ++k) {
-        column[k * stride + x] += in[k];
-      }
-    }
-  }
-
-  template <typename Enters, typename Leaves>
-  ZNCC_INLINE void run_down(const Enters& enters, const Leaves& leaves, int64_t first, int64_t last) {
+  // kFull: a row leaves, too.
+  template <bool kFull, typename Enters, typename Leaves>
+  ZNCC_INLINE void run_down(int64_t first, int64_t last, const Enters& enters, const Leaves& leaves) {
     double* __restrict column = this->column(0);
     const int64_t stride = stride_;
     ZNCC_VECTOR_LOOP
     for (int64_t x = first; x < last; ++x) {
-      double in[K], out[K];
+      double in[K], out[K] = {};
       enters(x, in);
-      leaves(x, out);
+      if (kFull) {
+        leaves(x, out);
+      }
       ZNCC_UNROLL_PLANES
       for (int k = 0; k < K; ++k) {
         column[k * stride + x] = column[k * stride + x] + in[k] - out[k];
@@ -211,32 +201,20 @@ class BoxSums {
     }
   }
 
-  template <typename Enters>
-  ZNCC_INLINE void run_down_kept(int64_t first, int64_t last, const Enters& enters) {
-    double* __restrict column = this->column(0);
-    double* __restrict kept = ring(slot_);
+  template <bool kFull, typename Enters>
+  ZNCC_INLINE void run_down_kept(int64_t first, int64_t count, const Enters& enters) {
+    double* __restrict column = this->column(0) + first;
+    double* __restrict kept = ring(slot_) + first;
     const int64_t stride = stride_;
-    if (rows_ <= h_) {
-      ZNCC_VECTOR_LOOP
-      for (int64_t x = first; x < last; ++x) {
-        double in[K];
-        enters(x, in);
-        ZNCC_UNROLL_PLANES
-        for (int k = 0; k < K; ++k) {
-          column[k * stride + x] += in[k];
-          kept[k * stride + x] = in[k];
-        }
-      }
-      return;
-    }
     ZNCC_VECTOR_LOOP
-    for (int64_t x = first; x < last; ++x) {
+    for (int64_t x = 0; x < count; ++x) {
       double in[K];
       enters(x, in);
       ZNCC_UNROLL_PLANES
       for (int k = 0; k < K; ++k) {
-        column[k * stride + x] = column[k * stride + x] + in[k] - kept[k * stride + x];
-        kept[k * stride + x] = in[k];
+        const int64_t i = k * stride + x;
+        column[i] = column[i] + in[k] - (kFull ? kept[i] : 0.0);
+        kept[i] = in[k];
       }
     }
   }
@@ -269,11 +247,11 @@ class BoxSums {
   }
 
   template <typename Enters>
-  ZNCC_INLINE void keep_in_spare(int64_t first, int64_t last, const Enters& enters) {
-    double* __restrict kept = spare_.data() + 1;
+  ZNCC_INLINE void keep_in_spare(int64_t first, int64_t count, const Enters& enters) {
+    double* __restrict kept = spare_.data() + 1 + first;
     const int64_t stride = stride_;
     ZNCC_VECTOR_LOOP
-    for (int64_t x = first; x < last; ++x) {
+    for (int64_t x = 0; x < count; ++x) {
       double in[K];
       enters(x, in);
       ZNCC_UNROLL_PLANES

@@ -79,18 +79,17 @@ ZNCC_INLINE bool backward_piece(const LocalStdShape& shape, const Map* g, const 
   for (int64_t y = piece.top - h + 1; y < piece.bottom; ++y) {
     map_sums.begin();
     if (y < 0 || y >= map_height) {
-      map_sums.take(first - left, first - left + maps, [](int64_t, double* v) { v[0] = v[1] = 0.0; });
+      map_sums.take(first - left, maps, [](int64_t, double* v) { v[0] = v[1] = 0.0; });
     } else {
       for (; image_row < y + h; ++image_row) {
         const Map* row = image + image_row * width + first;
         image_sums.push([=](int64_t x, double* v) { v[0] = static_cast<double>(row[x]) - c; },
                         [=](int64_t x, double* v) { v[0] = static_cast<double>(row[x - h * width]) - c; },
                         [&](int64_t begin, int64_t count, const Sums& S) ZNCC_ALWAYS {
-                          const int64_t to = first - left + begin;
-                          const double* S1 = S[0] - to;
-                          const Map* g_row = g + y * map_width + left;
-                          const Map* std_row = std + y * map_width + left;
-                          map_sums.take(to, to + count, [=](int64_t x, double* v) {
+                          const double* S1 = S[0];
+                          const Map* g_row = g + y * map_width + first + begin;
+                          const Map* std_row = std + y * map_width + first + begin;
+                          map_sums.take(first - left + begin, count, [=](int64_t x, double* v) {
                             const SumGradients d = sum_gradients<Map>(g_row[x], std_row[x], S1[x], window, eps, 0.0);
                             v[0] = d.dS1;
                             v[1] = d.dS2;

@@ -41,7 +41,7 @@ ZNCC_INLINE bool zncc_piece(const LocalZnccShape& shape, const LocalZnccData<Map
     const bool windows = y >= 0 && y < map_height && maps > 0;
     map_sums.begin();
     if (!windows && data.dm) {
-      map_sums.take(first - left, first - left + maps, [](int64_t, double* v) { v[0] = v[1] = v[2] = 0.0; });
+      map_sums.take(first - left, maps, [](int64_t, double* v) { v[0] = v[1] = v[2] = 0.0; });
     }
     for (; windows && image_row < y + h; ++image_row) {
       const Map* f = data.f + plane_at + image_row * width + first;
@@ -57,7 +57,7 @@ ZNCC_INLINE bool zncc_piece(const LocalZnccShape& shape, const LocalZnccData<Map
       image_sums.push(at, before, [&](int64_t begin, int64_t count, const Sums& S) ZNCC_ALWAYS {
         const double *S_f = S[0], *S_m = S[1], *S_ff = S[2], *S_mm = S[3], *S_fm = S[4];
         const int64_t to = first - left + begin, map = map_at + y * map_width + first + begin;
-        double A[kBlock], B[kBlock], C[kBlock], wz[kBlock];
+        double A[kBlock], B[kBlock], C[kBlock], wz[kBlock], z[kBlock];
         const auto each = [&](const auto& weight_at) ZNCC_ALWAYS {
           ZNCC_VECTOR_LOOP
           for (int64_t x = 0; x < count; ++x) {
@@ -67,9 +67,9 @@ ZNCC_INLINE bool zncc_piece(const LocalZnccShape& shape, const LocalZnccData<Map
             B[x] = t.B;
             C[x] = t.C;
             wz[x] = t.wz;
+            z[x] = t.z;
           }
         };
-        const auto weight_at = [=](int64_t x) { return data.weight ? static_cast<double>(data.weight[map + x]) : 1.0; };
         if (data.weight) {
           const Map* weight = data.weight + map;
           each([=](int64_t x) { return static_cast<double>(weight[x]); });
@@ -80,13 +80,12 @@ ZNCC_INLINE bool zncc_piece(const LocalZnccShape& shape, const LocalZnccData<Map
           const int64_t from = std::max<int64_t>(own - to, 0);
           sum += sum_of(wz + from, count - from);
           for (int64_t x = from; data.z && x < count; ++x) {
-            data.z[map + x] = static_cast<Map>(
-                window_terms({S_f[x], S_m[x], S_ff[x], S_mm[x], S_fm[x]}, weight_at(x), window, eps_f, eps_m).z);
+            data.z[map + x] = static_cast<Map>(z[x]);
           }
         }
         if (data.dm) {
-          const double *a = A - to, *b = B - to, *c = C - to;
-          map_sums.take(to, to + count, [=](int64_t x, double* v) {
+          const double *a = A, *b = B, *c = C;
+          map_sums.take(to, count, [=](int64_t x, double* v) {
             v[0] = a[x];
             v[1] = b[x];
             v[2] = c[x];

@@ -40,8 +40,6 @@ _DISTINCT = 8.0  # grid pixels at the corners; what is nearer descends to the sa
 _BLOCK = 8  # grid pixels; of each block of shifts only the best is kept
 _PER_LOOK = 4  # and of each look this many blocks
 _BATCH = 2**18  # grid pixels of one batch of looks, which bounds memory
-
-
 _CERTAIN = 0.9999  # a ZNCC above it is as good as one: atanh would be infinite
 
 

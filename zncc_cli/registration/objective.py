@@ -139,8 +139,10 @@ class LevelObjective:
         depth = depth_inside(self._moving_mask, self._moving.shape, x, y)
         w = torch.where(self._fixed_windows, window_weights(depth, self._window), 0)
         share = w / (self._v_fixed + self._eps[0]) / (w * self._evidence).sum()
-        gx, gy = (Sampler(g, Interpolation.LINEAR)(x, y)[0, 0] for g in _gradients(image))
-        h9 = gauss_newton(pull, x, y, self._sample(x, y)[0, 0], gx, gy, share, self._window).cpu().double()
+        gx, gy = (Sampler(g, Interpolation.LINEAR)(x, y)[0, 0] for g in gradients(image))
+        warped = self._sample(x, y)[0, 0]
+        v = window_variance(warped, self._window)
+        h9 = gauss_newton(pull, x, y, warped, gx, gy, share, v, self._window).cpu().double()
         to_level = torch.autograd.functional.jacobian(lambda q: level_matrix(family.matrix(q), factor).flatten(), p)
         return np.asarray(to_level.T @ h9 @ to_level)
 
@@ -180,14 +182,14 @@ class LevelObjective:
         return max(1.0, min(fixed, moving / area_scale(matrix, self.shape)))
 
 
-def _gradients(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Return d/dx and d/dy of ``image`` (1, 1, H, W) by central differences, per pixel."""
+def gradients(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Return d/dx and d/dy of ``image`` (..., H, W) by central differences, per pixel."""
     y, x = torch.gradient(image, dim=(-2, -1))
     return x, y
 
 
 def gauss_newton(
-    matrix: Tensor, x: Tensor, y: Tensor, image: Tensor, gx: Tensor, gy: Tensor, share: Tensor, window: int
+    matrix: Tensor, x: Tensor, y: Tensor, image: Tensor, gx: Tensor, gy: Tensor, share: Tensor, v: Tensor, window: int
 ) -> Tensor:
     """Return the Gauss-Newton approximation (9, 9) of the Hessian of -sum(w z) in the entries of ``matrix``.
 
@@ -198,13 +200,13 @@ def gauss_newton(
         matrix: (3, 3), fixed -> moving.
         x, y: its coordinates, (H, W).
         image, gx, gy: the warped moving image and its gradient in moving coordinates, (H, W).
-        share: w z / v of each window, (H-w+1, W-w+1), not negative; v is N times the variance of its moving pixels.
+        share: w z / v of each window, (H-w+1, W-w+1), not negative.
+        v: N times the variance of each window of ``image``.
         window: its side.
     """
     all_pixels = matrix_products(matrix, x, y, gx, gy, _spread(share, window))
     S_m, S_x, S_y = (over_windows(plane, window) for plane in (image, gx, gy))
     cov_x, cov_y = (over_windows(g * image, window) - S * S_m / window**2 for g, S in ((gx, S_x), (gy, S_y)))
-    v = window_variance(image, window)
     first = window // 2
     centre = slice(first, first + share.shape[0]), slice(first, first + share.shape[1])
     by_mean = matrix_products(matrix, x[centre], y[centre], S_x, S_y, share / window**2, first)

@@ -58,7 +58,7 @@ def convolve(planes: Tensor, kernel: Tensor, padding: tuple[int, int] = (0, 0)) 
 
 def _blur(planes: Tensor, sigma: float) -> Tensor:
     radius = max(1, math.ceil(_TRUNCATE * sigma))
-    offsets = torch.arange(-radius, radius + 1, dtype=planes.dtype, device=planes.device)
+    offsets = torch.arange(-radius, radius + 1, dtype=planes.dtype)
     kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
     kernel = kernel / kernel.sum()
     # Shifted planes, added up: several times faster on a CPU than a convolution of a single channel.

@@ -29,7 +29,7 @@ from torch import Tensor
 
 from zncc_cli.config import RegistrationConfig
 from zncc_cli.operators.local_zncc import local_zncc_sum
-from zncc_cli.registration.objective import NOISE_WEIGHT, gauss_newton, noise_sigma
+from zncc_cli.registration.objective import NOISE_WEIGHT, gauss_newton, gradients, noise_sigma
 from zncc_cli.registration.optimizer import Ending, safe_inverse, updated_inverse
 from zncc_cli.registration.pyramid import Level, fill_holes, smooth
 from zncc_cli.registration.spectrum import REACH, ring_correlation, taper
@@ -37,6 +37,7 @@ from zncc_cli.registration.transforms import TRANSFORMS, TransformFamily
 from zncc_cli.registration.warp import (
     Interpolation,
     Sampler,
+    area_scale,
     coordinates,
     corners,
     depth_inside,
@@ -93,7 +94,7 @@ def refine(fixed: Level, moving: Level, start: np.ndarray, config: RegistrationC
         The transform; with nothing to hold on to the start itself, of infinite deviation.
     """
     family = TRANSFORMS[config.model](config.model, fixed.shape)
-    scale = _scale(start, fixed.shape)
+    scale = math.sqrt(area_scale(start, fixed.shape))  # moving pixels per fixed pixel
     frame = corners(fixed.shape)
 
     def motion(a: np.ndarray, b: np.ndarray) -> float:
@@ -115,13 +116,6 @@ def refine(fixed: Level, moving: Level, start: np.ndarray, config: RegistrationC
     return min(near, key=lambda refined: refined.deviation, default=nothing)
 
 
-def _scale(matrix: np.ndarray, shape: tuple[int, int]) -> float:
-    """Return moving pixels per fixed pixel at the centre of the fixed frame."""
-    centre = np.array([(shape[1] - 1) / 2, (shape[0] - 1) / 2])
-    o, x, y = map_points(matrix, centre + np.array([[0, 0], [1, 0], [0, 1]]))
-    return float(np.sqrt(abs(np.linalg.det(np.array([x - o, y - o])))))
-
-
 # Two ways to look at a pair -------------------------------------------------------------------------------------------
 
 
@@ -140,14 +134,14 @@ def _fine(fixed: Level, moving: Level, scale: float, config: RegistrationConfig)
 def _wide(fixed: Level, moving: Level, matrix: np.ndarray, scale: float, config: RegistrationConfig) -> _Look | None:
     """Return None where the images are too small for it, or do not overlap at ``matrix``."""
     window = max(config.window, _WIDE_WINDOW)
+    if 3 * window > min(*fixed.shape, *moving.shape):
+        return None
     pull = torch.from_numpy(matrix).to(fixed.image.device, fixed.image.dtype)
     push = torch.from_numpy(np.linalg.inv(matrix)).to(pull)
     x, y = coordinates(pull, fixed.shape)
     # What only one of them shows must not be in its shading either.
     f_mask = fixed.mask & _seen(moving, x, y)
     m_mask = moving.mask & _seen(fixed, *coordinates(push, moving.shape))
-    if 3 * window > min(*fixed.shape, *moving.shape):
-        return None
     held = full_windows(_eroded(f_mask, REACH), window)
     if not bool(held.any()):
         return None
@@ -188,21 +182,14 @@ class _Look:
         weight: of each window of fixed, (H-w+1, W-w+1), zero where it is not wholly valid.
     """
 
-    def __init__(
-        self,
-        fixed: Tensor,
-        moving: Tensor,
-        moving_mask: Tensor,
-        window: int,
-        weight: Tensor,
-    ) -> None:
+    def __init__(self, fixed: Tensor, moving: Tensor, moving_mask: Tensor, window: int, weight: Tensor) -> None:
         self.shape = int(fixed.shape[-2]), int(fixed.shape[-1])
         self._fixed, self._moving_mask = fixed[0, 0], None if bool(moving_mask.all()) else moving_mask
         self.moving_shape = int(moving.shape[-2]), int(moving.shape[-1])
         self._window, self._weight, self._eps = window, weight, window**2 * _LEAST_EPS
-        self._of_fixed = _gradient(self._fixed)
+        self._of_fixed = gradients(self._fixed)
         self._sample = Sampler(moving, Interpolation.CUBIC)
-        self._sample_gradient = Sampler(torch.stack(_gradient(moving[0, 0]))[None], Interpolation.LINEAR)
+        self._sample_gradient = Sampler(torch.cat(gradients(moving), dim=1), Interpolation.LINEAR)
 
     def linearized(self, matrix: np.ndarray, with_curvature: bool) -> _Linearized | None:
         """Return the loss at ``matrix`` (3, 3), and how it changes with its entries; None without overlap."""
@@ -224,9 +211,10 @@ class _Look:
         )
         curvature = np.zeros((0, 0))
         if with_curvature:
-            variance = window_variance(warped.detach(), self._window) + self._eps
-            share = w.detach() * z.clamp_min(0) / variance
-            curvature = gauss_newton(pull, x, y, warped.detach(), gx, gy, share, self._window).cpu().double().numpy()
+            v = window_variance(warped.detach(), self._window) + self._eps
+            share = w.detach() * z.clamp_min(0) / v
+            h9 = gauss_newton(pull, x, y, warped.detach(), gx, gy, share, v, self._window)
+            curvature = h9.cpu().double().numpy()
         return _Linearized(
             loss=1 - float(agreeing.detach()) / total,
             scores=matrix_scores(pull, x, y, gx * to_pixels, gy * to_pixels, _BLOCK).cpu().double().numpy(),
@@ -295,12 +283,6 @@ def _deviation(look: _Look, matrix: np.ndarray, covariance: np.ndarray) -> float
     by_depth, none = points / (points @ matrix[2])[:, None], np.zeros_like(points)
     jacobian = np.stack((np.hstack((by_depth, none, -u * by_depth)), np.hstack((none, by_depth, -v * by_depth))))
     return float(np.sqrt(np.einsum("ani,ij,anj->an", jacobian, covariance, jacobian).sum(axis=0).mean()))
-
-
-def _gradient(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Return d/dx and d/dy of ``image`` (H, W) by central differences, per pixel."""
-    y, x = torch.gradient(image)
-    return x, y
 
 
 def _pulled(matrix: Tensor, x: Tensor, y: Tensor, fx: Tensor, fy: Tensor) -> tuple[Tensor, Tensor]:

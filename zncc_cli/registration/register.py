@@ -155,11 +155,14 @@ def _register(
 
     fixed_levels, moving_levels = _pyramids(f, f_mask, m, m_mask, config.window)
 
+    def compared(level: int, inverted: bool) -> tuple[Level, Level]:
+        moving = moving_levels[level]
+        return fixed_levels[level], moving.negative if inverted else moving
+
     @cache
     def objective(level: int, inverted: bool) -> LevelObjective:
-        a, b = fixed_levels[level], moving_levels[level]
+        a, b = compared(level, inverted)
         interpolation = Interpolation.CUBIC if a.factor == 1 else Interpolation.LINEAR
-        b = b.negative if inverted else b
         return LevelObjective(a, b, _shape(f_mask), config.window, config.min_overlap, interpolation)
 
     ends = _ends(fixed_levels, moving_levels, objective, config, init)
@@ -169,8 +172,7 @@ def _register(
     for level in reversed(range(1, len(objectives) - 1)):
         matrix, record = _descend(objectives[level], config.model, matrix, config)
         records.append(record)
-    finest = moving_levels[0].negative if start.inverted else moving_levels[0]
-    refined = refine(fixed_levels[0], finest, matrix, config)
+    refined = refine(*compared(0, start.inverted), matrix, config)
     matrix = refined.matrix
     records.append(LevelRecord(config.model, 1, refined.loss, refined.ending, refined.iterations, refined.iterations))
 

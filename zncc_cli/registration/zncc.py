@@ -121,7 +121,7 @@ def over_windows(planes: Tensor, window: int, combine: Callable[[Tensor, Tensor]
 
 def full_windows(mask: Tensor, window: int) -> Tensor:
     """Return (..., H-w+1, W-w+1) bool: every pixel of the window is set in ``mask`` (..., H, W) bool."""
-    return window_weights(mask.to(torch.float32), window) == 1
+    return over_windows(mask, window, torch.logical_and)
 
 
 def zncc_loss(
