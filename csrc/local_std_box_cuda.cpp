@@ -1,4 +1,4 @@
-// CUDA bindings of the box path of the local standard deviation, whose schemas local_std.cpp defines.
+// CUDA bindings of the box path of the local standard deviation, whose schemas cpu.cpp defines.
 #include "local_std_box_cuda.h"
 
 #include "on_device.h"

@@ -1,4 +1,4 @@
-// CUDA bindings of the operators whose schemas local_std.cpp defines.
+// CUDA bindings of the operators whose schemas cpu.cpp defines.
 #include "on_device.h"
 
 #include "local_std_cuda.h"

@@ -1,4 +1,4 @@
-// CUDA binding of the summed local ZNCC, whose schema local_std.cpp defines.
+// CUDA binding of the summed local ZNCC, whose schema cpu.cpp defines.
 #include "local_zncc_box_cuda.h"
 
 #include "on_device.h"

@@ -243,10 +243,10 @@ def test_what_else_may_be_missing(missing: str, tmp_path: Path, monkeypatch: pyt
 def test_a_compile_error_is_told_by_its_first_line_and_the_whole_log_is_kept(tmp_path: Path) -> None:
     broken = tmp_path / "csrc"
     shutil.copytree(build.source_folder(), broken)
-    (broken / "local_std.cpp").write_text("int f() { return nothing; }\n")
+    (broken / "cpu.cpp").write_text("int f() { return nothing; }\n")
     found = run(tmp_path / "cache", f"from pathlib import Path; build.source_folder = lambda: Path({str(broken)!r})")
     assert found.used == "reference"
-    assert "the CPU kernels could not be compiled: local_std.cpp:1:" in found.reason
+    assert "the CPU kernels could not be compiled: cpu.cpp:1:" in found.reason
     assert "nothing" in found.reason
     log = Path(found.reason.partition("(log: ")[2].rstrip(")"))
     assert "return nothing" in log.read_text()

@@ -45,7 +45,7 @@ class Loaded:
 _CPU = build.Library(
     "zncc_cpu",
     "CPU kernels",
-    ("local_std.cpp", "local_std_box.cpp", "local_zncc_box.cpp"),
+    ("cpu.cpp", "local_std_box.cpp", "local_zncc_box.cpp", "warp.cpp"),
     cxx_flags=(
         "-std=c++17",
         "-O2",

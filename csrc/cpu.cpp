@@ -1,9 +1,10 @@
-// Schemas of the three fused kernels, and their CPU kernels. Formulas, types and NaN policy: local_std.h.
+// Schemas of all native operators, and their CPU kernels. Formulas, types and NaN policy: local_std.h, local_zncc.h, warp.h.
 // All tensors are contiguous, of one size per kernel, and may be empty; the last argument(s) are written.
 #include "local_std.h"
 #include "local_std_box.h"
 #include "local_std_tensors.h"
 #include "local_zncc_box.h"
+#include "warp.h"
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -169,6 +170,71 @@ void scaled_planes(const Tensor& planes, const Tensor& factors, const Tensor& ou
   });
 }
 
+WarpShape check_warp(const Tensor& knots, const Tensor& matrix, int64_t degree, const Tensor& values,
+                     const Tensor& depth) {
+  STD_TORCH_CHECK(knots.dim() == 3 && values.dim() == 3 && depth.dim() == 2, "knots and values must have shape (C, H, W)");
+  STD_TORCH_CHECK(degree == 1 || degree == 3, "the degree must be 1 or 3");
+  check_plane(matrix, "matrix", ScalarType::Double, matrix);
+  STD_TORCH_CHECK(matrix.numel() == 9, "matrix must have shape (3, 3)");
+  check_plane(knots, "knots", values.scalar_type(), knots);
+  check_plane(values, "values", values.scalar_type(), values);
+  check_plane(depth, "depth", values.scalar_type(), depth);
+  WarpShape shape{knots.size(0), knots.size(1), knots.size(2), values.size(1), values.size(2), degree, {}};
+  constexpr int64_t kMost = static_cast<int64_t>(kFarthest);
+  STD_TORCH_CHECK(shape.planes == values.size(0) && depth.numel() == shape.frame_height * shape.frame_width,
+                  "knots, values and depth do not fit");
+  STD_TORCH_CHECK(knots.numel() > 0 && shape.height < kMost && shape.width < kMost, "there must be knots, not too many");
+  std::copy_n(matrix.const_data_ptr<double>(), 9, shape.M);
+  return shape;
+}
+
+// Rows of the frame that are worth waking another thread for.
+int64_t warp_grain(const WarpShape& shape) { return kGrain / 4 / std::max<int64_t>(shape.frame_width, 1) + 1; }
+
+void warp_forward(const Tensor& knots, const Tensor& matrix, int64_t degree, const Tensor& values,
+                  const Tensor& depth) {
+  const WarpShape shape = check_warp(knots, matrix, degree, values, depth);
+  with_map_type(values, [&](auto map) {
+    using Map = decltype(map);
+    const Map* from = knots.const_data_ptr<Map>();
+    Map *to = values.mutable_data_ptr<Map>(), *how_deep = depth.mutable_data_ptr<Map>();
+    torch::stable::parallel_for(0, shape.frame_height, warp_grain(shape), [=](int64_t first, int64_t last) {
+      warp(shape, from, to, how_deep, first, last);
+    });
+  });
+}
+
+void warp_matrix_gradient(const Tensor& g, const Tensor& g_depth, const Tensor& knots, const Tensor& matrix, int64_t degree,
+                   const Tensor& dM) {
+  const WarpShape shape = check_warp(knots, matrix, degree, g, g_depth);
+  check_plane(dM, "dM", ScalarType::Double, dM);
+  STD_TORCH_CHECK(dM.numel() == 9 * shape.frame_height, "dM must have shape (H, 9)");
+  with_map_type(g, [&](auto map) {
+    using Map = decltype(map);
+    const Map *from = knots.const_data_ptr<Map>(), *arrives = g.const_data_ptr<Map>();
+    const Map* at_depth = g_depth.const_data_ptr<Map>();
+    double* out = dM.mutable_data_ptr<double>();
+    torch::stable::parallel_for(0, shape.frame_height, warp_grain(shape), [=](int64_t first, int64_t last) {
+      warp_backward(shape, from, arrives, at_depth, out, first, last);
+    });
+  });
+}
+
+void spline_knots_(const Tensor& planes) {
+  STD_TORCH_CHECK(planes.dim() == 3, "planes must have shape (C, H, W)");
+  check_plane(planes, "planes", planes.scalar_type(), planes);
+  with_map_type(planes, [&](auto map) {
+    using Map = decltype(map);
+    Map* plane = planes.mutable_data_ptr<Map>();
+    const int64_t height = planes.size(1), width = planes.size(2);
+    torch::stable::parallel_for(0, planes.numel() == 0 ? 0 : planes.size(0), 1, [=](int64_t first, int64_t last) {
+      for (int64_t i = first; i < last; ++i) {
+        spline_knots(height, width, plane + i * height * width);
+      }
+    });
+  });
+}
+
 }  // namespace
 }  // namespace zncc
 
@@ -185,6 +251,10 @@ STABLE_TORCH_LIBRARY_FRAGMENT(zncc, m) {
       " Tensor(a!) pieces, Tensor(b!)? dm, Tensor(c!)? z) -> ()");
   m.def("local_zncc_pieces(int height, int width, int h) -> int");
   m.def("scaled_planes(Tensor planes, Tensor factors, Tensor(a!) out) -> ()");
+  m.def("warp(Tensor knots, Tensor matrix, int degree, Tensor(a!) values, Tensor(b!) depth) -> ()");
+  m.def(
+      "warp_backward(Tensor g, Tensor g_depth, Tensor knots, Tensor matrix, int degree, Tensor(a!) dM) -> ()");
+  m.def("spline_knots_(Tensor(a!) planes) -> ()");
   m.def("local_std_combine_gradients(Tensor dI_S1, Tensor dI_S2, Tensor I, Tensor(a!) dI) -> ()");
 }
 
@@ -195,6 +265,9 @@ STABLE_TORCH_LIBRARY_IMPL(zncc, CPU, m) {
   m.impl("local_std_box_backward", TORCH_BOX(&zncc::local_std_box_backward));
   m.impl("local_zncc_box", TORCH_BOX(&zncc::local_zncc_box));
   m.impl("scaled_planes", TORCH_BOX(&zncc::scaled_planes));
+  m.impl("warp", TORCH_BOX(&zncc::warp_forward));
+  m.impl("warp_backward", TORCH_BOX(&zncc::warp_matrix_gradient));
+  m.impl("spline_knots_", TORCH_BOX(&zncc::spline_knots_));
   m.impl("local_std_combine_gradients", TORCH_BOX(&zncc::local_std_combine_gradients));
 }
 

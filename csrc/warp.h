@@ -1,0 +1,46 @@
+// Values of an image at the pixels of another frame, and their gradient in the matrix between the two.
+//
+//   knots    planes (C, Hm, Wm): the pixels themselves (degree 1), or what spline_knots makes of them (degree 3)
+//   M        (3, 3), frame -> planes, acts on (x, y, 1) in pixels; the centre of the top left pixel is (0, 0)
+//   u, v     where pixel (x, y) of the frame lies: the first two entries of M (x, y, 1) over the third
+//   values   (C, H, W): sum over j, i of knots[j, i] b(v - j) b(u - i), b the B-spline of the degree: bilinear, or the
+//            cubic spline through the pixels (Unser 1999, doi:10.1109/79.799930). The knots are mirrored at the planes'
+//            first and last row and column.
+//   depth    (H, W): min(u, Wm - 1 - u, v, Hm - 1 - v), cut to [0, 1]: how safely the point lies on the planes
+//
+//   g, g_depth    the gradients that arrive there
+//   dM            per row of the frame, 9 numbers, row-major: the sum over its pixels of
+//                 g . d values/d(u, v) d(u, v)/dM + g_depth d depth/d(u, v) d(u, v)/dM
+//
+// Coordinates are double. A point that is not finite, or farther away than kFarthest, has the value NaN and depth zero.
+#pragma once
+
+#include <cstdint>
+
+namespace zncc {
+
+constexpr double kFarthest = 1e9;  // pixels; what is farther has no index of its own
+
+struct WarpShape {
+  int64_t planes, height, width;  // of the knots
+  int64_t frame_height, frame_width;
+  int64_t degree;  // 1 or 3
+  double M[9];
+};
+
+// Values and depth of the frame's rows [first, last).
+void warp(const WarpShape& shape, const float* knots, float* values, float* depth, int64_t first, int64_t last);
+void warp(const WarpShape& shape, const double* knots, double* values, double* depth, int64_t first, int64_t last);
+
+// dM of the frame's rows [first, last).
+void warp_backward(const WarpShape& shape, const float* knots, const float* g, const float* g_depth, double* dM,
+                   int64_t first, int64_t last);
+void warp_backward(const WarpShape& shape, const double* knots, const double* g, const double* g_depth, double* dM,
+                   int64_t first, int64_t last);
+
+// Turns the pixels of a plane, in place, into the knots of the cubic spline through them: a recursive filter from either
+// side along each axis, of a plane that is mirrored likewise.
+void spline_knots(int64_t height, int64_t width, float* plane);
+void spline_knots(int64_t height, int64_t width, double* plane);
+
+}  // namespace zncc

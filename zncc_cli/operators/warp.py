@@ -1,0 +1,65 @@
+"""Values of an image at the pixels of another frame, by the native kernels of the CPU. Formulas: csrc/warp.h.
+
+Knots are the pixels themselves (degree 1, bilinear) or those of the cubic spline through them (degree 3); matrices act
+on (x, y, 1) in pixels, the centre of the top left pixel is (0, 0).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from zncc_cli.operators import kernels
+
+
+def has_warp(image: torch.Tensor) -> bool:
+    """Return whether there are native kernels for the image's device."""
+    return image.is_cpu and kernels.is_native(image)
+
+
+def warp(
+    knots: torch.Tensor, matrix: torch.Tensor, shape: tuple[int, int], degree: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the values (C, H, W) at the pixels of a frame, and how deep inside the planes each of them lies (H, W).
+
+    Args:
+        knots: (C, Hm, Wm) float32 or float64, on the CPU; mirrored at their edges.
+        matrix: (3, 3) float64, frame -> knots; the results are differentiable in it, once.
+        shape: (H, W) of the frame.
+        degree: 1 or 3.
+
+    Returns:
+        The values, NaN where a coordinate is not finite, and the depth: 0 on the planes' edge and beyond, 1 from a
+        pixel further in.
+    """
+    values, depth = _Warp.apply(knots, matrix, shape, degree)
+    return values, depth
+
+
+def spline_knots(planes: torch.Tensor) -> torch.Tensor:
+    """Return the knots of the cubic spline through planes (C, H, W) that are mirrored at their edges."""
+    knots = planes.clone(memory_format=torch.contiguous_format)
+    torch.ops.zncc.spline_knots_(knots)
+    return knots
+
+
+class _Warp(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, knots: torch.Tensor, matrix: torch.Tensor, shape: tuple[int, int], degree: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        knots, matrix = knots.contiguous(), matrix.contiguous()
+        values, depth = knots.new_empty((knots.shape[0], *shape)), knots.new_empty(shape)
+        torch.ops.zncc.warp(knots, matrix, degree, values, depth)
+        ctx.save_for_backward(knots, matrix)
+        ctx.degree = degree
+        return values, depth
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, g: torch.Tensor, g_depth: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        knots, matrix = ctx.saved_tensors
+        dM = matrix.new_empty((g.shape[1], 9))
+        torch.ops.zncc.warp_backward(g.contiguous(), g_depth.contiguous(), knots, matrix, ctx.degree, dM)
+        return None, dM.sum(dim=0).view(3, 3), None, None
