@@ -119,3 +119,8 @@ def pyramid(image: Tensor, mask: Tensor, levels: int) -> list[Level]:
 def count_levels(shape: tuple[int, int], smallest: int) -> int:
     """Return how many levels an image of (H, W) has whose shorter side is at least ``smallest`` pixels, at least 1."""
     return 1 + max(0, int(math.log2(max(min(shape) / smallest, 1))))
+
+
+def coarsest_of(levels: list[Level], side: int) -> int:
+    """Return the index of the coarsest level whose shorter side is at least ``side`` pixels, or of the finest."""
+    return max((k for k, level in enumerate(levels) if min(level.shape) >= side), default=0)
