@@ -170,8 +170,8 @@ void scaled_planes(const Tensor& planes, const Tensor& factors, const Tensor& ou
   });
 }
 
-WarpShape check_warp(const Tensor& knots, const Tensor& matrix, int64_t degree, const Tensor& values,
-                     const Tensor& depth) {
+WarpShape check_warp(const Tensor& knots, const Tensor& matrix, int64_t degree, int64_t left, int64_t top,
+                     int64_t right, int64_t bottom, const Tensor& values, const Tensor& depth) {
   STD_TORCH_CHECK(knots.dim() == 3 && values.dim() == 3 && depth.dim() == 2, "knots and values must have shape (C, H, W)");
   STD_TORCH_CHECK(degree == 1 || degree == 3, "the degree must be 1 or 3");
   check_plane(matrix, "matrix", ScalarType::Double, matrix);
@@ -179,7 +179,8 @@ WarpShape check_warp(const Tensor& knots, const Tensor& matrix, int64_t degree, 
   check_plane(knots, "knots", values.scalar_type(), knots);
   check_plane(values, "values", values.scalar_type(), values);
   check_plane(depth, "depth", values.scalar_type(), depth);
-  WarpShape shape{knots.size(0), knots.size(1), knots.size(2), values.size(1), values.size(2), degree, {}};
+  WarpShape shape{knots.size(0), knots.size(1), knots.size(2), values.size(1), values.size(2),
+                  degree,        left,          top,           right,          bottom,         {}};
   constexpr int64_t kMost = static_cast<int64_t>(kFarthest);
   STD_TORCH_CHECK(shape.planes == values.size(0) && depth.numel() == shape.frame_height * shape.frame_width,
                   "knots, values and depth do not fit");
@@ -191,9 +192,9 @@ WarpShape check_warp(const Tensor& knots, const Tensor& matrix, int64_t degree, 
 // Rows of the frame that are worth waking another thread for.
 int64_t warp_grain(const WarpShape& shape) { return kGrain / 4 / std::max<int64_t>(shape.frame_width, 1) + 1; }
 
-void warp_forward(const Tensor& knots, const Tensor& matrix, int64_t degree, const Tensor& values,
-                  const Tensor& depth) {
-  const WarpShape shape = check_warp(knots, matrix, degree, values, depth);
+void warp_forward(const Tensor& knots, const Tensor& matrix, int64_t degree, int64_t left, int64_t top, int64_t right,
+                  int64_t bottom, const Tensor& values, const Tensor& depth) {
+  const WarpShape shape = check_warp(knots, matrix, degree, left, top, right, bottom, values, depth);
   with_map_type(values, [&](auto map) {
     using Map = decltype(map);
     const Map* from = knots.const_data_ptr<Map>();
@@ -204,9 +205,9 @@ void warp_forward(const Tensor& knots, const Tensor& matrix, int64_t degree, con
   });
 }
 
-void warp_matrix_gradient(const Tensor& g, const Tensor& g_depth, const Tensor& knots, const Tensor& matrix, int64_t degree,
-                   const Tensor& dM) {
-  const WarpShape shape = check_warp(knots, matrix, degree, g, g_depth);
+void warp_matrix_gradient(const Tensor& g, const Tensor& g_depth, const Tensor& knots, const Tensor& matrix,
+                          int64_t degree, int64_t left, int64_t top, int64_t right, int64_t bottom, const Tensor& dM) {
+  const WarpShape shape = check_warp(knots, matrix, degree, left, top, right, bottom, g, g_depth);
   check_plane(dM, "dM", ScalarType::Double, dM);
   STD_TORCH_CHECK(dM.numel() == 9 * shape.frame_height, "dM must have shape (H, 9)");
   with_map_type(g, [&](auto map) {
@@ -251,9 +252,12 @@ STABLE_TORCH_LIBRARY_FRAGMENT(zncc, m) {
       " Tensor(a!) pieces, Tensor(b!)? dm, Tensor(c!)? z) -> ()");
   m.def("local_zncc_pieces(int height, int width, int h) -> int");
   m.def("scaled_planes(Tensor planes, Tensor factors, Tensor(a!) out) -> ()");
-  m.def("warp(Tensor knots, Tensor matrix, int degree, Tensor(a!) values, Tensor(b!) depth) -> ()");
   m.def(
-      "warp_backward(Tensor g, Tensor g_depth, Tensor knots, Tensor matrix, int degree, Tensor(a!) dM) -> ()");
+      "warp(Tensor knots, Tensor matrix, int degree, int left, int top, int right, int bottom, Tensor(a!) values,"
+      " Tensor(b!) depth) -> ()");
+  m.def(
+      "warp_backward(Tensor g, Tensor g_depth, Tensor knots, Tensor matrix, int degree, int left, int top, int right,"
+      " int bottom, Tensor(a!) dM) -> ()");
   m.def("spline_knots_(Tensor(a!) planes) -> ()");
   m.def("local_std_combine_gradients(Tensor dI_S1, Tensor dI_S2, Tensor I, Tensor(a!) dI) -> ()");
 }

@@ -88,7 +88,7 @@ struct Points {
   static constexpr int64_t kMost = 64;
   double u[kMost], v[kMost];
   double by_depth[kMost];         // one over the third entry of M (x, y, 1)
-  double distance[kMost];         // to the nearest edge of the planes, not yet cut
+  double distance[kMost];         // the depth, not yet cut
   int32_t column[kMost], row[kMost];  // of the knot before the point
   Map s[kMost], t[kMost];         // from there to the point
   Map lost[kMost];                // NaN where the point is too far away to be said, else zero
@@ -96,7 +96,8 @@ struct Points {
   ZNCC_INLINE void find(const WarpShape& shape, int64_t y, int64_t begin, int64_t count) {
     const double* M = shape.M;
     const double yy = static_cast<double>(y);
-    const double right = static_cast<double>(shape.width - 1), bottom = static_cast<double>(shape.height - 1);
+    const double left = static_cast<double>(shape.left), right = static_cast<double>(shape.right);
+    const double top = static_cast<double>(shape.top), bottom = static_cast<double>(shape.bottom);
     const double u0 = M[1] * yy + M[2], v0 = M[4] * yy + M[5], w0 = M[7] * yy + M[8];
     for (int64_t i = 0; i < count; ++i) {
       const double x = static_cast<double>(begin + i);
@@ -109,7 +110,7 @@ struct Points {
       lost[i] = near ? Map(0) : static_cast<Map>(NAN);
     }
     for (int64_t i = 0; i < count; ++i) {
-      const double across = std::min(u[i], right - u[i]), down = std::min(v[i], bottom - v[i]);
+      const double across = std::min(u[i] - left, right - u[i]), down = std::min(v[i] - top, bottom - v[i]);
       distance[i] = std::min(across, down);
       // Rounded toward zero, and down from there.
       const int32_t i_u = static_cast<int32_t>(u[i]), i_v = static_cast<int32_t>(v[i]);
@@ -177,7 +178,8 @@ template <typename Map, typename Spline>
 ZNCC_INLINE void backward_rows(const WarpShape& shape, const Map* knots, const Map* g, const Map* g_depth, double* dM,
                                int64_t first, int64_t last) {
   const int64_t size = shape.height * shape.width, frame = shape.frame_height * shape.frame_width;
-  const double right = static_cast<double>(shape.width - 1);
+  const double left = static_cast<double>(shape.left), right = static_cast<double>(shape.right);
+  const double top = static_cast<double>(shape.top);
   Points<Map> at;
   for (int64_t y = first; y < last; ++y) {
     // Of each row of M: the sums of its gradient, and of the gradient times x.
@@ -198,8 +200,8 @@ ZNCC_INLINE void backward_rows(const WarpShape& shape, const Map* knots, const M
         }
         const double distance = at.distance[i];
         if (distance > 0.0 && distance < 1.0) {
-          const bool rises = distance == at.u[i] || distance == at.v[i];
-          const bool along_u = distance == at.u[i] || distance == right - at.u[i];
+          const bool rises = distance == at.u[i] - left || distance == at.v[i] - top;
+          const bool along_u = distance == at.u[i] - left || distance == right - at.u[i];
           (along_u ? g_u : g_v) += (rises ? 1.0 : -1.0) * static_cast<double>(g_depth[from + i]);
         }
         const double a = g_u * at.by_depth[i], b = g_v * at.by_depth[i];

@@ -6,7 +6,8 @@
 //   values   (C, H, W): sum over j, i of knots[j, i] b(v - j) b(u - i), b the B-spline of the degree: bilinear, or the
 //            cubic spline through the pixels (Unser 1999, doi:10.1109/79.799930). The knots are mirrored at the planes'
 //            first and last row and column.
-//   depth    (H, W): min(u, Wm - 1 - u, v, Hm - 1 - v), cut to [0, 1]: how safely the point lies on the planes
+//   depth    (H, W): min(u - left, right - u, v - top, bottom - v), cut to [0, 1]: how safely the point lies between the
+//            outermost columns and rows that count
 //
 //   g, g_depth    the gradients that arrive there
 //   dM            per row of the frame, 9 numbers, row-major: the sum over its pixels of
@@ -25,6 +26,7 @@ struct WarpShape {
   int64_t planes, height, width;  // of the knots
   int64_t frame_height, frame_width;
   int64_t degree;  // 1 or 3
+  int64_t left, top, right, bottom;
   double M[9];
 };
 

@@ -6,7 +6,6 @@ import itertools
 
 import numpy as np
 import pytest
-import torch
 from analytic import corner_error
 
 from zncc_cli.config import Model
@@ -18,32 +17,35 @@ SHAPE = (300, 400)
 @pytest.mark.parametrize("model", Model)
 def test_zero_parameters_are_the_identity(model: Model) -> None:
     family = TRANSFORMS[model](model, SHAPE)
-    matrix = family.matrix(torch.zeros(family.size, dtype=torch.float64)).numpy()
+    matrix = family.matrix(np.zeros(family.size))
     np.testing.assert_allclose(matrix, np.eye(3), atol=1e-14)
 
 
 @pytest.mark.parametrize("model", Model)
 def test_parameters_and_matrix_are_inverse(model: Model) -> None:
     family = TRANSFORMS[model](model, SHAPE)
-    p = torch.linspace(-9, 11, family.size, dtype=torch.float64)
-    torch.testing.assert_close(family.parameters(family.matrix(p).numpy()), p, rtol=0, atol=1e-9)
+    p = np.linspace(-9, 11, family.size)
+    np.testing.assert_allclose(family.parameters(family.matrix(p)), p, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("model", Model)
 def test_unit_step_moves_the_corners_by_about_a_pixel(model: Model) -> None:
     family = TRANSFORMS[model](model, SHAPE)
     for k in range(family.size):
-        p = torch.zeros(family.size, dtype=torch.float64)
+        p = np.zeros(family.size)
         p[k] = 1.0
-        moved = corner_error(family.matrix(p).numpy(), np.eye(3), SHAPE)
+        moved = corner_error(family.matrix(p), np.eye(3), SHAPE)
         assert 0.5 < moved < 1.1  # an entry of A moves a corner by its |x| / r or |y| / r, 0.6 at the least here
 
 
 @pytest.mark.parametrize("model", Model)
-def test_matrix_is_differentiable(model: Model) -> None:
+def test_jacobian_is_that_of_the_matrix(model: Model) -> None:
     family = TRANSFORMS[model](model, SHAPE)
-    p = torch.linspace(-9, 11, family.size, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(family.matrix, p)
+    p, h = np.linspace(-9, 11, family.size), 1e-3
+    for k, step in enumerate(h * np.eye(family.size)):
+        # Central differences: off by h^2 of a third derivative, and by the rounding of offsets of 200 pixels over h.
+        difference = (family.matrix(p + step) - family.matrix(p - step)).ravel() / (2 * h)
+        np.testing.assert_allclose(family.jacobian(p)[:, k], difference, rtol=1e-7, atol=1e-10)
 
 
 @pytest.mark.parametrize("model", Model)
@@ -52,6 +54,6 @@ def test_a_richer_model_starts_where_the_simpler_ended(model: Model) -> None:
     assert chain[-1] is model
     for simple, rich in itertools.pairwise(chain):
         start = TRANSFORMS[simple](simple, SHAPE)
-        matrix = start.matrix(torch.linspace(-5, 7, start.size, dtype=torch.float64)).numpy()
+        matrix = start.matrix(np.linspace(-5, 7, start.size))
         family = TRANSFORMS[rich](rich, SHAPE)
-        np.testing.assert_allclose(family.matrix(family.parameters(matrix)).numpy(), matrix, atol=1e-12)
+        np.testing.assert_allclose(family.matrix(family.parameters(matrix)), matrix, atol=1e-12)

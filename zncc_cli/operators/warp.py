@@ -12,6 +12,8 @@ import torch
 
 from zncc_cli.operators import kernels
 
+Box = tuple[int, int, int, int]  # left, top, right, bottom: columns and rows of pixels
+
 
 def has_warp(image: torch.Tensor) -> bool:
     """Return whether there are native kernels for the image's device."""
@@ -19,22 +21,23 @@ def has_warp(image: torch.Tensor) -> bool:
 
 
 def warp(
-    knots: torch.Tensor, matrix: torch.Tensor, shape: tuple[int, int], degree: int
+    knots: torch.Tensor, matrix: torch.Tensor, shape: tuple[int, int], degree: int, box: Box
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the values (C, H, W) at the pixels of a frame, and how deep inside the planes each of them lies (H, W).
+    """Return the values (C, H, W) at the pixels of a frame, and how deep inside a box each of them lies (H, W).
 
     Args:
         knots: (C, Hm, Wm) float32 or float64, on the CPU; mirrored at their edges.
         matrix: (3, 3) float64, frame -> knots; the results are differentiable in it, once.
         shape: (H, W) of the frame.
         degree: 1 or 3.
+        box: the outermost columns and rows of the knots that count.
 
     Returns:
-        The values, NaN where a coordinate is not finite, and the depth: 0 on the planes' edge and beyond, 1 from a
-        pixel further in.
+        The values, NaN where a coordinate is not finite, and the depth: 0 on the box and outside it, 1 from a pixel
+        further in.
     """
-    values, depth = _Warp.apply(knots, matrix, shape, degree)
-    return values, depth
+    out: tuple[torch.Tensor, torch.Tensor] = _Warp.apply(knots, matrix, shape, degree, box)  # type: ignore[no-untyped-call]
+    return out
 
 
 def spline_knots(planes: torch.Tensor) -> torch.Tensor:
@@ -47,13 +50,13 @@ def spline_knots(planes: torch.Tensor) -> torch.Tensor:
 class _Warp(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, knots: torch.Tensor, matrix: torch.Tensor, shape: tuple[int, int], degree: int
+        ctx: Any, knots: torch.Tensor, matrix: torch.Tensor, shape: tuple[int, int], degree: int, box: Box
     ) -> tuple[torch.Tensor, torch.Tensor]:
         knots, matrix = knots.contiguous(), matrix.contiguous()
         values, depth = knots.new_empty((knots.shape[0], *shape)), knots.new_empty(shape)
-        torch.ops.zncc.warp(knots, matrix, degree, values, depth)
+        torch.ops.zncc.warp(knots, matrix, degree, *box, values, depth)
         ctx.save_for_backward(knots, matrix)
-        ctx.degree = degree
+        ctx.options = degree, *box
         return values, depth
 
     @staticmethod
@@ -61,5 +64,5 @@ class _Warp(torch.autograd.Function):
     def backward(ctx: Any, g: torch.Tensor, g_depth: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         knots, matrix = ctx.saved_tensors
         dM = matrix.new_empty((g.shape[1], 9))
-        torch.ops.zncc.warp_backward(g.contiguous(), g_depth.contiguous(), knots, matrix, ctx.degree, dM)
-        return None, dM.sum(dim=0).view(3, 3), None, None
+        torch.ops.zncc.warp_backward(g.contiguous(), g_depth.contiguous(), knots, matrix, *ctx.options, dM)
+        return None, dM.sum(dim=0).view(3, 3), None, None, None

@@ -118,7 +118,7 @@ def descend(
     """Return the matrix after gradient descent with ``model`` on one level, and what it took."""
     family = TRANSFORMS[model](model, objective.shape)
     factor = objective.factor
-    start = family.parameters(matrix).numpy()
+    start = family.parameters(matrix)
     got = minimize(
         lambda p: objective.of(family, p),
         start,
@@ -129,7 +129,7 @@ def descend(
         max_iterations=config.max_iterations,
     )
     record = LevelRecord(model, factor, got.value, got.ending, got.iterations, got.evaluations)
-    return family.matrix(torch.from_numpy(got.parameters)).numpy(), record
+    return family.matrix(got.parameters), record
 
 
 def _warm_start(model: Model, matrix: np.ndarray, shape: tuple[int, int]) -> list[Model]:

@@ -11,24 +11,18 @@ Names: v window variance, z local ZNCC.
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from zncc_cli.operators.local_zncc import local_zncc_sum
-from zncc_cli.registration.pyramid import Level, convolve, fill_holes
+from zncc_cli.registration.matrix_gradient import MatrixGradient
+from zncc_cli.registration.pyramid import Level, fill_holes
 from zncc_cli.registration.transforms import TransformFamily
-from zncc_cli.registration.warp import (
-    Interpolation,
-    Sampler,
-    area_scale,
-    coordinates,
-    depth_inside,
-    in_front,
-    level_matrix,
-    matrix_products,
-)
+from zncc_cli.registration.warp import Interpolation, Sampler, area_scale, in_front, level_matrix, level_scale
 from zncc_cli.registration.zncc import (
     RELATIVE_EPS,
     full_windows,
@@ -70,16 +64,14 @@ class LevelObjective:
     ) -> None:
         self._fixed, self._moving, self._window = fixed, moving, window
         self.shape = shape
-        self._sample = Sampler(fill_holes(moving.image, moving.mask), interpolation)
+        self._sampler = Sampler(fill_holes(moving.image, moving.mask), interpolation, moving.mask)
         self._v_fixed = window_variance(fixed.image[0, 0], window)
         self._eps = _noise_eps(fixed, window), _noise_eps(moving, window)
         self._evidence = self._v_fixed / (self._v_fixed + self._eps[0])
         # The images have a variance of about one.
         self._plain_eps = RELATIVE_EPS * window**2, RELATIVE_EPS * window**2
         self._fixed_windows = full_windows(fixed.mask, window)
-        self._moving_mask = None if bool(moving.mask.all()) else moving.mask
-        x, y = coordinates(torch.eye(3, dtype=moving.image.dtype, device=moving.image.device), moving.shape)
-        depth = depth_inside(self._moving_mask, moving.shape, x, y)
+        depth = self._sampler.own_depth
         self._windows_of = float(self._fixed_windows.sum()), float(window_weights(depth, window).sum())
         self._pixels_of = float(fixed.mask.sum()), float(depth.sum())
         self._min_overlap = min_overlap * (1 - _ROUNDING)
@@ -113,8 +105,7 @@ class LevelObjective:
 
     def of(self, family: TransformFamily, parameters: np.ndarray) -> tuple[float, np.ndarray] | None:
         """Return loss and gradient (n,) at the (n,) parameters of ``family``; None outside the domain."""
-        p = torch.from_numpy(np.array(parameters, dtype=np.float64)).requires_grad_()
-        matrix = family.matrix(p)
+        matrix = torch.from_numpy(family.matrix(parameters)).requires_grad_()
         if not in_front(matrix.detach().numpy(), self.shape):
             return None
         got = self._warped(matrix)
@@ -123,28 +114,30 @@ class LevelObjective:
         warped, w = got
         agreeing = local_zncc_sum(self._fixed.image[0, 0], warped, self._window, self._eps, w)
         loss = 1 - agreeing / (w * self._evidence).sum()
-        (gradient,) = torch.autograd.grad(loss, p)
-        value = float(loss.detach())
-        return (value, gradient.numpy()) if np.isfinite(value) and bool(gradient.isfinite().all()) else None
+        (by_matrix,) = torch.autograd.grad(loss, matrix)
+        value, gradient = float(loss.detach()), by_matrix.numpy().ravel() @ family.jacobian(parameters)
+        return (value, gradient) if np.isfinite(value) and np.isfinite(gradient).all() else None
 
     def curvature(self, family: TransformFamily, parameters: np.ndarray) -> np.ndarray:
         """Return the Gauss-Newton approximation (n, n) of the loss's Hessian at the (n,) parameters of ``family``.
 
         It is taken as if the images agreed there: enough to start from, BFGS finds the rest.
         """
-        p = torch.from_numpy(np.array(parameters, dtype=np.float64))
-        factor, image = self._fixed.factor, self._moving.image
-        pull = level_matrix(family.matrix(p), factor).to(image.device, image.dtype)
-        x, y = coordinates(pull, self._fixed.shape)
-        depth = depth_inside(self._moving_mask, self._moving.shape, x, y)
+        factor, shape = self._fixed.factor, self._fixed.shape
+        pull = level_matrix(torch.from_numpy(family.matrix(parameters)), factor)
+        values, depth = self._sampler.warped(pull, shape)
+        warped = values[0]
         w = torch.where(self._fixed_windows, window_weights(depth, self._window), 0)
         share = w / (self._v_fixed + self._eps[0]) / (w * self._evidence).sum()
-        gx, gy = (Sampler(g, Interpolation.LINEAR)(x, y)[0, 0] for g in gradients(image))
-        warped = self._sample(x, y)[0, 0]
+        gx, gy = self._gradients.warped(pull, shape)[0]
         v = window_variance(warped, self._window)
-        h9 = gauss_newton(pull, x, y, warped, gx, gy, share, v, self._window).cpu().double()
-        to_level = torch.autograd.functional.jacobian(lambda q: level_matrix(family.matrix(q), factor).flatten(), p)
+        h9 = gauss_newton(pull, warped, gx, gy, share, v, self._window, family.projective).numpy()
+        to_level = level_scale(factor).reshape(9, 1) * family.jacobian(parameters)
         return np.asarray(to_level.T @ h9 @ to_level)
+
+    @cached_property
+    def _gradients(self) -> Sampler:
+        return Sampler(torch.cat(gradients(self._moving.image), dim=1), Interpolation.LINEAR)
 
     @property
     def factor(self) -> int:
@@ -167,14 +160,11 @@ class LevelObjective:
 
     def _warped(self, matrix: Tensor) -> tuple[Tensor, Tensor] | None:
         """Return the warped moving image and the weight of every window, or None with too little overlap."""
-        image = self._moving.image
-        pull = level_matrix(matrix, self._fixed.factor).to(image.device, image.dtype)
-        x, y = coordinates(pull, self._fixed.shape)
-        depth = depth_inside(self._moving_mask, self._moving.shape, x, y)
+        values, depth = self._sampler.warped(level_matrix(matrix, self._fixed.factor), self._fixed.shape)
         w = torch.where(self._fixed_windows, window_weights(depth, self._window), 0)
         w_total, overlap = float(w.detach().sum()), float((depth.detach() * self._fixed.mask).sum())
         enough = overlap >= self._min_overlap * self._possible(self._pixels_of, matrix.detach().numpy())
-        return (self._sample(x, y)[0, 0], w) if enough and w_total >= 1 else None
+        return (values[0], w) if enough and w_total >= 1 else None
 
     def _possible(self, of: tuple[float, float], matrix: np.ndarray) -> float:
         """Return the most that an overlap can hold ``of`` the fixed and the moving image, as seen in the fixed one."""
@@ -189,7 +179,7 @@ def gradients(image: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def gauss_newton(
-    matrix: Tensor, x: Tensor, y: Tensor, image: Tensor, gx: Tensor, gy: Tensor, share: Tensor, v: Tensor, window: int
+    matrix: Tensor, image: Tensor, gx: Tensor, gy: Tensor, share: Tensor, v: Tensor, window: int, projective: bool
 ) -> Tensor:
     """Return the Gauss-Newton approximation (9, 9) of the Hessian of -sum(w z) in the entries of ``matrix``.
 
@@ -197,21 +187,20 @@ def gauss_newton(
     the window's mean and of its contrast would explain. Here d is that of the window's centre for the latter two.
 
     Args:
-        matrix: (3, 3), fixed -> moving.
-        x, y: its coordinates, (H, W).
+        matrix: (3, 3) float64 on the CPU, fixed -> moving.
         image, gx, gy: the warped moving image and its gradient in moving coordinates, (H, W).
         share: w z / v of each window, (H-w+1, W-w+1), not negative.
         v: N times the variance of each window of ``image``.
         window: its side.
+        projective: whether the last row of the matrix may change; else it counts as zero here.
     """
-    all_pixels = matrix_products(matrix, x, y, gx, gy, _spread(share, window))
+    all_pixels = MatrixGradient.of(matrix, gx, gy, projective).products(_spread(share, window))
     S_m, S_x, S_y = (over_windows(plane, window) for plane in (image, gx, gy))
     cov_x, cov_y = (over_windows(g * image, window) - S * S_m / window**2 for g, S in ((gx, S_x), (gy, S_y)))
-    first = window // 2
-    centre = slice(first, first + share.shape[0]), slice(first, first + share.shape[1])
-    by_mean = matrix_products(matrix, x[centre], y[centre], S_x, S_y, share / window**2, first)
-    by_contrast = matrix_products(
-        matrix, x[centre], y[centre], cov_x, cov_y, share / v.clamp_min(RELATIVE_EPS * window**2), first
+    centre = window // 2
+    by_mean = MatrixGradient.of(matrix, S_x, S_y, projective, centre).products(share / window**2)
+    by_contrast = MatrixGradient.of(matrix, cov_x, cov_y, projective, centre).products(
+        share / v.clamp_min(RELATIVE_EPS * window**2)
     )
     return all_pixels - by_mean - by_contrast
 
@@ -230,19 +219,6 @@ def _overlap(w: Tensor, *maps: Tensor) -> list[Tensor]:
 
 def _noise_eps(level: Level, window: int) -> float:
     """Return eps for a window of N pixels: a window whose variance is mostly noise counts little."""
-    variance = NOISE_WEIGHT * noise_sigma(level.image, level.mask) ** 2
+    variance = NOISE_WEIGHT * level.noise_sigma**2
     image_variance = float(level.image[0, 0][level.mask].var()) if bool(level.mask.any()) else 0.0
     return window**2 * max(variance, _FLATTEST * image_variance, 1e-12)
-
-
-def noise_sigma(image: Tensor, mask: Tensor) -> float:
-    """Return the standard deviation of the white noise in ``image`` (1, 1, H, W), from its second differences.
-
-    Immerkaer 1996, doi:10.1006/cviu.1996.0060, with the median of the absolute values for robustness.
-    """
-    d = image.new_tensor([[1.0, -2.0, 1.0], [-2.0, 4.0, -2.0], [1.0, -2.0, 1.0]])
-    second = convolve(image, d[None, None])[0, 0][full_windows(mask, 3)]
-    if second.numel() == 0:
-        return 0.0
-    # 36 is the sum of the squared weights, 0.6745 the median of |N(0, 1)|.
-    return float(second.abs().median()) / 0.6745 / 6.0

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from zncc_cli.registration.zncc import full_windows
 
 # Standard deviation, in pixels, of the Gaussian before every second pixel is dropped: at the new Nyquist
 # frequency it leaves exp(-(pi/2)^2 / 2) = 0.29 of the amplitude, the usual balance of aliasing and blur.
@@ -19,10 +22,13 @@ DECIMATION_SIGMA = 1.0
 # A hole takes on the mean of the valid pixels about this near, and the image's mean further in.
 _FILL_SIGMA = 2.0
 _LEAST_NEAR = 1e-3
+_BLOCK = 1 / 3  # of a Gaussian's standard deviation: means of blocks this large are as good as pixels
 _TRUNCATE = 3.0  # a Gaussian is cut at this many standard deviations
 # A smoothed pixel is valid when at least this share of its Gaussian fell on valid pixels: what is missing is then
 # too little to pull the mean to one side, and a frame loses two rows or so, not the whole reach of the kernel.
 ENOUGH = 0.95
+
+_NOISE_PIXELS = 2**16  # the noise is known to half a percent from these
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,23 @@ class Level:
     def shape(self) -> tuple[int, int]:
         """(H, W)."""
         return int(self.mask.shape[0]), int(self.mask.shape[1])
+
+    @cached_property
+    def noise_sigma(self) -> float:
+        """The standard deviation of the white noise in the image, from its second differences.
+
+        Immerkaer 1996, doi:10.1006/cviu.1996.0060, with the median of the absolute values for robustness, over as many
+        rows as are enough of it.
+        """
+        step = max(1, self.mask.numel() // _NOISE_PIXELS)
+        above, here, below = (self.image[0, 0, row : row + self.shape[0] - 2 : step] for row in range(3))
+        down = above - 2 * here + below
+        second = down[:, :-2] - 2 * down[:, 1:-1] + down[:, 2:]
+        second = second[full_windows(self.mask, 3)[::step]]
+        if second.numel() == 0:
+            return 0.0
+        # 36 is the sum of the squared weights, 0.6745 the median of |N(0, 1)|.
+        return float(second.abs().median()) / 0.6745 / 6.0
 
     @property
     def negative(self) -> Level:
@@ -89,6 +112,22 @@ def smooth(image: Tensor, mask: Tensor, sigma: float, enough: float = ENOUGH) ->
     return torch.where(held, sums / torch.where(held, total, 1), 0), held[0, 0]
 
 
+def background(image: Tensor, mask: Tensor, sigma: float) -> Tensor:
+    """Return what of ``image`` (1, 1, H, W) changes slowly over the valid pixels of ``mask`` (H, W), near these.
+
+    That is `smooth` with a Gaussian of ``sigma`` pixels, from means of as large blocks as change nothing of it.
+    """
+    block = max(1, int(sigma * _BLOCK))
+    height, width = mask.shape
+    weight = mask[None, None].to(image.dtype)
+    planes = F.pad(torch.cat((image * weight, weight)), (0, -width % block, 0, -height % block))
+    sums, total = _blur(F.avg_pool2d(planes, block), sigma / block).split(1)
+    coarse = sums / total.clamp_min(torch.finfo(image.dtype).tiny)
+    # Bicubic: what is between the means must not follow their grid.
+    fine = F.interpolate(coarse, scale_factor=float(block), mode="bicubic") if block > 1 else coarse
+    return fine[..., :height, :width]
+
+
 def fill_holes(image: Tensor, mask: Tensor) -> Tensor:
     """Return ``image`` (1, C, H, W) with invalid pixels, (H, W) bool mask, replaced by what surrounds them.
 
@@ -96,6 +135,11 @@ def fill_holes(image: Tensor, mask: Tensor) -> Tensor:
     """
     if bool(mask.all()):
         return image
+    held = rectangle(mask)
+    if held is not None:
+        rows, columns = held
+        around = columns.start, mask.shape[1] - columns.stop, rows.start, mask.shape[0] - rows.stop
+        return F.pad(image[..., rows, columns], around, mode="replicate")
     filled = []
     for plane in image.split(1, dim=1):
         mean = plane[0, 0][mask].mean() if bool(mask.any()) else plane.new_zeros(())
@@ -104,6 +148,15 @@ def fill_holes(image: Tensor, mask: Tensor) -> Tensor:
         near = mean + sums / total.clamp_min(torch.finfo(image.dtype).tiny)
         filled.append(torch.where(mask, plane, torch.where(total > _LEAST_NEAR, near, mean)))
     return torch.cat(filled, dim=1)
+
+
+def rectangle(mask: Tensor) -> tuple[slice, slice] | None:
+    """Return the rows and columns of the rectangle that is set in ``mask`` (H, W) bool; None for any other shape."""
+    rows, columns = (torch.nonzero(mask.any(dim=dim)).flatten() for dim in (1, 0))
+    if len(rows) * len(columns) != int(mask.sum()) or len(rows) == 0:
+        return None
+    held = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+    return held if (held[0].stop - held[0].start, held[1].stop - held[1].start) == (len(rows), len(columns)) else None
 
 
 def pyramid(image: Tensor, mask: Tensor, levels: int) -> list[Level]:

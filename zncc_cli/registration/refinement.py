@@ -29,22 +29,22 @@ from torch import Tensor
 
 from zncc_cli.config import RegistrationConfig
 from zncc_cli.operators.local_zncc import local_zncc_sum
-from zncc_cli.registration.objective import NOISE_WEIGHT, gauss_newton, gradients, noise_sigma
+from zncc_cli.registration.matrix_gradient import MatrixGradient
+from zncc_cli.registration.objective import NOISE_WEIGHT, gauss_newton, gradients
 from zncc_cli.registration.optimizer import Ending, safe_inverse, updated_inverse
-from zncc_cli.registration.pyramid import Level, fill_holes, smooth
+from zncc_cli.registration.pyramid import Level, background, fill_holes, smooth
 from zncc_cli.registration.spectrum import REACH, ring_correlation, taper
 from zncc_cli.registration.transforms import TRANSFORMS, TransformFamily
 from zncc_cli.registration.warp import (
     Interpolation,
     Sampler,
+    applied,
     area_scale,
     coordinates,
     corners,
-    depth_inside,
     in_front,
     inside,
     map_points,
-    matrix_scores,
 )
 from zncc_cli.registration.zncc import full_windows, over_windows, window_variance, window_weights
 
@@ -123,7 +123,7 @@ def _fine(fixed: Level, moving: Level, scale: float, config: RegistrationConfig)
     f, f_mask = smooth(fixed.image, fixed.mask, _FINE_SIGMA)
     m, m_mask = smooth(moving.image, moving.mask, _FINE_SIGMA * scale)
     # White noise of variance one is left with the integral of the squared Gaussian.
-    noise = noise_sigma(fixed.image, fixed.mask) ** 2 * min(1.0, 1 / (4 * np.pi * _FINE_SIGMA**2))
+    noise = fixed.noise_sigma**2 * min(1.0, 1 / (4 * np.pi * _FINE_SIGMA**2))
     variance = window_variance(f[0, 0], config.window)
     evidence = variance / (variance + config.window**2 * max(NOISE_WEIGHT * noise, _LEAST_EPS))
     # A gradient looks a pixel farther.
@@ -136,32 +136,32 @@ def _wide(fixed: Level, moving: Level, matrix: np.ndarray, scale: float, config:
     window = max(config.window, _WIDE_WINDOW)
     if 3 * window > min(*fixed.shape, *moving.shape):
         return None
-    pull = torch.from_numpy(matrix).to(fixed.image.device, fixed.image.dtype)
-    push = torch.from_numpy(np.linalg.inv(matrix)).to(pull)
-    x, y = coordinates(pull, fixed.shape)
+    pull, push = torch.from_numpy(matrix), torch.from_numpy(np.linalg.inv(matrix))
     # What only one of them shows must not be in its shading either.
-    f_mask = fixed.mask & _seen(moving, x, y)
-    m_mask = moving.mask & _seen(fixed, *coordinates(push, moving.shape))
+    f_mask = fixed.mask & _seen(moving, pull, fixed.shape)
+    m_mask = moving.mask & _seen(fixed, push, moving.shape)
     held = full_windows(_eroded(f_mask, REACH), window)
     if not bool(held.any()):
         return None
     f, m = _without_shading(fixed, f_mask, 1.0), _without_shading(moving, m_mask, scale)
-    spectrum = ring_correlation(f[0, 0], Sampler(m, Interpolation.LINEAR)(x, y)[0, 0], taper(f_mask))
+    spectrum = ring_correlation(
+        f[0, 0], Sampler(m, Interpolation.LINEAR).warped(pull, fixed.shape)[0][0], taper(f_mask)
+    )
     f, m = spectrum.filtered(f), spectrum.filtered(m, scale)
     variance = window_variance(f[0, 0], window)
     weight = torch.where(held, variance / variance.mean(), 0)
     return _Look(f, m, _eroded(m_mask, REACH), window, weight)
 
 
-def _seen(other: Level, x: Tensor, y: Tensor) -> Tensor:
-    """Return where the coordinates (H, W) lie between valid pixels of ``other``, (H, W) bool."""
+def _seen(other: Level, matrix: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Return which pixels of a frame (H, W) ``matrix`` takes between valid pixels of ``other``, (H, W) bool."""
+    x, y = coordinates(matrix.to(other.image), shape)
     return inside(None if bool(other.mask.all()) else other.mask, other.shape, x, y)
 
 
 def _without_shading(level: Level, mask: Tensor, scale: float) -> Tensor:
     """Return the image (1, 1, H, W) less what changes slowly over ``mask`` (H, W), and zero outside it."""
-    slow, _ = smooth(level.image, mask, _SHADING_SIGMA * scale, enough=0.0)
-    return torch.where(mask, level.image - slow, 0)
+    return torch.where(mask, level.image - background(level.image, mask, _SHADING_SIGMA * scale), 0)
 
 
 def _eroded(mask: Tensor, reach: int) -> Tensor:
@@ -184,40 +184,44 @@ class _Look:
 
     def __init__(self, fixed: Tensor, moving: Tensor, moving_mask: Tensor, window: int, weight: Tensor) -> None:
         self.shape = int(fixed.shape[-2]), int(fixed.shape[-1])
-        self._fixed, self._moving_mask = fixed[0, 0], None if bool(moving_mask.all()) else moving_mask
+        self._fixed = fixed[0, 0]
         self.moving_shape = int(moving.shape[-2]), int(moving.shape[-1])
         self._window, self._weight, self._eps = window, weight, window**2 * _LEAST_EPS
         self._of_fixed = gradients(self._fixed)
-        self._sample = Sampler(moving, Interpolation.CUBIC)
-        self._sample_gradient = Sampler(torch.cat(gradients(moving), dim=1), Interpolation.LINEAR)
+        self._sampler = Sampler(moving, Interpolation.CUBIC, moving_mask)
+        self._gradients = Sampler(torch.cat(gradients(moving), dim=1), Interpolation.LINEAR)
 
-    def linearized(self, matrix: np.ndarray, with_curvature: bool) -> _Linearized | None:
-        """Return the loss at ``matrix`` (3, 3), and how it changes with its entries; None without overlap."""
+    def linearized(self, matrix: np.ndarray, projective: bool, with_curvature: bool) -> _Linearized | None:
+        """Return the loss at ``matrix`` (3, 3), and how it changes with its entries; None without overlap.
+
+        ``projective``: whether the last row of the matrix may change.
+        """
         if not in_front(matrix, self.shape):
             return None
-        pull = torch.from_numpy(matrix).to(self._fixed.device, self._fixed.dtype)
-        x, y = coordinates(pull, self.shape)
-        w = self._weight * window_weights(depth_inside(self._moving_mask, self.moving_shape, x, y), self._window)
+        pull = torch.from_numpy(matrix)
+        values, depth = self._sampler.warped(pull, self.shape)
+        w = self._weight * window_weights(depth, self._window)
         total = float(w.sum())
         if not total > 0:
             return None
         w.requires_grad_()
-        warped = self._sample(x, y)[0, 0].requires_grad_()
+        warped = values[0].requires_grad_()
         agreeing = local_zncc_sum(self._fixed, warped, self._window, self._eps, w)
         to_pixels, z = torch.autograd.grad(agreeing, (warped, w))
         gx, gy = (
             (mine + other) / 2
-            for mine, other in zip(self._sample_gradient(x, y)[0], _pulled(pull, x, y, *self._of_fixed), strict=True)
+            for mine, other in zip(
+                self._gradients.warped(pull, self.shape)[0], _pulled(pull, *self._of_fixed), strict=True
+            )
         )
         curvature = np.zeros((0, 0))
         if with_curvature:
             v = window_variance(warped.detach(), self._window) + self._eps
             share = w.detach() * z.clamp_min(0) / v
-            h9 = gauss_newton(pull, x, y, warped.detach(), gx, gy, share, v, self._window)
-            curvature = h9.cpu().double().numpy()
+            curvature = gauss_newton(pull, warped.detach(), gx, gy, share, v, self._window, projective).numpy()
         return _Linearized(
             loss=1 - float(agreeing.detach()) / total,
-            scores=matrix_scores(pull, x, y, gx * to_pixels, gy * to_pixels, _BLOCK).cpu().double().numpy(),
+            scores=MatrixGradient.of(pull, gx, gy, projective).scores(to_pixels, _BLOCK).numpy(),
             curvature=curvature,
         )
 
@@ -240,11 +244,11 @@ def _solve(look: _Look, family: TransformFamily, start: np.ndarray, config: Regi
     inverse, step, before = None, np.zeros(family.size), np.zeros(family.size)
     for iteration in range(1, config.max_iterations + 1):
         near = iteration > 1 and float(np.linalg.norm(step)) < _NEAR
-        at = look.linearized(matrix, with_curvature=not near)
+        at = look.linearized(matrix, family.projective, with_curvature=not near)
         if at is None:
             return Refined(start, math.inf, math.nan, Ending.OUT_OF_DOMAIN, iteration)
         loss, p = at.loss, family.parameters(matrix)
-        to_matrix = torch.autograd.functional.jacobian(lambda q: family.matrix(q).flatten(), p).numpy()
+        to_matrix = family.jacobian(p)
         blocks = to_matrix.T @ at.scores
         score = blocks.sum(axis=1)
         if near:
@@ -259,7 +263,7 @@ def _solve(look: _Look, family: TransformFamily, start: np.ndarray, config: Regi
             ending = Ending.CONVERGED
             break
         step = step * min(1.0, _MAX_STEP / max(length, _MAX_STEP))
-        matrix = family.matrix(p + torch.from_numpy(step)).numpy()
+        matrix = family.matrix(p + step)
         if length < config.tolerance:
             ending = Ending.CONVERGED
             break
@@ -285,16 +289,19 @@ def _deviation(look: _Look, matrix: np.ndarray, covariance: np.ndarray) -> float
     return float(np.sqrt(np.einsum("ani,ij,anj->an", jacobian, covariance, jacobian).sum(axis=0).mean()))
 
 
-def _pulled(matrix: Tensor, x: Tensor, y: Tensor, fx: Tensor, fy: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the gradient (fx, fy) of an image on the fixed frame, in moving coordinates: (dT/dx)^-T (fx, fy)."""
-    (a, b, _), (c, d, _), (g, h, one) = matrix
-    if bool(g) or bool(h):
-        # dT/dx times the depth, which the same factor below takes out again
-        a, b, c, d = a - x * g, b - x * h, c - y * g, d - y * h
-        columns = torch.arange(x.shape[1], dtype=x.dtype, device=x.device)
-        rows = torch.arange(x.shape[0], dtype=x.dtype, device=x.device)[:, None]
-        depth = g * columns + (h * rows + one)
-    else:
-        depth = one
-    by = depth / (a * d - b * c)
+def _pulled(matrix: Tensor, fx: Tensor, fy: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the gradient (fx, fy) of an image on the fixed frame, in moving coordinates: (dT/dx)^-T (fx, fy).
+
+    ``matrix`` is (3, 3) float64 on the CPU.
+    """
+    if not bool(matrix[2, :2].any()):
+        (a, b), (c, d) = torch.linalg.inv(matrix[:2, :2] / matrix[2, 2]).T.tolist()
+        return a * fx + b * fy, c * fx + d * fy
+    shape = int(fx.shape[0]), int(fx.shape[1])
+    pull = matrix.to(fx)
+    x, y = coordinates(pull, shape)
+    # dT/dx times the depth, which the factor takes out again.
+    (a, b, _), (c, d, _), (g, h, _) = pull
+    a, b, c, d = a - x * g, b - x * h, c - y * g, d - y * h
+    by = applied(pull[2], shape) / (a * d - b * c)
     return (d * fx - c * fy) * by, (a * fy - b * fx) * by

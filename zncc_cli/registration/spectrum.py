@@ -50,7 +50,7 @@ class Spectrum:
         border = min(_BORDER, height - 1, width - 1)
         padded = F.pad(image, [border] * 4, mode="reflect")
         transformed = torch.fft.rfft2(padded)
-        k = _radius(padded.shape[-2], padded.shape[-1], image, half=True) * scale
+        k = _radius(padded.shape[-2], padded.shape[-1], image) * scale
         gain = (2 * self.rho / (1 + self.rho)).sqrt()
         gain = torch.cat((gain[:1], gain, gain.new_zeros(1)))
         # Ring i has its centre at (i + 1/2) of its width; beyond the Nyquist frequency there is nothing.
@@ -65,10 +65,12 @@ def ring_correlation(a: Tensor, b: Tensor, weight: Tensor) -> Spectrum:
     """Return the ring correlation of two aligned images (H, W), weighted by (H, W), which falls to zero softly."""
     box = _support(weight)
     total = weight.sum().clamp_min(torch.finfo(weight.dtype).tiny)
-    spectra = [torch.fft.fft2(((image - (image * weight).sum() / total) * weight)[box]) for image in (a, b)]
-    height, width = spectra[0].shape
+    planes = [((image - (image * weight).sum() / total) * weight)[box] for image in (a, b)]
+    height, width = planes[0].shape
+    # The other half of the frequencies holds the same.
+    spectra = [torch.fft.rfft2(plane) for plane in planes]
     rings = max(1, min(_RINGS, min(height, width) // _PIXELS_PER_RING))
-    k = _radius(height, width, a, half=False)
+    k = _radius(height, width, a)
     # Frequencies above 0.5, in the corners, fall into a ring of their own, which is left out.
     index = (2 * k * rings).long().clamp(max=rings).flatten()
 
@@ -99,9 +101,8 @@ def _support(weight: Tensor) -> tuple[slice, slice]:
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
-def _radius(height: int, width: int, like: Tensor, half: bool) -> Tensor:
-    """Return the frequencies' distance from zero, cycles per pixel, in the layout of fft2, or of rfft2 (``half``)."""
+def _radius(height: int, width: int, like: Tensor) -> Tensor:
+    """Return the frequencies' distance from zero, cycles per pixel, in the layout of rfft2."""
     y = torch.fft.fftfreq(height, dtype=like.dtype, device=like.device)
-    columns = torch.fft.rfftfreq if half else torch.fft.fftfreq
-    x = columns(width, dtype=like.dtype, device=like.device)
+    x = torch.fft.rfftfreq(width, dtype=like.dtype, device=like.device)
     return torch.hypot(y[:, None].expand(-1, len(x)), x[None].expand(height, -1))

@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zncc_cli.registration.pyramid import convolve, fill_holes
+from zncc_cli.operators.warp import has_warp, spline_knots, warp
+from zncc_cli.registration.pyramid import convolve, fill_holes, rectangle
 
 
 class Interpolation(str, Enum):
@@ -34,13 +35,18 @@ _SPLINE_REACH = 16
 _ROWS = 256  # rows resampled at a time, which bounds memory on large frames
 
 
-def level_matrix(matrix: Tensor, factor: float) -> Tensor:
-    """Return ``matrix`` (3, 3), given in full-resolution pixels, in the pixels of a level ``factor`` times coarser.
+def level_scale(factor: float) -> np.ndarray:
+    """Return what turns the entries (3, 3) of a matrix in full-resolution pixels into those of a level.
 
-    Level pixel (i, j) lies on full-resolution pixel (factor i, factor j).
+    Level pixel (i, j), of a level ``factor`` times coarser, lies on full-resolution pixel (factor i, factor j).
     """
-    scale = matrix.new_tensor([factor, factor, 1.0])
-    return matrix * scale[None, :] / scale[:, None]
+    scale = np.array([factor, factor, 1.0])
+    return np.asarray(scale[None, :] / scale[:, None])
+
+
+def level_matrix(matrix: Tensor, factor: float) -> Tensor:
+    """Return ``matrix`` (3, 3), given in full-resolution pixels, in the pixels of a level ``factor`` times coarser."""
+    return matrix * torch.from_numpy(level_scale(factor)).to(matrix)
 
 
 def map_points(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -72,84 +78,88 @@ def coordinates(matrix: Tensor, shape: tuple[int, int], first_row: int = 0) -> t
         matrix: fixed -> moving; its dtype and device are those of the result.
         shape: (H, W) of the fixed frame, or of a strip of it that starts at ``first_row``.
     """
-    x = torch.arange(shape[1], dtype=matrix.dtype, device=matrix.device)
-    y = torch.arange(first_row, first_row + shape[0], dtype=matrix.dtype, device=matrix.device)[:, None]
-    u = matrix[0, 0] * x + (matrix[0, 1] * y + matrix[0, 2])
-    v = matrix[1, 0] * x + (matrix[1, 1] * y + matrix[1, 2])
-    g, h = matrix[2, 0], matrix[2, 1]
-    if not matrix.requires_grad and not bool(g) and not bool(h):
-        return u / matrix[2, 2], v / matrix[2, 2]
-    w = g * x + (h * y + matrix[2, 2])
-    return u / w, v / w
+    if not matrix.requires_grad and not bool(matrix[2, :2].any()):
+        return applied(matrix[0] / matrix[2, 2], shape, first_row), applied(matrix[1] / matrix[2, 2], shape, first_row)
+    w = applied(matrix[2], shape, first_row)
+    return applied(matrix[0], shape, first_row) / w, applied(matrix[1], shape, first_row) / w
 
 
-def matrix_products(
-    matrix: Tensor, x: Tensor, y: Tensor, gx: Tensor, gy: Tensor, weight: Tensor, first: int = 0
-) -> Tensor:
-    """Return sum over pixels of weight J^T J, (9, 9), with J = g . d(x, y)/d(matrix), row-major.
-
-    Args:
-        matrix: (3, 3), fixed -> moving.
-        x, y: its coordinates, (H, W), see `coordinates`.
-        gx, gy: the gradient of a function of the coordinates there, (H, W).
-        weight: (H, W).
-        first: row and column of the fixed frame where these H x W pixels begin.
-    """
-    root = weight.sqrt()
-    rows = _by_matrix(matrix, x, y, gx * root, gy * root, first).reshape(9, -1)
-    return rows @ rows.T
-
-
-def matrix_scores(matrix: Tensor, x: Tensor, y: Tensor, gx: Tensor, gy: Tensor, block: int) -> Tensor:
-    """Return g . d(x, y)/d(matrix), row-major, summed over blocks of ``block`` x ``block`` pixels: (9, n).
-
-    The arguments are those of `matrix_products`.
-    """
-    rows = _by_matrix(matrix, x, y, gx, gy, 0)[None]
-    return F.avg_pool2d(rows, block, ceil_mode=True, divisor_override=1).reshape(9, -1)
-
-
-def _by_matrix(matrix: Tensor, x: Tensor, y: Tensor, gx: Tensor, gy: Tensor, first: int) -> Tensor:
-    """Return g . d(x, y)/d(matrix), row-major, (9, H, W)."""
-    height, width = x.shape
-    fx = torch.arange(first, first + width, dtype=x.dtype, device=x.device)
-    fy = torch.arange(first, first + height, dtype=x.dtype, device=x.device)[:, None]
-    depth = matrix[2, 0] * fx + (matrix[2, 1] * fy + matrix[2, 2])
-    a, b = gx / depth, gy / depth
-    c = -(a * x + b * y)
-    return torch.stack([a * fx, a * fy, a, b * fx, b * fy, b, c * fx, c * fy, c])
+def applied(row: Tensor, shape: tuple[int, int], first_row: int = 0) -> Tensor:
+    """Return row (3,) . (x, y, 1) at every pixel (H, W); of a matrix's last row that is what the others are over."""
+    x = torch.arange(shape[1], dtype=row.dtype, device=row.device)
+    y = torch.arange(first_row, first_row + shape[0], dtype=row.dtype, device=row.device)[:, None]
+    return row[0] * x + (row[1] * y + row[2])
 
 
 class Sampler:
-    """Values of an image between its pixels.
+    """Values of an image between its pixels: on a CPU by the native kernels where there are, else by plain torch.
 
     Args:
-        image: (1, C, H, W) float.
+        image: (1, C, H, W) float, without holes that a spline would ring at (`fill_holes`).
         interpolation: LINEAR, or CUBIC: the cubic spline through the pixels (Unser 1999, doi:10.1109/79.799930).
-            Beyond the frame the image is mirrored at its edge pixels; `inside` tells where that happened.
+            Beyond the frame the image is mirrored at its edge pixels; depth and `inside` tell where that happened.
+        mask: (H, W) bool of valid pixels, for the depth; None when all are.
     """
 
-    def __init__(self, image: Tensor, interpolation: Interpolation) -> None:
-        self._knots = _spline_knots(image) if interpolation is Interpolation.CUBIC else image
-        self._at = self._cubic if interpolation is Interpolation.CUBIC else self._linear
+    def __init__(self, image: Tensor, interpolation: Interpolation, mask: Tensor | None = None) -> None:
+        rows, columns = slice(0, image.shape[-2]), slice(0, image.shape[-1])
+        held = None if mask is None else rectangle(mask)
+        self._mask = None if mask is None or held is not None else mask[None].to(image.dtype)
+        rows, columns = held or (rows, columns)
+        self._box = columns.start, rows.start, columns.stop - 1, rows.stop - 1
+        self._native = has_warp(image)
+        self._degree = 3 if interpolation is Interpolation.CUBIC else 1
+        self._knots = image.contiguous() if self._degree == 1 else _knots(image)
+
+    def warped(self, matrix: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """Return the values (C, H, W) on a frame, and how safely each lies among valid pixels, the depth (H, W).
+
+        The depth is zero on the outermost valid pixels and beyond them, and one from a pixel further in; at the border
+        of a hole in the mask it is what lies between zero and one there. A loss that is weighed by it has no jumps
+        where pixels enter or leave the overlap.
+
+        Args:
+            matrix: (3, 3) float64 on the CPU, frame -> image; values and depth are differentiable in it.
+            shape: (H, W) of the frame.
+        """
+        if self._native:
+            values, depth = warp(self._knots[0], matrix, shape, self._degree, self._box)
+            valid = None if self._mask is None else warp(self._mask, matrix, shape, 1, self._box)[0]
+        else:
+            x, y = coordinates(matrix.to(self._knots.device, self._knots.dtype), shape)
+            left, top, right, bottom = self._box
+            values = self(x, y)[0]
+            depth = torch.minimum(torch.minimum(x - left, right - x), torch.minimum(y - top, bottom - y)).clamp(0, 1)
+            valid = None if self._mask is None else _linear(self._mask[None], x, y)[0]
+        return values, depth if valid is None else torch.minimum(depth, valid[0])
+
+    @property
+    def own_depth(self) -> Tensor:
+        """The depth (H, W) of the image's own pixels."""
+        left, top, right, bottom = self._box
+        depth = torch.zeros_like(self._knots[0, 0])
+        depth[top + 1 : bottom, left + 1 : right] = 1
+        return depth if self._mask is None else depth * self._mask[0]
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return (1, C, h, w) values at moving coordinates x, y (h, w); differentiable in both."""
-        return self._at(x, y)
+        """Return (1, C, h, w) values at coordinates x, y (h, w), by plain torch; differentiable in both."""
+        return _linear(self._knots, x, y) if self._degree == 1 else _cubic(self._knots, x, y)
 
-    def _linear(self, x: Tensor, y: Tensor) -> Tensor:
-        height, width = self._knots.shape[-2:]
-        grid = torch.stack((x * (2 / max(width - 1, 1)) - 1, y * (2 / max(height - 1, 1)) - 1), dim=-1)
-        grid = grid[None].to(self._knots.dtype)
-        return F.grid_sample(self._knots, grid, mode="bilinear", padding_mode="reflection", align_corners=True)
 
-    def _cubic(self, x: Tensor, y: Tensor) -> Tensor:
-        # A cubic spline is a weighted mean of four linear interpolations of its knots, two along each axis
-        # (Ruijters and Thevenaz 2012, doi:10.1093/comjnl/bxq086).
-        (left, x0, x1), (top, y0, y1) = _linear_pair(x), _linear_pair(y)
-        above = left * self._linear(x0, y0) + (1 - left) * self._linear(x1, y0)
-        below = left * self._linear(x0, y1) + (1 - left) * self._linear(x1, y1)
-        return top * above + (1 - top) * below
+def _linear(image: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    height, width = image.shape[-2:]
+    grid = torch.stack((x * (2 / max(width - 1, 1)) - 1, y * (2 / max(height - 1, 1)) - 1), dim=-1)
+    grid = grid[None].to(image.dtype)
+    return F.grid_sample(image, grid, mode="bilinear", padding_mode="reflection", align_corners=True)
+
+
+def _cubic(knots: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    # A cubic spline is a weighted mean of four linear interpolations of its knots, two along each axis
+    # (Ruijters and Thevenaz 2012, doi:10.1093/comjnl/bxq086).
+    (left, x0, x1), (top, y0, y1) = _linear_pair(x), _linear_pair(y)
+    above = left * _linear(knots, x0, y0) + (1 - left) * _linear(knots, x1, y0)
+    below = left * _linear(knots, x0, y1) + (1 - left) * _linear(knots, x1, y1)
+    return top * above + (1 - top) * below
 
 
 def _linear_pair(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -161,8 +171,10 @@ def _linear_pair(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return first, floor - 1 + w1 / first, floor + 1 + w3 / (1 - first)
 
 
-def _spline_knots(image: Tensor) -> Tensor:
+def _knots(image: Tensor) -> Tensor:
     """Return the knots (1, C, H, W) of the cubic spline through ``image``, by its two-sided exponential filter."""
+    if has_warp(image):
+        return spline_knots(image[0])[None]
     for axis in (-2, -1):
         reach = min(_SPLINE_REACH, image.shape[axis] - 1)
         offsets = torch.arange(-reach, reach + 1, dtype=image.dtype, device=image.device)
@@ -189,18 +201,6 @@ def inside(mask: Tensor | None, shape: tuple[int, int], x: Tensor, y: Tensor) ->
         return held
     weight = Sampler(mask[None, None].to(x.dtype), Interpolation.LINEAR)(x, y)[0, 0]
     return held & (weight >= 1 - max(_LACK, 16 * torch.finfo(weight.dtype).eps))
-
-
-def depth_inside(mask: Tensor | None, shape: tuple[int, int], x: Tensor, y: Tensor) -> Tensor:
-    """Return (H, W) in [0, 1]: how safely the point lies among valid moving pixels; differentiable in x, y.
-
-    Zero on the frame's edge and beyond it, one from a pixel further in; likewise at the border of the mask. A loss
-    that is weighed by it has no jumps where pixels enter or leave the overlap.
-    """
-    depth = torch.minimum(torch.minimum(x, shape[1] - 1 - x), torch.minimum(y, shape[0] - 1 - y)).clamp(0, 1)
-    if mask is None:
-        return depth
-    return torch.minimum(depth, Sampler(mask[None, None].to(x.dtype), Interpolation.LINEAR)(x, y)[0, 0])
 
 
 def in_front(matrix: np.ndarray, shape: tuple[int, int]) -> bool:

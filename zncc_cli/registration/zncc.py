@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import reduce
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +30,7 @@ from zncc_cli.operators.local_zncc import local_zncc_sum
 _TINY = 1e-12
 # A window counts as textured from about this share of the image's own variance on.
 RELATIVE_EPS = 1e-4
+_AT_ONCE = 2**22  # pixels of windows that are copied at a time
 
 
 def zncc_map(image: Tensor, template: Tensor, eps: float = 1e-5) -> Tensor:
@@ -94,8 +96,35 @@ def zncc_from_fixed(
 
 
 def window_weights(weight: Tensor, window: int) -> Tensor:
-    """Return (..., H-w+1, W-w+1): the least ``weight`` (..., H, W) of a pixel in each window; differentiable."""
-    return over_windows(weight, window, torch.minimum)
+    """Return (H-w+1, W-w+1): the least ``weight`` (H, W) in [0, 1] of a pixel in each window.
+
+    Differentiable where it lies between zero and one; at these it is taken as constant.
+    """
+    least: Tensor = _LeastInWindow.apply(weight, window)  # type: ignore[no-untyped-call]
+    return least
+
+
+class _LeastInWindow(torch.autograd.Function):
+    """autograd's own way back through every comparison takes many times longer than these few windows."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, window: int) -> Tensor:
+        least = over_windows(weight, window, torch.minimum)
+        ctx.save_for_backward(weight, least)
+        ctx.window = window
+        return least
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:
+        weight, least = ctx.saved_tensors
+        side, by_pixel = ctx.window, torch.zeros_like(weight)
+        windows = weight.unfold(0, side, 1).unfold(1, side, 1)
+        for some in ((least > 0) & (least < 1)).nonzero().split(max(1, _AT_ONCE // side**2)):
+            top, left = some.unbind(dim=1)
+            where = windows[top, left].flatten(1).argmin(dim=1)
+            by_pixel.index_put_((top + where // side, left + where % side), g[top, left], accumulate=True)
+        return by_pixel, None
 
 
 def over_windows(planes: Tensor, window: int, combine: Callable[[Tensor, Tensor], Tensor] = torch.add) -> Tensor:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
-from torch import Tensor
 
 from zncc_cli.config import Model
 from zncc_cli.registration.transforms.linear import LinearFamily
@@ -19,10 +18,17 @@ class TransformFamily(Protocol):
     def size(self) -> int:
         """Number of parameters."""
 
-    def matrix(self, parameters: Tensor) -> Tensor:
-        """Return the (3, 3) matrix of (size,) parameters; differentiable."""
+    @property
+    def projective(self) -> bool:
+        """Whether the last row of the matrix changes with the parameters."""
 
-    def parameters(self, matrix: np.ndarray) -> Tensor:
+    def matrix(self, parameters: np.ndarray) -> np.ndarray:
+        """Return the (3, 3) matrix of (size,) parameters."""
+
+    def jacobian(self, parameters: np.ndarray) -> np.ndarray:
+        """Return the derivatives (9, size) of the matrix's entries, row-major."""
+
+    def parameters(self, matrix: np.ndarray) -> np.ndarray:
         """Return the (size,) parameters of the family's member nearest to ``matrix``."""
 
 

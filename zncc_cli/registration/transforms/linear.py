@@ -24,8 +24,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from zncc_cli.config import Model
 
@@ -50,6 +48,11 @@ class LinearFamily:
         return _SIZE[self.model]
 
     @property
+    def projective(self) -> bool:
+        """Whether the last row of the matrix changes with the parameters."""
+        return self.model is Model.HOMOGRAPHY
+
+    @property
     def _centre(self) -> tuple[float, float]:
         return (self.shape[1] - 1) / 2, (self.shape[0] - 1) / 2
 
@@ -57,23 +60,40 @@ class LinearFamily:
     def _radius(self) -> float:
         return math.hypot(self.shape[1] - 1, self.shape[0] - 1) / 2
 
-    def matrix(self, parameters: Tensor) -> Tensor:
-        """Return the (3, 3) matrix, fixed -> moving, of (size,) parameters; differentiable."""
-        zero, one = parameters.new_zeros(()), parameters.new_ones(())
-        cx, cy = self._centre
-        r = self._radius
-        linear = _LINEAR_PART[self.model](parameters[2:] / r)
-        gx, gy = (parameters[6] / r**2, parameters[7] / r**2) if self.model is Model.HOMOGRAPHY else (zero, zero)
-        tx, ty = parameters[0], parameters[1]
-        (a, b), (c, d) = linear
-        inner = torch.stack([a, b, tx, c, d, ty, gx, gy, one]).reshape(3, 3)
-        to_centre = parameters.new_tensor([[1, 0, -cx], [0, 1, -cy], [0, 0, 1]])
-        back = parameters.new_tensor([[1, 0, cx], [0, 1, cy], [0, 0, 1]])
-        matrix = back @ inner @ to_centre
-        return matrix / matrix[2, 2]
+    def matrix(self, parameters: np.ndarray) -> np.ndarray:
+        """Return the (3, 3) matrix, fixed -> moving, of (size,) parameters; its last entry is 1."""
+        uncentred = self._about_origin @ self._inner(parameters)[0]
+        return np.asarray(uncentred / uncentred[8]).reshape(3, 3)
 
-    def parameters(self, matrix: np.ndarray) -> Tensor:
-        """Return the float64 (size,) parameters of the member of the family that is nearest to ``matrix`` (3, 3).
+    def jacobian(self, parameters: np.ndarray) -> np.ndarray:
+        """Return the derivatives (9, size) of the entries of `matrix`, row-major, by the (size,) parameters."""
+        inner, by_parameters = self._inner(parameters)
+        uncentred, change = self._about_origin @ inner, self._about_origin @ by_parameters
+        return np.asarray((change - np.outer(uncentred / uncentred[8], change[8])) / uncentred[8])
+
+    def _inner(self, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the matrix (9,) in coordinates about the centre, and its derivatives (9, size)."""
+        r, inner, change = self._radius, np.zeros(9), np.zeros((9, self.size))
+        inner[[2, 5, 8]] = p[0], p[1], 1
+        change[[2, 5], [0, 1]] = 1
+        linear = slice(2, 6)
+        inner[_A], by_rest = _LINEAR_PART[self.model](p[linear] / r)
+        change[_A, linear] = by_rest / r
+        if self.projective:
+            inner[_G] = p[6:] / r**2
+            change[_G, [6, 7]] = 1 / r**2
+        return inner, change
+
+    @property
+    def _about_origin(self) -> np.ndarray:
+        """What makes of a row-major matrix (9,) about the centre the one about the origin."""
+        cx, cy = self._centre
+        to_centre = np.array([[1, 0, -cx], [0, 1, -cy], [0, 0, 1]])
+        back = np.array([[1, 0, cx], [0, 1, cy], [0, 0, 1]])
+        return np.kron(back, to_centre.T)
+
+    def parameters(self, matrix: np.ndarray) -> np.ndarray:
+        """Return the (size,) parameters of the member of the family that is nearest to ``matrix`` (3, 3).
 
         The motion of the centre is kept; the linear part is projected: on the nearest rotation in the Frobenius
         norm for rigid, the nearest scaled rotation for similarity.
@@ -92,33 +112,36 @@ class LinearFamily:
             Model.AFFINE: [r * (a - 1), r * b, r * c, r * (d - 1)],
             Model.HOMOGRAPHY: [r * (a - 1), r * b, r * c, r * (d - 1), r**2 * inner[2, 0], r**2 * inner[2, 1]],
         }
-        return torch.tensor([tx, ty, *rest[self.model]], dtype=torch.float64)
+        return np.array([tx, ty, *rest[self.model]], dtype=np.float64)
 
 
-_Linear = tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]
+# Where a row-major matrix (9,) has A = (a, b, c, d), and g.
+_A, _G = [0, 1, 3, 4], [6, 7]
+
+# A and its derivatives (4, n) by the parameters that it depends on, all over r.
+_LinearPart = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
-def _identity(p: Tensor) -> _Linear:
-    zero, one = p.new_zeros(()), p.new_ones(())
-    return (one, zero), (zero, one)
+def _identity(_: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.array([1.0, 0.0, 0.0, 1.0]), np.zeros((4, 0))
 
 
-def _rotation(p: Tensor) -> _Linear:
-    cos, sin = torch.cos(p[0]), torch.sin(p[0])
-    return (cos, -sin), (sin, cos)
+def _rotation(p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    cos, sin = math.cos(p[0]), math.sin(p[0])
+    return np.array([cos, -sin, sin, cos]), np.array([[-sin], [-cos], [cos], [-sin]])
 
 
-def _scaled_rotation(p: Tensor) -> _Linear:
-    s = torch.exp(p[1])
-    (a, b), (c, d) = _rotation(p)
-    return (s * a, s * b), (s * c, s * d)
+def _scaled_rotation(p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    rotation, by_angle = _rotation(p)
+    scaled = math.exp(p[1]) * rotation
+    return scaled, np.column_stack((math.exp(p[1]) * by_angle, scaled))
 
 
-def _general(p: Tensor) -> _Linear:
-    return (1 + p[0], p[1]), (p[2], 1 + p[3])
+def _general(p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.array([1.0, 0.0, 0.0, 1.0]) + p, np.eye(4)
 
 
-_LINEAR_PART: dict[Model, Callable[[Tensor], _Linear]] = {
+_LINEAR_PART: dict[Model, _LinearPart] = {
     Model.TRANSLATION: _identity,
     Model.RIGID: _rotation,
     Model.SIMILARITY: _scaled_rotation,
