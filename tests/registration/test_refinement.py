@@ -8,9 +8,10 @@ import torch
 from analytic import Scene, about_centre, corner_error
 
 from zncc_cli.config import Model, RegistrationConfig
+from zncc_cli.registration.look import wide
 from zncc_cli.registration.optimizer import Ending
 from zncc_cli.registration.pyramid import Level
-from zncc_cli.registration.refinement import Refined, _wide, refine
+from zncc_cli.registration.refinement import Refined, refine
 
 SHAPE = (160, 192)
 IDENTITY = about_centre([[1, 0], [0, 1]], (0, 0), SHAPE)
@@ -105,7 +106,7 @@ def test_a_single_lost_pixel_does_not_put_out_the_wide_windows() -> None:
     fixed, moving = (level(image) for image in Scene(seed=34).pair(truth, SHAPE))
     mask = moving.mask.clone()
     mask[5, 5] = False
-    whole, lost = (_wide(fixed, m, truth, 1.0, CONFIG) for m in (moving, Level(moving.image * mask, mask, 1)))
+    whole, lost = (wide(fixed, m, truth, 1.0, CONFIG) for m in (moving, Level(moving.image * mask, mask, 1)))
     assert whole is not None
     assert lost is not None
     a, b = (look.linearized(truth, projective=False, with_curvature=True) for look in (whole, lost))
@@ -120,7 +121,7 @@ def test_thin_masks_are_no_place_for_wide_windows(rows: slice) -> None:
     mask = np.zeros(SHAPE, dtype=bool)
     mask[rows] = True
     config = RegistrationConfig(model=Model.TRANSLATION, window=3)
-    assert _wide(level(fixed, mask), level(moving), TRUTH, 1.0, config) is None
+    assert wide(level(fixed, mask), level(moving), TRUTH, 1.0, config) is None
     refine(level(fixed, mask), level(moving), TRUTH, config)  # no exception
 
 

@@ -14,8 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zncc_cli.registration.zncc import full_windows
-
 # Standard deviation, in pixels, of the Gaussian before every second pixel is dropped: at the new Nyquist
 # frequency it leaves exp(-(pi/2)^2 / 2) = 0.29 of the amplitude, the usual balance of aliasing and blur.
 DECIMATION_SIGMA = 1.0
@@ -61,7 +59,7 @@ class Level:
         above, here, below = (self.image[0, 0, row : row + self.shape[0] - 2 : step] for row in range(3))
         down = above - 2 * here + below
         second = down[:, :-2] - 2 * down[:, 1:-1] + down[:, 2:]
-        second = second[full_windows(self.mask, 3)[::step]]
+        second = second[self.mask.unfold(0, 3, step).unfold(1, 3, 1).all(dim=-1).all(dim=-1)]
         if second.numel() == 0:
             return 0.0
         # 36 is the sum of the squared weights, 0.6745 the median of |N(0, 1)|.

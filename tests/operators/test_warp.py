@@ -1,0 +1,80 @@
+"""The native warp: the same values, depth and gradient as plain torch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from zncc_cli.operators import native
+from zncc_cli.operators.warp import spline_knots, warp
+from zncc_cli.registration.warp import Interpolation, Sampler
+
+MATRIX = torch.tensor([[0.97, 0.1, -3.3], [-0.08, 1.02, 2.2], [1e-4, -2e-4, 1.0]], dtype=torch.float64)
+FRAME = (40, 44)
+
+pytestmark = pytest.mark.skipif(
+    native.load(torch.device("cpu")).used != "native", reason="no native kernels on this machine"
+)
+
+
+def image(height: int = 37, width: int = 53, planes: int = 2, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(1, planes, height, width, dtype=torch.float64, generator=generator)
+
+
+def by_torch(planes: torch.Tensor, interpolation: Interpolation, mask: torch.Tensor | None = None) -> Sampler:
+    with native.selected("reference"):
+        return Sampler(planes, interpolation, mask)
+
+
+@pytest.mark.parametrize("interpolation", Interpolation)
+# float64: rounding of coordinates of 50 pixels. float32: torch rounds coordinates to 4e-6 pixels, the kernels do not.
+@pytest.mark.parametrize(("dtype", "atol"), [(torch.float64, 1e-7), (torch.float32, 1e-4)])
+@pytest.mark.parametrize("masked", ["whole", "rectangle", "hole"])
+def test_equals_plain_torch(interpolation: Interpolation, dtype: torch.dtype, atol: float, masked: str) -> None:
+    planes = image().to(dtype)
+    mask = torch.ones(37, 53, dtype=torch.bool)
+    if masked == "rectangle":
+        mask[:3] = mask[:, 50:] = False
+    elif masked == "hole":
+        mask[10:14, 20:30] = False
+    values, depth = Sampler(planes, interpolation, mask).warped(MATRIX, FRAME)
+    expected = by_torch(planes, interpolation, mask).warped(MATRIX, FRAME)
+    torch.testing.assert_close((values, depth), expected, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("size", [(1, 7), (2, 2), (3, 40), (60, 1)])
+def test_the_spline_goes_through_the_pixels_of_any_size(size: tuple[int, int]) -> None:
+    planes = image(*size)[0]
+    values, _ = warp(spline_knots(planes), torch.eye(3, dtype=torch.float64), size, 3, (0, 0, size[1] - 1, size[0] - 1))
+    torch.testing.assert_close(values, planes, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("degree", [1, 3])
+def test_gradient_in_the_matrix(degree: int) -> None:
+    knots, matrix = image(9, 11)[0], MATRIX.clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda m: warp(knots, m, (8, 9), degree, (1, 0, 9, 8)), matrix)
+
+
+@pytest.mark.parametrize("entry", [np.nan, np.inf, 1e300])
+def test_points_that_are_nowhere_are_nan_and_count_for_nothing(entry: float) -> None:
+    matrix = torch.eye(3, dtype=torch.float64)
+    matrix[0, 2] = entry
+    matrix.requires_grad_()
+    values, depth = warp(image(9, 11)[0], matrix, (5, 6), 3, (0, 0, 10, 8))
+    assert values.isnan().all()
+    assert not depth.any()
+    (gradient,) = torch.autograd.grad(depth.sum(), matrix)
+    assert not gradient.any()
+
+
+def test_rows_do_not_depend_on_threads() -> None:
+    knots, matrix, before = image(300, 400)[0], MATRIX.clone().requires_grad_(), torch.get_num_threads()
+    results = []
+    for threads in (1, 4):
+        torch.set_num_threads(threads)
+        values, depth = warp(knots, matrix, (300, 400), 3, (0, 0, 399, 299))
+        results.append((values, depth, *torch.autograd.grad(values.square().sum() + depth.sum(), matrix)))
+    torch.set_num_threads(before)
+    torch.testing.assert_close(results[0], results[1], rtol=0, atol=0)

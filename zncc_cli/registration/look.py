@@ -1,0 +1,173 @@
+"""Two ways to look at a pair, and how the local ZNCC that is seen changes with the transform.
+
+Fine texture: the images nearly as they are, small windows that count alike; it does not mind what changes slowly over
+the frame. Noise: the images filtered by what they share (`zncc_cli.registration.spectrum`), large windows that count by
+their variance.
+
+The scores are no gradient: gradient images are interpolated as the image itself is, so that noise pulls nowhere
+(`zncc_cli.registration.refinement`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from zncc_cli.config import RegistrationConfig
+from zncc_cli.operators.local_zncc import local_zncc_sum
+from zncc_cli.registration.matrix_gradient import MatrixGradient
+from zncc_cli.registration.objective import NOISE_WEIGHT, gauss_newton, gradients
+from zncc_cli.registration.pyramid import Level, background, fill_holes, smooth
+from zncc_cli.registration.spectrum import REACH, ring_correlation, taper
+from zncc_cli.registration.warp import Interpolation, Sampler, applied, coordinates, in_front, inside
+from zncc_cli.registration.zncc import full_windows, over_windows, window_variance, window_weights
+
+_FINE_SIGMA = 0.7  # pixels: what a pixel's own noise and its aliasing are damped by
+_WIDE_WINDOW = 31
+_SHADING_SIGMA = 12.0  # pixels: what changes more slowly is shading
+# Of the image's variance: what keeps a window without any texture finite. More of it would pull at the transform, since
+# it makes a window agree the better the more contrast it finds.
+_LEAST_EPS = 1e-6
+_BLOCK = 32  # pixels; scores of blocks this large are as good as independent
+
+
+class Look:
+    """A pair as it is looked at: what does not change from one transform to the next.
+
+    Args:
+        fixed, moving: (1, 1, H, W), without holes.
+        moving_mask: (H, W) bool, valid pixels.
+        window: side of the windows, pixels.
+        weight: of each window of fixed, (H-w+1, W-w+1), zero where it is not wholly valid.
+    """
+
+    def __init__(self, fixed: Tensor, moving: Tensor, moving_mask: Tensor, window: int, weight: Tensor) -> None:
+        self.shape = int(fixed.shape[-2]), int(fixed.shape[-1])
+        self._fixed = fixed[0, 0]
+        self.moving_shape = int(moving.shape[-2]), int(moving.shape[-1])
+        self._window, self._weight, self._eps = window, weight, window**2 * _LEAST_EPS
+        self._of_fixed = gradients(self._fixed)
+        self._sampler = Sampler(moving, Interpolation.CUBIC, moving_mask)
+        self._gradients = Sampler(torch.cat(gradients(moving), dim=1), Interpolation.LINEAR)
+
+    def linearized(self, matrix: np.ndarray, projective: bool, with_curvature: bool) -> Linearized | None:
+        """Return the loss at ``matrix`` (3, 3), and how it changes with its entries; None without overlap.
+
+        ``projective``: whether the last row of the matrix may change.
+        """
+        if not in_front(matrix, self.shape):
+            return None
+        pull = torch.from_numpy(matrix)
+        values, depth = self._sampler.warped(pull, self.shape)
+        w = self._weight * window_weights(depth, self._window)
+        total = float(w.sum())
+        if not total > 0:
+            return None
+        w.requires_grad_()
+        warped = values[0].requires_grad_()
+        agreeing = local_zncc_sum(self._fixed, warped, self._window, self._eps, w)
+        to_pixels, z = torch.autograd.grad(agreeing, (warped, w))
+        gx, gy = (
+            (mine + other) / 2
+            for mine, other in zip(
+                self._gradients.warped(pull, self.shape)[0], _pulled(pull, *self._of_fixed), strict=True
+            )
+        )
+        curvature = np.zeros((0, 0))
+        if with_curvature:
+            v = window_variance(warped.detach(), self._window) + self._eps
+            share = w.detach() * z.clamp_min(0) / v
+            curvature = gauss_newton(pull, warped.detach(), gx, gy, share, v, self._window, projective).numpy()
+        return Linearized(
+            loss=1 - float(agreeing.detach()) / total,
+            scores=MatrixGradient.of(pull, gx, gy, projective).scores(to_pixels, _BLOCK).numpy(),
+            curvature=curvature,
+        )
+
+
+@dataclass(frozen=True)
+class Linearized:
+    """At one matrix: the loss; the scores (9, n) of n blocks, and the curvature (9, 9), in the matrix's entries.
+
+    The curvature is empty where it was not asked for.
+    """
+
+    loss: float
+    scores: np.ndarray
+    curvature: np.ndarray
+
+
+def fine(fixed: Level, moving: Level, scale: float, config: RegistrationConfig) -> Look:
+    """Return the look at fine texture; ``scale`` is how many moving pixels lie along a fixed one."""
+    f, f_mask = smooth(fixed.image, fixed.mask, _FINE_SIGMA)
+    m, m_mask = smooth(moving.image, moving.mask, _FINE_SIGMA * scale)
+    # White noise of variance one is left with the integral of the squared Gaussian.
+    noise = fixed.noise_sigma**2 * min(1.0, 1 / (4 * np.pi * _FINE_SIGMA**2))
+    variance = window_variance(f[0, 0], config.window)
+    evidence = variance / (variance + config.window**2 * max(NOISE_WEIGHT * noise, _LEAST_EPS))
+    # A gradient looks a pixel farther.
+    weight = torch.where(full_windows(_eroded(f_mask, 1), config.window), evidence, 0)
+    return Look(fill_holes(f, f_mask), fill_holes(m, m_mask), _eroded(m_mask, 1), config.window, weight)
+
+
+def wide(fixed: Level, moving: Level, matrix: np.ndarray, scale: float, config: RegistrationConfig) -> Look | None:
+    """Return the look that minds noise, for transforms near ``matrix`` (3, 3), with ``scale`` as in `fine`.
+
+    None where the images are too small for it, or do not overlap at ``matrix``.
+    """
+    window = max(config.window, _WIDE_WINDOW)
+    if 3 * window > min(*fixed.shape, *moving.shape):
+        return None
+    pull, push = torch.from_numpy(matrix), torch.from_numpy(np.linalg.inv(matrix))
+    # What only one of them shows must not be in its shading either.
+    f_mask = fixed.mask & _seen(moving, pull, fixed.shape)
+    m_mask = moving.mask & _seen(fixed, push, moving.shape)
+    held = full_windows(_eroded(f_mask, REACH), window)
+    if not bool(held.any()):
+        return None
+    f, m = _without_shading(fixed, f_mask, 1.0), _without_shading(moving, m_mask, scale)
+    spectrum = ring_correlation(
+        f[0, 0], Sampler(m, Interpolation.LINEAR).warped(pull, fixed.shape)[0][0], taper(f_mask)
+    )
+    f, m = spectrum.filtered(f), spectrum.filtered(m, scale)
+    variance = window_variance(f[0, 0], window)
+    weight = torch.where(held, variance / variance.mean(), 0)
+    return Look(f, m, _eroded(m_mask, REACH), window, weight)
+
+
+def _seen(other: Level, matrix: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Return which pixels of a frame (H, W) ``matrix`` takes between valid pixels of ``other``, (H, W) bool."""
+    x, y = coordinates(matrix.to(other.image), shape)
+    return inside(None if bool(other.mask.all()) else other.mask, other.shape, x, y)
+
+
+def _without_shading(level: Level, mask: Tensor, scale: float) -> Tensor:
+    """Return the image (1, 1, H, W) less what changes slowly over ``mask`` (H, W), and zero outside it."""
+    return torch.where(mask, level.image - background(level.image, mask, _SHADING_SIGMA * scale), 0)
+
+
+def _eroded(mask: Tensor, reach: int) -> Tensor:
+    """Return the pixels of ``mask`` (H, W) with no other pixel, and no edge of the frame, within ``reach``."""
+    return over_windows(F.pad(mask, [reach] * 4), 2 * reach + 1, torch.logical_and)
+
+
+def _pulled(matrix: Tensor, fx: Tensor, fy: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the gradient (fx, fy) of an image on the fixed frame, in moving coordinates: (dT/dx)^-T (fx, fy).
+
+    ``matrix`` is (3, 3) float64 on the CPU.
+    """
+    if not bool(matrix[2, :2].any()):
+        (a, b), (c, d) = torch.linalg.inv(matrix[:2, :2] / matrix[2, 2]).T.tolist()
+        return a * fx + b * fy, c * fx + d * fy
+    shape = int(fx.shape[0]), int(fx.shape[1])
+    pull = matrix.to(fx)
+    x, y = coordinates(pull, shape)
+    # dT/dx times the depth, which the factor takes out again.
+    (a, b, _), (c, d, _), (g, h, _) = pull
+    a, b, c, d = a - x * g, b - x * h, c - y * g, d - y * h
+    by = applied(pull[2], shape) / (a * d - b * c)
+    return (d * fx - c * fy) * by, (a * fy - b * fx) * by
