@@ -142,7 +142,7 @@ def _register(
         records.append(record)
     refined = refine(*compared(0, start.inverted), matrix, config)
     matrix = refined.matrix
-    records.append(LevelRecord(config.model, 1, refined.loss, refined.ending, refined.iterations, refined.iterations))
+    records.append(LevelRecord(config.model, 1, refined.loss, refined.ending, refined.iterations, refined.evaluations))
 
     stands_out = distinctness(ends, fixed_levels[0].shape, moving_levels[0].shape)
     evidence = _weigh(objectives, fixed_levels, matrix, refined.ending, stands_out)
