@@ -21,13 +21,18 @@ class Choice(str, Enum):
 
 
 class Model(Choice):
-    """What kind of motion is allowed, from the simplest to the richest."""
+    """What kind of motion is allowed, from the simplest to the richest; or the simplest that explains the pair."""
 
+    AUTO = "auto"
     TRANSLATION = "translation"
     RIGID = "rigid"
     SIMILARITY = "similarity"
     AFFINE = "affine"
     HOMOGRAPHY = "homography"
+
+
+# What can be fitted: each holds the ones before it.
+NESTED_MODELS = (Model.TRANSLATION, Model.RIGID, Model.SIMILARITY, Model.AFFINE, Model.HOMOGRAPHY)
 
 
 class Backend(Choice):
@@ -92,7 +97,7 @@ class RegistrationConfig:
     """Settings of one registration.
 
     Attributes:
-        model: the richest motion allowed.
+        model: the richest motion allowed, or the simplest that explains the pair.
         window: side of the square ZNCC window, in pixels of each pyramid level.
         min_overlap: the least fraction of the smaller image that must stay in the overlap, in (0, 1].
         max_iterations: most optimiser iterations on one pyramid level.

@@ -15,7 +15,10 @@ from zncc_cli.errors import OptionError
 
 _Config = TypeVar("_Config")
 
-ModelOption = Annotated[Model, typer.Option("--model", "-m", help="The richest motion allowed.")]
+ModelOption = Annotated[
+    Model,
+    typer.Option("--model", "-m", help="The richest motion allowed, or auto for the simplest that explains the pair."),
+]
 WindowOption = Annotated[
     int, typer.Option("--window", "-w", metavar="PIXELS", help="Side of the square window.", show_default=True)
 ]

@@ -10,6 +10,7 @@ The scores are no gradient: gradient images are interpolated as the image itself
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,14 +64,11 @@ class Look:
 
     def linearized(self, matrix: np.ndarray, with_curvature: bool) -> Linearized | None:
         """Return the loss at ``matrix`` (3, 3), and how it changes with its entries; None without overlap."""
-        if not in_front(matrix, self.shape):
+        got = self._at(matrix)
+        if got is None:
             return None
-        pull = torch.from_numpy(matrix).to(self._fixed.device, self._fixed.dtype)
-        x, y = coordinates(pull, self.shape)
-        w = self._weight * window_weights(depth_inside(self._moving_mask, self.moving_shape, x, y), self._window)
+        pull, x, y, w = got
         total = float(w.sum())
-        if not total > 0:
-            return None
         w.requires_grad_()
         warped = self._sample(x, y)[0, 0].requires_grad_()
         agreeing = local_zncc_sum(self._fixed, warped, self._window, self._eps, w)
@@ -90,6 +88,32 @@ class Look:
             scores=matrix_scores(pull, x, y, gx * to_pixels, gy * to_pixels, _BLOCK).cpu().double().numpy(),
             curvature=curvature,
         )
+
+    def agreement(self, matrix: np.ndarray) -> tuple[Tensor, Tensor] | None:
+        """Return local ZNCC and weight of every window at ``matrix`` (3, 3), (H-w+1, W-w+1); None without overlap."""
+        got = self._at(matrix)
+        if got is None:
+            return None
+        _, x, y, w = got
+        w.requires_grad_()
+        agreeing = local_zncc_sum(self._fixed, self._sample(x, y)[0, 0], self._window, self._eps, w)
+        (z,) = torch.autograd.grad(agreeing, w)
+        return z, w.detach()
+
+    def among(self, windows: Tensor) -> Look:
+        """Return the same look through some of its windows only, (H-w+1, W-w+1) bool."""
+        some = copy.copy(self)
+        some._weight = torch.where(windows, self._weight, 0)
+        return some
+
+    def _at(self, matrix: np.ndarray) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:
+        """Return the matrix, its coordinates x, y (H, W), and the windows' weights; None without overlap."""
+        if not in_front(matrix, self.shape):
+            return None
+        pull = torch.from_numpy(matrix).to(self._fixed.device, self._fixed.dtype)
+        x, y = coordinates(pull, self.shape)
+        w = self._weight * window_weights(depth_inside(self._moving_mask, self.moving_shape, x, y), self._window)
+        return (pull, x, y, w) if float(w.sum()) > 0 else None
 
 
 @dataclass(frozen=True)
