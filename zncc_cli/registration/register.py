@@ -143,9 +143,11 @@ def _register(
     start, records = ends[0].start, list(ends[0].records)
     objectives = [objective(level, start.inverted) for level in range(len(fixed_levels))]
     matrix = start.matrix
-    richest = NESTED_MODELS[-1] if config.model is Model.AUTO else config.model
+    richest, last = config.model, len(objectives) - 1
+    if config.model is Model.AUTO:  # the end may be that of a simpler model
+        richest, last = NESTED_MODELS[-1], len(objectives)
     judged = coarsest_of(fixed_levels, _JUDGED)
-    for level in reversed(range(max(1, judged), len(objectives) - 1)):
+    for level in reversed(range(min(max(1, judged), len(objectives) - 1), last)):
         matrix, record = descend(objectives[level], richest, matrix, config)
         records.append(record)
     selection = None
