@@ -18,7 +18,7 @@ ALLOWED = {
     "operators": ("operators", "config", "errors"),
     "registration.pyramid": (),
     "registration.warp": ("registration.pyramid",),
-    "registration.optimizer": (),
+    "registration.optimizer": ("config",),
     "registration.transforms": ("registration.transforms", "config", "errors"),
     "registration.zncc": ("operators", "errors"),
     "registration.initialization": ("operators", "registration.pyramid", "registration.warp", "config"),

@@ -157,7 +157,8 @@ def descend(
     got = minimize(
         lambda p: objective.of(family, p),
         start,
-        curvature=objective.curvature(family, start),
+        method=config.optimizer,
+        curvature=lambda p: objective.curvature(family, p),
         first_step=_FIRST_STEP * factor,
         max_step=_MAX_STEP * factor,
         tolerance=config.tolerance if factor == 1 else _COARSE_TOLERANCE * factor,
