@@ -19,7 +19,7 @@ ALLOWED = {
     "registration.pyramid": (),
     "registration.warp": ("operators", "registration.pyramid"),
     "registration.matrix_gradient": ("registration.warp",),
-    "registration.optimizer": (),
+    "registration.optimizer": ("config",),
     "registration.transforms": ("registration.transforms", "config", "errors"),
     "registration.zncc": ("operators", "errors"),
     "registration.initialization": ("operators", "registration.pyramid", "registration.warp", "config"),
@@ -54,6 +54,14 @@ ALLOWED = {
     "registration.descent": (
         "registration.initialization",
         "registration.objective",
+        "registration.optimizer",
+        "registration.pyramid",
+        "registration.transforms",
+        "registration.warp",
+        "config",
+    ),
+    "registration.selection": (
+        "registration.look",
         "registration.optimizer",
         "registration.pyramid",
         "registration.transforms",

@@ -21,13 +21,26 @@ class Choice(str, Enum):
 
 
 class Model(Choice):
-    """What kind of motion is allowed, from the simplest to the richest."""
+    """What kind of motion is allowed, from the simplest to the richest; or the simplest that explains the pair."""
 
+    AUTO = "auto"
     TRANSLATION = "translation"
     RIGID = "rigid"
     SIMILARITY = "similarity"
     AFFINE = "affine"
     HOMOGRAPHY = "homography"
+
+
+# What can be fitted: each holds the ones before it.
+NESTED_MODELS = (Model.TRANSLATION, Model.RIGID, Model.SIMILARITY, Model.AFFINE, Model.HOMOGRAPHY)
+
+
+class Optimizer(Choice):
+    """How the loss is descended on the coarse levels: what of its curvature is used."""
+
+    BFGS = "bfgs"
+    GAUSS_NEWTON = "gauss-newton"
+    GRADIENT_DESCENT = "gradient-descent"
 
 
 class Backend(Choice):
@@ -92,10 +105,12 @@ class RegistrationConfig:
     """Settings of one registration.
 
     Attributes:
-        model: the richest motion allowed.
+        model: the richest motion allowed, or the simplest that explains the pair.
         window: side of the square ZNCC window, in pixels of each pyramid level.
         min_overlap: the least fraction of the smaller image that must stay in the overlap, in (0, 1].
         max_iterations: most optimiser iterations on one pyramid level.
+        optimizer: how the loss is descended on the coarse levels; the finest one is refined by Gauss-Newton steps to
+            the zero of a score, whatever is chosen here.
         tolerance: an iteration that moves no corner of the image by more than this many pixels ends a level.
         device: where the tensors live.
         backend: which arithmetic the operator runs.
@@ -106,11 +121,12 @@ class RegistrationConfig:
     min_overlap: float = 0.25
     max_iterations: int = 60
     tolerance: float = 0.002
+    optimizer: Optimizer = Optimizer.BFGS
     device: Device = Device.AUTO
     backend: Backend = Backend.AUTO
 
     def __post_init__(self) -> None:
-        _coerce(self, model=Model, device=Device, backend=Backend)
+        _coerce(self, model=Model, optimizer=Optimizer, device=Device, backend=Backend)
         _check_window(self.window)
         if not 0 < self.min_overlap <= 1:
             raise OptionError(f"--min-overlap: expected a fraction above 0 and at most 1, got {self.min_overlap}")

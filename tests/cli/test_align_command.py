@@ -37,6 +37,23 @@ def sample(model: str) -> tuple[Path, Path]:
     return fixed, fixed.with_name("moving" + fixed.suffix)
 
 
+def test_auto_names_the_model_it_took_and_why(run: Run) -> None:
+    fixed, moving = sample("rigid")
+    got = run("zncc-align", fixed, moving, "--model", "auto", "--out", "out")
+    assert got.returncode == 0, got.stderr
+    (line,) = [line for line in got.stdout.splitlines() if line.startswith("model")]
+    assert "rigid: translation explains held-out windows worse than" in line
+    transform = json.loads((run.folder / "out" / "transform.json").read_text())
+    report = json.loads((run.folder / "out" / "report.json").read_text())
+    for content in (transform, report):
+        assert (content["model"], content["model_asked"]) == ("rigid", "auto")
+    assert report["selection"]["reason"] in line
+    held_out = report["selection"]["held_out_zncc"]
+    assert held_out["rigid"] > held_out["translation"]
+    truth = json.loads((SAMPLES / "rigid" / "truth.json").read_text())
+    assert corner_error(truth["matrix"], transform["matrix"], truth["fixed_shape"]).max < 0.1  # as with the model known
+
+
 @pytest.fixture(scope="module")
 def textured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A 96 x 128 image of smooth 16-bit noise."""

@@ -7,6 +7,7 @@ import pytest
 from analytic import Scene, about_centre, corner_error
 
 from zncc_cli import register
+from zncc_cli.config import Optimizer
 from zncc_cli.errors import BackendError, ContentError, OptionError, WindowError
 
 SHAPE = (160, 192)
@@ -58,6 +59,20 @@ def test_result_has_the_form_of_its_model() -> None:
     np.testing.assert_array_equal(translation[:2, :2], np.eye(2))
     for matrix in (rigid, translation):
         np.testing.assert_array_equal(matrix[2], [0, 0, 1])
+
+
+@pytest.mark.parametrize("optimizer", Optimizer)
+def test_every_optimizer_leads_to_the_same_place(optimizer: Optimizer) -> None:
+    fixed, moving = Scene(seed=3).pair(TRUTH["affine"], SHAPE)
+    result = register(fixed, moving, "affine", optimizer=optimizer)
+    assert corner_error(result.matrix, TRUTH["affine"], SHAPE) < 0.01  # the finest level is refined either way
+    assert result.status == "ok"
+
+
+def test_unknown_optimizer_names_the_choices() -> None:
+    image = Scene(seed=1).image(SHAPE)
+    with pytest.raises(OptionError, match="--optimizer: expected one of bfgs, gauss-newton, gradient-descent"):
+        register(image, image, optimizer="adam")
 
 
 def test_gain_offset_and_shading_do_not_matter() -> None:

@@ -37,6 +37,7 @@ def align(
             "or the identity.",
         ),
     ] = None,
+    optimizer: options.OptimizerOption = _DEFAULT.optimizer,
     max_iterations: options.MaxIterationsOption = _DEFAULT.max_iterations,
     tolerance: options.ToleranceOption = _DEFAULT.tolerance,
     device: options.DeviceOption = _DEFAULT.device,

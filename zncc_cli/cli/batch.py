@@ -25,6 +25,7 @@ def batch(
     model: options.ModelOption = _DEFAULT.model,
     window: options.WindowOption = _DEFAULT.window,
     min_overlap: options.MinOverlapOption = _DEFAULT.min_overlap,
+    optimizer: options.OptimizerOption = _DEFAULT.optimizer,
     max_iterations: options.MaxIterationsOption = _DEFAULT.max_iterations,
     tolerance: options.ToleranceOption = _DEFAULT.tolerance,
     device: options.DeviceOption = _DEFAULT.device,

@@ -10,18 +10,24 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from zncc_cli.cli.console import set_debug
-from zncc_cli.config import Backend, Device, Model
+from zncc_cli.config import Backend, Device, Model, Optimizer
 from zncc_cli.errors import OptionError
 
 _Config = TypeVar("_Config")
 
-ModelOption = Annotated[Model, typer.Option("--model", "-m", help="The richest motion allowed.")]
+ModelOption = Annotated[
+    Model,
+    typer.Option("--model", "-m", help="The richest motion allowed, or auto for the simplest that explains the pair."),
+]
 WindowOption = Annotated[
     int, typer.Option("--window", "-w", metavar="PIXELS", help="Side of the square window.", show_default=True)
 ]
 MinOverlapOption = Annotated[
     float,
     typer.Option(metavar="FRACTION", help="Least share of the smaller image that must stay in the overlap."),
+]
+OptimizerOption = Annotated[
+    Optimizer, typer.Option(help="How the loss is descended on the coarse levels; the finest is refined either way.")
 ]
 MaxIterationsOption = Annotated[int, typer.Option(metavar="N", help="Most iterations on one pyramid level.")]
 ToleranceOption = Annotated[

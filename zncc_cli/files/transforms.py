@@ -52,9 +52,11 @@ def write_transform(
     matrix: NDArray[np.floating[Any]] | Sequence[Sequence[float]],
     fixed_shape: tuple[int, int],
     moving_shape: tuple[int, int],
+    model_asked: str | None = None,
 ) -> None:
     """Write a transform; its numbers are read back bit for bit.
 
+    ``model`` is what was fitted, ``model_asked`` what was asked for, ``model`` itself by default.
     ``matrix``: (3, 3), finite, fixed -> moving, (x, y) in pixels. Shapes: (H, W) in pixels.
 
     Raises:
@@ -67,6 +69,7 @@ def write_transform(
         "format": FORMAT,
         "version": VERSION,
         "model": str(model),
+        "model_asked": str(model_asked or model),
         "matrix": rows.tolist(),
         "fixed_shape": [int(length) for length in fixed_shape],
         "moving_shape": [int(length) for length in moving_shape],

@@ -20,7 +20,7 @@ from zncc_cli.registration.verdict import Status
 logger = logging.getLogger("zncc_cli.batch")
 
 FIXED, MOVING = "_fixed", "_moving"
-COLUMNS = ("name", "status", "reason", "zncc_before", "zncc_after", "overlap", "motion", "seconds")
+COLUMNS = ("name", "status", "reason", "zncc_before", "zncc_after", "overlap", "motion", "seconds", "model")
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class BatchRow:
     overlap: float | None = None
     motion: float | None = None
     seconds: float | None = None
+    model: str | None = None
 
     @property
     def good(self) -> bool:
@@ -154,6 +155,7 @@ def _align_one(name: str, pair: PairConfig | str) -> BatchRow:
         evidence.overlap,
         evidence.motion,
         round(time.perf_counter() - began, 3),
+        str(outcome.result.model),
     )
 
 

@@ -150,6 +150,7 @@ def _write_products(
         matrix=result.matrix,
         fixed_shape=result.fixed_shape,
         moving_shape=result.moving_shape,
+        model_asked=str(result.model_asked),
     )
     fixed_grey = fixed_image.luminance()
     aligned_grey = dataclasses.replace(moving_image, data=values).luminance()
@@ -208,6 +209,8 @@ def _report(
         "status": result.status.value,
         "reasons": list(result.reasons),
         "model": str(result.model),
+        "model_asked": str(result.model_asked),
+        "selection": _selection(result),
         "inverted": result.inverted,
         "fixed": str(config.fixed),
         "moving": str(config.moving),
@@ -219,6 +222,12 @@ def _report(
         "versions": versions(),
         "seed": None,
     }
+
+
+def _selection(result: RegistrationResult) -> dict[str, Any] | None:
+    if result.selection is None:
+        return None
+    return {"reason": result.selection.reason, "held_out_zncc": result.selection.held_out}
 
 
 def versions() -> dict[str, str]:

@@ -33,6 +33,7 @@ def print_summary(outcome: PairOutcome) -> None:
     result, seconds = outcome.result, outcome.report["seconds"]
     rows = [
         ("status", f"{result.status.value}: {'; '.join(result.reasons)}"),
+        *([("model", f"{result.model}: {result.selection.reason}")] if result.selection else []),
         ("zncc", f"{_number(result.evidence.zncc_before)} -> {_number(result.evidence.zncc_after)}"),
         ("overlap", f"{result.evidence.overlap:.1%} of the windows"),
         *([("inverted", "bright in one image is dark in the other")] if result.inverted else []),

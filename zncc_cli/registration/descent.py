@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,11 @@ from zncc_cli.registration.warp import map_points
 _SEARCH = 128  # the ends of the starts are compared on the coarsest level with at least this shorter side
 # The significance that ends the search: a ZNCC of 0.76 over the whole. A texture a period off has reached 0.7.
 _GOOD_START = 1.0
+# Shifts are searched in no time, rotations in little, scales take longest: what is not known is searched for in turn.
+_SEARCHES = {Model.AUTO: (Model.TRANSLATION, Model.RIGID, Model.HOMOGRAPHY)}
+# An end that is fairly significant and stands out is the place, though a richer model may fit it better. Of 21 hard
+# pairs wrong ends came to 0.17 at most, or stood out by 1.15 (a brick wall a period off); right ones stood out by 1.79.
+_FAIR, _STANDS_OUT = 0.2, 1.7
 # Two ends are at different places when half of the overlap, at these points a side, moves by this share of a diagonal.
 _POINTS, _ELSEWHERE = 17, 1 / 16
 # Lengths in level pixels: the first trial step, the longest step, and the step that ends all but the finest level.
@@ -67,26 +72,56 @@ def follow_starts(
     The identity, in either contrast, and the most significant starts of the global search are each followed on the
     coarsest level, model by model, and looked at on the search level. A good end ends the search. ``init`` takes the
     identity's place, and nothing is searched.
+
+    With several models to search for, the next one is searched for where no end of the last stands out. Ends of
+    different models are not compared, since a richer one agrees better anywhere: each search's best is followed on by
+    the richest model first.
     """
-
-    def starts() -> Iterator[Start]:
-        first = np.eye(3) if init is None else init
-        yield from (Start(first), Start(first, inverted=True))
-        if init is None:
-            yield from find_starts(fixed, moving, config.model, config.min_overlap)
-
     coarsest, search = len(fixed) - 1, coarsest_of(fixed, _SEARCH)
-    ends = list[End]()
-    for start in starts():
-        matrix, records = start.matrix, []
-        for model in _warm_start(config.model, matrix, fixed[0].shape):
-            matrix, record = descend(objective(coarsest, start.inverted), model, matrix, config)
-            records.append(record)
-        got = objective(search, start.inverted).zncc(matrix)
+    searches = _SEARCHES.get(config.model, (config.model,))
+    richest = searches[-1]
+
+    def reached(matrix: np.ndarray, inverted: bool, records: list[LevelRecord]) -> End:
+        got = objective(search, inverted).zncc(matrix)
         score = -math.inf if got is None else float(significance(*torch.tensor(got)))
-        ends.append(End(Start(matrix, start.inverted), score, tuple(records)))
-        if score > _GOOD_START:
+        return End(Start(matrix, inverted), score, tuple(records))
+
+    def follow(start: Start, model: Model) -> End:
+        matrix, records, ends = start.matrix, list[LevelRecord](), list[End]()
+        for step in _warm_start(model, matrix, fixed[0].shape):
+            matrix, record = descend(objective(coarsest, start.inverted), step, matrix, config)
+            records.append(record)
+            # What is left open may also be a simpler one: the coarsest level holds few windows for many parameters.
+            if config.model is Model.AUTO or step is model:
+                ends.append(reached(matrix, start.inverted, records))
+                if ends[-1].score > _GOOD_START:
+                    break
+        return _sorted(ends)[0]
+
+    def followed(starts: Iterable[Start], model: Model) -> Iterator[End]:
+        for start in starts:
+            yield (end := follow(start, model))
+            if end.score > _GOOD_START:
+                return
+
+    first = [Start(np.eye(3) if init is None else init, inverted) for inverted in (False, True)]
+    of_first = ends = list(followed(first, richest))
+    bests = list[End]()
+    for model in searches if init is None and ends[-1].score <= _GOOD_START else ():
+        ends = list(of_first) if model is richest else [follow(start, model) for start in first]
+        ends += followed(find_starts(fixed, moving, model, config.min_overlap), model)
+        if model is richest:
             break
+        best = _sorted(ends)[0]
+        bests.append(best)
+        out = distinctness(_sorted(ends), fixed[0].shape, moving[0].shape) or 0.0
+        if best.score > _GOOD_START or (best.score > _FAIR and out > _STANDS_OUT):
+            bests = [best]
+            break
+    return _sorted(ends + [follow(best.start, richest) for best in bests])
+
+
+def _sorted(ends: list[End]) -> list[End]:
     return sorted(ends, key=lambda end: -end.score)
 
 
@@ -122,7 +157,8 @@ def descend(
     got = minimize(
         lambda p: objective.of(family, p),
         start,
-        curvature=objective.curvature(family, start),
+        method=config.optimizer,
+        curvature=lambda p: objective.curvature(family, p),
         first_step=_FIRST_STEP * factor,
         max_step=_MAX_STEP * factor,
         tolerance=config.tolerance if factor == 1 else _COARSE_TOLERANCE * factor,

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zncc_cli.config import Model
+from zncc_cli.config import NESTED_MODELS, Model
 from zncc_cli.operators.fft import good_size
 from zncc_cli.registration.pyramid import DECIMATION_SIGMA, Level, smooth
 from zncc_cli.registration.warp import Interpolation, Sampler, coordinates, corners, inside, map_points
@@ -27,7 +27,7 @@ from zncc_cli.registration.warp import Interpolation, Sampler, coordinates, corn
 # Pixels along the side of the coarse grid: one linear part is looked at closely, hundreds of them are not.
 _SIDE, _ONE_SIDE = 64, 128
 _SQUARE = 0.75  # of the side of a frame that is about square is half its diagonal
-_TURNED = frozenset(Model) - {Model.TRANSLATION}
+_TURNED = frozenset(NESTED_MODELS) - {Model.TRANSLATION}
 _SCALED = _TURNED - {Model.RIGID}
 _LARGEST_SCALE = 2.0
 # Corner motion between neighbouring looks, grid pixels: half of it, the most that a look is off by at the corners, is

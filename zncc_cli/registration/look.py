@@ -10,6 +10,7 @@ The scores are no gradient: gradient images are interpolated as the image itself
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,16 +60,13 @@ class Look:
 
         ``projective``: whether the last row of the matrix may change.
         """
-        if not in_front(matrix, self.shape):
+        got = self._at(matrix)
+        if got is None:
             return None
-        pull = torch.from_numpy(matrix)
-        values, depth = self._sampler.warped(pull, self.shape)
-        w = self._weight * window_weights(depth, self._window)
+        pull, warped, w = got
         total = float(w.sum())
-        if not total > 0:
-            return None
         w.requires_grad_()
-        warped = values[0].requires_grad_()
+        warped.requires_grad_()
         agreeing = local_zncc_sum(self._fixed, warped, self._window, self._eps, w)
         to_pixels, z = torch.autograd.grad(agreeing, (warped, w))
         gx, gy = (
@@ -87,6 +85,31 @@ class Look:
             scores=MatrixGradient.of(pull, gx, gy, projective).scores(to_pixels, _BLOCK).numpy(),
             curvature=curvature,
         )
+
+    def agreement(self, matrix: np.ndarray) -> tuple[Tensor, Tensor] | None:
+        """Return local ZNCC and weight of every window at ``matrix`` (3, 3), (H-w+1, W-w+1); None without overlap."""
+        got = self._at(matrix)
+        if got is None:
+            return None
+        _, warped, w = got
+        agreeing = local_zncc_sum(self._fixed, warped, self._window, self._eps, w.requires_grad_())
+        (z,) = torch.autograd.grad(agreeing, w)
+        return z, w.detach()
+
+    def among(self, windows: Tensor) -> Look:
+        """Return the same look through some of its windows only, (H-w+1, W-w+1) bool."""
+        some = copy.copy(self)
+        some._weight = torch.where(windows, self._weight, 0)
+        return some
+
+    def _at(self, matrix: np.ndarray) -> tuple[Tensor, Tensor, Tensor] | None:
+        """Return the matrix, the warped moving image (H, W) and the windows' weights; None without overlap."""
+        if not in_front(matrix, self.shape):
+            return None
+        pull = torch.from_numpy(matrix)
+        values, depth = self._sampler.warped(pull, self.shape)
+        w = self._weight * window_weights(depth, self._window)
+        return (pull, values[0], w) if float(w.sum()) > 0 else None
 
 
 @dataclass(frozen=True)

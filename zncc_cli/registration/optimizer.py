@@ -1,7 +1,8 @@
-"""Minimise a smooth function of a few parameters by quasi-Newton descent. Knows no images.
+"""Minimise a smooth function of a few parameters by descent. Knows no images.
 
-BFGS (Nocedal and Wright, Numerical Optimization, 2006, ch. 6) on parameters that are lengths in pixels, with a
-bound on the length of a step and a backtracking (Armijo) line search that accepts no point outside the domain.
+Steps are -M g, with g the gradient and M what is thought of as the inverse Hessian: that is all in which the methods of
+`OPTIMIZERS` differ. Parameters are lengths in pixels; there is a bound on the length of a step, and a backtracking
+(Armijo) line search that accepts no point outside the domain (Nocedal and Wright, Numerical Optimization, 2006, ch. 3).
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
+
+from zncc_cli.config import Optimizer
 
 
 class Ending(str, Enum):
@@ -33,6 +36,8 @@ _ADVICE = {
     Ending.OUT_OF_DOMAIN: "the start has too little overlap to be judged",
     Ending.UNDETERMINED: "the texture in the overlap does not hold every parameter of the model; try a simpler --model",
 }
+
+Curvature = Callable[[np.ndarray], np.ndarray]
 
 # A function value with its gradient, or None outside the domain.
 Objective = Callable[[np.ndarray], "tuple[float, np.ndarray] | None"]
@@ -69,7 +74,8 @@ def minimize(
     max_step: float,
     tolerance: float,
     max_iterations: int,
-    curvature: np.ndarray | None = None,
+    method: Optimizer = Optimizer.BFGS,
+    curvature: Curvature | None = None,
 ) -> OptimizerResult:
     """Minimise ``objective`` from ``start``.
 
@@ -80,7 +86,9 @@ def minimize(
         max_step: longest step, in the parameters' units.
         tolerance: a step shorter than this ends the minimisation.
         max_iterations: most iterations.
-        curvature: (n, n) approximate Hessian at the start, if one is known; positive definite or it is not used.
+        method: what of the curvature is used.
+        curvature: (n, n) approximate Hessian at (n,) parameters, if one is known; not used where it is not positive
+            definite.
     """
     x = np.asarray(start, dtype=np.float64)
     here = objective(x)
@@ -88,7 +96,8 @@ def minimize(
     if here is None:
         return OptimizerResult(x, float("nan"), Ending.OUT_OF_DOMAIN, 0, evaluations)
     value, gradient = here
-    inverse = None if curvature is None else safe_inverse(curvature)  # None while no curvature is known
+    known = OPTIMIZERS[method]
+    inverse = known(None, None, x, curvature)  # None while no curvature is known
     for iteration in range(max_iterations):
         steepest = np.linalg.norm(gradient)
         if not steepest > 0:
@@ -112,7 +121,7 @@ def minimize(
                 return OptimizerResult(x, value, Ending.CONVERGED, iteration, evaluations)
         s, y = fraction * step, trial[1] - gradient
         x, (value, gradient) = x + s, trial
-        inverse = updated_inverse(inverse, s, y)
+        inverse = known(inverse, (s, y), x, curvature)
         if np.linalg.norm(s) < tolerance:
             return OptimizerResult(x, value, Ending.CONVERGED, iteration + 1, evaluations)
     return OptimizerResult(x, value, Ending.MAX_ITERATIONS, max_iterations, evaluations)
@@ -140,7 +149,7 @@ def updated_inverse(inverse: np.ndarray | None, s: np.ndarray, y: np.ndarray) ->
         s: the step, (n,).
         y: how the gradient changed by it, (n,).
     """
-    if not s @ y > _MIN_CURVATURE * np.linalg.norm(s) * np.linalg.norm(y):
+    if not _curved(s, y):
         return inverse
     eye = np.eye(len(s))
     rho = 1.0 / (y @ s)
@@ -149,3 +158,44 @@ def updated_inverse(inverse: np.ndarray | None, s: np.ndarray, y: np.ndarray) ->
     left = eye - rho * np.outer(s, y)
     updated: np.ndarray = left @ inverse @ left.T + rho * np.outer(s, s)
     return updated
+
+
+def _curved(s: np.ndarray, y: np.ndarray) -> bool:
+    return bool(s @ y > _MIN_CURVATURE * np.linalg.norm(s) * np.linalg.norm(y))
+
+
+# The methods ----------------------------------------------------------------------------------------------------------
+
+# A step s (n,) and the change y (n,) of the gradient by it; None at the start.
+_Change = tuple[np.ndarray, np.ndarray] | None
+
+
+def _bfgs(inverse: np.ndarray | None, change: _Change, x: np.ndarray, curvature: Curvature | None) -> np.ndarray | None:
+    """Begin with the curvature at the start, and learn from each step (N&W ch. 6)."""
+    if change is None:
+        return None if curvature is None else safe_inverse(curvature(x))
+    return updated_inverse(inverse, *change)
+
+
+def _gauss_newton(
+    inverse: np.ndarray | None, change: _Change, x: np.ndarray, curvature: Curvature | None
+) -> np.ndarray | None:
+    """Take the curvature anew at each point (N&W 10.3), and steepest descent where there is none."""
+    return None if curvature is None else safe_inverse(curvature(x))
+
+
+def _gradient_descent(
+    inverse: np.ndarray | None, change: _Change, x: np.ndarray, curvature: Curvature | None
+) -> np.ndarray | None:
+    """Use a single number, learnt from the last step: Barzilai and Borwein 1988, doi:10.1093/imanum/8.1.141."""
+    if change is None:
+        return None
+    s, y = change
+    return np.eye(len(s)) * (s @ y) / (y @ y) if _curved(s, y) else inverse
+
+
+OPTIMIZERS = {
+    Optimizer.BFGS: _bfgs,
+    Optimizer.GAUSS_NEWTON: _gauss_newton,
+    Optimizer.GRADIENT_DESCENT: _gradient_descent,
+}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from dataclasses import dataclass
 from functools import cache
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zncc_cli.config import Device, Model, RegistrationConfig, choose
+from zncc_cli.config import NESTED_MODELS, Device, Model, RegistrationConfig, choose
 from zncc_cli.errors import BackendError
 from zncc_cli.operators import native
 from zncc_cli.registration.descent import LevelRecord, descend, distinctness, follow_starts
@@ -20,6 +21,7 @@ from zncc_cli.registration.objective import LevelObjective
 from zncc_cli.registration.optimizer import Ending
 from zncc_cli.registration.pyramid import Level, coarsest_of, count_levels, pyramid
 from zncc_cli.registration.refinement import refine
+from zncc_cli.registration.selection import Selection, select_model
 from zncc_cli.registration.verdict import Evidence, Status, agreement, judge
 from zncc_cli.registration.warp import Interpolation, corners, map_points
 
@@ -32,7 +34,9 @@ class RegistrationResult:
     """A transform and all that is known about it.
 
     Attributes:
-        model: the model asked for.
+        model: the model that was fitted.
+        model_asked: the one that was asked for, `Model.AUTO` perhaps.
+        selection: why that one, where the choice was left to the pair (`Model.AUTO`); else None.
         matrix: (3, 3) float64, row-major, maps FIXED to MOVING coordinates, (x, y) pixels, the centre of the
             top-left pixel is (0, 0); its last entry is 1.
         inverted: bright in one image is dark in the other; the evidence is of the moving image's negative then.
@@ -46,6 +50,8 @@ class RegistrationResult:
     """
 
     model: Model
+    model_asked: Model
+    selection: Selection | None
     matrix: np.ndarray
     inverted: bool
     fixed_shape: tuple[int, int]
@@ -73,7 +79,7 @@ def register(
 
     Args:
         fixed, moving: (H, W) grey images of any real dtype, not necessarily of one shape.
-        model: translation, rigid, similarity, affine or homography.
+        model: translation, rigid, similarity, affine or homography; or auto, the simplest that explains the pair.
         fixed_mask, moving_mask: (H, W), true where pixels may be used; pixels that are not finite never are.
         init: (3, 3) matrix to start from, fixed -> moving, (x, y) pixels; without it the start is searched for.
         options: further fields of `RegistrationConfig`.
@@ -137,18 +143,32 @@ def _register(
     start, records = ends[0].start, list(ends[0].records)
     objectives = [objective(level, start.inverted) for level in range(len(fixed_levels))]
     matrix = start.matrix
-    for level in reversed(range(1, len(objectives) - 1)):
-        matrix, record = descend(objectives[level], config.model, matrix, config)
+    richest, last = config.model, len(objectives) - 1
+    if config.model is Model.AUTO:  # the end may be that of a simpler model
+        richest, last = NESTED_MODELS[-1], len(objectives)
+    judged = coarsest_of(fixed_levels, _JUDGED)
+    for level in reversed(range(min(max(1, judged), len(objectives) - 1), last)):
+        matrix, record = descend(objectives[level], richest, matrix, config)
         records.append(record)
-    refined = refine(*compared(0, start.inverted), matrix, config)
+    selection = None
+    if config.model is Model.AUTO:
+        selection = select_model(*compared(judged, start.inverted), matrix, config)
+        matrix = selection.matrix
+    fitted = dataclasses.replace(config, model=richest if selection is None else selection.model)
+    for level in reversed(range(1, min(judged, len(objectives) - 1))):
+        matrix, record = descend(objectives[level], fitted.model, matrix, config)
+        records.append(record)
+    refined = refine(*compared(0, start.inverted), matrix, fitted)
     matrix = refined.matrix
-    records.append(LevelRecord(config.model, 1, refined.loss, refined.ending, refined.iterations, refined.evaluations))
+    records.append(LevelRecord(fitted.model, 1, refined.loss, refined.ending, refined.iterations, refined.evaluations))
 
     stands_out = distinctness(ends, fixed_levels[0].shape, moving_levels[0].shape)
     evidence = _weigh(objectives, fixed_levels, matrix, refined.ending, stands_out)
     verdict = judge(evidence)
     return RegistrationResult(
-        model=config.model,
+        model=fitted.model,
+        model_asked=config.model,
+        selection=selection,
         matrix=matrix,
         inverted=start.inverted,
         fixed_shape=fixed_levels[0].shape,

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from zncc_cli.config import Model
+from zncc_cli.config import NESTED_MODELS, Model
 from zncc_cli.registration.transforms.linear import LinearFamily
 
 
@@ -32,13 +32,9 @@ class TransformFamily(Protocol):
         """Return the (size,) parameters of the family's member nearest to ``matrix``."""
 
 
-TRANSFORMS: dict[Model, Callable[[Model, tuple[int, int]], TransformFamily]] = dict.fromkeys(Model, LinearFamily)
+TRANSFORMS: dict[Model, Callable[[Model, tuple[int, int]], TransformFamily]] = dict.fromkeys(
+    NESTED_MODELS, LinearFamily
+)
 
 # Each model is started from the result of the one before it.
-WARM_START: dict[Model, tuple[Model, ...]] = {
-    Model.TRANSLATION: (Model.TRANSLATION,),
-    Model.RIGID: (Model.TRANSLATION, Model.RIGID),
-    Model.SIMILARITY: (Model.TRANSLATION, Model.RIGID, Model.SIMILARITY),
-    Model.AFFINE: (Model.TRANSLATION, Model.RIGID, Model.SIMILARITY, Model.AFFINE),
-    Model.HOMOGRAPHY: (Model.TRANSLATION, Model.RIGID, Model.SIMILARITY, Model.AFFINE, Model.HOMOGRAPHY),
-}
+WARM_START: dict[Model, tuple[Model, ...]] = {model: NESTED_MODELS[: k + 1] for k, model in enumerate(NESTED_MODELS)}
