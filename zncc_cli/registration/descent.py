@@ -27,8 +27,9 @@ _SEARCHES = {Model.AUTO: (Model.TRANSLATION, Model.RIGID, Model.HOMOGRAPHY)}
 _FAIR, _STANDS_OUT = 0.2, 1.7
 # Two ends are at different places when half of the overlap, at these points a side, moves by this share of a diagonal.
 _POINTS, _ELSEWHERE = 17, 1 / 16
-# Lengths in level pixels: the first trial step, the longest step, and the step that ends all but the finest level.
-_FIRST_STEP, _MAX_STEP, _COARSE_TOLERANCE = 0.25, 2.0, 0.03
+# Lengths in level pixels: the first trial step, the longest step, and the step that ends a level. A simpler model need
+# come no nearer than the next one starts well from: shorter steps cost half as many evaluations again, for nothing.
+_FIRST_STEP, _MAX_STEP, _TOLERANCE, _WARM_TOLERANCE = 0.25, 2.0, 0.1, 0.25
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,8 @@ def follow_starts(
     def follow(start: Start, model: Model) -> End:
         matrix, records, ends = start.matrix, list[LevelRecord](), list[End]()
         for step in _warm_start(model, matrix, fixed[0].shape):
-            matrix, record = descend(objective(coarsest, start.inverted), step, matrix, config)
+            tolerance = _TOLERANCE if step is model else _WARM_TOLERANCE
+            matrix, record = descend(objective(coarsest, start.inverted), step, matrix, config, tolerance)
             records.append(record)
             # What is left open may also be a simpler one: the coarsest level holds few windows for many parameters.
             if config.model is Model.AUTO or step is model:
@@ -148,9 +150,16 @@ def distinctness(ends: list[End], shape: tuple[int, int], moving_shape: tuple[in
 
 
 def descend(
-    objective: LevelObjective, model: Model, matrix: np.ndarray, config: RegistrationConfig
+    objective: LevelObjective,
+    model: Model,
+    matrix: np.ndarray,
+    config: RegistrationConfig,
+    tolerance: float = _TOLERANCE,
 ) -> tuple[np.ndarray, LevelRecord]:
-    """Return the matrix after gradient descent with ``model`` on one level, and what it took."""
+    """Return the matrix after the descent with ``model`` on one level, and what it took.
+
+    ``tolerance``: level pixels, the step that ends it, on all but the finest level.
+    """
     family = TRANSFORMS[model](model, objective.shape)
     factor = objective.factor
     start = family.parameters(matrix)
@@ -161,7 +170,7 @@ def descend(
         curvature=lambda p: objective.curvature(family, p),
         first_step=_FIRST_STEP * factor,
         max_step=_MAX_STEP * factor,
-        tolerance=config.tolerance if factor == 1 else _COARSE_TOLERANCE * factor,
+        tolerance=config.tolerance if factor == 1 else tolerance * factor,
         max_iterations=config.max_iterations,
     )
     record = LevelRecord(model, factor, got.value, got.ending, got.iterations, got.evaluations)
