@@ -48,7 +48,7 @@ class LevelRecord:
         factor: full-resolution pixels per level pixel.
         loss: what was minimised, at the end (`zncc_cli.registration.objective`); NaN without enough overlap.
         ending: why the optimiser stopped.
-        iterations, evaluations: how much it took.
+        iterations, evaluations, seconds: how much it took.
     """
 
     model: Model
@@ -57,6 +57,7 @@ class LevelRecord:
     ending: Ending
     iterations: int
     evaluations: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -172,9 +173,10 @@ def _register(
     for level in reversed(range(1, len(objectives) - 1)):
         matrix, record = _descend(objectives[level], config.model, matrix, config)
         records.append(record)
+    refining = time.perf_counter()
     refined = refine(*compared(0, start.inverted), matrix, config)
-    matrix = refined.matrix
-    records.append(LevelRecord(config.model, 1, refined.loss, refined.ending, refined.iterations, refined.iterations))
+    matrix, took, count = refined.matrix, time.perf_counter() - refining, refined.iterations
+    records.append(LevelRecord(config.model, 1, refined.loss, refined.ending, count, count, took))
 
     evidence = _weigh(objectives, fixed_levels, matrix, records[-1].ending, _distinctness(ends, _shape(f_mask), m_mask))
     verdict = judge(evidence)
@@ -353,6 +355,7 @@ def _descend(
     objective: LevelObjective, model: Model, matrix: np.ndarray, config: RegistrationConfig
 ) -> tuple[np.ndarray, LevelRecord]:
     """Return the matrix after gradient descent with ``model`` on one level, and what it took."""
+    began = time.perf_counter()
     family = TRANSFORMS[model](model, objective.shape)
     factor = objective.factor
     start = family.parameters(matrix).numpy()
@@ -365,7 +368,8 @@ def _descend(
         tolerance=config.tolerance if factor == 1 else _COARSE_TOLERANCE * factor,
         max_iterations=config.max_iterations,
     )
-    record = LevelRecord(model, factor, got.value, got.ending, got.iterations, got.evaluations)
+    took = time.perf_counter() - began
+    record = LevelRecord(model, factor, got.value, got.ending, got.iterations, got.evaluations, took)
     return family.matrix(torch.from_numpy(got.parameters)).numpy(), record
 
 
