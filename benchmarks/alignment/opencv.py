@@ -80,8 +80,9 @@ def _ecc_by_levels(cv2: Any, fixed: Image, moving: Image, model: str, masks: Mas
         back = np.linalg.inv(to_level)
         try:
             # What makes a homography hardly shows on the coarser half of the levels, and leads astray there.
-            of_level = "affine" if model == "homography" and 2 * k > len(levels) else model
-            matrix = back @ _ecc(cv2, *levels[k][:2], of_level, to_level @ matrix @ back, levels[k][2]) @ to_level
+            fitted = "affine" if model == "homography" and 2 * k > len(levels) else model
+            f, m, of_level = levels[k]
+            matrix = back @ _ecc(cv2, f, m, fitted, to_level @ matrix @ back, of_level) @ to_level
         except cv2.error:
             if k == 0:
                 raise

@@ -184,12 +184,9 @@ def _speed(found: Speed | None) -> str:
 
 def _anatomy(each: Anatomy) -> Iterator[str]:
     yield from (f"## Where our time goes, affine, {each.side} x {each.side}: {each.seconds:.2f} s", "")
-    yield f"Stages under a profiler, {each.profiled:.2f} s in all:"
-    yield ""
-    stages = {name: seconds for name, seconds in each.stages.items() if seconds > _SHOWN_SHARE * each.profiled}
-    stages["all else"] = each.profiled - sum(stages.values())
+    stages = {name: seconds for name, seconds in each.stages.items() if seconds > _SHOWN_SHARE * each.seconds}
+    stages["all else"] = each.seconds - sum(stages.values())
     yield from table(("stage", "ms"), [(name, short(1e3 * seconds)) for name, seconds in stages.items()])
-    yield from ("Levels without one:", "")
     rows = [
         (
             f"1/{level.factor}, {level.model}" + (", refinement" if level is each.levels[-1] else ""),

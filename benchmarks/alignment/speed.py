@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ import torch
 from benchmarks.alignment.contender import Contender
 from benchmarks.alignment.pairs import timing_pair
 from benchmarks.alignment.trials import Trial, answer, trial
-from benchmarks.measure import Timing, interleaved
+from benchmarks.measure import LONG_SECONDS, Timing, interleaved
 
 # A call ends with a matrix in memory, whatever computed it: the clock of the CPU tells all.
 _CLOCK = torch.device("cpu")
@@ -36,12 +37,13 @@ def speeds(
         able = {contender.name: contender for contender in contenders if model in contender.models}
         first = {name: trial(contender, pair) for name, contender in able.items()}
         calls = {
-            name: (lambda contender=contender, pair=pair: answer(contender, pair))
+            name: functools.partial(answer, contender, pair)
             for name, contender in able.items()
             if first[name].error is not None
         }
-        # The first call loads what a tool needs: it warms up, and only the second tells how long one takes.
-        second = {name: trial(able[name], pair).seconds for name in calls}
-        timings = interleaved(calls, second, _CLOCK, budget, most)
+        # A first call loads what a tool needs; where it is short, only the second tells how long one takes.
+        expected = {name: first[name].seconds for name in calls}
+        expected |= {name: trial(able[name], pair).seconds for name in calls if expected[name] < LONG_SECONDS}
+        timings = interleaved(calls, expected, _CLOCK, budget, most)
         found += [Speed(model, first[name], timings.get(name)) for name in able]
     return found
