@@ -15,6 +15,7 @@ from benchmarks import machine
 from benchmarks.alignment import chart, entrants, report
 from benchmarks.alignment.damage import DAMAGES
 from benchmarks.alignment.motion import MODELS
+from benchmarks.alignment.opencv import SIFT_ECC
 from benchmarks.alignment.pairs import Pair, border_plans, make, plans
 from benchmarks.alignment.processes import processes
 from benchmarks.alignment.speed import speeds
@@ -62,7 +63,7 @@ def _measure(device: torch.device, options: argparse.Namespace) -> report.Result
     began = time.monotonic()
     found, missing = entrants.find(device)
     contenders = [c for c in found if not options.only or any(part in c.name for part in options.only)]
-    peer = [contender for contender in contenders if contender.name == entrants.SIFT_ECC]
+    peer = [contender for contender in contenders if contender.name == SIFT_ECC]
     facts = machine.describe(device, threads=1)
 
     def say(text: str) -> None:

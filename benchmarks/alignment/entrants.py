@@ -12,7 +12,6 @@ from benchmarks.alignment.contender import Answer, Contender, Image, Masks
 from zncc_cli import register
 
 OURS = "zncc-cli"
-SIFT_ECC = "OpenCV SIFT + RANSAC + ECC"
 
 # What makes the contenders of each package; the keys are imported, and installed under the names beside.
 PEERS = {

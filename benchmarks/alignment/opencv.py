@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from benchmarks.alignment.contender import Answer, Array, Contender, Image, Masks, full
 
+SIFT_ECC = "OpenCV SIFT + RANSAC + ECC"
+
 _ITERATIONS, _LEAST_GAIN = 200, 1e-7  # end of ECC: iterations, and gain of the correlation coefficient
 _GAUSS = 5  # pixels, of ECC's own filter: OpenCV's default
 _COARSEST = 40  # pixels on the shorter side of a pyramid's coarsest level
@@ -45,7 +47,7 @@ def contenders(cv2: Any) -> list[Contender]:
         Contender("OpenCV ECC, pyramid", pyramid, takes_masks=True),
         Contender("OpenCV ORB + RANSAC", by_features("ORB"), takes_masks=True),
         Contender("OpenCV SIFT + RANSAC", by_features("SIFT"), takes_masks=True),
-        Contender("OpenCV SIFT + RANSAC + ECC", refined, takes_masks=True),
+        Contender(SIFT_ECC, refined, takes_masks=True),
     ]
 
 

@@ -15,11 +15,12 @@ import numpy as np
 import tifffile
 
 from benchmarks.alignment.error import rms_error
+from benchmarks.alignment.opencv import SIFT_ECC
 from benchmarks.alignment.pairs import Image, large_pair
 
 _ROOT = Path(__file__).resolve().parents[2]
 _ALIGN = "from zncc_cli.cli.align import main; main()"
-IMPORT_TORCH, ALIGN, PEER = "python -c 'import torch'", "zncc-align", "python: OpenCV SIFT + RANSAC + ECC"
+IMPORT_TORCH, ALIGN, PEER = "python -c 'import torch'", "zncc-align", f"python: {SIFT_ECC}"
 
 
 @dataclass(frozen=True)

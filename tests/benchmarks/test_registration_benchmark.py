@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -193,15 +194,14 @@ def test_plans_cover_everything() -> None:
     assert {plan.scene for plan in plans()} == set(SCENES)
 
 
-@pytest.mark.parametrize("package", ["cv2", "SimpleITK", "pystackreg", "skimage"])
+@pytest.mark.parametrize("package", list(entrants.PEERS))
 @pytest.mark.parametrize("model", MODELS)
 def test_a_peer_answers_in_our_convention(package: str, model: str) -> None:
     """Their directions and axes differ; a pair that all of them solve tells whether ours are kept."""
     pytest.importorskip(package, reason=f"{package} is a peer of the benchmark, which is not installed")
-    makers = {name.partition(".")[0]: contenders for name, (_, contenders) in entrants.PEERS.items()}
-    module = __import__("skimage.registration", fromlist=["x"]) if package == "skimage" else __import__(package)
     pair = make(Plan(7, "cells", model, "small", "clean"), (192, 224))
-    for contender in makers[package](module):
+    _, contenders = entrants.PEERS[package]
+    for contender in contenders(importlib.import_module(package)):
         if model in contender.models:
             # Features are good to a quarter of a pixel, phase correlation likewise; the motion is 3 px and 2 degrees.
             found = trial(contender, pair)
