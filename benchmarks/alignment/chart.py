@@ -11,6 +11,7 @@ from benchmarks.alignment.report import Result
 from benchmarks.alignment.speed import Speed
 from benchmarks.alignment.trials import FINE, SOLVED, Trial
 from benchmarks.picture import svg, text
+from benchmarks.report import short
 
 # Of a tool: solved finely, solved, not solved.
 _OURS, _PEERS = ("#0b6e4f", "#7fb8a4", "#e4e4e4"), ("#3f5f93", "#a9bddb", "#e4e4e4")
@@ -46,7 +47,7 @@ def write(result: Result, folder: Path) -> Path:
             length = per_decade * (math.log10(speed.timing.median) - first)
             note = "" if speed.model == _SHOWN else f" ({speed.model})"
             body.append(_bar(_TIMES, y, length, shades[0]))
-            body.append(text(_TIMES + length + 5, y + 13, f"{speed.timing.median:,.3g}{note}"))
+            body.append(text(_TIMES + length + 5, y + 13, f"{short(speed.timing.median)}{note}"))
     file = folder / f"{result.stem}.svg"
     file.write_text(svg(body, _WIDTH, bottom + 30), encoding="utf-8")
     return file
