@@ -1,6 +1,6 @@
 # make demo    an environment, the tool, and one aligned pair
 # make test    an environment, the tool, and every check
-# make bench   the benchmarks on the CPU, beside other packages; about ten minutes
+# make bench   the benchmarks on the CPU, beside other packages; about half an hour
 # make gpu     every CUDA test and benchmark, with the python3 that is there; installs nothing; below nine minutes
 
 PYTHON ?= python3
@@ -34,14 +34,17 @@ bench: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt -e '.[bench]'
 	$(BIN)/python benchmarks/operator.py --devices cpu --out $(RESULTS)
 	$(BIN)/python benchmarks/startup.py --devices cpu --out $(RESULTS)
+	timeout 1200 $(BIN)/python benchmarks/registration.py --devices cpu --seconds 600 --out $(RESULTS)
 
-# Each of the three runs even if another failed; a time limit on each keeps the sum below nine minutes.
+# Each of the four runs even if another failed; a time limit on each keeps the sum below nine minutes.
 gpu:
 	@mkdir -p $(RESULTS); failed=0; \
 	PYTHONPATH=. timeout 210 $(PYTHON) -m pytest -m cuda -p no:cacheprovider --continue-on-collection-errors \
 	    --junitxml=$(RESULTS)/cuda-tests.xml || failed=1; \
-	timeout 225 $(PYTHON) benchmarks/operator.py --devices cuda --seconds 170 --out $(RESULTS) || failed=1; \
-	timeout 100 $(PYTHON) benchmarks/startup.py --devices cuda --builds 2 --repeats 3 --out $(RESULTS) || failed=1; \
+	timeout 150 $(PYTHON) benchmarks/operator.py --devices cuda --seconds 105 --out $(RESULTS) || failed=1; \
+	timeout 80 $(PYTHON) benchmarks/startup.py --devices cuda --builds 1 --repeats 3 --out $(RESULTS) || failed=1; \
+	timeout 95 $(PYTHON) benchmarks/registration.py --devices cuda --parts time stages pairs --budget 0.5 \
+	    --seconds 70 --out $(RESULTS) || failed=1; \
 	exit $$failed
 
 clean:

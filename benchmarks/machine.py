@@ -13,7 +13,16 @@ import torch
 import zncc_cli
 from zncc_cli.operators import native
 
-_PACKAGES = ("numpy", "opencv-python-headless", "opencv-python", "scipy", "monai")
+_PACKAGES = (
+    "numpy",
+    "opencv-python-headless",
+    "opencv-python",
+    "scipy",
+    "monai",
+    "SimpleITK",
+    "pystackreg",
+    "scikit-image",
+)
 
 
 def describe(device: torch.device, threads: int) -> dict[str, str]:

@@ -18,7 +18,7 @@ Key = TypeVar("Key", bound=Hashable)
 _SAMPLE_SECONDS = 0.002
 _LEAST_SAMPLES = 5
 # A call this long has no warm-up worth waiting for: the first one counts, and three are enough.
-_LONG_SECONDS = 1.0
+LONG_SECONDS = 1.0
 _LONG_SAMPLES = 3
 # The first calls on a GPU load kernels, plan FFTs and choose algorithms.
 _GPU_WARM_UPS = 2
@@ -73,7 +73,7 @@ def interleaved(
     """
     wanted = {key: min(most, _samples(first[key], budget)) for key in calls}
     repeats = {key: max(1, math.ceil(_SAMPLE_SECONDS / max(first[key], 1e-6))) for key in calls}
-    samples = {key: [first[key]] if first[key] > _LONG_SECONDS else [] for key in calls}
+    samples = {key: [first[key]] if first[key] > LONG_SECONDS else [] for key in calls}
     rounds = max(wanted.values(), default=0)
     gc.collect()
     gc.disable()
@@ -91,7 +91,7 @@ def interleaved(
 
 
 def _samples(seconds: float, budget: float) -> int:
-    if seconds > _LONG_SECONDS:
+    if seconds > LONG_SECONDS:
         return _LONG_SAMPLES - 1
     return max(_LEAST_SAMPLES, int(budget / max(seconds, _SAMPLE_SECONDS)))
 

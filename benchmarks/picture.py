@@ -23,10 +23,14 @@ def write(result: Result, folder: Path) -> Path:
     cells = [cell for cell in result.cells if cell.window == result.window and not cell.kept_heap]
     cells = [cell for cell in cells if cell.size <= _LARGEST] or cells
     body, height = _chart(result, max(cells, key=lambda cell: cell.size)) if cells else ([], _TOP)
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" font-family="sans-serif"'
-    lines = [f'{head} font-size="12" fill="#222">', '<rect width="100%" height="100%" fill="#fff"/>', *body, "</svg>"]
-    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    file.write_text(svg(body, _WIDTH, height), encoding="utf-8")
     return file
+
+
+def svg(body: list[str], width: int, height: int) -> str:
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif"'
+    lines = [f'{head} font-size="12" fill="#222">', '<rect width="100%" height="100%" fill="#fff"/>', *body, "</svg>"]
+    return "\n".join(lines) + "\n"
 
 
 def _chart(result: Result, cell: Cell) -> tuple[list[str], int]:
@@ -35,8 +39,8 @@ def _chart(result: Result, cell: Cell) -> tuple[list[str], int]:
     most = max((timing.median / cell.copy.median for _, timing in bars), default=10.0)
     decades = max(1, math.ceil(math.log10(most)))
     body = [
-        _text(20, 24, "Forward and backward, in copies of the image", size=16),
-        _text(
+        text(20, 24, "Forward and backward, in copies of the image", size=16),
+        text(
             20,
             44,
             f"{cell.size} x {cell.size} float32, window {cell.window}, {machine.device_name(result.device)}"
@@ -49,7 +53,7 @@ def _chart(result: Result, cell: Cell) -> tuple[list[str], int]:
         of_task = sorted(((r, t) for r, t in bars if r.task == task), key=lambda bar: bar[1].median)
         if not of_task:
             continue
-        body.append(_text(20, y + 12, title, weight="bold"))
+        body.append(text(20, y + 12, title, weight="bold"))
         y += _STEP
         for row, timing in of_task:
             body += _bar(row.contender, _COLOURS[row.kind], timing, cell.copy.median, y, decades)
@@ -59,7 +63,7 @@ def _chart(result: Result, cell: Cell) -> tuple[list[str], int]:
     for power in range(decades + 1):
         x = _x(10.0**power, decades)
         axis.append(f'<path d="M{x:.0f} {_TOP}V{y}" stroke="#ddd"/>')
-        axis.append(_text(x, y + 16, f"{10**power:,}", anchor="middle"))
+        axis.append(text(x, y + 16, f"{10**power:,}", anchor="middle"))
     return [*body[:2], *axis, *body[2:]], y + 30
 
 
@@ -72,9 +76,9 @@ def _bar(name: str, colour: str, timing: Timing, copy: float, y: int, decades: i
         else (f"{timing.median / 1000:.3g} s, {short(copies)} copies")
     )
     return [
-        _text(_LEFT - 8, y + 12, name, anchor="end"),
+        text(_LEFT - 8, y + 12, name, anchor="end"),
         f'<rect x="{_LEFT}" y="{y}" width="{max(1.0, end - _LEFT):.0f}" height="{_BAR}" fill="{colour}"/>',
-        _text(end + 6, y + 12, label),
+        text(end + 6, y + 12, label),
     ]
 
 
@@ -82,6 +86,6 @@ def _x(copies: float, decades: int) -> float:
     return _LEFT + (_WIDTH - _LEFT - _RIGHT) * max(0.0, math.log10(copies)) / decades
 
 
-def _text(x: float, y: float, text: str, *, anchor: str = "start", weight: str = "normal", size: int = 12) -> str:
+def text(x: float, y: float, words: str, *, anchor: str = "start", weight: str = "normal", size: int = 12) -> str:
     style = f'text-anchor="{anchor}" font-weight="{weight}" font-size="{size}"'
-    return f'<text x="{x:.0f}" y="{y:.0f}" {style}>{escape(text)}</text>'
+    return f'<text x="{x:.0f}" y="{y:.0f}" {style}>{escape(words)}</text>'

@@ -73,23 +73,23 @@ def write(result: Result, folder: Path) -> list[Path]:
         **dataclasses.asdict(result),
         "device": result.device.type,
     }
-    data.write_text(json.dumps(_without_nan(plain), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    data.write_text(json.dumps(without_nan(plain), indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return [markdown, data]
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
     """Return ``value`` as JSON can hold it: what is not finite as its name."""
     if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
+        return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_without_nan(item) for item in value]
+        return [without_nan(item) for item in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _lines(result: Result) -> Iterator[str]:
     yield f"# The operator on {machine.device_name(result.device)}, {result.date}"
     yield ""
-    yield from _table(("", ""), result.machine.items())
+    yield from table(("", ""), result.machine.items())
     for note in _NOTES:
         yield from (note, "")
     main = [cell for cell in result.cells if cell.window == result.window and not cell.kept_heap]
@@ -117,7 +117,7 @@ def _lines(result: Result) -> Iterator[str]:
     yield f"The whole run took {result.seconds:.0f} s."
 
 
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
     head = list(head)
     yield "| " + " | ".join(head) + " |"
     yield "|---" + "|--:" * (len(head) - 1) + "|"
@@ -142,7 +142,7 @@ def _cell_tables(cell: Cell) -> Iterator[str]:
                 row = rows.get(direction)
                 line += [_spread(row), _copies(row, cell)]
             lines.append([*line, _times_faster(rows, reference)])
-        yield from _table(("", "forward, ms", "copies", "forward+backward, ms", "copies", "faster"), lines)
+        yield from table(("", "forward, ms", "copies", "forward+backward, ms", "copies", "faster"), lines)
 
 
 def _by_name(rows: Iterable[Row]) -> dict[str, dict[str, Row]]:
@@ -174,7 +174,7 @@ def _window_tables(result: Result) -> Iterator[str]:
                 times = [_spread(row.get(BOTH) or row.get(FORWARD)) for row in rows]
                 lines.append([name if any(BOTH in row for row in rows) else f"{name} (forward)", *times])
             yield from (f"### {title}, {size}x{size}, forward+backward, ms", "")
-            yield from _table(("", *(f"window {cell.window}" for cell in of_size)), lines)
+            yield from table(("", *(f"window {cell.window}" for cell in of_size)), lines)
 
 
 def _memory_tables(result: Result) -> Iterator[str]:
@@ -193,7 +193,7 @@ def _memory_tables(result: Result) -> Iterator[str]:
             if peak.task == task
         ]
         if lines:
-            yield from _table((title, "MiB", "planes"), lines)
+            yield from table((title, "MiB", "planes"), lines)
 
 
 def _error_tables(result: Result) -> Iterator[str]:
@@ -209,7 +209,7 @@ def _error_tables(result: Result) -> Iterator[str]:
             if rows:
                 yield from (f"{TITLES[task]}: {what} / largest error of the gradient over its RMS.", "")
                 lines = [[name, *(_error(found[case]) for case in names)] for name, found in by_name.items()]
-                yield from _table(("", *names), lines)
+                yield from table(("", *names), lines)
 
 
 def _error(row: Errors) -> str:

@@ -97,6 +97,7 @@ def test_aligns_the_sample_pair_and_writes_every_file(run: Run, model: str) -> N
     assert set(report["seconds"]) == {"import", "read", "registration", "write", "total"}
     assert report["backend"]["used"] in ("native", "reference")
     assert report["backend"]["reason"]
+    assert all(level["seconds"] > 0 for level in report["levels"])
     assert report["settings"]["registration"]["window"] == 11
     assert report["versions"]["torch"]
 

@@ -75,6 +75,13 @@ def test_unknown_optimizer_names_the_choices() -> None:
         register(image, image, optimizer="adam")
 
 
+def test_levels_account_for_part_of_the_time() -> None:
+    fixed, moving = Scene(seed=5).pair(TRUTH["rigid"], SHAPE)
+    result = register(fixed, moving, "rigid")
+    assert all(level.seconds > 0 for level in result.levels)
+    assert sum(level.seconds for level in result.levels) < result.seconds
+
+
 def test_gain_offset_and_shading_do_not_matter() -> None:
     fixed, moving = Scene(seed=6).pair(TRUTH["rigid"], SHAPE)
     x = np.linspace(0, 1, SHAPE[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -41,7 +42,7 @@ class LevelRecord:
         factor: full-resolution pixels per level pixel.
         loss: what was minimised, at the end (`zncc_cli.registration.objective`); NaN without enough overlap.
         ending: why the optimiser stopped.
-        iterations, evaluations: how much it took.
+        iterations, evaluations, seconds: how much it took.
     """
 
     model: Model
@@ -50,6 +51,7 @@ class LevelRecord:
     ending: Ending
     iterations: int
     evaluations: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,7 @@ def descend(
 
     ``tolerance``: level pixels, the step that ends it, on all but the finest level.
     """
+    began = time.perf_counter()
     family = TRANSFORMS[model](model, objective.shape)
     factor = objective.factor
     start = family.parameters(matrix)
@@ -173,7 +176,9 @@ def descend(
         tolerance=config.tolerance if factor == 1 else tolerance * factor,
         max_iterations=config.max_iterations,
     )
-    record = LevelRecord(model, factor, got.value, got.ending, got.iterations, got.evaluations)
+    record = LevelRecord(
+        model, factor, got.value, got.ending, got.iterations, got.evaluations, time.perf_counter() - began
+    )
     return family.matrix(got.parameters), record
 
 

@@ -158,9 +158,11 @@ def _register(
     for level in reversed(range(1, min(judged, len(objectives) - 1))):
         matrix, record = descend(objectives[level], fitted.model, matrix, config)
         records.append(record)
+    refining = time.perf_counter()
     refined = refine(*compared(0, start.inverted), matrix, fitted)
-    matrix = refined.matrix
-    records.append(LevelRecord(fitted.model, 1, refined.loss, refined.ending, refined.iterations, refined.evaluations))
+    matrix, took = refined.matrix, time.perf_counter() - refining
+    counts = refined.iterations, refined.evaluations
+    records.append(LevelRecord(fitted.model, 1, refined.loss, refined.ending, *counts, took))
 
     stands_out = distinctness(ends, fixed_levels[0].shape, moving_levels[0].shape)
     evidence = _weigh(objectives, fixed_levels, matrix, refined.ending, stands_out)

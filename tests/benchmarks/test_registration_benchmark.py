@@ -1,0 +1,236 @@
+"""The registration benchmark measures what it says: truth, bound, errors, and contenders' conventions."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.alignment import entrants
+from benchmarks.alignment.bound import bound
+from benchmarks.alignment.contender import Answer, Contender, full
+from benchmarks.alignment.damage import BORDERS, DAMAGES
+from benchmarks.alignment.error import overlap_grid, rms_error
+from benchmarks.alignment.motion import MODELS, SIZES, draw
+from benchmarks.alignment.pairs import Pair, Plan, border_plans, large_pair, make, plans
+from benchmarks.alignment.processes import ALIGN, IMPORT_TORCH
+from benchmarks.alignment.scenery import SCENES, Sight
+from benchmarks.alignment.trials import trial
+from zncc_cli.config import Model
+from zncc_cli.registration.transforms import TRANSFORMS
+from zncc_cli.registration.warp import Interpolation, resample
+
+ROOT = Path(__file__).parents[2]
+SHAPE = (96, 128)
+CONTENDERS, MISSING = entrants.find(torch.device("cpu"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One cache folder for the builds of this file, and never the user's own."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZNCC_CACHE_DIR", str(folder))
+        yield folder
+
+
+def residual(pair: Pair, dx: float = 0.0, dy: float = 0.0) -> float:
+    """Return the RMS difference of fixed and moving, dx, dy pixels off the truth, over the fixed image's deviation."""
+    off = np.array([[1.0, 0.0, dx], [0.0, 1.0, dy], [0.0, 0.0, 1.0]])
+    everywhere = np.ones(pair.moving.shape, dtype=bool)
+    aligned, valid = resample(pair.moving, everywhere, off @ pair.matrix, pair.fixed.shape, Interpolation.CUBIC)
+    assert valid.mean() > 0.3
+    return float((aligned - pair.fixed)[valid].std() / pair.fixed.std())
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("size", SIZES)
+def test_the_truth_takes_the_moving_image_back_onto_the_fixed_one(model: str, size: str) -> None:
+    pair = make(Plan(3, "cells", model, size, "clean"), SHAPE)
+    # What is left is the cubic spline's own error; a tenth of a pixel off the truth leaves half as much again.
+    least, places = residual(pair), ((0.1, 0.0), (-0.1, 0.0), (0.0, 0.1), (0.0, -0.1))
+    assert all(residual(pair, dx, dy) > 1.5 * least for dx, dy in places)
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_every_scene_is_the_same_from_another_place(scene: str) -> None:
+    pair = make(Plan(4, scene, "affine", "small", "clean"), SHAPE)
+    # The sharpest scene, the board, leaves 0.03 between its pixels; unrelated images leave 1.4.
+    assert pair.fixed.std() > 0.03
+    assert residual(pair) < 0.05
+
+
+def test_the_truth_of_a_large_pair() -> None:
+    pair = large_pair(200)
+    # Waves of 6 pixels and longer: the spline leaves 0.002.
+    assert residual(pair) < 0.005
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_motion_is_a_member_of_its_model(model: str) -> None:
+    matrix = draw(model, SIZES["large"], SHAPE, np.random.default_rng(0))
+    family = TRANSFORMS[Model(model)](Model(model), SHAPE)
+    np.testing.assert_allclose(family.matrix(family.parameters(matrix)), matrix, atol=1e-9)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_every_damage_changes_what_it_says_and_is_the_same_again(damage: str) -> None:
+    plan = Plan(5, "steel", "translation", "small", damage)
+    pair, again = make(plan, SHAPE), make(plan, SHAPE)
+    np.testing.assert_array_equal(pair.moving, again.moving)
+    clean = make(Plan(5, "steel", "translation", "small", "clean"), SHAPE)
+    changed = (not np.array_equal(pair.fixed, clean.fixed), not np.array_equal(pair.moving, clean.moving))
+    noisy = DAMAGES[damage].noise is not None
+    assert changed == (noisy, damage != "clean")
+    assert (pair.bound is not None) == noisy
+
+
+def test_noise_is_as_strong_as_the_bound_takes_it_to_be() -> None:
+    shape = (256, 256)
+    for damage in ("noise 0.6", "40 photons"):
+        noise = DAMAGES[damage].noise
+        assert noise is not None
+        scene = Sight("steel", 5, shape, np.eye(3)).fixed()
+        spread = float(scene.std())
+        noisy = noise.draw(scene, spread, np.random.default_rng(0))
+        # A mean of 65536 squares: its own deviation is about sqrt(2 / 65536) = 0.6 percent of it.
+        expected = noise.variance(scene, spread).mean()
+        assert np.square(noisy - scene).mean() == pytest.approx(expected, rel=0.03)
+
+
+@pytest.mark.parametrize("border", BORDERS)
+def test_borders_are_black_and_known(border: str) -> None:
+    pair = make(Plan(6, "farmland", "rigid", "small", border), SHAPE)
+    assert pair.valid is not None
+    for image, valid in zip((pair.fixed, pair.moving), pair.valid, strict=True):
+        assert not image[~valid].any()
+        assert image[valid].mean() > 0.1
+    assert not pair.valid[1].all()
+
+
+def test_the_bound_of_a_grating_is_its_closed_form() -> None:
+    # F = a cos(k x) + a cos(k y), whole periods: sum of F_x^2 is N a^2 k^2 / 2, orthogonal to one and to F. Noise of
+    # variance s^2 in both frames doubles it, so that each coordinate has a variance of 2 s^2 / (N a^2 k^2 / 2).
+    side, a, k, s = 64, 0.3, 2 * np.pi / 16, 0.05
+    y, x = np.mgrid[:side, :side].astype(float)
+    scene, gradient = a * (np.cos(k * x) + np.cos(k * y)), (-a * k * np.sin(k * x), -a * k * np.sin(k * y))
+    points = overlap_grid(np.eye(3), (side, side))
+    found = bound(scene, gradient, np.full_like(scene, s**2), np.eye(3), "translation", points)
+    assert found == pytest.approx(np.sqrt(2 * 2 * s**2 / (side**2 * a**2 * k**2 / 2)), rel=1e-9)
+
+
+def test_the_bound_counts_the_pixels_of_a_larger_moving_frame() -> None:
+    # Twice as large, four moving pixels see what one fixed pixel sees: 1 + 1/4 of the variance instead of 2; and
+    # moving pixels are half as large.
+    side, k = 64, 2 * np.pi / 16
+    y, x = np.mgrid[:side, :side].astype(float)
+    scene, gradient = np.cos(k * x) + np.cos(k * y), (-k * np.sin(k * x), -k * np.sin(k * y))
+    inner = np.array([[0.0, 0.0], [16.0, 16.0]])
+
+    def of(matrix: np.ndarray, area: float) -> float:
+        # The same pixels are seen in both: those of the quarter that a frame twice as large still holds.
+        kept = np.zeros_like(scene)
+        kept[:32, :32] = 1
+        return bound(scene, gradient, area / kept.clip(1e-12), matrix, "translation", inner)
+
+    assert of(np.diag([2.0, 2.0, 1.0]), 1.0) == pytest.approx(2 * np.sqrt(1.25 / 2) * of(np.eye(3), 1.0), rel=1e-3)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_richer_model_has_a_larger_bound(model: str) -> None:
+    sight = Sight("cells", 1, SHAPE, np.eye(3))
+    scene, gradient, points = sight.fixed(), sight.gradient(), overlap_grid(np.eye(3), SHAPE)
+    found = [bound(scene, gradient, np.full_like(scene, 0.01), np.eye(3), each, points) for each in (MODELS[0], model)]
+    assert found[0] <= found[1] < 1
+
+
+def test_the_gradient_of_a_scene_is_that_of_its_pixels() -> None:
+    sight = Sight("stars", 1, SHAPE, np.eye(3))
+    for axis, found in zip((1, 0), sight.gradient(), strict=True):
+        expected = np.gradient(sight.fixed(), axis=axis)
+        # Central differences of stars 1.2 pixels wide are smaller than the slope itself.
+        assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.98
+
+
+def test_errors_of_known_matrices() -> None:
+    truth = np.eye(3)
+    shift = np.array([[1.0, 0.0, 3.0], [0.0, 1.0, 4.0], [0.0, 0.0, 1.0]])
+    assert rms_error(truth, truth, SHAPE) == 0
+    assert rms_error(shift, truth, SHAPE) == pytest.approx(5)
+    # Stretched by s about the origin: s times the RMS of x over 21 points from 0 to 127, which is
+    # 127 sqrt((2 n + 1) / (6 n)) with n = 20 steps.
+    stretched = np.diag([1.01, 1.0, 1.0])
+    assert rms_error(stretched, truth, SHAPE) == pytest.approx(0.01 * 127 * np.sqrt(41 / 120))
+    beyond = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 1.0]])
+    assert rms_error(beyond, truth, SHAPE) == float("inf")
+    # Only the overlap counts: half of the frame leaves the moving one.
+    half = np.array([[1.0, 0.0, 64.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    assert overlap_grid(half, SHAPE)[:, 0].max() <= 127 - 64
+
+
+def test_a_failure_is_a_row_with_its_reason() -> None:
+    def fail(*_: object) -> Answer:
+        raise RuntimeError("no such thing\nand more")
+
+    pair = make(Plan(0, "stars", "translation", "small", "clean"), SHAPE)
+    found = trial(Contender("broken", fail), pair)
+    assert (found.error, found.note, found.is_solved) == (None, "no such thing", False)
+    with pytest.raises(RuntimeError, match="no transform"):
+        full(None)
+
+
+def test_plans_cover_everything() -> None:
+    assert {(plan.model, plan.damage) for plan in plans()} == {(m, d) for m in MODELS for d in DAMAGES}
+    assert {plan.damage for plan in border_plans()} == set(BORDERS)
+    assert {plan.scene for plan in plans()} == set(SCENES)
+
+
+@pytest.mark.parametrize("package", list(entrants.PEERS))
+@pytest.mark.parametrize("model", MODELS)
+def test_a_peer_answers_in_our_convention(package: str, model: str) -> None:
+    """Their directions and axes differ; a pair that all of them solve tells whether ours are kept."""
+    pytest.importorskip(package, reason=f"{package} is a peer of the benchmark, which is not installed")
+    pair = make(Plan(7, "cells", model, "small", "clean"), (192, 224))
+    _, contenders = entrants.PEERS[package]
+    for contender in contenders(importlib.import_module(package)):
+        if model in contender.models:
+            # Features are good to a quarter of a pixel, phase correlation likewise; the motion is 3 px and 2 degrees.
+            found = trial(contender, pair)
+            assert found.error is not None, f"{contender.name}: {found.note}"
+            assert found.error < 0.6, contender.name
+
+
+def test_a_run_writes_json_markdown_and_a_picture(tmp_path: Path) -> None:
+    command = [sys.executable, "benchmarks/registration.py", "--devices", "cpu", "--only", entrants.OURS]
+    command += ["--models", "translation", "--damages", "clean", "noise 0.6", "--side", "128", "--sides", "128"]
+    command += ["--repeats", "1", "--budget", "0.01", "--seconds", "0"]
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path)], cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    (data,), (markdown,), (picture,) = (
+        list(tmp_path.glob(f"registration-cpu-*.{end}")) for end in ("json", "md", "svg")
+    )
+    assert set(done.stdout.split()) == {str(data), str(markdown), str(picture)}
+    result = json.loads(data.read_text())
+    assert list(result["models"]) == [entrants.OURS]
+    # No pair is begun after the time is over, and the others are named.
+    assert len(result["trials"]) == 1
+    assert {*MISSING, "2 of 3 pairs"} == result["missing"].keys()
+    assert all(row["error"] < 1 and row["said"] == "ok" for row in (*result["trials"], *result["borders"]))
+    assert [row["model"] for row in result["speeds"]] == ["translation"]
+    assert {row["masked"] for row in result["borders"]} == {False, True}
+    assert result["anatomies"][0]["stages"].keys() >= {"prepare", "pyramids", "refine"}
+    assert [row["name"] for row in result["processes"]] == [IMPORT_TORCH, ALIGN]
+    text = markdown.read_text()
+    assert all(f"- {name}: " in text for name in result["missing"])
+    assert ElementTree.fromstring(picture.read_text()).tag.endswith("svg")
