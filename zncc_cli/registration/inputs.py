@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -11,6 +13,7 @@ from zncc_cli.registration.warp import corners, in_front, map_points
 
 SMALLEST_IMAGE = 16  # pixels on the shorter side; below it no window has room to move
 _SMALLEST_SCALE = 1e-3  # of --init: below it a whole frame falls on a pixel or two
+_AT_ONCE = 2**17  # pixels of a strip, which stays in the cache
 _FARTHEST = 1e7  # pixels; float32 knows no coordinate beyond to a pixel
 
 
@@ -18,8 +21,8 @@ def prepare(
     name: str, image: np.ndarray | Tensor, mask: np.ndarray | Tensor | None, device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """Return the image as (1, 1, H, W) float32 of mean zero and variance one over its (H, W) bool mask."""
-    # A copy of its own, in native byte order and without negative strides, is what torch takes.
-    pixels = image if isinstance(image, Tensor) else torch.from_numpy(np.array(image, dtype=np.float64))
+    # The image's own memory where torch takes it: native byte order, no negative strides.
+    pixels = image if isinstance(image, Tensor) else torch.from_numpy(_readable(image))
     if pixels.ndim != 2:
         raise OptionError(f"{name}: expected a grey image (H, W), got an array of shape {tuple(pixels.shape)}")
     if min(pixels.shape) < SMALLEST_IMAGE:
@@ -27,24 +30,51 @@ def prepare(
             f"{name}: expected at least {SMALLEST_IMAGE} x {SMALLEST_IMAGE} pixels, "
             f"found {pixels.shape[1]} x {pixels.shape[0]}; there is nothing to align in so small an image"
         )
-    pixels = pixels.to(device, torch.float64)
-    valid = pixels.isfinite()
+    pixels = pixels.to(device)
+    given = None
     if mask is not None:
         given = (mask if isinstance(mask, Tensor) else torch.from_numpy(np.array(np.asarray(mask) > 0))).to(device) > 0
-        if given.shape != valid.shape:
+        if given.shape != pixels.shape:
             raise OptionError(
-                f"{name} mask: expected the image's own {valid.shape[1]} x {valid.shape[0]} pixels, "
+                f"{name} mask: expected the image's own {pixels.shape[1]} x {pixels.shape[0]} pixels, "
                 f"got {given.shape[-1]} x {given.shape[0]}"
             )
-        valid &= given
+    return _standardized(name, pixels, given)
+
+
+def _readable(image: np.ndarray) -> np.ndarray:
+    pixels = np.asarray(image)
+    if pixels.dtype.kind not in "iuf" or pixels.dtype.itemsize > 8:
+        pixels = pixels.astype(np.float64)
+    return np.array(pixels, dtype=pixels.dtype.newbyteorder("="), order="C")
+
+
+def _standardized(name: str, pixels: Tensor, given: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return what `prepare` does; a strip of rows at a time, in float64 whatever the image's range."""
+    valid = torch.ones(pixels.shape, dtype=torch.bool, device=pixels.device) if given is None else given.clone()
+    out = torch.empty(pixels.shape, dtype=torch.float32, device=pixels.device)
+    rows = max(1, _AT_ONCE // pixels.shape[1])
+    strips = [slice(row, row + rows) for row in range(0, pixels.shape[0], rows)]
+    total, least, most = 0.0, math.inf, -math.inf
+    for strip in strips:
+        values = pixels[strip].double()
+        valid[strip] &= values.isfinite()
+        total += float(torch.where(valid[strip], values, 0).sum())
+        least = min(least, float(torch.where(valid[strip], values, math.inf).min()))
+        most = max(most, float(torch.where(valid[strip], values, -math.inf).max()))
     count = int(valid.sum())
     if count == 0:
         raise ContentError(f"{name}: expected valid pixels, found none that are finite and inside the mask")
-    if bool(pixels[valid].min() == pixels[valid].max()):
+    if least == most:
         raise ContentError(f"{name}: expected texture, found {count} valid pixels that are all equal")
-    pixels = torch.where(valid, pixels, 0)
-    pixels = torch.where(valid, pixels - pixels.sum() / count, 0)
-    return (pixels / (pixels.square().sum() / count).sqrt()).float()[None, None], valid
+    squares, scale = 0.0, most - least  # squares of numbers up to one do not overflow
+    if not math.isfinite(scale + total):
+        raise ContentError(f"{name}: expected values that float64 can add up, found {least:g} to {most:g}")
+    for strip in strips:
+        values = torch.where(valid[strip], (pixels[strip].double() - total / count) / scale, 0)
+        squares += float(values.square().sum())
+        out[strip] = values
+    return out.mul_(math.sqrt(count / squares))[None, None], valid
 
 
 def check_window(window: int, *masks: Tensor) -> None:
