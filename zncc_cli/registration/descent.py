@@ -108,8 +108,18 @@ def follow_starts(
             if end.score > _GOOD_START:
                 return
 
+    def polished(end: End) -> End:
+        inverted, model = end.start.inverted, end.records[-1].model
+        matrix, record = descend(objective(search, inverted), model, end.start.matrix, config)
+        return reached(matrix, inverted, [*end.records, record])
+
     first = [Start(np.eye(3) if init is None else init, inverted) for inverted in (False, True)]
     of_first = ends = list(followed(first, richest))
+    if ends[-1].score <= _GOOD_START:
+        # The coarsest level sees no fine texture, and leaves what has only that a pixel off.
+        nearest = polished(_sorted(ends)[0])
+        if nearest.score > _GOOD_START:
+            return _sorted([*ends, nearest])
     bests = list[End]()
     for model in searches if init is None and ends[-1].score <= _GOOD_START else ():
         ends = list(of_first) if model is richest else [follow(start, model) for start in first]
