@@ -21,12 +21,6 @@
 #include <cstring>
 #include <vector>
 
-// One binary for all x86 machines: the widest version that the processor has is chosen when the library is loaded.
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
-#define ZNCC_CLONES __attribute__((target_clones("avx2", "default")))
-#else
-#define ZNCC_CLONES
-#endif
 // In front of a loop whose turns do not depend on each other: no row that is written overlaps one that is read.
 #if defined(__clang__)
 #define ZNCC_VECTOR_LOOP _Pragma("clang loop vectorize(assume_safety)")
@@ -35,7 +29,7 @@
 #define ZNCC_VECTOR_LOOP _Pragma("GCC ivdep")
 #define ZNCC_UNROLL_PLANES _Pragma("GCC unroll 8")
 #endif
-// What is not inlined into a clone is not of its instruction set: of functions and, behind their parameters, lambdas.
+// Kernels are one function each, whatever the compiler thinks of its size: functions and, behind their parameters, lambdas.
 #define ZNCC_ALWAYS __attribute__((always_inline))
 #define ZNCC_INLINE inline ZNCC_ALWAYS
 #define ZNCC_OUTLINE __attribute__((noinline))

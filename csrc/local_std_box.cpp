@@ -134,23 +134,21 @@ ZNCC_INLINE void backward(const LocalStdShape& shape, const Map* g, const Map* i
 
 }  // namespace
 
-ZNCC_CLONES void box_forward(const LocalStdShape& shape, const float* image, float* std, int64_t first,
-                                       int64_t last) {
+void box_forward(const LocalStdShape& shape, const float* image, float* std, int64_t first, int64_t last) {
   forward(shape, image, std, first, last);
 }
 
-ZNCC_CLONES void box_forward(const LocalStdShape& shape, const double* image, double* std, int64_t first,
-                                       int64_t last) {
+void box_forward(const LocalStdShape& shape, const double* image, double* std, int64_t first, int64_t last) {
   forward(shape, image, std, first, last);
 }
 
-ZNCC_CLONES void box_backward(const LocalStdShape& shape, const float* g, const float* image,
-                                        const float* std, float* dI, int64_t first, int64_t last) {
+void box_backward(const LocalStdShape& shape, const float* g, const float* image, const float* std, float* dI,
+                  int64_t first, int64_t last) {
   backward(shape, g, image, std, dI, first, last);
 }
 
-ZNCC_CLONES void box_backward(const LocalStdShape& shape, const double* g, const double* image,
-                                        const double* std, double* dI, int64_t first, int64_t last) {
+void box_backward(const LocalStdShape& shape, const double* g, const double* image, const double* std, double* dI,
+                  int64_t first, int64_t last) {
   backward(shape, g, image, std, dI, first, last);
 }
 

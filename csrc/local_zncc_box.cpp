@@ -156,7 +156,7 @@ ZNCC_INLINE void zncc(const LocalZnccShape& shape, const LocalZnccData<Map>& dat
 
 }  // namespace
 
-ZNCC_CLONES void zncc_box(const LocalZnccShape& shape, const LocalZnccData<float>& data, int64_t first, int64_t last) {
+void zncc_box(const LocalZnccShape& shape, const LocalZnccData<float>& data, int64_t first, int64_t last) {
   zncc(shape, data, first, last);
 }
 

@@ -296,8 +296,7 @@ void knots_of(int64_t height, int64_t width, Map* plane) {
 
 }  // namespace
 
-ZNCC_CLONES void warp(const WarpShape& shape, const float* knots, float* values, float* depth, int64_t first,
-                      int64_t last) {
+void warp(const WarpShape& shape, const float* knots, float* values, float* depth, int64_t first, int64_t last) {
   warp_any(shape, knots, values, depth, first, last);
 }
 
@@ -305,8 +304,8 @@ void warp(const WarpShape& shape, const double* knots, double* values, double* d
   warp_any(shape, knots, values, depth, first, last);
 }
 
-ZNCC_CLONES void warp_backward(const WarpShape& shape, const float* knots, const float* g, const float* g_depth,
-                               double* dM, int64_t first, int64_t last) {
+void warp_backward(const WarpShape& shape, const float* knots, const float* g, const float* g_depth, double* dM,
+                   int64_t first, int64_t last) {
   backward_any(shape, knots, g, g_depth, dM, first, last);
 }
 
