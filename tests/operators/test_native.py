@@ -143,7 +143,7 @@ def test_a_killed_builder_blocks_nobody(tmp_path: Path) -> None:
     marker = tmp_path / "compiling"
     compiler.write_text(
         "#!/bin/sh\n"
-        f'case "$*" in *local_std.o*) if mkdir {marker} 2>/dev/null; then exec sleep 100; fi;; esac\n'
+        f'case "$*" in *cpu.o*) if mkdir {marker} 2>/dev/null; then exec sleep 100; fi;; esac\n'
         f'exec {toolchain.cxx_compiler()} "$@"\n'
     )
     compiler.chmod(0o755)
