@@ -9,6 +9,7 @@ from analytic import Scene, about_centre, corner_error
 from zncc_cli import register
 from zncc_cli.config import Optimizer
 from zncc_cli.errors import BackendError, ContentError, OptionError, WindowError
+from zncc_cli.registration import descent
 
 SHAPE = (160, 192)
 
@@ -73,6 +74,18 @@ def test_unknown_optimizer_names_the_choices() -> None:
     image = Scene(seed=1).image(SHAPE)
     with pytest.raises(OptionError, match="--optimizer: expected one of bfgs, gauss-newton, gradient-descent"):
         register(image, image, optimizer="adam")
+
+
+def test_fine_texture_a_pixel_off_needs_no_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """White noise is nothing but fine texture: on the coarsest of three levels hardly any of it is left."""
+    noise = np.random.default_rng(0).normal(size=(421, 421))
+    monkeypatch.setattr(descent, "find_starts", lambda *_: pytest.fail("was searched"))
+    result = register(noise[:420, :420], noise[1:, 1:], "translation")
+    assert result.status == "ok"
+    # Between the pixels white noise can only be guessed at, but the shift is by whole ones.
+    np.testing.assert_allclose(result.matrix[:2, 2], (-1, -1), atol=0.01)
+    factors = [level.factor for level in result.levels]
+    assert factors == sorted(factors, reverse=True)
 
 
 def test_levels_account_for_part_of_the_time() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -141,6 +143,18 @@ def test_stripes_hold_no_model_and_are_no_exception() -> None:
     assert result.model is Model.TRANSLATION
     assert result.status != "ok"
     assert "too little texture" in result.selection.reason
+
+
+def test_where_nothing_can_be_told_the_centre_stays_where_it_was() -> None:
+    """Also where models are compared on a coarser level than the matrix is of."""
+    stripes = np.tile(np.sin(np.arange(SHAPE[1]) * 0.4 + np.sin(np.arange(SHAPE[1]) * 0.05)), (SHAPE[0], 1))
+    quarter = dataclasses.replace(level(stripes), factor=4)
+    full = SHAPE[0] * 4, SHAPE[1] * 4
+    start = about_centre([[1.2, 0], [0, 1.1]], (20, 0), full)
+    got = select_model(quarter, quarter, start, RegistrationConfig(window=WINDOW))
+    assert got.model is Model.TRANSLATION
+    # The centre of the level lies one and a half pixels beside that of the frame, which a scale of 1.2 moves by 0.3.
+    np.testing.assert_allclose(got.matrix[:2, 2], (20, 0), atol=0.31)
 
 
 def test_a_model_that_was_asked_for_is_kept() -> None:

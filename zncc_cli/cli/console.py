@@ -46,12 +46,20 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 def _keep_freed_memory() -> None:
     """Use freed memory again rather than give it back: on large images its faults took longer than the arithmetic.
 
-    glibc takes a block of 32 MiB and more from the system each time, whatever its thresholds are.
+    glibc takes a block of 32 MiB and more from the system each time, whatever its thresholds are. A pair of 4096^2 took
+    13 seconds instead of 31. The price: a quarter more memory at the peak, and all of it held until the process ends.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is None:  # glibc has it, other C libraries do not
+        return
     for parameter, value in ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 2**26)):
-        if mallopt is not None:  # glibc has it, other C libraries do not
-            mallopt(parameter, value)
+        mallopt(parameter, value)
+
+
+def _unraisable(problem: sys.UnraisableHookArgs) -> None:
+    """Keep what a half-made object says in its destructor, when an interrupt came in its constructor, to --debug."""
+    if _debug:
+        sys.__unraisablehook__(problem)
 
 
 def run(app: typer.Typer, prog: str) -> NoReturn:
@@ -59,6 +67,7 @@ def run(app: typer.Typer, prog: str) -> NoReturn:
     # Threads that wait spin by default: with anything else running, that made a registration four times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _keep_freed_memory()
+    sys.unraisablehook = _unraisable
     signal.signal(signal.SIGTERM, _terminate)
     logging.basicConfig(handlers=[_Stderr()], format=f"{prog}: %(message)s", level=logging.WARNING)
     logging.getLogger("zncc_cli").setLevel(logging.INFO)

@@ -36,6 +36,7 @@ def warp(
         The values, NaN where a coordinate is not finite, and the depth: 0 on the box and outside it, 1 from a pixel
         further in.
     """
+    assert not knots.requires_grad, "the warp is differentiable in its matrix alone"
     out: tuple[torch.Tensor, torch.Tensor] = _Warp.apply(knots, matrix, shape, degree, box)  # type: ignore[no-untyped-call]
     return out
 

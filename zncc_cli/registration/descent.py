@@ -74,7 +74,8 @@ def follow_starts(
 
     The identity, in either contrast, and the most significant starts of the global search are each followed on the
     coarsest level, model by model, and looked at on the search level. A good end ends the search. ``init`` takes the
-    identity's place, and nothing is searched.
+    identity's place, and nothing is searched. Before anything is, the better of the identity's two ends is followed on
+    the search level too.
 
     With several models to search for, the next one is searched for where no end of the last stands out. Ends of
     different models are not compared, since a richer one agrees better anywhere: each search's best is followed on by
@@ -115,7 +116,7 @@ def follow_starts(
 
     first = [Start(np.eye(3) if init is None else init, inverted) for inverted in (False, True)]
     of_first = ends = list(followed(first, richest))
-    if ends[-1].score <= _GOOD_START:
+    if ends[-1].score <= _GOOD_START and 0 < search < coarsest:
         # The coarsest level sees no fine texture, and leaves what has only that a pixel off.
         nearest = polished(_sorted(ends)[0])
         if nearest.score > _GOOD_START:

@@ -21,7 +21,7 @@ def prepare(
     name: str, image: np.ndarray | Tensor, mask: np.ndarray | Tensor | None, device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """Return the image as (1, 1, H, W) float32 of mean zero and variance one over its (H, W) bool mask."""
-    # The image's own memory where torch takes it: native byte order, no negative strides.
+    # A copy of its own, in native byte order and without negative strides, is what torch takes.
     pixels = image if isinstance(image, Tensor) else torch.from_numpy(_readable(image))
     if pixels.ndim != 2:
         raise OptionError(f"{name}: expected a grey image (H, W), got an array of shape {tuple(pixels.shape)}")

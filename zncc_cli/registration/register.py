@@ -143,9 +143,9 @@ def _register(
     start, records = ends[0].start, list(ends[0].records)
     objectives = [objective(level, start.inverted) for level in range(len(fixed_levels))]
     matrix = start.matrix
-    richest, last = config.model, len(objectives) - 1
-    if config.model is Model.AUTO:  # the end may be that of a simpler model
-        richest, last = NESTED_MODELS[-1], len(objectives)
+    richest = NESTED_MODELS[-1] if config.model is Model.AUTO else config.model
+    # From below the level that was reached; from that again where the end is of a simpler model.
+    last = [level.factor for level in fixed_levels].index(records[-1].factor) + (records[-1].model is not richest)
     judged = coarsest_of(fixed_levels, _JUDGED)
     for level in reversed(range(min(max(1, judged), len(objectives) - 1), last)):
         matrix, record = descend(objectives[level], richest, matrix, config)

@@ -75,7 +75,7 @@ def select_model(fixed: Level, moving: Level, start: np.ndarray, config: Registr
         simplest = NESTED_MODELS[0]
         family = TRANSFORMS[simplest](simplest, fixed.shape)
         reason = "the overlap holds too little texture to tell models apart"
-        return Selection(simplest, family.matrix(family.parameters(start)), {}, reason)
+        return Selection(simplest, family.matrix(family.parameters(at)) / to_level, {}, reason)
     chosen = next(
         fit for k, fit in enumerate(fits) if all(_beaten(fit, richer, look) is None for richer in fits[k + 1 :])
     )

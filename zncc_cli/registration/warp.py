@@ -237,9 +237,10 @@ def resample(
         moving_mask = None if mask.all() else torch.from_numpy(mask)
         pull = torch.from_numpy(np.asarray(matrix, dtype=np.float64))
         for row in range(0, shape[0], _ROWS):
-            x, y = coordinates(pull, (min(_ROWS, shape[0] - row), shape[1]), row)
-            held = inside(moving_mask, image.shape[:2], x, y).numpy()
-            out[row : row + _ROWS] = np.where(held[..., None], sampler(x, y)[0].numpy().transpose(1, 2, 0), 0)
+            strip = min(_ROWS, shape[0] - row), shape[1]
+            values, _ = sampler.warped(pull @ pull.new_tensor([[1, 0, 0], [0, 1, row], [0, 0, 1]]), strip)
+            held = inside(moving_mask, image.shape[:2], *coordinates(pull, strip, row)).numpy()
+            out[row : row + _ROWS] = np.where(held[..., None], values.numpy().transpose(1, 2, 0), 0)
             valid[row : row + _ROWS] = held
     return (out if image.ndim == 3 else out[..., 0]), valid
 
