@@ -220,5 +220,5 @@ def _overlap(w: Tensor, *maps: Tensor) -> list[Tensor]:
 def _noise_eps(level: Level, window: int) -> float:
     """Return eps for a window of N pixels: a window whose variance is mostly noise counts little."""
     variance = NOISE_WEIGHT * level.noise_sigma**2
-    image_variance = float(level.image[0, 0][level.mask].var()) if bool(level.mask.any()) else 0.0
+    image_variance = float(level.image.square().sum() / level.mask.sum().clamp_min(1))  # its mean is about zero
     return window**2 * max(variance, _FLATTEST * image_variance, 1e-12)
