@@ -125,9 +125,7 @@ class LevelObjective:
         """
         factor, shape = self._fixed.factor, self._fixed.shape
         pull = level_matrix(torch.from_numpy(family.matrix(parameters)), factor)
-        values, depth = self._sampler.warped(pull, shape)
-        warped = values[0]
-        w = torch.where(self._fixed_windows, window_weights(depth, self._window), 0)
+        warped, w, _ = self._sampled(pull)
         share = w / (self._v_fixed + self._eps[0]) / (w * self._evidence).sum()
         gx, gy = self._gradients.warped(pull, shape)[0]
         v = window_variance(warped, self._window)
@@ -160,11 +158,15 @@ class LevelObjective:
 
     def _warped(self, matrix: Tensor) -> tuple[Tensor, Tensor] | None:
         """Return the warped moving image and the weight of every window, or None with too little overlap."""
-        values, depth = self._sampler.warped(level_matrix(matrix, self._fixed.factor), self._fixed.shape)
-        w = torch.where(self._fixed_windows, window_weights(depth, self._window), 0)
+        warped, w, depth = self._sampled(level_matrix(matrix, self._fixed.factor))
         w_total, overlap = float(w.detach().sum()), float((depth.detach() * self._fixed.mask).sum())
         enough = overlap >= self._min_overlap * self._possible(self._pixels_of, matrix.detach().numpy())
-        return (values[0], w) if enough and w_total >= 1 else None
+        return (warped, w) if enough and w_total >= 1 else None
+
+    def _sampled(self, pull: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the warped moving image, the weight of every window and the depth, at a matrix in level pixels."""
+        values, depth = self._sampler.warped(pull, self._fixed.shape)
+        return values[0], torch.where(self._fixed_windows, window_weights(depth, self._window), 0), depth
 
     def _possible(self, of: tuple[float, float], matrix: np.ndarray) -> float:
         """Return the most that an overlap can hold ``of`` the fixed and the moving image, as seen in the fixed one."""

@@ -102,10 +102,11 @@ class Sampler:
     """
 
     def __init__(self, image: Tensor, interpolation: Interpolation, mask: Tensor | None = None) -> None:
-        rows, columns = slice(0, image.shape[-2]), slice(0, image.shape[-1])
-        held = None if mask is None else rectangle(mask)
+        whole = slice(0, image.shape[-2]), slice(0, image.shape[-1])
+        held = whole if mask is None else rectangle(mask)
+        # A rectangle of valid pixels is a box; any other mask is sampled beside the image.
         self._mask = None if mask is None or held is not None else mask[None].to(image.dtype)
-        rows, columns = held or (rows, columns)
+        rows, columns = held or whole
         self._box = columns.start, rows.start, columns.stop - 1, rows.stop - 1
         self._native = has_warp(image)
         self._degree = 3 if interpolation is Interpolation.CUBIC else 1
