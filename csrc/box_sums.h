@@ -19,6 +19,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <vector>
 
 // In front of a loop whose turns do not depend on each other: no row that is written overlaps one that is read.
@@ -78,7 +79,8 @@ class BoxSums {
  public:
   // For windows of h x w and rows of at most max_n values.
   BoxSums(int64_t h, int64_t w, int64_t max_n)
-      : h_(h), w_(w), stride_(max_n + 8), ring_(h * K * stride_), column_(2 * K * stride_), spare_(K * stride_), sum_(K * stride_) {}
+      : h_(h), w_(w), stride_(max_n + 8), ring_(new double[h * K * stride_]), column_(2 * K * stride_),
+        spare_(K * stride_), sum_(K * stride_) {}
 
   // Begins anew, with rows of n >= w values.
   ZNCC_INLINE void reset(int64_t n, bool careful) {
@@ -145,7 +147,7 @@ class BoxSums {
   }
 
  private:
-  ZNCC_INLINE double* ring(int64_t slot) { return ring_.data() + slot * K * stride_; }
+  ZNCC_INLINE double* ring(int64_t slot) { return ring_.get() + slot * K * stride_; }
   // One place is left in front of a plane's column sums.
   ZNCC_INLINE double* column(int k) { return column_.data() + k * stride_ + 1; }
   ZNCC_INLINE const double* column(int k) const { return column_.data() + k * stride_ + 1; }
@@ -300,7 +302,9 @@ class BoxSums {
   }
 
   int64_t h_, w_, stride_, n_ = 0;
-  std::vector<double> ring_, column_, spare_, sum_;
+  // Not all who sum need the ring, and each place is written before it is read: no zeros.
+  std::unique_ptr<double[]> ring_;
+  std::vector<double> column_, spare_, sum_;
   int64_t slot_ = 0, rows_ = 0;
   bool careful_ = false;
 };

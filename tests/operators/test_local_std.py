@@ -124,10 +124,15 @@ def test_dispatcher_contract(window: int | tuple[int, int], method: str, backend
     """Schema, fake tensors, autograd registration and tracing of both operators."""
     h, w = sides(window)
     image = torch.tensor(normal(2, 24, 31), dtype=torch.float32)
-    options = (h, w, EPS, method)
-    torch.library.opcheck(torch.ops.zncc.local_std, (image.requires_grad_(), *options))
-    std, S1 = (output.detach() for output in torch.ops.zncc.local_std(image, *options))
-    torch.library.opcheck(torch.ops.zncc.local_std_backward, (torch.ones_like(std), image.detach(), std, S1, *options))
+    options = (h, w, EPS)
+    forward, gradient = {
+        "box": (torch.ops.zncc.local_std_box, torch.ops.zncc.local_std_box_gradient),
+        "fft": (torch.ops.zncc.local_std_fft, torch.ops.zncc.local_std_fft_gradient),
+    }[method]
+    torch.library.opcheck(forward, (image.requires_grad_(), *options))
+    output = forward(image, *options)
+    saved = [x.detach() for x in (output if method == "fft" else [output])]
+    torch.library.opcheck(gradient, (torch.ones_like(saved[0]), image.detach(), *saved, *options))
 
 
 def test_a_second_derivative_is_refused() -> None:
