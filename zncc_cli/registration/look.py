@@ -4,7 +4,15 @@ Fine texture: the images nearly as they are, small windows that count alike; it 
 the frame. Noise: the images filtered by what they share (`zncc_cli.registration.spectrum`), large windows that count by
 their variance.
 
-The scores are no gradient: gradient images are interpolated as the image itself is, so that noise pulls nowhere
+The scores are no gradient of the local ZNCC. With f and m both images, each less its mean and over its deviation in
+every window, g_f and g_m their gradients, and z the local ZNCC, they are
+
+    sum over windows w z (f - m) . (g_f + g_m) / 2
+
+as if no step changed the deviations: where there is noise, a window becomes more alike by moving to where it finds more
+contrast, and would be drawn there. Noise that both images have alike cancels from this sum. A window counts by its z,
+so that what only one of the images shows, or noise, counts little; a pixel near the edge of the overlap, which is in
+few windows, counts as one inside. The gradient images are interpolated as the image itself is
 (`zncc_cli.registration.refinement`).
 """
 
@@ -19,13 +27,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zncc_cli.config import RegistrationConfig
-from zncc_cli.operators.local_zncc import local_zncc_sum
 from zncc_cli.registration.matrix_gradient import MatrixGradient
 from zncc_cli.registration.objective import NOISE_WEIGHT, gauss_newton, gradients
 from zncc_cli.registration.pyramid import Level, background, fill_holes, smooth
 from zncc_cli.registration.spectrum import REACH, ring_correlation, taper
 from zncc_cli.registration.warp import Interpolation, Sampler, applied, coordinates, in_front, inside
-from zncc_cli.registration.zncc import full_windows, over_windows, window_variance, window_weights
+from zncc_cli.registration.zncc import (
+    full_windows,
+    over_windows,
+    spread,
+    variance_and_covariance,
+    window_variance,
+    window_weights,
+)
 
 _FINE_SIGMA = 0.7  # pixels: what a pixel's own noise and its aliasing are damped by
 _WIDE_WINDOW = 31
@@ -33,6 +47,8 @@ _SHADING_SIGMA = 12.0  # pixels: what changes more slowly is shading
 # Of the image's variance: what keeps a window without any texture finite. More of it would pull at the transform, since
 # it makes a window agree the better the more contrast it finds.
 _LEAST_EPS = 1e-6
+# Of all windows that could hold a pixel: one that fewer hold counts less than one inside. It knows its mean from them.
+_LEAST_SHARE = 0.6
 _BLOCK = 32  # pixels; scores of blocks this large are as good as independent
 
 
@@ -51,6 +67,9 @@ class Look:
         self._fixed = fixed[0, 0]
         self.moving_shape = int(moving.shape[-2]), int(moving.shape[-1])
         self._window, self._weight, self._eps = window, weight, window**2 * _LEAST_EPS
+        self._v_fixed = window_variance(self._fixed, window)
+        self._v_fixed_held = self._v_fixed.clamp_min(0) + self._eps
+        self._sum_fixed = over_windows(self._fixed, window)
         self._of_fixed = gradients(self._fixed)
         self._sampler = Sampler(moving, Interpolation.CUBIC, moving_mask)
         self._gradients = Sampler(torch.cat(gradients(moving), dim=1), Interpolation.LINEAR)
@@ -64,25 +83,19 @@ class Look:
         if got is None:
             return None
         pull, warped, w = got
-        total = float(w.sum())
-        w.requires_grad_()
-        warped.requires_grad_()
-        agreeing = local_zncc_sum(self._fixed, warped, self._window, self._eps, w)
-        to_pixels, z = torch.autograd.grad(agreeing, (warped, w))
-        gx, gy = (
-            (mine + other) / 2
-            for mine, other in zip(
-                self._gradients.warped(pull, self.shape)[0], _pulled(pull, *self._of_fixed), strict=True
-            )
-        )
+        z, v = self._compared(warped)
+        total, counts = float(w.sum()), w * z.clamp_min(0)
+        of_moving, of_fixed = self._gradients.warped(pull, self.shape)[0], _pulled(pull, *self._of_fixed)
+        gx, gy = ((mine + other) / 2 for mine, other in zip(of_moving, of_fixed, strict=True))
         curvature = np.zeros((0, 0))
         if with_curvature:
-            v = window_variance(warped.detach(), self._window) + self._eps
-            share = w.detach() * z.clamp_min(0) / v
-            curvature = gauss_newton(pull, warped.detach(), gx, gy, share, v, self._window, projective).numpy()
+            share = counts * z / v
+            curvature = gauss_newton(pull, warped, gx, gy, share, v, self._window, projective).numpy()
         return Linearized(
-            loss=1 - float(agreeing.detach()) / total,
-            scores=MatrixGradient.of(pull, gx, gy, projective).scores(to_pixels, _BLOCK).numpy(),
+            loss=1 - float((w * z).sum()) / total,
+            scores=MatrixGradient.of(pull, gx, gy, projective)
+            .scores(self._differences(warped, counts, v, w > 0), _BLOCK)
+            .numpy(),
             curvature=curvature,
         )
 
@@ -92,15 +105,33 @@ class Look:
         if got is None:
             return None
         _, warped, w = got
-        agreeing = local_zncc_sum(self._fixed, warped, self._window, self._eps, w.requires_grad_())
-        (z,) = torch.autograd.grad(agreeing, w)
-        return z, w.detach()
+        return self._compared(warped)[0], w
 
     def among(self, windows: Tensor) -> Look:
         """Return the same look through some of its windows only, (H-w+1, W-w+1) bool."""
         some = copy.copy(self)
         some._weight = torch.where(windows, self._weight, 0)
         return some
+
+    def _compared(self, warped: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the local ZNCC with the warped moving image, and N times that one's variance; of every window."""
+        v, covariance = variance_and_covariance(self._fixed, self._v_fixed, warped, self._window)
+        v = v.clamp_min(0) + self._eps
+        return covariance / (v * self._v_fixed_held).sqrt(), v
+
+    def _differences(self, warped: Tensor, counts: Tensor, v: Tensor, held: Tensor) -> Tensor:
+        """Return (H, W): by how much each pixel of the fixed image is brighter in the windows that hold it.
+
+        Args:
+            counts: what each window counts, (H-w+1, W-w+1).
+            v: N times the variance of each window of ``warped`` (H, W).
+            held: which windows count at all.
+        """
+        n, side = self._window**2, self._window
+        by_fixed, by_warped = counts / (self._v_fixed_held * v).sqrt(), counts / v
+        means = (by_warped * over_windows(warped, side) - by_fixed * self._sum_fixed) / n
+        differences = self._fixed * spread(by_fixed, side) - warped * spread(by_warped, side) + spread(means, side)
+        return differences / (spread(held.to(warped), side) / n).clamp_min(_LEAST_SHARE)
 
     def _at(self, matrix: np.ndarray) -> tuple[Tensor, Tensor, Tensor] | None:
         """Return the matrix, the warped moving image (H, W) and the windows' weights; None without overlap."""

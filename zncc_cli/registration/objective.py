@@ -27,6 +27,7 @@ from zncc_cli.registration.zncc import (
     RELATIVE_EPS,
     full_windows,
     over_windows,
+    spread,
     window_variance,
     window_weights,
     zncc_from_fixed,
@@ -196,7 +197,7 @@ def gauss_newton(
         window: its side.
         projective: whether the last row of the matrix may change; else it counts as zero here.
     """
-    all_pixels = MatrixGradient.of(matrix, gx, gy, projective).products(_spread(share, window))
+    all_pixels = MatrixGradient.of(matrix, gx, gy, projective).products(spread(share, window))
     S_m, S_x, S_y = (over_windows(plane, window) for plane in (image, gx, gy))
     cov_x, cov_y = (over_windows(g * image, window) - S * S_m / window**2 for g, S in ((gx, S_x), (gy, S_y)))
     centre = window // 2
@@ -205,11 +206,6 @@ def gauss_newton(
         share / v.clamp_min(RELATIVE_EPS * window**2)
     )
     return all_pixels - by_mean - by_contrast
-
-
-def _spread(maps: Tensor, window: int) -> Tensor:
-    """Return for each pixel (H, W) the sum over the windows (H-w+1, W-w+1) that hold it."""
-    return over_windows(F.pad(maps, [window - 1] * 4), window)
 
 
 def _overlap(w: Tensor, *maps: Tensor) -> list[Tensor]:

@@ -89,10 +89,18 @@ def zncc_from_fixed(
     fixed: Tensor, v_fixed: Tensor, moving: Tensor, window: int, eps: tuple[Tensor | float, Tensor | float]
 ) -> Tensor:
     """Do what `local_zncc` does when ``v_fixed = window_variance(fixed, window)`` is known already."""
-    v_moving, v_sum = window_variance(torch.stack((moving, fixed + moving)), window).unbind()
-    cov = (v_sum - v_fixed - v_moving) / 2
+    v_moving, cov = variance_and_covariance(fixed, v_fixed, moving, window)
     norm = (v_fixed.clamp_min(0) + eps[0]) * (v_moving.clamp_min(0) + eps[1])
     return cov / norm.sqrt()
+
+
+def variance_and_covariance(fixed: Tensor, v_fixed: Tensor, moving: Tensor, window: int) -> tuple[Tensor, Tensor]:
+    """Return N times the variance of every window of ``moving``, and N times its covariance with that of ``fixed``.
+
+    ``v_fixed`` is ``window_variance(fixed, window)``; shapes as in `zncc_from_fixed`.
+    """
+    v_moving, v_sum = window_variance(torch.stack((moving, fixed + moving)), window).unbind()
+    return v_moving, (v_sum - v_fixed - v_moving) / 2
 
 
 def window_weights(weight: Tensor, window: int) -> Tensor:
@@ -146,6 +154,11 @@ def over_windows(planes: Tensor, window: int, combine: Callable[[Tensor, Tensor]
             length *= 2
         planes = reduce(combine, parts)
     return planes
+
+
+def spread(maps: Tensor, window: int) -> Tensor:
+    """Return for each pixel (H, W) the sum over the windows (H-w+1, W-w+1) that hold it."""
+    return over_windows(F.pad(maps, [window - 1] * 4), window)
 
 
 def full_windows(mask: Tensor, window: int) -> Tensor:
