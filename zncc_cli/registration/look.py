@@ -41,7 +41,7 @@ from zncc_cli.registration.zncc import (
     window_weights,
 )
 
-_FINE_SIGMA = 0.7  # pixels: what a pixel's own noise and its aliasing are damped by
+_FINE_SIGMA = 0.85  # pixels: what a pixel's own noise and its aliasing are damped by
 _WIDE_WINDOW = 31
 _SHADING_SIGMA = 12.0  # pixels: what changes more slowly is shading
 # Of the image's variance: what keeps a window without any texture finite. More of it would pull at the transform, since
