@@ -70,9 +70,7 @@ class Look:
         self._v_fixed = window_variance(self._fixed, window)
         self._v_fixed_held = self._v_fixed.clamp_min(0) + self._eps
         self._sum_fixed = over_windows(self._fixed, window)
-        self._of_fixed = gradients(self._fixed)
         self._sampler = Sampler(moving, Interpolation.CUBIC, moving_mask)
-        self._gradients = Sampler(torch.cat(gradients(moving), dim=1), Interpolation.LINEAR)
 
     def linearized(self, matrix: np.ndarray, projective: bool, with_curvature: bool) -> Linearized | None:
         """Return the loss at ``matrix`` (3, 3), and how it changes with its entries; None without overlap.
@@ -85,8 +83,7 @@ class Look:
         pull, warped, w = got
         z, v = self._compared(warped)
         total, counts = float(w.sum()), w * z.clamp_min(0)
-        of_moving, of_fixed = self._gradients.warped(pull, self.shape)[0], _pulled(pull, *self._of_fixed)
-        gx, gy = ((mine + other) / 2 for mine, other in zip(of_moving, of_fixed, strict=True))
+        gx, gy = _pulled(pull, *gradients((self._fixed + warped) / 2))
         curvature = np.zeros((0, 0))
         if with_curvature:
             share = counts * z / v
