@@ -102,6 +102,21 @@ void local_std_box_forward(const Tensor& image, int64_t h, int64_t w, double eps
   });
 }
 
+void window_sums_of(const Tensor& planes, int64_t h, int64_t w, const Tensor& sums) {
+  const LocalStdShape shape = check_box(planes, h, w, 0.0, sums);
+  if (sums.numel() == 0) {
+    return;
+  }
+  with_map_type(sums, [&](auto map) {
+    using Map = decltype(map);
+    const Map* in = planes.const_data_ptr<Map>();
+    Map* out = sums.mutable_data_ptr<Map>();
+    advise_huge_pages(out, sums.numel() * sizeof(Map));
+    for_each_piece(shape.planes * Cut(shape.map_height(), shape.map_width(), h).pieces(),
+                   [=](int64_t first, int64_t last) { window_sums(shape, in, out, first, last); });
+  });
+}
+
 void local_std_box_backward(const Tensor& g, const Tensor& image, const Tensor& std, int64_t h, int64_t w, double eps,
                             const Tensor& dI) {
   const LocalStdShape shape = check_box(image, h, w, eps, std);
@@ -247,6 +262,7 @@ STABLE_TORCH_LIBRARY_FRAGMENT(zncc, m) {
   m.def("local_std_box_forward(Tensor image, int h, int w, float eps, Tensor(a!) std) -> ()");
   m.def(
       "local_std_box_backward(Tensor g, Tensor image, Tensor std, int h, int w, float eps, Tensor(a!) dI) -> ()");
+  m.def("window_sums(Tensor planes, int h, int w, Tensor(a!) sums) -> ()");
   m.def(
       "local_zncc_box(Tensor fixed, Tensor moving, Tensor? weight, int h, int w, float eps_f, float eps_m,"
       " Tensor(a!) pieces, Tensor(b!)? dm, Tensor(c!)? z) -> ()");
@@ -267,6 +283,7 @@ STABLE_TORCH_LIBRARY_IMPL(zncc, CPU, m) {
   m.impl("local_std_prepare_gradients", TORCH_BOX(&zncc::local_std_prepare_gradients));
   m.impl("local_std_box_forward", TORCH_BOX(&zncc::local_std_box_forward));
   m.impl("local_std_box_backward", TORCH_BOX(&zncc::local_std_box_backward));
+  m.impl("window_sums", TORCH_BOX(&zncc::window_sums_of));
   m.impl("local_zncc_box", TORCH_BOX(&zncc::local_zncc_box));
   m.impl("scaled_planes", TORCH_BOX(&zncc::scaled_planes));
   m.impl("warp", TORCH_BOX(&zncc::warp_forward));

@@ -132,6 +132,50 @@ ZNCC_INLINE void backward(const LocalStdShape& shape, const Map* g, const Map* i
   }
 }
 
+template <typename Map>
+ZNCC_INLINE bool sums_piece(const LocalStdShape& shape, const Map* plane, Map* out, const Piece& piece, double limit,
+                            bool careful, BoxSums<1>& sums) {
+  const int64_t width = shape.width, h = shape.h;
+  sums.reset(piece.right - piece.left + shape.w - 1, careful);
+  for (int64_t y = piece.top; y < piece.bottom + h - 1; ++y) {
+    const Map* row = plane + y * width + piece.left;
+    sums.push([=](int64_t x, double* v) { v[0] = static_cast<double>(row[x]); },
+              [=](int64_t x, double* v) { v[0] = static_cast<double>(row[x - h * width]); },
+              [&](int64_t first, int64_t count, const Sums& S) ZNCC_ALWAYS {
+                const double* S1 = S[0];
+                Map* __restrict to = out + (y - h + 1) * shape.map_width() + piece.left + first;
+                ZNCC_VECTOR_LOOP
+                for (int64_t x = 0; x < count; ++x) {
+                  to[x] = static_cast<Map>(S1[x]);
+                }
+              });
+    const bool look = (y - piece.top + 1) % h == 0 || y + 1 == piece.bottom + h - 1;
+    if (!careful && look && !(sums.largest(0) <= limit)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+template <typename Map>
+ZNCC_INLINE void sums_of_pieces(const LocalStdShape& shape, const Map* planes, Map* out, int64_t first, int64_t last) {
+  const Cut cut(shape.map_height(), shape.map_width(), shape.h);
+  BoxSums<1> sums(shape.h, shape.w, cut.widest() + shape.w - 1);
+  for (int64_t index = first; index < last; ++index) {
+    const Piece piece(cut, index);
+    const Map* plane = planes + piece.plane * shape.height * shape.width;
+    const Centre centre =
+        centre_of(piece.top, piece.bottom + shape.h - 1, piece.left, piece.right + shape.w - 1,
+                  [=](int64_t row, int64_t x) { return plane[row * shape.width + x]; });
+    const double usual = std::fabs(centre.value) + std::sqrt(centre.square);
+    const double limit = kOutlier * usual * static_cast<double>(shape.h);
+    bool careful = false;
+    while (!sums_piece(shape, plane, out + piece.plane * cut.rows * cut.columns, piece, limit, careful, sums)) {
+      careful = true;
+    }
+  }
+}
+
 }  // namespace
 
 void box_forward(const LocalStdShape& shape, const float* image, float* std, int64_t first, int64_t last) {
@@ -150,6 +194,14 @@ void box_backward(const LocalStdShape& shape, const float* g, const float* image
 void box_backward(const LocalStdShape& shape, const double* g, const double* image, const double* std, double* dI,
                   int64_t first, int64_t last) {
   backward(shape, g, image, std, dI, first, last);
+}
+
+void window_sums(const LocalStdShape& shape, const float* planes, float* sums, int64_t first, int64_t last) {
+  sums_of_pieces(shape, planes, sums, first, last);
+}
+
+void window_sums(const LocalStdShape& shape, const double* planes, double* sums, int64_t first, int64_t last) {
+  sums_of_pieces(shape, planes, sums, first, last);
 }
 
 }  // namespace zncc

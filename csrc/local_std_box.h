@@ -32,4 +32,8 @@ void box_backward(const LocalStdShape& shape, const float* g, const float* image
 void box_backward(const LocalStdShape& shape, const double* g, const double* image, const double* std,
                             double* dI, int64_t first, int64_t last);
 
+// Compute pieces [first, last) of the sums over all windows, cut as those of StdMap; eps is not used.
+void window_sums(const LocalStdShape& shape, const float* planes, float* sums, int64_t first, int64_t last);
+void window_sums(const LocalStdShape& shape, const double* planes, double* sums, int64_t first, int64_t last);
+
 }  // namespace zncc

@@ -83,3 +83,10 @@ def scaled_planes(planes: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
     out = torch.empty_like(planes)
     torch.ops.zncc.scaled_planes(planes, factors, out)
     return out
+
+
+def window_sums(planes: torch.Tensor, h: int, w: int) -> torch.Tensor:
+    """Return the sums over all h x w windows of planes (..., H, W) by the native kernels of the CPU."""
+    sums = planes.new_empty((*planes.shape[:-2], planes.shape[-2] - h + 1, planes.shape[-1] - w + 1))
+    torch.ops.zncc.window_sums(planes, h, w, sums)
+    return sums

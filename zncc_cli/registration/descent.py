@@ -86,8 +86,8 @@ def follow_starts(
     richest = searches[-1]
 
     def reached(matrix: np.ndarray, inverted: bool, records: list[LevelRecord]) -> End:
-        got = objective(search, inverted).zncc(matrix)
-        score = -math.inf if got is None else float(significance(*torch.tensor(got)))
+        got = objective(search, inverted).agreement(matrix)
+        score = -math.inf if got is None else float(significance(*torch.tensor((got.zncc, got.overlap))))
         return End(Start(matrix, inverted), score, tuple(records))
 
     def follow(start: Start, model: Model) -> End:

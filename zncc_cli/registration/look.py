@@ -37,6 +37,7 @@ from zncc_cli.registration.zncc import (
     over_windows,
     spread,
     variance_and_covariance,
+    window_sums,
     window_variance,
     window_weights,
 )
@@ -69,7 +70,7 @@ class Look:
         self._window, self._weight, self._eps = window, weight, window**2 * _LEAST_EPS
         self._v_fixed = window_variance(self._fixed, window)
         self._v_fixed_held = self._v_fixed.clamp_min(0) + self._eps
-        self._sum_fixed = over_windows(self._fixed, window)
+        self._sum_fixed = window_sums(self._fixed, window)
         self._sampler = Sampler(moving, Interpolation.CUBIC, moving_mask)
 
     def linearized(self, matrix: np.ndarray, projective: bool, with_curvature: bool) -> Linearized | None:
@@ -126,7 +127,7 @@ class Look:
         """
         n, side = self._window**2, self._window
         by_fixed, by_warped = counts / (self._v_fixed_held * v).sqrt(), counts / v
-        means = (by_warped * over_windows(warped, side) - by_fixed * self._sum_fixed) / n
+        means = (by_warped * window_sums(warped, side) - by_fixed * self._sum_fixed) / n
         differences = self._fixed * spread(by_fixed, side) - warped * spread(by_warped, side) + spread(means, side)
         return differences / (spread(held.to(warped), side) / n).clamp_min(_LEAST_SHARE)
 

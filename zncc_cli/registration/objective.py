@@ -11,6 +11,7 @@ Names: v window variance, z local ZNCC.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -25,12 +26,13 @@ from zncc_cli.registration.transforms import TransformFamily
 from zncc_cli.registration.warp import Interpolation, Sampler, area_scale, in_front, level_matrix, level_scale
 from zncc_cli.registration.zncc import (
     RELATIVE_EPS,
+    correlation,
     full_windows,
-    over_windows,
     spread,
+    variance_and_covariance,
+    window_sums,
     window_variance,
     window_weights,
-    zncc_from_fixed,
 )
 
 # A window counts by half where its variance is this many times that of the noise. Between 1 and 8 the error on noisy
@@ -41,6 +43,22 @@ _FLATTEST = 1e-6
 _BLOCKS = 8  # blocks along each side of the overlap
 _LEAST_EVIDENCE = 0.25  # of the evidence in the richest block: less is mostly noise
 _ROUNDING = 1e-3  # float32 sums of weights are good to less
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How well two images agree at a transform.
+
+    Attributes:
+        zncc: mean local ZNCC in [-1, 1]; every textured window counts alike, noise or not: the number that people know.
+        overlap: of the windows that could be compared, in [0, 1].
+        blocks: sum(w z) / sum(w e) of each block of a grid over the overlap, (rows, columns); NaN where a block holds
+            little evidence.
+    """
+
+    zncc: float
+    overlap: float
+    blocks: np.ndarray
 
 
 class LevelObjective:
@@ -77,26 +95,25 @@ class LevelObjective:
         self._pixels_of = float(fixed.mask.sum()), float(depth.sum())
         self._min_overlap = min_overlap * (1 - _ROUNDING)
 
-    def zncc(self, matrix: np.ndarray) -> tuple[float, float] | None:
-        """Return the mean local ZNCC in [-1, 1] and the overlap in [0, 1] at ``matrix``; None with too little overlap.
-
-        Here every textured window counts alike, noise or not: it is the number that people know.
-        """
-        got = self._at(matrix, self._plain_eps)
-        if got is None:
+    def agreement(self, matrix: np.ndarray) -> Agreement | None:
+        """Return how well the images agree at ``matrix``; None with too little overlap."""
+        if not in_front(matrix, self.shape):
             return None
-        z, w = got
-        return float((w * z).sum() / w.sum()), min(1.0, float(w.sum()) / self._possible(self._windows_of, matrix))
+        with torch.no_grad():
+            got = self._warped(torch.from_numpy(np.ascontiguousarray(matrix, dtype=np.float64)))
+            if got is None:
+                return None
+            warped, w = got
+            fixed, total = self._fixed.image[0, 0], float(w.sum())
+            v, covariance = variance_and_covariance(fixed, self._v_fixed, warped, self._window)
+            plain, z = (correlation(covariance, self._v_fixed, v, eps) for eps in (self._plain_eps, self._eps))
+            return Agreement(
+                zncc=float((w * plain).sum()) / total,
+                overlap=min(1.0, total / self._possible(self._windows_of, matrix)),
+                blocks=self._over_blocks(w, z),
+            )
 
-    def block_zncc(self, matrix: np.ndarray) -> np.ndarray:
-        """Return sum(w z) / sum(w e) of each block of a grid over the overlap at ``matrix``, (rows, columns).
-
-        NaN where a block holds little evidence; (0, 0) with too little overlap.
-        """
-        got = self._at(matrix, self._eps)
-        if got is None:
-            return np.zeros((0, 0))
-        z, w = got
+    def _over_blocks(self, w: Tensor, z: Tensor) -> np.ndarray:
         z, evidence = _overlap(w, w * z, w * self._evidence)
         # Blocks no smaller than a window, so that neighbours share little, and as many as a grid of _BLOCKS has.
         side = [max(self._window, -(-n // _BLOCKS)) for n in z.shape]
@@ -143,20 +160,6 @@ class LevelObjective:
         """Full-resolution pixels per pixel of the level."""
         return self._fixed.factor
 
-    def _at(self, matrix: np.ndarray, eps: tuple[float, float]) -> tuple[Tensor, Tensor] | None:
-        if not in_front(matrix, self.shape):
-            return None
-        with torch.no_grad():
-            return self._windows(torch.from_numpy(np.ascontiguousarray(matrix, dtype=np.float64)), eps)
-
-    def _windows(self, matrix: Tensor, eps: tuple[float, float]) -> tuple[Tensor, Tensor] | None:
-        """Return the local ZNCC and the weight of every window, or None with too little overlap."""
-        got = self._warped(matrix)
-        if got is None:
-            return None
-        warped, w = got
-        return zncc_from_fixed(self._fixed.image[0, 0], self._v_fixed, warped, self._window, eps), w
-
     def _warped(self, matrix: Tensor) -> tuple[Tensor, Tensor] | None:
         """Return the warped moving image and the weight of every window, or None with too little overlap."""
         warped, w, depth = self._sampled(level_matrix(matrix, self._fixed.factor))
@@ -198,8 +201,8 @@ def gauss_newton(
         projective: whether the last row of the matrix may change; else it counts as zero here.
     """
     all_pixels = MatrixGradient.of(matrix, gx, gy, projective).products(spread(share, window))
-    S_m, S_x, S_y = (over_windows(plane, window) for plane in (image, gx, gy))
-    cov_x, cov_y = (over_windows(g * image, window) - S * S_m / window**2 for g, S in ((gx, S_x), (gy, S_y)))
+    S_m, S_x, S_y = (window_sums(plane, window) for plane in (image, gx, gy))
+    cov_x, cov_y = (window_sums(g * image, window) - S * S_m / window**2 for g, S in ((gx, S_x), (gy, S_y)))
     centre = window // 2
     by_mean = MatrixGradient.of(matrix, S_x, S_y, projective, centre).products(share / window**2)
     by_contrast = MatrixGradient.of(matrix, cov_x, cov_y, projective, centre).products(

@@ -208,15 +208,16 @@ def _weigh(
     distinctness: float | None,
 ) -> Evidence:
     """Return the evidence for ``matrix``."""
-    before, after = objectives[0].zncc(np.eye(3)), objectives[0].zncc(matrix)
+    before, after = objectives[0].agreement(np.eye(3)), objectives[0].agreement(matrix)
     # Noise hides on a coarser level what agrees, fine texture on the finest: the clearer of the two counts.
-    looks = {0, coarsest_of(levels, _JUDGED)}
-    found = [agreement(objectives[k].block_zncc(matrix)) for k in looks]
+    coarse = coarsest_of(levels, _JUDGED)
+    looks = [after] if coarse == 0 else [after, objectives[coarse].agreement(matrix)]
+    found = [agreement(look.blocks) for look in looks if look is not None]
     frame = corners(levels[0].shape)
     return Evidence(
-        zncc_before=None if before is None else before[0],
-        zncc_after=None if after is None else after[0],
-        overlap=0.0 if after is None else after[1],
+        zncc_before=None if before is None else before.zncc,
+        zncc_after=None if after is None else after.zncc,
+        overlap=0.0 if after is None else after.overlap,
         agreement=max((a for a in found if a is not None), default=None),
         ending=ending,
         motion=float(np.linalg.norm(map_points(matrix, frame) - frame, axis=-1).max()),

@@ -18,7 +18,7 @@ import torch.fft
 import torch.nn.functional as F
 from torch import Tensor
 
-from zncc_cli.registration.zncc import over_windows
+from zncc_cli.registration.zncc import window_sums
 
 _RINGS = 40  # up to the Nyquist frequency, where the image is large enough
 _PIXELS_PER_RING = 4  # of the shorter side, so that no ring is without a frequency
@@ -92,7 +92,7 @@ def taper(held: Tensor) -> Tensor:
     sides = (rows.stop - rows.start, columns.stop - columns.start)
     y, x = (torch.hann_window(n + 2, periodic=False, device=held.device)[1:-1] for n in sides)
     hann[rows, columns] = y[:, None] * x
-    inner = over_windows(F.pad(held.float(), [REACH] * 4), 2 * REACH + 1) / (2 * REACH + 1) ** 2
+    inner = window_sums(F.pad(held.float(), [REACH] * 4), 2 * REACH + 1) / (2 * REACH + 1) ** 2
     return hann * (2 * inner - 1).clamp_min(0)
 
 

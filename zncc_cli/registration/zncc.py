@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zncc_cli.errors import ContentError, OptionError, WindowError
+from zncc_cli.operators import kernels
 from zncc_cli.operators.fft import fft_cc
 from zncc_cli.operators.local_std import local_std
 from zncc_cli.operators.local_zncc import local_zncc_sum
@@ -82,22 +83,22 @@ def local_zncc(fixed: Tensor, moving: Tensor, window: int, eps: tuple[Tensor | f
     Returns:
         (..., H-w+1, W-w+1).
     """
-    return zncc_from_fixed(fixed, window_variance(fixed, window), moving, window, eps)
+    v_fixed = window_variance(fixed, window)
+    v_moving, covariance = variance_and_covariance(fixed, v_fixed, moving, window)
+    return correlation(covariance, v_fixed, v_moving, eps)
 
 
-def zncc_from_fixed(
-    fixed: Tensor, v_fixed: Tensor, moving: Tensor, window: int, eps: tuple[Tensor | float, Tensor | float]
+def correlation(
+    covariance: Tensor, v_fixed: Tensor, v_moving: Tensor, eps: tuple[Tensor | float, Tensor | float]
 ) -> Tensor:
-    """Do what `local_zncc` does when ``v_fixed = window_variance(fixed, window)`` is known already."""
-    v_moving, cov = variance_and_covariance(fixed, v_fixed, moving, window)
-    norm = (v_fixed.clamp_min(0) + eps[0]) * (v_moving.clamp_min(0) + eps[1])
-    return cov / norm.sqrt()
+    """Return the local ZNCC of N times the covariance and the variances of windows, all of one shape; eps as there."""
+    return covariance / ((v_fixed.clamp_min(0) + eps[0]) * (v_moving.clamp_min(0) + eps[1])).sqrt()
 
 
 def variance_and_covariance(fixed: Tensor, v_fixed: Tensor, moving: Tensor, window: int) -> tuple[Tensor, Tensor]:
     """Return N times the variance of every window of ``moving``, and N times its covariance with that of ``fixed``.
 
-    ``v_fixed`` is ``window_variance(fixed, window)``; shapes as in `zncc_from_fixed`.
+    ``v_fixed`` is ``window_variance(fixed, window)``; shapes as in `local_zncc`.
     """
     v_moving, v_sum = window_variance(torch.stack((moving, fixed + moving)), window).unbind()
     return v_moving, (v_sum - v_fixed - v_moving) / 2
@@ -135,8 +136,8 @@ class _LeastInWindow(torch.autograd.Function):
         return by_pixel, None
 
 
-def over_windows(planes: Tensor, window: int, combine: Callable[[Tensor, Tensor], Tensor] = torch.add) -> Tensor:
-    """Return (..., H-w+1, W-w+1): all pixels (..., H, W) of each window, combined; `torch.add` for their sum.
+def over_windows(planes: Tensor, window: int, combine: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Return (..., H-w+1, W-w+1): all pixels (..., H, W) of each window, combined; `torch.minimum` for the least.
 
     Runs of 1, 2, 4, ... pixels are combined to one of the window's length: log2(w) passes, and no sum of more than as
     many roundings.
@@ -156,9 +157,16 @@ def over_windows(planes: Tensor, window: int, combine: Callable[[Tensor, Tensor]
     return planes
 
 
+def window_sums(planes: Tensor, window: int) -> Tensor:
+    """Return (..., H-w+1, W-w+1): the sums of the pixels (..., H, W), float, of each window. Not differentiable."""
+    if planes.is_cpu and kernels.is_native(planes):
+        return kernels.window_sums(planes.contiguous(), window, window)
+    return over_windows(planes, window, torch.add)
+
+
 def spread(maps: Tensor, window: int) -> Tensor:
-    """Return for each pixel (H, W) the sum over the windows (H-w+1, W-w+1) that hold it."""
-    return over_windows(F.pad(maps, [window - 1] * 4), window)
+    """Return for each pixel (H, W) the sum over the windows (H-w+1, W-w+1) that hold it. Not differentiable."""
+    return window_sums(F.pad(maps, [window - 1] * 4), window)
 
 
 def full_windows(mask: Tensor, window: int) -> Tensor:
