@@ -18,6 +18,10 @@ from torch import Tensor
 
 from zncc_cli.registration.warp import applied, coordinates
 
+# The powers in the outer product of (x, y, 1) with itself.
+_POWERS_OF_X = torch.tensor([[2, 1, 1], [1, 0, 0], [1, 0, 0]])
+_POWERS_OF_Y = torch.tensor([[0, 1, 0], [1, 2, 1], [0, 1, 0]])
+
 
 @dataclass(frozen=True)
 class MatrixGradient:
@@ -55,12 +59,17 @@ class MatrixGradient:
     def products(self, weight: Tensor) -> Tensor:
         """Return the sum over all pixels of weight (H, W) times its outer product with itself, (9, 9) float64."""
         rows = [self.a, self.b] if self.c is None else [self.a, self.b, self.c]
+        x, y = (self.first + torch.arange(n, dtype=weight.dtype, device=weight.device) for n in reversed(weight.shape))
+        powers = torch.stack((torch.ones_like(x), x, x * x), dim=1)
+        pairs = [(i, j) for i in range(len(rows)) for j in range(i + 1)]
+        weighted = [row * weight for row in rows]
+        by_row = torch.stack([(weighted[i] * rows[j]) @ powers for i, j in pairs]).double()
+        y = y.double()
+        # Of pair p the sum times y^k x^l, and with these what a product of (x, y, 1) with itself takes of it.
+        moments = (torch.stack((torch.ones_like(y), y, y * y)) @ by_row).cpu()[:, _POWERS_OF_Y, _POWERS_OF_X]
         out = torch.zeros((3, 3, 3, 3), dtype=torch.float64)
-        for i, left in enumerate(rows):
-            weighted = left * weight
-            for j, right in enumerate(rows[: i + 1]):
-                out[i, :, j, :] = self._moments(weighted * right)
-                out[j, :, i, :] = out[i, :, j, :]
+        for (i, j), moment in zip(pairs, moments, strict=True):
+            out[i, :, j, :] = out[j, :, i, :] = moment
         return out.view(9, 9)
 
     def scores(self, weight: Tensor, block: int) -> Tensor:
@@ -82,13 +91,3 @@ class MatrixGradient:
             out[k, 1] = sums[:, 1, :, 0] + top[:, None] * plain
             out[k, 2] = plain
         return out.view(9, -1)
-
-    def _moments(self, plane: Tensor) -> Tensor:
-        """Return the sums (3, 3) of a plane (H, W) times the products of (x', y', 1) with itself."""
-        x, y = (self.first + torch.arange(n, dtype=plane.dtype, device=plane.device) for n in reversed(plane.shape))
-        by_row = (plane @ torch.stack((x * x, x, torch.ones_like(x)), dim=1)).double()
-        y = y.double()
-        xx, x1, one = by_row.sum(dim=0).tolist()
-        _, xy, y1 = (y @ by_row).tolist()
-        yy = float((y * y) @ by_row[:, 2])
-        return torch.tensor([[xx, xy, x1], [xy, yy, y1], [x1, y1, one]], dtype=torch.float64)

@@ -165,7 +165,8 @@ def fill_holes(image: Tensor, mask: Tensor) -> Tensor:
 
 def rectangle(mask: Tensor) -> tuple[slice, slice] | None:
     """Return the rows and columns of the rectangle that is set in ``mask`` (H, W) bool; None for any other shape."""
-    rows, columns = (torch.nonzero(mask.any(dim=dim)).flatten() for dim in (1, 0))
+    # amax, and not any, which takes many times as long.
+    rows, columns = (torch.nonzero(mask.view(torch.uint8).amax(dim=dim)).flatten() for dim in (1, 0))
     if len(rows) * len(columns) != int(mask.sum()) or len(rows) == 0:
         return None
     held = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)

@@ -22,6 +22,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -84,7 +85,7 @@ class LinearFamily:
             change[_G, [6, 7]] = 1 / r**2
         return inner, change
 
-    @property
+    @cached_property
     def _about_origin(self) -> np.ndarray:
         """What makes of a row-major matrix (9,) about the centre the one about the origin."""
         cx, cy = self._centre
