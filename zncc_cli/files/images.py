@@ -211,4 +211,5 @@ def write_picture(path: str | os.PathLike[str], pixels: NDArray[np.uint8]) -> No
         OutputError: the file cannot be written; nothing is left behind.
     """
     with beside(Path(path)) as file:
-        iio.imwrite(file, pixels, plugin="pillow", extension=".png")
+        # A third of the time of the default, for a tenth more bytes.
+        iio.imwrite(file, pixels, plugin="pillow", extension=".png", compress_level=1)
