@@ -117,3 +117,30 @@ def test_the_native_kernels_check_what_they_are_given(native_device: torch.devic
             forward(good, bad, N, EPS, std)
     with pytest.raises(RuntimeError, match="float32 or float64"):
         forward(good, good, N, EPS, std.half())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("window", [(1, 1), (3, 3), (11, 4), (31, 31), (150, 140)])
+def test_window_sums(window: tuple[int, int], dtype: torch.dtype) -> None:
+    if native.load(torch.device("cpu")).used != "native":
+        pytest.skip("no native kernels")
+    planes_ = torch.randn(2, 150, 140, generator=torch.Generator().manual_seed(1), dtype=torch.float64).to(dtype)
+    expected = planes_.double().unfold(-2, window[0], 1).unfold(-2, window[1], 1).sum(dim=(-2, -1))
+    # Summed in double, rounded once: half a unit in the last place, and next to zero what adding 21000 numbers leaves.
+    rtol, atol = {torch.float32: (6e-8, 1e-11), torch.float64: (1e-12, 1e-11)}[dtype]
+    torch.testing.assert_close(kernels.window_sums(planes_, *window).double(), expected, rtol=rtol, atol=atol)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 1e30])
+def test_window_sums_forget_what_has_left(value: float) -> None:
+    if native.load(torch.device("cpu")).used != "native":
+        pytest.skip("no native kernels")
+    plane = torch.rand(40, 50, generator=torch.Generator().manual_seed(2))
+    sums = kernels.window_sums(plane, 5, 7)
+    plane[20, 25] = value
+    with_it = torch.zeros(40, 50, dtype=torch.bool)
+    with_it[16:21, 19:26] = True
+    changed = kernels.window_sums(plane, 5, 7)
+    # Nothing is subtracted where a value was large: other sums differ by their own rounding alone.
+    torch.testing.assert_close(changed[~with_it[:36, :44]], sums[~with_it[:36, :44]], rtol=1.2e-7, atol=0.0)
+    assert not bool((changed[with_it[:36, :44]].abs() < 1e29).any())

@@ -12,8 +12,7 @@ every window, g_f and g_m their gradients, and z the local ZNCC, they are
 as if no step changed the deviations: where there is noise, a window becomes more alike by moving to where it finds more
 contrast, and would be drawn there. Noise that both images have alike cancels from this sum. A window counts by its z,
 so that what only one of the images shows, or noise, counts little; a pixel near the edge of the overlap, which is in
-few windows, counts as one inside. The gradient images are interpolated as the image itself is
-(`zncc_cli.registration.refinement`).
+few windows, counts more than these would have it count.
 """
 
 from __future__ import annotations
