@@ -68,7 +68,8 @@ def align(
     with console.progress(quiet) as progress:
         progress("loading torch")
         began = time.perf_counter()
-        from zncc_cli.jobs.pair import align_pair
+        with console.loading():
+            from zncc_cli.jobs.pair import align_pair
 
         outcome = align_pair(config, progress, import_seconds=time.perf_counter() - began)
     from zncc_cli.jobs.summary import print_json, print_summary

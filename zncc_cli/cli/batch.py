@@ -49,7 +49,8 @@ def batch(
     )
     with console.progress(quiet) as progress:
         progress("loading torch")
-        from zncc_cli.jobs.batch import find_pairs, run_batch
+        with console.loading():
+            from zncc_cli.jobs.batch import find_pairs, run_batch
 
         pairs = find_pairs(config)
         done = 0

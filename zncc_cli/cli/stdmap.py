@@ -39,7 +39,8 @@ def stdmap(
     config = options.gather(StdMapConfig, {**locals(), "images": tuple(images)})
     with console.progress(quiet) as progress:
         progress("loading torch")
-        from zncc_cli.jobs.stdmap import write_std_maps
+        with console.loading():
+            from zncc_cli.jobs.stdmap import write_std_maps
 
         progress(f"{len(images)} images")
         outcome = write_std_maps(config)
