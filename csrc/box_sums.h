@@ -160,7 +160,7 @@ class BoxSums {
     }
     const int64_t windows = rows_ < h_ ? 0 : n_ - w_ + 1;
     double sums[K * kBlock];
-    Lanes carry[K] = {};
+    Carry carry[K] = {};
     for (int64_t first = 0, down = 0; first < windows; first += kBlock) {
       const int64_t last = std::min(first + kBlock, windows);
       if (careful_ && first == 0) {
@@ -215,29 +215,38 @@ class BoxSums {
     }
   }
 
+  // What run_across remembers of one plane: its last four sums, what they grew by, and what neighbours among these
+  // grew by together.
+  struct Carry {
+    Lanes sum, step, pair;
+  };
+
+  // S(x) = S(x-4) + the last four steps, so that no lane waits for its neighbour.
   // The last turn reads and writes past the end, but no further than there is room.
-  ZNCC_INLINE void run_across(int64_t first, int64_t last, Lanes* carry, double* sums) const {
+  ZNCC_INLINE void run_across(int64_t first, int64_t last, Carry* carry, double* sums) const {
     for (int k = 0; k < K; ++k) {
+      Carry c = carry[k];
       for (int64_t x = first; x < last; x += 4) {
         Lanes enters, leaves;
         std::memcpy(&enters, column(k) + x + w_ - 1, sizeof enters);
         std::memcpy(&leaves, column(k) + x - 1, sizeof leaves);
-        Lanes d = enters - leaves;
-        d += ZNCC_SHUFFLE(Lanes{}, d, 0, 4, 2, 6);
-        d += ZNCC_SHUFFLE(Lanes{}, d, 0, 1, 5, 5);
-        const Lanes s = carry[k] + d;
-        std::memcpy(sums + k * kBlock + x - first, &s, sizeof s);
-        carry[k] += ZNCC_SHUFFLE(d, d, 3, 3, 3, 3);
+        const Lanes step = enters - leaves;
+        const Lanes pair = step + ZNCC_SHUFFLE(c.step, step, 3, 4, 5, 6);
+        c.sum += pair + ZNCC_SHUFFLE(c.pair, pair, 2, 3, 4, 5);
+        std::memcpy(sums + k * kBlock + x - first, &c.sum, sizeof c.sum);
+        c.step = step;
+        c.pair = pair;
       }
+      carry[k] = c;
     }
   }
 
   // Begins a row of windows with the first one, from which nothing leaves and which nothing enters.
-  ZNCC_INLINE void first_window(Lanes* carry) {
+  ZNCC_INLINE void first_window(Carry* carry) {
     for (int k = 0; k < K; ++k) {
       double* column = this->column(k);
       const double sum = sum_of(column, w_);
-      carry[k] = Lanes{sum, sum, sum, sum};
+      carry[k] = {Lanes{sum, sum, sum, sum}, Lanes{}, Lanes{}};
       column[-1] = column[w_ - 1];
     }
   }
