@@ -263,7 +263,7 @@ def test_unit_of_imagej_is_handed_on(tmp_path):
     like = read_image(tmp_path / "a.tif")
     write_image(tmp_path / "b.tif", data, like=like)
     with tifffile.TiffFile(tmp_path / "b.tif") as file:
-        assert file.imagej_metadata["unit"] == like.metadata.unit
+        assert file.imagej_metadata["unit"] == like.metadata.pixel_size.unit
     assert_same(read_image(tmp_path / "b.tif"), data)
 
 

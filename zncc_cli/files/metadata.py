@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 Photometric = Literal["minisblack", "miniswhite", "rgb"]
+Flavor = Literal["plain", "imagej", "ome"]
+
+Tag = tuple[int, int, int, Any]
+"""A TIFF tag: code, data type, count, value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,15 +28,34 @@ class Resolution:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PixelSize:
+    """Width and height of a pixel in a physical unit, spelt as the file spells it ("micron", "µm", "nm")."""
+
+    x: float
+    y: float
+    unit: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Metadata:
     """What a file says of its pixels.
 
-    path: where the image was read from. format: "TIFF", "PNG", "JPEG", ..., "NPY".
+    path: where the image was read from. format: "TIFF", "PNG", "JPEG", ..., "NPY", "OME-Zarr".
     photometric: the meaning of the samples; palettes, CMYK and YCbCr have been turned into "rgb" on reading.
     alpha: whether the last sample is opacity; premultiplied: whether the others were multiplied by it.
-    resolution: pixels per unit, or None. unit: ImageJ's name of that unit ("micron"), or "".
     nodata: the value that marks missing pixels (GDAL, transparent PNG), or None.
-    georeference: GeoTIFF tags as (code, data type, count, value), or empty.
+
+    Of the frame, the grid that the pixels lie on:
+    pixel_size: physical size of a pixel (ImageJ, OME), or None. resolution: TIFF's own tags, or None.
+    georeference: GeoTIFF tags, or empty.
+
+    Of the file:
+    flavor: the convention that a TIFF follows. properties: what that convention says beside the axes and the pixel
+    size, in the words of tifffile's ``metadata`` argument (ImageJ: spacing, finterval, Labels, ...; OME: PhysicalSizeZ,
+    TimeIncrement, Channel, ...).
+    compression: TIFF's number of it (1: none). predictor: TIFF's number of it (1: none).
+    description: ImageDescription of a plain TIFF, or "". tags: further tags to be handed on as they are (date, camera,
+    ICC profile, ...).
     """
 
     path: Path
@@ -39,7 +63,13 @@ class Metadata:
     photometric: Photometric = "minisblack"
     alpha: bool = False
     premultiplied: bool = False
-    resolution: Resolution | None = None
-    unit: str = ""
     nodata: float | None = None
-    georeference: tuple[tuple[int, int, int, Any], ...] = ()
+    pixel_size: PixelSize | None = None
+    resolution: Resolution | None = None
+    georeference: tuple[Tag, ...] = ()
+    flavor: Flavor = "plain"
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    compression: int = 1
+    predictor: int = 1
+    description: str = ""
+    tags: tuple[Tag, ...] = ()

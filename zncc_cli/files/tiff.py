@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from zncc_cli.errors import InputError
 from zncc_cli.files.folder import beside
-from zncc_cli.files.metadata import Metadata, Photometric, Resolution
+from zncc_cli.files.metadata import Metadata, Photometric, PixelSize, Resolution
 from zncc_cli.files.orientation import oriented, transposes
 from zncc_cli.files.paths import one_line, refusal
 
@@ -195,10 +195,17 @@ def _metadata(path: Path, name: str, page: tifffile.TiffPage, photometric: Photo
         alpha=alpha is not None,
         premultiplied=alpha == "premultiplied",
         resolution=resolution,
-        unit=unit,
+        pixel_size=_pixel_size(resolution, unit),
         nodata=_number(_value(page, _GDAL_NODATA)),
         georeference=tuple((tag.code, int(tag.dtype), tag.count, tag.value) for tag in tags),
     )
+
+
+def _pixel_size(resolution: Resolution | None, unit: str) -> PixelSize | None:
+    if resolution is None or not unit:
+        return None
+    (x, per_x), (y, per_y) = resolution.x, resolution.y
+    return PixelSize(x=per_x / x, y=per_y / y, unit=unit)
 
 
 def _resolution(page: tifffile.TiffPage) -> Resolution | None:
@@ -237,7 +244,7 @@ def write_tiff(path: Path, data: NDArray[Any], *, like: Metadata | None, frame: 
     if like and like.nodata is not None:
         extratags.append((_GDAL_NODATA, 2, 0, f"{like.nodata:.17g}", True))
     resolution = frame.resolution if frame else None
-    unit = frame.unit if frame else ""
+    unit = frame.pixel_size.unit if frame and frame.pixel_size else ""
     with beside(path) as file:
         place = tifffile.imwrite(
             file,
