@@ -5,6 +5,7 @@ Frozen keyword-only dataclasses; ``__post_init__`` validates and raises `OptionE
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -59,6 +60,23 @@ class Device(Choice):
     CUDA = "cuda"
 
 
+class Interpolation(Choice):
+    """How values between pixels are found: of the nearest pixel, of 2 x 2, by a cubic spline, by Lanczos' kernel."""
+
+    NEAREST = "nearest"
+    LINEAR = "linear"
+    CUBIC = "cubic"
+    LANCZOS = "lanczos"
+
+
+class Canvas(Choice):
+    """The frame of what is written: the fixed image's, one that holds both images, or the part that both have."""
+
+    FIXED = "fixed"
+    UNION = "union"
+    COMMON = "common"
+
+
 class StdScale(Choice):
     """Units of a std map: the population standard deviation, or the norm that ZNCC divides by."""
 
@@ -75,6 +93,7 @@ class Method(Choice):
 
 
 _C = TypeVar("_C", bound=Choice)
+_T = TypeVar("_T")
 
 
 def choose(kind: type[_C], value: str, option: str) -> _C:
@@ -136,6 +155,100 @@ class RegistrationConfig:
             raise OptionError(f"--tolerance: expected pixels above 0 and at most 1, got {self.tolerance}")
 
 
+LUMINANCE, BEST = "luminance", "best"  # what --channel takes beside a number
+EDGE = "edge"  # what --fill takes beside a number
+
+
+def _number(text: str, option: str) -> int:
+    if not text.isdecimal():
+        raise OptionError(f"{option}: expected a number counted from 0, or FIXED,MOVING, got {text!r}")
+    return int(text)
+
+
+def _channel(text: str, option: str) -> int | str:
+    return text if text in (LUMINANCE, BEST) else _number(text, option)
+
+
+def for_both(text: str | None, option: str, parse: Callable[[str, str], _T]) -> tuple[_T | None, _T | None]:
+    """Return what ``text`` says of the fixed and of the moving image: "N" is of both, "N,M" of one each."""
+    if text is None:
+        return None, None
+    values = [parse(part.strip(), option) for part in text.split(",")]
+    if len(values) > 2:
+        raise OptionError(f"{option}: expected one value, or two as FIXED,MOVING, got {text!r}")
+    return values[0], values[-1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputConfig:
+    """What of two files is read, and what of that the registration sees; "N" for both, or "FIXED,MOVING".
+
+    Attributes:
+        series: number of the series, counted from 0; None for the first.
+        page: number of the page, counted from 0 over all axes but the channels; it alone is kept. None keeps all, and
+            registers the first.
+        channel: number of the channel that is registered, counted from 0; ``luminance`` of RGB, or ``best``, the one
+            with the most texture over its noise. None for luminance of RGB, and else for the best. All are moved.
+    """
+
+    series: str | None = None
+    page: str | None = None
+    channel: str | None = None
+
+    def __post_init__(self) -> None:
+        _ = self.each_series, self.each_page, self.each_channel
+
+    @property
+    def each_series(self) -> tuple[int | None, int | None]:
+        """Of fixed and moving."""
+        return for_both(self.series, "--series", _number)
+
+    @property
+    def each_page(self) -> tuple[int | None, int | None]:
+        """Of fixed and moving."""
+        return for_both(self.page, "--page", _number)
+
+    @property
+    def each_channel(self) -> tuple[int | str | None, int | str | None]:
+        """Of fixed and moving."""
+        return for_both(self.channel, "--channel", _channel)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResamplingConfig:
+    """How an image is put on another frame.
+
+    Attributes:
+        interpolation: how values between pixels are found.
+        canvas: the frame of what is written.
+        fill: what pixels hold that the image does not cover: a number, ``nan``, or ``edge`` for its nearest pixel;
+            None for its own value of missing pixels, else 0, or NaN for floats.
+    """
+
+    interpolation: Interpolation = Interpolation.CUBIC
+    canvas: Canvas = Canvas.FIXED
+    fill: str | None = None
+
+    def __post_init__(self) -> None:
+        _coerce(self, interpolation=Interpolation, canvas=Canvas)
+        _ = self.value
+
+    @property
+    def edge(self) -> bool:
+        """The image goes on beyond its edge as its nearest pixel."""
+        return self.fill == EDGE
+
+    @property
+    def value(self) -> float | None:
+        """The number that ``fill`` is, NaN included."""
+        if self.fill is None or self.edge:
+            return None
+        try:
+            return float(self.fill)
+        except ValueError:
+            raise OptionError(f"--fill: expected a number, nan or {EDGE}, got {self.fill!r}") from None
+
+
 IDENTITY = "identity"  # what --init takes beside the name of a file
 
 
@@ -149,7 +262,9 @@ class PairConfig:
         fixed_mask, moving_mask: optional image files of the same frame; pixels above zero count.
         init: where to start without a search: ``identity``, or a file with a matrix; None searches.
         overwrite: replace files that exist.
+        inputs: what of the files is read and registered.
         registration: settings of the registration.
+        resampling: how the moving image is put on the fixed one's frame.
     """
 
     fixed: Path
@@ -159,7 +274,9 @@ class PairConfig:
     moving_mask: Path | None = None
     init: str | None = None
     overwrite: bool = False
+    inputs: InputConfig = InputConfig()
     registration: RegistrationConfig = RegistrationConfig()
+    resampling: ResamplingConfig = ResamplingConfig()
 
     @property
     def folder(self) -> Path:
@@ -177,14 +294,41 @@ class BatchConfig:
         fixed: one image that every other image of the folder is aligned to, or None for pairs found by
             the names ``*_fixed.*`` and ``*_moving.*``.
         overwrite: replace files that exist.
-        registration: settings of each registration.
+        inputs, registration, resampling: settings of each pair.
     """
 
     folder: Path
     out: Path
     fixed: Path | None = None
     overwrite: bool = False
+    inputs: InputConfig = InputConfig()
     registration: RegistrationConfig = RegistrationConfig()
+    resampling: ResamplingConfig = ResamplingConfig()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApplyConfig:
+    """Images that a transform is applied to.
+
+    Attributes:
+        transform: a transform.json.
+        images: image files.
+        out: the file of one image, or the folder of several; None for ``<stem>_aligned.tif`` in the working folder.
+        inverse: put images of the fixed frame on the moving one instead.
+        page: number of the one page that is kept, counted from 0 over all axes but the channels; None keeps all.
+        series: number of the series, counted from 0; None for the first.
+        overwrite: replace files that exist.
+        resampling: how the images are put on the other frame.
+    """
+
+    transform: Path
+    images: tuple[Path, ...]
+    out: Path | None = None
+    inverse: bool = False
+    page: int | None = None
+    series: int | None = None
+    overwrite: bool = False
+    resampling: ResamplingConfig = ResamplingConfig()
 
 
 @dataclass(frozen=True, kw_only=True)

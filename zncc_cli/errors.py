@@ -5,6 +5,7 @@
       OutputError     (OSError)    1   a file or folder cannot be written, or would be overwritten
       ContentError    (ValueError) 1   the pixels cannot be used: too small, constant, not finite
       BackendError    (RuntimeError) 1 the native kernels or the device that was asked for are not there
+      ResourceError   (MemoryError) 1  the machine has not what it takes: memory, room on the disk
       OptionError     (ValueError) 2   an option, alone or beside others or for this image, makes no sense
         WindowError                2   the window does not fit the image
 
@@ -55,6 +56,10 @@ class ContentError(ZnccError, ValueError):
 
 class BackendError(ZnccError, RuntimeError):
     """The native kernels or the device that was asked for are not there."""
+
+
+class ResourceError(ZnccError, MemoryError):
+    """The machine has not what it takes: memory, room on the disk."""
 
 
 class OptionError(ZnccError, ValueError):

@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from zncc_cli.cli import console, options
-from zncc_cli.config import PairConfig, RegistrationConfig
+from zncc_cli.config import InputConfig, PairConfig, RegistrationConfig, ResamplingConfig
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
-_DEFAULT = RegistrationConfig()
+_DEFAULT, _RESAMPLING = RegistrationConfig(), ResamplingConfig()
 
 
 @app.command()
@@ -37,6 +37,12 @@ def align(
             "or the identity.",
         ),
     ] = None,
+    series: options.SeriesOption = None,
+    page: options.PageOption = None,
+    channel: options.ChannelOption = None,
+    interpolation: options.InterpolationOption = _RESAMPLING.interpolation,
+    canvas: options.CanvasOption = _RESAMPLING.canvas,
+    fill: options.FillOption = None,
     optimizer: options.OptimizerOption = _DEFAULT.optimizer,
     max_iterations: options.MaxIterationsOption = _DEFAULT.max_iterations,
     tolerance: options.ToleranceOption = _DEFAULT.tolerance,
@@ -63,7 +69,9 @@ def align(
         moving_mask=moving_mask,
         init=init,
         overwrite=overwrite,
+        inputs=options.gather(InputConfig, locals()),
         registration=options.gather(RegistrationConfig, locals()),
+        resampling=options.gather(ResamplingConfig, locals()),
     )
     with console.progress(quiet) as progress:
         progress("loading torch")

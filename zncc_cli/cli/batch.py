@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from zncc_cli.cli import console, options
-from zncc_cli.config import BatchConfig, RegistrationConfig
+from zncc_cli.config import BatchConfig, InputConfig, RegistrationConfig, ResamplingConfig
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
-_DEFAULT = RegistrationConfig()
+_DEFAULT, _RESAMPLING = RegistrationConfig(), ResamplingConfig()
 
 
 @app.command()
@@ -25,6 +25,12 @@ def batch(
     model: options.ModelOption = _DEFAULT.model,
     window: options.WindowOption = _DEFAULT.window,
     min_overlap: options.MinOverlapOption = _DEFAULT.min_overlap,
+    series: options.SeriesOption = None,
+    page: options.PageOption = None,
+    channel: options.ChannelOption = None,
+    interpolation: options.InterpolationOption = _RESAMPLING.interpolation,
+    canvas: options.CanvasOption = _RESAMPLING.canvas,
+    fill: options.FillOption = None,
     optimizer: options.OptimizerOption = _DEFAULT.optimizer,
     max_iterations: options.MaxIterationsOption = _DEFAULT.max_iterations,
     tolerance: options.ToleranceOption = _DEFAULT.tolerance,
@@ -45,7 +51,9 @@ def batch(
         out=out,
         fixed=fixed,
         overwrite=overwrite,
+        inputs=options.gather(InputConfig, locals()),
         registration=options.gather(RegistrationConfig, locals()),
+        resampling=options.gather(ResamplingConfig, locals()),
     )
     with console.progress(quiet) as progress:
         progress("loading torch")

@@ -9,6 +9,7 @@ import typer
 import zncc_cli
 from zncc_cli.cli import console
 from zncc_cli.cli.align import align
+from zncc_cli.cli.apply import apply
 from zncc_cli.cli.batch import batch
 from zncc_cli.cli.build import build
 from zncc_cli.cli.doctor import doctor
@@ -16,7 +17,7 @@ from zncc_cli.cli.stdmap import stdmap
 from zncc_cli.errors import ExitCode
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, invoke_without_command=True)
-for command in (align, stdmap, batch, build, doctor):
+for command in (align, stdmap, batch, apply, build, doctor):
     app.command()(command)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from zncc_cli.cli.console import set_debug
-from zncc_cli.config import Backend, Device, Model, Optimizer
+from zncc_cli.config import Backend, Canvas, Device, Interpolation, Model, Optimizer
 from zncc_cli.errors import OptionError
 
 _Config = TypeVar("_Config")
@@ -32,6 +32,38 @@ OptimizerOption = Annotated[
 MaxIterationsOption = Annotated[int, typer.Option(metavar="N", help="Most iterations on one pyramid level.")]
 ToleranceOption = Annotated[
     float, typer.Option(metavar="PIXELS", help="A step that moves the corners by less ends the search.")
+]
+_EACH = "N|N,M"
+SeriesOption = Annotated[
+    str | None,
+    typer.Option(metavar=_EACH, help="Series of a file with several, counted from 0 [default: 0]; N,M: FIXED's, MOVING's."),
+]
+PageOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar=_EACH, help="Read this page alone, counted from 0 [default: all are kept, the first is registered]."
+    ),
+]
+ChannelOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar=_EACH,
+        help="Register by this channel, counted from 0, by luminance, or by the best, with the most texture "
+        "[default: luminance of RGB, else best]; all are moved.",
+    ),
+]
+InterpolationOption = Annotated[
+    Interpolation, typer.Option(help="How the values written are found between pixels; nearest for labels.")
+]
+CanvasOption = Annotated[
+    Canvas, typer.Option(help="Frame of what is written: FIXED's, one that holds both images, or what both have.")
+]
+FillOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="VALUE|nan|edge",
+        help="What pixels hold that MOVING does not cover [default: its nodata value, else 0, NaN for floats].",
+    ),
 ]
 DeviceOption = Annotated[Device, typer.Option(help="Where to compute.")]
 BackendOption = Annotated[Backend, typer.Option(help="Compiled kernels, plain torch, or the first that works.")]

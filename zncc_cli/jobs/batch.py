@@ -77,7 +77,9 @@ def find_pairs(config: BatchConfig) -> dict[str, PairConfig | str]:
             moving=pair[1],
             out=config.out / name,
             overwrite=config.overwrite,
+            inputs=config.inputs,
             registration=config.registration,
+            resampling=config.resampling,
         )
         for name, pair in sorted(found.items())
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import platform
 import time
 from collections.abc import Callable
@@ -14,26 +15,36 @@ import numpy as np
 import torch
 
 import zncc_cli
-from zncc_cli.config import IDENTITY, PairConfig
-from zncc_cli.errors import ExitCode, InputError
+from zncc_cli.config import IDENTITY, Canvas, Interpolation, PairConfig, ResamplingConfig
+from zncc_cli.errors import ContentError, ExitCode, OptionError
 from zncc_cli.files.folder import OutputFolder
-from zncc_cli.files.images import Image, read_image, write_image, write_map, write_picture
+from zncc_cli.files.images import Image, read_image
+from zncc_cli.files.output import write_picture
 from zncc_cli.files.report import overlay, write_json
 from zncc_cli.files.transforms import read_matrix, write_transform
+from zncc_cli.jobs.budget import affordable_factor, check_disk
+from zncc_cli.jobs.maps import MapWriter
+from zncc_cli.jobs.reduction import Reduced, full_result, reduced, reduced_matrix
+from zncc_cli.jobs.resampled import missing_value, write_resampled
+from zncc_cli.jobs.views import View, choose_views, masked
+from zncc_cli.registration.canvas import Frame, frame_of
 from zncc_cli.registration.register import RegistrationResult, register_images
+from zncc_cli.registration.resample import resample
 from zncc_cli.registration.verdict import Status
-from zncc_cli.registration.warp import Interpolation, resample
-from zncc_cli.registration.zncc import std_map, zncc_frame_map
+
+logger = logging.getLogger("zncc_cli.pair")
 
 NAMES = (
     "aligned.tif",
     "transform.json",
+    "mask.tif",
     "std_fixed.tif",
     "std_aligned.tif",
     "zncc.tif",
     "overlay.png",
     "report.json",
 )
+FIXED_ON_CANVAS = "fixed.tif"  # written where the canvas is not the fixed image's own frame
 
 Progress = Callable[[str], None]
 
@@ -58,6 +69,16 @@ class PairOutcome:
         return ExitCode.OK if self.result.status is Status.OK else ExitCode.NOT_TRUSTED
 
 
+@dataclass(frozen=True)
+class _Products:
+    """What the report says of the files: where they lie in the fixed image, and what became of the values."""
+
+    frame: Frame
+    clipped: int
+    filled: int
+    notes: tuple[str, ...]
+
+
 def align_pair(config: PairConfig, progress: Progress, import_seconds: float = 0.0) -> PairOutcome:
     """Align the moving file to the fixed file and write every product into ``config.folder``.
 
@@ -70,26 +91,30 @@ def align_pair(config: PairConfig, progress: Progress, import_seconds: float = 0
         InputError, OutputError, ContentError, OptionError, BackendError: nothing is written then.
     """
     clock = _Clock(import_seconds)
-    with OutputFolder(config.folder, names=NAMES, overwrite=config.overwrite) as folder:
+    names = NAMES if config.resampling.canvas is Canvas.FIXED else (*NAMES, FIXED_ON_CANVAS)
+    with OutputFolder(config.folder, names=names, overwrite=config.overwrite) as folder:
         progress(f"reading {config.fixed.name} and {config.moving.name}")
-        fixed, moving = read_image(config.fixed), read_image(config.moving)
-        fixed_valid = _valid(fixed, config.fixed_mask)
-        moving_valid = _valid(moving, config.moving_mask)
-        init = None if config.init is None else _init(config.init)
+        fixed, moving, notes = _views(config)
+        missing_value(moving.image.data.dtype, moving.image.metadata, config.resampling)  # before any work
+        factor = affordable_factor(fixed.image, moving.image)
+        if factor > 1:
+            notes += (f"registered on means of {factor} x {factor} pixels, since the images are large",)
+        pair = reduced(fixed, factor), reduced(moving, factor)
+        init = None if config.init is None else _init(config.init, factor)
         clock.lap("read")
         progress(f"registering, {config.registration.model}")
-        result = register_images(
-            fixed.luminance(), moving.luminance(), config.registration, fixed_valid, moving_valid, init
-        )
+        found = register_images(pair[0].grey, pair[1].grey, config.registration, pair[0].valid, pair[1].valid, init)
+        result = full_result(found, factor, fixed, moving)
         clock.seconds["registration"] = result.seconds
         clock.restart()
         progress(f"writing {config.folder}")
-        clipped, filled = _write_products(
-            folder.staging, (fixed, fixed_valid), (moving, moving_valid), result, config.registration.window
-        )
+        products = _write_products(folder.staging, fixed, moving, pair, result, config)
+        write_picture(folder.staging / "overlay.png", _overlay(pair, result, factor))
         clock.lap("write")
-        report = _report(config, result, clock.finish(), clipped, filled)
+        report = _report(config, result, clock.finish(), products, notes)
         write_json(folder.staging / "report.json", report)
+    for note in report["notes"]:
+        logger.info("%s", note)
     return PairOutcome(config.folder, result, report)
 
 
@@ -113,37 +138,46 @@ class _Clock:
         return {**{stage: round(s, 4) for stage, s in self.seconds.items()}, "total": round(total, 4)}
 
 
-def _valid(image: Image, mask: Path | None) -> np.ndarray:
-    if mask is None:
-        return image.valid()
-    chosen = read_image(mask)
-    if chosen.shape != image.shape:
-        raise InputError(
-            f"{mask}: expected a mask of {image.shape[1]} x {image.shape[0]} pixels like {image.metadata.path}, "
-            f"found {chosen.shape[1]} x {chosen.shape[0]}"
-        )
-    return np.asarray(image.valid() & (chosen.luminance() > 0))
+def _views(config: PairConfig) -> tuple[View, View, tuple[str, ...]]:
+    """Return what is registered of both files, and a sentence for each choice that was not the user's."""
+    asked, paths = config.inputs, (config.fixed, config.moving)
+    images = [
+        read_image(path, series=series, page=page)
+        for path, series, page in zip(paths, asked.each_series, asked.each_page, strict=True)
+    ]
+    views, notes = choose_views((images[0], images[1]), asked.each_channel)
+    masks = [None if path is None else read_image(path) for path in (config.fixed_mask, config.moving_mask)]
+    fixed, moving = (masked(view, mask) for view, mask in zip(views, masks, strict=True))
+    return fixed, moving, (*images[0].notes, *images[1].notes, *notes)
 
 
-def _init(name: str) -> np.ndarray:
-    return np.eye(3) if name == IDENTITY else read_matrix(name)
+def _init(name: str, factor: int) -> np.ndarray:
+    return np.eye(3) if name == IDENTITY else reduced_matrix(read_matrix(name), factor)
+
+
+def _frame(result: RegistrationResult, settings: ResamplingConfig) -> tuple[Frame, tuple[str, ...]]:
+    """Return which pixels are written; the fixed frame where a result that is wrong anyway has no other."""
+    arguments = result.matrix, result.fixed_shape, result.moving_shape
+    try:
+        return frame_of(settings.canvas, *arguments), ()
+    except (OptionError, ContentError) as error:
+        if result.status is Status.OK:
+            raise
+        return frame_of(Canvas.FIXED, *arguments), (f"written on the fixed frame: {error}",)
 
 
 def _write_products(
     folder: Path,
-    fixed: tuple[Image, np.ndarray],
-    moving: tuple[Image, np.ndarray],
+    fixed: View,
+    moving: View,
+    pair: tuple[Reduced, Reduced],
     result: RegistrationResult,
-    window: int,
-) -> tuple[int, int]:
-    """Write all but the report; return how many values were clipped and how many pixels were filled."""
-    (fixed_image, fixed_valid), (moving_image, moving_valid) = fixed, moving
-    shape = fixed_image.shape
-    # Only pixels that are no number are left out of the aligned image: a mask says what to register on, no more.
-    usable = moving_image.valid()
-    values, there = resample(moving_image.data, usable, result.matrix, shape, Interpolation.CUBIC)
-    aligned, clipped = to_dtype(values, there, moving_image.data.dtype, moving_image.metadata.nodata)
-    write_image(folder / "aligned.tif", aligned, like=moving_image, frame=fixed_image)
+    config: PairConfig,
+) -> _Products:
+    """Write the aligned image, the transform and the maps."""
+    frame, notes = _frame(result, config.resampling)
+    check_disk(folder, moving.image, frame)
+    grid = fixed.image.metadata
     write_transform(
         folder / "transform.json",
         model=str(result.model),
@@ -152,57 +186,66 @@ def _write_products(
         moving_shape=result.moving_shape,
         model_asked=str(result.model_asked),
     )
-    fixed_grey = fixed_image.luminance()
-    aligned_grey = dataclasses.replace(moving_image, data=values).luminance()
-    before, before_there = resample(moving_image.luminance(), usable, np.eye(3), shape, Interpolation.CUBIC)
-    aligned_valid = there
-    if not np.array_equal(usable, moving_valid):
-        _, aligned_valid = resample(moving_image.luminance(), moving_valid, result.matrix, shape, Interpolation.CUBIC)
-    # Maps and overlay show the images as they were compared.
-    sign = np.float32(-1 if result.inverted else 1)
-    before, aligned_grey = before.astype(np.float32) * sign, aligned_grey.astype(np.float32) * sign
-    f, m = torch.from_numpy(fixed_grey), torch.from_numpy(aligned_grey)
-    f_valid, m_valid = torch.from_numpy(fixed_valid), torch.from_numpy(aligned_valid)
-    write_map(folder / "std_fixed.tif", std_map(f, f_valid, window).numpy(), frame=fixed_image)
-    write_map(folder / "std_aligned.tif", std_map(m, m_valid, window).numpy(), frame=fixed_image)
-    write_map(folder / "zncc.tif", zncc_frame_map(f, m, f_valid & m_valid, window).numpy(), frame=fixed_image)
-    write_picture(
-        folder / "overlay.png",
-        overlay(fixed_grey, before, aligned_grey, before_there, there),
+    if config.resampling.canvas is not Canvas.FIXED:
+        copied = write_resampled(folder / FIXED_ON_CANVAS, fixed.image, np.eye(3), frame, ResamplingConfig(), grid)
+        notes += copied.notes
+    spreads = _spread(pair[0]), _spread(pair[1])
+    filled = 0
+    with MapWriter(
+        folder, fixed, frame, grid, config.registration.window, spreads, -1 if result.inverted else 1
+    ) as maps:
+
+        def on_strip(index: tuple[int, ...], first: int, values: np.ndarray, there: np.ndarray) -> None:
+            nonlocal filled
+            if index != moving.index:
+                return
+            filled += int((~there).sum())
+            grey = moving.grey_of(values)
+            counts = there
+            if moving.mask is not None:
+                rows = frame.rows[first : first + len(there)]
+                mask = _counted(moving, result.matrix, rows, frame.columns)
+                counts = there & mask
+            maps.add(first, grey, there, counts)
+
+        written = write_resampled(
+            folder / "aligned.tif", moving.image, result.matrix, frame, config.resampling, grid, on_strip
+        )
+    return _Products(frame, written.clipped, filled, (*notes, *written.notes))
+
+
+def _counted(view: View, matrix: np.ndarray, rows: range, columns: range) -> np.ndarray:
+    """Return where a view's pixels count, on rows and columns of another frame, bool (h, w)."""
+    return resample(view.read, view.shape, matrix, rows, columns, Interpolation.LINEAR)[1]
+
+
+def _spread(image: Reduced) -> float:
+    values = image.grey[image.valid]
+    return float(values.std(dtype=np.float64)) if values.size else 0.0
+
+
+def _overlay(pair: tuple[Reduced, Reduced], result: RegistrationResult, factor: int) -> np.ndarray:
+    """Return the picture of the images as they were compared."""
+    fixed, moving = pair
+    rows, columns = (range(n) for n in fixed.grey.shape)
+
+    def read(rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
+        return moving.grey[rows, columns], moving.valid[rows, columns]
+
+    matrices = np.eye(3), reduced_matrix(result.matrix, factor)
+    before, after = (
+        resample(read, moving.grey.shape, matrix, rows, columns, Interpolation.CUBIC) for matrix in matrices
     )
-    return clipped, int((~there).sum())
-
-
-def to_dtype(
-    values: np.ndarray, there: np.ndarray, dtype: np.dtype[Any], nodata: float | None = None
-) -> tuple[np.ndarray, int]:
-    """Return float64 ``values`` (H, W[, C]) in ``dtype``, and how many were clipped to its range.
-
-    Integers are rounded and clipped, never wrapped. Where ``there`` (H, W) is false the result holds ``nodata``, the
-    image's own value for missing pixels, if it has one; else integers hold 0 and floats NaN.
-    """
-    there = there if values.ndim == 2 else there[..., None]
-    if dtype.kind == "b":
-        return (values >= 0.5) & there, 0
-    whole = dtype.kind != "f"
-    limits = np.iinfo(dtype) if whole else np.finfo(dtype)
-    known = np.where(there, np.rint(values) if whole else values, 0)
-    low, high = known < limits.min, known > limits.max
-    # Not np.clip: the largest 64-bit integers are no float64, and what is next to them would wrap.
-    top = known >= float(limits.max)
-    out = np.where(top, limits.max, np.maximum(np.where(top, 0, known), limits.min).astype(dtype))
-    missing = nodata if nodata is not None and _fits(nodata, dtype) else (0 if whole else np.nan)
-    return np.where(there, out, np.asarray(missing).astype(dtype)), int((low | high).sum())
-
-
-def _fits(value: float, dtype: np.dtype[Any]) -> bool:
-    if dtype.kind == "f":
-        return True
-    return float(value).is_integer() and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max
+    sign = np.float32(-1 if result.inverted else 1)
+    return overlay(fixed.grey, sign * before[0].astype(np.float32), sign * after[0].astype(np.float32), before[1], after[1])
 
 
 def _report(
-    config: PairConfig, result: RegistrationResult, seconds: dict[str, float], clipped: int, filled: int
+    config: PairConfig,
+    result: RegistrationResult,
+    seconds: dict[str, float],
+    products: _Products,
+    notes: tuple[str, ...],
 ) -> dict[str, Any]:
     evidence = dataclasses.asdict(result.evidence)
     return {
@@ -214,7 +257,9 @@ def _report(
         "inverted": result.inverted,
         "fixed": str(config.fixed),
         "moving": str(config.moving),
-        "metrics": {**evidence, "clipped_values": clipped, "filled_pixels": filled},
+        "metrics": {**evidence, "clipped_values": products.clipped, "filled_pixels": products.filled},
+        "canvas": {"offset": list(products.frame.offset), "shape": list(products.frame.shape)},
+        "notes": [*notes, *products.notes],
         "seconds": seconds,
         "levels": [dataclasses.asdict(level) for level in result.levels],
         "settings": dataclasses.asdict(config),

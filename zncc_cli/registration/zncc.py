@@ -224,13 +224,18 @@ def zncc_loss(
     return 1 - local_zncc_sum(fixed, moving, window, eps * window**2, weight).sum() / windows.sum()
 
 
-def _standardize(image: Tensor, mask: Tensor) -> Tensor:
-    """Return (..., H, W) with mean zero and variance one over the mask, and zero outside it."""
+def _centred(image: Tensor, mask: Tensor) -> Tensor:
+    """Return (..., H, W), float64, with mean zero over the mask, and zero outside it."""
     # float64: the squares of float32 numbers may overflow, and their sum loses what a large mean leaves.
     count = mask.sum(dim=(-2, -1), keepdim=True).clamp_min(1)
     wide = torch.where(mask, image, 0).double()
-    wide = torch.where(mask, wide - wide.sum(dim=(-2, -1), keepdim=True) / count, 0)
-    variance = wide.square().sum(dim=(-2, -1), keepdim=True) / count
+    return torch.where(mask, wide - wide.sum(dim=(-2, -1), keepdim=True) / count, 0)
+
+
+def _standardize(image: Tensor, mask: Tensor) -> Tensor:
+    """Return (..., H, W) with mean zero and variance one over the mask, and zero outside it."""
+    wide = _centred(image, mask)
+    variance = wide.square().sum(dim=(-2, -1), keepdim=True) / mask.sum(dim=(-2, -1), keepdim=True).clamp_min(1)
     return (wide / torch.where(variance > 0, variance, 1).sqrt()).to(image.dtype)
 
 
@@ -249,8 +254,7 @@ def std_map(image: Tensor, mask: Tensor, window: int, *, norm: bool = False, met
         (H, W); NaN where the window leaves the frame or the mask.
     """
     # On an image of variance one the operator's eps is far below float32's resolution, whatever the image's units.
-    wide = torch.where(mask, image, 0).double()
-    wide = torch.where(mask, wide - wide.sum() / mask.sum().clamp_min(1), 0)
+    wide = _centred(image, mask)
     spread = (wide.square().sum() / mask.sum().clamp_min(1)).sqrt()
     spread = torch.where(spread > 0, spread, 1)
     std = local_std((wide / spread).to(image.dtype), window, _TINY, method)
@@ -266,9 +270,18 @@ def on_frame(valid: Tensor, window: int) -> Tensor:
     return F.pad(valid, (before, after, before, after), value=torch.nan)
 
 
-def zncc_frame_map(fixed: Tensor, moving: Tensor, mask: Tensor, window: int) -> Tensor:
-    """Return the local ZNCC of two images (H, W) on their frame, NaN where the window leaves ``mask`` (H, W) bool."""
-    fixed, moving = _standardize(fixed, mask), _standardize(moving, mask)
+def zncc_frame_map(
+    fixed: Tensor, moving: Tensor, mask: Tensor, window: int, spreads: tuple[float, float]
+) -> Tensor:
+    """Return the local ZNCC of two images (H, W) on their frame, NaN where the window leaves ``mask`` (H, W) bool.
+
+    ``spreads``: the standard deviations of the whole images, of which these may be strips: a window that varies by less
+    than a hundredth of that counts as flat and is about zero.
+    """
+    fixed, moving = (
+        (_centred(image, mask) / (spread or 1.0)).to(image.dtype)
+        for image, spread in zip((fixed, moving), spreads, strict=True)
+    )
     eps = RELATIVE_EPS * window**2
     z = local_zncc(fixed, moving, window, (eps, eps)).clamp(-1, 1)
     return on_frame(torch.where(full_windows(mask, window), z, torch.nan), window)

@@ -1,0 +1,112 @@
+"""What becomes of pixel values on their way to the aligned file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from zncc_cli.config import ResamplingConfig
+from zncc_cli.errors import OptionError
+from zncc_cli.files.images import read_image
+from zncc_cli.files.metadata import Metadata
+from zncc_cli.jobs.resampled import missing_value, to_dtype, write_resampled
+from zncc_cli.registration.canvas import Frame
+
+ALL = np.ones((1, 4), dtype=bool)
+
+
+@pytest.mark.parametrize("name", ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"])
+def test_integers_are_rounded_and_clipped_never_wrapped(name: str) -> None:
+    dtype = np.dtype(name)
+    limits = np.iinfo(dtype)
+    beyond = float(limits.max) * 2 + 2
+    out, clipped = to_dtype(np.array([[1.4, 1.6, beyond, -beyond]]), ALL, dtype, 0)
+    assert out.dtype == dtype
+    assert out.tolist() == [[1, 2, limits.max, limits.min]]
+    assert clipped == 2
+
+
+def test_floats_beyond_their_range_are_clipped_and_counted() -> None:
+    out, clipped = to_dtype(np.array([[1.5, 70000.0, -70000.0, 0.0]]), ALL, np.dtype(np.float16), 0)
+    assert out.tolist() == [[1.5, 65504.0, -65504.0, 0.0]]
+    assert clipped == 2
+
+
+def of(nodata: float | None = None) -> Metadata:
+    return Metadata(path=Path("image.tif"), format="TIFF", nodata=nodata)
+
+
+def test_pixels_without_a_value_hold_what_was_asked_for_else_nodata_else_zero_or_nan() -> None:
+    asked, default = ResamplingConfig(fill="7"), ResamplingConfig()
+    assert missing_value(np.dtype(np.int16), of(-9999.0), asked) == 7
+    assert missing_value(np.dtype(np.int16), of(-9999.0), default) == -9999
+    assert missing_value(np.dtype(np.uint8), of(-9999.0), default) == 0  # which a uint8 cannot hold
+    assert missing_value(np.dtype(np.int16), of(), default) == 0
+    assert np.isnan(missing_value(np.dtype(np.float32), of(), default))
+    out, _ = to_dtype(np.array([[7.0, 0.0]]), np.array([[True, False]]), np.dtype(np.int16), -9999)
+    assert out.tolist() == [[7, -9999]]
+
+
+@pytest.mark.parametrize(("fill", "dtype"), [("nan", np.uint16), ("-1", np.uint8), ("0.5", np.int32), ("1e6", np.float16)])
+def test_a_fill_that_the_dtype_cannot_hold_is_refused(fill: str, dtype: type) -> None:
+    with pytest.raises(OptionError, match=f"--fill: expected .* {np.dtype(dtype)} image, got {fill}"):
+        missing_value(np.dtype(dtype), of(), ResamplingConfig(fill=fill))
+
+
+def test_bool_images_stay_bool() -> None:
+    out, _ = to_dtype(np.array([[0.2, 0.7, 0.5, 0.0]]), ALL, np.dtype(bool), 0)
+    assert out.tolist() == [[False, True, True, False]]
+
+
+SHIFT = np.array([[1, 0, 5], [0, 1, -3], [0, 0, 1.0]])
+
+
+def frame_like(image: np.ndarray) -> Frame:
+    return Frame(0, 0, image.shape[1], image.shape[0])
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int64, np.uint64, np.float64])
+def test_a_shift_by_whole_pixels_copies_every_bit(tmp_path: Path, dtype: type) -> None:
+    rng = np.random.default_rng(0)
+    data = rng.integers(0, 2**63, (40, 50), dtype=np.uint64).view(np.float64 if dtype is np.float64 else np.uint64)
+    data = np.abs(np.nan_to_num(data)).astype(dtype)
+    tifffile.imwrite(tmp_path / "a.tif", data)
+    image = read_image(tmp_path / "a.tif")
+    written = write_resampled(
+        tmp_path / "b.tif", image, SHIFT, frame_like(data), ResamplingConfig(fill="0"), image.metadata
+    )
+    expected = np.zeros_like(data)
+    expected[3:, :-5] = data[:-3, 5:]
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "b.tif"), expected)
+    assert written.clipped == 0
+
+
+def test_labels_by_nearest_are_labels(tmp_path: Path) -> None:
+    labels = np.random.default_rng(0).choice(np.array([0, 7, 65535], np.uint16), (60, 60))
+    tifffile.imwrite(tmp_path / "a.tif", labels)
+    turn = np.array([[0.96, -0.28, 4.3], [0.28, 0.96, -2.1], [0, 0, 1]])
+    settings = ResamplingConfig(interpolation="nearest", fill="edge")  # type: ignore[arg-type]
+    write_resampled(tmp_path / "b.tif", read_image(tmp_path / "a.tif"), turn, frame_like(labels), settings, None)
+    assert set(np.unique(tifffile.imread(tmp_path / "b.tif"))) <= {0, 7, 65535}
+
+
+def test_beyond_the_edge_stands_the_nearest_pixel(tmp_path: Path) -> None:
+    data = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    tifffile.imwrite(tmp_path / "a.tif", data)
+    shift = np.array([[1, 0, -2.0], [0, 1, -1.0], [0, 0, 1]])
+    settings = ResamplingConfig(fill="edge")
+    write_resampled(tmp_path / "b.tif", read_image(tmp_path / "a.tif"), shift, frame_like(data), settings, None)
+    assert tifffile.imread(tmp_path / "b.tif").tolist() == [[0, 0, 0, 1], [0, 0, 0, 1], [4, 4, 4, 5]]
+
+
+def test_all_planes_are_moved_and_a_frame_may_reach_beyond(tmp_path: Path) -> None:
+    stack = np.random.default_rng(0).integers(0, 2**16, (3, 20, 30)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack")
+    image = read_image(tmp_path / "a.tif")
+    write_resampled(tmp_path / "b.tif", image, np.eye(3), Frame(-2, -1, 34, 24), ResamplingConfig(), image.metadata)
+    out = tifffile.imread(tmp_path / "b.tif")
+    np.testing.assert_array_equal(out[:, 1:21, 2:32], stack)
+    assert out.sum() == stack.sum()

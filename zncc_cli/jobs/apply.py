@@ -1,0 +1,79 @@
+"""A transform that was found before, applied to other images: further channels, labels, stacks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from zncc_cli.config import ApplyConfig
+from zncc_cli.errors import InputError, OptionError
+from zncc_cli.files.folder import OutputFolder
+from zncc_cli.files.images import read_image
+from zncc_cli.files.transforms import read_transform
+from zncc_cli.jobs.budget import check_disk
+from zncc_cli.jobs.resampled import write_resampled
+from zncc_cli.registration.canvas import frame_of
+
+
+@dataclass(frozen=True)
+class Applied:
+    """One image and its file: how many values were clipped, where the file lies in the frame, what was not kept."""
+
+    image: Path
+    file: Path
+    clipped: int
+    offset: tuple[int, int]
+    shape: tuple[int, int]
+    notes: tuple[str, ...]
+
+
+def apply_transform(config: ApplyConfig) -> tuple[Applied, ...]:
+    """Put every image on the frame that the transform leads to, and write it as a TIFF like its own file.
+
+    Raises:
+        InputError: a file cannot be read, or an image has not the size that the transform is of.
+        OptionError: a setting that makes no sense for an image.
+        OutputError: a file cannot be written; none is then.
+    """
+    transform = read_transform(config.transform)
+    matrix, shapes = transform.matrix, (transform.fixed_shape, transform.moving_shape)
+    grid = transform.frame
+    if config.inverse:
+        matrix, shapes, grid = np.linalg.inv(matrix), shapes[::-1], None
+        matrix = matrix / matrix[2, 2]
+    files = _files(config)
+    folder = files[0].parent
+    applied = []
+    with OutputFolder(folder, names=[file.name for file in files], overwrite=config.overwrite) as output:
+        for path, file in zip(config.images, files, strict=True):
+            image = read_image(path, series=config.series, page=config.page)
+            if image.shape != shapes[1]:
+                (height, width), (found_height, found_width) = shapes[1], image.shape
+                other = "; give --inverse for images of the fixed frame" if image.shape == shapes[0] else ""
+                raise InputError(
+                    f"{path}: expected {width} x {height} pixels, the image that {config.transform} moves, "
+                    f"found {found_width} x {found_height}{other or '; name an image of this size'}"
+                )
+            frame = frame_of(config.resampling.canvas, matrix, *shapes)
+            check_disk(output.staging, image, frame, maps=False)
+            written = write_resampled(output.staging / file.name, image, matrix, frame, config.resampling, grid)
+            applied.append(
+                Applied(path, file, written.clipped, frame.offset, frame.shape, (*image.notes, *written.notes))
+            )
+    return tuple(applied)
+
+
+def _files(config: ApplyConfig) -> list[Path]:
+    """Return the file of each image, all in one folder."""
+    names = [f"{image.stem}_aligned.tif" for image in config.images]
+    for name, image in zip(names, config.images, strict=True):
+        if names.count(name) > 1:
+            raise OptionError(f"IMAGE: expected files of different stems, got several named {image.stem}; apply apart")
+    out = config.out
+    if len(names) > 1 or out is None or out.is_dir():
+        return [(out or Path()) / name for name in names]
+    if out.suffix.lower() not in (".tif", ".tiff"):
+        raise OptionError(f"--out: expected a file named *.tif, or an existing folder, got {out}")
+    return [out]

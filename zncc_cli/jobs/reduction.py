@@ -1,0 +1,87 @@
+"""Images too large to be registered as they are: means of blocks of pixels, and what they say of the pixels.
+
+Block (i, j) of k x k pixels has its centre at the pixel coordinates (k i + (k-1)/2, k j + (k-1)/2).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+
+from zncc_cli.jobs.views import View
+from zncc_cli.registration.register import RegistrationResult
+
+FULL = 2**24  # pixels up to which an image is registered as it is: about half a minute on two cores
+_REDUCED = 2**23  # pixels of a reduced one, at most
+_ROWS = 512  # about as many rows are read at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Reduced:
+    """Grey values, float32 (h, w), and which of them count, bool (h, w); each of ``factor`` x ``factor`` pixels."""
+
+    grey: np.ndarray
+    valid: np.ndarray
+    factor: int
+
+
+def reduction_factor(*shapes: tuple[int, int], most: int = FULL) -> int:
+    """Return the side of the blocks by which images (H, W) are reduced: 1 where none has more than ``most`` pixels."""
+    pixels = max(height * width for height, width in shapes)
+    if pixels <= most:
+        return 1
+    return int(np.ceil(np.sqrt(pixels / min(_REDUCED, most))))
+
+
+def reduced(view: View, factor: int) -> Reduced:
+    """Return the means of blocks; one counts when at least half of its pixels do. Blocks cut by the edge are left out.
+
+    Memory: the result, and some hundred rows of the image.
+    """
+    if factor == 1:
+        return Reduced(*view.read(), 1)
+    height, width = (n // factor for n in view.shape)
+    grey, valid = np.zeros((height, width), np.float32), np.zeros((height, width), np.bool_)
+    step = max(1, _ROWS // factor)
+    for first in range(0, height, step):
+        last = min(first + step, height)
+        values, counts = view.read(slice(first * factor, last * factor), slice(0, width * factor))
+        blocks = (last - first, factor, width, factor)
+        number = counts.reshape(blocks).sum(axis=(1, 3))
+        sums = np.where(counts, values, 0).reshape(blocks).sum(axis=(1, 3), dtype=np.float64)
+        grey[first:last] = sums / np.maximum(number, 1)
+        valid[first:last] = 2 * number >= factor * factor
+    return Reduced(grey, valid, factor)
+
+
+def full_matrix(matrix: np.ndarray, factor: int) -> np.ndarray:
+    """Return the matrix (3, 3) between the pixels of two images from the one between their blocks."""
+    return _pixels(factor) @ matrix @ np.linalg.inv(_pixels(factor))
+
+
+def reduced_matrix(matrix: np.ndarray, factor: int) -> np.ndarray:
+    """Return the matrix (3, 3) between the blocks of two images from the one between their pixels."""
+    return np.linalg.inv(_pixels(factor)) @ matrix @ _pixels(factor)
+
+
+def _pixels(factor: int) -> np.ndarray:
+    """Return what takes the coordinates of blocks to those of pixels."""
+    middle = (factor - 1) / 2
+    return np.array([[factor, 0, middle], [0, factor, middle], [0, 0, 1.0]])
+
+
+def full_result(result: RegistrationResult, factor: int, fixed: View, moving: View) -> RegistrationResult:
+    """Return the result of a registration of blocks in the pixels of the images."""
+    if factor == 1:
+        return result
+    matrix = full_matrix(result.matrix, factor)
+    return dataclasses.replace(
+        result,
+        matrix=matrix / matrix[2, 2],
+        fixed_shape=fixed.shape,
+        moving_shape=moving.shape,
+        evidence=dataclasses.replace(result.evidence, motion=result.evidence.motion * factor),
+        levels=tuple(dataclasses.replace(level, factor=level.factor * factor) for level in result.levels),
+    )

@@ -1,0 +1,141 @@
+"""An image file put on another frame, strip by strip, in its own dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zncc_cli.config import ResamplingConfig
+from zncc_cli.errors import OptionError
+from zncc_cli.files.images import Image
+from zncc_cli.files.metadata import Metadata
+from zncc_cli.files.tiff_write import STRIP_ROWS, write_strips
+from zncc_cli.registration.canvas import Frame
+from zncc_cli.registration.resample import resample
+
+OnStrip = Callable[[tuple[int, ...], int, np.ndarray, np.ndarray], None]
+
+
+@dataclass(frozen=True)
+class Written:
+    """How many values were clipped to the range of the dtype, and a sentence for each thing that could not be kept."""
+
+    clipped: int
+    notes: tuple[str, ...]
+
+
+def write_resampled(
+    path: Path,
+    image: Image,
+    matrix: np.ndarray,
+    frame: Frame,
+    settings: ResamplingConfig,
+    grid: Metadata | None,
+    on_strip: OnStrip = lambda *_: None,
+) -> Written:
+    """Write all planes of an image on another frame, as a TIFF like the image's own file.
+
+    Args:
+        path: the file.
+        image: what is moved.
+        matrix: (3, 3), frame -> image, (x, y) pixels.
+        frame: which pixels are written.
+        settings: how.
+        grid: of the image whose pixels the frame counts: its pixel size and georeference are the file's.
+        on_strip: is told of each strip: the plane's index, its first row in the file, its values (h, W[, S]) before
+            they are rounded, and which of them the image covers (h, W).
+
+    Raises:
+        OptionError: ``--fill`` is no value of the image's dtype.
+        OutputError: the file cannot be written.
+    """
+    dtype = image.data.dtype
+    missing = missing_value(dtype, image.metadata, settings)
+    clipped = 0
+
+    def strips() -> Iterator[np.ndarray]:
+        nonlocal clipped
+        for index in product(*map(range, image.leading)):
+            read = _reader(image, index)
+            for first in range(0, len(frame.rows), STRIP_ROWS):
+                rows = frame.rows[first : first + STRIP_ROWS]
+                values, there = resample(
+                    read, image.shape, matrix, rows, frame.columns, settings.interpolation, edge=settings.edge
+                )
+                on_strip(index, first, values, there)
+                # Beyond the edge its nearest pixel stands, but a pixel that is no number has no value to give.
+                known = np.isfinite(values).reshape(*there.shape, -1).all(axis=-1) if settings.edge else there
+                out, count = to_dtype(values, known, dtype, missing)
+                clipped += count
+                yield out
+
+    samples = image.data.shape[len(image.leading) + 2 :]
+    notes = write_strips(
+        path,
+        strips(),
+        shape=(*image.leading, *frame.shape, *samples),
+        dtype=dtype,
+        axes=image.axes,
+        like=image.metadata,
+        frame=grid,
+        offset=frame.offset,
+    )
+    return Written(clipped, notes)
+
+
+def _reader(image: Image, index: tuple[int, ...]) -> Callable[[slice, slice], tuple[np.ndarray, np.ndarray]]:
+    def read(rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
+        # Only pixels that are no number are left out: a mask says what to register on, no more.
+        part = image.read(index, rows, columns)
+        return part.data, part.valid()
+
+    return read
+
+
+def missing_value(dtype: np.dtype[Any], metadata: Metadata, settings: ResamplingConfig) -> float:
+    """Return what a pixel holds that the image does not cover.
+
+    That is the value of ``--fill``, else the image's own for missing pixels, else 0, or NaN for floats.
+
+    Raises:
+        OptionError: ``--fill`` is no value of the dtype.
+    """
+    if settings.value is not None:
+        if not _fits(settings.value, dtype):
+            limits = None if dtype.kind in "fb" else np.iinfo(dtype)
+            expected = f"a whole number from {limits.min} to {limits.max}" if limits else "a number that it can hold"
+            raise OptionError(f"--fill: expected {expected}, for a {dtype} image, got {settings.fill}; or use edge")
+        return settings.value
+    if metadata.nodata is not None and _fits(metadata.nodata, dtype):
+        return metadata.nodata
+    return np.nan if dtype.kind == "f" else 0
+
+
+def _fits(value: float, dtype: np.dtype[Any]) -> bool:
+    if dtype.kind == "f":
+        return not np.isfinite(value) or abs(value) <= np.finfo(dtype).max
+    return float(value).is_integer() and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max
+
+
+def to_dtype(values: np.ndarray, there: np.ndarray, dtype: np.dtype[Any], missing: float) -> tuple[np.ndarray, int]:
+    """Return ``values`` (H, W[, C]) in ``dtype``, ``missing`` where ``there`` (H, W) is false; and how many were clipped.
+
+    Integers are rounded and clipped, never wrapped.
+    """
+    there = there if values.ndim == 2 else there[..., None]
+    fill = np.asarray(missing).astype(dtype)
+    if values.dtype == dtype:
+        return np.where(there, values, fill), 0
+    whole = dtype.kind != "f"
+    limits = np.iinfo(dtype) if whole else np.finfo(dtype)
+    known = np.where(there, np.rint(values) if whole else values, 0)
+    low, high = known < limits.min, known > limits.max
+    # Not np.clip: the largest 64-bit integers are no float64, and what is next to them would wrap.
+    top = known >= float(limits.max)
+    out = np.where(top, limits.max, np.maximum(np.where(top, 0, known), limits.min).astype(dtype))
+    return np.where(there, out, fill), int((low | high).sum())

@@ -1,0 +1,169 @@
+"""What a registration sees of an image file: one grey plane, read part by part, and the choice of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from zncc_cli.config import BEST, LUMINANCE
+from zncc_cli.errors import InputError, OptionError
+from zncc_cli.files.images import Image
+from zncc_cli.registration.pyramid import Level
+
+_LOOKED_AT = 1024  # pixels: the side of the middle part that tells how much texture a channel has
+_LEAST_NOISE = 1e-6  # of the variance: below it noise is rounding
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One grey plane of an image.
+
+    Attributes:
+        image: the file.
+        index: which plane, a number for each leading axis.
+        sample: which sample of its pixels, or None for the luminance.
+        mask: image of the same frame whose pixels above zero count, or None for all.
+    """
+
+    image: Image
+    index: tuple[int, ...]
+    sample: int | None = None
+    mask: Image | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W)."""
+        return self.image.shape
+
+    def read(self, rows: slice = slice(None), columns: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
+        """Return grey values, float32 (h, w), and which of them count, bool (h, w)."""
+        part = self.image.read(self.index, rows, columns)
+        grey, valid = self._grey(part), part.valid()
+        if self.mask is not None:
+            valid &= self.mask.read((), rows, columns).luminance() > 0
+        return grey, valid
+
+    def grey_of(self, pixels: np.ndarray) -> np.ndarray:
+        """Return the grey values, float32 (h, w), of pixels (h, w[, S]) like the image's own, whatever their dtype."""
+        return self._grey(Image(pixels, "YX" if pixels.ndim == 2 else "YXS", self.image.metadata))
+
+    def _grey(self, part: Image) -> np.ndarray:
+        if self.sample is None:
+            return part.luminance()
+        chosen: np.ndarray = part.data[..., self.sample].astype(np.float32)
+        return chosen
+
+
+def masked(view: View, mask: Image | None) -> View:
+    """Return the view with only the pixels that count in ``mask``.
+
+    Raises:
+        InputError: the mask is no 2D image of the same frame.
+    """
+    if mask is None:
+        return view
+    if mask.shape != view.shape or mask.leading:
+        (height, width), (found_height, found_width) = view.shape, mask.shape
+        raise InputError(
+            f"{mask.metadata.path}: expected one mask of {width} x {height} pixels like {view.image.metadata.path}, "
+            f"found {mask.axes} of {found_width} x {found_height}; save a mask of this size"
+        )
+    return View(view.image, view.index, view.sample, mask)
+
+
+def choose_views(
+    images: tuple[Image, Image], channels: tuple[int | str | None, int | str | None]
+) -> tuple[tuple[View, View], tuple[str, ...]]:
+    """Return the views of both images, and a sentence for each choice that was not the user's.
+
+    ``channels``: what --channel says of each, see `zncc_cli.config.InputConfig`.
+
+    Raises:
+        OptionError: a channel that an image does not have.
+    """
+    candidates = [_candidates(image, channel) for image, channel in zip(images, channels, strict=True)]
+    best = [0, 0]
+    if max(map(len, candidates)) > 1:
+        scores = [np.array([_texture(view) for view in views]) for views in candidates]
+        if len(scores[0]) == len(scores[1]):
+            # What a pair of channels tells of the motion is limited by the poorer one.
+            common = 1 / (1 / np.maximum(scores[0], 1e-30) + 1 / np.maximum(scores[1], 1e-30))
+            best = [int(common.argmax())] * 2
+        else:
+            best = [int(score.argmax()) for score in scores]
+    views = candidates[0][best[0]], candidates[1][best[1]]
+    return views, tuple(note for view, asked in zip(views, channels, strict=True) for note in _notes(view, asked))
+
+
+def _channel_axis(image: Image) -> int | None:
+    place = image.axes.find("C")
+    return place if place >= 0 and image.leading[place] > 1 else None
+
+
+def _count(image: Image) -> int:
+    """How many channels there are to choose from: of a C axis, or the colours of RGB."""
+    axis = _channel_axis(image)
+    if axis is not None:
+        return image.leading[axis]
+    return 3 if image.metadata.photometric == "rgb" else 1
+
+
+def _candidates(image: Image, channel: int | str | None) -> list[View]:
+    """Return the views that may be taken: one, or one for each channel where the best is sought."""
+    axis, rgb = _channel_axis(image), image.metadata.photometric == "rgb"
+    first = (0,) * len(image.leading)
+    if channel == LUMINANCE and (axis is not None or not rgb):
+        raise OptionError(
+            f"--channel {LUMINANCE}: expected an RGB image, found {image.metadata.path} with {_count(image)} grey "
+            "channel(s); give a number or best"
+        )
+    if isinstance(channel, int) and channel >= _count(image):
+        raise OptionError(
+            f"--channel {channel}: expected at most {_count(image) - 1}, counted from 0, for {image.metadata.path}, "
+            f"which has {_count(image)} channel(s)"
+        )
+    if axis is not None:
+        numbers = [channel] if isinstance(channel, int) else range(image.leading[axis])
+        return [View(image, (*first[:axis], number, *first[axis + 1 :])) for number in numbers]
+    if rgb and isinstance(channel, int):
+        return [View(image, first, channel)]
+    if rgb and channel == BEST:
+        return [View(image, first, number) for number in range(3)]
+    return [View(image, first)]
+
+
+def _texture(view: View) -> float:
+    """Return how precisely the view can be placed: the power of its gradient over that of its noise."""
+    rows, columns = (slice(max(0, (n - _LOOKED_AT) // 2), (n + _LOOKED_AT) // 2) for n in view.shape)
+    grey, valid = (torch.from_numpy(x) for x in view.read(rows, columns))
+    if int(valid.sum()) < 2:
+        return 0.0
+    grey = torch.where(valid, grey, 0)
+    grey = torch.where(valid, grey - grey.sum() / valid.sum(), 0)
+    variance = float(grey.double().square().sum() / valid.sum())
+    noise = Level(grey[None, None], valid, 1).noise_sigma ** 2
+    across, down = grey.diff(dim=1)[valid[:, 1:] & valid[:, :-1]], grey.diff(dim=0)[valid[1:] & valid[:-1]]
+    # Neighbours differ by twice the noise, along either axis.
+    power = float(across.double().square().mean() + down.double().square().mean()) - 4 * noise
+    least = _LEAST_NOISE * variance
+    return max(0.0, power) / (noise + least) if least > 0 else 0.0
+
+
+def _notes(view: View, asked: int | str | None) -> list[str]:
+    image, notes = view.image, []
+    others = [(letter, n) for letter, n in zip(image.axes, image.leading, strict=False) if letter != "C" and n > 1]
+    if others:
+        pages = int(np.prod([n for _, n in others]))
+        axes = ", ".join(f"{letter} {n}" for letter, n in others)
+        notes.append(
+            f"{image.metadata.path.name}: registered by page 0 of {pages} ({axes}), all are kept; --page N reads one"
+        )
+    axis = _channel_axis(image)
+    if axis is not None and not isinstance(asked, int):
+        notes.append(
+            f"{image.metadata.path.name}: registered by channel {view.index[axis]} of {image.leading[axis]}, "
+            "the one with the most texture over noise, all are moved; --channel N takes another"
+        )
+    return notes
