@@ -1,6 +1,6 @@
 """Image files: pixels in the file's own dtype, with what is needed to write a like file.
 
-    read_image(path) -> Image(data, axes, metadata) -> write_image(path, data, like=image)
+    read_image(path) -> Image(data, axes, metadata) -> output.write_image(path, data, like=image)
 
 The content of a file decides how it is read, not its name. What a reader cannot keep whole is refused, never cut:
 pages, channels and bit depth included.
@@ -16,17 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import imageio.v3 as iio
 import numpy as np
 from numpy.typing import NDArray
 
 from zncc_cli.errors import InputError
-from zncc_cli.files.folder import beside
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.npy import read_npy
 from zncc_cli.files.paths import refusal, regular_file_size, shown
 from zncc_cli.files.pictures import read_picture
-from zncc_cli.files.tiff import read_tiff, write_tiff
+from zncc_cli.files.tiff import read_tiff
 
 # What a header may claim before it is believed: four 512-megapixel float32 images fill the memory of a workstation.
 MAX_BYTES = 2**31
@@ -178,38 +176,3 @@ def list_images(folder: str | os.PathLike[str]) -> list[Path]:
     except (OSError, ValueError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or error
         raise refusal(folder, expected="a folder of images", found=reason, advice="check the name") from error
-
-
-def write_image(
-    path: str | os.PathLike[str], data: NDArray[Any], like: Image | None = None, *, frame: Image | None = None
-) -> None:
-    """Write ``data``, (H, W) or (H, W, S), as an uncompressed TIFF in its own dtype.
-
-    Samples (photometric, alpha, value for missing pixels) are tagged as those of ``like``; resolution and
-    georeference are those of ``frame``, the image on whose pixel grid ``data`` lies (by default ``like`` again).
-
-    Raises:
-        OutputError: the file cannot be written; nothing is left behind.
-    """
-    frame = frame or like
-    write_tiff(Path(path), data, like=like.metadata if like else None, frame=frame.metadata if frame else None)
-
-
-def write_map(path: str | os.PathLike[str], values: NDArray[np.floating[Any]], *, frame: Image | None = None) -> None:
-    """Write ``values``, (H, W) or (H, W, S), as a plain single-page float32 TIFF; NaN says that there is no value.
-
-    Raises:
-        OutputError: the file cannot be written; nothing is left behind.
-    """
-    write_tiff(Path(path), np.asarray(values, dtype=np.float32), like=None, frame=frame.metadata if frame else None)
-
-
-def write_picture(path: str | os.PathLike[str], pixels: NDArray[np.uint8]) -> None:
-    """Write ``pixels``, uint8 (H, W) or (H, W, 3), as PNG.
-
-    Raises:
-        OutputError: the file cannot be written; nothing is left behind.
-    """
-    with beside(Path(path)) as file:
-        # A third of the time of the default, for a tenth more bytes.
-        iio.imwrite(file, pixels, plugin="pillow", extension=".png", compress_level=1)

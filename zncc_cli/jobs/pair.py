@@ -17,7 +17,8 @@ import zncc_cli
 from zncc_cli.config import IDENTITY, PairConfig
 from zncc_cli.errors import ExitCode, InputError
 from zncc_cli.files.folder import OutputFolder
-from zncc_cli.files.images import Image, read_image, write_image, write_map, write_picture
+from zncc_cli.files.images import Image, read_image
+from zncc_cli.files.output import write_image, write_map, write_picture
 from zncc_cli.files.report import overlay, write_json
 from zncc_cli.files.transforms import read_matrix, write_transform
 from zncc_cli.registration.register import RegistrationResult, register_images
