@@ -15,8 +15,9 @@ NONE, DEFLATE = 1, 8
 # TIFF's numbers of the compressions that lose nothing, and the one under which they are written: numbers that were
 # given up for another one are still read by everybody, but written by nobody.
 _LOSSLESS = {1: 1, 5: 5, 8: 8, 32946: 32946, 32773: 32773, 34925: 34925, 50000: 50000, 34926: 50000, 50013: 8}
-# LERC is lossless when asked to be, whatever it was asked for in the file that was read.
-_LOSSLESS[34887] = 34887
+# LERC loses nothing of integers when asked not to, whatever it was asked for in the file that was read. Of floats it
+# loses NaN, which says where there is no value.
+_LERC = 34887
 
 # The compressions that libtiff, too, knows a predictor for.
 _PREDICTED = (5, 8, 32946, 34925, 50000)
@@ -43,10 +44,10 @@ class Codec:
 
 def codec(compression: int, predictor: int, dtype: np.dtype[Any], samples: int) -> Codec:
     """The codec for ``compression`` and ``predictor``, or deflate, with a note, where it loses detail or is missing."""
-    number = _LOSSLESS.get(compression)
+    number = _LERC if compression == _LERC and dtype.kind != "f" else _LOSSLESS.get(compression)
     name = _name(compression)
     if number is None:
-        note = f"the compression {name} is not one that is known to keep every value: deflate was used"
+        note = f"the compression {name} is for other pixels, or does not keep every value: deflate was used"
         return _codec(DEFLATE, predictor, dtype, samples, note)
     try:
         return _codec(number, predictor, dtype, samples)

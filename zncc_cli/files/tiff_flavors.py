@@ -27,6 +27,8 @@ _IMAGEJ_VERSION = "1.54f"
 # What ImageJ says of an image that is no longer so when it was moved, or that the axes and the frame say.
 _IMAGEJ_OF_THE_GRID = {"unit", "yunit", "zunit", "spacing", "xorigin", "yorigin"}
 _IMAGEJ_OF_THE_AXES = {"imagej", "scifio", "images", "channels", "slices", "frames", "hyperstack", "axes", "shape"}
+# By the key "name" ImageJ would open another file.
+_IMAGEJ_DERIVED = _IMAGEJ_OF_THE_GRID | _IMAGEJ_OF_THE_AXES | {"name"}
 _IMAGEJ_ON_THE_OLD_GRID = {"ROI", "Overlays", "Plot"}
 _IMAGEJ_BINARY = {"Info", "Labels", "Ranges", "LUTs", "Properties"}
 
@@ -94,7 +96,7 @@ def imagej_words(
                 words[key] = fitting
         elif key in _IMAGEJ_ON_THE_OLD_GRID:
             notes.append(f"ImageJ's {key} lie on the grid of the moving image: left out")
-        elif key.lower() not in _IMAGEJ_OF_THE_AXES | _IMAGEJ_OF_THE_GRID and re.fullmatch(r"\w+", key, re.ASCII):
+        elif key.lower() not in _IMAGEJ_DERIVED and re.fullmatch(r"\w+", key, re.ASCII):
             words[key] = _imagej_value(value)
     if frame is not None and frame.flavor == "imagej":
         for key, shift in zip(("xorigin", "yorigin"), offset, strict=True):
