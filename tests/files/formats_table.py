@@ -35,8 +35,8 @@ HEADER = """# Formats
 
 What is read, what `aligned.tif` holds then, and which programs open it. "yes": the program gets every plane and sample
 with the very values that were written; otherwise what it gets. OpenCV is asked with `imreadmulti(IMREAD_UNCHANGED)`,
-ImageJ by its own rules (`ij.io.TiffDecoder`; its Bio-Formats plugin opens more), rasterio page by page. OpenCV multiplies
-8-bit samples by their alpha, and turns white-is-zero round.
+ImageJ by its own rules (`ij.io.TiffDecoder`; its Bio-Formats plugin opens more), rasterio page by page. OpenCV
+multiplies 8-bit samples by their alpha, and turns white-is-zero round.
 
 Made by `python -m tests.files.formats_table > docs/formats.md`, from files of each kind; a test compares.
 
@@ -225,7 +225,8 @@ def _rasterio(path: Path, data: np.ndarray, axes: str) -> str | None:
         logging.getLogger("rasterio").setLevel(logging.CRITICAL)
         try:
             with rasterio.open(path) as file:
-                names = file.subdatasets or [str(path)]
+                count = len(file.subdatasets)
+                names = [f"GTIFF_DIR:{page + 1}:{path}" for page in range(count)] or [str(path)]
             pages = []
             for name in names:
                 with rasterio.open(name) as file:

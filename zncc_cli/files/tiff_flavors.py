@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 import uuid
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -127,17 +128,22 @@ def _imagej_spacing(given: Mapping[str, Any], said_in: str, unit: str) -> dict[s
 def _imagej_binary(key: str, value: Any, planes: int, channels: int) -> Any:
     """``value`` as tifffile takes it, or None where it is not for so many planes and channels."""
     if key == "Properties":
-        return value if isinstance(value, Mapping) else None
+        return {_sound(k): _sound(v) for k, v in value.items()} if isinstance(value, Mapping) else None
     if key == "Info":
-        return value if isinstance(value, str) else None
+        return _sound(value) if isinstance(value, str) else None
     listed = list(value) if isinstance(value, list | tuple) else [value]
     if key == "Labels":
-        return listed if len(listed) == planes and all(isinstance(label, str) for label in listed) else None
+        return [_sound(label) for label in listed] if len(listed) == planes else None
     if key == "Ranges":
         numbers = all(isinstance(number, int | float) for number in listed)
         return tuple(listed) if len(listed) == 2 * channels and numbers else None
     tables = all(isinstance(table, np.ndarray) and table.dtype == np.uint8 and table.size == 768 for table in listed)
     return listed if len(listed) == channels and tables else None
+
+
+def _sound(text: object) -> str:
+    """``text`` without the halves of letters that no encoding takes."""
+    return str(text).encode("utf-8", "replace").decode()
 
 
 def _imagej_value(value: Any) -> Any:
@@ -232,8 +238,8 @@ def _ome_takes(words: dict[str, Any], dtype: np.dtype[Any], shape: Sequence[int]
     try:
         xml = tifffile.OmeXml(**words)
         xml.addimage(dtype, shape, stored, **words)  # type: ignore[arg-type]
-        xml.tostring(declaration=True)
-    except (tifffile.OmeXmlError, ValueError, TypeError, LookupError, AttributeError):
+        ElementTree.fromstring(xml.tostring(declaration=True).encode())  # our own words, escaped: no entities
+    except (tifffile.OmeXmlError, ElementTree.ParseError, ValueError, TypeError, LookupError, AttributeError):
         return False
     return True
 

@@ -34,6 +34,9 @@ _PIECE_BYTES = 2**18
 
 _DESCRIPTION, _GDAL_METADATA, _GDAL_NODATA = 270, 42112, 42113
 
+# Tags by which programs take a file for one of MetaMorph, LSM, Fluoview, NIH Image, IPLab, MicroManager or NDPI.
+_OF_OTHER_FORMATS = {33628, 33629, 33630, 33631, 34122, 34361, 34362, 34386, 34412, 43314, 51023, *range(65420, 65460)}
+
 # Tags that are not handed on: written anew, or true of the file that was read alone (its software, its orientation and
 # thumbnails, its place in a document, the tables of its compression, ImageJ's and GDAL's).
 _NOT_HANDED_ON = (
@@ -42,6 +45,7 @@ _NOT_HANDED_ON = (
     | {254, 255, 270, 274, 280, 281, 282, 283, 286, 287, 296, 297, 305, 320, 340, 341, 347, 50674, 50838, 50839, 42113}
     | set(range(512, 522))
     | set(range(529, 533))
+    | _OF_OTHER_FORMATS
 )
 
 
