@@ -59,7 +59,8 @@ class LazyArray:
         key = key if isinstance(key, tuple) else (key,)
         count = len(self.leading)
         index, parts = key[:count], key[count:]
-        if len(index) < count or len(parts) > 2 or not all(isinstance(part, slice) for part in parts):
+        places = len(index) == count and all(isinstance(i, (int, np.integer)) for i in index)
+        if not places or len(parts) > 2 or not all(isinstance(part, slice) for part in parts):
             raise IndexError(f"expected {count} integers and up to two slices, found {key}")
         whole = tuple(_place(int(i), size) for i, size in zip(index, self.leading, strict=True))
         height, width = self.shape[count : count + 2]
