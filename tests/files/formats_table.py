@@ -24,7 +24,6 @@ import numpy as np
 import tifffile
 
 from tests.files.imagej import RefusedError, open_imagej
-from zncc_cli.errors import InputError
 from zncc_cli.files.images import Image, read_image
 from zncc_cli.files.output import write_image
 
@@ -45,12 +44,11 @@ Made by `python -m tests.files.formats_table > docs/formats.md`, from files of e
 
 @dataclass(frozen=True)
 class Source:
-    """A kind of file. make: writes one at a path. waits: why it cannot be read yet, or ""."""
+    """A kind of file, and what writes one at a path."""
 
     name: str
     make: Callable[[Path], None]
     suffix: str = ".tif"
-    waits: str = ""
 
 
 def pixels(*shape: int, dtype: str = "u2") -> np.ndarray:
@@ -63,18 +61,27 @@ def pixels(*shape: int, dtype: str = "u2") -> np.ndarray:
     return (values if kind.kind == "u" else values - 60).astype(kind) * kind.type(scale)
 
 
-def tiff(name: str, data: np.ndarray, waits: str = "", **options: Any) -> Source:
+def tiff(name: str, data: np.ndarray, **options: Any) -> Source:
     if data.ndim == 3 and data.shape[-1] in (3, 4) and not options.keys() & {"imagej", "ome"}:
         options = {"photometric": "rgb", **options}
-    return Source(name, lambda path: tifffile.imwrite(path, data, **{"metadata": None, **options}), waits=waits)
+    return Source(name, lambda path: tifffile.imwrite(path, data, **{"metadata": None, **options}))
+
+
+def ome_zarr(path: Path) -> None:
+    import zarr
+
+    group = zarr.open_group(str(path), mode="w", zarr_format=2)
+    group.create_array("0", data=pixels(3, 2, 2, H, W), chunks=(1, 1, 1, 16, 16))
+    units = {"t": "second", "z": "micrometer", "y": "micrometer", "x": "micrometer"}
+    axes = [{"name": name, **({"unit": units[name]} if name in units else {})} for name in "tczyx"]
+    scale = [{"type": "scale", "scale": [1, 1, 1, 0.25, 0.25]}]
+    datasets = [{"path": "0", "coordinateTransformations": scale}]
+    group.attrs["multiscales"] = [{"version": "0.4", "axes": axes, "datasets": datasets}]
 
 
 def picture(name: str, data: np.ndarray, suffix: str) -> Source:
     return Source(name, lambda path: iio.imwrite(path, data, plugin="pillow"), suffix)
 
-
-# Rows that need a reader of several planes.
-STACKS = "stacks are not read yet"
 
 UNIT = {"unit": "um", "spacing": 0.5, "finterval": 2.0}
 OME_SIZE = {"PhysicalSizeX": 0.25, "PhysicalSizeXUnit": "µm", "PhysicalSizeY": 0.25, "PhysicalSizeYUnit": "µm"}
@@ -113,20 +120,18 @@ SOURCES = (
     tiff("TIFF JPEG RGB", pixels(H, W, 3, dtype="u1"), compression=7),
     tiff("TIFF WebP", pixels(H, W, 3, dtype="u1"), compression=50001),
     tiff("TIFF JPEG 2000", pixels(H, W), compression=34712),
-    tiff("TIFF of pages", pixels(3, H, W), STACKS, photometric="minisblack"),
-    tiff("TIFF of RGB pages", pixels(3, H, W, 3, dtype="u1"), STACKS, photometric="rgb"),
-    tiff("TIFF with axes (tifffile)", pixels(3, 2, H, W), STACKS, photometric="minisblack", metadata={"axes": "TZYX"}),
-    tiff("TIFF of 5 bands", pixels(5, H, W), STACKS, photometric="minisblack", planarconfig="separate"),
+    tiff("TIFF of pages", pixels(3, H, W), photometric="minisblack"),
+    tiff("TIFF of RGB pages", pixels(3, H, W, 3, dtype="u1"), photometric="rgb"),
+    tiff("TIFF with axes (tifffile)", pixels(3, 2, H, W), photometric="minisblack", metadata={"axes": "TZYX"}),
+    tiff("TIFF of 5 bands", pixels(5, H, W), photometric="minisblack", planarconfig="separate"),
     tiff("GeoTIFF", pixels(H, W), extratags=GEO),
-    tiff(
-        "GeoTIFF of 4 bands", pixels(4, H, W), STACKS, photometric="minisblack", planarconfig="separate", extratags=GEO
-    ),
+    tiff("GeoTIFF of 4 bands", pixels(4, H, W), photometric="minisblack", planarconfig="separate", extratags=GEO),
     tiff("ImageJ uint8", pixels(H, W, dtype="u1"), imagej=True, resolution=(4, 4), metadata=UNIT),
     tiff("ImageJ uint16", pixels(H, W), imagej=True, resolution=(4, 4), metadata=UNIT),
     tiff("ImageJ float32", pixels(H, W, dtype="f4"), imagej=True, resolution=(4, 4), metadata=UNIT),
     tiff("ImageJ RGB", pixels(H, W, 3, dtype="u1"), imagej=True, resolution=(4, 4), metadata=UNIT),
     tiff(
-        *("ImageJ hyperstack", pixels(3, 2, 2, H, W), STACKS),
+        *("ImageJ hyperstack", pixels(3, 2, 2, H, W)),
         **{"imagej": True, "resolution": (4, 4), "metadata": {"axes": "TZCYX", **UNIT}},
     ),
     tiff("OME-TIFF", pixels(H, W), ome=True, metadata={"axes": "YX", **OME_SIZE}),
@@ -134,10 +139,11 @@ SOURCES = (
         "OME-TIFF RGB", pixels(H, W, 3, dtype="u1"), ome=True, photometric="rgb", metadata={"axes": "YXS", **OME_SIZE}
     ),
     tiff(
-        *("OME-TIFF TZCYX", pixels(3, 2, 2, H, W), STACKS),
+        *("OME-TIFF TZCYX", pixels(3, 2, 2, H, W)),
         **{"ome": True, "photometric": "minisblack"},
         metadata={"axes": "TZCYX", "Channel": {"Name": ["a", "b"]}, **OME_SIZE},
     ),
+    Source("OME-Zarr TCZYX", ome_zarr, ".zarr"),
     picture("PNG", pixels(H, W, dtype="u1"), ".png"),
     picture("PNG 16 bits", pixels(H, W), ".png"),
     picture("PNG RGB", pixels(H, W, 3, dtype="u1"), ".png"),
@@ -248,9 +254,8 @@ def _verdict(got: np.ndarray, data: np.ndarray) -> str:
 def table() -> list[tuple[str | None, ...]]:
     rows = []
     for source in SOURCES:
-        if not source.waits:
-            with tempfile.TemporaryDirectory() as folder:
-                rows.append(row(source, Path(folder)))
+        with tempfile.TemporaryDirectory() as folder:
+            rows.append(row(source, Path(folder)))
     return rows
 
 
@@ -258,22 +263,6 @@ def markdown(rows: list[tuple[str | None, ...]]) -> str:
     lines = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
     lines += ["| " + " | ".join(cell or "" for cell in cells) + " |" for cells in rows]
     return HEADER + "\n".join(lines) + "\n"
-
-
-def waiting() -> list[Source]:
-    """Rows left out because their source cannot be read yet, which is found by trying."""
-    return [source for source in SOURCES if source.waits]
-
-
-def readable(source: Source) -> bool:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"source{source.suffix}"
-        source.make(path)
-        try:
-            read_image(path)
-        except InputError:
-            return False
-    return True
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "formats.md"
 @pytest.fixture(scope="module")
 def rows():
     pytest.importorskip("imagecodecs", reason="the compressed files of the table")
+    pytest.importorskip("zarr", reason="the OME-Zarr of the table")
     return formats_table.table()
 
 
@@ -32,9 +33,3 @@ def test_document_says_what_is_found(rows, column):
     if None in found.values():
         pytest.skip(f"{column} is not installed")
     assert {cells[0]: cells[place] for cells in documented()} == found
-
-
-@pytest.mark.parametrize("source", formats_table.waiting(), ids=lambda source: source.name)
-def test_rows_that_wait_are_not_readable_yet(source):
-    """When this fails the reader has come: take ``waits`` from the row and make the document again."""
-    assert not formats_table.readable(source)

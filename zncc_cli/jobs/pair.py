@@ -142,7 +142,7 @@ def _write_products(
     shape = fixed_image.shape
     # Only pixels that are no number are left out of the aligned image: a mask says what to register on, no more.
     usable = moving_image.valid()
-    values, there = resample(moving_image.data, usable, result.matrix, shape, Interpolation.CUBIC)
+    values, there = resample(np.asarray(moving_image.data), usable, result.matrix, shape, Interpolation.CUBIC)
     aligned, clipped = to_dtype(values, there, moving_image.data.dtype, moving_image.metadata.nodata)
     write_image(folder / "aligned.tif", aligned, like=moving_image, frame=fixed_image)
     write_transform(
