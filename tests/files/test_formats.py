@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.files import formats_table
+from zncc_cli.files.images import read_image
+from zncc_cli.files.output import write_image
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "formats.md"
 
@@ -33,3 +36,22 @@ def test_document_says_what_is_found(rows, column):
     if None in found.values():
         pytest.skip(f"{column} is not installed")
     assert {cells[0]: cells[place] for cells in documented()} == found
+
+
+@pytest.mark.parametrize("source", formats_table.SOURCES, ids=lambda source: source.name)
+def test_what_is_written_reads_as_what_was_read(tmp_path, source):
+    pytest.importorskip("imagecodecs")
+    pytest.importorskip("zarr")
+    path = tmp_path / f"source{source.suffix}"
+    source.make(path)
+    first = read_image(path)
+    notes = write_image(tmp_path / "written.tif", first.data, like=first)
+    second = read_image(tmp_path / "written.tif")
+    assert second.notes == ()
+    assert second.axes == first.axes
+    np.testing.assert_array_equal(np.asarray(second.data), np.asarray(first.data))
+    before, after = vars(first.metadata), vars(second.metadata)
+    same = {"photometric", "alpha", "premultiplied", "nodata", "pixel_size", "georeference", "flavor", "bands"}
+    for name in same | {"predictor", "description", "tags"} | (set() if notes else {"compression"}):
+        assert after[name] == before[name], name
+    assert before["properties"].items() <= after["properties"].items()
