@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from zncc_cli.errors import OutputError
+from zncc_cli.errors import InputError, OutputError
 from zncc_cli.files.paths import one_line, shown
 
 
@@ -44,7 +44,7 @@ def beside(path: Path) -> Iterator[BinaryIO]:
             with suppress(OSError):
                 hidden.unlink(missing_ok=True)
             raise
-    except OutputError:
+    except (OutputError, InputError):  # what is written may be read meanwhile
         raise
     except OSError as error:
         advice = "check that the folder exists, its permissions and the free space"

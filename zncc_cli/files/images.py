@@ -1,9 +1,9 @@
 """Image files: pixels in the file's own dtype, with what is needed to write a like file.
 
-    read_image(path) -> Image(data, axes, metadata) -> write_image(path, data, like=image)
+    read_image(path) -> Image(data, axes, metadata) -> output.write_image(path, data, like=image)
 
-The content of a file decides how it is read, not its name. What a reader cannot keep whole is refused, never cut:
-pages, channels and bit depth included.
+The content of a file decides how it is read, not its name. All its planes are read, with the axes that the file gives
+them; large ones are decoded only where they are asked for. What cannot be read exactly is refused, never rounded.
 """
 
 from __future__ import annotations
@@ -14,24 +14,25 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import imageio.v3 as iio
 import numpy as np
 from numpy.typing import NDArray
 
-from zncc_cli.errors import InputError
-from zncc_cli.files.folder import beside
+from zncc_cli.files.lazy import LazyArray, Stored
+from zncc_cli.files.memory import available
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.npy import read_npy
-from zncc_cli.files.paths import refusal, regular_file_size, shown
+from zncc_cli.files.ome_zarr import is_zarr, read_ome_zarr
+from zncc_cli.files.pages import page_of
+from zncc_cli.files.paths import no_room, refusal, regular_file_size
 from zncc_cli.files.pictures import read_picture
-from zncc_cli.files.tiff import read_tiff, write_tiff
+from zncc_cli.files.tiff_read import no_such_series, read_tiff
 
-# What a header may claim before it is believed: four 512-megapixel float32 images fill the memory of a workstation.
-MAX_BYTES = 2**31
+# Up to this size a file is decoded at once.
+_SMALL = 2**26
 
-_Reader = Callable[[Path, str, int], tuple[NDArray[Any], Metadata]]
+_Reader = Callable[[Path, str, int, int | None], Stored]
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,9 @@ _FORMATS = (
 SUFFIXES: dict[str, str] = {suffix: kind.name for kind in _FORMATS for suffix in kind.suffixes}
 """Every suffix that `list_images` takes for an image, and the format it stands for."""
 
+_ZARR = _Format("OME-Zarr", (".zarr",), (), read_ome_zarr)
+_IN_SERIES = ("TIFF", "OME-Zarr")
+
 _EXPECTED = "an image (" + ", ".join(kind.name for kind in _FORMATS) + ")"
 
 _REC_709 = (0.2126, 0.7152, 0.0722)
@@ -68,20 +72,45 @@ _REC_709 = (0.2126, 0.7152, 0.0722)
 
 @dataclass(frozen=True, eq=False)
 class Image:
-    """One 2D image.
+    """One image: a plane, or several along leading axes.
 
-    data: (H, W) or (H, W, S) in the file's own dtype (a 1-bit image: uint8, 0 and 255) and native byte order.
-    axes: "YX" or "YXS"; S is 3 (RGB) or 4 (RGB and alpha or one more sample), or 2 (grey and alpha).
+    data: (..., H, W) or (..., H, W, S) in the file's own dtype (a 1-bit image: uint8, 0 and 255) and native byte order:
+        an array, or, where the file is large, one that decodes what is asked of it (`LazyArray`).
+    axes: a letter for each dimension, as tifffile's; ends in "YX" or "YXS". S is 3 (RGB) or 4 (RGB and alpha or one
+        more sample), or 2 (grey and alpha). The others are those of the file: T, Z, C, I or Q (unknown), ...
+    notes: a sentence for each thing that was chosen, or could not be kept, on reading.
     """
 
-    data: NDArray[Any]
-    axes: Literal["YX", "YXS"]
+    data: NDArray[Any] | LazyArray
+    axes: str
     metadata: Metadata
+    notes: tuple[str, ...] = ()
+
+    @property
+    def leading(self) -> tuple[int, ...]:
+        """Shape of the axes before the plane; () for a 2D image."""
+        return tuple(self.data.shape[: self.axes.index("YX")])
 
     @property
     def shape(self) -> tuple[int, int]:
         """(H, W) in pixels."""
-        return int(self.data.shape[0]), int(self.data.shape[1])
+        height, width = self.data.shape[len(self.leading) :][:2]
+        return int(height), int(width)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The file's own dtype, in native byte order."""
+        return self.data.dtype
+
+    def read(self, index: tuple[int, ...] = (), rows: slice = slice(None), columns: slice = slice(None)) -> Image:
+        """Rows and columns (of step 1) of one plane, ``index`` its place on the leading axes, in memory.
+
+        Raises:
+            InputError: the part is damaged, or does not fit into memory.
+        """
+        key: Any = (*index, rows, columns)
+        plane = np.asarray(self.data[key])
+        return Image(plane, self.axes[len(self.leading) :], self.metadata, self.notes)
 
     def luminance(self) -> NDArray[np.float32]:
         """Brightness, float32 (H, W), in the units of the file: grey as it is, RGB by the weights of Rec. 709.
@@ -90,12 +119,13 @@ class Image:
         Integers of up to 16 bits are exact. 32-bit integers and float64 are rounded to 24 significant bits:
         a small signal on a large offset (1e8 and more) loses its lowest digits.
         """
+        data = self._plane()
         with np.errstate(over="ignore", invalid="ignore"):
             if self.metadata.photometric == "rgb":
-                red, green, blue = (self.data[..., i].astype(np.float32) for i in range(3))
+                red, green, blue = (data[..., i].astype(np.float32) for i in range(3))
                 luminance: NDArray[np.float32] = _REC_709[0] * red + _REC_709[1] * green + _REC_709[2] * blue
                 return luminance
-            grey = self.data if self.axes == "YX" else self.data[..., 0]
+            grey = data if self.axes == "YX" else data[..., 0]
             if self.metadata.photometric == "miniswhite":
                 grey = np.iinfo(grey.dtype).max - grey if grey.dtype.kind == "u" else -grey.astype(np.float32)
             return grey.astype(np.float32)
@@ -105,7 +135,7 @@ class Image:
 
         That is: finite as float32 in all samples, not opacity 0, and not the file's own value for missing pixels.
         """
-        samples = self.data.reshape(*self.shape, -1)
+        samples = self._plane().reshape(*self.shape, -1)
         valid = np.ones(self.shape, dtype=np.bool_)
         if samples.dtype.kind == "f":
             with np.errstate(over="ignore"):
@@ -117,18 +147,63 @@ class Image:
             valid &= ~(colours == self.metadata.nodata).all(axis=-1)
         return valid
 
+    def _plane(self) -> NDArray[Any]:
+        if self.leading:
+            found = f"axes {self.axes} of shape {tuple(self.data.shape)}"
+            advice = "choose a page and a channel"
+            raise refusal(self.metadata.path, expected="one 2D image", found=found, advice=advice)
+        return np.asarray(self.data)
 
-def read_image(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> Image:
-    """Read one 2D image: TIFF, PNG, JPEG, BMP, GIF, WebP, PGM/PPM or NumPy's .npy.
+
+def read_image(
+    path: str | os.PathLike[str],
+    *,
+    series: int | None = None,
+    page: int | None = None,
+    max_bytes: int | None = None,
+) -> Image:
+    """Read an image: TIFF, PNG, JPEG, BMP, GIF, WebP, PGM/PPM, NumPy's .npy, or a folder of OME-Zarr.
 
     A palette is applied (RGB), CMYK and YCbCr become RGB, an orientation tag is obeyed.
-    ``max_bytes`` is the largest decoded size that a header may claim.
+
+    Args:
+        path: the file, or the folder of an OME-Zarr.
+        series: which of several images in the file, from 0; by default the first, with a note if there are more.
+        page: which plane along all leading axes but C, counted in their order from 0; by default all.
+        max_bytes: what may be held in memory at once; by default what the machine and the limits on us leave.
 
     Raises:
-        InputError: nothing readable is there; the file holds several images or channels; its codec is missing;
-            it is damaged, or larger than ``max_bytes``, or does not fit into memory.
+        InputError: nothing readable is there; no such series or page; its codec is missing; it is damaged, or has to
+            be decoded whole and does not fit.
     """
     path = Path(path)
+    kind = _kind(path)
+    limit = available() if max_bytes is None else max_bytes
+    try:
+        with warnings.catch_warnings():
+            # Libraries warn of odd metadata; what harms the pixels they raise.
+            warnings.simplefilter("ignore")
+            stored = kind.read(path, kind.name, limit, series)
+            if series and stored.metadata.format not in _IN_SERIES:
+                raise no_such_series(path, series, 1)
+            return _in_memory(stored if page is None else page_of(stored, page), limit)
+    except MemoryError:
+        raise no_room(path) from None
+
+
+def _in_memory(stored: Stored, limit: int) -> Image:
+    """Decoded, if it is small."""
+    data = stored.data
+    if not isinstance(data, LazyArray):
+        data = np.ascontiguousarray(data, dtype=data.dtype.newbyteorder("="))
+    elif data.nbytes <= min(_SMALL, limit):
+        data = np.asarray(data)
+    return Image(data, stored.axes, stored.metadata, stored.notes)
+
+
+def _kind(path: Path) -> _Format:
+    if is_zarr(path):
+        return _ZARR
     regular_file_size(path, expected=_EXPECTED)
     try:
         with path.open("rb") as file:
@@ -140,19 +215,7 @@ def read_image(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> I
     kind = next((kind for kind in _FORMATS if head.startswith(kind.magics)), None)
     if kind is None:
         raise refusal(path, expected=_EXPECTED, found=_described(head), advice="convert it to TIFF or PNG")
-    try:
-        with warnings.catch_warnings():
-            # Libraries warn of odd metadata; what harms the pixels they raise.
-            warnings.simplefilter("ignore")
-            data, metadata = kind.read(path, kind.name, max_bytes)
-    except InputError:
-        raise
-    except MemoryError:
-        raise InputError(
-            f"{shown(path)}: the image does not fit into memory; crop it, or use a larger machine"
-        ) from None
-    axes: Literal["YX", "YXS"] = "YX" if data.ndim == 2 else "YXS"
-    return Image(np.ascontiguousarray(data, dtype=data.dtype.newbyteorder("=")), axes, metadata)
+    return kind
 
 
 def _described(head: bytes) -> str:
@@ -163,7 +226,7 @@ def _described(head: bytes) -> str:
 
 
 def list_images(folder: str | os.PathLike[str]) -> list[Path]:
-    """The image files directly in ``folder``, by suffix (see `SUFFIXES`), sorted by name; hidden files are left out.
+    """The images directly in ``folder``, by suffix (`SUFFIXES`) or OME-Zarr, sorted by name; hidden ones are left out.
 
     Raises:
         InputError: ``folder`` is no folder, or cannot be listed.
@@ -173,43 +236,8 @@ def list_images(folder: str | os.PathLike[str]) -> list[Path]:
         return sorted(
             path
             for path in folder.iterdir()
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+            if not path.name.startswith(".") and (is_zarr(path) or (path.suffix.lower() in SUFFIXES and path.is_file()))
         )
     except (OSError, ValueError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or error
         raise refusal(folder, expected="a folder of images", found=reason, advice="check the name") from error
-
-
-def write_image(
-    path: str | os.PathLike[str], data: NDArray[Any], like: Image | None = None, *, frame: Image | None = None
-) -> None:
-    """Write ``data``, (H, W) or (H, W, S), as an uncompressed TIFF in its own dtype.
-
-    Samples (photometric, alpha, value for missing pixels) are tagged as those of ``like``; resolution and
-    georeference are those of ``frame``, the image on whose pixel grid ``data`` lies (by default ``like`` again).
-
-    Raises:
-        OutputError: the file cannot be written; nothing is left behind.
-    """
-    frame = frame or like
-    write_tiff(Path(path), data, like=like.metadata if like else None, frame=frame.metadata if frame else None)
-
-
-def write_map(path: str | os.PathLike[str], values: NDArray[np.floating[Any]], *, frame: Image | None = None) -> None:
-    """Write ``values``, (H, W) or (H, W, S), as a plain single-page float32 TIFF; NaN says that there is no value.
-
-    Raises:
-        OutputError: the file cannot be written; nothing is left behind.
-    """
-    write_tiff(Path(path), np.asarray(values, dtype=np.float32), like=None, frame=frame.metadata if frame else None)
-
-
-def write_picture(path: str | os.PathLike[str], pixels: NDArray[np.uint8]) -> None:
-    """Write ``pixels``, uint8 (H, W) or (H, W, 3), as PNG.
-
-    Raises:
-        OutputError: the file cannot be written; nothing is left behind.
-    """
-    with beside(Path(path)) as file:
-        # A third of the time of the default, for a tenth more bytes.
-        iio.imwrite(file, pixels, plugin="pillow", extension=".png", compress_level=1)

@@ -53,6 +53,7 @@ class Metadata:
     flavor: the convention that a TIFF follows. properties: what that convention says beside the axes and the pixel
     size, in the words of tifffile's ``metadata`` argument (ImageJ: spacing, finterval, Labels, ...; OME: PhysicalSizeZ,
     TimeIncrement, Channel, ...).
+    bands: whether the axis C of a plain TIFF lies in the samples of its pages (GeoTIFF), not in pages of its own.
     compression: TIFF's number of it (1: none). predictor: TIFF's number of it (1: none).
     description: ImageDescription of a plain TIFF, or "". tags: further tags to be handed on as they are (date, camera,
     ICC profile, ...).
@@ -69,6 +70,7 @@ class Metadata:
     georeference: tuple[Tag, ...] = ()
     flavor: Flavor = "plain"
     properties: Mapping[str, Any] = field(default_factory=dict)
+    bands: bool = False
     compression: int = 1
     predictor: int = 1
     description: str = ""

@@ -5,50 +5,101 @@ from __future__ import annotations
 import math
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from zncc_cli.errors import InputError
+from zncc_cli.files.lazy import LazyArray, Stored
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.paths import refusal
+from zncc_cli.files.tiff_segments import read_rows
 
-_EXPECTED = "an array (H, W), or (H, W, 3 or 4) for RGB and alpha, of integers or floats"
+_EXPECTED = "an array (..., H, W), or (..., H, W, 3 or 4) for RGB and alpha, of integers or floats"
+_DAMAGE = (OSError, EOFError, ValueError, TypeError, SyntaxError, OverflowError, TokenError)
 
 
-def read_npy(path: Path, name: str, max_bytes: int) -> tuple[NDArray[Any], Metadata]:
-    """Read ``path``; bool becomes uint8, 0 and 255, and the fourth sample is taken for alpha.
+def read_npy(path: Path, name: str, max_bytes: int, series: int | None) -> Stored:
+    """Read ``path``, lazily where its rows lie one after the other; the axes before the plane are "Q".
+
+    bool becomes uint8, 0 and 255; the fourth sample is taken for alpha.
 
     Raises:
-        InputError: pickled objects, other shapes or dtypes, a damaged file, more than ``max_bytes``.
+        InputError: pickled objects, other shapes or dtypes, a damaged file; columns first and more than ``max_bytes``.
     """
     try:
-        # Mapping reads the header and compares it with the file's size, but takes no memory for the pixels.
-        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-    except InputError:
-        raise
-    except (OSError, EOFError, ValueError, TypeError, SyntaxError, OverflowError, TokenError) as error:
+        with path.open("rb") as file:
+            shape, columns_first, stored = _header(file)
+            start = file.tell()
+            end = start + math.prod(shape) * stored.itemsize
+            size = path.stat().st_size
+            if stored.hasobject:
+                raise ValueError("Python objects")
+            if end > size:
+                raise ValueError(f"{size} of {end} bytes")
+    except _DAMAGE as error:
         raise refusal(
             path,
             expected="a complete .npy file without pickled objects",
             found=error,
             advice="save the array again with numpy.save",
         ) from error
-    shape = mapped.shape[:-1] if mapped.ndim == 3 and mapped.shape[-1] == 1 else mapped.shape
-    samples = shape[2] if len(shape) == 3 else 1
-    if mapped.dtype.kind not in "buif" or len(shape) not in (2, 3) or samples not in (1, 3, 4) or 0 in shape:
-        raise refusal(
-            path,
-            expected=_EXPECTED,
-            found=f"shape {mapped.shape}, dtype {mapped.dtype}",
-            advice="save one 2D image as an array of this shape",
-        )
-    if math.prod(shape) * mapped.dtype.itemsize > max_bytes:
-        raise refusal(path, expected=f"at most {max_bytes} bytes", found=mapped.nbytes, advice="crop it or bin it")
-    data = np.array(mapped.reshape(shape))
-    if data.dtype.kind == "b":
-        data = data.astype(np.uint8) * np.uint8(255)
-    return data, Metadata(
-        path=path, format=name, photometric="minisblack" if samples == 1 else "rgb", alpha=samples == 4
+    colour = len(shape) > 2 and shape[-1] in (1, 3, 4)
+    if stored.kind not in "buif" or len(shape) < 2 or 0 in shape:
+        advice = "save the image as an array of this shape"
+        raise refusal(path, expected=_EXPECTED, found=f"shape {shape}, dtype {stored}", advice=advice)
+    samples = shape[-1] if colour else 1
+    *before, height, width = shape[:-1] if colour else shape
+    leading = tuple(length for length in before if length > 1)
+    plane = (height, width) if samples == 1 else (height, width, samples)
+    if columns_first:
+        if end - start > max_bytes:
+            advice = "save it again with numpy.ascontiguousarray"
+            raise refusal(path, expected=f"at most {max_bytes} bytes", found=end - start, advice=advice)
+        whole = np.fromfile(path, stored, math.prod(shape), offset=start).reshape(shape, order="F")
+        data: NDArray[Any] | LazyArray = _known(whole).reshape(*leading, *plane)
+    else:
+        data = _lazy(path, start, stored, leading, plane)
+    return Stored(
+        data=data,
+        axes="Q" * len(leading) + ("YX" if samples == 1 else "YXS"),
+        metadata=Metadata(
+            path=path, format=name, photometric="minisblack" if samples == 1 else "rgb", alpha=samples == 4
+        ),
     )
+
+
+def _header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """(shape, whether columns come first, dtype); the header is a literal, and nothing of it is run."""
+    version = npy_format.read_magic(file)
+    read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
+    shape, columns_first, dtype = read(file)
+    if any(length < 0 for length in shape):
+        raise ValueError(f"shape {shape}")
+    return shape, columns_first, dtype
+
+
+def _known(pixels: NDArray[Any]) -> NDArray[Any]:
+    return pixels.astype(np.uint8) * np.uint8(255) if pixels.dtype.kind == "b" else pixels
+
+
+def _lazy(path: Path, start: int, stored: np.dtype[Any], leading: tuple[int, ...], plane: tuple[int, ...]) -> LazyArray:
+    width, samples = (*plane, 1)[1:3]
+    size = math.prod(plane) * stored.itemsize
+
+    def read(index: tuple[int, ...], rows: range, columns: range) -> NDArray[Any]:
+        number = int(np.ravel_multi_index(index, leading)) if leading else 0
+        try:
+            with path.open("rb") as file:
+                pixels = read_rows(file, start + number * size, (width, samples), stored, rows, columns)
+        except InputError:
+            raise
+        except (OSError, ValueError) as error:
+            advice = "save the array again with numpy.save"
+            raise refusal(path, expected="a complete .npy file", found=error, advice=advice) from error
+        return _known(pixels if len(plane) == 3 else pixels[..., 0])
+
+    dtype = np.dtype(np.uint8) if stored.kind == "b" else stored.newbyteorder("=")
+    return LazyArray((*leading, *plane), dtype, len(plane), read)

@@ -34,3 +34,15 @@ def oriented(pixels: NDArray[Sample], orientation: Any) -> NDArray[Sample]:
     if transpose:
         pixels = pixels.swapaxes(0, 1)
     return pixels[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
+
+
+def stored_part(orientation: Any, shape: tuple[int, int], rows: range, columns: range) -> tuple[range, range]:
+    """Rows and columns in the file of the part that is shown at ``rows`` and ``columns`` of ``shape``, as shown."""
+    if not isinstance(orientation, int) or orientation not in _STEPS:
+        return rows, columns
+    transpose, flip_rows, flip_columns = _STEPS[orientation]
+    if flip_rows:
+        rows = range(shape[0] - rows.stop, shape[0] - rows.start)
+    if flip_columns:
+        columns = range(shape[1] - columns.stop, shape[1] - columns.start)
+    return (columns, rows) if transpose else (rows, columns)

@@ -37,6 +37,11 @@ def refusal(path: Path, *, expected: str, found: object, advice: str) -> InputEr
     return InputError(f"{shown(path)}: expected {expected}, found {one_line(found) or type(found).__name__}; {advice}")
 
 
+def no_room(path: Path) -> InputError:
+    """The error, to be raised by the caller, for a file whose pixels memory has no room for."""
+    return InputError(f"{shown(path)}: the image does not fit into memory; crop it, or use a larger machine")
+
+
 def regular_file_size(path: Path, *, expected: str) -> int:
     """Size of the file at ``path`` in bytes, without opening it: opening a named pipe would wait for ever.
 

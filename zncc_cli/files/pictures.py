@@ -12,9 +12,11 @@ from typing import Any
 import imageio.v3 as iio
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as PillowImage
 from PIL.Image import DecompressionBombError
 
 from zncc_cli.errors import InputError
+from zncc_cli.files.lazy import Stored
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.orientation import oriented
 from zncc_cli.files.paths import refusal
@@ -30,27 +32,38 @@ _CONVERSIONS = {
     **{"1": "L", "P": "RGB", "PA": "RGBA", "La": "LA", "RGBa": "RGBA"},
     **{"RGBX": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB"},
 }
+_ORIENTATION = 274
+_DEFLATE = 1100  # bytes out of a byte, at most
+
 _CONVERSIONS_WITH_TRANSPARENCY = {"1": "LA", "L": "LA", "P": "RGBA", "RGB": "RGBA"}
 
 
-def read_picture(path: Path, name: str, max_bytes: int) -> tuple[NDArray[Any], Metadata]:
-    """Read the one picture in ``path``; palettes, CMYK and YCbCr become RGB, an EXIF orientation is obeyed.
+def read_picture(path: Path, name: str, max_bytes: int, series: int | None) -> Stored:
+    """Read the pictures in ``path``; palettes, CMYK and YCbCr become RGB, an EXIF orientation is obeyed.
+
+    The frames of an animation are an axis "T", in RGB or RGBA if they are not all grey.
 
     Raises:
-        InputError: several frames, 16-bit colour, damage, more than ``max_bytes``.
+        InputError: 16-bit colour that cannot be read exactly here, damage, more than ``max_bytes``.
     """
     try:
         with path.open("rb") as file:
-            _refuse_what_pillow_would_round(path, file.read(1024))
+            head = file.read(1024)
+            _refuse_what_pillow_would_round(path, head)
             file.seek(0)
+            if _is_deep_colour(head):
+                return _deep_png(path, name, head, max_bytes)
             # The plugin takes more than imageio's interface for all plugins lets a type checker see.
             picture: Any
             with iio.imopen(file, "r", plugin="pillow") as picture:
-                _check_header(path, picture.properties(index=...), max_bytes)
+                frames = _check_header(path, picture.properties(index=...), max_bytes)
                 tags = picture.metadata(index=0, exclude_applied=False)
                 mode, transparency = str(tags["mode"]), tags.get("transparency")
                 conversions = _CONVERSIONS if transparency is None else _CONVERSIONS_WITH_TRANSPARENCY
-                data = np.asarray(picture.read(index=0, mode=conversions.get(mode)))
+                if frames == 1:
+                    data = np.asarray(picture.read(index=0, mode=conversions.get(mode)))
+                else:
+                    data = _animation(picture, frames, max_bytes, path)
     except InputError:
         raise
     except _DAMAGE as error:
@@ -62,7 +75,8 @@ def read_picture(path: Path, name: str, max_bytes: int) -> tuple[NDArray[Any], M
         raise refusal(path, expected=f"a complete {name} file", found=cause, advice=advice) from error
     if name == "PNM" and mode == "I":
         data = data.astype(np.uint16)  # Pillow has no other mode for 16-bit PGM
-    samples = data.shape[2] if data.ndim == 3 else 1
+    plane = data.ndim - (frames > 1)
+    samples = data.shape[-1] if plane == 3 else 1
     metadata = Metadata(
         path=path,
         format=name,
@@ -70,28 +84,77 @@ def read_picture(path: Path, name: str, max_bytes: int) -> tuple[NDArray[Any], M
         alpha=samples in (2, 4),
         nodata=float(transparency) if mode.startswith("I") and isinstance(transparency, int) else None,
     )
-    return oriented(data, tags.get("Orientation")), metadata
+    if frames > 1:
+        return Stored(data=data, axes="TYX" if plane == 2 else "TYXS", metadata=metadata)
+    return Stored(data=oriented(data, tags.get("Orientation")), axes="YX" if plane == 2 else "YXS", metadata=metadata)
+
+
+def _animation(picture: Any, frames: int, max_bytes: int, path: Path) -> NDArray[Any]:
+    tags = [picture.metadata(index=frame, exclude_applied=False) for frame in range(frames)]
+    modes = {str(one["mode"]) for one in tags}
+    if modes == {"L"} and not any("transparency" in one for one in tags):
+        mode = "L"
+    else:
+        opaque = not any("transparency" in one or str(one["mode"]).endswith(("A", "a")) for one in tags)
+        mode = "RGB" if opaque else "RGBA"
+    first = np.asarray(picture.read(index=0, mode=mode))
+    _check_size(path, (frames, *first.shape), first.dtype, max_bytes)
+    data: NDArray[Any] = np.empty((frames, *first.shape), first.dtype)
+    for frame in range(frames):
+        data[frame] = picture.read(index=frame, mode=mode)
+    return data
+
+
+def _is_deep_colour(head: bytes) -> bool:
+    return head.startswith(b"\x89PNG") and head[24:25] == b"\x10" and head[25:26] != b"\0"
+
+
+def _deep_png(path: Path, name: str, head: bytes, max_bytes: int) -> Stored:
+    """Read a PNG of 16 bits a sample in colour or with alpha, which Pillow would round to 8."""
+    try:
+        import imagecodecs
+    except ImportError:
+        expected, found = "8 bits a sample, or 16-bit grey", "16-bit colour PNG"
+        advice = 'save it as TIFF, or run: pip install "zncc-cli[codecs]"'
+        raise refusal(path, expected=expected, found=found, advice=advice) from None
+    width, height = struct.unpack_from(">II", head, 16)
+    samples = {2: 3, 4: 2, 6: 4}.get(head[25], 1)
+    shape = (height, width, samples)
+    _check_size(path, shape, np.dtype(np.uint16), max_bytes)
+    content = path.read_bytes()
+    if math.prod(shape) * 2 > _DEFLATE * len(content):
+        found, advice = f"{width} x {height} pixels", "copy or export the file again"
+        raise refusal(path, expected=f"pixels that {len(content)} bytes can hold", found=found, advice=advice)
+    with PillowImage.open(path) as picture:
+        orientation = picture.getexif().get(_ORIENTATION)
+    data: NDArray[Any] = np.empty(shape, np.uint16)
+    imagecodecs.png_decode(content, out=data)
+    metadata = Metadata(
+        path=path, format=name, photometric="rgb" if samples >= 3 else "minisblack", alpha=samples in (2, 4)
+    )
+    return Stored(data=oriented(data, orientation), axes="YXS", metadata=metadata)
 
 
 def _refuse_what_pillow_would_round(path: Path, head: bytes) -> None:
-    """Pillow reads 16 bits in grey alone, and stretches the values of a PGM whose maximum is unusual."""
-    advice = "save it as TIFF, which is read at full depth"
-    if head.startswith(b"\x89PNG") and head[24:25] == b"\x10" and head[25:26] != b"\0":
-        raise refusal(path, expected="8 bits a sample, or 16-bit grey", found="16-bit colour PNG", advice=advice)
+    """Pillow stretches the values of a PGM whose maximum is unusual."""
     if re.match(rb"P[2356]\s", head):
         fields = re.sub(rb"#[^\n]*\n", b" ", head).split(maxsplit=4)
         allowed = (b"255", b"65535") if fields[0] in (b"P2", b"P5") else (b"255",)
         if len(fields) > 3 and fields[3] not in allowed:
+            advice = "save it as TIFF, which is read at full depth"
             raise refusal(path, expected="maximum 255, or 65535 in grey", found=f"maximum {fields[3]!r}", advice=advice)
 
 
-def _check_header(path: Path, properties: Any, max_bytes: int) -> None:
-    frames, height, width, *samples = properties.shape
-    if frames != 1:
-        advice = "one 2D image is needed; save one frame as TIFF or PNG"
-        raise refusal(path, expected="one image", found=f"{frames} frames", advice=advice)
-    claimed = math.prod((height, width, *samples)) * properties.dtype.itemsize
+def _check_header(path: Path, properties: Any, max_bytes: int) -> int:
+    """The number of frames, none of which is too large."""
+    frames, *shape = properties.shape
+    _check_size(path, (frames, *shape), properties.dtype, max_bytes)
+    return int(frames)
+
+
+def _check_size(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], max_bytes: int) -> None:
+    claimed = math.prod(shape) * dtype.itemsize
     if claimed > max_bytes:
-        advice = "crop or bin it"
-        found = f"{width} x {height} pixels ({claimed} bytes)"
+        advice = "it is decoded whole; save it as a TIFF in tiles or strips, or crop it"
+        found = f"shape {shape} ({claimed} bytes)"
         raise refusal(path, expected=f"at most {max_bytes} bytes of pixels", found=found, advice=advice)

@@ -12,7 +12,8 @@ import torch
 from zncc_cli.config import StdMapConfig, StdScale
 from zncc_cli.errors import ContentError, OptionError, WindowError
 from zncc_cli.files.folder import OutputFolder
-from zncc_cli.files.images import read_image, write_map, write_picture
+from zncc_cli.files.images import read_image
+from zncc_cli.files.output import write_map, write_picture
 from zncc_cli.files.report import std_picture
 from zncc_cli.operators import native
 from zncc_cli.registration.register import resolve_device

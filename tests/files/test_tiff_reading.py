@@ -1,0 +1,277 @@
+"""What a TIFF says beside its pixels is known after reading: axes, channels, sizes, descriptions, tags."""
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import tifffile
+
+from zncc_cli.errors import InputError
+from zncc_cli.files.images import read_image
+from zncc_cli.files.metadata import PixelSize
+
+H, W = 37, 53
+
+
+def pixels(*shape, dtype="u2"):
+    return np.random.default_rng(0).integers(0, 250, (*shape, H, W)).astype(dtype)
+
+
+def assert_same(image, data, axes):
+    assert image.axes == axes
+    assert image.shape == (H, W)
+    assert image.leading == data.shape[: axes.index("YX")]
+    np.testing.assert_array_equal(image.data, data)
+
+
+def test_pages_are_an_axis(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", pixels(5), photometric="minisblack", metadata=None)
+    assert_same(read_image(tmp_path / "a.tif"), pixels(5), "IYX")
+
+
+def test_pages_of_colour_keep_their_samples(tmp_path):
+    data = np.stack([pixels(4, dtype="u1")] * 3, axis=-1)
+    tifffile.imwrite(tmp_path / "a.tif", data, photometric="rgb", metadata=None)
+    image = read_image(tmp_path / "a.tif")
+    assert_same(image, data, "IYXS")
+    assert image.metadata.photometric == "rgb"
+
+
+def test_axes_that_tifffile_wrote_are_kept(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", pixels(2, 3), photometric="minisblack", metadata={"axes": "TCYX"})
+    image = read_image(tmp_path / "a.tif")
+    assert_same(image, pixels(2, 3), "TCYX")
+    assert image.metadata.description == ""
+    tifffile.imwrite(tmp_path / "b.tif", pixels(2, 3), photometric="minisblack")
+    assert_same(read_image(tmp_path / "b.tif"), pixels(2, 3), "QQYX")
+
+
+def test_a_stack_that_one_page_describes_is_read_whole(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", pixels(5), photometric="minisblack", truncate=True)
+    assert_same(read_image(tmp_path / "a.tif"), pixels(5), "QYX")
+
+
+@pytest.mark.parametrize("page", range(8))
+def test_one_page_of_several_keeps_its_channels(tmp_path, page):
+    data = pixels(2, 4, 3)
+    tifffile.imwrite(tmp_path / "a.tif", data, imagej=True, metadata={"axes": "TZCYX"})
+    image = read_image(tmp_path / "a.tif", page=page)
+    assert_same(image, data.reshape(8, 3, H, W)[page], "CYX")
+
+
+def test_channels_alone_are_one_page(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", pixels(3), imagej=True, metadata={"axes": "CYX"})
+    assert_same(read_image(tmp_path / "a.tif", page=0), pixels(3), "CYX")
+    with pytest.raises(InputError, match="choose page 0, the only one"):
+        read_image(tmp_path / "a.tif", page=1)
+
+
+@pytest.mark.parametrize("count", [2, 5])
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_samples_that_are_no_colours_are_channels(tmp_path, count, planar):
+    data = pixels(count)
+    stored = np.moveaxis(data, 0, -1) if planar == "contig" else data
+    options = {"photometric": "minisblack", "planarconfig": planar, "extrasamples": ["unspecified"] * (count - 1)}
+    tifffile.imwrite(tmp_path / "a.tif", stored, metadata=None, **options)
+    image = read_image(tmp_path / "a.tif")
+    assert_same(image, data, "CYX")
+    assert image.metadata.photometric == "minisblack"
+    assert not image.metadata.alpha
+
+
+def test_colours_with_more_samples_are_channels_with_a_note(tmp_path):
+    data = pixels(5, dtype="u1")
+    options = {"photometric": "rgb", "planarconfig": "contig", "extrasamples": ["unspecified"] * 2}
+    tifffile.imwrite(tmp_path / "a.tif", np.moveaxis(data, 0, -1), metadata=None, **options)
+    image = read_image(tmp_path / "a.tif")
+    assert_same(image, data, "CYX")
+    assert image.notes == ("the 5 samples of a pixel were read as channels",)
+
+
+def test_the_first_of_several_series_is_read_with_a_note(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(pixels()[:20], metadata=None)
+        file.write(pixels(), metadata=None)
+    first = read_image(tmp_path / "a.tif")
+    assert first.shape == (20, W)
+    assert first.notes == ("series 0 of 2 was read; --series chooses",)
+    second = read_image(tmp_path / "a.tif", series=1)
+    assert_same(second, pixels(), "YX")
+    assert second.notes == ()
+
+
+def test_reduced_copies_are_no_further_series(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(pixels(), metadata=None, subifds=1)
+        file.write(pixels()[::2, ::2], subfiletype=1, metadata=None)
+        file.write(pixels()[:9, :9], subfiletype=1, metadata=None)
+    image = read_image(tmp_path / "a.tif")
+    assert_same(image, pixels(), "YX")
+    assert image.notes == ()
+
+
+def test_hyperstack_of_imagej(tmp_path):
+    data = pixels(3, 2, 4)
+    said = {
+        "axes": "TZCYX",
+        "unit": "um",
+        "spacing": 2.5,
+        "finterval": 0.5,
+        "fps": 2.0,
+        "Labels": [f"plane {i}" for i in range(24)],
+        "Ranges": tuple(float(i) for i in range(8)),
+        "LUTs": [np.full((3, 256), i, "u1") for i in range(4)],
+        "Info": "made by a test",
+    }
+    tifffile.imwrite(tmp_path / "a.tif", data, imagej=True, resolution=(4.0, 2.0), metadata=said)
+    image = read_image(tmp_path / "a.tif")
+    assert_same(image, data, "TZCYX")
+    metadata = image.metadata
+    assert metadata.flavor == "imagej"
+    assert metadata.pixel_size == PixelSize(x=0.25, y=0.5, unit="um")
+    for name in ("spacing", "finterval", "fps", "Labels", "Ranges", "Info"):
+        assert metadata.properties[name] == said[name]
+    np.testing.assert_array_equal(metadata.properties["LUTs"], said["LUTs"])
+    assert not {"axes", "images", "slices", "unit", "ImageJ"} & set(metadata.properties)
+    page = read_image(tmp_path / "a.tif", page=5)
+    assert page.metadata.properties["Labels"] == ["plane 20", "plane 21", "plane 22", "plane 23"]
+
+
+def test_ome_tiff(tmp_path):
+    data = pixels(2, 3)
+    said = {
+        "axes": "TCYX",
+        "Name": "cells",
+        "PhysicalSizeX": 0.1,
+        "PhysicalSizeXUnit": "nm",
+        "PhysicalSizeY": 0.2,
+        "PhysicalSizeYUnit": "nm",
+        "PhysicalSizeZ": 1.5,
+        "PhysicalSizeZUnit": "µm",
+        "TimeIncrement": 3.0,
+        "TimeIncrementUnit": "s",
+        "Channel": {"Name": ["DAPI", "GFP", "Cy5"]},
+        "Plane": {"PositionX": [float(i) for i in range(6)]},
+    }
+    tifffile.imwrite(tmp_path / "a.ome.tif", data, photometric="minisblack", metadata=said)
+    image = read_image(tmp_path / "a.ome.tif")
+    assert_same(image, data, "TCYX")
+    assert image.notes == ()
+    assert image.metadata.flavor == "ome"
+    assert image.metadata.pixel_size == PixelSize(x=0.1, y=0.2, unit="nm")
+    kept = {name: value for name, value in said.items() if name not in ("axes",) and "SizeX" not in name}
+    assert image.metadata.properties == {name: value for name, value in kept.items() if "SizeY" not in name}
+    page = read_image(tmp_path / "a.ome.tif", page=1)
+    assert_same(page, data[1], "CYX")
+    assert page.metadata.properties["Plane"] == {"PositionX": [3.0, 4.0, 5.0]}
+    assert page.metadata.properties["Channel"] == said["Channel"]
+
+
+def test_series_of_an_ome_tiff_have_their_own_names(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif") as file:
+        for name, size in (("one", 0.5), ("two", 2.0)):
+            metadata = {"axes": "CYX", "Name": name, "PhysicalSizeX": size, "PhysicalSizeY": size}
+            file.write(pixels(3) + np.uint16(size), photometric="minisblack", metadata=metadata)
+    image = read_image(tmp_path / "a.ome.tif", series=1)
+    assert_same(image, pixels(3) + np.uint16(2), "CYX")
+    assert image.metadata.properties["Name"] == "two"
+    assert image.metadata.pixel_size == PixelSize(x=2, y=2, unit="µm")
+
+
+def test_ome_pyramid_is_one_series_at_full_resolution(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif") as file:
+        file.write(pixels(3), photometric="minisblack", metadata={"axes": "CYX"}, subifds=1)
+        file.write(pixels(3)[:, ::2, ::2], photometric="minisblack", subfiletype=1)
+    image = read_image(tmp_path / "a.ome.tif")
+    assert_same(image, pixels(3), "CYX")
+    assert image.notes == ()
+
+
+def test_description_and_further_tags_of_a_plain_tiff(tmp_path):
+    tags = [(271, 2, 0, "Maker", True), (34675, 7, 4, b"\1\2\3\4", True), (33432, 2, 0, "nobody", True)]
+    options = {"description": "two words", "datetime": "2026:01:02 03:04:05", "extratags": tags, "metadata": None}
+    tifffile.imwrite(tmp_path / "a.tif", pixels(), software="somebody's", **options)
+    metadata = read_image(tmp_path / "a.tif").metadata
+    assert metadata.flavor == "plain"
+    assert metadata.description == "two words"
+    kept = {code: value for code, _, _, value in metadata.tags}
+    assert kept == {271: "Maker", 306: "2026:01:02 03:04:05", 33432: "nobody", 34675: b"\1\2\3\4"}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, (1, 1)),
+        ({"compression": "zlib"}, (8, 1)),
+        ({"compression": "zlib", "predictor": True}, (8, 2)),
+        ({"compression": "zstd", "tile": (16, 16)}, (50000, 1)),
+        ({"compression": "lzw", "predictor": True}, (5, 2)),
+    ],
+)
+def test_compression_and_predictor_are_known(tmp_path, options, expected):
+    if options.get("compression") in ("zstd", "lzw"):
+        pytest.importorskip("imagecodecs")
+    tifffile.imwrite(tmp_path / "a.tif", pixels(), **options)
+    metadata = read_image(tmp_path / "a.tif").metadata
+    assert (metadata.compression, metadata.predictor) == expected
+
+
+def test_planes_that_gdal_left_out_hold_the_missing_value(tmp_path):
+    data = pixels(dtype="i2")
+    nodata = [(42113, 2, 0, "-9999", True)]
+    tifffile.imwrite(tmp_path / "a.tif", data, tile=(16, 16), extratags=nodata, metadata=None)
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
+        page = file.pages.first
+        counts = (*page.databytecounts[:-1], 0)
+        offsets = (*page.dataoffsets[:-1], 0)
+        page.tags[325].overwrite(counts)
+        page.tags[324].overwrite(offsets)
+    image = read_image(tmp_path / "a.tif")
+    expected = data.copy()
+    expected[32:, 48:] = -9999
+    np.testing.assert_array_equal(image.data, expected)
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+def test_frames_of_an_animation_are_an_axis(tmp_path, suffix):
+    frames = np.zeros((4, H, W, 3), "u1")
+    for number in range(4):
+        frames[number, :, : 5 + number] = (255, 0, 30 * number)
+    options = {"lossless": True} if suffix == ".webp" else {}
+    iio.imwrite(tmp_path / f"a{suffix}", frames, plugin="pillow", **options)
+    image = read_image(tmp_path / f"a{suffix}")
+    assert image.axes == "TYXS"
+    assert image.leading == (4,)
+    # A GIF has a palette; these few colours fit into it.
+    np.testing.assert_array_equal(image.data[..., :3], frames)
+    np.testing.assert_array_equal(read_image(tmp_path / f"a{suffix}", page=2).data[..., :3], frames[2])
+
+
+@pytest.mark.parametrize("samples", [3, 4])
+def test_png_of_16_bits_in_colour_is_exact(tmp_path, samples):
+    imagecodecs = pytest.importorskip("imagecodecs")
+    data = np.random.default_rng(0).integers(0, 65536, (H, W, samples), dtype="u2")
+    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(data))
+    image = read_image(tmp_path / "a.png")
+    assert image.axes == "YXS"
+    assert image.data.dtype == np.uint16
+    assert image.metadata.alpha == (samples == 4)
+    np.testing.assert_array_equal(image.data, data)
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes"), [((5, H, W), "QYX"), ((2, 3, H, W), "QQYX"), ((1, 1, H, W), "YX"), ((2, H, W, 3), "QYXS")]
+)
+def test_npy_of_several_planes(tmp_path, shape, axes):
+    data = np.random.default_rng(0).random(shape)
+    np.save(tmp_path / "a.npy", data)
+    image = read_image(tmp_path / "a.npy")
+    assert image.axes == axes
+    np.testing.assert_array_equal(image.data, data.squeeze() if shape[0] == 1 else data)
+
+
+def test_several_planes_have_no_luminance(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", pixels(5), photometric="minisblack")
+    image = read_image(tmp_path / "a.tif")
+    with pytest.raises(InputError, match="expected one 2D image, found axes QYX"):
+        image.luminance()
+    np.testing.assert_array_equal(image.read((3,)).luminance(), pixels(5)[3])

@@ -1,0 +1,57 @@
+"""One page of several: a plane, with its channels."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from zncc_cli.files.lazy import LazyArray, Stored
+from zncc_cli.files.paths import refusal
+
+
+def page_of(stored: Stored, page: int) -> Stored:
+    """Page ``page`` alone: the pages are numbered from 0 over all leading axes but C, in their order.
+
+    Raises:
+        InputError: there is no such page.
+    """
+    letters = stored.axes[: stored.axes.index("YX")]
+    shape = tuple(stored.data.shape[: len(letters)])
+    dropped = [axis for axis, letter in enumerate(letters) if letter != "C"]
+    sizes = tuple(shape[axis] for axis in dropped)
+    count = int(np.prod(sizes, dtype=np.int64))
+    if not 0 <= page < count:
+        found = f"{count} pages in the image"
+        advice = "choose page 0, the only one" if count == 1 else f"choose a page from 0 to {count - 1}"
+        raise refusal(stored.metadata.path, expected=f"page {page}", found=found, advice=advice)
+    if not dropped:
+        return stored
+    places = dict(zip(dropped, np.unravel_index(page, sizes), strict=True))
+    index = tuple(int(places[axis]) if axis in places else None for axis in range(len(letters)))
+    if isinstance(stored.data, LazyArray):
+        data: Any = stored.data.select(index)
+    else:
+        data = stored.data[tuple(slice(None) if place is None else place for place in index)]
+    numbers = np.arange(int(np.prod(shape))).reshape(shape)
+    kept = numbers[tuple(slice(None) if place is None else place for place in index)].ravel().tolist()
+    axes = "".join(letters[axis] for axis, place in enumerate(index) if place is None) + stored.axes[len(letters) :]
+    properties = _of_planes(stored.metadata.properties, kept, numbers.size)
+    metadata = dataclasses.replace(stored.metadata, properties=properties)
+    return dataclasses.replace(stored, data=data, axes=axes, metadata=metadata)
+
+
+def _of_planes(properties: Mapping[str, Any], kept: list[int], count: int) -> dict[str, Any]:
+    """``properties`` with what they say of each of ``count`` planes said of the planes ``kept`` alone."""
+    left = dict(properties)
+    labels = left.get("Labels")
+    if isinstance(labels, list | tuple) and len(labels) == count:
+        left["Labels"] = [labels[number] for number in kept]
+    planes = left.get("Plane")
+    if isinstance(planes, dict):
+        left["Plane"] = {
+            name: [values[number] for number in kept] for name, values in planes.items() if len(values) == count
+        }
+    return left
