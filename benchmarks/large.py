@@ -1,7 +1,7 @@
 """A pair larger than one would hold in memory, from the shell: peak memory, seconds, and how far off it ends.
 
-    python benchmarks/large.py                      # 20,000 x 20,000 pixels of 16 bit, affine; some minutes, 8 GB of disk
-    python benchmarks/large.py --side 8000 --compression zlib
+python benchmarks/large.py                      # 20,000 x 20,000 pixels of 16 bit, affine; some minutes, 8 GB of disk
+python benchmarks/large.py --side 8000 --compression zlib
 """
 
 import sys

@@ -3,37 +3,53 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
 import torch
+from zncc_cli.registration.canvas import Frame
 
 from zncc_cli.files.images import Image
 from zncc_cli.files.metadata import Metadata
-from zncc_cli.jobs.maps import MapWriter
+from zncc_cli.jobs.maps import Rows, write_maps
 from zncc_cli.jobs.views import View
-from zncc_cli.registration.canvas import Frame
 from zncc_cli.registration.zncc import std_map, zncc_frame_map
 
 METADATA = Metadata(path=Path("fixed.tif"), format="TIFF")
 
 
-@pytest.mark.parametrize("window", [3, 8, 11])
-@pytest.mark.parametrize("height", [1, 5, 16, 50])
-def test_strips_make_the_maps_of_the_whole(tmp_path: Path, window: int, height: int) -> None:
+def write(
+    folder: Path, fixed: np.ndarray, aligned: np.ndarray, covered: np.ndarray, counts: np.ndarray, **options: Any
+) -> None:
+    view = View(Image(fixed, "YX", METADATA), ())
+    with (
+        Rows(folder, aligned.shape[1], np.float32) as a,
+        Rows(folder, aligned.shape[1], bool) as b,
+        Rows(folder, aligned.shape[1], bool) as c,
+    ):
+        for rows, values in ((a, aligned), (b, covered), (c, counts)):
+            rows.put(values[:7])
+            rows.put(values[7:])
+        write_maps(folder, view, (a, b, c), **options)
+
+
+@pytest.mark.parametrize("window", [3, 8, 51])
+@pytest.mark.parametrize("height", [5, 16, 50])
+def test_strips_make_the_maps_of_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, window: int, height: int
+) -> None:
+    monkeypatch.setattr("zncc_cli.jobs.maps.STRIP_ROWS", height)
+    monkeypatch.setattr("zncc_cli.files.tiff_write.STRIP_ROWS", height)
     rng = np.random.default_rng(0)
-    fixed, aligned = rng.normal(100, 5, (50, 40)).astype(np.float32), rng.normal(7, 2, (50, 40)).astype(np.float32)
-    covered = np.ones((50, 40), np.bool_)
-    covered[:, 33:] = False
+    fixed, aligned = rng.normal(100, 5, (60, 52)).astype(np.float32), rng.normal(7, 2, (60, 52)).astype(np.float32)
+    covered = np.ones((60, 52), np.bool_)
+    covered[:, 43:] = False
     counts = covered.copy()
     counts[20, 10] = False
     spreads = 5.0, 2.0
-    frame = Frame(0, 0, 40, 50)
-    with MapWriter(tmp_path, View(Image(fixed, "YX", METADATA), ()), frame, METADATA, window, spreads, 1) as maps:
-        for first in range(0, 50, height):
-            rows = slice(first, min(first + height, 50))
-            maps.add(first, aligned[rows], covered[rows], counts[rows])
+    write(tmp_path, fixed, aligned, covered, counts, frame=Frame(0, 0, 52, 60), window=window, spreads=spreads)
     f, m, there = map(torch.from_numpy, (fixed, aligned, counts))
     expected = {
         "std_fixed": std_map(f, torch.ones_like(there), window),
@@ -51,8 +67,7 @@ def test_beyond_the_fixed_image_there_are_no_values(tmp_path: Path) -> None:
     frame = Frame(-4, -2, 40, 30)
     everywhere = np.ones(frame.shape, np.bool_)
     aligned = np.random.default_rng(1).normal(size=frame.shape).astype(np.float32)
-    with MapWriter(tmp_path, View(Image(fixed, "YX", METADATA), ()), frame, METADATA, 5, (1.0, 1.0), 1) as maps:
-        maps.add(0, aligned, everywhere, everywhere)
+    write(tmp_path, fixed, aligned, everywhere, everywhere, frame=frame, window=5, spreads=(1.0, 1.0))
     known = np.zeros(frame.shape, np.bool_)
     known[4:20, 6:32] = True  # two pixels, half a window, inside the fixed image
     np.testing.assert_array_equal(np.isfinite(tifffile.imread(tmp_path / "std_fixed.tif")), known)

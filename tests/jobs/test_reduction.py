@@ -37,9 +37,7 @@ def test_a_block_counts_when_half_of_its_pixels_do_and_is_their_mean() -> None:
 
 def test_many_rows_are_the_same_as_few() -> None:
     data = np.random.default_rng(0).integers(0, 2**16, (1500, 40)).astype(np.uint16)
-    np.testing.assert_allclose(
-        reduced(view(data), 4).grey, data.reshape(375, 4, 10, 4).mean(axis=(1, 3)), rtol=1e-6
-    )
+    np.testing.assert_allclose(reduced(view(data), 4).grey, data.reshape(375, 4, 10, 4).mean(axis=(1, 3)), rtol=1e-6)
 
 
 @pytest.mark.parametrize("factor", [1, 2, 5])

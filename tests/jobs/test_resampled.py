@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from zncc_cli.registration.canvas import Frame
 
 from zncc_cli.config import ResamplingConfig
 from zncc_cli.errors import OptionError
 from zncc_cli.files.images import read_image
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.jobs.resampled import missing_value, to_dtype, write_resampled
-from zncc_cli.registration.canvas import Frame
 
 ALL = np.ones((1, 4), dtype=bool)
 
@@ -50,7 +50,9 @@ def test_pixels_without_a_value_hold_what_was_asked_for_else_nodata_else_zero_or
     assert out.tolist() == [[7, -9999]]
 
 
-@pytest.mark.parametrize(("fill", "dtype"), [("nan", np.uint16), ("-1", np.uint8), ("0.5", np.int32), ("1e6", np.float16)])
+@pytest.mark.parametrize(
+    ("fill", "dtype"), [("nan", np.uint16), ("-1", np.uint8), ("0.5", np.int32), ("1e6", np.float16)]
+)
 def test_a_fill_that_the_dtype_cannot_hold_is_refused(fill: str, dtype: type) -> None:
     with pytest.raises(OptionError, match=f"--fill: expected .* {np.dtype(dtype)} image, got {fill}"):
         missing_value(np.dtype(dtype), of(), ResamplingConfig(fill=fill))

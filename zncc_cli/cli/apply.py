@@ -21,7 +21,10 @@ def apply(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", metavar="FILE|DIR", help="File of one image, folder of several [default: <stem>_aligned.tif]."
+            "--out",
+            "-o",
+            metavar="FILE|DIR",
+            help="File of one image, folder of several [default: <stem>_aligned.tif].",
         ),
     ] = None,
     inverse: Annotated[

@@ -36,7 +36,9 @@ ToleranceOption = Annotated[
 _EACH = "N|N,M"
 SeriesOption = Annotated[
     str | None,
-    typer.Option(metavar=_EACH, help="Series of a file with several, counted from 0 [default: 0]; N,M: FIXED's, MOVING's."),
+    typer.Option(
+        metavar=_EACH, help="Series of a file with several, counted from 0 [default: 0]; N,M: FIXED's, MOVING's."
+    ),
 ]
 PageOption = Annotated[
     str | None,

@@ -13,7 +13,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from zncc_cli.files.folder import beside
 from zncc_cli.files.images import Image
+from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.tiff_write import STRIP_ROWS, write_tiff
+
+__all__ = ["STRIP_ROWS", "write_image", "write_map", "write_picture", "write_strips"]
 
 
 def write_image(
@@ -35,6 +38,7 @@ def write_image(
     Raises:
         OutputError: the file cannot be written; nothing is left behind.
     """
+    frame = frame or like
     if axes is None:
         axes = like.axes if like and len(like.axes) == data.ndim else "YXS"[: data.ndim]
     return write_strips(
@@ -43,8 +47,8 @@ def write_image(
         shape=data.shape,
         dtype=data.dtype,
         axes=axes,
-        like=like,
-        frame=frame or like,
+        like=like.metadata if like else None,
+        frame=frame.metadata if frame else None,
         offset=offset,
     )
 
@@ -56,8 +60,8 @@ def write_strips(
     shape: Sequence[int],
     dtype: DTypeLike,
     axes: str,
-    like: Image | None,
-    frame: Image | None,
+    like: Metadata | None,
+    frame: Metadata | None,
     offset: tuple[float, float] = (0, 0),
 ) -> tuple[str, ...]:
     """Write a TIFF of any size, one strip in memory: like ``like`` in its samples, on the grid of ``frame``.
@@ -70,9 +74,9 @@ def write_strips(
         dtype: an unsigned or signed integer or a float.
         axes: a letter for each of ``shape``: the flavour of ``like`` (ImageJ, OME) says how they are stored; in a
             plain file the leading ones are pages, and the letters are kept as tifffile keeps them.
-        like: the image whose samples (RGB, alpha, missing value), flavour, compression, channels, slices, times,
+        like: of the image whose samples (RGB, alpha, missing value), flavour, compression, channels, slices, times,
             description and further tags are handed on; lossy compressions become deflate.
-        frame: the image whose pixel size, resolution and georeference are handed on, in the words of the flavour.
+        frame: of the image whose pixel size, resolution and georeference are handed on, in the words of the flavour.
         offset: (x, y) of the first pixel, in pixels of ``frame``.
 
     Returns:
@@ -87,8 +91,8 @@ def write_strips(
         shape=shape,
         dtype=np.dtype(dtype),
         axes=axes,
-        like=like.metadata if like else None,
-        frame=frame.metadata if frame else None,
+        like=like,
+        frame=frame,
         offset=offset,
     )
 

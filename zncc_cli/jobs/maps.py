@@ -1,121 +1,128 @@
-"""The maps of a pair on the frame of the aligned image, written strip by strip as it comes."""
+"""The maps of a pair on the frame of the aligned image, strip by strip."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import DTypeLike
 
 from zncc_cli.files.metadata import Metadata
-from zncc_cli.files.output import open_strips
+from zncc_cli.files.output import STRIP_ROWS, write_strips
 from zncc_cli.jobs.views import View
 from zncc_cli.registration.canvas import Frame
 from zncc_cli.registration.zncc import std_map, zncc_frame_map
 
 
-class MapWriter:
-    """Writes std_fixed.tif, std_aligned.tif, zncc.tif and mask.tif; see `add`.
+class Rows:
+    """Rows of an image, put by one after the other into a file without a name, and read in any order."""
 
-    A window reaches beyond its strip: what it needs of the strip before is kept, and its rows are written when the
-    next strip has come.
+    def __init__(self, folder: Path, width: int, dtype: DTypeLike) -> None:
+        self._file: Any = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115: closed by __exit__
+        self._width, self._dtype = width, np.dtype(dtype)
 
-    Args:
-        folder: where.
-        fixed: the fixed image as the registration saw it.
-        frame: which pixels are written, in the fixed image's own.
-        grid: of the fixed image: its pixel size and georeference are the files'.
-        window: side of the windows, pixels.
-        spreads: standard deviations of the two whole images: a window that varies far less counts as flat.
-        sign: -1 where bright in one image is dark in the other.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        fixed: View,
-        frame: Frame,
-        grid: Metadata,
-        window: int,
-        spreads: tuple[float, float],
-        sign: int,
-    ) -> None:
-        self._fixed, self._frame, self._window, self._spreads, self._sign = fixed, frame, window, spreads, sign
-        self._open = ExitStack()
-        self._put = {
-            name: self._open.enter_context(
-                open_strips(folder / f"{name}.tif", frame.shape, dtype, frame=grid, offset=frame.offset)
-            )
-            for name, dtype in (
-                ("std_fixed", np.float32),
-                ("std_aligned", np.float32),
-                ("zncc", np.float32),
-                ("mask", np.uint8),
-            )
-        }
-        self._kept: list[np.ndarray] = []  # rows of fixed, its mask, aligned, its mask
-        self._first = 0  # of the kept rows, the first one's number
-        self._next = 0  # row to be written
-
-    def __enter__(self) -> MapWriter:
+    def __enter__(self) -> Rows:
         """Open."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Complete the files."""
-        self._open.__exit__(kind, error, traceback)
+        """Forget them."""
+        self._file.close()
 
-    def add(self, first: int, aligned: np.ndarray, covered: np.ndarray, counts: np.ndarray) -> None:
-        """Take the next rows of the aligned image.
+    def put(self, rows: np.ndarray) -> None:
+        """Take the next rows (h, W)."""
+        self._file.write(np.ascontiguousarray(rows, self._dtype).data)
 
-        Args:
-            first: the number of the first of them in the file.
-            aligned: grey values, float32 (h, W).
-            covered: which of them the moving image covers, bool (h, W); what mask.tif says.
-            counts: which of these take part in the maps: less where a mask says so.
-        """
-        self._put["mask"](np.where(covered, np.uint8(255), np.uint8(0)))
-        last = first + len(aligned)
-        rows = slice(self._frame.rows[first], self._frame.rows[last - 1] + 1)
-        strip = [*on_frame(self._fixed, rows, self._frame), self._sign * aligned, counts]
-        self._kept = [np.concatenate(pair) for pair in zip(self._kept, strip, strict=True)] if self._kept else strip
-        before, after = self._window // 2, self._window - 1 - self._window // 2
-        complete = last == self._frame.shape[0]
-        end = last if complete else last - after
-        if not complete and (last - self._first < self._window or end <= self._next):
-            return
-        for name, values in self._maps().items():
-            self._put[name](values[self._next - self._first : end - self._first])
-        self._next = end
-        start = max(0, end - before)
-        self._kept = [plane[start - self._first :] for plane in self._kept]
-        self._first = start
+    def read(self, rows: slice) -> np.ndarray:
+        """Return some of the rows."""
+        self._file.seek(rows.start * self._width * self._dtype.itemsize)
+        data = self._file.read((rows.stop - rows.start) * self._width * self._dtype.itemsize)
+        return np.frombuffer(bytearray(data), self._dtype).reshape(-1, self._width)
 
-    def _maps(self) -> dict[str, np.ndarray]:
-        fixed, fixed_mask, aligned, aligned_mask = (torch.from_numpy(np.ascontiguousarray(x)) for x in self._kept)
-        if self._window > min(fixed.shape):
-            nothing = np.full(fixed.shape, np.nan, np.float32)
-            return {"std_fixed": nothing, "std_aligned": nothing, "zncc": nothing}
-        both = fixed_mask & aligned_mask
-        return {
-            "std_fixed": std_map(fixed, fixed_mask, self._window).numpy(),
-            "std_aligned": std_map(aligned, aligned_mask, self._window).numpy(),
-            "zncc": zncc_frame_map(fixed, aligned, both, self._window, self._spreads).numpy(),
-        }
+
+def write_maps(
+    folder: Path,
+    fixed: View,
+    aligned: tuple[Rows, Rows, Rows],
+    frame: Frame,
+    window: int,
+    spreads: tuple[float, float],
+) -> None:
+    """Write std_fixed.tif, std_aligned.tif, zncc.tif and mask.tif.
+
+    Args:
+        folder: where.
+        fixed: the fixed image as the registration saw it; its pixel size and georeference are the files'.
+        aligned: grey values of the moving image on the frame, float32; which of them it covers, bool, as in mask.tif;
+            and which of these take part in the maps: less where a mask says so.
+        frame: which pixels are written, in the fixed image's own.
+        window: side of the windows, pixels.
+        spreads: standard deviations of the two whole images: a window that varies far less counts as flat.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    grey, covered, counts = aligned
+    grid = fixed.image.metadata
+
+    def fixed_std(rows: slice) -> torch.Tensor:
+        return std_map(*_tensors(*on_frame(fixed, rows, frame)), window)
+
+    def aligned_std(rows: slice) -> torch.Tensor:
+        return std_map(*_tensors(grey.read(rows), counts.read(rows)), window)
+
+    def zncc(rows: slice) -> torch.Tensor:
+        a, a_mask, b, b_mask = _tensors(*on_frame(fixed, rows, frame), grey.read(rows), counts.read(rows))
+        return zncc_frame_map(a, b, a_mask & b_mask, window, spreads)
+
+    for name, values in (("std_fixed", fixed_std), ("std_aligned", aligned_std), ("zncc", zncc)):
+        _write(folder / f"{name}.tif", _strips(values, frame.shape, window), frame, np.float32, grid)
+    mask = (np.where(covered.read(rows), np.uint8(255), np.uint8(0)) for rows in _rows(frame.shape[0]))
+    _write(folder / "mask.tif", mask, frame, np.uint8, grid)
+
+
+def _write(path: Path, strips: Iterator[np.ndarray], frame: Frame, dtype: DTypeLike, grid: Metadata) -> None:
+    write_strips(path, strips, shape=frame.shape, dtype=dtype, axes="YX", like=None, frame=grid, offset=frame.offset)
+
+
+def _tensors(*planes: np.ndarray) -> list[torch.Tensor]:
+    return [torch.from_numpy(plane) for plane in planes]
+
+
+def _rows(height: int) -> Iterator[slice]:
+    for first in range(0, height, STRIP_ROWS):
+        yield slice(first, min(first + STRIP_ROWS, height))
+
+
+def _strips(values: Callable[[slice], torch.Tensor], shape: tuple[int, int], window: int) -> Iterator[np.ndarray]:
+    """Yield the strips of a map (H, W) float32, each from rows that hold all windows of its pixels."""
+    height, width = shape
+    before, after = window // 2, window - 1 - window // 2
+    for rows in _rows(height):
+        if window > min(height, width):
+            yield np.full((rows.stop - rows.start, width), np.nan, np.float32)
+            continue
+        # At least one window high, at the frame's end too.
+        start = min(max(rows.start - before, 0), height - window)
+        around = slice(start, max(min(rows.stop + after, height), start + window))
+        yield values(around).numpy()[rows.start - start : rows.stop - start]
 
 
 def on_frame(view: View, rows: slice, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
-    """Return the view's values, float32, and which of them count, on rows of a frame that may reach beyond it."""
-    height, width = view.shape
-    columns = slice(frame.columns[0], frame.columns[-1] + 1)
+    """Return the view's values, float32, and which count, bool, on rows of a frame that may reach beyond it (h, W)."""
+    (height, width), top = view.shape, frame.rows[0]
+    wanted = slice(top + rows.start, top + rows.stop), slice(frame.columns[0], frame.columns[-1] + 1)
     grey = np.zeros((rows.stop - rows.start, frame.shape[1]), np.float32)
     valid = np.zeros(grey.shape, np.bool_)
-    there = slice(max(rows.start, 0), min(rows.stop, height)), slice(max(columns.start, 0), min(columns.stop, width))
-    if there[0].start < there[0].stop and there[1].start < there[1].stop:
-        place = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(there, (rows, columns), strict=True))
+    there = [slice(max(want.start, 0), min(want.stop, n)) for want, n in zip(wanted, (height, width), strict=True)]
+    if all(part.start < part.stop for part in there):
+        place = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(there, wanted, strict=True))
         grey[place], valid[place] = view.read(*there)
     return grey, valid

@@ -18,12 +18,12 @@ import zncc_cli
 from zncc_cli.config import IDENTITY, Canvas, Interpolation, PairConfig, ResamplingConfig
 from zncc_cli.errors import ContentError, ExitCode, OptionError
 from zncc_cli.files.folder import OutputFolder
-from zncc_cli.files.images import Image, read_image
+from zncc_cli.files.images import read_image
 from zncc_cli.files.output import write_picture
 from zncc_cli.files.report import overlay, write_json
 from zncc_cli.files.transforms import read_matrix, write_transform
 from zncc_cli.jobs.budget import affordable_factor, check_disk
-from zncc_cli.jobs.maps import MapWriter
+from zncc_cli.jobs.maps import Rows, write_maps
 from zncc_cli.jobs.reduction import Reduced, full_result, reduced, reduced_matrix
 from zncc_cli.jobs.resampled import missing_value, write_resampled
 from zncc_cli.jobs.views import View, choose_views, masked
@@ -189,28 +189,30 @@ def _write_products(
     if config.resampling.canvas is not Canvas.FIXED:
         copied = write_resampled(folder / FIXED_ON_CANVAS, fixed.image, np.eye(3), frame, ResamplingConfig(), grid)
         notes += copied.notes
-    spreads = _spread(pair[0]), _spread(pair[1])
+    sign = np.float32(-1 if result.inverted else 1)
     filled = 0
-    with MapWriter(
-        folder, fixed, frame, grid, config.registration.window, spreads, -1 if result.inverted else 1
-    ) as maps:
+    width = frame.shape[1]
+    with (
+        Rows(folder, width, np.float32) as grey,
+        Rows(folder, width, bool) as covered,
+        Rows(folder, width, bool) as counts,
+    ):
 
         def on_strip(index: tuple[int, ...], first: int, values: np.ndarray, there: np.ndarray) -> None:
             nonlocal filled
             if index != moving.index:
                 return
             filled += int((~there).sum())
-            grey = moving.grey_of(values)
-            counts = there
-            if moving.mask is not None:
-                rows = frame.rows[first : first + len(there)]
-                mask = _counted(moving, result.matrix, rows, frame.columns)
-                counts = there & mask
-            maps.add(first, grey, there, counts)
+            grey.put(sign * moving.grey_of(values))
+            covered.put(there)
+            rows = frame.rows[first : first + len(there)]
+            counts.put(there if moving.mask is None else there & _counted(moving, result.matrix, rows, frame.columns))
 
         written = write_resampled(
             folder / "aligned.tif", moving.image, result.matrix, frame, config.resampling, grid, on_strip
         )
+        spreads = _spread(pair[0]), _spread(pair[1])
+        write_maps(folder, fixed, (grey, covered, counts), frame, config.registration.window, spreads)
     return _Products(frame, written.clipped, filled, (*notes, *written.notes))
 
 
@@ -237,7 +239,9 @@ def _overlay(pair: tuple[Reduced, Reduced], result: RegistrationResult, factor: 
         resample(read, moving.grey.shape, matrix, rows, columns, Interpolation.CUBIC) for matrix in matrices
     )
     sign = np.float32(-1 if result.inverted else 1)
-    return overlay(fixed.grey, sign * before[0].astype(np.float32), sign * after[0].astype(np.float32), before[1], after[1])
+    return overlay(
+        fixed.grey, sign * before[0].astype(np.float32), sign * after[0].astype(np.float32), before[1], after[1]
+    )
 
 
 def _report(

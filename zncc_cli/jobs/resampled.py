@@ -14,7 +14,7 @@ from zncc_cli.config import ResamplingConfig
 from zncc_cli.errors import OptionError
 from zncc_cli.files.images import Image
 from zncc_cli.files.metadata import Metadata
-from zncc_cli.files.tiff_write import STRIP_ROWS, write_strips
+from zncc_cli.files.output import STRIP_ROWS, write_strips
 from zncc_cli.registration.canvas import Frame
 from zncc_cli.registration.resample import resample
 

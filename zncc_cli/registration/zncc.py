@@ -270,9 +270,7 @@ def on_frame(valid: Tensor, window: int) -> Tensor:
     return F.pad(valid, (before, after, before, after), value=torch.nan)
 
 
-def zncc_frame_map(
-    fixed: Tensor, moving: Tensor, mask: Tensor, window: int, spreads: tuple[float, float]
-) -> Tensor:
+def zncc_frame_map(fixed: Tensor, moving: Tensor, mask: Tensor, window: int, spreads: tuple[float, float]) -> Tensor:
     """Return the local ZNCC of two images (H, W) on their frame, NaN where the window leaves ``mask`` (H, W) bool.
 
     ``spreads``: the standard deviations of the whole images, of which these may be strips: a window that varies by less
