@@ -258,7 +258,8 @@ def test_refuses_a_stack_of_imagej_that_claims_more_planes_than_it_holds(tmp_pat
 def test_does_not_follow_ome_xml_that_claims_more_planes_than_there_are_pages(tmp_path, claim):
     path = tmp_path / "a.ome.tif"
     tifffile.imwrite(path, np.zeros((3, 40, 60), "u2"), photometric="minisblack", metadata={"axes": "TYX"})
-    xml = tifffile.TiffFile(path).ome_metadata
+    with tifffile.TiffFile(path) as file:
+        xml = file.ome_metadata
     name = claim.split("=")[0]
     changed = xml.replace(f'{name}="3"', claim)
     assert changed != xml

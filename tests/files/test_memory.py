@@ -14,7 +14,7 @@ import tifffile
 
 from zncc_cli.files import memory
 
-pytest.importorskip("resource")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are set and read as on Linux")
 
 TWO_GIGABYTES = 2 * 2**30
 SIDE = 100_000
@@ -31,7 +31,9 @@ try:
 except InputError as error:
     sys.exit(f"refused: {error}")
 print(image.axes, image.data.shape, part.sum())
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, file=sys.stderr)
+# Not getrusage's: that begins with what the parent held.
+peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(int(peak.split()[1]) // 1024, file=sys.stderr)
 """
 
 
@@ -50,8 +52,8 @@ def refused(path, *words, **options):
     return line
 
 
-def tiff(path, tags, data=b"", counts=(), big=True):
-    """A little-endian BigTIFF made by hand: ``tags`` {code: value or values}; segments of ``counts`` bytes of ``data``."""
+def tiff(path, tags, data=b"", counts=()):
+    """A BigTIFF made by hand: ``tags`` {code: value or values}; strips of ``counts`` bytes of ``data``."""
     start = 16
     starts = start + np.concatenate([[0], np.cumsum(counts)[:-1]]).astype("<u8") if len(counts) else []
     tags = {**tags, 273: starts, 279: np.asarray(counts, "<u8")} if len(counts) else tags
@@ -109,8 +111,8 @@ def test_a_strip_that_inflates_to_more_than_its_pixels_takes_no_memory(tmp_path,
     tags = {**GREY_8, 256: 5000, 257: 5000, 259: compression, 278: 5000}
     path = tiff(tmp_path / "a.tif", tags, content, [len(content)])
     run = read_in_little_memory(path, limit=700 * 2**20, modules=without)
-    assert "Traceback" not in run.stderr
-    assert run.stdout or "refused" in run.stderr
+    # A decoder may stop where the pixels end, or say that there are more; it must not take the memory.
+    assert run.stdout.startswith("YX (5000, 5000)") or "expected a complete, readable TIFF" in run.stderr
 
 
 def test_a_plain_file_larger_than_the_memory_is_read_in_parts(tmp_path):

@@ -65,7 +65,7 @@ SUFFIXES: dict[str, str] = {suffix: kind.name for kind in _FORMATS for suffix in
 _ZARR = _Format("OME-Zarr", (".zarr",), (), read_ome_zarr)
 _IN_SERIES = ("TIFF", "OME-Zarr")
 
-_EXPECTED = "an image (" + ", ".join(kind.name for kind in _FORMATS) + ")"
+_EXPECTED = "an image (" + ", ".join(kind.name for kind in _FORMATS) + ", or a folder of OME-Zarr)"
 
 _REC_709 = (0.2126, 0.7152, 0.0722)
 

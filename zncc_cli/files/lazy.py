@@ -83,9 +83,12 @@ class LazyArray:
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         """Decode the whole."""
-        whole: NDArray[Any] = np.empty(self.shape, self.dtype)
-        for index in np.ndindex(*self.leading):
-            whole[index] = self[index]
+        if not self.leading:
+            whole = self[()]
+        else:
+            whole = np.empty(self.shape, self.dtype)
+            for index in np.ndindex(*self.leading):
+                whole[index] = self[index]
         return whole if dtype is None else whole.astype(dtype)
 
 

@@ -190,6 +190,12 @@ def read_rows(
     """A part (h, w, C) of rows of ``line`` (width, samples) that begin at byte ``start``, in native byte order."""
     width, samples = line
     bytes_per_line = width * samples * stored.itemsize
+    if len(columns) == width:
+        pixels: NDArray[Any] = np.empty((len(rows), width, samples), stored)
+        file.seek(start + rows.start * bytes_per_line)
+        if file.readinto(pixels.reshape(-1).view(np.uint8)) < pixels.nbytes:  # type: ignore[attr-defined]
+            raise tifffile.TiffFileError(f"row {rows.stop - 1} was cut off")
+        return pixels.astype(stored.newbyteorder("="), copy=False)
     out: NDArray[Any] = np.empty((len(rows), len(columns), samples), stored.newbyteorder("="))
     whole = len(columns) * 4 > width
     step = max(1, _BLOCK // max(1, bytes_per_line)) if whole else 1
