@@ -17,7 +17,7 @@ ALLOWED = {
     "config": ("errors",),
     "operators": ("operators", "config", "errors"),
     "registration.pyramid": (),
-    "registration.warp": ("operators", "registration.pyramid"),
+    "registration.warp": ("operators", "registration.pyramid", "registration.transforms"),
     "registration.matrix_gradient": ("registration.warp",),
     "registration.optimizer": ("config",),
     "registration.transforms": ("registration.transforms", "config", "errors"),

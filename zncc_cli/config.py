@@ -74,6 +74,19 @@ class Method(Choice):
     FFT = "fft"
 
 
+class TransformFormat(Choice):
+    """Whose file a transform stands in."""
+
+    ZNCC = "zncc"
+    ITK = "itk"
+    ELASTIX = "elastix"
+    TURBOREG = "turboreg"
+    MULTISTACKREG = "multistackreg"
+    OPENCV = "opencv"
+    NPY = "npy"
+    TEXT = "text"
+
+
 _C = TypeVar("_C", bound=Choice)
 
 

@@ -70,7 +70,7 @@ def test_the_file_states_its_conventions(path):
         ("matrix", [[1, 0, 0], [0, True, 0], [0, 0, 1]]),
         ("fixed_shape", [480]),
         ("fixed_shape", [480, 640, 3]),
-        ("moving_shape", [480.0, 640]),
+        ("moving_shape", [480.5, 640]),
         ("moving_shape", [0, 640]),
         ("moving_shape", [-1, 640]),
         ("moving_shape", "480x640"),
