@@ -90,7 +90,10 @@ class _Lines:
         self._lines: Iterator[str] = iter([line for line in stripped if line])
 
     def next(self) -> str:
-        return next(self._lines, "the end of the file")
+        line = next(self._lines, None)
+        if line is None:
+            raise MismatchError("a whole file", "its end")
+        return line
 
     def expect(self, line: str) -> None:
         found = self.next()
