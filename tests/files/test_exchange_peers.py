@@ -37,6 +37,7 @@ MATRICES = {
     Model.AFFINE: [[0.98, 0.04, 5.5], [-0.03, 1.03, 7.25], [0, 0, 1]],
     Model.HOMOGRAPHY: [[1.02, 0.04, 3.5], [-0.03, 0.97, 9.25], [2e-4, -1e-4, 1]],
 }
+NAMES = {1: "linear", 3: "cubic"}
 AFFINES = [model for model in MATRICES if model is not Model.HOMOGRAPHY]
 
 Record = Callable[..., None]
@@ -69,13 +70,15 @@ def record() -> Iterator[Record]:
     yield lambda peer, pixels=math.nan, at=math.nan: rows.append((peer, pixels, at))
     print(f"\n\n{'':50}  pixels   points, px")
     for peer, group in itertools.groupby(sorted(rows), key=lambda row: row[0]):
-        largest = np.nanmax([[0, 0], *(row[1:] for row in group)], axis=0)
-        print(f"{peer:50}  {largest[0]:.1e}  {largest[1]:.1e}")
+        columns = zip(*(row[1:] for row in group), strict=True)
+        largest = (max((value for value in column if not math.isnan(value)), default=math.nan) for column in columns)
+        print(f"{peer:50}  " + "  ".join("       " if math.isnan(value) else f"{value:.1e}" for value in largest))
 
 
-def ours(image: np.ndarray, matrix: np.ndarray, interpolation: Interpolation) -> np.ndarray:
-    """Our resampled image on the fixed frame."""
-    return resample(image, np.ones(image.shape, bool), matrix, FIXED, interpolation)[0]
+def ours(image: np.ndarray, matrix: np.ndarray, order: int, shape: tuple[int, int] = FIXED) -> np.ndarray:
+    """Our resampled image on a frame of ``shape``, by splines of ``order``."""
+    interpolation = {1: Interpolation.LINEAR, 3: Interpolation.CUBIC}[order]
+    return resample(image, np.ones(image.shape, bool), matrix, shape, interpolation)[0]
 
 
 def apart(a: np.ndarray, b: np.ndarray, matrix: np.ndarray, points: np.ndarray) -> float:
@@ -112,10 +115,10 @@ def test_simpleitk_reads_what_we_write(
     assert off < 1e-12  # the same sums of products in another order
     image, frame = sitk.GetImageFromArray(moving), sitk.Image(FIXED[1], FIXED[0], sitk.sitkFloat64)
     # Both count in float64: a few roundings of values up to 5.
-    for kind, interpolation in ((sitk.sitkBSpline, Interpolation.CUBIC), (sitk.sitkLinear, Interpolation.LINEAR)):
+    for order, kind in ((3, sitk.sitkBSpline), (1, sitk.sitkLinear)):
         there = sitk.GetArrayFromImage(sitk.Resample(image, frame, transform, kind, 0.0, sitk.sitkFloat64))
-        pixels = apart(there, ours(moving, matrix, interpolation), matrix, points)
-        record(f"SimpleITK {interpolation.value}", pixels, off)
+        pixels = apart(there, ours(moving, matrix, order), matrix, points)
+        record(f"SimpleITK {NAMES[order]}", pixels, off)
         assert pixels < 1e-9
 
 
@@ -150,7 +153,7 @@ def elastix(tmp_path_factory: pytest.TempPathFactory, moving: np.ndarray) -> Pat
         pytest.skip("itk-elastix applies elastix's parameter files")
     folder = tmp_path_factory.mktemp("elastix")
     np.save(folder / "moving.npy", moving)
-    np.save(folder / "fixed.npy", ours(moving, linear(Model.TRANSLATION).matrix, Interpolation.LINEAR))
+    np.save(folder / "fixed.npy", ours(moving, linear(Model.TRANSLATION).matrix, 1))
     for model, order in itertools.product(AFFINES, (1, 3)):
         path = folder / f"{model}_{order}.txt"
         write_linear(path, linear(model), TransformFormat.ELASTIX)
@@ -172,10 +175,9 @@ def test_transformix_reads_what_we_write(
 ) -> None:
     matrix = linear(model).matrix
     there, moved = (np.load(elastix / f"{model}_{order}_{what}.npy") for what in ("image", "moved"))
-    interpolation = Interpolation.CUBIC if order == 3 else Interpolation.LINEAR
-    pixels = apart(there, ours(moving, matrix, interpolation), matrix, points)
+    pixels = apart(there, ours(moving, matrix, order), matrix, points)
     off = farthest(points + moved, map_points(matrix, points))
-    record(f"transformix {interpolation.value} (float32)", pixels, off)
+    record(f"transformix {NAMES[order]} (float32)", pixels, off)
     assert there.shape == FIXED
     assert pixels < far_in_float32(moving)
     assert off < 1e-5  # float32 displacements of up to 64 pixels are rounded to 4e-6, in x and in y
@@ -188,7 +190,7 @@ def test_we_read_what_elastix_writes(
     there, moved = (np.load(elastix / f"found_{kind}_{what}.npy") for what in ("image", "moved"))
     got = read_linear(elastix / f"found_{kind}.txt")
     off = farthest(map_points(got.matrix, points), points + moved)
-    pixels = apart(there, ours(moving, got.matrix, Interpolation.CUBIC), got.matrix, points)
+    pixels = apart(there, ours(moving, got.matrix, 3), got.matrix, points)
     record("elastix registers and writes, we read (float32)", pixels, off)
     assert got.fixed_shape == FIXED
     assert pixels < far_in_float32(moving)
@@ -218,7 +220,7 @@ def test_opencv_reads_what_we_write(
     off = farthest(cv2.perspectiveTransform(points, read), map_points(matrix, points))
     assert off < 1e-12
     flags, size = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, FIXED[::-1]
-    want = ours(moving, matrix, Interpolation.LINEAR)
+    want = ours(moving, matrix, 1)
     # OpenCV may round places to 1/32 of a pixel, so that they are off by up to 1/64 in x and in y: times the steepest
     # slopes in both that is the largest difference of pixels.
     slopes = sum(np.abs(np.diff(moving, axis=axis)).max() for axis in (0, 1))
@@ -268,12 +270,12 @@ def test_scikit_image_takes_what_we_write(
     off = farthest(pull(points.reshape(-1, 2)), map_points(matrix, points).reshape(-1, 2))
     assert off < 1e-12
     # The matrix itself takes a short cut that knows no splines, so the cubic one is asked for by a function.
-    for order, by, interpolation in ((1, pull, Interpolation.LINEAR), (3, pull.__call__, Interpolation.CUBIC)):
+    for order, by in ((1, pull), (3, pull.__call__)):
         there = transform.warp(
             moving, by, output_shape=FIXED, order=order, mode="reflect", preserve_range=True, clip=False
         )
-        pixels = apart(there, ours(moving, matrix, interpolation), matrix, points)
-        record(f"scikit-image {interpolation.value}", pixels, off)
+        pixels = apart(there, ours(moving, matrix, order), matrix, points)
+        record(f"scikit-image {NAMES[order]}", pixels, off)
         assert pixels < 1e-9
 
 
@@ -291,10 +293,10 @@ def test_numpy_reads_what_we_write(
     assert matrix.tobytes() == linear(model).matrix.tobytes()
     x, y, w = matrix @ np.concatenate([points, np.ones((*FIXED, 1))], axis=-1).reshape(-1, 3).T
     off = farthest(np.stack([x / w, y / w], axis=-1), map_points(matrix, points).reshape(-1, 2))
-    for order, interpolation in ((1, Interpolation.LINEAR), (3, Interpolation.CUBIC)):
+    for order in (1, 3):
         there = ndimage.map_coordinates(moving, [y / w, x / w], order=order, mode="mirror").reshape(FIXED)
-        pixels = apart(there, ours(moving, matrix, interpolation), matrix, points)
-        record(f"NumPy and SciPy {interpolation.value}", pixels, off)
+        pixels = apart(there, ours(moving, matrix, order), matrix, points)
+        record(f"NumPy and SciPy {NAMES[order]}", pixels, off)
         assert pixels < 1e-9
     assert off < 1e-12
 
@@ -357,7 +359,7 @@ def test_landmarks_that_turboreg_found_give_its_own_matrix_and_image(
     pystackreg = pytest.importorskip("pystackreg", reason="pystackreg is TurboReg in C++")
     reg = pystackreg.StackReg(getattr(pystackreg.StackReg, kind))
     pull = np.array([[1.0, 0.01, 2.3], [-0.01, 1.0, -1.7], [0, 0, 1]])
-    fixed = resample(moving, np.ones(MOVING, bool), pull, MOVING, Interpolation.CUBIC)[0]
+    fixed = ours(moving, pull, 3, MOVING)
     found = reg.register(fixed, moving)
     target, source = reg.get_points()
     sizes = f"Source size\n{MOVING[1]}\t{MOVING[0]}\n\nTarget size\n{MOVING[1]}\t{MOVING[0]}\n"
@@ -369,7 +371,7 @@ def test_landmarks_that_turboreg_found_give_its_own_matrix_and_image(
     matrix = read_linear(tmp_path / "l.txt").matrix
     off = farthest(map_points(matrix, points), map_points(found, points))
     there = reg.transform(moving)[: FIXED[0], : FIXED[1]]
-    pixels = apart(there, ours(moving, matrix, Interpolation.CUBIC), matrix, points)
+    pixels = apart(there, ours(moving, matrix, 3), matrix, points)
     record("TurboReg (pystackreg) registers, we read", pixels, off)
     assert off < 1e-9
     assert pixels < 1e-5
