@@ -16,7 +16,7 @@ def test_version(run: Run) -> None:
 
 def test_holds_every_command(run: Run) -> None:
     got = run("zncc", "--help")
-    for command in ("align", "stdmap", "batch", "build", "doctor"):
+    for command in ("align", "stdmap", "batch", "convert", "invert", "compose", "points", "build", "doctor"):
         assert f" {command} " in got.stdout
 
 

@@ -11,6 +11,44 @@ from zncc_cli.files.transforms import read_matrix, read_transform, write_transfo
 
 MATRIX = [[1 / 3, -1e-17, 12.3], [np.nextafter(0, 1), 0.1 + 0.2, -7e300], [0, 0, 1]]
 
+UNUSABLE = [
+    ("format", "itk-transform"),
+    ("version", 2),
+    ("version", True),
+    ("version", None),
+    ("direction", "moving -> fixed"),
+    ("axis_order", "yx"),
+    ("pixel_origin", "corner"),
+    ("model", ""),
+    ("model", 3),
+    ("matrix", None),
+    ("matrix", [[1, 0, 0], [0, 1, 0]]),
+    ("matrix", [[1, 0], [0, 1], [0, 0]]),
+    ("matrix", [1, 0, 0]),
+    ("matrix", [[1, 0, 0], [0, float("nan"), 0], [0, 0, 1]]),
+    ("matrix", [[1, 0, 0], [0, float("inf"), 0], [0, 0, 1]]),
+    ("matrix", [[1, 0, 0], [0, 10**400, 0], [0, 0, 1]]),
+    ("matrix", [[1, 0, 0], [0, "1", 0], [0, 0, 1]]),
+    ("matrix", [[1, 0, 0], [0, True, 0], [0, 0, 1]]),
+    ("fixed_shape", [480]),
+    ("fixed_shape", [480, 640, 3]),
+    ("moving_shape", [480.5, 640]),
+    ("moving_shape", [0, 640]),
+    ("moving_shape", [-1, 640]),
+    ("moving_shape", "480x640"),
+]
+REQUIRED = [
+    "format",
+    "version",
+    "model",
+    "matrix",
+    "fixed_shape",
+    "moving_shape",
+    "direction",
+    "axis_order",
+    "pixel_origin",
+]
+
 
 @pytest.fixture
 def path(tmp_path):
@@ -47,35 +85,7 @@ def test_the_file_states_its_conventions(path):
     assert len(content["matrix"]) == 3
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("format", "itk-transform"),
-        ("version", 2),
-        ("version", True),
-        ("version", None),
-        ("direction", "moving -> fixed"),
-        ("axis_order", "yx"),
-        ("pixel_origin", "corner"),
-        ("model", ""),
-        ("model", 3),
-        ("matrix", None),
-        ("matrix", [[1, 0, 0], [0, 1, 0]]),
-        ("matrix", [[1, 0], [0, 1], [0, 0]]),
-        ("matrix", [1, 0, 0]),
-        ("matrix", [[1, 0, 0], [0, float("nan"), 0], [0, 0, 1]]),
-        ("matrix", [[1, 0, 0], [0, float("inf"), 0], [0, 0, 1]]),
-        ("matrix", [[1, 0, 0], [0, 10**400, 0], [0, 0, 1]]),
-        ("matrix", [[1, 0, 0], [0, "1", 0], [0, 0, 1]]),
-        ("matrix", [[1, 0, 0], [0, True, 0], [0, 0, 1]]),
-        ("fixed_shape", [480]),
-        ("fixed_shape", [480, 640, 3]),
-        ("moving_shape", [480.0, 640]),
-        ("moving_shape", [0, 640]),
-        ("moving_shape", [-1, 640]),
-        ("moving_shape", "480x640"),
-    ],
-)
+@pytest.mark.parametrize(("key", "value"), UNUSABLE)
 def test_refuses_unusable_content(path, key, value):
     path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
     with pytest.raises(InputError) as caught:
@@ -84,7 +94,7 @@ def test_refuses_unusable_content(path, key, value):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("key", ["format", "version", "model", "matrix", "fixed_shape", "moving_shape", "direction"])
+@pytest.mark.parametrize("key", REQUIRED)
 def test_refuses_missing_content(path, key):
     content = json.loads(path.read_text())
     del content[key]

@@ -51,6 +51,16 @@ def beside(path: Path) -> Iterator[BinaryIO]:
         raise _output_error(path, error, advice) from error
 
 
+def refuse_what_stands(path: Path, *, overwrite: bool, advice: str = "choose another name or use --overwrite") -> None:
+    """Raise `OutputError` when something stands at ``path`` that may not be overwritten."""
+    if not os.path.lexists(path):
+        return
+    if not path.is_file():
+        raise OutputError(f"{shown(path)}: expected a file or nothing, found something else; remove it")
+    if not overwrite:
+        raise OutputError(f"{shown(path)}: exists already; {advice}")
+
+
 class OutputFolder:
     """The folder for the files of one job: all of them appear in it, or none.
 
@@ -118,13 +128,8 @@ class OutputFolder:
 
     def _refuse_what_stands(self) -> None:
         for name in self.names:
-            target = self.path / name
-            if not os.path.lexists(target):
-                continue
-            if not target.is_file():
-                raise OutputError(f"{shown(target)}: expected a file or nothing, found something else; remove it")
-            if not self.overwrite:
-                raise OutputError(f"{shown(target)}: exists already; choose another folder or use --overwrite")
+            advice = "choose another folder or use --overwrite"
+            refuse_what_stands(self.path / name, overwrite=self.overwrite, advice=advice)
 
     def _publish(self) -> None:
         names = sorted(file.name for file in self.staging.iterdir())

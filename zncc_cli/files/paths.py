@@ -8,6 +8,9 @@ from pathlib import Path
 
 from zncc_cli.errors import InputError
 
+# A transform takes about a kilobyte; what is larger by far is something else, and is not read.
+SMALL = 2**20
+
 _OTHER_KINDS = (
     (stat.S_ISDIR, "a folder", "name one file in it"),
     (stat.S_ISFIFO, "a named pipe", "write its content into a file first"),
@@ -61,3 +64,29 @@ def regular_file_size(path: Path, *, expected: str) -> int:
     if info.st_size == 0:
         raise refusal(path, expected=expected, found="an empty file", advice="copy or export the file again")
     return info.st_size
+
+
+class MismatchError(Exception):
+    """What a parser says of content that it cannot use; who knows the path makes a `refusal` of it."""
+
+    def __init__(self, expected: str, found: object) -> None:
+        super().__init__(expected, found)
+        self.expected = expected
+        self.found = found
+
+
+def small_file(path: Path, *, expected: str, advice: str) -> bytes:
+    """Content of the file at ``path``, which is to be of at most `SMALL` bytes.
+
+    Raises:
+        InputError: nothing readable is there, or it is empty or larger.
+    """
+    size = regular_file_size(path, expected=expected)
+    if size > SMALL:
+        raise refusal(path, expected=expected, found=f"{size} bytes", advice=advice)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise refusal(
+            path, expected="a readable file", found=error.strerror or error, advice="check its permissions"
+        ) from error

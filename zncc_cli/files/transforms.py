@@ -1,4 +1,7 @@
-"""transform.json: where each pixel of the fixed image lies in the moving image."""
+"""transform.json: where each pixel of the fixed image lies in the moving image.
+
+`transform.schema.json` beside this file describes it for other programs (JSON Schema, draft 2020-12).
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zncc_cli.files.folder import beside
-from zncc_cli.files.paths import refusal, regular_file_size
+from zncc_cli.files.paths import MismatchError, refusal, small_file
 
 FORMAT = "zncc-transform"
 VERSION = 1
-
-# A transform takes about a kilobyte; what is larger by far is something else, and is not read.
-_MAX_BYTES = 2**20
 
 _Content = TypeVar("_Content")
 
@@ -62,31 +62,38 @@ def write_transform(
     Raises:
         OutputError: the file cannot be written.
     """
-    rows = np.asarray(matrix, dtype=np.float64)
-    assert rows.shape == (3, 3)
-    assert np.isfinite(rows).all()
+    content = TransformFile(str(model), np.asarray(matrix, dtype=np.float64), fixed_shape, moving_shape)
+    with beside(Path(path)) as file:
+        file.write(transform_content(content, model_asked))
+
+
+def transform_content(transform: TransformFile, model_asked: str | None = None) -> bytes:
+    """Return the content of a transform.json, as `write_transform` writes it."""
+    assert transform.matrix.shape == (3, 3)
+    assert np.isfinite(transform.matrix).all()
     content = {
         "format": FORMAT,
         "version": VERSION,
-        "model": str(model),
-        "model_asked": str(model_asked or model),
-        "matrix": rows.tolist(),
-        "fixed_shape": [int(length) for length in fixed_shape],
-        "moving_shape": [int(length) for length in moving_shape],
+        "model": transform.model,
+        "model_asked": str(model_asked or transform.model),
+        "matrix": transform.matrix.tolist(),
+        "fixed_shape": [int(length) for length in transform.fixed_shape],
+        "moving_shape": [int(length) for length in transform.moving_shape],
         **_CONVENTIONS,
     }
-    with beside(Path(path)) as file:
-        file.write((json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+    return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
 
 
 def read_transform(path: str | os.PathLike[str]) -> TransformFile:
     """Read a transform that `write_transform` wrote, and believe nothing of it unchecked.
 
+    Keys that are not known are let be, so that a later version can add some; those that are known must be right.
+
     Raises:
         InputError: it is no such file, of an unknown version or convention, or holds unusable numbers.
     """
     expected = f"a transform of zncc-align ({FORMAT}, version {VERSION})"
-    return _read(Path(path), _checked, expected, "name the transform.json that zncc-align wrote")
+    return _read(Path(path), parse_transform, expected, "name the transform.json that zncc-align wrote")
 
 
 def read_matrix(path: str | os.PathLike[str]) -> NDArray[np.float64]:
@@ -97,65 +104,64 @@ def read_matrix(path: str | os.PathLike[str]) -> NDArray[np.float64]:
     """
     return _read(
         Path(path),
-        lambda content: _matrix(content) if isinstance(content, list) else _checked(content).matrix,
+        lambda content: parse_rows(content) if isinstance(content, list) else parse_transform(content).matrix,
         "a transform.json, or a JSON list of 3 rows of 3 numbers",
         "name a transform.json that zncc-align wrote, or write [[1, 0, dx], [0, 1, dy], [0, 0, 1]]",
     )
 
 
-def _read(path: Path, checked: Callable[[Any], _Content], expected: str, advice: str) -> _Content:
-    size = regular_file_size(path, expected=expected)
-    if size > _MAX_BYTES:
-        raise refusal(path, expected=expected, found=f"{size} bytes", advice=advice)
+def _read(path: Path, parse: Callable[[Any], _Content], expected: str, advice: str) -> _Content:
+    content = small_file(path, expected=expected, advice=advice)
     try:
-        content = json.loads(path.read_bytes())
-    except OSError as error:
-        raise refusal(
-            path, expected="a readable file", found=error.strerror or error, advice="check its permissions"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise refusal(path, expected=expected, found=f"no valid JSON ({error})", advice=advice) from error
-    try:
-        return checked(content)
-    except _MismatchError as problem:
+        return parse(parse_json(content, expected))
+    except MismatchError as problem:
         raise refusal(path, expected=problem.expected, found=problem.found, advice=advice) from None
 
 
-class _MismatchError(Exception):
-    def __init__(self, expected: str, found: object) -> None:
-        self.expected = expected
-        self.found = found
+def parse_json(content: bytes, expected: str) -> Any:
+    """Return what the JSON text says, or raise `MismatchError`."""
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise MismatchError(expected, f"no valid JSON ({error})") from error
 
 
-def _checked(content: Any) -> TransformFile:
+def parse_transform(content: Any) -> TransformFile:
+    """Return the transform that the JSON value ``content`` describes, or raise `MismatchError`."""
     if not isinstance(content, dict):
-        raise _MismatchError("a JSON object", type(content).__name__)
+        raise MismatchError("a JSON object", type(content).__name__)
     for key, value in {"format": FORMAT, "version": VERSION, **_CONVENTIONS}.items():
         if content.get(key) != value or isinstance(content[key], bool):
-            raise _MismatchError(f'"{key}": {json.dumps(value)}', repr(content.get(key)))
+            raise MismatchError(f'"{key}": {json.dumps(value)}', repr(content.get(key)))
     model = content.get("model")
     if not isinstance(model, str) or not model:
-        raise _MismatchError('"model": a name', repr(model))
+        raise MismatchError('"model": a name', repr(model))
     return TransformFile(
-        model, _matrix(content.get("matrix")), _shape(content, "fixed_shape"), _shape(content, "moving_shape")
+        model, parse_rows(content.get("matrix")), _shape(content, "fixed_shape"), _shape(content, "moving_shape")
     )
 
 
-def _matrix(rows: Any) -> NDArray[np.float64]:
+def parse_rows(rows: Any) -> NDArray[np.float64]:
+    """Return the matrix (3, 3) of a JSON list of rows, or raise `MismatchError`."""
     expected = '"matrix": 3 rows of 3 finite numbers'
     if not isinstance(rows, list) or [len(row) if isinstance(row, list) else 0 for row in rows] != [3, 3, 3]:
-        raise _MismatchError(expected, repr(rows))
+        raise MismatchError(expected, repr(rows))
     try:
         numbers = [[float(number) for number in row if type(number) in (int, float)] for row in rows]
     except OverflowError as error:
-        raise _MismatchError(expected, error) from error
+        raise MismatchError(expected, error) from error
     if any(len(row) != 3 or not all(map(math.isfinite, row)) for row in numbers):
-        raise _MismatchError(expected, repr(rows))
+        raise MismatchError(expected, repr(rows))
     return np.array(numbers, dtype=np.float64)
 
 
 def _shape(content: dict[str, Any], key: str) -> tuple[int, int]:
     value = content.get(key)
-    if not isinstance(value, list) or len(value) != 2 or not all(type(n) is int and 0 < n < 2**31 for n in value):
-        raise _MismatchError(f'"{key}": [H, W] in pixels', repr(value))
-    return value[0], value[1]
+    # JSON knows one kind of number: 480.0, as some languages write it, is 480.
+    if not isinstance(value, list) or len(value) != 2 or not all(map(_is_length, value)):
+        raise MismatchError(f'"{key}": [H, W] in pixels', repr(value))
+    return int(value[0]), int(value[1])
+
+
+def _is_length(value: Any) -> bool:
+    return type(value) in (int, float) and 0 < value < 2**31 and value == int(value)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from zncc_cli.operators.warp import has_warp, spline_knots, warp
 from zncc_cli.registration.pyramid import convolve, fill_holes, rectangle
+from zncc_cli.registration.transforms.matrices import map_points as map_points  # here for all that resample
 
 
 class Interpolation(str, Enum):
@@ -47,16 +48,6 @@ def level_scale(factor: float) -> np.ndarray:
 def level_matrix(matrix: Tensor, factor: float) -> Tensor:
     """Return ``matrix`` (3, 3), given in full-resolution pixels, in the pixels of a level ``factor`` times coarser."""
     return matrix * torch.from_numpy(level_scale(factor)).to(matrix)
-
-
-def map_points(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Map (..., 2) points (x, y) by a (3, 3) matrix; points on or behind the horizon become NaN."""
-    matrix = np.asarray(matrix, dtype=np.float64)
-    points = np.asarray(points, dtype=np.float64)
-    mapped = points @ matrix[:, :2].T + matrix[:, 2]
-    depth = mapped[..., 2:]
-    out: np.ndarray = mapped[..., :2] / np.where(depth > 0, depth, np.nan)
-    return out
 
 
 def corners(shape: tuple[int, int]) -> np.ndarray:

@@ -1,0 +1,471 @@
+"""Transforms in other tools' files: what is written is read back, what cannot be held or used is refused in one line.
+
+That the other tools read the same from them is tested in test_exchange_peers.py.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from zncc_cli.config import Model, TransformFormat
+from zncc_cli.errors import InputError, OptionError, OutputError
+from zncc_cli.files.exchange import FORMATS, Linear, format_for, read_linear, write_linear
+from zncc_cli.registration.transforms.matrices import map_points, model_of
+
+FIXED, MOVING = (480, 640), (500, 700)
+CORNERS = np.array([[0, 0], [639, 0], [639, 479], [0, 479]], dtype=float)
+ANGLE = math.radians(33)
+COS, SIN = math.cos(ANGLE), math.sin(ANGLE)
+
+MATRICES = {
+    Model.TRANSLATION: [[1, 0, 1 / 3], [0, 1, -1e-17], [0, 0, 1]],
+    Model.RIGID: [[COS, -SIN, 12.3], [SIN, COS, -4.5], [0, 0, 1]],
+    Model.SIMILARITY: [[1.1 * COS, -1.1 * SIN, 12.3], [1.1 * SIN, 1.1 * COS, -4.5], [0, 0, 1]],
+    Model.AFFINE: [[1.02, 0.1 + 0.2, 12.3], [-1e-3, 0.97, 1e4 / 3], [0, 0, 1]],
+    Model.HOMOGRAPHY: [[1.02, 0.04, 12.3], [-0.03, 0.97, -4.5], [1e-5, -2e-5, 1]],
+}
+LANDMARKS = (TransformFormat.TURBOREG, TransformFormat.MULTISTACKREG)
+
+
+def linear(model: Model = Model.AFFINE) -> Linear:
+    return Linear(np.array(MATRICES[model], dtype=float), FIXED, MOVING)
+
+
+def read_text(folder: Path, text: str | bytes, kind: TransformFormat | None = None) -> Linear:
+    path = folder / "file"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return read_linear(path, kind)
+
+
+def refused(folder: Path, text: str | bytes, kind: TransformFormat | None = None) -> str:
+    with pytest.raises(InputError, match="file: expected") as caught:
+        read_text(folder, text, kind)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 700
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("model", MATRICES)
+@pytest.mark.parametrize("kind", FORMATS)
+def test_what_is_written_is_read_back_by_its_content(tmp_path: Path, kind: TransformFormat, model: Model) -> None:
+    if model is Model.HOMOGRAPHY and not FORMATS[kind].perspective:
+        with pytest.raises(OutputError, match="homography"):
+            write_linear(tmp_path / "out", linear(model), kind)
+        assert list(tmp_path.iterdir()) == []
+        return
+    write_linear(tmp_path / "out", linear(model), kind)
+    got = read_linear(tmp_path / "out")
+    if kind in LANDMARKS:
+        # Landmarks are rounded to 1e-13 pixels, a third of the frame from its corners.
+        np.testing.assert_allclose(
+            map_points(got.matrix, CORNERS), map_points(linear(model).matrix, CORNERS), atol=1e-11
+        )
+        assert model_of(got.matrix) is model
+    else:
+        assert got.matrix.tobytes() == linear(model).matrix.tobytes()
+    for frame in FORMATS[kind].needs:
+        assert getattr(got, frame) == getattr(linear(), frame)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_missing_size_is_asked_for(tmp_path: Path, kind: TransformFormat) -> None:
+    bare = Linear(linear().matrix)
+    if FORMATS[kind].needs:
+        with pytest.raises(OptionError, match="--fixed"):
+            write_linear(tmp_path / "out", bare, kind)
+    else:
+        write_linear(tmp_path / "out", bare, kind)
+
+
+@pytest.mark.parametrize("kind", FORMATS.keys() - {TransformFormat.ZNCC})
+@pytest.mark.parametrize("matrix", [np.diag([1.0, 0, 1]), np.diag([1.0, 1, 0])])
+def test_a_singular_matrix_is_not_written(tmp_path: Path, kind: TransformFormat, matrix: np.ndarray) -> None:
+    with pytest.raises(OutputError, match="out: expected a matrix"):
+        write_linear(tmp_path / "out", Linear(matrix, FIXED, MOVING), kind)
+
+
+@pytest.mark.parametrize("kind", FORMATS.keys() - {TransformFormat.ZNCC})
+def test_a_factor_on_the_whole_matrix_changes_nothing(tmp_path: Path, kind: TransformFormat) -> None:
+    write_linear(tmp_path / "out", Linear(4 * linear().matrix, FIXED, MOVING), kind)
+    np.testing.assert_allclose(read_linear(tmp_path / "out").matrix, linear().matrix, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("transform.json", TransformFormat.ZNCC),
+        ("A.TFM", TransformFormat.ITK),
+        ("TransformParameters.0.txt", TransformFormat.ELASTIX),
+        ("matrix.txt", TransformFormat.TEXT),
+        ("matrix.csv", TransformFormat.TEXT),
+        ("matrix.npy", TransformFormat.NPY),
+        ("matrix.yml", TransformFormat.OPENCV),
+        ("matrix.yaml", TransformFormat.OPENCV),
+    ],
+)
+def test_the_name_says_what_is_written(name: str, kind: TransformFormat) -> None:
+    assert format_for(Path(name)) is kind
+    assert format_for(Path(name), TransformFormat.TURBOREG) is TransformFormat.TURBOREG
+
+
+def test_a_name_that_says_nothing_is_refused() -> None:
+    with pytest.raises(OptionError, match=r"a\.xml: expected a name like .*--format"):
+        format_for(Path("a.xml"))
+
+
+# ITK ------------------------------------------------------------------------------------------------------------------
+
+ITK = "#Insight Transform File V1.0\n"
+
+
+def itk(kind: str, parameters: str, centre: str = "") -> str:
+    return f"#Transform 0\nTransform: {kind}\nParameters: {parameters}\nFixedParameters: {centre}\n"
+
+
+@pytest.mark.parametrize(
+    ("record", "matrix"),
+    [
+        (itk("TranslationTransform_double_2_2", "3 -4"), [[1, 0, 3], [0, 1, -4], [0, 0, 1]]),
+        (itk("AffineTransform_double_2_2", "2 0 0 3 5 6", "10 20"), [[2, 0, -5], [0, 3, -34], [0, 0, 1]]),
+        (itk("MatrixOffsetTransformBase_float_2_2", "2 0 0 3 5 6", "0 0"), [[2, 0, 5], [0, 3, 6], [0, 0, 1]]),
+        (itk("Euler2DTransform_double_2_2", f"{math.pi / 2!r} 0 0", "1 2"), [[0, -1, 3], [1, 0, 1], [0, 0, 1]]),
+        (itk("Similarity2DTransform_double_2_2", f"2 {math.pi / 2!r} 0 0", "1 2"), [[0, -2, 5], [2, 0, 0], [0, 0, 1]]),
+    ],
+)
+def test_itk_transforms_turn_about_their_centre(tmp_path: Path, record: str, matrix: list[list[float]]) -> None:
+    # cos(pi / 2) is 6e-17 in float64.
+    np.testing.assert_allclose(read_text(tmp_path, ITK + record).matrix, matrix, atol=1e-14)
+    np.testing.assert_allclose(read_text(tmp_path, (ITK + record).replace("\n", "\r\n")).matrix, matrix, atol=1e-14)
+
+
+def test_an_itk_composite_does_its_last_transform_first(tmp_path: Path) -> None:
+    text = ITK + "Transform: CompositeTransform_double_2_2\n"
+    text += itk("AffineTransform_double_2_2", "2 0 0 2 0 0", "0 0") + itk("TranslationTransform_double_2_2", "3 4")
+    np.testing.assert_array_equal(read_text(tmp_path, text).matrix, [[2, 0, 6], [0, 2, 8], [0, 0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (ITK, "0 that"),
+        (ITK + itk("AffineTransform_double_3_3", "1 0 0 0 1 0 0 0 1 0 0 0", "0 0 0"), "AffineTransform_double_3_3"),
+        (ITK + itk("BSplineTransform_double_2_2", "1 2"), "BSplineTransform"),
+        (ITK + itk("AffineTransform_double_2_2", "1 0 0 1 0", "0 0"), "5"),
+        (ITK + itk("AffineTransform_double_2_2", "1 0 0 1 0 nan", "0 0"), "nan"),
+        (ITK + itk("AffineTransform_double_2_2", "1 0 0 0 0 0", "0 0"), "inverted"),
+        (ITK + itk("AffineTransform_double_2_2", "1 0 0 1 0 0"), "its centre"),
+        (ITK + itk("TranslationTransform_double_2_2", "3 4") * 2, "2 that are not one"),
+        (ITK + itk("CompositeTransform_double_2_2", "") * 2, "CompositeTransform"),
+        (ITK + "Parameters: 1 2\n", "Parameters"),
+        (ITK + "import os\n", "import os"),
+        (ITK.encode() + b"\xff\xfe", "no UTF-8"),
+    ],
+)
+def test_unusable_itk_files_are_refused(tmp_path: Path, text: str | bytes, found: str) -> None:
+    assert found in refused(tmp_path, text)
+
+
+# elastix --------------------------------------------------------------------------------------------------------------
+
+
+def elastix(kind: str = "EulerTransform", parameters: str = "0.5 1 2", **changes: str | None) -> str:
+    keys = {"CenterOfRotationPoint": "10 20", "Size": "640 480", "Spacing": "1 1", "Origin": "0 0", "Index": "0 0"}
+    keys |= {"Direction": "1 0 0 1", "InitialTransformParameterFileName": '"NoInitialTransform"', **changes}
+    lines = [f"({key} {value})" for key, value in keys.items() if value is not None]
+    return "\n".join([f'(Transform "{kind}")', f"(TransformParameters {parameters})", "", "// remark", *lines])
+
+
+@pytest.mark.parametrize(
+    ("kind", "itk_kind", "parameters"),
+    [
+        ("EulerTransform", "Euler2DTransform", "0.5 1 2"),
+        ("SimilarityTransform", "Similarity2DTransform", "1.1 0.5 1 2"),
+        ("AffineTransform", "AffineTransform", "1.1 0.2 0.3 0.9 1 2"),
+    ],
+)
+def test_elastix_transforms_are_those_of_itk(tmp_path: Path, kind: str, itk_kind: str, parameters: str) -> None:
+    got = read_text(tmp_path, elastix(kind, parameters))
+    other = read_text(tmp_path, ITK + itk(f"{itk_kind}_double_2_2", parameters, "10 20"))
+    assert got.matrix.tobytes() == other.matrix.tobytes()
+    assert got.fixed_shape == FIXED
+    assert got.moving_shape is None
+
+
+def test_an_elastix_translation_has_no_centre(tmp_path: Path) -> None:
+    got = read_text(tmp_path, elastix("TranslationTransform", "3 -4", CenterOfRotationPoint=None, Size=None))
+    np.testing.assert_array_equal(got.matrix, [[1, 0, 3], [0, 1, -4], [0, 0, 1]])
+    assert got.fixed_shape is None
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (elastix(Spacing="0.5 0.5"), "found 0.5 0.5"),
+        (elastix(Origin="0 10"), "(Origin"),
+        (elastix(Index="5 0"), "(Index"),
+        (elastix(Direction="0 1 1 0"), "(Direction"),
+        (elastix(Size="640 480 3"), "(Size W H)"),
+        (elastix(Size="1e9 2"), "whole number"),
+        (elastix(Size="0 2"), "whole number"),
+        (elastix(Size="640 " + "9" * 5000), "whole number"),
+        (elastix(FixedImageDimension="3"), "(FixedImageDimension 2)"),
+        (elastix(InitialTransformParameterFileName='"TransformParameters.0.txt"'), "TransformParameters.0.txt"),
+        (elastix("BSplineTransform"), "BSplineTransform"),
+        (elastix(parameters="0.5 1"), "2"),
+        (elastix(parameters="0.5 1 1e999"), "1e999"),
+        (elastix(CenterOfRotationPoint=None), "its centre"),
+        (elastix() + "\n(Size 640 480)", "once"),
+        (elastix() + "\n(Size 640", "lines (Name value ...)"),
+        (elastix() + "\n(" + "a " * 100_000, "lines (Name value ...)"),
+    ],
+)
+def test_unusable_elastix_files_are_refused(tmp_path: Path, text: str, found: str) -> None:
+    assert found in refused(tmp_path, text)
+
+
+# TurboReg and MultiStackReg -------------------------------------------------------------------------------------------
+
+TURBOREG = """Transformation
+{kind}
+
+Source size
+700\t500
+
+Target size
+640\t480
+
+Refined source landmarks
+{source}
+
+Target landmarks
+{target}
+"""
+MULTISTACKREG = "MultiStackReg Transformation File\nFile Version 1.0\n0\n"
+BLOCK = "{kind}\nSource img: 2 Target img: 1\n{source}\n\n{target}\n\n"
+
+TRIANGLE = "256.0\t128.0\n128.0\t384.0\n384.0\t384.0"
+MOVED = "266.0\t123.0\n138.0\t379.0\n394.0\t379.0"
+
+
+def test_landmarks_go_from_the_target_to_the_source(tmp_path: Path) -> None:
+    shift = [[1, 0, 10], [0, 1, -5], [0, 0, 1]]
+    for kind, count in (
+        ("TRANSLATION", 1),
+        ("RIGID_BODY", 3),
+        ("RIGID BODY", 3),
+        ("SCALED_ROTATION", 2),
+        ("AFFINE", 3),
+    ):
+        source, target = ("\n".join(points.split("\n")[:count]) for points in (MOVED, TRIANGLE))
+        got = read_text(tmp_path, TURBOREG.format(kind=kind, source=source, target=target))
+        np.testing.assert_allclose(got.matrix, shift, atol=1e-12)
+        assert (got.fixed_shape, got.moving_shape) == (FIXED, MOVING)
+        stack = read_text(tmp_path, MULTISTACKREG + BLOCK.format(kind=kind, source=MOVED, target=TRIANGLE))
+        np.testing.assert_allclose(stack.matrix, shift, atol=1e-12)
+
+
+def test_rigid_landmarks_shift_by_the_first_and_turn_by_the_others(tmp_path: Path) -> None:
+    # The line from the second to the third landmark turns from +y to -x: by a quarter.
+    text = TURBOREG.format(kind="RIGID_BODY", source="5\t5\n0\t0\n-20\t0", target="1\t2\n0\t10\n0\t20")
+    got = read_text(tmp_path, text).matrix
+    np.testing.assert_allclose(got, [[0, -1, 7], [1, 0, 4], [0, 0, 1]], atol=1e-14)
+
+
+def test_a_turboreg_file_is_written_as_its_loader_wants_it(tmp_path: Path) -> None:
+    write_linear(tmp_path / "landmarks.txt", linear(Model.TRANSLATION), TransformFormat.TURBOREG)
+    source = f"{320 + 1 / 3!r}\t240.0"
+    want = TURBOREG.format(kind="TRANSLATION", source=source, target="320.0\t240.0")
+    assert (tmp_path / "landmarks.txt").read_text() == want
+
+
+def test_a_multistackreg_file_has_three_landmarks_always(tmp_path: Path) -> None:
+    write_linear(tmp_path / "m.txt", linear(Model.SIMILARITY), TransformFormat.MULTISTACKREG)
+    lines = (tmp_path / "m.txt").read_text().split("\n")
+    assert lines[:5] == [*MULTISTACKREG.split("\n")[:3], "SCALED_ROTATION", "Source img: 2 Target img: 1"]
+    assert [len(line.split("\t")) for line in lines[5:13]] == [2, 2, 2, 1, 2, 2, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (TURBOREG.format(kind="BILINEAR", source=MOVED, target=TRIANGLE), "BILINEAR"),
+        (TURBOREG.format(kind="AFFINE", source=MOVED, target="1\t1\n2\t2\n3\t3"), "one line"),
+        (TURBOREG.format(kind="AFFINE", source="1\t1\n2\t2\n3\t3", target=TRIANGLE), "inverted"),
+        (TURBOREG.format(kind="SCALED_ROTATION", source="1\t1\n2\t2", target="3\t3\n3\t3"), "different"),
+        (TURBOREG.format(kind="AFFINE", source=MOVED, target="1\t1"), "its end"),
+        (TURBOREG.format(kind="AFFINE", source=MOVED, target=TRIANGLE) + "\nRefined source landmarks", "more lines"),
+        (TURBOREG.format(kind="TRANSLATION", source="NaN\t1", target="1\t1"), "NaN"),
+        (TURBOREG.replace("700", "7e2").format(kind="AFFINE", source=MOVED, target=TRIANGLE), "7e2"),
+        ("Transformation\n", "its end"),
+        (MULTISTACKREG + BLOCK.format(kind="AFFINE", source=MOVED, target=TRIANGLE) * 3, "3 pairs"),
+        (MULTISTACKREG + BLOCK.format(kind="BILINEAR", source=MOVED, target=TRIANGLE), "BILINEAR"),
+        (MULTISTACKREG.replace("0\n", "7\n"), "File Version"),
+    ],
+)
+def test_unusable_landmarks_are_refused(tmp_path: Path, text: str, found: str) -> None:
+    assert found in refused(tmp_path, text)
+
+
+# OpenCV ---------------------------------------------------------------------------------------------------------------
+
+YAML = "%YAML:1.0\n---\n{node}"
+NODE = "{name}: !!opencv-matrix\n   rows: {rows}\n   cols: 3\n   dt: d\n   data: [ {data} ]\n"
+SIX = "1., 0., 5.,\n       0., 1., .5"
+
+
+def test_opencv_matrices_of_two_rows_are_affine(tmp_path: Path) -> None:
+    want = [[1, 0, 5], [0, 1, 0.5], [0, 0, 1]]
+    node = NODE.format(name="warp", rows=2, data=SIX)
+    np.testing.assert_array_equal(read_text(tmp_path, YAML.format(node=node)).matrix, want)
+    data = [1, 0, 5, 0.0, 1, 0.5]
+    node = {"type_id": "opencv-matrix", "rows": 2, "cols": 3, "dt": "f", "data": data}
+    np.testing.assert_array_equal(read_text(tmp_path, json.dumps({"n": 3, "warp": node})).matrix, want)
+
+
+def test_the_node_named_matrix_is_read_of_several(tmp_path: Path) -> None:
+    other = NODE.format(name="camera", rows=3, data="1, 0, 0, 0, 2, 0, 0, 0, 1")
+    matrix = NODE.format(name="matrix", rows=2, data=SIX)
+    assert read_text(tmp_path, YAML.format(node=other + matrix)).matrix[0, 2] == 5
+    assert "camera, lens" in refused(tmp_path, YAML.format(node=other + matrix.replace("matrix:", "lens:", 1)))
+
+
+def test_json_is_written_into_json_files(tmp_path: Path) -> None:
+    write_linear(tmp_path / "matrix.json", linear(), TransformFormat.OPENCV)
+    assert json.loads((tmp_path / "matrix.json").read_text())["matrix"]["type_id"] == "opencv-matrix"
+
+
+BOMB = (
+    '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "bbbb"><!ENTITY c "&b;&b;&b;">]><opencv_storage>&c;</opencv_storage>'
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (BOMB, "found XML"),
+        (YAML.format(node="a: !!python/object/apply:os.system [touch x]\n"), "no matrix"),
+        (YAML.format(node=NODE.format(name="m", rows=4, data=SIX)), "4x3"),
+        (YAML.format(node=NODE.format(name="m", rows=2, data=SIX + ", 3.")), "7"),
+        (YAML.format(node=NODE.format(name="m", rows=2, data=SIX.replace(".5", ".Nan"))), ".Nan"),
+        (YAML.format(node=NODE.format(name="m", rows=2, data="9" * 500_000)), "finite"),
+        (YAML.format(node="a" * 500_000), "no matrix"),
+        ('{"m": {"type_id": "opencv-matrix", "rows": "2", "cols": 3, "dt": "d", "data": []}}', "others in m"),
+        ('{"m": {"type_id": "opencv-matrix", "rows": 2, "cols": 3, "dt": "d", "data": [1,0,0,0,1,true]}}', "True"),
+        ('{"m": {"type_id": "opencv-matrix", ' + "[" * 100_000, "no valid JSON"),
+    ],
+)
+def test_unusable_opencv_files_are_refused(tmp_path: Path, text: str, found: str) -> None:
+    assert found in refused(tmp_path, text)
+
+
+# NumPy and text -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["<f8", ">f4", "<i2", "u1"])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("rows", [2, 3])
+def test_arrays_of_any_plain_dtype_are_read(tmp_path: Path, dtype: str, order: str, rows: int) -> None:
+    array = np.array([[1, 2, 3], [4, 5, 7], [0, 0, 1]][:rows], dtype=dtype, order=order)
+    np.save(tmp_path / "a.npy", array)
+    np.testing.assert_array_equal(read_linear(tmp_path / "a.npy").matrix, [[1, 2, 3], [4, 5, 7], [0, 0, 1]])
+
+
+def npy(array: object) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=True)
+    return file.getvalue()
+
+
+class Evil:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (exec, ("raise SystemExit('unpickled')",))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        npy(np.array([[Evil()] * 3] * 3)),
+        npy(np.eye(4)),
+        npy(np.eye(3, dtype=complex)),
+        npy(np.full((3, 3), np.nan)),
+        npy(np.zeros((3, 3))),
+        npy(np.eye(3))[:-1],
+        npy(np.eye(3)) + b"\0",
+        npy(np.eye(3))[:20],
+        npy(np.eye(3)).replace(b"(3, 3)", b"(3,3,1" + b"0" * 6 + b")")[:128],
+        b"\x93NUMPY\x09\x00" + b"\0" * 100,
+        npy(np.eye(3)).replace(b"'<f8'", b"'<zz'"),
+    ],
+    ids=range(11),
+)
+def test_unusable_arrays_are_refused(tmp_path: Path, content: bytes) -> None:
+    refused(tmp_path, content)
+
+
+def test_a_pickle_is_no_transform(tmp_path: Path) -> None:
+    assert "begins with" in refused(tmp_path, pickle.dumps(Evil()))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1 0 5\n0 1 -2\n",
+        "# fixed -> moving\n1, 0, 5\r\n0, 1, -2\r\n0, 0, 1",
+        "\ufeff1;0;5\n\n0;1;-2",
+        "1.0\t0\t5e0\n-0.\t+1\t-2\n.0 0 1\n",
+    ],
+)
+def test_text_is_read_however_its_numbers_are_parted(tmp_path: Path, text: str) -> None:
+    np.testing.assert_array_equal(read_text(tmp_path, text).matrix, [[1, 0, 5], [0, 1, -2], [0, 0, 1]])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1 0\n0 1",
+        "1 0 5\n0 1",
+        "1 0 5",
+        "1,,5\n0,1,2",
+        "1 0 5\n0 1_0 2",
+        "1 0 inf\n0 1 2",
+        "1 2 3 4\n" * 3,
+        "1 " * 400_000,
+    ],
+)
+def test_unusable_text_is_refused(tmp_path: Path, text: str) -> None:
+    refused(tmp_path, text)
+
+
+def test_savetxt_and_loadtxt_agree(tmp_path: Path) -> None:
+    for name, delimiter in (("m.csv", ","), ("m.txt", None)):
+        write_linear(tmp_path / name, linear())
+        np.testing.assert_array_equal(np.loadtxt(tmp_path / name, delimiter=delimiter), linear().matrix)
+    np.savetxt(tmp_path / "s.txt", linear().matrix, header="by NumPy")
+    np.testing.assert_array_equal(read_linear(tmp_path / "s.txt").matrix, linear().matrix)
+
+
+# What is none ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [None, *FORMATS])
+@pytest.mark.parametrize("content", [b"", b"\0\1\2\3", b"hello", b"{}", b"[]", b"3", b"%YAML", b"\n" * 1000])
+def test_what_is_no_transform_is_refused(tmp_path: Path, content: bytes, kind: TransformFormat | None) -> None:
+    refused(tmp_path, content, kind)
+
+
+def test_a_large_file_is_refused_unread(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(InputError, match="1099511627776 bytes"):
+        read_linear(tmp_path / "file")
+
+
+def test_a_json_list_of_rows_is_read(tmp_path: Path) -> None:
+    np.testing.assert_array_equal(read_text(tmp_path, "[[1,0,5],[0,1,2],[0,0,1]]").matrix[0], [1, 0, 5])

@@ -1,0 +1,139 @@
+"""Transform files: convert, invert, compose, and map points. No torch: these commands answer at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zncc_cli.config import ComposeConfig, ConvertConfig, PointsConfig, TransformFormat
+from zncc_cli.errors import InputError, OptionError
+from zncc_cli.files.exchange import FORMATS, Linear, format_for, read_linear, write_linear
+from zncc_cli.files.folder import beside, refuse_what_stands
+from zncc_cli.files.images import read_image
+from zncc_cli.files.paths import shown
+from zncc_cli.files.points import mapped_table
+from zncc_cli.registration.transforms.matrices import compose, invert, map_points, model_of
+
+_SIZE = re.compile(r"([1-9][0-9]{0,8})x([1-9][0-9]{0,8})")
+
+
+@dataclass(frozen=True)
+class Written:
+    """A transform file: where, in which format, and the simplest model that its matrix belongs to."""
+
+    out: Path
+    format: TransformFormat
+    model: str
+
+
+def convert(config: ConvertConfig) -> Written:
+    """Write the transform, or its inverse, in another format.
+
+    Raises:
+        InputError: it cannot be read, or has no inverse. OptionError: a size is missing or contradicts the file.
+        OutputError: the format cannot hold it, or it cannot be written.
+    """
+    refuse_what_stands(config.out, overwrite=config.overwrite)
+    transform = read_linear(config.transform, config.source_format)
+    if config.inverse:
+        transform = Linear(
+            _inverse(config.transform, transform), transform.moving_shape, transform.fixed_shape, transform.model
+        )
+    kind = format_for(config.out, config.target_format)
+    for option, text in (("fixed", config.fixed), ("moving", config.moving)):
+        if text is not None and f"{option}_shape" not in FORMATS[kind].needs:
+            raise OptionError(f"--{option}: expected a format that holds this size, got {kind}; leave it out")
+    transform = dataclasses.replace(
+        transform,
+        fixed_shape=_frame("--fixed", config.fixed, transform.fixed_shape),
+        moving_shape=_frame("--moving", config.moving, transform.moving_shape),
+    )
+    return _write(config.out, transform, kind)
+
+
+def compose_files(config: ComposeConfig) -> Written:
+    """Write the transform that does the first, then the second: fixed of the first -> moving of the second.
+
+    Raises:
+        InputError: one cannot be read, or the first does not end on the frame that the second starts from.
+        OptionError: a size is missing. OutputError: the format cannot hold it, or it cannot be written.
+    """
+    refuse_what_stands(config.out, overwrite=config.overwrite)
+    first, second = read_linear(config.first), read_linear(config.second)
+    if None not in (first.moving_shape, second.fixed_shape) and first.moving_shape != second.fixed_shape:
+        raise InputError(
+            f"{shown(config.second)}: expected a fixed image of {_spelled(first.moving_shape)} pixels, as is the "
+            f"moving image of {shown(config.first)}, found {_spelled(second.fixed_shape)}; name the one that is done "
+            "first first"
+        )
+    whole = Linear(compose(first.matrix, second.matrix), first.fixed_shape, second.moving_shape)
+    return _write(config.out, whole, format_for(config.out, config.target_format))
+
+
+def points(config: PointsConfig, stdout: BinaryIO) -> int:
+    """Map the points of a table into a file, or to ``stdout``, when all are mapped; return how many there were.
+
+    Raises:
+        InputError: the transform or the table cannot be used. OutputError: the file cannot be written.
+    """
+    if config.out is not None:
+        refuse_what_stands(config.out, overwrite=config.overwrite)
+    transform = read_linear(config.transform)
+    matrix = _inverse(config.transform, transform) if config.inverse else transform.matrix
+    if config.out is not None:
+        with beside(config.out) as file:
+            return _map(config.points, matrix, file)
+    with tempfile.TemporaryFile() as whole:
+        count = _map(config.points, matrix, whole)
+        whole.seek(0)
+        shutil.copyfileobj(whole, stdout)
+    stdout.flush()
+    return count
+
+
+def _map(table: Path, matrix: NDArray[np.float64], out: BinaryIO) -> int:
+    total = 0
+    for count, text in mapped_table(table, lambda xy: map_points(matrix, xy)):
+        out.write(text)
+        total += count
+    return total
+
+
+def _inverse(path: Path, transform: Linear) -> NDArray[np.float64]:
+    try:
+        return invert(transform.matrix)
+    except ValueError:
+        raise InputError(
+            f"{shown(path)}: expected a matrix that can be inverted, found a singular one; align again"
+        ) from None
+
+
+def _write(out: Path, transform: Linear, kind: TransformFormat) -> Written:
+    write_linear(out, transform, kind)
+    return Written(out, kind, transform.model or str(model_of(transform.matrix)))
+
+
+def _frame(option: str, text: str | None, known: tuple[int, int] | None) -> tuple[int, int] | None:
+    """Return the size (H, W) that the file knows, or that ``text`` says: HxW, or the name of an image of that size."""
+    if text is None:
+        return known
+    size = _SIZE.fullmatch(text)
+    shape = (int(size[1]), int(size[2])) if size else read_image(Path(text)).shape
+    if known is not None and shape != known:
+        raise OptionError(
+            f"{option}: expected {_spelled(known)} pixels, which the transform was made for, got {_spelled(shape)}; "
+            "leave it out"
+        )
+    return shape
+
+
+def _spelled(shape: tuple[int, int] | None) -> str:
+    return "x".join(map(str, shape or ()))
