@@ -74,6 +74,23 @@ class Method(Choice):
     FFT = "fft"
 
 
+class Interpolation(Choice):
+    """How values between pixels are found."""
+
+    NEAREST = "nearest"
+    LINEAR = "linear"
+    CUBIC = "cubic"
+    LANCZOS = "lanczos"
+
+
+class Canvas(Choice):
+    """What an aligned image covers: the fixed image's frame, all of both images, or what both of them see."""
+
+    FIXED = "fixed"
+    UNION = "union"
+    COMMON = "common"
+
+
 _C = TypeVar("_C", bound=Choice)
 
 

@@ -14,15 +14,15 @@ import numpy as np
 import torch
 
 import zncc_cli
-from zncc_cli.config import IDENTITY, PairConfig
+from zncc_cli.config import IDENTITY, Interpolation, PairConfig
 from zncc_cli.errors import ExitCode, InputError
 from zncc_cli.files.folder import OutputFolder
 from zncc_cli.files.images import Image, read_image, write_image, write_map, write_picture
 from zncc_cli.files.report import overlay, write_json
 from zncc_cli.files.transforms import read_matrix, write_transform
 from zncc_cli.registration.register import RegistrationResult, register_images
+from zncc_cli.registration.resample import array_reader, resample
 from zncc_cli.registration.verdict import Status
-from zncc_cli.registration.warp import Interpolation, resample
 from zncc_cli.registration.zncc import std_map, zncc_frame_map
 
 NAMES = (
@@ -141,7 +141,12 @@ def _write_products(
     shape = fixed_image.shape
     # Only pixels that are no number are left out of the aligned image: a mask says what to register on, no more.
     usable = moving_image.valid()
-    values, there = resample(moving_image.data, usable, result.matrix, shape, Interpolation.CUBIC)
+
+    def on_frame(data: np.ndarray, mask: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        read, frame = array_reader(data, mask), (range(shape[0]), range(shape[1]))
+        return resample(read, moving_image.shape, matrix, *frame, Interpolation.CUBIC)
+
+    values, there = on_frame(moving_image.data, usable, result.matrix)
     aligned, clipped = to_dtype(values, there, moving_image.data.dtype, moving_image.metadata.nodata)
     write_image(folder / "aligned.tif", aligned, like=moving_image, frame=fixed_image)
     write_transform(
@@ -154,10 +159,10 @@ def _write_products(
     )
     fixed_grey = fixed_image.luminance()
     aligned_grey = dataclasses.replace(moving_image, data=values).luminance()
-    before, before_there = resample(moving_image.luminance(), usable, np.eye(3), shape, Interpolation.CUBIC)
+    before, before_there = on_frame(moving_image.luminance(), usable, np.eye(3))
     aligned_valid = there
     if not np.array_equal(usable, moving_valid):
-        _, aligned_valid = resample(moving_image.luminance(), moving_valid, result.matrix, shape, Interpolation.CUBIC)
+        _, aligned_valid = on_frame(moving_image.luminance(), moving_valid, result.matrix)
     # Maps and overlay show the images as they were compared.
     sign = np.float32(-1 if result.inverted else 1)
     before, aligned_grey = before.astype(np.float32) * sign, aligned_grey.astype(np.float32) * sign
