@@ -188,14 +188,14 @@ void scaled_planes(const Tensor& planes, const Tensor& factors, const Tensor& ou
 WarpShape check_warp(const Tensor& knots, const Tensor& matrix, int64_t degree, int64_t left, int64_t top,
                      int64_t right, int64_t bottom, const Tensor& values, const Tensor& depth) {
   STD_TORCH_CHECK(knots.dim() == 3 && values.dim() == 3 && depth.dim() == 2, "knots and values must have shape (C, H, W)");
-  STD_TORCH_CHECK(degree == 1 || degree == 3, "the degree must be 1 or 3");
+  STD_TORCH_CHECK(degree == 1 || degree == 3 || degree == kLanczos, "the degree must be 1 or 3, or Lanczos's");
   check_plane(matrix, "matrix", ScalarType::Double, matrix);
   STD_TORCH_CHECK(matrix.numel() == 9, "matrix must have shape (3, 3)");
   check_plane(knots, "knots", values.scalar_type(), knots);
   check_plane(values, "values", values.scalar_type(), values);
   check_plane(depth, "depth", values.scalar_type(), depth);
   WarpShape shape{knots.size(0), knots.size(1), knots.size(2), values.size(1), values.size(2),
-                  degree,        left,          top,           right,          bottom,         {}};
+                  degree,        left,          top,           right,          bottom,         {}, {}, {}};
   constexpr int64_t kMost = static_cast<int64_t>(kFarthest);
   STD_TORCH_CHECK(shape.planes == values.size(0) && depth.numel() == shape.frame_height * shape.frame_width,
                   "knots, values and depth do not fit");
@@ -208,8 +208,11 @@ WarpShape check_warp(const Tensor& knots, const Tensor& matrix, int64_t degree, 
 int64_t warp_grain(const WarpShape& shape) { return kGrain / 4 / std::max<int64_t>(shape.frame_width, 1) + 1; }
 
 void warp_forward(const Tensor& knots, const Tensor& matrix, int64_t degree, int64_t left, int64_t top, int64_t right,
-                  int64_t bottom, const Tensor& values, const Tensor& depth) {
-  const WarpShape shape = check_warp(knots, matrix, degree, left, top, right, bottom, values, depth);
+                  int64_t bottom, int64_t frame_column, int64_t frame_row, int64_t knots_column, int64_t knots_row,
+                  const Tensor& values, const Tensor& depth) {
+  WarpShape shape = check_warp(knots, matrix, degree, left, top, right, bottom, values, depth);
+  shape.frame = {frame_column, frame_row};
+  shape.knots = {knots_column, knots_row};
   with_map_type(values, [&](auto map) {
     using Map = decltype(map);
     const Map* from = knots.const_data_ptr<Map>();
@@ -223,6 +226,7 @@ void warp_forward(const Tensor& knots, const Tensor& matrix, int64_t degree, int
 void warp_matrix_gradient(const Tensor& g, const Tensor& g_depth, const Tensor& knots, const Tensor& matrix,
                           int64_t degree, int64_t left, int64_t top, int64_t right, int64_t bottom, const Tensor& dM) {
   const WarpShape shape = check_warp(knots, matrix, degree, left, top, right, bottom, g, g_depth);
+  STD_TORCH_CHECK(degree != kLanczos, "there is no gradient of Lanczos's weights");
   check_plane(dM, "dM", ScalarType::Double, dM);
   STD_TORCH_CHECK(dM.numel() == 9 * shape.frame_height, "dM must have shape (H, 9)");
   with_map_type(g, [&](auto map) {
@@ -251,6 +255,25 @@ void spline_knots_(const Tensor& planes) {
   });
 }
 
+void weighted_sums_of(const Tensor& planes, const Tensor& weights, const Tensor& out) {
+  STD_TORCH_CHECK(planes.dim() == 3 && weights.dim() == 1 && out.dim() == 3, "planes and out must have shape (C, H, W)");
+  check_plane(planes, "planes", ScalarType::Double, planes);
+  check_plane(weights, "weights", ScalarType::Double, weights);
+  check_plane(out, "out", ScalarType::Double, out);
+  const int64_t reach = weights.size(0) - 1, height = out.size(1), width = out.size(2);
+  STD_TORCH_CHECK(reach >= 0 && planes.size(0) == out.size(0) && planes.size(1) == height + 2 * reach &&
+                      planes.size(2) == width + 2 * reach,
+                  "planes must be larger than out by the reach of the weights");
+  const double *by = weights.const_data_ptr<double>(), *from = planes.const_data_ptr<double>();
+  double* to = out.mutable_data_ptr<double>();
+  const int64_t size = planes.size(1) * planes.size(2), grain = kGrain / 16 / std::max<int64_t>(width, 1) + 1;
+  for (int64_t plane = 0; plane < out.size(0); ++plane) {
+    torch::stable::parallel_for(0, height, grain, [=](int64_t first, int64_t last) {
+      weighted_sums(width, reach, by, from + plane * size, to + plane * height * width, first, last);
+    });
+  }
+}
+
 }  // namespace
 }  // namespace zncc
 
@@ -269,12 +292,13 @@ STABLE_TORCH_LIBRARY_FRAGMENT(zncc, m) {
   m.def("local_zncc_pieces(int height, int width, int h) -> int");
   m.def("scaled_planes(Tensor planes, Tensor factors, Tensor(a!) out) -> ()");
   m.def(
-      "warp(Tensor knots, Tensor matrix, int degree, int left, int top, int right, int bottom, Tensor(a!) values,"
-      " Tensor(b!) depth) -> ()");
+      "warp(Tensor knots, Tensor matrix, int degree, int left, int top, int right, int bottom, int frame_column,"
+      " int frame_row, int knots_column, int knots_row, Tensor(a!) values, Tensor(b!) depth) -> ()");
   m.def(
       "warp_backward(Tensor g, Tensor g_depth, Tensor knots, Tensor matrix, int degree, int left, int top, int right,"
       " int bottom, Tensor(a!) dM) -> ()");
   m.def("spline_knots_(Tensor(a!) planes) -> ()");
+  m.def("weighted_sums(Tensor planes, Tensor weights, Tensor(a!) out) -> ()");
   m.def("local_std_combine_gradients(Tensor dI_S1, Tensor dI_S2, Tensor I, Tensor(a!) dI) -> ()");
 }
 
@@ -289,6 +313,7 @@ STABLE_TORCH_LIBRARY_IMPL(zncc, CPU, m) {
   m.impl("warp", TORCH_BOX(&zncc::warp_forward));
   m.impl("warp_backward", TORCH_BOX(&zncc::warp_matrix_gradient));
   m.impl("spline_knots_", TORCH_BOX(&zncc::spline_knots_));
+  m.impl("weighted_sums", TORCH_BOX(&zncc::weighted_sums_of));
   m.impl("local_std_combine_gradients", TORCH_BOX(&zncc::local_std_combine_gradients));
 }
 

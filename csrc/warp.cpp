@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <vector>
 
 // Vectors are passed between functions that are all inlined: no interface depends on how.
 #if defined(__GNUC__) && !defined(__clang__)
@@ -82,6 +83,48 @@ struct Cubic {
   }
 };
 
+// Values alone, of 6 x 6 pixels, two before and three behind.
+template <typename Map>
+struct Lanczos {
+  static constexpr int kCount = 6, kBefore = 2;
+
+  static ZNCC_INLINE void weights(Map t, Map* out) {
+    constexpr double kPi = 3.14159265358979323846;
+    const double s = static_cast<double>(t);
+    // Nearer than this to a pixel, a square below would be no number.
+    if (s < 1e-100) {
+      std::fill_n(out, kCount, Map(0));
+      out[kBefore] = Map(1);
+      return;
+    }
+    // sin(pi d) is the same of all six, up to its sign; the constant 3 / pi^2 falls out.
+    const double wave = std::sin(kPi * std::min(s, 1.0 - s));
+    double by[kCount], sum = 0.0;
+    for (int k = 0; k < kCount; ++k) {
+      const double d = s + static_cast<double>(kBefore - k);
+      by[k] = (k % 2 == 0 ? wave : -wave) * std::sin(kPi / 3.0 * d) / (d * d);
+      sum += by[k];
+    }
+    for (int k = 0; k < kCount; ++k) {
+      out[k] = static_cast<Map>(by[k] / sum);
+    }
+  }
+
+  static ZNCC_INLINE Map value(const Map* data, int64_t stride, Map s, Map t) {
+    Map across[kCount], down[kCount], sum = Map(0);
+    weights(s, across);
+    weights(t, down);
+    for (int j = 0; j < kCount; ++j) {
+      Map line = Map(0);
+      for (int i = 0; i < kCount; ++i) {
+        line += data[j * stride + i] * across[i];
+      }
+      sum += line * down[j];
+    }
+    return sum;
+  }
+};
+
 // Where consecutive pixels of a row of the frame lie: a few at a time, so that the loop over them is vectorised.
 template <typename Map>
 struct Points {
@@ -95,12 +138,12 @@ struct Points {
 
   ZNCC_INLINE void find(const WarpShape& shape, int64_t y, int64_t begin, int64_t count) {
     const double* M = shape.M;
-    const double yy = static_cast<double>(y);
+    const double yy = static_cast<double>(shape.frame.row + y);
     const double left = static_cast<double>(shape.left), right = static_cast<double>(shape.right);
     const double top = static_cast<double>(shape.top), bottom = static_cast<double>(shape.bottom);
     const double u0 = M[1] * yy + M[2], v0 = M[4] * yy + M[5], w0 = M[7] * yy + M[8];
     for (int64_t i = 0; i < count; ++i) {
-      const double x = static_cast<double>(begin + i);
+      const double x = static_cast<double>(shape.frame.column + begin + i);
       const double by = 1.0 / (M[6] * x + w0);
       const double a = (M[0] * x + u0) * by, b = (M[3] * x + v0) * by;
       const bool near = std::fabs(a) < kFarthest && std::fabs(b) < kFarthest;
@@ -130,7 +173,8 @@ struct Patch {
   Map copied[Spline::kCount * Spline::kCount];
 
   ZNCC_INLINE Patch(const WarpShape& shape, const Map* plane, int64_t column, int64_t row) {
-    const int64_t left = column - Spline::kBefore, top = row - Spline::kBefore;
+    const int64_t left = column - shape.knots.column - Spline::kBefore;
+    const int64_t top = row - shape.knots.row - Spline::kBefore;
     if (left >= 0 && left + Spline::kCount <= shape.width && top >= 0 && top + Spline::kCount <= shape.height) {
       data = plane + top * shape.width + left;
       stride = shape.width;
@@ -271,6 +315,8 @@ ZNCC_INLINE void warp_any(const WarpShape& shape, const Map* knots, Map* values,
                           int64_t last) {
   if (shape.degree == 1) {
     warp_rows<Map, Linear<Map>>(shape, knots, values, depth, first, last);
+  } else if (shape.degree == kLanczos) {
+    warp_rows<Map, Lanczos<Map>>(shape, knots, values, depth, first, last);
   } else {
     warp_rows<Map, Cubic<Map>>(shape, knots, values, depth, first, last);
   }
@@ -291,6 +337,26 @@ void knots_of(int64_t height, int64_t width, Map* plane) {
   filter(plane, height, width, width);
   for (int64_t y = 0; y < height; ++y) {
     filter(plane + y * width, width, 1, 1);
+  }
+}
+
+// out[x], of count: the sum over k in [-reach, reach] of weights[|k|] middle[k step + x].
+inline void weighted_row(const double* middle, int64_t step, const double* weights, int64_t reach, int64_t count,
+                         double* out) {
+  constexpr int64_t kAtOnce = 64;
+  for (int64_t begin = 0; begin < count; begin += kAtOnce) {
+    const int64_t some = std::min(kAtOnce, count - begin);
+    double sums[kAtOnce];
+    for (int64_t x = 0; x < some; ++x) {
+      sums[x] = weights[0] * middle[begin + x];
+    }
+    for (int64_t k = 1; k <= reach; ++k) {
+      const double *before = middle + begin - k * step, *behind = middle + begin + k * step;
+      for (int64_t x = 0; x < some; ++x) {
+        sums[x] += weights[k] * (before[x] + behind[x]);
+      }
+    }
+    std::copy_n(sums, some, out + begin);
   }
 }
 
@@ -317,5 +383,15 @@ void warp_backward(const WarpShape& shape, const double* knots, const double* g,
 void spline_knots(int64_t height, int64_t width, float* plane) { knots_of(height, width, plane); }
 
 void spline_knots(int64_t height, int64_t width, double* plane) { knots_of(height, width, plane); }
+
+void weighted_sums(int64_t width, int64_t reach, const double* weights, const double* plane, double* out, int64_t first,
+                   int64_t last) {
+  const int64_t wide = width + 2 * reach;
+  std::vector<double> row(static_cast<size_t>(wide));
+  for (int64_t y = first; y < last; ++y) {
+    weighted_row(plane + (y + reach) * wide, wide, weights, reach, wide, row.data());
+    weighted_row(row.data() + reach, 1, weights, reach, width, out + y * width);
+  }
+}
 
 }  // namespace zncc

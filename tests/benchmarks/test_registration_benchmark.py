@@ -25,9 +25,9 @@ from benchmarks.alignment.pairs import Pair, Plan, border_plans, large_pair, mak
 from benchmarks.alignment.processes import ALIGN, IMPORT_TORCH
 from benchmarks.alignment.scenery import SCENES, Sight
 from benchmarks.alignment.trials import trial
-from zncc_cli.config import Model
+from zncc_cli.config import Interpolation, Model
+from zncc_cli.registration.resample import array_reader, resample
 from zncc_cli.registration.transforms import TRANSFORMS
-from zncc_cli.registration.warp import Interpolation, resample
 
 ROOT = Path(__file__).parents[2]
 SHAPE = (96, 128)
@@ -46,8 +46,8 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def residual(pair: Pair, dx: float = 0.0, dy: float = 0.0) -> float:
     """Return the RMS difference of fixed and moving, dx, dy pixels off the truth, over the fixed image's deviation."""
     off = np.array([[1.0, 0.0, dx], [0.0, 1.0, dy], [0.0, 0.0, 1.0]])
-    everywhere = np.ones(pair.moving.shape, dtype=bool)
-    aligned, valid = resample(pair.moving, everywhere, off @ pair.matrix, pair.fixed.shape, Interpolation.CUBIC)
+    read, frame = array_reader(pair.moving, np.ones(pair.moving.shape, dtype=bool)), map(range, pair.fixed.shape)
+    aligned, valid = resample(read, pair.moving.shape, off @ pair.matrix, *frame, Interpolation.CUBIC)
     assert valid.mean() > 0.3
     return float((aligned - pair.fixed)[valid].std() / pair.fixed.std())
 

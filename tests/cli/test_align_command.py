@@ -27,6 +27,7 @@ FILES = {
     "std_aligned.tif",
     "zncc.tif",
     "overlay.png",
+    "mask.tif",
     "report.json",
 }
 MODELS = ("translation", "rigid", "similarity", "affine", "homography")

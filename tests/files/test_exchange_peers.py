@@ -21,11 +21,11 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from zncc_cli.config import Model, TransformFormat
+from zncc_cli.config import Interpolation, Model, TransformFormat
 from zncc_cli.files.exchange import Linear, read_linear, write_linear
 from zncc_cli.files.transforms import write_transform
+from zncc_cli.registration.resample import array_reader, resample
 from zncc_cli.registration.transforms.matrices import invert, map_points
-from zncc_cli.registration.warp import Interpolation, resample
 
 FIXED, MOVING = (180, 230), (200, 240)
 DEEP = 24  # pixels from the edge: 0.268^24 of what lies beyond it reaches a cubic spline there, 2e-14
@@ -78,7 +78,8 @@ def record() -> Iterator[Record]:
 def ours(image: np.ndarray, matrix: np.ndarray, order: int, shape: tuple[int, int] = FIXED) -> np.ndarray:
     """Our resampled image on a frame of ``shape``, by splines of ``order``."""
     interpolation = {1: Interpolation.LINEAR, 3: Interpolation.CUBIC}[order]
-    return resample(image, np.ones(image.shape, bool), matrix, shape, interpolation)[0]
+    read = array_reader(image, np.ones(image.shape, bool))
+    return resample(read, image.shape, matrix, range(shape[0]), range(shape[1]), interpolation)[0]
 
 
 def apart(a: np.ndarray, b: np.ndarray, matrix: np.ndarray, points: np.ndarray) -> float:

@@ -409,7 +409,7 @@ def test_writing_holds_a_strip_or_two(tmp_path):
             shape=shape,
             dtype="u2",
             axes="IYX",
-            like=like,
+            like=like.metadata,
             frame=None,
         )
         _, peak = tracemalloc.get_traced_memory()

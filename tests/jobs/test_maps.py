@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from zncc_cli.registration.canvas import Frame
 
 from zncc_cli.files.images import Image
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.jobs.maps import Rows, write_maps
 from zncc_cli.jobs.views import View
+from zncc_cli.registration.canvas import Frame
 from zncc_cli.registration.zncc import std_map, zncc_frame_map
 
 METADATA = Metadata(path=Path("fixed.tif"), format="TIFF")

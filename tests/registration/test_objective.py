@@ -7,11 +7,10 @@ import pytest
 import torch
 from analytic import Scene, about_centre
 
-from zncc_cli.config import NESTED_MODELS, Model
+from zncc_cli.config import NESTED_MODELS, Interpolation, Model
 from zncc_cli.registration.objective import LevelObjective
 from zncc_cli.registration.pyramid import Level
 from zncc_cli.registration.transforms import TRANSFORMS
-from zncc_cli.registration.warp import Interpolation
 
 SHAPE = (72, 80)
 TRUTH = about_centre([[1.01, 0.02], [-0.02, 0.99]], (2.3, -1.6), SHAPE)

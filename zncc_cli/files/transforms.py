@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zncc_cli.files.folder import beside
+from zncc_cli.files.grid import grid_content, parse_grid
+from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.paths import MismatchError, refusal, small_file
 
 FORMAT = "zncc-transform"
@@ -36,13 +38,15 @@ class TransformFile:
     """The content of a transform.json.
 
     model: the name of the motion model. matrix: float64 (3, 3), takes (x, y, 1) of a fixed pixel to a moving pixel.
-    fixed_shape, moving_shape: (H, W) of the two images.
+    fixed_shape, moving_shape: (H, W) of the two images. grid: pixel size, resolution and georeference of the fixed one,
+    as the metadata of an image that lies on its pixels, or None.
     """
 
     model: str
     matrix: NDArray[np.float64]
     fixed_shape: tuple[int, int]
     moving_shape: tuple[int, int]
+    grid: Metadata | None = None
 
 
 def write_transform(
@@ -53,16 +57,18 @@ def write_transform(
     fixed_shape: tuple[int, int],
     moving_shape: tuple[int, int],
     model_asked: str | None = None,
+    grid: Metadata | None = None,
 ) -> None:
     """Write a transform; its numbers are read back bit for bit.
 
     ``model`` is what was fitted, ``model_asked`` what was asked for, ``model`` itself by default.
     ``matrix``: (3, 3), finite, fixed -> moving, (x, y) in pixels. Shapes: (H, W) in pixels.
+    ``grid``: of the fixed image.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    content = TransformFile(str(model), np.asarray(matrix, dtype=np.float64), fixed_shape, moving_shape)
+    content = TransformFile(str(model), np.asarray(matrix, dtype=np.float64), fixed_shape, moving_shape, grid)
     with beside(Path(path)) as file:
         file.write(transform_content(content, model_asked))
 
@@ -71,7 +77,7 @@ def transform_content(transform: TransformFile, model_asked: str | None = None) 
     """Return the content of a transform.json, as `write_transform` writes it."""
     assert transform.matrix.shape == (3, 3)
     assert np.isfinite(transform.matrix).all()
-    content = {
+    content: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
         "model": transform.model,
@@ -81,6 +87,9 @@ def transform_content(transform: TransformFile, model_asked: str | None = None) 
         "moving_shape": [int(length) for length in transform.moving_shape],
         **_CONVENTIONS,
     }
+    grid = grid_content(transform.grid) if transform.grid else None
+    if grid:
+        content["grid"] = grid
     return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
 
 
@@ -137,7 +146,11 @@ def parse_transform(content: Any) -> TransformFile:
     if not isinstance(model, str) or not model:
         raise MismatchError('"model": a name', repr(model))
     return TransformFile(
-        model, parse_rows(content.get("matrix")), _shape(content, "fixed_shape"), _shape(content, "moving_shape")
+        model,
+        parse_rows(content.get("matrix")),
+        _shape(content, "fixed_shape"),
+        _shape(content, "moving_shape"),
+        parse_grid(content.get("grid")),
     )
 
 

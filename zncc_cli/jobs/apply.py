@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from zncc_cli.config import ApplyConfig
 from zncc_cli.errors import InputError, OptionError
 from zncc_cli.files.folder import OutputFolder
@@ -14,6 +12,7 @@ from zncc_cli.files.images import read_image
 from zncc_cli.files.transforms import read_transform
 from zncc_cli.jobs.budget import check_disk
 from zncc_cli.jobs.resampled import write_resampled
+from zncc_cli.jobs.transforms import inverse_of
 from zncc_cli.registration.canvas import frame_of
 
 
@@ -38,11 +37,9 @@ def apply_transform(config: ApplyConfig) -> tuple[Applied, ...]:
         OutputError: a file cannot be written; none is then.
     """
     transform = read_transform(config.transform)
-    matrix, shapes = transform.matrix, (transform.fixed_shape, transform.moving_shape)
-    grid = transform.frame
+    matrix, shapes, grid = transform.matrix, (transform.fixed_shape, transform.moving_shape), transform.grid
     if config.inverse:
-        matrix, shapes, grid = np.linalg.inv(matrix), shapes[::-1], None
-        matrix = matrix / matrix[2, 2]
+        matrix, shapes, grid = inverse_of(config.transform, matrix), shapes[::-1], None
     files = _files(config)
     folder = files[0].parent
     applied = []

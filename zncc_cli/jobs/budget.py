@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def check_disk(folder: Path, image: Image, frame: Frame, maps: bool = True) -> N
         ResourceError: there is not enough.
     """
     height, width = frame.shape
-    plane = image.data.size // (image.shape[0] * image.shape[1]) * image.data.dtype.itemsize
+    plane = math.prod(image.data.shape) // math.prod(image.shape) * image.dtype.itemsize
     needed = height * width * (plane + (_MAP_BYTES if maps else 0))
     nearest = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
     free = shutil.disk_usage(nearest).free

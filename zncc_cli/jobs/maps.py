@@ -23,7 +23,7 @@ class Rows:
     """Rows of an image, put by one after the other into a file without a name, and read in any order."""
 
     def __init__(self, folder: Path, width: int, dtype: DTypeLike) -> None:
-        self._file: Any = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115: closed by __exit__
+        self._file: Any = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
         self._width, self._dtype = width, np.dtype(dtype)
 
     def __enter__(self) -> Rows:
@@ -73,10 +73,12 @@ def write_maps(
     grid = fixed.image.metadata
 
     def fixed_std(rows: slice) -> torch.Tensor:
-        return std_map(*_tensors(*on_frame(fixed, rows, frame)), window)
+        values, valid = _tensors(*on_frame(fixed, rows, frame))
+        return std_map(values, valid, window)
 
     def aligned_std(rows: slice) -> torch.Tensor:
-        return std_map(*_tensors(grey.read(rows), counts.read(rows)), window)
+        values, valid = _tensors(grey.read(rows), counts.read(rows))
+        return std_map(values, valid, window)
 
     def zncc(rows: slice) -> torch.Tensor:
         a, a_mask, b, b_mask = _tensors(*on_frame(fixed, rows, frame), grey.read(rows), counts.read(rows))

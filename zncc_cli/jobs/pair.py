@@ -29,7 +29,7 @@ from zncc_cli.jobs.resampled import missing_value, write_resampled
 from zncc_cli.jobs.views import View, choose_views, masked
 from zncc_cli.registration.canvas import Frame, frame_of
 from zncc_cli.registration.register import RegistrationResult, register_images
-from zncc_cli.registration.resample import resample
+from zncc_cli.registration.resample import array_reader, resample
 from zncc_cli.registration.verdict import Status
 
 logger = logging.getLogger("zncc_cli.pair")
@@ -185,6 +185,7 @@ def _write_products(
         fixed_shape=result.fixed_shape,
         moving_shape=result.moving_shape,
         model_asked=str(result.model_asked),
+        grid=grid,
     )
     if config.resampling.canvas is not Canvas.FIXED:
         copied = write_resampled(folder / FIXED_ON_CANVAS, fixed.image, np.eye(3), frame, ResamplingConfig(), grid)
@@ -230,10 +231,7 @@ def _overlay(pair: tuple[Reduced, Reduced], result: RegistrationResult, factor: 
     """Return the picture of the images as they were compared."""
     fixed, moving = pair
     rows, columns = (range(n) for n in fixed.grey.shape)
-
-    def read(rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
-        return moving.grey[rows, columns], moving.valid[rows, columns]
-
+    read = array_reader(moving.grey, moving.valid)
     matrices = np.eye(3), reduced_matrix(result.matrix, factor)
     before, after = (
         resample(read, moving.grey.shape, matrix, rows, columns, Interpolation.CUBIC) for matrix in matrices

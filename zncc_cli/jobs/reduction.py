@@ -58,12 +58,12 @@ def reduced(view: View, factor: int) -> Reduced:
 
 def full_matrix(matrix: np.ndarray, factor: int) -> np.ndarray:
     """Return the matrix (3, 3) between the pixels of two images from the one between their blocks."""
-    return _pixels(factor) @ matrix @ np.linalg.inv(_pixels(factor))
+    return np.asarray(_pixels(factor) @ matrix @ np.linalg.inv(_pixels(factor)))
 
 
 def reduced_matrix(matrix: np.ndarray, factor: int) -> np.ndarray:
     """Return the matrix (3, 3) between the blocks of two images from the one between their pixels."""
-    return np.linalg.inv(_pixels(factor)) @ matrix @ _pixels(factor)
+    return np.asarray(np.linalg.inv(_pixels(factor)) @ matrix @ _pixels(factor))
 
 
 def _pixels(factor: int) -> np.ndarray:

@@ -92,7 +92,7 @@ def _reader(image: Image, index: tuple[int, ...]) -> Callable[[slice, slice], tu
     def read(rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
         # Only pixels that are no number are left out: a mask says what to register on, no more.
         part = image.read(index, rows, columns)
-        return part.data, part.valid()
+        return np.asarray(part.data), part.valid()
 
     return read
 
@@ -118,14 +118,14 @@ def missing_value(dtype: np.dtype[Any], metadata: Metadata, settings: Resampling
 
 def _fits(value: float, dtype: np.dtype[Any]) -> bool:
     if dtype.kind == "f":
-        return not np.isfinite(value) or abs(value) <= np.finfo(dtype).max
+        return not np.isfinite(value) or abs(value) <= float(np.finfo(dtype).max)
     return float(value).is_integer() and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max
 
 
 def to_dtype(values: np.ndarray, there: np.ndarray, dtype: np.dtype[Any], missing: float) -> tuple[np.ndarray, int]:
-    """Return ``values`` (H, W[, C]) in ``dtype``, ``missing`` where ``there`` (H, W) is false; and how many were clipped.
+    """Return ``values`` (H, W[, C]) in ``dtype``, and how many were clipped; ``missing`` where ``there`` is false.
 
-    Integers are rounded and clipped, never wrapped.
+    ``there``: (H, W) bool. Integers are rounded and clipped, never wrapped.
     """
     there = there if values.ndim == 2 else there[..., None]
     fill = np.asarray(missing).astype(dtype)

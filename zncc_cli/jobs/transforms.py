@@ -45,7 +45,10 @@ def convert(config: ConvertConfig) -> Written:
     transform = read_linear(config.transform, config.source_format)
     if config.inverse:
         transform = Linear(
-            _inverse(config.transform, transform), transform.moving_shape, transform.fixed_shape, transform.model
+            inverse_of(config.transform, transform.matrix),
+            transform.moving_shape,
+            transform.fixed_shape,
+            transform.model,
         )
     kind = format_for(config.out, config.target_format)
     for option, text in (("fixed", config.fixed), ("moving", config.moving)):
@@ -87,7 +90,7 @@ def points(config: PointsConfig, stdout: BinaryIO) -> int:
     if config.out is not None:
         refuse_what_stands(config.out, overwrite=config.overwrite)
     transform = read_linear(config.transform)
-    matrix = _inverse(config.transform, transform) if config.inverse else transform.matrix
+    matrix = inverse_of(config.transform, transform.matrix) if config.inverse else transform.matrix
     if config.out is not None:
         with beside(config.out) as file:
             return _map(config.points, matrix, file)
@@ -107,9 +110,10 @@ def _map(table: Path, matrix: NDArray[np.float64], out: BinaryIO) -> int:
     return total
 
 
-def _inverse(path: Path, transform: Linear) -> NDArray[np.float64]:
+def inverse_of(path: Path, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the inverse of a matrix (3, 3) that was read from ``path``, or raise `InputError`."""
     try:
-        return invert(transform.matrix)
+        return invert(matrix)
     except ValueError:
         raise InputError(
             f"{shown(path)}: expected a matrix that can be inverted, found a singular one; align again"

@@ -13,6 +13,8 @@ import torch
 from zncc_cli.operators import kernels
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom: columns and rows of pixels
+LANCZOS = -3  # a degree that is none: Lanczos's windowed sines of three pixels
+Place = tuple[int, int]  # column, row: where the first pixel of a part lies in the whole
 
 
 def has_warp(image: torch.Tensor) -> bool:
@@ -41,6 +43,44 @@ def warp(
     return out
 
 
+def warp_part(
+    knots: torch.Tensor, matrix: torch.Tensor, shape: tuple[int, int], degree: int, frame_at: Place, knots_at: Place
+) -> torch.Tensor:
+    """Return the values (C, H, W) of `warp` at a part of a frame, from a part of the knots that holds what they need.
+
+    A value is the same, bit for bit, whatever the parts. ``degree`` may be `LANCZOS` as well.
+    """
+    knots, box = knots.contiguous(), (0, 0, 0, 0)
+    values, depth = knots.new_empty((knots.shape[0], *shape)), knots.new_empty(shape)
+    torch.ops.zncc.warp(knots, matrix.contiguous(), degree, *box, *frame_at, *knots_at, values, depth)
+    return values
+
+
+def weighted_sums(planes: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Return the sum over j, i in [-n, n] of weights[|j|] weights[|i|] times the pixel (j, i) away.
+
+    Args:
+        planes: (C, H + 2 n, W + 2 n) float64.
+        weights: (n + 1,) float64.
+
+    Returns:
+        (C, H, W). A pixel is the same sum in the same order, bit for bit, whatever part of a larger plane this is.
+    """
+    reach = len(weights) - 1
+    if has_warp(planes):
+        out = planes.new_empty((planes.shape[0], planes.shape[1] - 2 * reach, planes.shape[2] - 2 * reach))
+        torch.ops.zncc.weighted_sums(planes.contiguous(), weights, out)
+        return out
+    for axis in (-2, -1):
+        count = planes.shape[axis] - 2 * reach
+        sums = planes.narrow(axis, reach, count) * weights[0]
+        for k in range(1, reach + 1):
+            # Not add_(alpha=...): that rounds once or twice, depending on where in memory a pixel lies.
+            sums += (planes.narrow(axis, reach - k, count) + planes.narrow(axis, reach + k, count)) * weights[k]
+        planes = sums
+    return planes
+
+
 def spline_knots(planes: torch.Tensor) -> torch.Tensor:
     """Return the knots of the cubic spline through planes (C, H, W) that are mirrored at their edges."""
     knots = planes.clone(memory_format=torch.contiguous_format)
@@ -55,7 +95,7 @@ class _Warp(torch.autograd.Function):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         knots, matrix = knots.contiguous(), matrix.contiguous()
         values, depth = knots.new_empty((knots.shape[0], *shape)), knots.new_empty(shape)
-        torch.ops.zncc.warp(knots, matrix, degree, *box, values, depth)
+        torch.ops.zncc.warp(knots, matrix, degree, *box, 0, 0, 0, 0, values, depth)
         ctx.save_for_backward(knots, matrix)
         ctx.options = degree, *box
         return values, depth

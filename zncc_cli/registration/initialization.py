@@ -19,10 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zncc_cli.config import NESTED_MODELS, Model
+from zncc_cli.config import NESTED_MODELS, Interpolation, Model
 from zncc_cli.operators.fft import good_size
 from zncc_cli.registration.pyramid import DECIMATION_SIGMA, Level, smooth
-from zncc_cli.registration.warp import Interpolation, Sampler, coordinates, corners, inside, map_points
+from zncc_cli.registration.warp import Sampler, coordinates, corners, inside, map_points
 
 # Pixels along the side of the coarse grid: one linear part is looked at closely, hundreds of them are not.
 _SIDE, _ONE_SIDE = 64, 128

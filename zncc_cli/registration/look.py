@@ -25,12 +25,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zncc_cli.config import RegistrationConfig
+from zncc_cli.config import Interpolation, RegistrationConfig
 from zncc_cli.registration.matrix_gradient import MatrixGradient
 from zncc_cli.registration.objective import NOISE_WEIGHT, gauss_newton, gradients
 from zncc_cli.registration.pyramid import Level, background, fill_holes, smooth
 from zncc_cli.registration.spectrum import REACH, ring_correlation, taper
-from zncc_cli.registration.warp import Interpolation, Sampler, applied, coordinates, in_front, inside
+from zncc_cli.registration.warp import Sampler, applied, coordinates, in_front, inside
 from zncc_cli.registration.zncc import (
     full_windows,
     over_windows,

@@ -19,11 +19,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from zncc_cli.config import Interpolation
 from zncc_cli.operators.local_zncc import local_zncc_sum
 from zncc_cli.registration.matrix_gradient import MatrixGradient
 from zncc_cli.registration.pyramid import Level, fill_holes
 from zncc_cli.registration.transforms import TransformFamily
-from zncc_cli.registration.warp import Interpolation, Sampler, area_scale, in_front, level_matrix, level_scale
+from zncc_cli.registration.warp import Sampler, area_scale, in_front, level_matrix, level_scale
 from zncc_cli.registration.zncc import (
     RELATIVE_EPS,
     correlation,

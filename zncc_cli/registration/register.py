@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zncc_cli.config import NESTED_MODELS, Device, Model, RegistrationConfig, choose
+from zncc_cli.config import NESTED_MODELS, Device, Interpolation, Model, RegistrationConfig, choose
 from zncc_cli.errors import BackendError
 from zncc_cli.operators import native
 from zncc_cli.registration.descent import LevelRecord, descend, distinctness, follow_starts
@@ -23,7 +23,7 @@ from zncc_cli.registration.pyramid import Level, coarsest_of, count_levels, pyra
 from zncc_cli.registration.refinement import refine
 from zncc_cli.registration.selection import Selection, select_model
 from zncc_cli.registration.verdict import Evidence, Status, agreement, judge
-from zncc_cli.registration.warp import Interpolation, corners, map_points
+from zncc_cli.registration.warp import corners, map_points
 
 _COARSEST = 48  # pixels on the shorter side of the coarsest level
 _JUDGED = 256  # the coarsest level with at least this shorter side is judged, beside the finest

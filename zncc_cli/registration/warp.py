@@ -1,4 +1,4 @@
-"""THE coordinate convention, and resampling by it.
+"""THE coordinate convention, and an image's values by it, as registration needs them: differentiable in the matrix.
 
 (x, y) in pixels; the centre of the top-left pixel is (0, 0). A transform maps FIXED coordinates to MOVING
 coordinates (pull-back): ``warped(x, y) = moving(T(x, y))``. This file alone converts to the normalised
@@ -7,33 +7,23 @@ coordinates of `torch.nn.functional.grid_sample`.
 
 from __future__ import annotations
 
-from enum import Enum
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zncc_cli.operators.warp import has_warp, spline_knots, warp
-from zncc_cli.registration.pyramid import convolve, fill_holes, rectangle
+from zncc_cli.config import Interpolation
+from zncc_cli.operators.warp import Place, has_warp, spline_knots, warp
+from zncc_cli.registration.pyramid import convolve, rectangle
 from zncc_cli.registration.transforms.matrices import map_points as map_points  # here for all that resample
 
-
-class Interpolation(str, Enum):
-    """How values between pixels are found."""
-
-    LINEAR = "linear"
-    CUBIC = "cubic"
-
-
 # Coordinates are good to this many pixels: what lies less beyond the frame's edge is on it.
-_EDGE = 1e-9
+EDGE = 1e-9
 # Sampled validity this close to one, or by some roundings, means that every pixel it was interpolated from is valid.
 _LACK = 1e-9
 # Pole of the filter that turns pixels into knots, and where the filter is cut: 0.268^16 is 7e-10.
-_SPLINE_POLE = 3**0.5 - 2
+SPLINE_POLE = 3**0.5 - 2
 _SPLINE_REACH = 16
-_ROWS = 256  # rows resampled at a time, which bounds memory on large frames
 
 
 def level_scale(factor: float) -> np.ndarray:
@@ -62,23 +52,24 @@ def area_scale(matrix: np.ndarray, shape: tuple[int, int]) -> float:
     return float(np.linalg.det(matrix) / depth**3)
 
 
-def coordinates(matrix: Tensor, shape: tuple[int, int], first_row: int = 0) -> tuple[Tensor, Tensor]:
+def coordinates(matrix: Tensor, shape: tuple[int, int], at: Place = (0, 0)) -> tuple[Tensor, Tensor]:
     """Return the moving coordinates x, y, each (H, W), of every fixed pixel; differentiable in ``matrix`` (3, 3).
 
     Args:
         matrix: fixed -> moving; its dtype and device are those of the result.
-        shape: (H, W) of the fixed frame, or of a strip of it that starts at ``first_row``.
+        shape: (H, W) of the fixed frame, or of a part of it.
+        at: the part's first pixel. A pixel's coordinates are the same, bit for bit, in every part.
     """
     if not matrix.requires_grad and not bool(matrix[2, :2].any()):
-        return applied(matrix[0] / matrix[2, 2], shape, first_row), applied(matrix[1] / matrix[2, 2], shape, first_row)
-    w = applied(matrix[2], shape, first_row)
-    return applied(matrix[0], shape, first_row) / w, applied(matrix[1], shape, first_row) / w
+        return applied(matrix[0] / matrix[2, 2], shape, at), applied(matrix[1] / matrix[2, 2], shape, at)
+    w = applied(matrix[2], shape, at)
+    return applied(matrix[0], shape, at) / w, applied(matrix[1], shape, at) / w
 
 
-def applied(row: Tensor, shape: tuple[int, int], first_row: int = 0) -> Tensor:
+def applied(row: Tensor, shape: tuple[int, int], at: Place = (0, 0)) -> Tensor:
     """Return row (3,) . (x, y, 1) at every pixel (H, W); of a matrix's last row that is what the others are over."""
-    x = torch.arange(shape[1], dtype=row.dtype, device=row.device)
-    y = torch.arange(first_row, first_row + shape[0], dtype=row.dtype, device=row.device)[:, None]
+    x = torch.arange(at[0], at[0] + shape[1], dtype=row.dtype, device=row.device)
+    y = torch.arange(at[1], at[1] + shape[0], dtype=row.dtype, device=row.device)[:, None]
     return row[0] * x + (row[1] * y + row[2])
 
 
@@ -100,6 +91,7 @@ class Sampler:
         rows, columns = held or whole
         self._box = columns.start, rows.start, columns.stop - 1, rows.stop - 1
         self._native = has_warp(image)
+        assert interpolation in (Interpolation.LINEAR, Interpolation.CUBIC), "those that are differentiable"
         self._degree = 3 if interpolation is Interpolation.CUBIC else 1
         self._knots = image.contiguous() if self._degree == 1 else _knots(image)
 
@@ -170,7 +162,7 @@ def _knots(image: Tensor) -> Tensor:
     for axis in (-2, -1):
         reach = min(_SPLINE_REACH, image.shape[axis] - 1)
         offsets = torch.arange(-reach, reach + 1, dtype=image.dtype, device=image.device)
-        kernel = -6 * _SPLINE_POLE / (1 - _SPLINE_POLE**2) * _SPLINE_POLE ** offsets.abs()
+        kernel = -6 * SPLINE_POLE / (1 - SPLINE_POLE**2) * SPLINE_POLE ** offsets.abs()
         # A short image cuts the filter: the cut off rest must not change the image's mean.
         kernel = kernel / kernel.sum()
         pad = (0, 0, reach, reach) if axis == -2 else (reach, reach, 0, 0)
@@ -188,7 +180,7 @@ def inside(mask: Tensor | None, shape: tuple[int, int], x: Tensor, y: Tensor) ->
         shape: (Hm, Wm).
         x, y: moving coordinates, (H, W), float.
     """
-    held = (x >= -_EDGE) & (x <= shape[1] - 1 + _EDGE) & (y >= -_EDGE) & (y <= shape[0] - 1 + _EDGE)
+    held = (x >= -EDGE) & (x <= shape[1] - 1 + EDGE) & (y >= -EDGE) & (y <= shape[0] - 1 + EDGE)
     if mask is None:
         return held
     weight = Sampler(mask[None, None].to(x.dtype), Interpolation.LINEAR)(x, y)[0, 0]
@@ -199,60 +191,3 @@ def in_front(matrix: np.ndarray, shape: tuple[int, int]) -> bool:
     """Tell whether the whole fixed frame (H, W) lies before the horizon of a homography, orientation kept."""
     depth = np.column_stack([corners(shape), np.ones(4)]) @ np.asarray(matrix)[2]
     return bool(depth.min() > 0.05 * depth.max() and np.linalg.det(matrix) > 0)
-
-
-def resample(
-    image: np.ndarray, mask: np.ndarray, matrix: np.ndarray, shape: tuple[int, int], interpolation: Interpolation
-) -> tuple[np.ndarray, np.ndarray]:
-    """Put ``image`` on the fixed frame, in float64 strip by strip.
-
-    Args:
-        image: (Hm, Wm) or (Hm, Wm, C), any real dtype.
-        mask: (Hm, Wm) bool of valid pixels; the values of the others are not used.
-        matrix: (3, 3), fixed -> moving.
-        shape: (H, W) of the fixed frame.
-        interpolation: a shift by whole pixels copies values exactly, whatever the interpolation.
-
-    Returns:
-        The image on the fixed frame, float64, (H, W) or (H, W, C), and the (H, W) bool mask of pixels that are
-        defined. Undefined pixels hold zero.
-    """
-    planes = image if image.ndim == 3 else image[..., None]
-    out = np.zeros((*shape, planes.shape[2]))
-    valid = np.zeros(shape, dtype=bool)
-    exact = _whole_shift(matrix)
-    if exact is not None:
-        _copy_shifted(planes, mask, exact, out, valid)
-    else:
-        pixels = torch.from_numpy(np.ascontiguousarray(planes.transpose(2, 0, 1), dtype=np.float64))
-        sampler = Sampler(fill_holes(pixels[None], torch.from_numpy(mask)), interpolation)
-        moving_mask = None if mask.all() else torch.from_numpy(mask)
-        pull = torch.from_numpy(np.asarray(matrix, dtype=np.float64))
-        for row in range(0, shape[0], _ROWS):
-            strip = min(_ROWS, shape[0] - row), shape[1]
-            values, _ = sampler.warped(pull @ pull.new_tensor([[1, 0, 0], [0, 1, row], [0, 0, 1]]), strip)
-            held = inside(moving_mask, image.shape[:2], *coordinates(pull, strip, row)).numpy()
-            out[row : row + _ROWS] = np.where(held[..., None], values.numpy().transpose(1, 2, 0), 0)
-            valid[row : row + _ROWS] = held
-    return (out if image.ndim == 3 else out[..., 0]), valid
-
-
-def _whole_shift(matrix: np.ndarray) -> tuple[int, int] | None:
-    """Return (dx, dy) when the matrix is a shift by whole pixels and nothing else."""
-    shift = np.asarray(matrix)[:2, 2]
-    whole = np.rint(shift)
-    pure = np.array([[1, 0, whole[0]], [0, 1, whole[1]], [0, 0, 1]])
-    return (int(whole[0]), int(whole[1])) if np.array_equal(matrix, pure) else None
-
-
-def _copy_shifted(
-    planes: np.ndarray, mask: np.ndarray, shift: tuple[int, int], out: np.ndarray, valid: np.ndarray
-) -> None:
-    dx, dy = shift
-    rows = slice(max(0, -dy), max(0, min(out.shape[0], planes.shape[0] - dy)))
-    columns = slice(max(0, -dx), max(0, min(out.shape[1], planes.shape[1] - dx)))
-    there = (slice(rows.start + dy, rows.stop + dy), slice(columns.start + dx, columns.stop + dx))
-    if rows.start >= rows.stop or columns.start >= columns.stop:
-        return
-    valid[rows, columns] = mask[there]
-    out[rows, columns] = np.where(mask[there][..., None], planes[there], 0)

@@ -1,0 +1,195 @@
+"""Values between pixels: a weighted sum of the knots around a point, the same bit for bit wherever they were cut out.
+
+    value(u, v) = sum over j, i of b(v - j) b(u - i) knots[j, i]
+
+    linear    the knots are the pixels
+    cubic     the knots of the cubic spline through the pixels (Unser 1999, doi:10.1109/79.799930): another weighted
+              sum, of the pixels up to 24 away, beyond which a weight is 2e-14
+    lanczos   the knots are the pixels; b(d) = sinc(d) sinc(d / 3) for |d| < 3, over the sum of the six weights
+
+All is float64. Where a spline or a Lanczos weight reaches into a hole, its pixels take the mean of the valid ones
+around them, each of which counts less by a factor of 0.6 a pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zncc_cli.config import Interpolation
+from zncc_cli.operators.warp import LANCZOS, Place, warp_part, weighted_sums
+from zncc_cli.registration.warp import SPLINE_POLE
+
+_SPLINE_REACH = 24
+_SPLINE_FILTER = -6 * SPLINE_POLE / (1 - SPLINE_POLE**2) * SPLINE_POLE ** torch.arange(_SPLINE_REACH + 1).double()
+_SPLINE_FILTER /= 2 * _SPLINE_FILTER.sum() - _SPLINE_FILTER[0]  # what was cut off must not change the mean
+_FADE = 0.6  # about as wide as a Gaussian of two pixels, but near pixels prevail at any distance from them
+_LANCZOS = 3
+_DEGREE = 17  # of the polynomials that Lanczos weights are taken from: off by less than 1e-15
+_POINTS = 2**16  # evaluated at a time by plain torch, so that they stay in the cache
+
+
+@dataclass(frozen=True)
+class Interpolator:
+    """One way to find values between pixels.
+
+    Attributes:
+        before, after: the knots of a point: this many before the one before it, and this many after that.
+        weights: of these knots, from how far the point is from the one before it, in [0, 1).
+        settle: how far away pixels count for a knot.
+        fill: how far from a valid pixel the value of an invalid one still matters.
+        kernel: the native one that does the same, as `operators.warp.warp_part` names it.
+    """
+
+    before: int
+    after: int
+    weights: Callable[[Tensor], list[Tensor]]
+    kernel: int
+    settle: int = 0
+    fill: int = 0
+
+    @property
+    def margin(self) -> int:
+        """How many pixels beyond its knots a point depends on."""
+        return self.settle + self.fill
+
+    def knots(self, pixels: np.ndarray, valid: np.ndarray) -> Tensor:
+        """Return the knots (S, h, w) of ``pixels`` (h + 2 margin, w + 2 margin, S) and their bool mask ``valid``."""
+        whole = bool(valid.all())
+        known = pixels if whole else np.where(valid[..., None], pixels, 0)
+        planes = torch.from_numpy(np.ascontiguousarray(np.moveaxis(known, -1, 0), dtype=np.float64))
+        if self.fill:
+            planes = _cropped(planes, self.fill) if whole else _filled(planes, torch.from_numpy(valid), self.fill)
+        return weighted_sums(planes, _SPLINE_FILTER) if self.settle else planes
+
+    def on_frame(self, knots: Tensor, at: Place, matrix: Tensor, shape: tuple[int, int], frame_at: Place) -> Tensor:
+        """Return the values (S, H, W) on a part of a frame, by the native kernels.
+
+        Args:
+            knots: (S, h, w), a part of the moving image's; ``at`` is the place of their first.
+            matrix: (3, 3) float64, frame -> moving.
+            shape: (H, W) of the part; ``frame_at`` is the place of its first pixel.
+        """
+        return warp_part(knots, matrix, shape, self.kernel, frame_at, at)
+
+    def at_points(self, knots: Tensor, at: Place, x: Tensor, y: Tensor) -> Tensor:
+        """Return the values (S, *) at points x, y (*) that lie in the moving frame; knots as for `on_frame`."""
+        out = knots.new_empty((len(knots), x.numel()))
+        pairs = zip(x.flatten().split(_POINTS), y.flatten().split(_POINTS), strict=True)
+        for block, (u, v) in zip(out.split(_POINTS, dim=1), pairs, strict=True):
+            self._at_some(knots, at, u, v, block)
+        return out.view(len(knots), *x.shape)
+
+    def _at_some(self, knots: Tensor, at: Place, x: Tensor, y: Tensor, out: Tensor) -> None:
+        count, stride = self.before + 1 + self.after, knots.shape[2]
+        left, top = x.floor(), y.floor()
+        across, down = self.weights(x - left), self.weights(y - top)
+        # Points that count lie between the knots; the others must not reach outside the memory.
+        column = (left.long() - (at[0] + self.before)).clamp_(0, stride - count)
+        row = (top.long() - (at[1] + self.before)).clamp_(0, knots.shape[1] - count)
+        first = row * stride + column
+        for plane, values in zip(knots.flatten(1), out, strict=True):
+            values.zero_()
+            for j in range(count):
+                line = torch.zeros_like(values)
+                for i in range(count):
+                    # Not addcmul: that rounds once or twice, depending on where in memory a point lies.
+                    line += plane[j * stride + i :].index_select(0, first) * across[i]
+                values += line * down[j]
+
+
+def between_valid(valid: Tensor, at: Place, x: Tensor, y: Tensor, near: float) -> Tensor:
+    """Return (*) bool: the pixels around each point are all valid; a point as ``near`` as this to a pixel is on it.
+
+    Args:
+        valid: (h, w) bool, a part of the moving image's mask; ``at`` is the place of its first pixel.
+        x, y: (*), points in the moving frame.
+    """
+    height, width = valid.shape
+    columns = [((x + near).floor().long() - at[0]).clamp_(0, width - 1)]
+    columns.append(((x - near).ceil().long() - at[0]).clamp_(0, width - 1))
+    held = torch.ones_like(x, dtype=torch.bool)
+    for line in ((y + near).floor(), (y - near).ceil()):
+        row = (line.long() - at[1]).clamp_(0, height - 1) * width
+        for column in columns:
+            held &= valid.flatten()[row + column]
+    return held
+
+
+def _cropped(planes: Tensor, by: int) -> Tensor:
+    return planes[..., by : planes.shape[-2] - by, by : planes.shape[-1] - by]
+
+
+def _filled(planes: Tensor, valid: Tensor, reach: int) -> Tensor:
+    weights = _FADE ** torch.arange(reach + 1, dtype=planes.dtype)
+    held = valid[None].to(planes.dtype)
+    sums, total = weighted_sums(torch.cat((planes, held)), weights).split((len(planes), 1))
+    around = torch.where(total > 0, sums / total.clamp_min(torch.finfo(planes.dtype).tiny), 0)
+    return torch.where(_cropped(valid, reach), _cropped(planes, reach), around)
+
+
+def _linear_weights(t: Tensor) -> list[Tensor]:
+    return [1 - t, t]
+
+
+def _cubic_weights(t: Tensor) -> list[Tensor]:
+    """Return the four pieces of the cubic B-spline."""
+    s = 1 - t
+    return [s * s * s / 6, (t * t * (3 * t - 6) + 4) / 6, (s * s * (3 * s - 6) + 4) / 6, t * t * t / 6]
+
+
+def _lanczos_polynomials() -> tuple[np.ndarray, np.ndarray]:
+    """Return even and odd coefficients (3, n) of the weights of the knots up to a point, in its distance to the middle.
+
+    The weights of the knots after it are the same of the distance to the other side. Polynomials, because torch's sine
+    is not the same to the last bit everywhere in an array.
+    """
+
+    def weight(middle: np.ndarray, knot: int) -> np.ndarray:
+        away = middle + 0.5 - knot
+        return np.sinc(away) * np.sinc(away / _LANCZOS)
+
+    fitted = np.polynomial.Chebyshev.interpolate
+    powers = np.array(
+        [
+            fitted(weight, _DEGREE, domain=[-0.5, 0.5], args=(knot,)).convert(kind=np.polynomial.Polynomial).coef
+            for knot in range(1 - _LANCZOS, 1)
+        ]
+    )
+    return powers[:, ::2], powers[:, 1::2]
+
+
+_LANCZOS_EVEN, _LANCZOS_ODD = _lanczos_polynomials()
+
+
+def _lanczos_weights(t: Tensor) -> list[Tensor]:
+    middle = t - 0.5
+    square = middle * middle
+    upto, after = [], []
+    for even, odd in zip(_LANCZOS_EVEN, _LANCZOS_ODD, strict=True):
+        a, b = _horner(even, square), _horner(odd, square) * middle
+        upto.append(a + b)
+        after.append(a - b)
+    weights = upto + after[::-1]
+    total = sum(weights[1:], start=weights[0])
+    return [weight / total for weight in weights]
+
+
+def _horner(coefficients: np.ndarray, x: Tensor) -> Tensor:
+    value = torch.full_like(x, float(coefficients[-1]))
+    for coefficient in coefficients[-2::-1]:
+        value.mul_(x).add_(float(coefficient))
+    return value
+
+
+# A hole's inside matters to a spline as far as a knot reaches, to Lanczos's weights two pixels from the hole's edge,
+# diagonally, and to linear ones not at all.
+INTERPOLATORS = {
+    Interpolation.LINEAR: Interpolator(0, 1, _linear_weights, kernel=1),
+    Interpolation.CUBIC: Interpolator(1, 2, _cubic_weights, settle=_SPLINE_REACH, fill=_SPLINE_REACH, kernel=3),
+    Interpolation.LANCZOS: Interpolator(_LANCZOS - 1, _LANCZOS, _lanczos_weights, fill=_LANCZOS, kernel=LANCZOS),
+}
