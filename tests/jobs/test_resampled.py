@@ -58,11 +58,6 @@ def test_a_fill_that_the_dtype_cannot_hold_is_refused(fill: str, dtype: type) ->
         missing_value(np.dtype(dtype), of(), ResamplingConfig(fill=fill))
 
 
-def test_bool_images_stay_bool() -> None:
-    out, _ = to_dtype(np.array([[0.2, 0.7, 0.5, 0.0]]), ALL, np.dtype(bool), 0)
-    assert out.tolist() == [[False, True, True, False]]
-
-
 SHIFT = np.array([[1, 0, 5], [0, 1, -3], [0, 0, 1.0]])
 
 
@@ -73,8 +68,9 @@ def frame_like(image: np.ndarray) -> Frame:
 @pytest.mark.parametrize("dtype", [np.uint16, np.int64, np.uint64, np.float64])
 def test_a_shift_by_whole_pixels_copies_every_bit(tmp_path: Path, dtype: type) -> None:
     rng = np.random.default_rng(0)
-    data = rng.integers(0, 2**63, (40, 50), dtype=np.uint64).view(np.float64 if dtype is np.float64 else np.uint64)
-    data = np.abs(np.nan_to_num(data)).astype(dtype)
+    data = (rng.random((40, 50)) if dtype is np.float64 else rng.integers(0, 2**16, (40, 50))).astype(dtype)
+    if data.dtype.itemsize == 8:
+        data += 2**62 if data.dtype.kind in "iu" else 1 / 3  # beyond what a smaller float holds
     tifffile.imwrite(tmp_path / "a.tif", data)
     image = read_image(tmp_path / "a.tif")
     written = write_resampled(

@@ -77,7 +77,7 @@ def test_options_are_of_both_or_of_each() -> None:
 
 def test_a_mask_of_another_size_is_refused() -> None:
     (view, _), _ = choose_views((image(np.zeros((8, 9), np.uint8), "YX"),) * 2, (None, None))
-    with pytest.raises(InputError, match="expected one mask of 9 x 8 pixels"):
+    with pytest.raises(InputError, match="expected a mask of 9 x 8 pixels"):
         masked(view, image(np.ones((9, 8), np.uint8), "YX"))
     mask = np.zeros((8, 9), np.uint8)
     mask[2, 3] = 1

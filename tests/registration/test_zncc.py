@@ -174,7 +174,8 @@ def test_zncc_frame_map_shows_where_images_agree() -> None:
     image = torch.from_numpy(Scene(seed=0).image((40, 60)))
     other = image.clone()
     other[:, 30:] = torch.from_numpy(Scene(seed=1).image((40, 30)))
-    z = zncc_frame_map(image, other, torch.ones(40, 60, dtype=torch.bool), 7, (1.0, 1.0))
+    spreads = float(image.std()), float(other.std())
+    z = zncc_frame_map(image, other, torch.ones(40, 60, dtype=torch.bool), 7, spreads)
     assert float(z[3:-3, 3:26].min()) > 0.97  # eps holds back the windows with the least texture
     assert abs(float(z[3:-3, 34:-3].mean())) < 0.5
     assert z[:3].isnan().all()

@@ -30,11 +30,12 @@ def affordable_factor(fixed: Image, moving: Image) -> int:
     free = int(_SHARE * available())
     spare = free - _PER_COLUMN * max(fixed.shape[1], moving.shape[1])
     if spare < _LEAST * _PER_PIXEL:
-        width, height = fixed.shape[1], fixed.shape[0]
+        large = max(fixed, moving, key=lambda image: math.prod(image.shape))
+        height, width = large.shape
         needed = _LEAST * _PER_PIXEL + free - spare
         raise ResourceError(
-            f"memory: expected {_gigabytes(needed)} for a pair of {width} x {height} pixels, found {_gigabytes(free)} "
-            "that can be used; close other programs, raise the limit, or bin the images"
+            f"{large.metadata.path}: expected {_gigabytes(needed)} of memory for {width} x {height} pixels, found "
+            f"{_gigabytes(free)} that can be used; close other programs, raise the limit, or bin the images"
         )
     return reduction_factor(fixed.shape, moving.shape, most=min(FULL, spare // _PER_PIXEL))
 

@@ -66,9 +66,10 @@ def masked(view: View, mask: Image | None) -> View:
         return view
     if mask.shape != view.shape or mask.leading:
         (height, width), (found_height, found_width) = view.shape, mask.shape
+        axes = f" with axes {mask.axes}" if mask.leading else ""
         raise InputError(
-            f"{mask.metadata.path}: expected one mask of {width} x {height} pixels like {view.image.metadata.path}, "
-            f"found {mask.axes} of {found_width} x {found_height}; save a mask of this size"
+            f"{mask.metadata.path}: expected a mask of {width} x {height} pixels like {view.image.metadata.path}, "
+            f"found {found_width} x {found_height}{axes}; save one 2D mask of this size"
         )
     return View(view.image, view.index, view.sample, mask)
 

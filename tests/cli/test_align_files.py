@@ -1,0 +1,163 @@
+"""``zncc-align`` and the user's data: channels, pages, dtype, calibration, frame and fill."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from conftest import Run, assert_one_line_error
+
+SHIFT = (7, -4)  # moving pixel less fixed pixel, (x, y)
+
+
+def texture(seed: int, shape: tuple[int, int] = (100, 132)) -> np.ndarray:
+    noise = np.random.default_rng(seed).normal(size=(shape[0] + 4, shape[1] + 4))
+    smooth = sum(noise[i : i + shape[0], j : j + shape[1]] for i in range(5) for j in range(5))
+    return np.asarray(30000 + 1000 * smooth)
+
+
+def shifted(scene: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two views of a scene, 16 bit: the second's pixel (x + 7, y - 4) shows what the first's (x, y) does."""
+    fixed, moving = scene[..., 10:90, 10:122], scene[..., 14:94, 3:115]
+    return fixed.astype(np.uint16), moving.astype(np.uint16)
+
+
+@pytest.fixture
+def hyperstack(run: Run) -> tuple[Path, Path]:
+    """ImageJ hyperstacks of 2 times and 3 channels, of which the middle one alone has texture; 0.25 micron pixels."""
+    empty = np.random.default_rng(9).normal(3000, 30, (100, 132))
+    scene = np.stack([np.stack([empty, texture(1), empty]), np.stack([empty, texture(2), empty])])
+    for name, data in zip(("fixed.tif", "moving.tif"), shifted(scene), strict=True):
+        tifffile.imwrite(
+            run.folder / name,
+            data,
+            imagej=True,
+            resolution=(4, 4),
+            metadata={"axes": "TCYX", "unit": "micron", "finterval": 0.5},
+        )
+    return run.folder / "fixed.tif", run.folder / "moving.tif"
+
+
+def test_a_hyperstack_is_registered_by_its_best_channel_and_moved_whole(
+    run: Run, hyperstack: tuple[Path, Path]
+) -> None:
+    fixed, moving = hyperstack
+    got = run("zncc-align", fixed, moving, "--model", "translation", "--out", "out")
+    assert got.returncode == 0, got.stderr
+    assert "registered by channel 1 of 3" in got.stderr
+    assert "registered by page 0 of 2" in got.stderr
+    with tifffile.TiffFile(run.folder / "out" / "aligned.tif") as file:
+        assert file.series[0].axes == "TCYX"
+        assert file.imagej_metadata["unit"] == "micron"
+        assert file.imagej_metadata["finterval"] == 0.5
+        numerator, denominator = file.pages.first.tags["XResolution"].value
+        assert numerator / denominator == 4
+        aligned = file.asarray()
+    expected = tifffile.imread(moving)
+    matrix = np.array(json.loads((run.folder / "out" / "transform.json").read_text())["matrix"])
+    np.testing.assert_allclose(
+        matrix[:2, 2], SHIFT, atol=0.02
+    )  # the noise of the copies is one: exact but for rounding
+    inner = aligned[..., 10:70, 10:100].astype(float) - expected[..., 6:66, 17:107]
+    assert np.abs(inner).max() < 100  # the spread is 5000: a hundredth of a pixel of the steepest slope
+    report = json.loads((run.folder / "out" / "report.json").read_text())
+    assert any("channel 1 of 3" in note for note in report["notes"])
+
+
+def test_a_page_and_a_channel_may_be_chosen_for_each(run: Run, hyperstack: tuple[Path, Path]) -> None:
+    fixed, moving = hyperstack
+    options = ("--model", "translation", "--page", "1", "--channel", "1,1", "--out", "out")
+    got = run("zncc-align", fixed, moving, *options)
+    assert got.returncode == 0, got.stderr
+    assert got.stderr == ""  # nothing was chosen for the user
+    assert tifffile.imread(run.folder / "out" / "aligned.tif").shape == (3, 80, 112)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (("--page", "2"), 1, ("fixed.tif", "page", "2")),
+        (("--series", "1"), 1, ("fixed.tif", "series", "1")),
+        (("--channel", "0,3"), 2, ("--channel 3", "moving.tif", "3 channel")),
+        (("--channel", "red"), 2, ("--channel", "'red'")),
+        (("--fill", "nan"), 2, ("--fill", "uint16", "nan")),
+        (("--fill", "black"), 2, ("--fill", "'black'")),
+    ],
+)
+def test_what_is_not_there_is_one_clear_line(
+    run: Run, hyperstack: tuple[Path, Path], options: tuple[str, str], code: int, words: tuple[str, ...]
+) -> None:
+    got = run("zncc-align", *hyperstack, *options, "--out", "out")
+    assert_one_line_error(got, code, *words)
+    assert not (run.folder / "out").exists()
+
+
+def test_union_and_common_hold_what_they_say(run: Run) -> None:
+    fixed, moving = shifted(texture(3))
+    tifffile.imwrite(run.folder / "fixed.tif", fixed)
+    tifffile.imwrite(run.folder / "moving.tif", moving)
+    exact = [[1, 0, SHIFT[0]], [0, 1, SHIFT[1]], [0, 0, 1]]
+    (run.folder / "init.json").write_text(json.dumps(exact))
+    common = ("--model", "translation", "--init", "init.json", "--interpolation", "nearest")
+    for canvas, shape in (("union", (84, 119)), ("common", (76, 105))):
+        got = run("zncc-align", "fixed.tif", "moving.tif", *common, "--canvas", canvas, "--out", canvas, "--fill", "7")
+        assert got.returncode == 0, got.stderr
+        out = run.folder / canvas
+        report = json.loads((out / "report.json").read_text())
+        # The estimate is a few thousandths off a whole shift: an outer row more or less.
+        assert np.abs(np.subtract(report["canvas"]["shape"], shape)).max() <= 1
+        names = ("aligned.tif", "fixed.tif", "mask.tif", "zncc.tif", "std_fixed.tif")
+        assert {tifffile.imread(out / name).shape for name in names} == {tuple(report["canvas"]["shape"])}
+        aligned, on_canvas = tifffile.imread(out / "aligned.tif"), tifffile.imread(out / "fixed.tif")
+        x, y = report["canvas"]["offset"]
+        inside = np.s_[10 - y : 60 - y, 10 - x : 90 - x]
+        np.testing.assert_array_equal(on_canvas[inside], fixed[10:60, 10:90])
+        np.testing.assert_array_equal(aligned[inside], moving[6:56, 17:97])
+        mask = tifffile.imread(out / "mask.tif")
+        assert (aligned[mask == 0] == 7).all()
+        assert (mask == 255).all() == (canvas == "common")
+
+
+def test_what_stands_beside_the_moving_image_is_as_asked(run: Run) -> None:
+    fixed, moving = shifted(texture(4))
+    tifffile.imwrite(run.folder / "fixed.tif", fixed.astype(np.float32))
+    tifffile.imwrite(run.folder / "moving.tif", moving.astype(np.float32))
+    outside = {}
+    for fill in ("-5", "edge", None):
+        options = [] if fill is None else ["--fill", fill]
+        got = run(
+            "zncc-align", "fixed.tif", "moving.tif", "--model", "translation", "--out", "o", "--overwrite", *options
+        )
+        assert got.returncode == 0, got.stderr
+        mask = tifffile.imread(run.folder / "o" / "mask.tif")
+        outside[fill] = tifffile.imread(run.folder / "o" / "aligned.tif")[mask == 0]
+    assert (outside["-5"] == -5).all()
+    assert np.isfinite(outside["edge"]).all()
+    assert outside["edge"].std() > 100
+    assert np.isnan(outside[None]).all()
+
+
+def test_a_truncated_or_lying_file_is_refused_within_two_gigabytes(run: Run) -> None:
+    fixed, _ = shifted(texture(5))
+    tifffile.imwrite(run.folder / "fixed.tif", fixed)
+    whole = (run.folder / "fixed.tif").read_bytes()
+    (run.folder / "cut.tif").write_bytes(whole[:-2000])
+    with tifffile.TiffWriter(run.folder / "bomb.tif") as writer:
+        size = 100_000
+        rows = zlib.compress(bytes(size * 1000))
+        writer.write(
+            (rows for _ in range(size // 1000)),
+            shape=(size, size),
+            dtype=np.uint8,
+            compression="zlib",
+            rowsperstrip=1000,
+        )
+    for name in ("cut.tif", "bomb.tif"):
+        limit = ("bash", "-c", 'ulimit -v 2000000; exec "$@"', "limited")
+        got = run("zncc-align", "fixed.tif", name, "--out", "out", wrap=limit)
+        assert_one_line_error(got, 1, name)
+        assert not (run.folder / "out").exists()

@@ -1,0 +1,101 @@
+"""``zncc apply TRANSFORM IMAGE...``: other images moved likewise."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from conftest import SAMPLES, Run, assert_one_line_error
+
+FIXED, MOVING = SAMPLES / "affine" / "fixed.tif", SAMPLES / "affine" / "moving.tif"
+
+
+@pytest.mark.parametrize(
+    "options", [(), ("--interpolation", "lanczos", "--canvas", "union", "--fill", "9"), ("--fill", "edge")]
+)
+def test_the_moving_image_gives_the_aligned_file_byte_for_byte(run: Run, options: tuple[str, ...]) -> None:
+    """The fixed image has a pixel size and a place on the Earth, which the transform hands on."""
+    place = [(33550, 12, 3, (0.5, 0.5, 0.0), True), (33922, 12, 6, (0.0, 0.0, 0.0, 5e5, 4.2e6, 0.0), True)]
+    fixed = run.folder / "fixed.tif"
+    tifffile.imwrite(fixed, tifffile.imread(FIXED), resolution=(300, 300), extratags=place)
+    got = run("zncc-align", fixed, MOVING, "--out", "out", *options)
+    assert got.returncode == 0, got.stderr
+    got = run("zncc", "apply", "out/transform.json", MOVING, "--out", "again.tif", *options)
+    assert got.returncode == 0, got.stderr
+    assert got.stdout == "again.tif\n"
+    assert (run.folder / "again.tif").read_bytes() == (run.folder / "out" / "aligned.tif").read_bytes()
+
+
+@pytest.fixture
+def transform(run: Run) -> Path:
+    """A shift by whole pixels of images of 12 x 10 pixels: moving (x, y) is fixed (x - 2, y + 1)."""
+    path = run.folder / "transform.json"
+    content = {
+        "format": "zncc-transform",
+        "version": 1,
+        "model": "translation",
+        "matrix": [[1, 0, 2], [0, 1, -1], [0, 0, 1]],
+        "fixed_shape": [10, 12],
+        "moving_shape": [10, 12],
+        "direction": "fixed -> moving",
+        "axis_order": "xy",
+        "pixel_origin": "centre of the top-left pixel is (0, 0)",
+    }
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_stacks_and_labels_go_into_a_folder_each_in_its_own_dtype(run: Run, transform: Path) -> None:
+    stack = np.random.default_rng(0).integers(0, 2**16, (3, 10, 12)).astype(np.uint16)
+    labels = np.random.default_rng(1).integers(0, 5, (10, 12)).astype(np.int32)
+    tifffile.imwrite(run.folder / "stack.tif", stack, photometric="minisblack")
+    tifffile.imwrite(run.folder / "labels.tif", labels)
+    got = run("zncc", "apply", transform, "stack.tif", "labels.tif", "--interpolation", "nearest", "--out", "moved")
+    assert got.returncode == 0, got.stderr
+    for name, image in (("stack", stack), ("labels", labels)):
+        moved = tifffile.imread(run.folder / "moved" / f"{name}_aligned.tif")
+        expected = np.zeros_like(image)
+        expected[..., 1:, :-2] = image[..., :-1, 2:]
+        assert moved.dtype == image.dtype
+        np.testing.assert_array_equal(moved, expected)
+
+
+def test_inverse_takes_the_fixed_image_to_the_moving_one(run: Run, transform: Path) -> None:
+    image = np.random.default_rng(0).integers(1, 2**8, (10, 12)).astype(np.uint8)
+    tifffile.imwrite(run.folder / "a.tif", image)
+    assert run("zncc", "apply", transform, "a.tif", "--out", "b.tif").returncode == 0
+    assert run("zncc", "apply", transform, "b.tif", "--out", "c.tif", "--inverse").returncode == 0
+    back = tifffile.imread(run.folder / "c.tif")
+    np.testing.assert_array_equal(back[:-1, 2:], image[:-1, 2:])
+    assert back.sum() == image[:-1, 2:].sum(dtype=int)
+
+
+def test_an_image_of_another_size_is_refused_and_nothing_is_written(run: Run, transform: Path) -> None:
+    tifffile.imwrite(run.folder / "a.tif", np.ones((10, 12), np.uint8))
+    tifffile.imwrite(run.folder / "large.tif", np.ones((11, 12), np.uint8))
+    got = run("zncc", "apply", transform, "a.tif", "large.tif", "--out", "moved")
+    assert_one_line_error(got, 1, "large.tif", "12 x 10", "12 x 11")
+    assert not (run.folder / "moved").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("missing.json", "a.tif"), 1, ("missing.json", "nothing there")),
+        (("transform.json", "missing.tif"), 1, ("missing.tif", "nothing there")),
+        (("transform.json", "a.tif", "--out", "b.png"), 2, ("--out", "*.tif", "b.png")),
+        (("transform.json", "a.tif", "--out", "a.tif"), 1, ("a.tif", "exists already", "--overwrite")),
+        (("transform.json", "a.tif", "a.tif", "--out", "moved"), 2, ("IMAGE", "several named a")),
+        (("transform.json", "a.tif", "--page", "1"), 1, ("a.tif", "page")),
+    ],
+)
+def test_bad_input_is_one_clear_line(
+    run: Run, transform: Path, arguments: tuple[str, ...], code: int, words: tuple[str, ...]
+) -> None:
+    tifffile.imwrite(run.folder / "a.tif", np.ones((10, 12), np.uint8))
+    got = run("zncc", "apply", *arguments)
+    assert_one_line_error(got, code, *words)
+    assert {path.name for path in run.folder.iterdir()} == {"transform.json", "a.tif"}
