@@ -22,7 +22,7 @@ from torch import Tensor
 
 from zncc_cli.config import Interpolation
 from zncc_cli.operators.warp import LANCZOS, Place, warp_part, weighted_sums
-from zncc_cli.registration.warp import SPLINE_POLE
+from zncc_cli.registration.warp import EDGE, SPLINE_POLE
 
 _SPLINE_REACH = 24
 _SPLINE_FILTER = -6 * SPLINE_POLE / (1 - SPLINE_POLE**2) * SPLINE_POLE ** torch.arange(_SPLINE_REACH + 1).double()
@@ -66,15 +66,26 @@ class Interpolator:
             planes = _cropped(planes, self.fill) if whole else _filled(planes, torch.from_numpy(valid), self.fill)
         return weighted_sums(planes, _SPLINE_FILTER) if self.settle else planes
 
-    def on_frame(self, knots: Tensor, at: Place, matrix: Tensor, shape: tuple[int, int], frame_at: Place) -> Tensor:
-        """Return the values (S, H, W) on a part of a frame, by the native kernels.
+    def on_frame(
+        self,
+        knots: Tensor,
+        at: Place,
+        matrix: Tensor,
+        shape: tuple[int, int],
+        frame_at: Place,
+        moving_shape: tuple[int, int],
+    ) -> tuple[Tensor, Tensor]:
+        """Return values (S, H, W) on a part of a frame, by the native kernels, and where it is inside, (H, W) bool.
 
         Args:
             knots: (S, h, w), a part of the moving image's; ``at`` is the place of their first.
             matrix: (3, 3) float64, frame -> moving.
             shape: (H, W) of the part; ``frame_at`` is the place of its first pixel.
+            moving_shape: (H, W) of the moving image, inside which a pixel is to lie.
         """
-        return warp_part(knots, matrix, shape, self.kernel, frame_at, at)
+        around = -1, -1, moving_shape[1], moving_shape[0]  # a pixel beyond it: what lies one deep in this is inside
+        values, depth = warp_part(knots, matrix, shape, self.kernel, around, frame_at, at)
+        return values, depth >= 1 - EDGE
 
     def at_points(self, knots: Tensor, at: Place, x: Tensor, y: Tensor) -> Tensor:
         """Return the values (S, *) at points x, y (*) that lie in the moving frame; knots as for `on_frame`."""
