@@ -4,7 +4,7 @@
 
     linear    the knots are the pixels
     cubic     the knots of the cubic spline through the pixels (Unser 1999, doi:10.1109/79.799930): another weighted
-              sum, of the pixels up to 24 away, beyond which a weight is 2e-14
+              sum, of the pixels up to 20 away, beyond which the weights add up to 1e-11
     lanczos   the knots are the pixels; b(d) = sinc(d) sinc(d / 3) for |d| < 3, over the sum of the six weights
 
 All is float64. Where a spline or a Lanczos weight reaches into a hole, its pixels take the mean of the valid ones
@@ -24,7 +24,7 @@ from zncc_cli.config import Interpolation
 from zncc_cli.operators.warp import LANCZOS, Place, warp_part, weighted_sums
 from zncc_cli.registration.warp import EDGE, SPLINE_POLE
 
-_SPLINE_REACH = 24
+_SPLINE_REACH = 20
 _SPLINE_FILTER = -6 * SPLINE_POLE / (1 - SPLINE_POLE**2) * SPLINE_POLE ** torch.arange(_SPLINE_REACH + 1).double()
 _SPLINE_FILTER /= 2 * _SPLINE_FILTER.sum() - _SPLINE_FILTER[0]  # what was cut off must not change the mean
 _FADE = 0.6  # about as wide as a Gaussian of two pixels, but near pixels prevail at any distance from them
@@ -59,11 +59,12 @@ class Interpolator:
 
     def knots(self, pixels: np.ndarray, valid: np.ndarray) -> Tensor:
         """Return the knots (S, h, w) of ``pixels`` (h + 2 margin, w + 2 margin, S) and their bool mask ``valid``."""
-        whole = bool(valid.all())
-        known = pixels if whole else np.where(valid[..., None], pixels, 0)
-        planes = torch.from_numpy(np.ascontiguousarray(np.moveaxis(known, -1, 0), dtype=np.float64))
-        if self.fill:
-            planes = _cropped(planes, self.fill) if whole else _filled(planes, torch.from_numpy(valid), self.fill)
+        by = self.fill
+        if valid.all():
+            planes = _planes(pixels[by : len(pixels) - by, by : pixels.shape[1] - by])
+        else:
+            planes = _planes(np.where(valid[..., None], pixels, 0))
+            planes = _filled(planes, torch.from_numpy(valid), by) if by else planes
         return weighted_sums(planes, _SPLINE_FILTER) if self.settle else planes
 
     def on_frame(
@@ -129,6 +130,11 @@ def between_valid(valid: Tensor, at: Place, x: Tensor, y: Tensor, near: float) -
         for column in columns:
             held &= valid.flatten()[row + column]
     return held
+
+
+def _planes(pixels: np.ndarray) -> Tensor:
+    """Return pixels (h, w, S) as planes (S, h, w), float64."""
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(pixels, -1, 0), dtype=np.float64))
 
 
 def _cropped(planes: Tensor, by: int) -> Tensor:

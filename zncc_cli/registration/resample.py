@@ -64,6 +64,8 @@ def resample(
     whole, values = _Part(rows, columns), None
     valid = np.zeros(whole.shape, dtype=bool)
     for part in view.pieces(whole):
+        if part == whole:
+            return view.piece(part)
         some, held = view.piece(part)
         if values is None:
             values = np.zeros((*whole.shape, *some.shape[2:]), some.dtype)
