@@ -154,7 +154,7 @@ struct Points {
     }
     for (int64_t i = 0; i < count; ++i) {
       const double across = std::min(u[i] - left, right - u[i]), down = std::min(v[i] - top, bottom - v[i]);
-      distance[i] = std::min(across, down);
+      distance[i] = by_depth[i] != 0.0 ? std::min(across, down) : 0.0;
       // Rounded toward zero, and down from there.
       const int32_t i_u = static_cast<int32_t>(u[i]), i_v = static_cast<int32_t>(v[i]);
       column[i] = i_u - (u[i] < static_cast<double>(i_u) ? 1 : 0);

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from zncc_cli.config import Interpolation
 from zncc_cli.operators import native
-from zncc_cli.operators.warp import spline_knots, warp
+from zncc_cli.operators.warp import LANCZOS, spline_knots, warp, warp_part, weighted_sums
 from zncc_cli.registration.warp import Sampler
 
 MATRIX = torch.tensor([[0.97, 0.1, -3.3], [-0.08, 1.02, 2.2], [1e-4, -2e-4, 1.0]], dtype=torch.float64)
@@ -63,7 +64,7 @@ def test_points_that_are_nowhere_are_nan_and_count_for_nothing(entry: float) -> 
     matrix = torch.eye(3, dtype=torch.float64)
     matrix[0, 2] = entry
     matrix.requires_grad_()
-    values, depth = warp(image(9, 11)[0], matrix, (5, 6), 3, (0, 0, 10, 8))
+    values, depth = warp(image(9, 11)[0], matrix, (5, 6), 3, (-2, -2, 12, 10))
     assert values.isnan().all()
     assert not depth.any()
     (gradient,) = torch.autograd.grad(depth.sum(), matrix)
@@ -79,3 +80,37 @@ def test_rows_do_not_depend_on_threads() -> None:
         results.append((values, depth, *torch.autograd.grad(values.square().sum() + depth.sum(), matrix)))
     torch.set_num_threads(before)
     torch.testing.assert_close(results[0], results[1], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("degree", [1, 3, LANCZOS])
+def test_a_part_of_a_frame_from_a_part_of_the_knots_is_the_same_bit_for_bit(degree: int) -> None:
+    knots, matrix = image(90, 80)[0], MATRIX + torch.tensor([[0, 0, 20], [0, 0, 20], [0, 0, 0]])
+    box = (30, 35, 45, 50)
+    values, depth = warp(knots, matrix, (40, 44), degree, box)
+    part = warp_part(knots[:, 9:80, 12:75], matrix, (11, 17), degree, box, (13, 21), (12, 9))
+    torch.testing.assert_close(part, (values[:, 21:32, 13:30], depth[21:32, 13:30]), rtol=0, atol=0)
+    assert 0 < part[1].mean() < 1
+
+
+def test_lanczos_is_the_pixel_itself_on_a_pixel() -> None:
+    knots = image(20, 20)[0]
+    values, _ = warp_part(knots, torch.eye(3, dtype=torch.float64), (14, 14), LANCZOS, (0, 0, 19, 19), (3, 3), (0, 0))
+    torch.testing.assert_close(values, knots[:, 3:17, 3:17], rtol=0, atol=0)
+
+
+def test_lanczos_has_no_gradient() -> None:
+    with pytest.raises(RuntimeError, match="no gradient"):
+        warp(image(20, 20)[0], MATRIX.clone().requires_grad_(), (5, 5), LANCZOS, (0, 0, 19, 19))[0].sum().backward()
+
+
+@pytest.mark.parametrize("reach", [0, 1, 5])
+def test_weighted_sums_are_those_of_a_convolution_wherever_the_plane_was_cut(reach: int) -> None:
+    planes, weights = image(90, 171)[0], torch.rand(reach + 1, dtype=torch.float64)
+    sums = weighted_sums(planes, weights)
+    kernel = torch.cat((weights.flip(0), weights[1:]))
+    expected = F.conv2d(planes[:, None], torch.outer(kernel, kernel)[None, None])[:, 0]
+    torch.testing.assert_close(sums, expected, rtol=1e-13, atol=1e-13)  # another order of up to 121 terms
+    with native.selected("reference"):
+        torch.testing.assert_close(weighted_sums(planes, weights), sums, rtol=0, atol=0)
+    part = weighted_sums(planes[:, 7 : 50 + 2 * reach, 11 : 80 + 2 * reach], weights)
+    torch.testing.assert_close(part, sums[:, 7:50, 11:80], rtol=0, atol=0)

@@ -85,7 +85,7 @@ def test_the_common_canvas_is_the_largest_rectangle_of_defined_pixels(seed: int)
 def test_the_common_canvas_of_large_frames_is_inside_and_cannot_grow() -> None:
     shape = (20000, 20000)
     turned = np.array([[np.cos(0.3), -np.sin(0.3), 3000.0], [np.sin(0.3), np.cos(0.3), -2000.0], [1e-6, 2e-6, 1]])
-    on = frame_of(COMMON, turned, shape, shape)  # a hundredth of a second or so; all pairs of rows would be 2e8
+    on = frame_of(COMMON, turned, shape, shape)  # 0.01 s; of all pairs of rows there are 2e8
 
     def inside(left: int, top: int, right: int, bottom: int) -> bool:
         at = map_points(turned, np.array([[left, top], [right, top], [right, bottom], [left, bottom]], dtype=float))

@@ -160,7 +160,7 @@ def test_a_constant_stays_constant_even_beside_a_hole(interpolation: Interpolati
     mask = np.random.default_rng(4).random(SHAPE) > 0.02
     out, valid = on_frame(np.where(mask, 7e4, np.nan), mask, AFFINE, interpolation)
     assert 200 < valid.sum() < valid.size
-    np.testing.assert_allclose(out[valid], 7e4, rtol=1e-11)  # 2e-14 of it is missing in each direction of a spline
+    np.testing.assert_allclose(out[valid], 7e4, rtol=1e-11)  # 4e-12 of a hole's inside reaches out of it
     assert not out[~valid].any()
 
 
@@ -205,12 +205,12 @@ def test_no_bit_of_a_pixel_depends_on_its_piece_or_on_what_was_asked_for(
     if masked:
         mask = rng.random(mask.shape) > 0.01
         mask[40:100, 30:90] = False  # larger than any reach
-    rows, columns = range(-9, 60), range(-14, 70)
+    rows, columns = range(-9, 40), range(-14, 55)
     whole = on_frame(image, mask, matrix, interpolation, rows, columns, edge=edge)
     some = on_frame(image, mask, matrix, interpolation, range(5, 23), range(-3, 40), edge=edge)
     for a, b in zip(whole, some, strict=True):
         np.testing.assert_array_equal(a[14:32, 11:54], b)
-    monkeypatch.setattr(module, "_MOST_PIXELS", 300)
+    monkeypatch.setattr(module, "_MOST_PIXELS", 1000)
     monkeypatch.setattr(module, "_MOST_READ", 110**2)
     for a, b in zip(whole, on_frame(image, mask, matrix, interpolation, rows, columns, edge=edge), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -252,13 +252,13 @@ def test_where_the_moving_image_is_not_nothing_is_read(interpolation: Interpolat
     assert not valid.any()
 
 
-@pytest.mark.parametrize(("interpolation", "reach"), list(zip(Interpolation, (2, 3, 52, 8), strict=True)))
+@pytest.mark.parametrize(("interpolation", "reach"), list(zip(Interpolation, (2, 3, 44, 8), strict=True)))
 def test_only_the_region_needed_is_read(interpolation: Interpolation, reach: int) -> None:
     image = np.random.default_rng(9).random((400, 500))
     read = Watched(image, np.ones(image.shape, bool))
     resample(read, image.shape, shift(100.5, 150.25), range(10, 30), range(20, 60), interpolation)
     ((rows, columns),) = read.regions
-    # One pixel either side beside what the weights, the knots (24) and the filling of holes (24) reach.
+    # One pixel either side beside what the weights, the knots (20) and the filling of holes (20) reach.
     assert 160 - reach <= rows.start
     assert rows.stop <= 180 + reach
     assert 120 - reach <= columns.start
@@ -276,9 +276,9 @@ def test_what_a_piece_reads_is_bounded(
     monkeypatch.setattr(module, "_MOST_READ", 150**2)
     image = np.random.default_rng(10).random((700, 600))
     read = Watched(image, image > 0.01)
-    _, valid = resample(read, image.shape, matrix, range(-10, 60), range(-10, 60), interpolation, edge=edge)
+    _, valid = resample(read, image.shape, matrix, range(-10, 40), range(-10, 40), interpolation, edge=edge)
     assert max(read.sizes) <= 150**2
-    y, x = np.mgrid[-10:60, -10:60]
+    y, x = np.mgrid[-10:40, -10:40]
     points = map_points(matrix, np.stack([x, y], -1))
     inside = ((points >= 0) & (points <= (599, 699))).all(axis=-1)
     assert (valid & inside).any()
@@ -303,7 +303,7 @@ def test_edge_repeats_the_nearest_value_of_the_frame(matrix: np.ndarray, interpo
     # An image's own edge pixels, wherever the point falls on one; what lies between is between its neighbours.
     corner = (points == 0).all(axis=-1)
     assert corner.any()
-    np.testing.assert_allclose(out[corner], image[0, 0], rtol=1e-12)
+    np.testing.assert_allclose(out[corner], image[0, 0], rtol=0, atol=1e-11)  # what the spline filter cuts off
     assert (np.abs(out) > 0).all()
 
 

@@ -44,16 +44,22 @@ def warp(
 
 
 def warp_part(
-    knots: torch.Tensor, matrix: torch.Tensor, shape: tuple[int, int], degree: int, frame_at: Place, knots_at: Place
-) -> torch.Tensor:
-    """Return the values (C, H, W) of `warp` at a part of a frame, from a part of the knots that holds what they need.
+    knots: torch.Tensor,
+    matrix: torch.Tensor,
+    shape: tuple[int, int],
+    degree: int,
+    box: Box,
+    frame_at: Place,
+    knots_at: Place,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return what `warp` does at a part of a frame, from a part of the knots that holds what it needs.
 
-    A value is the same, bit for bit, whatever the parts. ``degree`` may be `LANCZOS` as well.
+    The matrix and the box are about the whole ones, and the results are the same, bit for bit, whatever the parts.
+    ``degree`` may be `LANCZOS` as well. There is no gradient.
     """
-    knots, box = knots.contiguous(), (0, 0, 0, 0)
     values, depth = knots.new_empty((knots.shape[0], *shape)), knots.new_empty(shape)
-    torch.ops.zncc.warp(knots, matrix.contiguous(), degree, *box, *frame_at, *knots_at, values, depth)
-    return values
+    torch.ops.zncc.warp(knots.contiguous(), matrix.contiguous(), degree, *box, *frame_at, *knots_at, values, depth)
+    return values, depth
 
 
 def weighted_sums(planes: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

@@ -4,7 +4,7 @@
 
     linear    the knots are the pixels
     cubic     the knots of the cubic spline through the pixels (Unser 1999, doi:10.1109/79.799930): another weighted
-              sum, of the pixels up to 24 away, beyond which a weight is 2e-14
+              sum, of the pixels up to 20 away, beyond which the weights add up to 1e-11
     lanczos   the knots are the pixels; b(d) = sinc(d) sinc(d / 3) for |d| < 3, over the sum of the six weights
 
 All is float64. Where a spline or a Lanczos weight reaches into a hole, its pixels take the mean of the valid ones
@@ -22,9 +22,9 @@ from torch import Tensor
 
 from zncc_cli.config import Interpolation
 from zncc_cli.operators.warp import LANCZOS, Place, warp_part, weighted_sums
-from zncc_cli.registration.warp import SPLINE_POLE
+from zncc_cli.registration.warp import EDGE, SPLINE_POLE
 
-_SPLINE_REACH = 24
+_SPLINE_REACH = 20
 _SPLINE_FILTER = -6 * SPLINE_POLE / (1 - SPLINE_POLE**2) * SPLINE_POLE ** torch.arange(_SPLINE_REACH + 1).double()
 _SPLINE_FILTER /= 2 * _SPLINE_FILTER.sum() - _SPLINE_FILTER[0]  # what was cut off must not change the mean
 _FADE = 0.6  # about as wide as a Gaussian of two pixels, but near pixels prevail at any distance from them
@@ -59,22 +59,34 @@ class Interpolator:
 
     def knots(self, pixels: np.ndarray, valid: np.ndarray) -> Tensor:
         """Return the knots (S, h, w) of ``pixels`` (h + 2 margin, w + 2 margin, S) and their bool mask ``valid``."""
-        whole = bool(valid.all())
-        known = pixels if whole else np.where(valid[..., None], pixels, 0)
-        planes = torch.from_numpy(np.ascontiguousarray(np.moveaxis(known, -1, 0), dtype=np.float64))
-        if self.fill:
-            planes = _cropped(planes, self.fill) if whole else _filled(planes, torch.from_numpy(valid), self.fill)
+        by = self.fill
+        if valid.all():
+            planes = _planes(pixels[by : len(pixels) - by, by : pixels.shape[1] - by])
+        else:
+            planes = _planes(np.where(valid[..., None], pixels, 0))
+            planes = _filled(planes, torch.from_numpy(valid), by) if by else planes
         return weighted_sums(planes, _SPLINE_FILTER) if self.settle else planes
 
-    def on_frame(self, knots: Tensor, at: Place, matrix: Tensor, shape: tuple[int, int], frame_at: Place) -> Tensor:
-        """Return the values (S, H, W) on a part of a frame, by the native kernels.
+    def on_frame(
+        self,
+        knots: Tensor,
+        at: Place,
+        matrix: Tensor,
+        shape: tuple[int, int],
+        frame_at: Place,
+        moving_shape: tuple[int, int],
+    ) -> tuple[Tensor, Tensor]:
+        """Return values (S, H, W) on a part of a frame, by the native kernels, and where it is inside, (H, W) bool.
 
         Args:
             knots: (S, h, w), a part of the moving image's; ``at`` is the place of their first.
             matrix: (3, 3) float64, frame -> moving.
             shape: (H, W) of the part; ``frame_at`` is the place of its first pixel.
+            moving_shape: (H, W) of the moving image, inside which a pixel is to lie.
         """
-        return warp_part(knots, matrix, shape, self.kernel, frame_at, at)
+        around = -1, -1, moving_shape[1], moving_shape[0]  # a pixel beyond it: what lies one deep in this is inside
+        values, depth = warp_part(knots, matrix, shape, self.kernel, around, frame_at, at)
+        return values, depth >= 1 - EDGE
 
     def at_points(self, knots: Tensor, at: Place, x: Tensor, y: Tensor) -> Tensor:
         """Return the values (S, *) at points x, y (*) that lie in the moving frame; knots as for `on_frame`."""
@@ -118,6 +130,11 @@ def between_valid(valid: Tensor, at: Place, x: Tensor, y: Tensor, near: float) -
         for column in columns:
             held &= valid.flatten()[row + column]
     return held
+
+
+def _planes(pixels: np.ndarray) -> Tensor:
+    """Return pixels (h, w, S) as planes (S, h, w), float64."""
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(pixels, -1, 0), dtype=np.float64))
 
 
 def _cropped(planes: Tensor, by: int) -> Tensor:

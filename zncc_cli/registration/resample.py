@@ -16,7 +16,7 @@ from torch import Tensor
 
 from zncc_cli.config import Interpolation
 from zncc_cli.operators.warp import Place, has_warp
-from zncc_cli.registration.interpolators import INTERPOLATORS, between_valid
+from zncc_cli.registration.interpolators import INTERPOLATORS, Interpolator, between_valid
 from zncc_cli.registration.overlap import clip, half_planes, rectangle_corners
 from zncc_cli.registration.warp import EDGE, applied, coordinates
 
@@ -28,7 +28,6 @@ _Piece = tuple[np.ndarray, np.ndarray]  # values (h, w[, S]) and (h, w) bool
 _MOST_PIXELS = 2**20  # of a piece: 8 MB in float64, of which there are about ten
 _MOST_READ = 2**22  # moving pixels that a piece is made from
 _SLACK = 1.0  # pixels: more than what a planned region may be off by, and than the half pixel around the frame
-_SURELY = 1e-6  # pixels inside the frame: far more than rounding, so no point has to be looked at
 
 
 def array_reader(pixels: np.ndarray, valid: np.ndarray) -> Read:
@@ -65,6 +64,8 @@ def resample(
     whole, values = _Part(rows, columns), None
     valid = np.zeros(whole.shape, dtype=bool)
     for part in view.pieces(whole):
+        if part == whole:
+            return view.piece(part)
         some, held = view.piece(part)
         if values is None:
             values = np.zeros((*whole.shape, *some.shape[2:]), some.dtype)
@@ -122,10 +123,9 @@ class _View:
         before, after, margin = (
             (0, 1, 0) if self._way is None else (self._way.before, self._way.after, self._way.margin)
         )
-        self._margin, self._reach = margin, (before + 1 + margin, after + 1 + margin)
+        self._reach = before + 1 + margin, after + 1 + margin
         seen = half_planes(matrix, shape, _SLACK)
         self._seen = seen[-1:] if edge else seen
-        self._surely = half_planes(matrix, shape, -_SURELY)
 
     def pieces(self, part: _Part) -> Iterator[_Part]:
         """Yield the pieces of ``part`` that something is to be read for, small enough, and so is what they need."""
@@ -146,7 +146,8 @@ class _View:
         if self._way is None:
             copied = self._shifted if _is_whole_shift(self._matrix) else self._nearest
             return copied(part, needed, pixels, valid)
-        values, held = self._between(part, needed, pixels if pixels.ndim == 3 else pixels[..., None], valid)
+        planes = pixels if pixels.ndim == 3 else pixels[..., None]
+        values, held = self._between(self._way, part, needed, planes, valid)
         return (values if pixels.ndim == 3 else values[..., 0]), held
 
     def _needed(self, part: _Part) -> _Part | None:
@@ -169,16 +170,21 @@ class _View:
         pixels, valid = self._read(slice(int(top), int(rows.max()) + 1), slice(int(left), int(columns.max()) + 1))
         return _taken(pixels, rows - top, columns - left), _taken(valid, rows - top, columns - left)
 
-    def _points(self, part: _Part) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return each pixel's x, y, moved into the frame; whether a value is wanted there; whether it was inside."""
+    def _front(self, part: _Part) -> Tensor:
+        """Return which pixels (H, W) lie before the horizon, or () true where all of them do."""
+        if (rectangle_corners(part.rows, part.columns) @ self._matrix[2, :2] + self._matrix[2, 2] > 0).all():
+            return torch.ones((), dtype=torch.bool)
+        return applied(self._pull[2], part.shape, part.at) > 0
+
+    def _points(self, part: _Part, front: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return x, y of each pixel, moved into the moving frame, and whether they were inside; half up for copies."""
         x, y = coordinates(self._pull, part.shape, part.at)
         if self.copies:
             x, y = (x + 0.5).floor(), (y + 0.5).floor()
-        front = applied(self._pull[2], part.shape, part.at) > 0
         right, bottom = self._shape[1] - 1, self._shape[0] - 1
         inside = front & (x >= -EDGE) & (x <= right + EDGE) & (y >= -EDGE) & (y <= bottom + EDGE)
         x, y = (torch.where(front, axis, 0).clamp(0, last) for axis, last in ((x, right), (y, bottom)))
-        return x, y, (front if self._edge else inside), inside
+        return x, y, inside
 
     def _shifted(self, part: _Part, needed: _Part, pixels: np.ndarray, valid: np.ndarray) -> _Piece:
         at = part.at + self._matrix[:2, 2]  # as floats: whole, and however large
@@ -189,33 +195,33 @@ class _View:
         return _defined(values, held if self._edge else held & inside), held & inside
 
     def _nearest(self, part: _Part, needed: _Part, pixels: np.ndarray, valid: np.ndarray) -> _Piece:
-        x, y, wanted, inside = self._points(part)
+        front = self._front(part)
+        x, y, inside = self._points(part, front)
         # What is not wanted must not reach outside the memory.
         column = (x.long() - needed.at[0]).clamp_(0, pixels.shape[1] - 1).numpy()
         row = (y.long() - needed.at[1]).clamp_(0, pixels.shape[0] - 1).numpy()
-        held = wanted.numpy() & valid[row, column]
+        held = (front if self._edge else inside).numpy() & valid[row, column]
         return _defined(pixels[row, column], held), held & inside.numpy()
 
-    def _between(self, part: _Part, needed: _Part, pixels: np.ndarray, valid: np.ndarray) -> _Piece:
-        way, margin = self._way, self._margin
-        assert way is not None
-        knots, at = way.knots(pixels, valid), (needed.at[0] + margin, needed.at[1] + margin)
+    def _between(self, way: Interpolator, part: _Part, needed: _Part, pixels: np.ndarray, valid: np.ndarray) -> _Piece:
+        knots, whole = way.knots(pixels, valid), bool(valid.all())
+        at, front = (needed.at[0] + way.margin, needed.at[1] + way.margin), self._front(part)
         native = has_warp(knots)
-        corners = np.column_stack([rectangle_corners(part.rows, part.columns), np.ones(4)])
-        if native and bool(valid.all()) and bool((corners @ self._surely.T > 0).all()):
-            values = way.on_frame(knots, at, self._pull, part.shape, part.at)
-            return values.permute(1, 2, 0).numpy(), np.ones(part.shape, dtype=bool)
-        x, y, held, inside = self._points(part)
         if native:
-            values = way.on_frame(knots, at, self._pull, part.shape, part.at)
+            values, inside = way.on_frame(knots, at, self._pull, part.shape, part.at, self._shape)
+            inside &= front
+        if self._edge or not native or not whole:
+            x, y, near = self._points(part, front)
+            if not native:
+                values, inside = way.at_points(knots, at, x, y), near
+        held = inside
+        if self._edge:
+            held = front.expand(part.shape)
             beyond = held & ~inside
-            if bool(beyond.any()):
-                values[:, beyond] = way.at_points(knots, at, x[beyond], y[beyond])
-        else:
-            values = way.at_points(knots, at, x, y)
-        if not bool(valid.all()):
+            values[:, beyond] = way.at_points(knots, at, x[beyond], y[beyond])
+        if not whole:
             held = held & between_valid(torch.from_numpy(valid), needed.at, x, y, EDGE)
-        return torch.where(held, values, 0).permute(1, 2, 0).numpy(), (held & inside).numpy()
+        return _defined(values.permute(1, 2, 0).numpy(), held.numpy()), (held & inside).numpy()
 
 
 def _normalised(matrix: np.ndarray) -> np.ndarray:
