@@ -19,9 +19,9 @@ from zncc_cli.files.page_pictures import PagePictures, Picture, data_uri, jpeg, 
 from zncc_cli.files.words import MEASURES, Measure, measured
 
 _WORST_FIRST = ("error", "failed", "suspect", "ok")
-_THUMBNAIL_BYTES = 2304  # 3 kB in base64; a thousand of them are 3 MB
-_THUMBNAIL = (160, 120)  # pixels, most
-_TRIES = ((1.0, 80), (1.0, 60), (1.0, 40), (0.75, 40), (0.5, 40), (0.25, 30))  # scale, JPEG quality
+_THUMBNAIL_BYTES = 3000  # a third more in base64; a thousand of them are 4 MB
+_THUMBNAIL = (200, 150)  # pixels, most
+_TRIES = ((1.0, 75), (1.0, 55), (1.0, 35), (0.75, 35), (0.5, 35), (0.25, 35))  # scale, JPEG quality
 _GAP = 2  # pixels between before and after
 
 
@@ -102,7 +102,7 @@ def _pair(row: BatchPageRow) -> dict[str, Any]:
 
 
 def _embedded(pixels: NDArray[np.uint8]) -> Picture:
-    """``pixels`` as JPEG of at most 160 x 120 pixels and 3 kB in the page, whatever they show."""
+    """``pixels`` as JPEG of at most 200 x 150 pixels and 3 kB, whatever they show."""
     assert pixels.dtype == np.uint8, "thumbnails are 8-bit"
     picture = PillowImage.fromarray(pixels)
     fit = min(1.0, _THUMBNAIL[0] / picture.width, _THUMBNAIL[1] / picture.height)
@@ -110,7 +110,7 @@ def _embedded(pixels: NDArray[np.uint8]) -> Picture:
     content = b""
     for scale, quality in _TRIES:
         small = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-        content = jpeg(np.asarray(picture.resize(small, PillowImage.Resampling.BOX)), quality)
+        content = jpeg(np.asarray(picture.resize(small, PillowImage.Resampling.BOX)), quality, small=True)
         if len(content) <= _THUMBNAIL_BYTES:
             break
     return data_uri(content, "image/jpeg", (size[1], size[0]))

@@ -132,10 +132,10 @@ def data_uri(content: bytes, kind: str, shape: tuple[int, ...]) -> Picture:
     return Picture(Markup(f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"), shape[1], shape[0])
 
 
-def jpeg(pixels: NDArray[np.uint8], quality: int) -> bytes:
-    """``pixels`` (H, W) or (H, W, 3) as JPEG; colours at full resolution, for edges in them are what is looked at."""
+def jpeg(pixels: NDArray[np.uint8], quality: int, *, small: bool = False) -> bytes:
+    """``pixels`` (H, W) or (H, W, 3) as JPEG; ``small`` halves the resolution of colours and fits the code to them."""
     file = io.BytesIO()
-    PillowImage.fromarray(pixels).save(file, "JPEG", quality=quality, subsampling=0, optimize=True)
+    PillowImage.fromarray(pixels).save(file, "JPEG", quality=quality, subsampling=2 if small else 0, optimize=small)
     return file.getvalue()
 
 
