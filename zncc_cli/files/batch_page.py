@@ -96,7 +96,7 @@ def _pair(row: BatchPageRow) -> dict[str, Any]:
         "name": row.name,
         "link": None if row.report is None else link(row.report),
         "reason": row.reason,
-        "measures": list(measured(given, {**MEASURES, **_FURTHER})),
+        "measures": list(measured(given, {**MEASURES, **_FURTHER}, digits=3)),
         "picture": None if row.thumbnail is None else _embedded(row.thumbnail),
     }
 

@@ -40,8 +40,17 @@ def stretched(values: NDArray[Any], known: NDArray[np.bool_], limits: Limits) ->
 
 def block_sums(values: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
     """Sums over blocks of ``factor`` x ``factor`` pixels; the last blocks are smaller where it does not divide."""
-    rows: NDArray[np.float32] = np.add.reduceat(values, np.arange(0, values.shape[0], factor), axis=0)
-    blocks: NDArray[np.float32] = np.add.reduceat(rows, np.arange(0, values.shape[1], factor), axis=1)
+    if factor == 1:
+        return values
+    missing = [(0, -side % factor) for side in values.shape]
+    whole: NDArray[np.float32] = np.pad(values, missing) if any(map(any, missing)) else values
+    # Whole rows, then whole columns are added: several times as fast as numpy's reduceat.
+    rows = whole[::factor].copy()
+    for row in range(1, factor):
+        rows += whole[row::factor]
+    blocks: NDArray[np.float32] = rows[:, ::factor].copy()
+    for column in range(1, factor):
+        blocks += rows[:, column::factor]
     return blocks
 
 
@@ -52,11 +61,12 @@ def block_means(
 
     Means are NaN where a block is not known.
     """
-    ones = np.ones(values.shape, dtype=np.float32)
-    share, area = block_sums(known.astype(np.float32), factor), block_sums(ones, factor)
     sums = block_sums(np.where(known, values, 0).astype(np.float32), factor)
-    there = 2 * share >= area
-    return np.where(there, sums / np.maximum(share, 1), np.float32(np.nan)).astype(np.float32), there
+    share = block_sums(known.astype(np.float32), factor)
+    sides = [np.minimum(factor, side - np.arange(0, side, factor)) for side in values.shape]
+    there = 2 * share >= np.multiply.outer(*sides)
+    means: NDArray[np.float32] = np.where(there, sums / np.maximum(share, 1), np.float32(np.nan))
+    return means, there
 
 
 def box_means(values: NDArray[Any], known: NDArray[np.bool_], side: int) -> NDArray[np.float32]:

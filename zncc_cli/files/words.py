@@ -91,11 +91,14 @@ def number_text(value: float, digits: int = 4) -> str:
     return "0" if text == "-0" else text
 
 
-def measured(metrics: Mapping[str, Any], measures: Mapping[str, Measure] = MEASURES) -> Iterator[tuple[Measure, str]]:
+def measured(
+    metrics: Mapping[str, Any], measures: Mapping[str, Measure] = MEASURES, digits: int = 4
+) -> Iterator[tuple[Measure, str]]:
     """What ``metrics`` holds, in its order, with the words of ``measures``; mappings in it are taken apart."""
     for key, value in flat(metrics):
+        value = value.replace("_", " ") if key == "ending" and isinstance(value, str) else value
         measure = measures.get(key) or Measure(plain_name(key), "", "")
-        yield measure, value_text(value, measure.factor)
+        yield measure, value_text(value, measure.factor, digits)
 
 
 def flat(mapping: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
