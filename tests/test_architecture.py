@@ -120,7 +120,7 @@ def test_imports_go_down_only(module: str) -> None:
 
 
 def test_files_wing_and_commands_load_without_torch() -> None:
-    light = ("config", "errors", "files.images", "files.report", "jobs.transforms")
+    light = ("config", "errors", "files.images", "files.report", "files.batch_page", "jobs.transforms")
     names = [n for n in modules() if n.startswith("cli") or n in light]
     program = f"import sys\nfor n in {names!r}: __import__('zncc_cli.' + n)\nsys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

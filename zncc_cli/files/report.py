@@ -18,16 +18,13 @@ from rich.console import Console
 from rich.text import Text
 
 from zncc_cli.files.folder import beside
+from zncc_cli.files.grey import Limits, block_sums, robust_limits, stretched
 
 # Two panels and the gap between them stay below the 2400 pixels that fit a screen or a page.
 _PANEL_SIDE = 1190
 _GAP = 8
 _BACKGROUND = 40  # dark neutral: neither magenta nor green, and darker than most agreement
-_ROBUST = (0.5, 99.5)  # percent; a few hot pixels must not decide the contrast
-_SAMPLES = 2**20  # enough for percentiles to a tenth of a grey level
 _BAND = 2**18  # pixels worked on at a time
-
-_Limits = tuple[float, float]
 
 
 def json_text(content: Mapping[str, Any]) -> str:
@@ -93,7 +90,7 @@ def overlay(
 def std_picture(values: NDArray[Any]) -> NDArray[np.uint8]:
     """``values`` (H, W) as grey levels, uint8 (H, W): 1 to 255 between the 0.5 and 99.5 percentiles, 0 where NaN."""
     known = np.isfinite(values)
-    grey = np.rint(1 + 254 * _stretched(values, known, _limits(values, known))).astype(np.uint8)
+    grey = np.rint(1 + 254 * stretched(values, known, robust_limits(values, known))).astype(np.uint8)
     grey[~known] = 0
     return grey
 
@@ -109,7 +106,7 @@ def summary_table(rows: Iterable[tuple[str, object]], console: Console) -> None:
 def _panel(fixed: NDArray[Any], moving: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
     known = valid & np.isfinite(fixed) & np.isfinite(moving)
     factor = max(1, math.ceil(max(known.shape) / _PANEL_SIDE))
-    limits = _limits(fixed, known), _limits(moving, known)
+    limits = robust_limits(fixed, known), robust_limits(moving, known)
     # Band by band: the intermediate float images of a large picture stay in the processor's cache.
     height = factor * max(1, _BAND // (factor * known.shape[1]))
     bands = [slice(top, top + height) for top in range(0, known.shape[0], height)]
@@ -120,48 +117,18 @@ def _mixed(
     fixed: NDArray[Any],
     moving: NDArray[Any],
     known: NDArray[np.bool_],
-    limits: tuple[_Limits, _Limits],
+    limits: tuple[Limits, Limits],
     factor: int,
 ) -> NDArray[np.uint8]:
-    weight = _block_sums(known.astype(np.float32), factor)
+    weight = block_sums(known.astype(np.float32), factor)
     shown = weight > 0
     magenta, green = (
-        _block_sums(_stretched(image, known, image_limits), factor) / np.where(shown, weight, 1)
+        block_sums(stretched(image, known, image_limits), factor) / np.where(shown, weight, 1)
         for image, image_limits in zip((fixed, moving), limits, strict=True)
     )
     levels = np.rint(255 * np.stack([magenta, green, magenta], axis=-1)).astype(np.uint8)
     levels[~shown] = _BACKGROUND
     return levels
-
-
-def _limits(values: NDArray[Any], known: NDArray[np.bool_]) -> _Limits:
-    """The robust limits of the known values, from a sample of them."""
-    step = max(1, math.ceil(math.sqrt(values.size / _SAMPLES)))
-    sample = values[::step, ::step][known[::step, ::step]]
-    if sample.size == 0:
-        sample = values[known]
-    if sample.size == 0:
-        return 0.0, 0.0
-    low, high = np.percentile(sample.astype(np.float64), _ROBUST)
-    return float(low), float(high)
-
-
-def _stretched(values: NDArray[Any], known: NDArray[np.bool_], limits: _Limits) -> NDArray[np.float32]:
-    """``values`` between their limits as 0 to 1, 0 where not known; where the limits are equal, 0.5."""
-    low, high = limits
-    if high <= low:
-        return 0.5 * known.astype(np.float32)
-    scaled: NDArray[np.float32] = np.where(known, values, low).astype(np.float32)
-    scaled -= np.float32(low)
-    scaled /= np.float32(high - low)
-    return np.clip(scaled, 0, 1, out=scaled)
-
-
-def _block_sums(values: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
-    """Sums over blocks of ``factor`` x ``factor`` pixels; the last blocks are smaller where it does not divide."""
-    rows: NDArray[np.float32] = np.add.reduceat(values, np.arange(0, values.shape[0], factor), axis=0)
-    blocks: NDArray[np.float32] = np.add.reduceat(rows, np.arange(0, values.shape[1], factor), axis=1)
-    return blocks
 
 
 def _labels(panel_width: int, width: int) -> NDArray[np.uint8]:

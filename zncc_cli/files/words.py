@@ -1,0 +1,142 @@
+"""What is measured, in words: names, units and one sentence each, and numbers as they are read."""
+
+from __future__ import annotations
+
+import math
+import os
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How a number is shown: its name, its unit, what it says, and the factor from the number to the unit."""
+
+    label: str
+    unit: str
+    meaning: str
+    factor: float = 1.0
+
+
+# What report.json holds in `metrics`. What is not here is shown under its own name.
+MEASURES: Mapping[str, Measure] = {
+    "zncc_before": Measure(
+        "ZNCC before", "", "Mean local correlation of the images as they came: 1 is the same, 0 is unrelated."
+    ),
+    "zncc_after": Measure("ZNCC after", "", "The same after the alignment; noise alone keeps it below 1."),
+    "overlap": Measure("Overlap", "%", "Share of the smaller image's windows that both images show.", 100),
+    "agreement": Measure(
+        "Agreement",
+        "",
+        "How much better the parts of the overlap agree than chance would have them: unrelated images stayed below 51, "
+        "aligned ones came above 85.",
+    ),
+    "ending": Measure("Ending", "", "How the last level's optimisation ended."),
+    "motion": Measure("Motion", "px", "Largest displacement of a corner of the fixed image."),
+    "distinctness": Measure(
+        "Distinctness",
+        "",
+        "How many times better this place is than the next best; empty where nothing had to be searched.",
+    ),
+    "clipped_values": Measure(
+        "Clipped values", "samples", "Aligned values beyond the range of the data type, set to its end."
+    ),
+    "filled_pixels": Measure(
+        "Filled pixels", "px", "Pixels of the frame that the moving image does not reach, filled in aligned.tif."
+    ),
+}
+
+# What may lie beside a report.
+FILES: Mapping[str, str] = {
+    "aligned.tif": "the moving image on the fixed image's frame",
+    "transform.json": "the transform, fixed to moving coordinates",
+    "displacement.tif": "the displacement of every pixel",
+    "std_fixed.tif": "local standard deviation of the fixed image",
+    "std_aligned.tif": "local standard deviation of the aligned image",
+    "zncc.tif": "local ZNCC of the aligned images",
+    "uncertainty.tif": "one standard deviation of every pixel's position",
+    "overlay.png": "before and after, to look at",
+    "report.json": "everything on this page, for programs",
+}
+
+NOTHING = "–"  # noqa: RUF001 - an en dash, where there is no value
+
+
+def value_text(value: Any, factor: float = 1.0, digits: int = 4) -> str:
+    """``value`` as it is read: so many digits of a float, yes or no, a dash where there is none."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return number_text(value * factor, digits) if factor != 1 or isinstance(value, float) else str(value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {value_text(item)}" for key, item in value.items()) or NOTHING
+    if isinstance(value, list | tuple):
+        return ", ".join(
+            f"({value_text(item)})" if isinstance(item, list | tuple) else value_text(item) for item in value
+        )
+    return str(value)
+
+
+def number_text(value: float, digits: int = 4) -> str:
+    """``value`` in so many digits, or in those before its point."""
+    if math.isinf(value):
+        return "infinite" if value > 0 else "minus infinite"
+    if 10**digits <= abs(value) < 1e15:
+        return f"{value:.0f}"
+    text = f"{value:.{digits}g}"
+    return "0" if text == "-0" else text
+
+
+def measured(
+    metrics: Mapping[str, Any], measures: Mapping[str, Measure] = MEASURES, digits: int = 4
+) -> Iterator[tuple[Measure, str]]:
+    """What ``metrics`` holds, in its order, with the words of ``measures``; mappings in it are taken apart."""
+    for key, value in flat(metrics):
+        value = value.replace("_", " ") if key == "ending" and isinstance(value, str) else value
+        measure = measures.get(key) or Measure(plain_name(key), "", "")
+        yield measure, value_text(value, measure.factor, digits)
+
+
+def flat(mapping: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """(name, value) of ``mapping``; what lies in a mapping inside it is named "outer.inner"."""
+    for key, value in mapping.items():
+        name = f"{above}{key}"
+        if isinstance(value, Mapping) and value:
+            yield from flat(value, f"{name}.")
+        else:
+            yield name, value
+
+
+def plain_name(key: str) -> str:
+    """A key as words: "corner_error" as "Corner error"."""
+    words = str(key).replace("_", " ").replace(".", ": ")
+    return words[:1].upper() + words[1:]
+
+
+def shell_line(arguments: Iterable[str | os.PathLike[str]]) -> str:
+    """``arguments`` as one line that a POSIX shell splits into them again."""
+    return " ".join(_quoted(os.fspath(argument)) for argument in arguments)
+
+
+def _quoted(argument: str) -> str:
+    """As `shlex.quote`, but letters that cannot be shown (line breaks, escapes) are spelt out, as bash and zsh read."""
+    if argument.isprintable():
+        return shlex.quote(argument)
+    letters = (
+        {"'": "\\'", "\\": "\\\\"}.get(letter, letter)
+        if letter.isprintable()
+        else "".join(f"\\x{byte:02x}" for byte in os.fsencode(letter))
+        for letter in argument
+    )
+    return f"$'{''.join(letters)}'"
+
+
+def text_lines(values: object) -> Sequence[str]:
+    """``values`` as a list of sentences: a list of them, one, or none."""
+    if values is None:
+        return ()
+    return (values,) if isinstance(values, str) else tuple(map(str, values)) if isinstance(values, list | tuple) else ()
