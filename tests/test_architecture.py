@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "zncc_cli"
 ALLOWED = {
     "errors": (),
     "config": ("errors",),
+    "settings": ("config", "errors"),
     "operators": ("operators", "config", "errors"),
     "registration.pyramid": (),
     "registration.warp": ("operators", "registration.pyramid", "registration.transforms", "config"),
@@ -82,7 +83,7 @@ ALLOWED = {
     "registration.verdict": ("registration.optimizer", "config"),
     "registration.register": ("operators", "registration", "config", "errors"),
     "files": ("files", "registration.transforms", "config", "errors"),
-    "jobs": ("jobs", "files", "registration", "operators.native", "config", "errors"),
+    "jobs": ("jobs", "files", "registration", "operators.native", "settings", "config", "errors"),
     "cli": ("cli", "jobs", "config", "errors"),
 }
 

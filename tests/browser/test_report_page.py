@@ -15,6 +15,7 @@ import pytest
 from tests.files.pages import HOSTILE, nothing, pictures, report
 from zncc_cli.files.batch_page import BatchPageRow, thumbnail, write_batch_page
 from zncc_cli.files.page import write_page
+from zncc_cli.files.report import overlay
 
 selenium = pytest.importorskip("selenium.webdriver", reason="selenium drives the browser: pip install selenium")
 
@@ -126,7 +127,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             status=given["status"],
             reason=given["reasons"][0],
             metrics={"zncc_after": number / 10},
-            thumbnail=thumbnail(shown),
+            thumbnail=thumbnail(overlay(shown.fixed, shown.before, shown.after, shown.valid_before, shown.valid_after)),
             report=f"{name}.html",
         )
         for name, (given, shown) in contents.items()

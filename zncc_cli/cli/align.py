@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ import typer
 
 from zncc_cli.cli import console, options
 from zncc_cli.config import InputConfig, PairConfig, RegistrationConfig, ResamplingConfig
+from zncc_cli.errors import OptionError
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _DEFAULT, _RESAMPLING = RegistrationConfig(), ResamplingConfig()
@@ -17,8 +19,17 @@ _DEFAULT, _RESAMPLING = RegistrationConfig(), ResamplingConfig()
 
 @app.command()
 def align(
-    fixed: Annotated[Path, typer.Argument(metavar="FIXED", help="The image that stays where it is.")],
-    moving: Annotated[Path, typer.Argument(metavar="MOVING", help="The image that is put on it.")],
+    context: typer.Context,
+    fixed: Annotated[
+        Path | None, typer.Argument(metavar="FIXED", help="The image that stays where it is.", show_default=False)
+    ] = None,
+    moving: Annotated[
+        Path | None, typer.Argument(metavar="MOVING", help="The image that is put on it.", show_default=False)
+    ] = None,
+    from_report: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="REPORT", help="Run again what a report.json tells of, with its settings."),
+    ] = None,
     model: options.ModelOption = _DEFAULT.model,
     out: options.OutOption = None,
     window: options.WindowOption = _DEFAULT.window,
@@ -61,18 +72,25 @@ def align(
     Exit codes: 0 aligned, 1 error, 2 usage, 3 the result is not to be trusted (files are written all the same).
     """
     options.check_streams(json, quiet)
-    config = PairConfig(
-        fixed=fixed,
-        moving=moving,
-        out=out,
-        fixed_mask=fixed_mask,
-        moving_mask=moving_mask,
-        init=init,
-        overwrite=overwrite,
-        inputs=options.gather(InputConfig, locals()),
-        registration=options.gather(RegistrationConfig, locals()),
-        resampling=options.gather(ResamplingConfig, locals()),
-    )
+    if from_report is not None:
+        options.refuse_others(context, "--from", allowed=("from_report", "out", "overwrite", "json", "quiet", "debug"))
+        config = dataclasses.replace(_of_report(from_report), overwrite=overwrite)
+        config = config if out is None else dataclasses.replace(config, out=out)
+    elif fixed is None or moving is None:
+        raise OptionError("FIXED MOVING: expected two images, or --from REPORT; see zncc-align --help")
+    else:
+        config = PairConfig(
+            fixed=fixed,
+            moving=moving,
+            out=out,
+            fixed_mask=fixed_mask,
+            moving_mask=moving_mask,
+            init=init,
+            overwrite=overwrite,
+            inputs=options.gather(InputConfig, locals()),
+            registration=options.gather(RegistrationConfig, locals()),
+            resampling=options.gather(ResamplingConfig, locals()),
+        )
     with console.progress(quiet) as progress:
         progress("loading torch")
         began = time.perf_counter()
@@ -87,6 +105,12 @@ def align(
     elif not quiet:
         print_summary(outcome)
     raise typer.Exit(outcome.exit_code)
+
+
+def _of_report(path: Path) -> PairConfig:
+    from zncc_cli.jobs.repeat import config_of_report
+
+    return config_of_report(path)
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -89,3 +89,12 @@ def check_streams(json: bool, quiet: bool) -> None:
     """Raise `OptionError` when both options are given."""
     if json and quiet:
         raise OptionError("--json: expected without --quiet, which prints nothing; give one of them")
+
+
+def refuse_others(context: typer.Context, option: str, *, allowed: Sequence[str]) -> None:
+    """Raise `OptionError` where a parameter was given that ``option`` would make go unheard."""
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if name not in allowed and source is not None and source.name == "COMMANDLINE":
+            given = name.upper() if name in ("fixed", "moving") else f"--{name.replace('_', '-')}"
+            raise OptionError(f"{option}: expected without {given}, which would go unheard; leave one of them out")

@@ -15,14 +15,13 @@ from PIL import Image as PillowImage
 
 from zncc_cli.files.html import write_html
 from zncc_cli.files.page import link, verdict
-from zncc_cli.files.page_pictures import PagePictures, Picture, data_uri, jpeg, view_pixels
+from zncc_cli.files.page_pictures import Picture, data_uri, jpeg
 from zncc_cli.files.words import MEASURES, Measure, measured
 
 _WORST_FIRST = ("error", "failed", "suspect", "ok")
 _THUMBNAIL_BYTES = 3000  # a third more in base64; a thousand of them are 4 MB
 _THUMBNAIL = (200, 150)  # pixels, most
 _TRIES = ((1.0, 75), (1.0, 55), (1.0, 35), (0.75, 35), (0.5, 35), (0.25, 35))  # scale, JPEG quality
-_GAP = 2  # pixels between before and after
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,7 +33,7 @@ class BatchPageRow:
         status: "ok", "suspect", "failed" or "error".
         reason: in plain words.
         metrics: as in ``report.json``, and ``seconds`` and ``model`` if wanted, in the order in which they are shown.
-        thumbnail: uint8 (H, W) or (H, W, 3), see `thumbnail`; None where there is none.
+        thumbnail: uint8 (H, W) or (H, W, 3), before and after; None where there is none.
         report: path of the pair's page relative to the batch's, divided by "/"; None where there is none.
     """
 
@@ -46,12 +45,12 @@ class BatchPageRow:
     report: str | None = None
 
 
-def thumbnail(pictures: PagePictures) -> NDArray[np.uint8]:
-    """Colour overlays before and after, side by side, uint8 (H, W, 3), small enough to keep a thousand of them."""
-    pixels = view_pixels(pictures.reduced(_THUMBNAIL[0] // 2))
-    before, after = pixels["overlay-before"], pixels["overlay-after"]
-    gap = np.full((before.shape[0], _GAP, 3), 255, dtype=np.uint8)
-    return np.concatenate([before, gap, after], axis=1)
+def thumbnail(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a picture, uint8 (H, W) or (H, W, 3), shrunk to what a page shows of it: a thousand of them can be kept."""
+    full = PillowImage.fromarray(picture)
+    fit = min(1.0, _THUMBNAIL[0] / full.width, _THUMBNAIL[1] / full.height)
+    size = max(1, round(full.width * fit)), max(1, round(full.height * fit))
+    return np.asarray(full.resize(size, PillowImage.Resampling.BOX))
 
 
 def write_batch_page(path: str | os.PathLike[str], rows: Iterable[BatchPageRow]) -> None:
@@ -104,9 +103,8 @@ def _pair(row: BatchPageRow) -> dict[str, Any]:
 def _embedded(pixels: NDArray[np.uint8]) -> Picture:
     """``pixels`` as JPEG of at most 200 x 150 pixels and 3 kB, whatever they show."""
     assert pixels.dtype == np.uint8, "thumbnails are 8-bit"
-    picture = PillowImage.fromarray(pixels)
-    fit = min(1.0, _THUMBNAIL[0] / picture.width, _THUMBNAIL[1] / picture.height)
-    size = max(1, round(picture.width * fit)), max(1, round(picture.height * fit))
+    picture = PillowImage.fromarray(thumbnail(pixels))
+    size = picture.size
     content = b""
     for scale, quality in _TRIES:
         small = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))

@@ -10,11 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from zncc_cli.config import BatchConfig, PairConfig
 from zncc_cli.errors import ExitCode, InputError, OutputError, ZnccError
+from zncc_cli.files.batch_page import BatchPageRow, thumbnail, write_batch_page
 from zncc_cli.files.folder import beside
-from zncc_cli.files.images import list_images
-from zncc_cli.jobs.pair import align_pair
+from zncc_cli.files.images import list_images, read_image
+from zncc_cli.jobs.pair import PAGE, align_pair
 from zncc_cli.registration.verdict import Status
 
 logger = logging.getLogger("zncc_cli.batch")
@@ -133,6 +136,7 @@ def run_batch(
         rows.append(_align_one(name, pair))
         _write_table(table, rows)
         on_row(rows[-1])
+    write_batch_page(config.out / "batch.html", [_page_row(row, pairs[row.name]) for row in rows])
     return BatchOutcome(tuple(rows), table)
 
 
@@ -158,6 +162,19 @@ def _align_one(name: str, pair: PairConfig | str) -> BatchRow:
         evidence.motion,
         round(time.perf_counter() - began, 3),
         str(outcome.result.model),
+    )
+
+
+def _page_row(row: BatchRow, pair: PairConfig | str) -> BatchPageRow:
+    shown = ("zncc_before", "zncc_after", "motion", "model", "seconds")
+    folder = None if isinstance(pair, str) or row.status == "error" else pair.folder
+    return BatchPageRow(
+        name=row.name,
+        status=row.status,
+        reason=row.reason,
+        metrics={key: value for key in shown if (value := getattr(row, key)) is not None},
+        thumbnail=None if folder is None else thumbnail(np.asarray(read_image(folder / "overlay.png").data)),
+        report=None if folder is None else f"{row.name}/{PAGE}",
     )
 
 

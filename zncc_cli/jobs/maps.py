@@ -119,11 +119,16 @@ def _strips(values: Callable[[slice], torch.Tensor], shape: tuple[int, int], win
 
 def on_frame(view: View, rows: slice, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
     """Return the view's values, float32, and which count, bool, on rows of a frame that may reach beyond it (h, W)."""
-    (height, width), top = view.shape, frame.rows[0]
-    wanted = slice(top + rows.start, top + rows.stop), slice(frame.columns[0], frame.columns[-1] + 1)
-    grey = np.zeros((rows.stop - rows.start, frame.shape[1]), np.float32)
+    top = frame.rows[0]
+    return beyond(view, slice(top + rows.start, top + rows.stop), slice(frame.columns[0], frame.columns[-1] + 1))
+
+
+def beyond(view: View, rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
+    """Return what ``view.read`` does, of rows and columns that may lie beyond the image: there no pixel counts."""
+    wanted = rows, columns
+    grey = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.float32)
     valid = np.zeros(grey.shape, np.bool_)
-    there = [slice(max(want.start, 0), min(want.stop, n)) for want, n in zip(wanted, (height, width), strict=True)]
+    there = [slice(max(want.start, 0), min(want.stop, n)) for want, n in zip(wanted, view.shape, strict=True)]
     if all(part.start < part.stop for part in there):
         place = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(there, wanted, strict=True))
         grey[place], valid[place] = view.read(*there)

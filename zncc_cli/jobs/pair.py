@@ -20,21 +20,27 @@ from zncc_cli.errors import ContentError, ExitCode, OptionError
 from zncc_cli.files.folder import OutputFolder
 from zncc_cli.files.images import read_image
 from zncc_cli.files.output import write_picture
+from zncc_cli.files.page import write_page
+from zncc_cli.files.page_pictures import PagePictures
 from zncc_cli.files.report import overlay, write_json
 from zncc_cli.files.transforms import read_matrix, write_transform
 from zncc_cli.jobs.budget import affordable_factor, check_disk
 from zncc_cli.jobs.maps import Rows, write_maps
+from zncc_cli.jobs.pictures import pair_pictures
 from zncc_cli.jobs.reduction import Reduced, full_result, reduced, reduced_matrix
 from zncc_cli.jobs.resampled import missing_value, write_resampled
 from zncc_cli.jobs.views import View, choose_views, masked
 from zncc_cli.registration.canvas import Frame, frame_of
 from zncc_cli.registration.register import RegistrationResult, register_images
-from zncc_cli.registration.resample import array_reader, resample
+from zncc_cli.registration.resample import resample
 from zncc_cli.registration.verdict import Status
+from zncc_cli.settings import command_line
 
 logger = logging.getLogger("zncc_cli.pair")
 
+PAGE = "report.html"
 NAMES = (
+    PAGE,
     "aligned.tif",
     "transform.json",
     "mask.tif",
@@ -109,13 +115,21 @@ def align_pair(config: PairConfig, progress: Progress, import_seconds: float = 0
         clock.restart()
         progress(f"writing {config.folder}")
         products = _write_products(folder.staging, fixed, moving, pair, result, config)
-        write_picture(folder.staging / "overlay.png", _overlay(pair, result, factor))
+        pictures = pair_pictures(folder.staging, pair, result, products.frame)
+        write_picture(folder.staging / "overlay.png", _overlay(pictures))
         clock.lap("write")
         report = _report(config, result, clock.finish(), products, notes)
+        write_page(folder.staging / PAGE, report, pictures, files=[name for name in names if name != PAGE])
+        clock.lap("page")
+        report["seconds"] = clock.finish()
         write_json(folder.staging / "report.json", report)
     for note in report["notes"]:
         logger.info("%s", note)
     return PairOutcome(config.folder, result, report)
+
+
+def _overlay(pictures: PagePictures) -> np.ndarray:
+    return overlay(pictures.fixed, pictures.before, pictures.after, pictures.valid_before, pictures.valid_after)
 
 
 class _Clock:
@@ -227,21 +241,6 @@ def _spread(image: Reduced) -> float:
     return float(values.std(dtype=np.float64)) if values.size else 0.0
 
 
-def _overlay(pair: tuple[Reduced, Reduced], result: RegistrationResult, factor: int) -> np.ndarray:
-    """Return the picture of the images as they were compared."""
-    fixed, moving = pair
-    rows, columns = (range(n) for n in fixed.grey.shape)
-    read = array_reader(moving.grey, moving.valid)
-    matrices = np.eye(3), reduced_matrix(result.matrix, factor)
-    before, after = (
-        resample(read, moving.grey.shape, matrix, rows, columns, Interpolation.CUBIC) for matrix in matrices
-    )
-    sign = np.float32(-1 if result.inverted else 1)
-    return overlay(
-        fixed.grey, sign * before[0].astype(np.float32), sign * after[0].astype(np.float32), before[1], after[1]
-    )
-
-
 def _report(
     config: PairConfig,
     result: RegistrationResult,
@@ -265,6 +264,7 @@ def _report(
         "seconds": seconds,
         "levels": [dataclasses.asdict(level) for level in result.levels],
         "settings": dataclasses.asdict(config),
+        "command": command_line(config),
         "backend": {"used": result.backend.used, "reason": result.backend.reason, "device": result.device},
         "versions": versions(),
         "seed": None,

@@ -12,6 +12,7 @@ import numpy as np
 
 from zncc_cli.jobs.views import View
 from zncc_cli.registration.register import RegistrationResult
+from zncc_cli.registration.resample import Read
 
 FULL = 2**24  # pixels up to which an image is registered as it is: about half a minute on two cores
 _REDUCED = 2**23  # pixels of a reduced one, at most
@@ -36,18 +37,26 @@ def reduction_factor(*shapes: tuple[int, int], most: int = FULL) -> int:
 
 
 def reduced(view: View, factor: int) -> Reduced:
+    """Return the means of blocks of a view's pixels, see `block_means`."""
+    return Reduced(*view.read(), 1) if factor == 1 else block_means(view.read, view.shape, factor)
+
+
+def block_means(read: Read, shape: tuple[int, int], factor: int) -> Reduced:
     """Return the means of blocks; one counts when at least half of its pixels do. Blocks cut by the edge are left out.
 
     Memory: the result, and some hundred rows of the image.
+
+    Args:
+        read: values (h, w) of some rows and columns, and which of them count, bool (h, w).
+        shape: (H, W) of the image.
+        factor: side of a block, pixels.
     """
-    if factor == 1:
-        return Reduced(*view.read(), 1)
-    height, width = (n // factor for n in view.shape)
+    height, width = (n // factor for n in shape)
     grey, valid = np.zeros((height, width), np.float32), np.zeros((height, width), np.bool_)
     step = max(1, _ROWS // factor)
     for first in range(0, height, step):
         last = min(first + step, height)
-        values, counts = view.read(slice(first * factor, last * factor), slice(0, width * factor))
+        values, counts = read(slice(first * factor, last * factor), slice(0, width * factor))
         blocks = (last - first, factor, width, factor)
         number = counts.reshape(blocks).sum(axis=(1, 3))
         sums = np.where(counts, values, 0).reshape(blocks).sum(axis=(1, 3), dtype=np.float64)

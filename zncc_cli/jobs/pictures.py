@@ -1,0 +1,73 @@
+"""The pictures of a pair that a person looks at: small, and all on the fixed image's frame."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from zncc_cli.config import Interpolation
+from zncc_cli.files.images import read_image
+from zncc_cli.files.page_pictures import PagePictures
+from zncc_cli.jobs.maps import beyond
+from zncc_cli.jobs.reduction import Reduced, block_means, reduced_matrix
+from zncc_cli.jobs.views import View
+from zncc_cli.registration.canvas import Frame
+from zncc_cli.registration.register import RegistrationResult
+from zncc_cli.registration.resample import array_reader, resample
+
+_SIDE = 1024  # pixels; what a screen shows of a picture
+
+
+def pair_pictures(
+    folder: Path, pair: tuple[Reduced, Reduced], result: RegistrationResult, frame: Frame
+) -> PagePictures:
+    """Return the pictures of a pair by means of blocks of its pixels, at most about a thousand a side.
+
+    Args:
+        folder: where std_fixed.tif, std_aligned.tif and zncc.tif are.
+        pair: the images as they were registered.
+        result: in the pixels of the images.
+        frame: what the maps cover, in pixels of the fixed image.
+    """
+    further = math.ceil(max(pair[0].grey.shape) / _SIDE)
+    factor = further * pair[0].factor
+    fixed, moving = (_smaller(image, further) for image in pair)
+    matrix = reduced_matrix(result.matrix, factor)
+    height, width = fixed.grey.shape
+    read = array_reader(moving.grey, moving.valid)
+    sign = np.float32(-1 if result.inverted else 1)
+    (before, valid_before), (after, valid_after) = (
+        resample(read, moving.grey.shape, which, range(height), range(width), Interpolation.CUBIC)
+        for which in (np.eye(3), matrix)
+    )
+    maps = {
+        name: _map(folder / f"{name}.tif", frame, result.fixed_shape, factor)
+        for name in ("zncc", "std_fixed", "std_aligned")
+    }
+    return PagePictures(
+        fixed=np.where(fixed.valid, fixed.grey, np.nan),
+        before=sign * before.astype(np.float32),
+        after=sign * after.astype(np.float32),
+        valid_before=valid_before,
+        valid_after=valid_after,
+        matrix=matrix,
+        pixel=factor,
+        **maps,
+    )
+
+
+def _smaller(image: Reduced, factor: int) -> Reduced:
+    return image if factor == 1 else block_means(array_reader(image.grey, image.valid), image.grey.shape, factor)
+
+
+def _map(path: Path, frame: Frame, shape: tuple[int, int], factor: int) -> np.ndarray:
+    """Return a map on the fixed image's frame (H, W) by means of blocks; NaN where half of one has no value."""
+    view, (x, y) = View(read_image(path), ()), frame.offset
+
+    def read(rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
+        return beyond(view, slice(rows.start - y, rows.stop - y), slice(columns.start - x, columns.stop - x))
+
+    means = block_means(read, shape, factor)
+    return np.where(means.valid, means.grey, np.float32(np.nan))
