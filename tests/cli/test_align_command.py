@@ -28,6 +28,7 @@ FILES = {
     "zncc.tif",
     "overlay.png",
     "mask.tif",
+    "report.html",
     "report.json",
 }
 MODELS = ("translation", "rigid", "similarity", "affine", "homography")

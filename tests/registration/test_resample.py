@@ -282,7 +282,7 @@ def test_what_a_piece_reads_is_bounded(
     points = map_points(matrix, np.stack([x, y], -1))
     inside = ((points >= 0) & (points <= (599, 699))).all(axis=-1)
     assert (valid & inside).any()
-    if interpolation is not Interpolation.NEAREST:
+    if interpolation is not Interpolation.NEAREST and not edge:
         assert not (valid & ~inside).any()
 
 
@@ -296,8 +296,8 @@ def test_edge_repeats_the_nearest_value_of_the_frame(matrix: np.ndarray, interpo
     frame = range(-20, 60), range(-25, 75)
     plain, there = on_frame(image, ALL, matrix, interpolation, *frame)
     out, valid = on_frame(image, ALL, matrix, interpolation, *frame, edge=True)
-    np.testing.assert_array_equal(valid, there)
-    np.testing.assert_array_equal(out[valid], plain[valid])
+    assert valid.all()
+    np.testing.assert_array_equal(out[there], plain[there])
     y, x = np.mgrid[-20:60, -25:75]
     points = np.clip(map_points(matrix, np.stack([x, y], -1)), 0, (SHAPE[1] - 1, SHAPE[0] - 1))
     # An image's own edge pixels, wherever the point falls on one; what lies between is between its neighbours.
@@ -313,11 +313,11 @@ def test_edge_leaves_holes_and_what_is_behind_the_horizon_undefined() -> None:
     out, valid = on_frame(np.ones(SHAPE), mask, shift(0, -5), Interpolation.LINEAR, edge=True)
     assert not out[:6, :10].any()
     assert out[:6, 10:].all()
-    assert not valid[:5].any()
-    assert valid[6:].all()
+    np.testing.assert_array_equal(valid, out != 0)
     out, valid = on_frame(np.ones(SHAPE), ALL, STEEP, Interpolation.LINEAR, edge=True)
     assert out[:, :33].all()
     assert not out[0, 34:].any()
+    np.testing.assert_array_equal(valid, out != 0)
 
 
 @pytest.mark.parametrize("interpolation", Interpolation)

@@ -46,7 +46,7 @@ class BatchPageRow:
 
 
 def thumbnail(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return a picture, uint8 (H, W) or (H, W, 3), shrunk to what a page shows of it: a thousand of them can be kept."""
+    """Return a picture, uint8 (H, W) or (H, W, 3), shrunk to what a page shows: a thousand can be kept."""
     full = PillowImage.fromarray(picture)
     fit = min(1.0, _THUMBNAIL[0] / full.width, _THUMBNAIL[1] / full.height)
     size = max(1, round(full.width * fit)), max(1, round(full.height * fit))

@@ -64,12 +64,10 @@ def write_resampled(
             read = _reader(image, index)
             for first in range(0, len(frame.rows), STRIP_ROWS):
                 rows = frame.rows[first : first + STRIP_ROWS]
-                values, there = resample(
-                    read, image.shape, matrix, rows, frame.columns, settings.interpolation, edge=settings.edge
-                )
+                where = image.shape, matrix, rows, frame.columns, settings.interpolation
+                values, known = resample(read, *where, edge=settings.edge)
+                there = resample(read, *where)[1] if settings.edge else known
                 on_strip(index, first, values, there)
-                # Beyond the edge its nearest pixel stands, but a pixel that is no number has no value to give.
-                known = np.isfinite(values).reshape(*there.shape, -1).all(axis=-1) if settings.edge else there
                 out, count = to_dtype(values, known, dtype, missing)
                 clipped += count
                 yield out

@@ -58,7 +58,7 @@ def resample(
 
     Returns:
         The values (h, w) or (h, w, S), float64, or in the pixels' own dtype where they are copied: by NEAREST, and by
-        shifts by whole pixels. Undefined ones hold zero. And (h, w) bool: where the moving image is and is defined.
+        shifts by whole pixels. Undefined ones hold zero. And which are defined, (h, w) bool.
     """
     view = _View(read, moving_shape, _normalised(matrix), interpolation, edge)
     whole, values = _Part(rows, columns), None
@@ -192,7 +192,8 @@ class _View:
         x, y = (np.clip(place, 0, n - 1).astype(int) for place, n in zip((column, row), self._shape[::-1], strict=True))
         values, held = (_taken(array, y - needed.at[1], x - needed.at[0]) for array in (pixels, valid))
         inside = (y == row)[:, None] & (x == column)
-        return _defined(values, held if self._edge else held & inside), held & inside
+        held = held if self._edge else held & inside
+        return _defined(values, held), held
 
     def _nearest(self, part: _Part, needed: _Part, pixels: np.ndarray, valid: np.ndarray) -> _Piece:
         front = self._front(part)
@@ -201,7 +202,7 @@ class _View:
         column = (x.long() - needed.at[0]).clamp_(0, pixels.shape[1] - 1).numpy()
         row = (y.long() - needed.at[1]).clamp_(0, pixels.shape[0] - 1).numpy()
         held = (front if self._edge else inside).numpy() & valid[row, column]
-        return _defined(pixels[row, column], held), held & inside.numpy()
+        return _defined(pixels[row, column], held), held
 
     def _between(self, way: Interpolator, part: _Part, needed: _Part, pixels: np.ndarray, valid: np.ndarray) -> _Piece:
         knots, whole = way.knots(pixels, valid), bool(valid.all())
@@ -221,7 +222,7 @@ class _View:
             values[:, beyond] = way.at_points(knots, at, x[beyond], y[beyond])
         if not whole:
             held = held & between_valid(torch.from_numpy(valid), needed.at, x, y, EDGE)
-        return _defined(values.permute(1, 2, 0).numpy(), held.numpy()), (held & inside).numpy()
+        return _defined(values.permute(1, 2, 0).numpy(), held.numpy()), held.numpy()
 
 
 def _normalised(matrix: np.ndarray) -> np.ndarray:
