@@ -62,6 +62,7 @@ ALLOWED = {
         "registration.warp",
         "config",
     ),
+    "registration.texture": ("registration.pyramid", "registration.zncc"),
     "registration.inputs": ("registration.warp", "errors"),
     "registration.descent": (
         "registration.initialization",

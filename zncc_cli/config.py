@@ -178,7 +178,7 @@ def _number(text: str, option: str) -> int:
     return int(text)
 
 
-def _channel(text: str, option: str) -> int | str:
+def channel_choice(text: str, option: str) -> int | str:
     return text if text in (LUMINANCE, BEST) else _number(text, option)
 
 
@@ -224,7 +224,7 @@ class InputConfig:
     @property
     def each_channel(self) -> tuple[int | str | None, int | str | None]:
         """Of fixed and moving."""
-        return for_both(self.channel, "--channel", _channel)
+        return for_both(self.channel, "--channel", channel_choice)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -352,6 +352,10 @@ class StdMapConfig:
         images: image files.
         out: output folder.
         window: side of the square window, in pixels.
+        series, page: numbers, counted from 0, of the series and of the page over all axes but the channels; None for the
+            first.
+        channel: number of the channel, counted from 0, ``luminance`` or ``best``; None for the luminance of RGB, and
+            else for the best.
         scale: units of the map.
         method: how local sums are computed.
         device, backend: where and with what arithmetic.
@@ -361,6 +365,9 @@ class StdMapConfig:
     images: tuple[Path, ...]
     out: Path
     window: int = 11
+    series: int | None = None
+    page: int | None = None
+    channel: str | None = None
     scale: StdScale = StdScale.POPULATION
     method: Method = Method.AUTO
     device: Device = Device.AUTO
@@ -370,6 +377,12 @@ class StdMapConfig:
     def __post_init__(self) -> None:
         _coerce(self, scale=StdScale, method=Method, device=Device, backend=Backend)
         _check_window(self.window)
+        _ = self.chosen_channel
+
+    @property
+    def chosen_channel(self) -> int | str | None:
+        """The channel, as a number where it is one."""
+        return None if self.channel is None else channel_choice(self.channel, "--channel")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,8 +44,10 @@ def test_several_images_and_json(run: Run) -> None:
     assert sorted(p.name for p in run.folder.iterdir()) == [
         "cells_fixed_std.png",
         "cells_fixed_std.tif",
+        "cells_fixed_texture.png",
         "stars_fixed_std.png",
         "stars_fixed_std.tif",
+        "stars_fixed_texture.png",
     ]
 
 
@@ -63,3 +65,33 @@ def test_window_larger_than_the_image_is_refused(run: Run) -> None:
 def test_two_images_of_one_stem_are_refused(run: Run) -> None:
     got = run("zncc-stdmap", SAMPLES / "affine" / "fixed.tif", SAMPLES / "rigid" / "fixed.tif")
     assert_one_line_error(got, 2, "fixed")
+
+
+def test_says_whether_there_is_enough_texture(run: Run) -> None:
+    rng = np.random.default_rng(0)
+    half = np.full((200, 300), 1000.0)
+    half[:, :150] = iio.imread(SAMPLES / "batch" / "cells_fixed.png")[:128, :128].repeat(2, 0).repeat(2, 1)[:200, :150]
+    tifffile.imwrite(run.folder / "half.tif", (half + rng.normal(0, 1, half.shape)).astype(np.float32))
+    tifffile.imwrite(run.folder / "noise.tif", rng.normal(0, 1, (200, 300)).astype(np.float32))
+    got = run("zncc-stdmap", "half.tif", "noise.tif", "--window", 15, "--json")
+    assert got.returncode == 0, got.stderr
+    half_map, noise_map = json.loads(got.stdout)["maps"]
+    picture = iio.imread(run.folder / "half_texture.png")
+    assert picture.shape == half.shape
+    assert not picture[:, 160:].any()  # the flat half, beyond the windows that reach into the other
+    assert picture[20:-20, 20:130].mean() > 127
+    assert 0.25 < half_map["textured"] < 0.6
+    assert half_map["recommended_window"] is not None
+    assert noise_map["textured"] < 0.01
+    assert noise_map["recommended_window"] is None
+    assert "no window is enough" in run("zncc-stdmap", "noise.tif", "--overwrite").stdout
+
+
+def test_a_page_and_a_channel_of_a_stack(run: Run) -> None:
+    stack = np.random.default_rng(0).normal(size=(2, 3, 40, 50)).astype(np.float32)
+    tifffile.imwrite(run.folder / "stack.tif", stack, imagej=True, metadata={"axes": "TCYX"})
+    got = run("zncc-stdmap", "stack.tif", "--page", 1, "--channel", 2)
+    assert got.returncode == 0, got.stderr
+    std = tifffile.imread(run.folder / "stack_std.tif")
+    expected = np.lib.stride_tricks.sliding_window_view(stack[1, 2], (11, 11)).std(axis=(2, 3))
+    np.testing.assert_allclose(std[5:-5, 5:-5], expected, rtol=1e-5)  # float32

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -30,12 +29,8 @@ def apply(
     inverse: Annotated[
         bool, typer.Option("--inverse", help="Put images of the fixed frame on the moving one instead.")
     ] = False,
-    series: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="Series of a file with several, counted from 0 [default: 0].")
-    ] = None,
-    page: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="Keep this page alone, counted from 0 [default: all].")
-    ] = None,
+    series: options.OneSeriesOption = None,
+    page: options.OnePageOption = None,
     interpolation: options.InterpolationOption = _DEFAULT.interpolation,
     canvas: options.CanvasOption = _DEFAULT.canvas,
     fill: options.FillOption = None,
@@ -60,9 +55,7 @@ def apply(
         applied = apply_transform(config)
     from zncc_cli.jobs.summary import print_json
 
-    for one in applied:
-        for note in one.notes:
-            logging.getLogger("zncc_cli.apply").info("%s", note)
+    console.show_notes("apply", (note for one in applied for note in one.notes))
     if json:
         print_json({"images": [dataclasses.asdict(one) for one in applied]})
     elif not quiet:

@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NoReturn
 
 import typer
@@ -137,3 +137,9 @@ def progress(quiet: bool) -> Iterator[Callable[[str], None]]:
     console = Console(stderr=True)
     with console.status("starting") as status:
         yield lambda text: status.update(text)
+
+
+def show_notes(command: str, notes: Iterable[str]) -> None:
+    """Say on stderr, a line each, what was chosen for the user and what could not be kept; not with ``--quiet``."""
+    for note in notes:
+        logging.getLogger(f"zncc_cli.{command}").info("%s", note)

@@ -54,6 +54,13 @@ ChannelOption = Annotated[
         "[default: luminance of RGB, else best]; all are moved.",
     ),
 ]
+OneSeriesOption = Annotated[
+    int | None, typer.Option(min=0, metavar="N", help="Series of a file with several, counted from 0 [default: 0].")
+]
+OnePageOption = Annotated[
+    int | None,
+    typer.Option(min=0, metavar="N", help="Read this page alone, counted from 0 [default: all, or the first]."),
+]
 InterpolationOption = Annotated[
     Interpolation, typer.Option(help="How the values written are found between pixels; nearest for labels.")
 ]

@@ -19,6 +19,15 @@ def stdmap(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
     window: options.WindowOption = 11,
     out: options.OutOption = None,
+    series: options.OneSeriesOption = None,
+    page: options.OnePageOption = None,
+    channel: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|luminance|best",
+            help="Channel, counted from 0, or the one with the most texture [default: luminance of RGB, else best].",
+        ),
+    ] = None,
     scale: Annotated[
         StdScale, typer.Option(help="The standard deviation in the image's units, or the norm that ZNCC divides by.")
     ] = StdScale.POPULATION,
@@ -32,6 +41,7 @@ def stdmap(
 ) -> None:
     """Write <stem>_std.tif (float32, NaN where the window leaves the frame) and <stem>_std.png for each IMAGE.
 
+    And <stem>_texture.png: white where a window finds its place to half a pixel, so that it can carry a registration.
     The files go into the working folder, or --out. A window spans rows y - PIXELS // 2 onwards, as in SciPy.
     """
     options.check_streams(json, quiet)
@@ -44,13 +54,13 @@ def stdmap(
 
         progress(f"{len(images)} images")
         outcome = write_std_maps(config)
-    from zncc_cli.jobs.summary import print_json
+    from zncc_cli.jobs.summary import print_json, print_std_maps
 
+    console.show_notes("stdmap", (note for files in outcome.maps for note in files.notes))
     if json:
         print_json({"window": window, "scale": scale, **dataclasses.asdict(outcome)})
     elif not quiet:
-        for files in outcome.maps:
-            print(f"{files.map}  median {files.median:.6g}")
+        print_std_maps(outcome, window)
 
 
 def main() -> None:

@@ -85,7 +85,7 @@ def write_maps(
         return zncc_frame_map(a, b, a_mask & b_mask, window, spreads)
 
     for name, values in (("std_fixed", fixed_std), ("std_aligned", aligned_std), ("zncc", zncc)):
-        _write(folder / f"{name}.tif", _strips(values, frame.shape, window), frame, np.float32, grid)
+        _write(folder / f"{name}.tif", map_strips(values, frame.shape, window), frame, np.float32, grid)
     mask = (np.where(covered.read(rows), np.uint8(255), np.uint8(0)) for rows in _rows(frame.shape[0]))
     _write(folder / "mask.tif", mask, frame, np.uint8, grid)
 
@@ -103,7 +103,7 @@ def _rows(height: int) -> Iterator[slice]:
         yield slice(first, min(first + STRIP_ROWS, height))
 
 
-def _strips(values: Callable[[slice], torch.Tensor], shape: tuple[int, int], window: int) -> Iterator[np.ndarray]:
+def map_strips(values: Callable[[slice], torch.Tensor], shape: tuple[int, int], window: int) -> Iterator[np.ndarray]:
     """Yield the strips of a map (H, W) float32, each from rows that hold all windows of its pixels."""
     height, width = shape
     before, after = window // 2, window - 1 - window // 2

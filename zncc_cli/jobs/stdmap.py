@@ -1,8 +1,9 @@
-"""Std maps of image files."""
+"""Std maps of image files, and where these images have enough texture to be registered."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,21 +14,42 @@ from zncc_cli.config import StdMapConfig, StdScale
 from zncc_cli.errors import ContentError, OptionError, WindowError
 from zncc_cli.files.folder import OutputFolder
 from zncc_cli.files.images import read_image
-from zncc_cli.files.output import write_map, write_picture
+from zncc_cli.files.output import write_picture, write_strips
 from zncc_cli.files.report import std_picture
+from zncc_cli.jobs.maps import map_strips
+from zncc_cli.jobs.reduction import block_means, reduced, reduction_factor
+from zncc_cli.jobs.views import View, choose_views
 from zncc_cli.operators import native
 from zncc_cli.registration.register import resolve_device
+from zncc_cli.registration.texture import Texture, texture
 from zncc_cli.registration.zncc import std_map
+
+_PICTURE = 2**24  # pixels; a larger picture is of use to nobody
 
 
 @dataclass(frozen=True)
 class StdMapFiles:
-    """The files of one image, and the median of its map in the map's units."""
+    """The files of one image, and what they say.
+
+    Attributes:
+        image, map, picture: its file, its map and a picture of that.
+        texture: picture of where it can carry a registration: 255, else 0.
+        median: of the map, in its units.
+        textured: share of the windows that can carry a registration.
+        recommended_window: side in pixels of the smallest window by which half of them can; None where hardly any can.
+        texture_factor: side of the blocks of pixels whose means were looked at for texture, 1 unless the image is large.
+        notes: a sentence for each choice that was not the user's.
+    """
 
     image: Path
     map: Path
     picture: Path
+    texture: Path
     median: float
+    textured: float
+    recommended_window: int | None
+    texture_factor: int
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -40,7 +62,9 @@ class StdMapOutcome:
 
 
 def write_std_maps(config: StdMapConfig) -> StdMapOutcome:
-    """Write ``<stem>_std.tif`` (float32, the image's frame, NaN where the window leaves it) and ``<stem>_std.png``.
+    """Write ``<stem>_std.tif``, ``<stem>_std.png`` and ``<stem>_texture.png`` of each image.
+
+    The map is float32, on the image's frame, NaN where the window leaves it.
 
     Raises:
         InputError, OutputError, ContentError, OptionError, BackendError: nothing is written then.
@@ -55,11 +79,7 @@ def write_std_maps(config: StdMapConfig) -> StdMapOutcome:
         OutputFolder(config.out, names=list(_names(stems)), overwrite=config.overwrite) as folder,
     ):
         backend = native.load(device)
-        medians = [_write_one(image, folder.staging, config, device) for image in config.images]
-    maps = (
-        StdMapFiles(image, config.out / f"{image.stem}_std.tif", config.out / f"{image.stem}_std.png", median)
-        for image, median in zip(config.images, medians, strict=True)
-    )
+        maps = [_write_one(image, folder.staging, config, device) for image in config.images]
     return StdMapOutcome(tuple(maps), backend, str(device))
 
 
@@ -67,26 +87,59 @@ def _names(stems: Iterable[str]) -> Iterable[str]:
     for stem in stems:
         yield f"{stem}_std.tif"
         yield f"{stem}_std.png"
+        yield f"{stem}_texture.png"
 
 
-def _write_one(path: Path, folder: Path, config: StdMapConfig, device: torch.device) -> float:
-    image = read_image(path)
-    if config.window > min(image.shape):
+def _write_one(path: Path, folder: Path, config: StdMapConfig, device: torch.device) -> StdMapFiles:
+    image = read_image(path, series=config.series, page=config.page)
+    (view,), notes = choose_views([image], [config.chosen_channel])
+    if config.window > min(view.shape):
         raise WindowError(
-            f"--window: expected at most {min(image.shape)} pixels, the shorter side of {path}, got {config.window}"
+            f"--window: expected at most {min(view.shape)} pixels, the shorter side of {path}, got {config.window}"
         )
-    valid = image.valid()
-    if not valid.any():
+    factor = reduction_factor(view.shape)
+    look = reduced(view, factor)
+    if not look.valid.any():
         raise ContentError(f"{path}: expected valid pixels, found none that are finite")
-    got = std_map(
-        torch.from_numpy(image.luminance()).to(device),
-        torch.from_numpy(valid).to(device),
-        config.window,
-        norm=config.scale is StdScale.NORM,
-        method=str(config.method),
+    map_name, picture_name, texture_name = _names([path.stem])
+    write_strips(
+        folder / map_name,
+        _strips(view, config, device),
+        shape=view.shape,
+        dtype=np.float32,
+        axes="YX",
+        like=None,
+        frame=image.metadata,
     )
-    values = got.cpu().numpy()
-    write_map(folder / f"{path.stem}_std.tif", values)
-    write_picture(folder / f"{path.stem}_std.png", std_picture(values))
-    finite = values[np.isfinite(values)]
-    return float(np.median(finite)) if finite.size else float("nan")
+    written = View(read_image(folder / map_name), ())
+    shrunk = max(1, math.ceil(math.sqrt(math.prod(view.shape) / _PICTURE)))
+    means = reduced(written, 1) if shrunk == 1 else block_means(written.read, view.shape, shrunk)
+    values = np.where(means.valid, means.grey, np.float32(np.nan))
+    write_picture(folder / picture_name, std_picture(values))
+    found = _texture(torch.from_numpy(look.grey), torch.from_numpy(look.valid), config.window)
+    write_picture(folder / texture_name, np.where(found.mask, np.uint8(255), np.uint8(0)))
+    known = values[np.isfinite(values)]
+    return StdMapFiles(
+        image=path,
+        map=config.out / map_name,
+        picture=config.out / picture_name,
+        texture=config.out / texture_name,
+        median=float(np.median(known)) if known.size else float("nan"),
+        textured=found.fraction,
+        recommended_window=found.recommended,
+        texture_factor=factor,
+        notes=(*image.notes, *notes),
+    )
+
+
+def _texture(grey: torch.Tensor, valid: torch.Tensor, window: int) -> Texture:
+    return texture(grey, valid, min(window, *grey.shape))
+
+
+def _strips(view: View, config: StdMapConfig, device: torch.device) -> Iterator[np.ndarray]:
+    def values(rows: slice) -> torch.Tensor:
+        grey, valid = (torch.from_numpy(plane).to(device) for plane in view.read(rows))
+        norm = config.scale is StdScale.NORM
+        return std_map(grey, valid, config.window, norm=norm, method=str(config.method)).cpu()
+
+    return map_strips(values, view.shape, config.window)

@@ -14,6 +14,7 @@ from zncc_cli.jobs.batch import BatchOutcome
 from zncc_cli.jobs.build import Builds
 from zncc_cli.jobs.doctor import Diagnosis
 from zncc_cli.jobs.pair import PairOutcome
+from zncc_cli.jobs.stdmap import StdMapOutcome
 
 _STYLE = {"ok": "green", "suspect": "yellow", "failed": "red", "error": "red"}
 
@@ -65,6 +66,18 @@ def print_batch(outcome: BatchOutcome) -> None:
     console.print(table)
     good = sum(row.good for row in outcome.pairs)
     console.print(f"{good} of {len(outcome.pairs)} pairs aligned; {outcome.table}", soft_wrap=True)
+
+
+def print_std_maps(outcome: StdMapOutcome, window: int) -> None:
+    """Print a line per image on stdout: the map's median, and what of the image can carry a registration."""
+    for files in outcome.maps:
+        side = files.recommended_window
+        advice = "no window is enough" if side is None else f"recommended window {side}"
+        blocks = "" if files.texture_factor == 1 else f", of means of {files.texture_factor} x {files.texture_factor}"
+        print(
+            f"{files.map}  median {files.median:.6g}  texture in {files.textured:.0%} of the windows of {window}"
+            f"{blocks}; {advice}"
+        )
 
 
 def print_diagnosis(diagnosis: Diagnosis) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,9 +76,9 @@ def masked(view: View, mask: Image | None) -> View:
 
 
 def choose_views(
-    images: tuple[Image, Image], channels: tuple[int | str | None, int | str | None]
-) -> tuple[tuple[View, View], tuple[str, ...]]:
-    """Return the views of both images, and a sentence for each choice that was not the user's.
+    images: Sequence[Image], channels: Sequence[int | str | None]
+) -> tuple[tuple[View, ...], tuple[str, ...]]:
+    """Return a view of each image, and a sentence for each choice that was not the user's.
 
     ``channels``: what --channel says of each, see `zncc_cli.config.InputConfig`.
 
@@ -85,16 +86,16 @@ def choose_views(
         OptionError: a channel that an image does not have.
     """
     candidates = [_candidates(image, channel) for image, channel in zip(images, channels, strict=True)]
-    best = [0, 0]
+    best = [0] * len(images)
     if max(map(len, candidates)) > 1:
         scores = [np.array([_texture(view) for view in views]) for views in candidates]
-        if len(scores[0]) == len(scores[1]):
-            # What a pair of channels tells of the motion is limited by the poorer one.
-            common = 1 / (1 / np.maximum(scores[0], 1e-30) + 1 / np.maximum(scores[1], 1e-30))
-            best = [int(common.argmax())] * 2
+        if len({len(score) for score in scores}) == 1:
+            # What a set of channels tells of the motion is limited by the poorest one.
+            common = np.sum([1 / np.maximum(score, 1e-30) for score in scores], axis=0)
+            best = [int(common.argmin())] * len(images)
         else:
             best = [int(score.argmax()) for score in scores]
-    views = candidates[0][best[0]], candidates[1][best[1]]
+    views = tuple(of_one[number] for of_one, number in zip(candidates, best, strict=True))
     return views, tuple(note for view, asked in zip(views, channels, strict=True) for note in _notes(view, asked))
 
 
