@@ -179,6 +179,7 @@ def _number(text: str, option: str) -> int:
 
 
 def channel_choice(text: str, option: str) -> int | str:
+    """Return a channel's number, or ``luminance`` or ``best``; raise `OptionError` for anything else."""
     return text if text in (LUMINANCE, BEST) else _number(text, option)
 
 
@@ -352,8 +353,8 @@ class StdMapConfig:
         images: image files.
         out: output folder.
         window: side of the square window, in pixels.
-        series, page: numbers, counted from 0, of the series and of the page over all axes but the channels; None for the
-            first.
+        series, page: numbers, counted from 0, of the series, and of the page over all axes but the channels; None for
+            the first.
         channel: number of the channel, counted from 0, ``luminance`` or ``best``; None for the luminance of RGB, and
             else for the best.
         scale: units of the map.

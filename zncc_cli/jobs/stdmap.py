@@ -37,7 +37,7 @@ class StdMapFiles:
         median: of the map, in its units.
         textured: share of the windows that can carry a registration.
         recommended_window: side in pixels of the smallest window by which half of them can; None where hardly any can.
-        texture_factor: side of the blocks of pixels whose means were looked at for texture, 1 unless the image is large.
+        texture_factor: side of the blocks of pixels whose means were looked at for texture; 1 unless it is large.
         notes: a sentence for each choice that was not the user's.
     """
 

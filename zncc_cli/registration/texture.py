@@ -25,7 +25,7 @@ WINDOWS = (7, 11, 15, 21, 31, 45, 63)
 _ENOUGH = 0.5  # of the windows that the frame and the mask hold
 _LEAST = 0.05  # of them: fewer carry nothing
 _PRECISE = 0.5  # pixels: a window that finds its place less well says little
-# Noise alone scatters an entry of T by about 0.8 sigma^2 sqrt(N): of so many times that, chance makes one in a thousand.
+# Noise alone scatters an entry of T by about 0.8 sigma^2 sqrt(N); three times that is one window in a thousand.
 _SURE = 0.8 * 3.0
 # Of the image's deviation: what rounding makes of a gradient is no texture.
 _LEAST_NOISE = 1e-3
