@@ -51,6 +51,8 @@ MEASURES: Mapping[str, Measure] = {
 # What may lie beside a report.
 FILES: Mapping[str, str] = {
     "aligned.tif": "the moving image on the fixed image's frame",
+    "mask.tif": "where the moving image covers the frame: 255, else 0",
+    "fixed.tif": "the fixed image on the same canvas",
     "transform.json": "the transform, fixed to moving coordinates",
     "displacement.tif": "the displacement of every pixel",
     "std_fixed.tif": "local standard deviation of the fixed image",
