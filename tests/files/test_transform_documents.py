@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from zncc_cli.files.transforms import read_matrix
+from zncc_cli.files.exchange import read_linear
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "transforms.md").read_text()
@@ -39,9 +39,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_commands_write_what_they_say(folder: Path) -> None:
-    np.testing.assert_allclose(read_matrix(folder / "both.json"), np.eye(3), atol=1e-12)
-    np.testing.assert_array_equal(read_matrix(folder / "back.json"), read_matrix(folder / "transform.json"))
-    x, y = (read_matrix(folder / "transform.json") @ [10, 20, 1])[:2].tolist()
+    np.testing.assert_allclose(read_linear(folder / "both.json").matrix, np.eye(3), atol=1e-12)
+    np.testing.assert_array_equal(
+        read_linear(folder / "back.json").matrix, read_linear(folder / "transform.json").matrix
+    )
+    x, y = (read_linear(folder / "transform.json").matrix @ [10, 20, 1])[:2].tolist()
     assert (folder / "moved.csv").read_text() == f"name,x,y\na,{x!r},{y!r}\n"
 
 

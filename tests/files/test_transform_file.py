@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from zncc_cli.errors import InputError, OutputError
-from zncc_cli.files.transforms import read_matrix, read_transform, write_transform
+from zncc_cli.files.exchange import read_linear
+from zncc_cli.files.transforms import read_transform, write_transform
 
 MATRIX = [[1 / 3, -1e-17, 12.3], [np.nextafter(0, 1), 0.1 + 0.2, -7e300], [0, 0, 1]]
 
@@ -136,10 +137,10 @@ def test_writing_into_a_missing_folder(tmp_path):
 
 
 def test_a_matrix_is_read_from_a_transform_or_a_plain_list(path, tmp_path):
-    assert read_matrix(path).tobytes() == np.array(MATRIX).tobytes()
+    assert read_linear(path).matrix.tobytes() == np.array(MATRIX).tobytes()
     plain = tmp_path / "matrix.json"
     plain.write_text("[[0, -1, 5.5], [1, 0, 2], [0, 0, 1]]")
-    np.testing.assert_array_equal(read_matrix(plain), [[0, -1, 5.5], [1, 0, 2], [0, 0, 1]])
+    np.testing.assert_array_equal(read_linear(plain).matrix, [[0, -1, 5.5], [1, 0, 2], [0, 0, 1]])
 
 
 @pytest.mark.parametrize(
@@ -149,11 +150,11 @@ def test_a_matrix_is_read_from_a_transform_or_a_plain_list(path, tmp_path):
 def test_what_is_no_matrix_is_refused_in_one_line(tmp_path, text):
     (tmp_path / "matrix.json").write_text(text)
     with pytest.raises(InputError, match=r"matrix\.json: expected") as error:
-        read_matrix(tmp_path / "matrix.json")
+        read_linear(tmp_path / "matrix.json")
     assert "\n" not in str(error.value)
 
 
 def test_a_file_too_large_to_be_a_matrix_is_not_read(tmp_path):
     (tmp_path / "matrix.json").write_text("[" + "0," * 2**20 + "0]")
     with pytest.raises(InputError, match="bytes"):
-        read_matrix(tmp_path / "matrix.json")
+        read_linear(tmp_path / "matrix.json")

@@ -44,8 +44,8 @@ def align(
         str | None,
         typer.Option(
             metavar="FILE|identity",
-            help="Start here, without a search: a transform.json, a JSON list of 3 x 3 numbers (fixed -> moving), "
-            "or the identity.",
+            help="Start here, without a search: a transform.json, the transform file of another tool (zncc convert), a "
+            "list of 3 x 3 numbers (fixed -> moving), or the identity.",
         ),
     ] = None,
     series: options.SeriesOption = None,

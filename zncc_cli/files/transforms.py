@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +23,6 @@ from zncc_cli.files.paths import MismatchError, refusal, small_file
 
 FORMAT = "zncc-transform"
 VERSION = 1
-
-_Content = TypeVar("_Content")
 
 _CONVENTIONS = {
     "direction": "fixed -> moving",
@@ -101,28 +99,11 @@ def read_transform(path: str | os.PathLike[str]) -> TransformFile:
     Raises:
         InputError: it is no such file, of an unknown version or convention, or holds unusable numbers.
     """
-    expected = f"a transform of zncc-align ({FORMAT}, version {VERSION})"
-    return _read(Path(path), parse_transform, expected, "name the transform.json that zncc-align wrote")
-
-
-def read_matrix(path: str | os.PathLike[str]) -> NDArray[np.float64]:
-    """Return the (3, 3) matrix of a transform that `write_transform` wrote, or of a plain JSON list of rows.
-
-    Raises:
-        InputError: it is neither, or holds unusable numbers.
-    """
-    return _read(
-        Path(path),
-        lambda content: parse_rows(content) if isinstance(content, list) else parse_transform(content).matrix,
-        "a transform.json, or a JSON list of 3 rows of 3 numbers",
-        "name a transform.json that zncc-align wrote, or write [[1, 0, dx], [0, 1, dy], [0, 0, 1]]",
-    )
-
-
-def _read(path: Path, parse: Callable[[Any], _Content], expected: str, advice: str) -> _Content:
+    path, expected = Path(path), f"a transform of zncc-align ({FORMAT}, version {VERSION})"
+    advice = "name the transform.json that zncc-align wrote"
     content = small_file(path, expected=expected, advice=advice)
     try:
-        return parse(parse_json(content, expected))
+        return parse_transform(parse_json(content, expected))
     except MismatchError as problem:
         raise refusal(path, expected=problem.expected, found=problem.found, advice=advice) from None
 

@@ -17,13 +17,14 @@ import torch
 import zncc_cli
 from zncc_cli.config import IDENTITY, Canvas, Interpolation, PairConfig, ResamplingConfig
 from zncc_cli.errors import ContentError, ExitCode, OptionError
+from zncc_cli.files.exchange import read_linear
 from zncc_cli.files.folder import OutputFolder
 from zncc_cli.files.images import read_image
 from zncc_cli.files.output import write_picture
 from zncc_cli.files.page import write_page
 from zncc_cli.files.page_pictures import PagePictures
 from zncc_cli.files.report import overlay, write_json
-from zncc_cli.files.transforms import read_matrix, write_transform
+from zncc_cli.files.transforms import write_transform
 from zncc_cli.jobs.budget import affordable_factor, check_disk
 from zncc_cli.jobs.maps import Rows, write_maps
 from zncc_cli.jobs.pictures import pair_pictures
@@ -120,7 +121,7 @@ def align_pair(config: PairConfig, progress: Progress, import_seconds: float = 0
         clock.lap("write")
         report = _report(config, result, clock.finish(), products, notes)
         write_page(folder.staging / PAGE, report, pictures, files=[name for name in names if name != PAGE])
-        clock.lap("page")
+        clock.lap("write")
         report["seconds"] = clock.finish()
         write_json(folder.staging / "report.json", report)
     for note in report["notes"]:
@@ -144,7 +145,7 @@ class _Clock:
 
     def lap(self, stage: str) -> None:
         now = time.perf_counter()
-        self.seconds[stage] = now - self._lap
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._lap
         self._lap = now
 
     def finish(self) -> dict[str, float]:
@@ -166,7 +167,7 @@ def _views(config: PairConfig) -> tuple[View, View, tuple[str, ...]]:
 
 
 def _init(name: str, factor: int) -> np.ndarray:
-    return np.eye(3) if name == IDENTITY else reduced_matrix(read_matrix(name), factor)
+    return np.eye(3) if name == IDENTITY else reduced_matrix(read_linear(name).matrix, factor)
 
 
 def _frame(result: RegistrationResult, settings: ResamplingConfig) -> tuple[Frame, tuple[str, ...]]:
