@@ -18,17 +18,18 @@ from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import numpy as np  # noqa: E402
-import tifffile  # noqa: E402
 import torch  # noqa: E402
 
 from benchmarks import machine  # noqa: E402
 from benchmarks.alignment.error import rms_error  # noqa: E402
 from benchmarks.alignment.scenery import endless  # noqa: E402
+from zncc_cli.files.metadata import Metadata  # noqa: E402
+from zncc_cli.files.output import STRIP_ROWS, write_strips  # noqa: E402
 from zncc_cli.registration.warp import corners, map_points  # noqa: E402
 
 _ROOT = Path(__file__).resolve().parent.parent
 _ALIGN = "from zncc_cli.cli.align import main; main()"
-_ROWS = 512
+_COMPRESSIONS = {"none": 1, "lzw": 5, "zlib": 8, "zstd": 50000}  # TIFF's numbers
 _NOISE = 0.02  # of the range, in both images
 # A motion of a camera that was set up anew: a degree, half a percent of stretch, a fiftieth of the frame.
 _LINEAR = np.array([[1.004, -0.018], [0.016, 0.997]])
@@ -39,7 +40,7 @@ def main() -> int:
     """Run the benchmark; return the exit code of `zncc-align`."""
     parser = argparse.ArgumentParser(prog="benchmarks/large.py", description=__doc__.partition("\n")[0])
     parser.add_argument("--side", type=int, default=20000, help="pixels")
-    parser.add_argument("--compression", help="as tifffile names it; default: none")
+    parser.add_argument("--compression", default="none", choices=_COMPRESSIONS, help="of both files")
     parser.add_argument("--out", type=Path, default=_ROOT / "benchmarks" / "results", help="folder of the results")
     options = parser.parse_args()
     truth = np.eye(3)
@@ -54,7 +55,7 @@ def main() -> int:
     shape = options.side, options.side
     apart = map_points(found, corners(shape)) - map_points(truth, corners(shape))
     rows = {
-        "files": f"{options.side} x {options.side}, uint16, compression {options.compression or 'none'}",
+        "files": f"{options.side} x {options.side}, uint16, compression {options.compression}",
         "exit code, status": f"{code}, {report['status']}",
         "notes": "; ".join(report["notes"]),
         "peak memory of the process, GB": f"{peak / 1e9:.2f}",
@@ -67,32 +68,25 @@ def main() -> int:
     lines = [f"# A large pair, {date}", "", "| | |", "|---|---|", *(f"| {k} | {v} |" for k, v in facts.items()), ""]
     lines += ["| | |", "|---|---|", *(f"| {k} | {v} |" for k, v in rows.items())]
     options.out.mkdir(parents=True, exist_ok=True)
-    file = options.out / f"large-{options.side}-{options.compression or 'raw'}-{date}.md"
+    file = options.out / f"large-{options.side}-{options.compression}-{date}.md"
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
     return code
 
 
-def _write_frame(path: Path, side: int, matrix: np.ndarray, seed: int, compression: str | None) -> None:
+def _write_frame(path: Path, side: int, matrix: np.ndarray, seed: int, compression: str) -> None:
     """Write what a camera sees through ``matrix``, scene to frame, with noise of its own; a strip at a time."""
 
     def strips() -> Iterator[np.ndarray]:
         random = np.random.default_rng(seed)
-        for first in range(0, side, _ROWS):
-            shape = min(_ROWS, side - first), side
+        for first in range(0, side, STRIP_ROWS):
+            shape = min(STRIP_ROWS, side - first), side
             up = np.array([[1, 0, 0], [0, 1, -first], [0, 0, 1.0]])
             seen = endless(shape, up @ matrix, 0) + _NOISE * random.standard_normal(shape, np.float32)
             yield np.rint(np.clip(seen, 0, 1) * 50000 + 5000).astype(np.uint16)
 
-    if compression:
-        tifffile.imwrite(
-            path, strips(), shape=(side, side), dtype=np.uint16, rowsperstrip=_ROWS, compression=compression
-        )
-        return
-    tifffile.imwrite(path, shape=(side, side), dtype=np.uint16, photometric="minisblack")
-    pixels = tifffile.memmap(path)
-    for index, strip in enumerate(strips()):
-        pixels[index * _ROWS : index * _ROWS + len(strip)] = strip
+    like = Metadata(path=path, format="TIFF", compression=_COMPRESSIONS[compression])
+    write_strips(path, strips(), shape=(side, side), dtype=np.uint16, axes="YX", like=like, frame=None)
 
 
 def _align(folder: Path) -> tuple[int, int]:

@@ -332,6 +332,7 @@ class ApplyConfig:
         page: number of the one page that is kept, counted from 0 over all axes but the channels; None keeps all.
         series: number of the series, counted from 0; None for the first.
         overwrite: replace files that exist.
+        backend: with what arithmetic; ``aligned.tif`` comes out again bit for bit by the one that it was made by.
         resampling: how the images are put on the other frame.
     """
 
@@ -341,8 +342,12 @@ class ApplyConfig:
     inverse: bool = False
     page: int | None = None
     series: int | None = None
+    backend: Backend = Backend.AUTO
     overwrite: bool = False
     resampling: ResamplingConfig = ResamplingConfig()
+
+    def __post_init__(self) -> None:
+        _coerce(self, backend=Backend)
 
 
 @dataclass(frozen=True, kw_only=True)

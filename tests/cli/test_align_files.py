@@ -161,3 +161,14 @@ def test_a_truncated_or_lying_file_is_refused_within_two_gigabytes(run: Run) -> 
         got = run("zncc-align", "fixed.tif", name, "--out", "out", wrap=limit)
         assert_one_line_error(got, 1, name)
         assert not (run.folder / "out").exists()
+
+
+def test_a_long_way_down_there_is_nothing_in_the_first_strip(run: Run) -> None:
+    scene = texture(6, (1500, 132))
+    tifffile.imwrite(run.folder / "fixed.tif", scene[:1000].astype(np.uint16))
+    tifffile.imwrite(run.folder / "moving.tif", scene[560:].astype(np.uint16))
+    got = run("zncc-align", "fixed.tif", "moving.tif", "--model", "translation", "--out", "out")
+    assert got.returncode == 0, got.stderr
+    aligned = tifffile.imread(run.folder / "out" / "aligned.tif")
+    assert not aligned[:550].any()
+    assert np.abs(aligned[580:990, 10:-10] - scene[580:990, 10:-10]).max() < 100

@@ -90,6 +90,7 @@ def test_an_image_of_another_size_is_refused_and_nothing_is_written(run: Run, tr
         (("transform.json", "a.tif", "--out", "a.tif"), 1, ("a.tif", "exists already", "--overwrite")),
         (("transform.json", "a.tif", "a.tif", "--out", "moved"), 2, ("IMAGE", "several named a")),
         (("transform.json", "a.tif", "--page", "1"), 1, ("a.tif", "page")),
+        (("transform.json", "a.tif", "b.tif", "--out", "c.tif"), 2, ("--out", "folder", "c.tif")),
     ],
 )
 def test_bad_input_is_one_clear_line(
@@ -99,3 +100,39 @@ def test_bad_input_is_one_clear_line(
     got = run("zncc", "apply", *arguments)
     assert_one_line_error(got, code, *words)
     assert {path.name for path in run.folder.iterdir()} == {"transform.json", "a.tif"}
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        [[0, 0, 0], [0, 0, 0], [0, 0, 0]],
+        [[1, 0, 0], [1, 0, 0], [0, 0, 1]],
+        [[1, 0, 1e15], [0, 1, 0], [0, 0, 1]],
+        [[1, 0, 0], [0, 1, 0], [0, 0, 1e-320]],
+        [[1e308, 0, 0], [0, 1e308, 0], [0, 0, 1]],
+    ],
+)
+@pytest.mark.parametrize("inverse", [(), ("--inverse",)])
+def test_a_matrix_that_shows_nothing_is_one_clear_line(
+    run: Run, transform: Path, matrix: list[list[float]], inverse: tuple[str, ...]
+) -> None:
+    transform.write_text(json.dumps({**json.loads(transform.read_text()), "matrix": matrix}))
+    tifffile.imwrite(run.folder / "a.tif", np.ones((10, 12), np.uint8))
+    got = run("zncc", "apply", transform, "a.tif", "--out", "b.tif", *inverse)
+    assert_one_line_error(got, 1, "transform.json", "matrix")
+    assert not (run.folder / "b.tif").exists()
+
+
+def test_a_frame_behind_the_horizon_is_one_clear_line(run: Run, transform: Path) -> None:
+    behind = {**json.loads(transform.read_text()), "matrix": [[1, 0, 0], [0, 1, 0], [0, 0, -1]]}
+    transform.write_text(json.dumps(behind))
+    tifffile.imwrite(run.folder / "a.tif", np.ones((10, 12), np.uint8))
+    assert_one_line_error(run("zncc", "apply", transform, "a.tif"), 1, "transform.json", "matrix")
+
+
+def test_calibration_that_cannot_be_kept_is_said(run: Run, transform: Path) -> None:
+    options = {"imagej": True, "resolution": (4, 4), "metadata": {"unit": "micron"}}
+    tifffile.imwrite(run.folder / "a.tif", np.ones((10, 12), np.uint8), **options)
+    got = run("zncc", "apply", transform, "a.tif", "--out", "b.tif")
+    assert got.returncode == 0
+    assert "a.tif: pixel size and place of the frame" in got.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -108,3 +109,64 @@ def test_all_planes_are_moved_and_a_frame_may_reach_beyond(tmp_path: Path) -> No
     out = tifffile.imread(tmp_path / "b.tif")
     np.testing.assert_array_equal(out[:, 1:21, 2:32], stack)
     assert out.sum() == stack.sum()
+
+
+IDENTITY, DOWN = np.eye(3), np.array([[1, 0, 0], [0, 1, -600.0], [0, 0, 1]])
+
+
+def through(
+    tmp_path: Path, data: np.ndarray, matrix: np.ndarray = IDENTITY, *, rows: int = 0, **options: Any
+) -> np.ndarray:
+    """Write ``data``, read it, put it on its own frame (or one of ``rows``) and read that."""
+    settings = {key: options.pop(key) for key in ("fill", "interpolation") if key in options}
+    tifffile.imwrite(tmp_path / "a.tif", data, **options)
+    image = read_image(tmp_path / "a.tif")
+    frame = Frame(0, 0, data.shape[1], rows or data.shape[0])
+    write_resampled(tmp_path / "b.tif", image, matrix, frame, ResamplingConfig(**settings), image.metadata)
+    return np.asarray(tifffile.imread(tmp_path / "b.tif"))
+
+
+@pytest.mark.parametrize("interpolation", ["cubic", "nearest"])
+def test_the_identity_copies_whatever_a_pixel_holds(tmp_path: Path, interpolation: str) -> None:
+    """No number, an infinity, more than float32 holds; a colour that nobody sees."""
+    odd = np.random.default_rng(0).normal(size=(20, 30))
+    odd[3, 4:7] = np.nan, np.inf, 1e300
+    np.testing.assert_array_equal(through(tmp_path, odd, interpolation=interpolation), odd)
+    hidden = np.random.default_rng(1).integers(0, 256, (20, 30, 4)).astype(np.uint8)
+    hidden[:10, :, 3] = 0
+    options = {"photometric": "rgb", "extrasamples": ["unassalpha"], "interpolation": interpolation}
+    np.testing.assert_array_equal(through(tmp_path, hidden, **options), hidden)
+    colours = np.random.default_rng(2).random((20, 30, 3)).astype(np.float32)
+    colours[5, 5, 1] = np.nan
+    options = {"photometric": "rgb", "interpolation": interpolation}
+    np.testing.assert_array_equal(through(tmp_path, colours, **options), colours)
+
+
+def test_a_sample_that_is_no_number_is_none_of_the_others_business(tmp_path: Path) -> None:
+    colours = np.ones((20, 30, 3), np.float32)
+    colours[5, 5, 1] = np.nan
+    half = np.array([[1, 0, 0.5], [0, 1, 0], [0, 0, 1]])
+    out = through(tmp_path, colours, half, photometric="rgb")
+    np.testing.assert_array_equal(np.isnan(out[:, :-1]).sum(axis=(0, 1)), [0, 2, 0])
+
+
+def test_strips_that_the_image_does_not_reach_are_filled(tmp_path: Path) -> None:
+    """The first of three strips of 512 rows shows nothing of the image."""
+    data = np.random.default_rng(0).integers(1, 256, (700, 20)).astype(np.uint8)
+    for interpolation in ("cubic", "nearest"):
+        out = through(tmp_path, data, DOWN, rows=1200, fill="9", interpolation=interpolation)
+        assert (out[:600] == 9).all()
+        np.testing.assert_array_equal(out[600:], data[:600])
+    turned = DOWN @ np.array([[1, 0.01, 0], [-0.01, 1, 0], [0, 0, 1]])
+    assert (through(tmp_path, data, turned, rows=1200)[:512] == 0).all()
+
+
+@pytest.mark.parametrize("shift", [3.0, 3.25])
+def test_fill_is_for_what_lies_beyond_and_holes_stay_holes(tmp_path: Path, shift: float) -> None:
+    data = np.full((20, 30), 50, np.uint8)
+    data[8:12, 8:12] = 0
+    matrix = np.array([[1, 0, shift], [0, 1, 0], [0, 0, 1]])
+    out = through(tmp_path, data, matrix, fill="7", extratags=[(42113, 2, 0, "0", True)])
+    assert (out[:, -3:] == 7).all()
+    assert (out[8:12, 5:8] == 0).all()
+    assert set(np.unique(out)) == {0, 7, 50}

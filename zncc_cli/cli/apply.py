@@ -34,6 +34,7 @@ def apply(
     interpolation: options.InterpolationOption = _DEFAULT.interpolation,
     canvas: options.CanvasOption = _DEFAULT.canvas,
     fill: options.FillOption = None,
+    backend: options.BackendOption = ApplyConfig.backend,
     overwrite: options.OverwriteOption = False,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from zncc_cli.files.lazy import LazyArray, Stored
 from zncc_cli.files.memory import available
@@ -130,16 +130,18 @@ class Image:
                 grey = np.iinfo(grey.dtype).max - grey if grey.dtype.kind == "u" else -grey.astype(np.float32)
             return grey.astype(np.float32)
 
-    def valid(self) -> NDArray[np.bool_]:
+    def valid(self, numbers: DTypeLike = np.float32) -> NDArray[np.bool_]:
         """Where the pixel can be used, bool (H, W).
 
-        That is: finite as float32 in all samples, not opacity 0, and not the file's own value for missing pixels.
+        That is: finite as ``numbers`` of that dtype in all samples, not opacity 0, and not the file's own value for
+        missing pixels.
         """
-        samples = self._plane().reshape(*self.shape, -1)
+        data = self._plane()
+        samples = data if data.ndim == 3 else data[..., None]
         valid = np.ones(self.shape, dtype=np.bool_)
         if samples.dtype.kind == "f":
             with np.errstate(over="ignore"):
-                valid &= np.isfinite(samples.astype(np.float32)).all(axis=-1)
+                valid &= np.isfinite(samples.astype(numbers)).all(axis=-1)
         colours = samples[..., :-1] if self.metadata.alpha else samples
         if self.metadata.alpha:
             valid &= samples[..., -1] > 0

@@ -5,15 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from zncc_cli.config import ApplyConfig
 from zncc_cli.errors import InputError, OptionError
 from zncc_cli.files.folder import OutputFolder
-from zncc_cli.files.images import read_image
+from zncc_cli.files.images import Image, read_image
+from zncc_cli.files.metadata import Metadata
+from zncc_cli.files.paths import one_line
 from zncc_cli.files.transforms import read_transform
-from zncc_cli.jobs.budget import check_disk
+from zncc_cli.jobs.budget import check_disk, file_bytes
 from zncc_cli.jobs.resampled import write_resampled
 from zncc_cli.jobs.transforms import inverse_of
+from zncc_cli.operators import native
 from zncc_cli.registration.canvas import frame_of
+from zncc_cli.registration.transforms.matrices import is_singular, map_points
+from zncc_cli.registration.warp import corners
+
+_NO_UNIT = 1  # TIFF's ResolutionUnit of files that say nothing
+_FARTHEST = 1e9  # pixels; what is farther is no place in an image
 
 
 @dataclass(frozen=True)
@@ -40,9 +50,11 @@ def apply_transform(config: ApplyConfig) -> tuple[Applied, ...]:
     matrix, shapes, grid = transform.matrix, (transform.fixed_shape, transform.moving_shape), transform.grid
     if config.inverse:
         matrix, shapes, grid = inverse_of(config.transform, matrix), shapes[::-1], None
+    _check_matrix(config.transform, matrix, shapes[0])
     files = _files(config)
     folder = files[0].parent
-    applied = []
+    frame = frame_of(config.resampling.canvas, matrix, *shapes)
+    applied, needed = [], 0
     with OutputFolder(folder, names=[file.name for file in files], overwrite=config.overwrite) as output:
         for path, file in zip(config.images, files, strict=True):
             image = read_image(path, series=config.series, page=config.page)
@@ -53,13 +65,33 @@ def apply_transform(config: ApplyConfig) -> tuple[Applied, ...]:
                     f"{path}: expected {width} x {height} pixels, the image that {config.transform} moves, "
                     f"found {found_width} x {found_height}{other or '; name an image of this size'}"
                 )
-            frame = frame_of(config.resampling.canvas, matrix, *shapes)
-            check_disk(output.staging, image, frame, maps=False)
-            written = write_resampled(output.staging / file.name, image, matrix, frame, config.resampling, grid)
-            applied.append(
-                Applied(path, file, written.clipped, frame.offset, frame.shape, (*image.notes, *written.notes))
-            )
+            needed += file_bytes(image, frame)
+            check_disk(folder, needed)
+            with native.selected(config.backend):
+                written = write_resampled(output.staging / file.name, image, matrix, frame, config.resampling, grid)
+            notes = (*image.notes, *_calibration_notes(image, grid), *written.notes)
+            applied.append(Applied(path, file, written.clipped, frame.offset, frame.shape, notes))
     return tuple(applied)
+
+
+def _check_matrix(path: Path, matrix: np.ndarray, shape: tuple[int, int]) -> None:
+    """Raise `InputError` where a matrix shows nothing on the frame (H, W): singular, behind it, or far beyond."""
+    with np.errstate(all="ignore"):
+        seen = map_points(matrix, corners(shape))
+    near = np.isfinite(seen).all(axis=-1) & (np.abs(seen) < _FARTHEST).all(axis=-1)
+    if is_singular(matrix) or not near.any():
+        raise InputError(
+            f"{path}: expected a matrix that takes the frame's pixels to pixels of the other image, found "
+            f"{one_line(matrix.tolist())}; align again"
+        )
+
+
+def _calibration_notes(image: Image, grid: Metadata | None) -> tuple[str, ...]:
+    known = image.metadata
+    resolved = known.resolution is not None and known.resolution.unit != _NO_UNIT
+    if grid is not None or not (known.pixel_size or resolved or known.georeference):
+        return ()
+    return (f"{known.path.name}: pixel size and place of the frame that it was put on are not known, none is written",)
 
 
 def _files(config: ApplyConfig) -> list[Path]:
@@ -69,6 +101,8 @@ def _files(config: ApplyConfig) -> list[Path]:
         if names.count(name) > 1:
             raise OptionError(f"IMAGE: expected files of different stems, got several named {image.stem}; apply apart")
     out = config.out
+    if len(names) > 1 and out is not None and out.suffix.lower() in (".tif", ".tiff"):
+        raise OptionError(f"--out: expected a folder for {len(names)} images, got {out}")
     if len(names) > 1 or out is None or out.is_dir():
         return [(out or Path()) / name for name in names]
     if out.suffix.lower() not in (".tif", ".tiff"):

@@ -18,7 +18,7 @@ _PER_PIXEL = 200
 _PER_COLUMN = 512 * 80
 _LEAST = 2**18  # pixels: an image reduced further would say little of its motion
 _SHARE = 0.8  # of what is free: others want some, too
-_MAP_BYTES = 3 * 4 + 1  # a pixel of the maps and the mask
+_MAP_BYTES, _ROWS_BYTES = 3 * 4 + 1, 4 + 2  # a pixel of the maps and the mask, and of the rows they are made from
 
 
 def affordable_factor(fixed: Image, moving: Image) -> int:
@@ -34,29 +34,37 @@ def affordable_factor(fixed: Image, moving: Image) -> int:
         height, width = large.shape
         needed = _LEAST * _PER_PIXEL + free - spare
         raise ResourceError(
-            f"{large.metadata.path}: expected {_gigabytes(needed)} of memory for {width} x {height} pixels, found "
-            f"{_gigabytes(free)} that can be used; close other programs, raise the limit, or bin the images"
+            f"{large.metadata.path}: expected {_spelled(needed)} of memory for {width} x {height} pixels, found "
+            f"{_spelled(free)} that can be used; close other programs, raise the limit, or bin the images"
         )
     return reduction_factor(fixed.shape, moving.shape, most=min(FULL, spare // _PER_PIXEL))
 
 
-def check_disk(folder: Path, image: Image, frame: Frame, maps: bool = True) -> None:
-    """See that an image on a frame, and the maps beside it, have room in a folder, or the nearest one that exists.
+def check_disk(folder: Path, needed: int) -> None:
+    """See that ``needed`` bytes have room in a folder, or in the nearest one that exists.
 
     Raises:
-        ResourceError: there is not enough.
+        ResourceError: they have not.
     """
-    height, width = frame.shape
-    plane = math.prod(image.data.shape) // math.prod(image.shape) * image.dtype.itemsize
-    needed = height * width * (plane + (_MAP_BYTES if maps else 0))
     nearest = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
     free = shutil.disk_usage(nearest).free
     if needed > free:
         raise ResourceError(
-            f"{folder}: expected {_gigabytes(needed)} of free disk for files of {width} x {height} pixels, found "
-            f"{_gigabytes(free)}; choose another --out"
+            f"{folder}: expected {_spelled(needed)} of free disk for what is to be written, found {_spelled(free)}; "
+            "choose another --out"
         )
 
 
-def _gigabytes(count: int) -> str:
-    return f"{count / 1e9:.2f} GB"
+def file_bytes(image: Image, frame: Frame) -> int:
+    """Return the size of a file of all planes of an image on a frame, uncompressed."""
+    planes = math.prod(image.data.shape) // math.prod(image.shape)
+    return math.prod(frame.shape) * planes * image.dtype.itemsize
+
+
+def map_bytes(frame: Frame) -> int:
+    """Return the size of the maps of a pair on a frame, and of what they are made from meanwhile."""
+    return math.prod(frame.shape) * (_MAP_BYTES + _ROWS_BYTES)
+
+
+def _spelled(count: int) -> str:
+    return f"{count / 1e9:.2f} GB" if count >= 1e8 else f"{count / 1e6:.2f} MB"

@@ -25,12 +25,13 @@ from zncc_cli.files.page import write_page
 from zncc_cli.files.page_pictures import PagePictures
 from zncc_cli.files.report import overlay, write_json
 from zncc_cli.files.transforms import write_transform
-from zncc_cli.jobs.budget import affordable_factor, check_disk
+from zncc_cli.jobs.budget import affordable_factor, check_disk, file_bytes, map_bytes
 from zncc_cli.jobs.maps import Rows, write_maps
 from zncc_cli.jobs.pictures import pair_pictures
 from zncc_cli.jobs.reduction import Reduced, full_result, reduced, reduced_matrix
 from zncc_cli.jobs.resampled import missing_value, write_resampled
 from zncc_cli.jobs.views import View, choose_views, masked
+from zncc_cli.operators import native
 from zncc_cli.registration.canvas import Frame, frame_of
 from zncc_cli.registration.register import RegistrationResult, register_images
 from zncc_cli.registration.resample import resample
@@ -115,11 +116,13 @@ def align_pair(config: PairConfig, progress: Progress, import_seconds: float = 0
         clock.seconds["registration"] = result.seconds
         clock.restart()
         progress(f"writing {config.folder}")
-        products = _write_products(folder.staging, fixed, moving, pair, result, config)
-        pictures = pair_pictures(folder.staging, pair, result, products.frame)
+        with native.selected(config.registration.backend):
+            products = _write_products(folder.staging, fixed, moving, pair, result, config)
+            pictures = pair_pictures(folder.staging, pair, result, products.frame)
         write_picture(folder.staging / "overlay.png", _overlay(pictures))
         clock.lap("write")
         report = _report(config, result, clock.finish(), products, notes)
+        report["registered_by"] = {"fixed": fixed.described, "moving": moving.described, "blocks": factor}
         write_page(folder.staging / PAGE, report, pictures, files=[name for name in names if name != PAGE])
         clock.lap("write")
         report["seconds"] = clock.finish()
@@ -163,7 +166,8 @@ def _views(config: PairConfig) -> tuple[View, View, tuple[str, ...]]:
     views, notes = choose_views((images[0], images[1]), asked.each_channel)
     masks = [None if path is None else read_image(path) for path in (config.fixed_mask, config.moving_mask)]
     fixed, moving = (masked(view, mask) for view, mask in zip(views, masks, strict=True))
-    return fixed, moving, (*images[0].notes, *images[1].notes, *notes)
+    read = (note for image in (*images, *masks) if image is not None for note in image.notes)
+    return fixed, moving, (*read, *notes)
 
 
 def _init(name: str, factor: int) -> np.ndarray:
@@ -191,7 +195,8 @@ def _write_products(
 ) -> _Products:
     """Write the aligned image, the transform and the maps."""
     frame, notes = _frame(result, config.resampling)
-    check_disk(folder, moving.image, frame)
+    on_canvas = 0 if config.resampling.canvas is Canvas.FIXED else file_bytes(fixed.image, frame)
+    check_disk(config.folder, file_bytes(moving.image, frame) + map_bytes(frame) + on_canvas)
     grid = fixed.image.metadata
     write_transform(
         folder / "transform.json",

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from zncc_cli.config import ResamplingConfig
+from zncc_cli.config import Interpolation, ResamplingConfig
 from zncc_cli.errors import OptionError
 from zncc_cli.files.images import Image
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.output import STRIP_ROWS, write_strips
 from zncc_cli.registration.canvas import Frame
-from zncc_cli.registration.resample import resample
+from zncc_cli.registration.resample import Read, copies, resample
 
 OnStrip = Callable[[tuple[int, ...], int, np.ndarray, np.ndarray], None]
 
@@ -54,21 +54,24 @@ def write_resampled(
         OptionError: ``--fill`` is no value of the image's dtype.
         OutputError: the file cannot be written.
     """
-    dtype = image.data.dtype
-    missing = missing_value(dtype, image.metadata, settings)
+    dtype = image.dtype
+    beyond = missing_value(dtype, image.metadata, settings)
+    in_holes = missing_value(dtype, image.metadata, ResamplingConfig())
     clipped = 0
 
     def strips() -> Iterator[np.ndarray]:
         nonlocal clipped
         for index in product(*map(range, image.leading)):
-            read = _reader(image, index)
             for first in range(0, len(frame.rows), STRIP_ROWS):
-                rows = frame.rows[first : first + STRIP_ROWS]
-                where = image.shape, matrix, rows, frame.columns, settings.interpolation
-                values, known = resample(read, *where, edge=settings.edge)
-                there = resample(read, *where)[1] if settings.edge else known
-                on_strip(index, first, values, there)
-                out, count = to_dtype(values, known, dtype, missing)
+                place = matrix, frame.rows[first : first + STRIP_ROWS], frame.columns, settings.interpolation
+                values, defined, covered = _strip(image, index, place, settings.edge)
+                on_strip(index, first, values, covered)
+                missing: np.ndarray | float = beyond
+                if settings.fill is not None and not defined.all():
+                    # A hole in the image is no pixel beyond it, and stays what it is.
+                    inside = resample(_frame_reader, image.shape, *place[:3], Interpolation.LINEAR)[1]
+                    missing = np.where(inside, in_holes, beyond)
+                out, count = to_dtype(values, defined, dtype, missing)
                 clipped += count
                 yield out
 
@@ -86,13 +89,52 @@ def write_resampled(
     return Written(clipped, notes)
 
 
-def _reader(image: Image, index: tuple[int, ...]) -> Callable[[slice, slice], tuple[np.ndarray, np.ndarray]]:
+_Place = tuple[np.ndarray, range, range, Interpolation]  # matrix, rows, columns
+
+
+def _strip(
+    image: Image, index: tuple[int, ...], place: _Place, edge: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return a plane's values (h, W[, S]) on some rows of the frame, which are defined, and which it covers (h, W).
+
+    Where pixels are copied all of them are, whatever they hold: a number or none, a colour that nobody sees.
+    """
+    matrix, _, _, interpolation = place
+    if copies(matrix, interpolation):
+        values, defined = resample(_reader(image, index, all_pixels=True), image.shape, *place, edge=edge)
+        inside = resample(_frame_reader, image.shape, *place)[1] if edge else defined
+        pixels = Image(values, image.axes[len(image.leading) :], image.metadata)
+        return values, defined, inside & pixels.valid(image.dtype)
+    if image.axes.endswith("S") and image.dtype.kind == "f" and not image.metadata.alpha:
+        # A sample that is no number is none of the other samples' business.
+        planes = [
+            resample(_reader(image, index, sample), image.shape, *place, edge=edge)
+            for sample in range(image.data.shape[-1])
+        ]
+        values, defined = (np.stack(parts, axis=-1) for parts in zip(*planes, strict=True))
+    else:
+        values, defined = resample(_reader(image, index), image.shape, *place, edge=edge)
+    if edge:
+        return values, defined, resample(_reader(image, index), image.shape, *place)[1]
+    return values, defined, defined if defined.ndim == 2 else np.asarray(defined.all(axis=-1))
+
+
+def _reader(image: Image, index: tuple[int, ...], sample: int | None = None, *, all_pixels: bool = False) -> Read:
     def read(rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
         # Only pixels that are no number are left out: a mask says what to register on, no more.
         part = image.read(index, rows, columns)
-        return np.asarray(part.data), part.valid()
+        data = np.asarray(part.data)
+        if sample is not None:
+            return data[..., sample], np.isfinite(data[..., sample])
+        return data, np.ones(part.shape, np.bool_) if all_pixels else part.valid(image.dtype)
 
     return read
+
+
+def _frame_reader(rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
+    """Read an image of which each pixel is defined, to tell its frame."""
+    shape = rows.stop - rows.start, columns.stop - columns.start
+    return np.zeros(shape, np.uint8), np.ones(shape, np.bool_)
 
 
 def missing_value(dtype: np.dtype[Any], metadata: Metadata, settings: ResamplingConfig) -> float:
@@ -120,13 +162,16 @@ def _fits(value: float, dtype: np.dtype[Any]) -> bool:
     return float(value).is_integer() and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max
 
 
-def to_dtype(values: np.ndarray, there: np.ndarray, dtype: np.dtype[Any], missing: float) -> tuple[np.ndarray, int]:
-    """Return ``values`` (H, W[, C]) in ``dtype``, and how many were clipped; ``missing`` where ``there`` is false.
+def to_dtype(
+    values: np.ndarray, there: np.ndarray, dtype: np.dtype[Any], missing: float | np.ndarray
+) -> tuple[np.ndarray, int]:
+    """Return ``values`` (H, W[, C]) in ``dtype``, and how many were clipped; ``missing`` where not ``there``.
 
-    ``there``: (H, W) bool. Integers are rounded and clipped, never wrapped.
+    ``there``: (H, W) or (H, W, C) bool; ``missing``: a number or (H, W). Integers are rounded and clipped, not wrapped.
     """
-    there = there if values.ndim == 2 else there[..., None]
+    there = there[..., None] if there.ndim < values.ndim else there
     fill = np.asarray(missing).astype(dtype)
+    fill = fill[..., None] if 0 < fill.ndim < values.ndim else fill
     if values.dtype == dtype:
         return np.where(there, values, fill), 0
     whole = dtype.kind != "f"

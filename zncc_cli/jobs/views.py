@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,6 +38,14 @@ class View:
     def shape(self) -> tuple[int, int]:
         """(H, W)."""
         return self.image.shape
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """Which plane it is, for a report: a number for each leading axis, and the channel of RGB."""
+        axes = dict(zip(self.image.axes, self.index, strict=False))
+        if self.image.metadata.photometric == "rgb":
+            return {**axes, "channel": LUMINANCE if self.sample is None else self.sample}
+        return axes
 
     def read(self, rows: slice = slice(None), columns: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
         """Return grey values, float32 (h, w), and which of them count, bool (h, w)."""
@@ -163,9 +172,10 @@ def _notes(view: View, asked: int | str | None) -> list[str]:
             f"{image.metadata.path.name}: registered by page 0 of {pages} ({axes}), all are kept; --page N reads one"
         )
     axis = _channel_axis(image)
-    if axis is not None and not isinstance(asked, int):
+    taken = view.sample if axis is None else view.index[axis]
+    if taken is not None and not isinstance(asked, int):
         notes.append(
-            f"{image.metadata.path.name}: registered by channel {view.index[axis]} of {image.leading[axis]}, "
-            "the one with the most texture over noise, all are moved; --channel N takes another"
+            f"{image.metadata.path.name}: registered by channel {taken} of {_count(image)}, the one with the most "
+            "texture over noise, all are moved; --channel N takes another"
         )
     return notes

@@ -118,7 +118,7 @@ class _View:
         self._read, self._shape, self._matrix, self._edge = read, shape, matrix, edge
         self._pull = torch.from_numpy(matrix)
         # Where pixels are met exactly, the nearest one is the value.
-        self.copies = interpolation is Interpolation.NEAREST or _is_whole_shift(matrix)
+        self.copies = copies(matrix, interpolation)
         self._way = None if self.copies else INTERPOLATORS[interpolation]
         before, after, margin = (
             (0, 1, 0) if self._way is None else (self._way.before, self._way.after, self._way.margin)
@@ -223,6 +223,11 @@ class _View:
         if not whole:
             held = held & between_valid(torch.from_numpy(valid), needed.at, x, y, EDGE)
         return _defined(values.permute(1, 2, 0).numpy(), held.numpy()), held.numpy()
+
+
+def copies(matrix: np.ndarray, interpolation: Interpolation) -> bool:
+    """Tell whether `resample` copies pixels, in their own dtype, and interpolates none."""
+    return interpolation is Interpolation.NEAREST or _is_whole_shift(_normalised(matrix))
 
 
 def _normalised(matrix: np.ndarray) -> np.ndarray:

@@ -1,0 +1,50 @@
+"""What is too large is refused before it is taken. How much there is, is pretended: no test fills a machine."""
+
+from __future__ import annotations
+
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from zncc_cli.errors import ResourceError
+from zncc_cli.files.images import Image
+from zncc_cli.files.metadata import Metadata
+from zncc_cli.jobs import budget
+from zncc_cli.registration.canvas import Frame
+
+
+def image(height: int, width: int, *leading: int) -> Image:
+    """An image of any size: its pixels are one."""
+    data = np.broadcast_to(np.zeros((), np.uint16), (*leading, height, width))
+    return Image(data, "ZCYX"[2 - len(leading) :], Metadata(path=Path("large.tif"), format="TIFF"))
+
+
+@pytest.mark.parametrize(("gigabytes", "factor"), [(64, 7), (2.0, 11), (1.2, 24)])
+def test_with_less_memory_larger_blocks_are_registered(
+    monkeypatch: pytest.MonkeyPatch, gigabytes: float, factor: int
+) -> None:
+    monkeypatch.setattr(budget, "available", lambda: int(gigabytes * 1e9))
+    found = budget.affordable_factor(image(20000, 20000), image(500, 500))
+    assert found == factor
+    assert (20000 / found) ** 2 * 200 < gigabytes * 1e9
+
+
+def test_a_pair_that_does_not_fit_even_so_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "available", lambda: int(0.8e9))
+    with pytest.raises(ResourceError, match=r"large\.tif: expected .* GB of memory for 20000 x 30000 pixels, found"):
+        budget.affordable_factor(image(500, 500), image(30000, 20000))
+
+
+def test_files_that_do_not_fit_on_the_disk_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 0, 10**9))
+    frame = Frame(0, 0, 10000, 1000)
+    assert budget.file_bytes(image(100, 100, 3, 2), frame) == 10_000_000 * 6 * 2
+    budget.check_disk(tmp_path / "not" / "yet", budget.map_bytes(frame))
+    with pytest.raises(
+        ResourceError, match=r"out: expected 1\.20 GB of free disk .*, found 1\.00 GB; choose another --out"
+    ):
+        budget.check_disk(tmp_path / "out", budget.file_bytes(image(100, 100, 30, 2), frame))
