@@ -15,18 +15,22 @@ from torch import Tensor
 from zncc_cli.config import NESTED_MODELS, Device, Model, RegistrationConfig, choose
 from zncc_cli.errors import BackendError
 from zncc_cli.operators import native
+from zncc_cli.registration.border import common_border, without
 from zncc_cli.registration.descent import LevelRecord, descend, distinctness, follow_starts
+from zncc_cli.registration.evidence import Weighed, weigh
 from zncc_cli.registration.inputs import check_window, checked_init, prepare
 from zncc_cli.registration.objective import LevelObjective
 from zncc_cli.registration.optimizer import Ending
 from zncc_cli.registration.pyramid import Level, coarsest_of, count_levels, pyramid
-from zncc_cli.registration.refinement import refine
+from zncc_cli.registration.refinement import Refined, refine
 from zncc_cli.registration.selection import Selection, select_model
-from zncc_cli.registration.verdict import Evidence, Status, agreement, judge
+from zncc_cli.registration.uncertainty import Uncertainty
+from zncc_cli.registration.verdict import BORDER_PULL, Evidence, Status, judge
 from zncc_cli.registration.warp import Interpolation, corners, map_points
 
 _COARSEST = 48  # pixels on the shorter side of the coarsest level
 _JUDGED = 256  # the coarsest level with at least this shorter side is judged, beside the finest
+_CHANCE = 3.0  # standard deviations: a border that pulls by more does pull
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class RegistrationResult:
         fixed_shape, moving_shape: (H, W).
         status, reasons: the verdict.
         evidence: what it rests on.
+        uncertainty: what the matrix may be off by; None where texture does not hold every parameter of the model.
         levels: what each level did, the coarsest first.
         backend: which arithmetic ran, and why.
         device: where.
@@ -59,6 +64,7 @@ class RegistrationResult:
     status: Status
     reasons: tuple[str, ...]
     evidence: Evidence
+    uncertainty: Uncertainty | None
     levels: tuple[LevelRecord, ...]
     backend: native.Loaded
     device: str
@@ -164,8 +170,13 @@ def _register(
     counts = refined.iterations, refined.evaluations
     records.append(LevelRecord(fitted.model, 1, refined.loss, refined.ending, *counts, took))
 
-    stands_out = distinctness(ends, fixed_levels[0].shape, moving_levels[0].shape)
-    evidence = _weigh(objectives, fixed_levels, matrix, refined.ending, stands_out)
+    refined, border_pull = _without_border(*compared(0, start.inverted), refined, fitted)
+    matrix, shape = refined.matrix, fixed_levels[0].shape
+    uncertainty = Uncertainty.of_blocks(fitted.model, matrix, shape, refined.influences)
+    stands_out = distinctness(ends, shape, moving_levels[0].shape)
+    seen = [compared(level, start.inverted)[1] for level in range(len(moving_levels))]
+    pair = Weighed(fixed_levels, seen, objectives[0], objectives[judged], judged)
+    evidence = weigh(pair, fitted, refined, uncertainty, stands_out, border_pull)
     verdict = judge(evidence)
     return RegistrationResult(
         model=fitted.model,
@@ -178,6 +189,7 @@ def _register(
         status=verdict.status,
         reasons=verdict.reasons,
         evidence=evidence,
+        uncertainty=uncertainty,
         levels=tuple(records),
         backend=backend,
         device=str(device),
@@ -200,26 +212,21 @@ def _pyramids(f: Tensor, f_mask: Tensor, m: Tensor, m_mask: Tensor, window: int)
     return pyramid(f, f_mask, levels), pyramid(m, m_mask, levels)
 
 
-def _weigh(
-    objectives: list[LevelObjective],
-    levels: list[Level],
-    matrix: np.ndarray,
-    ending: Ending,
-    distinctness: float | None,
-) -> Evidence:
-    """Return the evidence for ``matrix``."""
-    before, after = objectives[0].agreement(np.eye(3)), objectives[0].agreement(matrix)
-    # Noise hides on a coarser level what agrees, fine texture on the finest: the clearer of the two counts.
-    coarse = coarsest_of(levels, _JUDGED)
-    looks = [after] if coarse == 0 else [after, objectives[coarse].agreement(matrix)]
-    found = [agreement(look.blocks) for look in looks if look is not None]
-    frame = corners(levels[0].shape)
-    return Evidence(
-        zncc_before=None if before is None else before.zncc,
-        zncc_after=None if after is None else after.zncc,
-        overlap=0.0 if after is None else after.overlap,
-        agreement=max((a for a in found if a is not None), default=None),
-        ending=ending,
-        motion=float(np.linalg.norm(map_points(matrix, frame) - frame, axis=-1).max()),
-        distinctness=distinctness,
-    )
+def _without_border(
+    fixed: Level, moving: Level, refined: Refined, config: RegistrationConfig
+) -> tuple[Refined, float | None]:
+    """Return the result without a border that both images have alike, where it pulls; and its pull in pixels, if any.
+
+    The pull is how far a corner moved; None where there is no such border, or too little without it.
+    """
+    border = common_border(fixed, moving)
+    if border is None:
+        return refined, None
+    free = refine(without(fixed, border), without(moving, border), refined.matrix, config)
+    known = Uncertainty.of_blocks(config.model, free.matrix, fixed.shape, free.influences)
+    if known is None or free.ending is not Ending.CONVERGED:
+        return refined, None
+    frame = corners(fixed.shape)
+    pulled = np.linalg.norm(map_points(free.matrix, frame) - map_points(refined.matrix, frame), axis=-1)
+    pull = float(pulled.max())
+    return (free if (pulled > max(BORDER_PULL, _CHANCE * float(known.corners.max()))).any() else refined), pull
