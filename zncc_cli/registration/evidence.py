@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from zncc_cli.config import RegistrationConfig
+from zncc_cli.registration.border import Unhindered
 from zncc_cli.registration.look import BLOCK, fine
 from zncc_cli.registration.objective import LevelObjective
 from zncc_cli.registration.optimizer import safe_inverse
@@ -29,41 +30,47 @@ _SMALLEST = 1e-12  # of a variance: directions below it are not there
 
 
 @dataclass(frozen=True)
-class Weighed:
-    """What a result is weighed by.
+class Seen:
+    """The pyramids, the finest level first, of the same contrast."""
+
+    fixed: list[Level]
+    moving: list[Level]
+
+
+@dataclass(frozen=True)
+class Judging:
+    """What a result is judged by.
 
     Attributes:
-        fixed, moving: the pyramids, the finest level first, of the same contrast.
+        seen: the images.
         fine, coarse: the objectives on the finest level, and on the one that is judged beside it (perhaps the same).
         judged: the index of that level.
     """
 
-    fixed: list[Level]
-    moving: list[Level]
+    seen: Seen
     fine: LevelObjective
     coarse: LevelObjective
     judged: int
 
 
 def weigh(
-    pair: Weighed,
+    by: Judging,
     config: RegistrationConfig,
-    refined: Refined,
+    unhindered: Unhindered,
     uncertainty: Uncertainty | None,
     distinctness: float | None,
-    border_pull: float | None,
 ) -> Evidence:
-    """Return the evidence for the result ``refined`` of ``config.model``."""
-    matrix, identity = refined.matrix, np.eye(3)
-    before, after = pair.fine.agreement(identity), pair.fine.agreement(matrix)
+    """Return the evidence for the result of ``config.model``."""
+    refined, matrix, identity = unhindered.refined, unhindered.refined.matrix, np.eye(3)
+    before, after = by.fine.agreement(identity), by.fine.agreement(matrix)
     # Noise hides on a coarser level what agrees, fine texture on the finest: the clearer of the two counts.
-    looks = [after] if pair.judged == 0 else [after, pair.coarse.agreement(matrix)]
+    looks = [after] if by.judged == 0 else [after, by.coarse.agreement(matrix)]
     found = [agreement(look.blocks) for look in looks if look is not None]
-    halves = _halves(refined, pair.fixed[0].shape, config)
-    held_out = (None, None) if halves is None or after is None else _held_out(pair.coarse, halves)
-    frame = corners(pair.fixed[0].shape)
-    stretch = _stretch(matrix, pair.fixed[0].shape)
-    points = _overlap(matrix, pair.fixed[0].shape, pair.moving[0].shape)
+    halves = _halves(refined, by.seen.fixed[0].shape, config)
+    held_out = (None, None) if halves is None or after is None else _held_out(by.coarse, halves)
+    frame = corners(by.seen.fixed[0].shape)
+    stretch = _stretch(matrix, by.seen.fixed[0].shape)
+    points = _overlap(matrix, by.seen.fixed[0].shape, by.seen.moving[0].shape)
     return Evidence(
         zncc_before=None if before is None else before.zncc,
         zncc_after=None if after is None else after.zncc,
@@ -72,14 +79,15 @@ def weigh(
         ending=refined.ending,
         motion=float(np.linalg.norm(map_points(matrix, frame) - frame, axis=-1).max()),
         distinctness=distinctness,
-        peak_ratio=None if after is None else peak_ratio(pair.fixed, pair.moving, matrix),
+        peak_ratio=None if after is None else peak_ratio(by.seen.fixed, by.seen.moving, matrix),
         held_out_before=held_out[0],
         held_out_after=held_out[1],
         split=None if halves is None or not len(points) else _rms(*(map_points(half, points) for half in halves.both)),
         split_ratio=None if halves is None else halves.ratio,
-        round_trip=None if after is None else _round_trip(pair, matrix, config),
+        round_trip=None if after is None else _round_trip(by, matrix, config),
         expected_error=None if uncertainty is None or not len(points) else _root_mean(uncertainty.at(points)),
-        border_pull=border_pull,
+        border_pull=unhindered.pull,
+        border_left_out=unhindered.border is not None,
         least_scale=stretch[0],
         most_scale=stretch[1],
         shear=stretch[2],
@@ -142,9 +150,9 @@ def _mean(values: tuple[float, float]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _round_trip(pair: Weighed, matrix: np.ndarray, config: RegistrationConfig) -> float | None:
+def _round_trip(by: Judging, matrix: np.ndarray, config: RegistrationConfig) -> float | None:
     """Return the RMS over the moving frame of one refinement step with the roles exchanged, full-resolution pixels."""
-    fixed, moving = pair.fixed[pair.judged], pair.moving[pair.judged]
+    fixed, moving = by.seen.fixed[by.judged], by.seen.moving[by.judged]
     back = np.linalg.inv(matrix * level_scale(fixed.factor))
     back = back / back[2, 2]
     if not in_front(back, moving.shape):

@@ -51,7 +51,7 @@ class Refined:
     Attributes:
         matrix: (3, 3) float64, fixed -> moving.
         deviation: expected RMS error of the displacement over the overlap, pixels; infinite where nothing is known.
-        influences: by how much each block of the frame, `BLOCK` pixels a side, moved the model's parameters, (n, blocks)
+        influences: by how much each block of the frame, `BLOCK` pixels a side, moved the parameters, (n, blocks)
             (`zncc_cli.registration.uncertainty`); without blocks where nothing is known.
         loss: one minus the weighted mean local ZNCC.
         ending, iterations: why and when the iteration ended.

@@ -15,22 +15,20 @@ from torch import Tensor
 from zncc_cli.config import NESTED_MODELS, Device, Model, RegistrationConfig, choose
 from zncc_cli.errors import BackendError
 from zncc_cli.operators import native
-from zncc_cli.registration.border import common_border, without
+from zncc_cli.registration.border import without_pull
 from zncc_cli.registration.descent import LevelRecord, descend, distinctness, follow_starts
-from zncc_cli.registration.evidence import Weighed, weigh
+from zncc_cli.registration.evidence import Judging, Seen, weigh
 from zncc_cli.registration.inputs import check_window, checked_init, prepare
 from zncc_cli.registration.objective import LevelObjective
-from zncc_cli.registration.optimizer import Ending
 from zncc_cli.registration.pyramid import Level, coarsest_of, count_levels, pyramid
-from zncc_cli.registration.refinement import Refined, refine
+from zncc_cli.registration.refinement import refine
 from zncc_cli.registration.selection import Selection, select_model
 from zncc_cli.registration.uncertainty import Uncertainty
-from zncc_cli.registration.verdict import BORDER_PULL, Evidence, Status, judge
-from zncc_cli.registration.warp import Interpolation, corners, map_points
+from zncc_cli.registration.verdict import Evidence, Status, judge
+from zncc_cli.registration.warp import Interpolation
 
 _COARSEST = 48  # pixels on the shorter side of the coarsest level
 _JUDGED = 256  # the coarsest level with at least this shorter side is judged, beside the finest
-_CHANCE = 3.0  # standard deviations: a border that pulls by more does pull
 
 
 @dataclass(frozen=True)
@@ -141,9 +139,7 @@ def _register(
 
     @cache
     def objective(level: int, inverted: bool) -> LevelObjective:
-        a, b = compared(level, inverted)
-        interpolation = Interpolation.CUBIC if a.factor == 1 else Interpolation.LINEAR
-        return LevelObjective(a, b, fixed_levels[0].shape, config.window, config.min_overlap, interpolation)
+        return _objective(*compared(level, inverted), fixed_levels[0].shape, config)
 
     ends = follow_starts(fixed_levels, moving_levels, objective, config, init)
     start, records = ends[0].start, list(ends[0].records)
@@ -170,13 +166,17 @@ def _register(
     counts = refined.iterations, refined.evaluations
     records.append(LevelRecord(fitted.model, 1, refined.loss, refined.ending, *counts, took))
 
-    refined, border_pull = _without_border(*compared(0, start.inverted), refined, fitted)
-    matrix, shape = refined.matrix, fixed_levels[0].shape
+    # A border that pulls is no part of what is judged.
+    unhindered = without_pull(*compared(0, start.inverted), refined, fitted)
+    refined, matrix, shape = unhindered.refined, unhindered.refined.matrix, fixed_levels[0].shape
     uncertainty = Uncertainty.of_blocks(fitted.model, matrix, shape, refined.influences)
+    seen = Seen(fixed_levels, [compared(level, start.inverted)[1] for level in range(len(moving_levels))])
+    if unhindered.border is not None:
+        seen = Seen(*(pyramid(level.image, level.mask, len(fixed_levels)) for level in unhindered.levels))
+        objectives = [_objective(*pair, shape, config) for pair in zip(seen.fixed, seen.moving, strict=True)]
     stands_out = distinctness(ends, shape, moving_levels[0].shape)
-    seen = [compared(level, start.inverted)[1] for level in range(len(moving_levels))]
-    pair = Weighed(fixed_levels, seen, objectives[0], objectives[judged], judged)
-    evidence = weigh(pair, fitted, refined, uncertainty, stands_out, border_pull)
+    judging = Judging(seen, objectives[0], objectives[judged], judged)
+    evidence = weigh(judging, fitted, unhindered, uncertainty, stands_out)
     verdict = judge(evidence)
     return RegistrationResult(
         model=fitted.model,
@@ -206,27 +206,12 @@ def resolve_device(device: Device) -> torch.device:
     return torch.device(device.value)
 
 
+def _objective(fixed: Level, moving: Level, shape: tuple[int, int], config: RegistrationConfig) -> LevelObjective:
+    interpolation = Interpolation.CUBIC if fixed.factor == 1 else Interpolation.LINEAR
+    return LevelObjective(fixed, moving, shape, config.window, config.min_overlap, interpolation)
+
+
 def _pyramids(f: Tensor, f_mask: Tensor, m: Tensor, m_mask: Tensor, window: int) -> tuple[list[Level], list[Level]]:
     shorter = min(min(f_mask.shape), min(m_mask.shape))
     levels = count_levels((shorter, shorter), max(_COARSEST, 3 * window))
     return pyramid(f, f_mask, levels), pyramid(m, m_mask, levels)
-
-
-def _without_border(
-    fixed: Level, moving: Level, refined: Refined, config: RegistrationConfig
-) -> tuple[Refined, float | None]:
-    """Return the result without a border that both images have alike, where it pulls; and its pull in pixels, if any.
-
-    The pull is how far a corner moved; None where there is no such border, or too little without it.
-    """
-    border = common_border(fixed, moving)
-    if border is None:
-        return refined, None
-    free = refine(without(fixed, border), without(moving, border), refined.matrix, config)
-    known = Uncertainty.of_blocks(config.model, free.matrix, fixed.shape, free.influences)
-    if known is None or free.ending is not Ending.CONVERGED:
-        return refined, None
-    frame = corners(fixed.shape)
-    pulled = np.linalg.norm(map_points(free.matrix, frame) - map_points(refined.matrix, frame), axis=-1)
-    pull = float(pulled.max())
-    return (free if (pulled > max(BORDER_PULL, _CHANCE * float(known.corners.max()))).any() else refined), pull

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from zncc_cli.config import Model
-from zncc_cli.registration.transforms import TRANSFORMS
+from zncc_cli.registration.transforms import TRANSFORMS, TransformFamily
 from zncc_cli.registration.warp import corners, map_points
 
 # Pixels, along each axis: the median error of pairs without noise is 0.0003 to 0.004 px, by what else differs
@@ -120,9 +120,13 @@ class Uncertainty:
         by_new = np.linalg.pinv(family.jacobian(family.parameters(matrix.reshape(3, 3)))) @ by_old
         return Uncertainty(self.model, matrix.reshape(3, 3), shape, by_new @ self.covariance @ by_new.T)
 
+    @property
+    def family(self) -> TransformFamily:
+        """What the parameters are those of."""
+        return TRANSFORMS[self.model](self.model, self.shape)
+
     def _entries_by_parameters(self) -> np.ndarray:
-        family = TRANSFORMS[self.model](self.model, self.shape)
-        return family.jacobian(family.parameters(self.matrix))
+        return self.family.jacobian(self.family.parameters(self.matrix))
 
     def _by_parameters(self, points: np.ndarray) -> np.ndarray:
         """Return how far points (n, 2) are sent away by each parameter, (n, 2, k)."""
