@@ -80,6 +80,7 @@ def weigh(
         motion=float(np.linalg.norm(map_points(matrix, frame) - frame, axis=-1).max()),
         distinctness=distinctness,
         peak_ratio=None if after is None else peak_ratio(by.seen.fixed, by.seen.moving, matrix),
+        zncc_coarse=None if looks[-1] is None else looks[-1].zncc,
         held_out_before=held_out[0],
         held_out_after=held_out[1],
         split=None if halves is None or not len(points) else _rms(*(map_points(half, points) for half in halves.both)),
