@@ -38,14 +38,15 @@ class Evidence:
         peak_ratio: how many times as significant the agreement is as at the best other shift of the aligned images;
             below one where another agrees better (`zncc_cli.registration.rival`); None where no other agrees at all.
         zncc_coarse: mean local ZNCC at the result on the coarsest level of at least 256 pixels, where noise hides less.
-        held_out_before, held_out_after: mean local ZNCC on that level, of windows in the black fields of a chessboard where the fit to the white fields sends them, and the other way round; and of the same windows
-            at the identity. A field is about a quarter of the frame's shorter side; a fit knows the neighbouring
-            fields' pixels as far as its windows reach.
+        held_out_before, held_out_after: mean local ZNCC on that level, of windows in the black fields of a chessboard
+            where the fit to the white fields sends them, and the other way round; and of the same windows at the
+            identity. A field is about a quarter of the frame's shorter side; a fit knows the neighbouring fields'
+            pixels as far as its windows reach.
         split: RMS distance over the overlap between the two fits of the halves, pixels.
         split_ratio: their distance squared, in units of its covariance as the blocks' own scatter predicts it, per
             parameter; about one where blocks disagree by chance alone.
-        round_trip: RMS over the overlap of a further step of the refinement with fixed and moving exchanged, full
-            pixels of the fixed image: zero where forward and backward agree.
+        round_trip: RMS over the overlap of a step of the refinement with fixed and moving exchanged, pixels of the
+            fixed image: zero where forward and backward agree.
         expected_error: RMS over the overlap of the predicted standard deviation, pixels
             (`zncc_cli.registration.uncertainty`); None where texture does not hold every parameter.
         border_pull: how far a corner moved, pixels, when a border of constant pixels that both images have alike was
@@ -102,9 +103,9 @@ _DISTINCT = 1.6
 # agreed by more than 20 stood out by less than 1.4.
 _VERY_DISTINCT, _AGREEMENT_IF_VERY_DISTINCT = 1.8, 25.0
 # The bounds below were set on one half of the pairs of benchmarks/trust.py (120 right results, 80 pairs that cannot be
-# aligned) and tested on the other. Against the best other shift none that was wrong stood out by more than 1.9, and none
-# that was right by less than 4.2.
-_PEAK_RATIO = 2.5
+# aligned) and tested on the other. Against the best other shift none that was wrong stood out by more than 1.9, none
+# that was right by less than 4.2; photographs with a part of the scene hidden come lower.
+_PEAK_RATIO = 2.3
 # Pixels: twice the standard deviation is as far as a result may be off to be right. Right ones expected 0.12 at most.
 _LARGEST_ERROR = 0.5
 # Halves of the overlap that want to move apart by this much more than chance explains (right ones: 2.8 at most), and by
