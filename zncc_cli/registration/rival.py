@@ -5,14 +5,12 @@ overlap in units of chance (`significance`), here and at the best other place. A
 way to it leads through a valley: along a straight edge, or on the flanks of a broad peak, all shifts agree alike, which
 is a matter of uncertainty and not of another place.
 
-Twice: all of the overlap on a coarse level, and its middle on the finest, since one does not see a fine texture and the
-other no period longer than itself. A pair is at its place when one of them says so: bricks that all look alike may
-make a wall that is not, and a wall's own shape be seen through any noise.
+On three grids: all of the overlap coarsely, where noise hides little, and twice as finely; and its middle on the
+finest level. A coarse grid does not see a fine texture, and the middle no period longer than itself. A pair is at its
+place when one of them says so: bricks that all look alike may make a wall that is not.
 """
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 import torch
@@ -20,10 +18,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zncc_cli.registration.initialization import MaskedZncc, significance
-from zncc_cli.registration.pyramid import Level, background, coarsest_of, fill_holes, smooth
+from zncc_cli.registration.pyramid import Level, background, fill_holes, smooth
 from zncc_cli.registration.warp import Interpolation, Sampler, coordinates, inside, level_scale
 
-_SIDE = 128  # pixels: the side of the grid, or a little more
+_SIDES = (64, 128)  # pixels: the shorter side of the overlap on a grid, or up to twice as many
+_MIDDLE = 128  # pixels: the side of what is looked at on the finest level
+_ALL = slice(None)
 _FINE_SIGMA = 0.85  # pixels: what the pixels' own noise and aliasing are damped by on the finest level
 _SHADING = 1 / 8  # of the grid's shorter side: what changes more slowly says nothing about position
 _POWERS = [
@@ -32,7 +32,8 @@ _POWERS = [
 _LEAST_OVERLAP = 0.25  # of what lies on the grid
 _NEAR = 2  # grid pixels; the result itself is the best place within them
 _VALLEY = 0.5  # of the lower one of two peaks: what lies between them is lower where they are two
-_BLOCK, _PLACES = 8, 12  # of each block of shifts the best is looked at, and of these the best few
+_BLOCK = 8  # grid pixels; of each block of shifts the best is looked at
+_STEPS = 65  # on the way there, which is twice as many pixels long at most
 _LEAST_PIXELS = 256  # fewer say nothing
 
 
@@ -46,46 +47,57 @@ def peak_ratio(fixed: list[Level], moving: list[Level], matrix: np.ndarray) -> f
     Returns:
         The ratio; below one where another shift agrees better; None where none agrees at all.
     """
-    coarse = coarsest_of(fixed, _SIDE)
-    level = fixed[coarse]
-    at = matrix * level_scale(level.factor)
-    ratios = [_ratio(level, moving[coarse], at, (0, 0), level.shape, smoothed=False)]
-    if coarse > 0:
-        middle = _middle(level, moving[coarse], at) * level.factor
-        shape = fixed[0].shape
-        sides = min(shape[0], _SIDE), min(shape[1], _SIDE)
-        top, left = (int(np.clip(m - s / 2, 0, n - s)) for m, s, n in zip(middle, sides, shape, strict=True))
-        ratios.append(_ratio(fixed[0], moving[0], matrix, (top, left), sides, smoothed=True))
+    top = len(fixed) - 1
+    held = _overlap(fixed[top], moving[top], matrix, fixed[top].shape)
+    if not bool(held.any()):
+        return None
+    # The first and the last row and column of the overlap, full-resolution pixels.
+    box = torch.stack([axis[[0, -1]] for axis in (held.any(dim=d).nonzero()[:, 0] for d in (1, 0))])
+    rows, columns = (box * fixed[top].factor).tolist()
+    shorter = min(rows[1] - rows[0], columns[1] - columns[0])
+    looks = {
+        max((k for k, level in enumerate(fixed) if shorter >= side * level.factor), default=0): None for side in _SIDES
+    }
+    ratios = [_ratio(fixed[k], moving[k], matrix, _part(rows, fixed[k]), _part(columns, fixed[k])) for k in looks]
+    if 0 not in looks:
+        middle = [slice(max(0, (a + b - _MIDDLE) // 2), (a + b + _MIDDLE) // 2) for a, b in (rows, columns)]
+        ratios.append(_ratio(fixed[0], moving[0], matrix, *middle))
     return max((ratio for ratio in ratios if ratio is not None), default=None)
 
 
-def _middle(fixed: Level, moving: Level, matrix: np.ndarray) -> np.ndarray:
-    """Return the centroid (y, x) of the overlap, or of the frame where there is none; pixels of the level."""
-    held = torch.nonzero(fixed.mask & _held(moving, torch.from_numpy(matrix), fixed.shape))
-    return held.double().mean(dim=0).cpu().numpy() if len(held) else np.array(fixed.shape) / 2
+def _part(ends: list[int], level: Level) -> slice:
+    """Return the pixels of a level between full-resolution ones."""
+    return slice(ends[0] // level.factor, ends[1] // level.factor + 1)
 
 
-def _held(moving: Level, pull: Tensor, shape: tuple[int, int]) -> Tensor:
-    x, y = coordinates(pull.to(moving.image), shape)
-    return inside(None if bool(moving.mask.all()) else moving.mask, moving.shape, x, y)
+def _overlap(
+    fixed: Level, moving: Level, matrix: np.ndarray, shape: tuple[int, int], rows: slice = _ALL, columns: slice = _ALL
+) -> Tensor:
+    """Return which pixels (H, W) of a part of the fixed level ``matrix`` sends to valid ones of the moving level."""
+    x, y = coordinates(_pull(fixed, matrix, rows, columns).to(moving.image), shape)
+    held = inside(None if bool(moving.mask.all()) else moving.mask, moving.shape, x, y)
+    return held & fixed.mask[rows, columns]
 
 
-def _ratio(
-    fixed: Level, moving: Level, matrix: np.ndarray, first: tuple[int, int], shape: tuple[int, int], *, smoothed: bool
-) -> float | None:
-    """Return the ratio on a part of the fixed frame, (H, W) from (y, x) on; None without a rival, or without pixels."""
-    top, left = first
-    part = slice(top, top + shape[0]), slice(left, left + shape[1])
-    pull = torch.from_numpy(matrix @ np.array([[1, 0, left], [0, 1, top], [0, 0, 1]], dtype=np.float64))
-    f, f_mask = fixed.image[..., part[0], part[1]], fixed.mask[part]
-    m_mask = _held(moving, pull, shape)
-    if min(int(f_mask.sum()), int(m_mask.sum())) < _LEAST_PIXELS:
+def _pull(level: Level, matrix: np.ndarray, rows: slice, columns: slice) -> Tensor:
+    first = np.array([[1, 0, columns.start or 0], [0, 1, rows.start or 0], [0, 0, 1]], dtype=np.float64)
+    return torch.from_numpy(matrix * level_scale(level.factor) @ first)
+
+
+def _ratio(fixed: Level, moving: Level, matrix: np.ndarray, rows: slice, columns: slice) -> float | None:
+    """Return the ratio on a part of a level's overlap; None without a rival, or without pixels enough."""
+    f = fixed.image[..., rows, columns]
+    shape = int(f.shape[-2]), int(f.shape[-1])
+    held = _overlap(fixed, moving, matrix, shape, rows, columns)
+    if int(held.sum()) < _LEAST_PIXELS:
         return None
-    m = Sampler(fill_holes(moving.image, moving.mask), Interpolation.LINEAR).warped(pull, shape)[0][None]
-    if smoothed:
-        f, m = (smooth(image, mask, _FINE_SIGMA, enough=0.0)[0] for image, mask in ((f, f_mask), (m, m_mask)))
-    f, m = _without_shading(f, f_mask), _without_shading(m, m_mask)
-    zncc, count = MaskedZncc(f, f_mask.to(f), shape)(m, m_mask.to(m), _LEAST_OVERLAP)
+    sampler = Sampler(fill_holes(moving.image, moving.mask), Interpolation.LINEAR)
+    m = sampler.warped(_pull(fixed, matrix, rows, columns), shape)[0][None]
+    if fixed.factor == 1:
+        f, m = (smooth(image, held, _FINE_SIGMA, enough=0.0)[0] for image in (f, m))
+    # Less their shading over the same pixels, they differ only in what they show.
+    f, m = _without_shading(f, held), _without_shading(m, held)
+    zncc, count = MaskedZncc(f, held.to(f), shape)(m, held.to(m), _LEAST_OVERLAP)
     return _against_rivals(significance(zncc, count))
 
 
@@ -110,15 +122,10 @@ def _against_rivals(surface: Tensor) -> float | None:
     surface = surface.roll((cy, cx), (0, 1))
     here = max(0.0, float(surface[cy - _NEAR : cy + _NEAR + 1, cx - _NEAR : cx + _NEAR + 1].max()))
     tops, where = F.max_pool2d(surface[None, None], _BLOCK, ceil_mode=True, return_indices=True)
-    best = tops.flatten().topk(min(_PLACES, tops.numel())).indices
-    values = surface.cpu().numpy()
-    for place in where.flatten()[best].tolist():
-        dy, dx = place // width - cy, place % width - cx
-        there, far = float(values[cy + dy, cx + dx]), max(abs(dy), abs(dx))
-        if far <= _NEAR or there <= 0:
-            continue
-        way = np.linspace(0, 1, 2 * far + 1)
-        between = values[cy + np.rint(dy * way).astype(int), cx + np.rint(dx * way).astype(int)]
-        if between.min() < _VALLEY * min(here, there) or math.isclose(here, 0):
-            return here / there
-    return None
+    values, heights, places = surface.cpu().numpy(), tops.flatten().cpu().numpy(), where.flatten().cpu().numpy()
+    dy, dx = places // width - cy, places % width - cx
+    away = (heights > 0) & (np.maximum(np.abs(dy), np.abs(dx)) > _NEAR)
+    way = np.linspace(0, 1, _STEPS)[:, None]
+    between = values[cy + np.rint(dy * way).astype(int), cx + np.rint(dx * way).astype(int)].min(axis=0)
+    rivals = heights[away & (between < _VALLEY * np.minimum(here, heights))]
+    return here / float(rivals.max()) if len(rivals) else None
