@@ -15,7 +15,7 @@ from zncc_cli.registration.border import Unhindered
 from zncc_cli.registration.look import BLOCK, fine
 from zncc_cli.registration.objective import LevelObjective
 from zncc_cli.registration.optimizer import safe_inverse
-from zncc_cli.registration.pyramid import Level
+from zncc_cli.registration.pyramid import Level, coarsest_of
 from zncc_cli.registration.refinement import Refined
 from zncc_cli.registration.rival import peak_ratio
 from zncc_cli.registration.transforms import TRANSFORMS
@@ -24,6 +24,7 @@ from zncc_cli.registration.verdict import Evidence, agreement
 from zncc_cli.registration.warp import area_scale, corners, in_front, level_scale, map_points
 
 _FIELDS = 4  # of a chessboard, along the shorter side of the frame
+_ROUND_TRIP = 128  # pixels on the shorter side of the level on which the roles are exchanged: a step there is cheap
 _GRID = 9  # points along each side of the frame, where motions are compared
 _LEAST_CONDITION = 1e-6  # of the curvature: below it interpolation alone holds a parameter
 _SMALLEST = 1e-12  # of a variance: directions below it are not there
@@ -153,7 +154,8 @@ def _mean(values: tuple[float, float]) -> float | None:
 
 def _round_trip(by: Judging, matrix: np.ndarray, config: RegistrationConfig) -> float | None:
     """Return the RMS over the moving frame of one refinement step with the roles exchanged, full-resolution pixels."""
-    fixed, moving = by.seen.fixed[by.judged], by.seen.moving[by.judged]
+    level = coarsest_of(by.seen.fixed, _ROUND_TRIP)
+    fixed, moving = by.seen.fixed[level], by.seen.moving[level]
     back = np.linalg.inv(matrix * level_scale(fixed.factor))
     back = back / back[2, 2]
     if not in_front(back, moving.shape):

@@ -21,7 +21,7 @@ from zncc_cli.registration.initialization import MaskedZncc, significance
 from zncc_cli.registration.pyramid import Level, background, fill_holes, smooth
 from zncc_cli.registration.warp import Interpolation, Sampler, coordinates, inside, level_scale
 
-_SIDES = (64, 128)  # pixels: the shorter side of the overlap on a grid, or up to twice as many
+_SIDES = (48, 96)  # pixels: the shorter side of the overlap on a grid, or up to twice as many
 _MIDDLE = 128  # pixels: the side of what is looked at on the finest level
 _ALL = slice(None)
 _FINE_SIGMA = 0.85  # pixels: what the pixels' own noise and aliasing are damped by on the finest level
@@ -96,23 +96,23 @@ def _ratio(fixed: Level, moving: Level, matrix: np.ndarray, rows: slice, columns
     if fixed.factor == 1:
         f, m = (smooth(image, held, _FINE_SIGMA, enough=0.0)[0] for image in (f, m))
     # Less their shading over the same pixels, they differ only in what they show.
-    f, m = _without_shading(f, held), _without_shading(m, held)
+    f, m = _without_shading(torch.cat((f, m)), held)
     zncc, count = MaskedZncc(f, held.to(f), shape)(m, held.to(m), _LEAST_OVERLAP)
     return _against_rivals(significance(zncc, count))
 
 
-def _without_shading(image: Tensor, mask: Tensor) -> Tensor:
-    """Return ``image`` (1, 1, H, W) less a surface of the fourth degree and what else changes slowly, (H, W)."""
+def _without_shading(images: Tensor, mask: Tensor) -> Tensor:
+    """Return ``images`` (N, 1, H, W) less surfaces of the fourth degree and what else changes slowly, (N, H, W)."""
     height, width = mask.shape
-    y, x = (torch.linspace(-1, 1, n, dtype=image.dtype, device=image.device) for n in (height, width))
+    y, x = (torch.linspace(-1, 1, n, dtype=images.dtype, device=images.device) for n in (height, width))
     basis = torch.stack([y[:, None] ** i * x**j for i, j in _POWERS]).flatten(1)
     held = basis * mask.flatten()
-    normal, right = (held @ basis.T).double().cpu(), (held @ image.flatten()).double().cpu()
+    normal, right = (held @ basis.T).double().cpu(), (held @ images.flatten(1).T).double().cpu()
     # A narrow mask holds fewer surfaces.
-    weights = (torch.linalg.pinv(normal, hermitian=True, rtol=1e-6) @ right).to(image)
-    rest = torch.where(mask, image - (weights @ basis).view(mask.shape), 0)
-    slowly = background(rest, mask, min(height, width) * _SHADING)
-    return torch.where(mask, rest - slowly, 0)[0, 0]
+    weights = (torch.linalg.pinv(normal, hermitian=True, rtol=1e-6) @ right).to(images)
+    rest = torch.where(mask, images - (weights.T @ basis).view(images.shape), 0)
+    slowly = [background(image[None], mask, min(height, width) * _SHADING) for image in rest]
+    return torch.where(mask, rest - torch.cat(slowly), 0)[:, 0]
 
 
 def _against_rivals(surface: Tensor) -> float | None:
