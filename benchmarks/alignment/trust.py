@@ -146,7 +146,7 @@ def _calibrated(result: RegistrationResult, truth: Array) -> tuple[float, float 
     if known is None:
         return error, None, ()
     drawn = drawn_errors(known)
-    return error, float(np.sqrt(np.square(drawn).mean())), tuple(error < q for q in np.quantile(drawn, LEVELS))
+    return error, float(np.sqrt(np.square(drawn).mean())), tuple(bool(error < q) for q in np.quantile(drawn, LEVELS))
 
 
 def drawn_errors(known: Uncertainty) -> Array:

@@ -62,19 +62,20 @@ class Unhindered:
         refined: the result.
         pull: how far a corner moved when the border was left out, pixels; infinite where nothing was found any more;
             None where there is no border, or nothing can be said.
-        border: what was left out, (H, W) bool; None where nothing was, since it does not pull.
-        levels: fixed and moving without it.
+        levels: fixed and moving without the border, by which the result is to be judged: agreement of a frame is none
+            of the scenes. As they are without a border, or where they hold nothing without it.
+        left_out: whether the border pulled by more than chance, and the result is the one without it.
     """
 
     refined: Refined
     pull: float | None
-    border: Tensor | None
     levels: tuple[Level, Level]
+    left_out: bool = False
 
 
 def without_pull(fixed: Level, moving: Level, refined: Refined, config: RegistrationConfig) -> Unhindered:
     """Return the result without a border that both images have alike, where that pulls at it."""
-    as_it_is = Unhindered(refined, None, None, (fixed, moving))
+    as_it_is = Unhindered(refined, None, (fixed, moving))
     border = common_border(fixed, moving)
     if border is None:
         return as_it_is
@@ -88,8 +89,8 @@ def without_pull(fixed: Level, moving: Level, refined: Refined, config: Registra
     frame = corners(fixed.shape)
     pull = float(np.linalg.norm(map_points(free.matrix, frame) - map_points(refined.matrix, frame), axis=-1).max())
     if pull <= max(BORDER_PULL, _CHANCE * float(known.corners.max())):
-        return replace(as_it_is, pull=pull)
-    return Unhindered(free, pull, border, levels)
+        return Unhindered(refined, pull, levels)
+    return Unhindered(free, pull, levels, left_out=True)
 
 
 def _without(level: Level, border: Tensor) -> Level:

@@ -89,7 +89,7 @@ def weigh(
         round_trip=None if after is None else _round_trip(by, matrix, config),
         expected_error=None if uncertainty is None or not len(points) else _root_mean(uncertainty.at(points)),
         border_pull=unhindered.pull,
-        border_left_out=unhindered.border is not None,
+        border_left_out=unhindered.left_out,
         least_scale=stretch[0],
         most_scale=stretch[1],
         shear=stretch[2],

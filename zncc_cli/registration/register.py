@@ -166,12 +166,12 @@ def _register(
     counts = refined.iterations, refined.evaluations
     records.append(LevelRecord(fitted.model, 1, refined.loss, refined.ending, *counts, took))
 
-    # A border that pulls is no part of what is judged.
+    # A border that both have is no part of what is judged.
     unhindered = without_pull(*compared(0, start.inverted), refined, fitted)
     refined, matrix, shape = unhindered.refined, unhindered.refined.matrix, fixed_levels[0].shape
     uncertainty = Uncertainty.of_blocks(fitted.model, matrix, shape, refined.influences)
     seen = Seen(fixed_levels, [compared(level, start.inverted)[1] for level in range(len(moving_levels))])
-    if unhindered.border is not None:
+    if unhindered.levels[0] is not fixed_levels[0]:
         seen = Seen(*(pyramid(level.image, level.mask, len(fixed_levels)) for level in unhindered.levels))
         objectives = [_objective(*pair, shape, config) for pair in zip(seen.fixed, seen.moving, strict=True)]
     stands_out = distinctness(ends, shape, moving_levels[0].shape)

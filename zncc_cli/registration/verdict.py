@@ -112,8 +112,8 @@ _LARGEST_ERROR = 0.5
 # Halves of the overlap that want to move apart by this much more than chance explains (right ones: 2.8 at most), and by
 # pixels that matter.
 _SPLIT_RATIO, _NOTABLE_SPLIT = 5.0, 0.1
-# Pixels by which forward and backward may differ; right results differ by 0.08 at most.
-_ROUND_TRIP = 0.3
+# Pixels by which forward and backward may differ on a level of 128 pixels; right results differ by 0.42 at most.
+_ROUND_TRIP = 0.75
 # Of the ZNCC of all windows, what half of them must be able to say of the other half: 0.94 and more in right results,
 # less than 0.63 in a twentieth of the wrong ones.
 _HELD_OUT = 0.75
