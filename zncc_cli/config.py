@@ -77,6 +77,13 @@ class Canvas(Choice):
     COMMON = "common"
 
 
+class Accept(Choice):
+    """Which verdicts let a command end well."""
+
+    OK = "ok"
+    SUSPECT = "suspect"
+
+
 class StdScale(Choice):
     """Units of a std map: the population standard deviation, or the norm that ZNCC divides by."""
 
@@ -276,6 +283,7 @@ class PairConfig:
         fixed_mask, moving_mask: optional image files of the same frame; pixels above zero count.
         init: where to start without a search: ``identity``, or a file with a matrix; None searches.
         overwrite: replace files that exist.
+        accept: the least of a verdict that ends with exit code 0.
         inputs: what of the files is read and registered.
         registration: settings of the registration.
         resampling: how the moving image is put on the fixed one's frame.
@@ -288,9 +296,13 @@ class PairConfig:
     moving_mask: Path | None = None
     init: str | None = None
     overwrite: bool = False
+    accept: Accept = Accept.OK
     inputs: InputConfig = InputConfig()
     registration: RegistrationConfig = RegistrationConfig()
     resampling: ResamplingConfig = ResamplingConfig()
+
+    def __post_init__(self) -> None:
+        _coerce(self, accept=Accept)
 
     @property
     def folder(self) -> Path:

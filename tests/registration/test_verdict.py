@@ -1,12 +1,15 @@
-"""From evidence to a status and its reasons."""
+"""From evidence to a status and its reasons, and what pairs get that nobody can align."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from analytic import Scene, about_centre
 
+from zncc_cli import register
+from zncc_cli.files.report import json_text
 from zncc_cli.registration.optimizer import Ending
 from zncc_cli.registration.verdict import Evidence, Status, agreement, judge
 
@@ -80,3 +83,107 @@ def test_a_result_that_stands_out_needs_less_agreement() -> None:
     for distinctness in (None, 1.7):
         assert judge(replace(weak, distinctness=distinctness)).status is Status.FAILED
     assert judge(replace(weak, agreement=24.0, distinctness=5.0)).status is Status.FAILED
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"peak_ratio": 1.05}, "shifted elsewhere (by a factor of 1.05"),
+        ({"held_out_before": 0.5, "held_out_after": 0.3, "zncc_coarse": 0.8}, "held out from the fit the ZNCC fell"),
+        ({"held_out_before": 0.1, "held_out_after": 0.3, "zncc_coarse": 0.8}, "does not say where the other half lies"),
+        ({"expected_error": 0.8}, "tells the position to 0.80 px only"),
+        ({"split": 0.6, "split_ratio": 9.0}, "want to move 0.60 px apart, 3.0 times what chance explains"),
+        ({"round_trip": 0.9}, "with fixed and moving exchanged the result would move by 0.90 px"),
+        ({"border_pull": 0.4, "border_left_out": True}, "pulled the result by 0.40 px and was left out"),
+        ({"border_pull": np.inf}, "without it nothing holds the result"),
+        ({"least_scale": 0.1}, "scales by 0.10 to 1.00"),
+        ({"most_scale": 7.0}, "scales by 1.00 to 7.00"),
+        ({"shear": 4.0}, "stretches one direction 4.0 times"),
+    ],
+)
+def test_each_doubt_is_suspect_and_said_in_words(change: dict[str, float], said: str) -> None:
+    verdict = judge(replace(GOOD, **change))
+    assert verdict.status is Status.SUSPECT
+    assert len(verdict.reasons) == 1
+    assert said in verdict.reasons[0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"peak_ratio": None},
+        {"peak_ratio": 8.0},
+        {"held_out_before": 0.1, "held_out_after": 0.78, "zncc_coarse": 0.8},
+        {"expected_error": 0.02},
+        {"split": 0.01, "split_ratio": 9.0},  # thousandths of a pixel that blocks agree about matter to nobody
+        {"split": 0.6, "split_ratio": 1.2},
+        {"round_trip": 0.02},
+        {"border_pull": 0.01},  # a plain background that moves with its object
+    ],
+)
+def test_what_right_results_show_is_ok(change: dict[str, float | None]) -> None:
+    assert judge(replace(GOOD, **change)).status is Status.OK
+
+
+def test_a_transform_that_turns_the_frame_inside_out_has_failed() -> None:
+    assert judge(replace(GOOD, least_scale=-0.5)).status is Status.FAILED
+
+
+def test_evidence_can_be_written_into_a_report() -> None:
+    assert '"ending": "converged"' in json_text(asdict(replace(GOOD, border_pull=np.inf)))
+
+
+# Pairs ----------------------------------------------------------------------------------------------------------------
+
+SHAPE = (160, 192)
+
+
+def bricks(dx: float, dy: float, seed: int) -> np.ndarray:
+    """Return a wall of bricks that all look alike, 28 x 20 pixels the pattern, moved by (dx, dy); a little noise."""
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    x, y = x - dx, y - dy
+    row = np.floor(y / 10)
+    u, v = np.mod(x + 14 * np.mod(row, 2), 28), np.mod(y, 10)
+    joint = np.minimum(np.minimum(u, 28 - u), np.minimum(v, 10 - v))
+    return 1 / (1 + np.exp(1.5 - joint)) + 0.03 * np.random.default_rng(seed).normal(size=SHAPE)
+
+
+@pytest.mark.parametrize("model", ["translation", "rigid", "affine"])
+def test_a_brick_wall_may_be_a_period_off_and_is_not_ok(model: str) -> None:
+    # More than half a period along both: the nearest place that agrees is the wrong one.
+    got = register(bricks(0, 0, 1), bricks(17, 12, 2), model)
+    assert got.status is not Status.OK
+    assert got.evidence.peak_ratio is not None
+    assert got.evidence.peak_ratio < 2
+
+
+@pytest.mark.parametrize("model", ["translation", "similarity", "homography"])
+def test_images_of_different_scenes_have_failed(model: str) -> None:
+    got = register(Scene(seed=1).image(SHAPE), Scene(seed=2).image(SHAPE), model)
+    assert got.status is Status.FAILED
+
+
+@pytest.mark.parametrize("model", ["translation", "similarity", "homography"])
+def test_white_noise_has_failed(model: str) -> None:
+    fixed, moving = np.random.default_rng(3).normal(size=(2, *SHAPE))
+    assert register(fixed, moving, model).status is Status.FAILED
+
+
+def test_noise_under_the_same_light_is_not_ok() -> None:
+    """The light agrees everywhere, and says nothing about where a scene would lie."""
+    y, x = np.mgrid[-1 : 1 : SHAPE[0] * 1j, -1 : 1 : SHAPE[1] * 1j]
+    noise = 0.02 * np.random.default_rng(4).normal(size=(2, *SHAPE))
+    fixed, moving = 1 - 0.4 * (x * x + y * y) + noise
+    assert register(fixed, moving, "rigid").status is not Status.OK
+
+
+@pytest.mark.parametrize("model", ["translation", "rigid", "similarity", "affine", "homography"])
+def test_a_noisy_pair_of_one_scene_is_ok(model: str) -> None:
+    truth = about_centre([[1, 0], [0, 1]], (6.3, -4.2), SHAPE)
+    fixed, moving = Scene(seed=7).pair(truth, SHAPE)
+    noise = np.random.default_rng(5).normal(size=(2, *SHAPE))
+    got = register(fixed / fixed.std() + 0.5 * noise[0], moving / moving.std() + 0.5 * noise[1], model)
+    assert got.status is Status.OK, got.reasons
+    assert got.evidence.held_out_after is not None
+    assert got.evidence.held_out_before is not None
+    assert got.evidence.held_out_after > got.evidence.held_out_before

@@ -40,6 +40,25 @@ MEASURES: Mapping[str, Measure] = {
         "",
         "How many times better this place is than the next best; empty where nothing had to be searched.",
     ),
+    "peak_ratio": Measure(
+        "Peak ratio",
+        "",
+        "How many times better the aligned images agree than at the best other shift; repeated texture stays near 1.",
+    ),
+    "zncc_coarse": Measure("ZNCC, coarse", "", "ZNCC after, on a coarser level, where noise hides less."),
+    "held_out_before": Measure("Held out, before", "", "ZNCC of the windows held out, as the images came."),
+    "held_out_after": Measure(
+        "Held out, after", "", "ZNCC of windows that took no part in the fit that puts them on each other."
+    ),
+    "split": Measure("Halves apart", "px", "Distance between what two halves of the overlap find."),
+    "split_ratio": Measure("Halves apart / chance", "", "The same squared, over what chance explains: about 1."),
+    "round_trip": Measure("Round trip", "px", "What a step with fixed and moving exchanged would still change."),
+    "expected_error": Measure("Expected error", "px", "Predicted standard deviation of a position in the overlap."),
+    "border_pull": Measure("Border pull", "px", "How far a border that both images have alike had pulled a corner."),
+    "border_left_out": Measure("Border left out", "", "Whether that border was left out of the result."),
+    "least_scale": Measure("Least scale", "", "Least moving pixels per fixed pixel, along any direction."),
+    "most_scale": Measure("Most scale", "", "Most moving pixels per fixed pixel, along any direction."),
+    "shear": Measure("Shear", "", "How much more one direction is scaled than another; 1 is not at all."),
     "clipped_values": Measure(
         "Clipped values", "samples", "Aligned values beyond the range of the data type, set to its end."
     ),

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 import zncc_cli
-from zncc_cli.config import IDENTITY, Canvas, Interpolation, PairConfig, ResamplingConfig
+from zncc_cli.config import IDENTITY, Accept, Canvas, Interpolation, PairConfig, ResamplingConfig
 from zncc_cli.errors import ContentError, ExitCode, OptionError
 from zncc_cli.files.exchange import read_linear
 from zncc_cli.files.folder import OutputFolder
@@ -65,16 +65,19 @@ class PairOutcome:
         folder: where the files are.
         result: the registration.
         report: what ``report.json`` holds.
+        accept: which verdicts are good enough.
     """
 
     folder: Path
     result: RegistrationResult
     report: dict[str, Any]
+    accept: Accept = Accept.OK
 
     @property
     def exit_code(self) -> ExitCode:
-        """0 when the result is to be trusted, else 3."""
-        return ExitCode.OK if self.result.status is Status.OK else ExitCode.NOT_TRUSTED
+        """0 when the result is to be trusted, or suspect and accepted; else 3."""
+        good = [Status.OK] if self.accept is Accept.OK else [Status.OK, Status.SUSPECT]
+        return ExitCode.OK if self.result.status in good else ExitCode.NOT_TRUSTED
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ def align_pair(config: PairConfig, progress: Progress, import_seconds: float = 0
         write_json(folder.staging / "report.json", report)
     for note in report["notes"]:
         logger.info("%s", note)
-    return PairOutcome(config.folder, result, report)
+    return PairOutcome(config.folder, result, report, config.accept)
 
 
 def _overlay(pictures: PagePictures) -> np.ndarray:
@@ -265,6 +268,7 @@ def _report(
         "fixed": str(config.fixed),
         "moving": str(config.moving),
         "metrics": {**evidence, "clipped_values": products.clipped, "filled_pixels": products.filled},
+        "uncertainty": _uncertainty(result),
         "canvas": {"offset": list(products.frame.offset), "shape": list(products.frame.shape)},
         "notes": [*notes, *products.notes],
         "seconds": seconds,
@@ -275,6 +279,14 @@ def _report(
         "versions": versions(),
         "seed": None,
     }
+
+
+def _uncertainty(result: RegistrationResult) -> dict[str, Any] | None:
+    """Return standard deviations in pixels, and the covariance that they come from."""
+    sure = result.uncertainty
+    if sure is None:
+        return None
+    return {"rms": sure.rms, "corners": sure.corners, "covariance": sure.covariance}
 
 
 def _selection(result: RegistrationResult) -> dict[str, Any] | None:

@@ -17,6 +17,7 @@ from zncc_cli.registration.canvas import Frame
 from zncc_cli.registration.register import RegistrationResult
 from zncc_cli.registration.resample import array_reader, resample
 
+_POINTS = 33  # along a side, between which a smooth map is interpolated
 _SIDE = 1024  # pixels; what a screen shows of a picture
 
 
@@ -53,9 +54,22 @@ def pair_pictures(
         valid_before=valid_before,
         valid_after=valid_after,
         matrix=matrix,
+        uncertainty=_uncertainty(result, (height, width)),
         pixel=factor,
         **maps,
     )
+
+
+def _uncertainty(result: RegistrationResult, shape: tuple[int, int]) -> np.ndarray | None:
+    """Return the standard deviation of the position on the fixed frame, (H, W): smooth, known from a few points."""
+    if result.uncertainty is None:
+        return None
+    known = [np.linspace(0, n - 1, _POINTS) for n in result.fixed_shape]
+    at = np.stack(np.meshgrid(known[1], known[0]), axis=-1)
+    values = result.uncertainty.at(at)
+    rows, columns = (np.linspace(0, n - 1, count) for n, count in zip(result.fixed_shape, shape, strict=True))
+    across = np.array([np.interp(columns, known[1], row) for row in values])
+    return np.column_stack([np.interp(rows, known[0], column) for column in across.T])
 
 
 def _smaller(image: Reduced, factor: int) -> Reduced:

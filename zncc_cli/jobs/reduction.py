@@ -13,9 +13,11 @@ import numpy as np
 from zncc_cli.jobs.views import View
 from zncc_cli.registration.register import RegistrationResult
 from zncc_cli.registration.resample import Read
+from zncc_cli.registration.verdict import Status
 
 FULL = 2**24  # pixels up to which an image is registered as it is: about half a minute on two cores
 _REDUCED = 2**23  # pixels of a reduced one, at most
+_LENGTHS = ("motion", "split", "round_trip", "expected_error", "border_pull")  # of the evidence, in pixels
 _ROWS = 512  # about as many rows are read at a time
 
 
@@ -86,11 +88,17 @@ def full_result(result: RegistrationResult, factor: int, fixed: View, moving: Vi
     if factor == 1:
         return result
     matrix = full_matrix(result.matrix, factor)
+    lengths = {name: value * factor for name in _LENGTHS if (value := getattr(result.evidence, name)) is not None}
+    sure = result.uncertainty
     return dataclasses.replace(
         result,
         matrix=matrix / matrix[2, 2],
         fixed_shape=fixed.shape,
         moving_shape=moving.shape,
-        evidence=dataclasses.replace(result.evidence, motion=result.evidence.motion * factor),
+        reasons=result.reasons
+        if result.status is Status.OK
+        else tuple(f"on means of {factor} x {factor} pixels, in these: {reason}" for reason in result.reasons),
+        evidence=dataclasses.replace(result.evidence, **lengths),
+        uncertainty=None if sure is None else sure.conjugated(_pixels(factor), fixed.shape),
         levels=tuple(dataclasses.replace(level, factor=level.factor * factor) for level in result.levels),
     )

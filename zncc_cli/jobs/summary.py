@@ -15,6 +15,7 @@ from zncc_cli.jobs.build import Builds
 from zncc_cli.jobs.doctor import Diagnosis
 from zncc_cli.jobs.pair import PairOutcome
 from zncc_cli.jobs.stdmap import StdMapOutcome
+from zncc_cli.registration.uncertainty import Uncertainty
 
 _STYLE = {"ok": "green", "suspect": "yellow", "failed": "red", "error": "red"}
 
@@ -39,6 +40,7 @@ def print_summary(outcome: PairOutcome) -> None:
         ("overlap", f"{result.evidence.overlap:.1%} of the windows"),
         *([("inverted", "bright in one image is dark in the other")] if result.inverted else []),
         ("motion", f"{result.evidence.motion:.3f} px at most, at the corners"),
+        *([("sure to", _precision(result.uncertainty))] if result.uncertainty else []),
         ("matrix", "fixed -> moving, (x, y) px"),
         *[("", "  ".join(f"{entry:14.8g}" for entry in row)) for row in result.matrix],
         ("backend", f"{result.backend.used} on {result.device} ({result.backend.reason})"),
@@ -110,6 +112,10 @@ def print_builds(builds: Builds) -> None:
         ],
         _console(),
     )
+
+
+def _precision(sure: Uncertainty) -> str:
+    return f"{sure.rms:.3f} px over the frame, {sure.corners.max():.3f} px at the worst corner (standard deviations)"
 
 
 def _number(value: float | None) -> str:

@@ -49,7 +49,7 @@ _SHADING_SIGMA = 12.0  # pixels: what changes more slowly is shading
 _LEAST_EPS = 1e-6
 # Of all windows that could hold a pixel: one that fewer hold counts less than one inside. It knows its mean from them.
 _LEAST_SHARE = 0.6
-_BLOCK = 32  # pixels; scores of blocks this large are as good as independent
+BLOCK = 32  # pixels; scores of blocks this large are as good as independent
 
 
 class Look:
@@ -91,7 +91,7 @@ class Look:
         return Linearized(
             loss=1 - float((w * z).sum()) / total,
             scores=MatrixGradient.of(pull, gx, gy, projective)
-            .scores(self._differences(warped, counts, v, w > 0), _BLOCK)
+            .scores(self._differences(warped, counts, v, w > 0), BLOCK)
             .numpy(),
             curvature=curvature,
         )

@@ -98,6 +98,38 @@ class LevelObjective:
 
     def agreement(self, matrix: np.ndarray) -> Agreement | None:
         """Return how well the images agree at ``matrix``; None with too little overlap."""
+        got = self._compared(matrix, (self._plain_eps, self._eps))
+        if got is None:
+            return None
+        w, plain, z = got
+        total = float(w.sum())
+        return Agreement(
+            zncc=float((w * plain).sum()) / total,
+            overlap=min(1.0, total / self._possible(self._windows_of, matrix)),
+            blocks=self._over_blocks(w, z),
+        )
+
+    def agreeing(self, matrix: np.ndarray, side: int) -> tuple[float, float] | None:
+        """Return the mean local ZNCC at ``matrix`` inside the black and inside the white fields of a chessboard.
+
+        NaN where a colour holds no window; None with too little overlap.
+
+        Args:
+            matrix: (3, 3), fixed -> moving, full-resolution pixels.
+            side: of the fields, level pixels, from the first pixel of the fixed frame on.
+        """
+        got = self._compared(matrix, (self._plain_eps,))
+        if got is None:
+            return None
+        w, z = got
+        row, column = (torch.arange(n, device=w.device) for n in w.shape)
+        fits = [place % side <= side - self._window for place in (row, column)]
+        inside, black = fits[0][:, None] & fits[1], (row[:, None] // side + column // side) % 2 == 0
+        by_colour = (torch.where(inside & colour, w, 0) for colour in (black, ~black))
+        return tuple(float((some * z).sum()) / float(some.sum() or torch.nan) for some in by_colour)  # type: ignore[return-value]
+
+    def _compared(self, matrix: np.ndarray, eps: tuple[tuple[float, float], ...]) -> tuple[Tensor, ...] | None:
+        """Return the weight of every window, and its local ZNCC with each of ``eps``; None with too little overlap."""
         if not in_front(matrix, self.shape):
             return None
         with torch.no_grad():
@@ -105,14 +137,8 @@ class LevelObjective:
             if got is None:
                 return None
             warped, w = got
-            fixed, total = self._fixed.image[0, 0], float(w.sum())
-            v, covariance = variance_and_covariance(fixed, self._v_fixed, warped, self._window)
-            plain, z = (correlation(covariance, self._v_fixed, v, eps) for eps in (self._plain_eps, self._eps))
-            return Agreement(
-                zncc=float((w * plain).sum()) / total,
-                overlap=min(1.0, total / self._possible(self._windows_of, matrix)),
-                blocks=self._over_blocks(w, z),
-            )
+            v, covariance = variance_and_covariance(self._fixed.image[0, 0], self._v_fixed, warped, self._window)
+            return w, *(correlation(covariance, self._v_fixed, v, each) for each in eps)
 
     def _over_blocks(self, w: Tensor, z: Tensor) -> np.ndarray:
         z, evidence = _overlap(w, w * z, w * self._evidence)

@@ -51,6 +51,8 @@ class Refined:
     Attributes:
         matrix: (3, 3) float64, fixed -> moving.
         deviation: expected RMS error of the displacement over the overlap, pixels; infinite where nothing is known.
+        influences: by how much each block of the frame, `BLOCK` pixels a side, moved the parameters, (n, blocks)
+            (`zncc_cli.registration.uncertainty`); without blocks where nothing is known.
         loss: one minus the weighted mean local ZNCC.
         ending, iterations: why and when the iteration ended.
         evaluations: how often the pair was looked at, iterations that led elsewhere among them.
@@ -58,6 +60,7 @@ class Refined:
 
     matrix: np.ndarray
     deviation: float
+    influences: np.ndarray
     loss: float
     ending: Ending
     iterations: int
@@ -85,7 +88,7 @@ def refine(fixed: Level, moving: Level, start: np.ndarray, config: RegistrationC
     def solved(look: Look, matrix: np.ndarray) -> Refined:
         found = _solve(look, family, matrix, config)
         lost = motion(found.matrix, start) > farthest
-        return replace(found, matrix=start, deviation=math.inf, ending=Ending.OUT_OF_DOMAIN) if lost else found
+        return _nowhere(family, start, found.loss, Ending.OUT_OF_DOMAIN, found.iterations) if lost else found
 
     texture = fine(fixed, moving, scale, config)
     by_texture, in_noise = [solved(texture, start)], list[Refined]()
@@ -103,12 +106,20 @@ def refine(fixed: Level, moving: Level, start: np.ndarray, config: RegistrationC
             by_texture.append(solved(texture, matrix))
     surest = [min(reversed(one), key=lambda got: got.deviation) for one in (in_noise, by_texture) if one]
     best = min(surest, key=lambda got: got.deviation)
-    matrix = best.matrix
+    matrix, influences = best.matrix, best.influences
     if 0 < best.deviation < math.inf:
-        weights = np.array([(best.deviation / got.deviation) ** _TRUST for got in surest])
-        matrix = family.matrix(np.average([family.parameters(got.matrix) for got in surest], axis=0, weights=weights))
+        known = [got for got in surest if got.deviation < math.inf]
+        weights = np.array([(best.deviation / got.deviation) ** _TRUST for got in known])
+        matrix = family.matrix(np.average([family.parameters(got.matrix) for got in known], axis=0, weights=weights))
+        # The blocks of both looks are the same pixels: what both make of them is averaged likewise.
+        influences = np.average([got.influences for got in known], axis=0, weights=weights)
     evaluations = sum(got.evaluations for got in by_texture + in_noise)
-    return replace(best, matrix=matrix, evaluations=evaluations)
+    return replace(best, matrix=matrix, influences=influences, evaluations=evaluations)
+
+
+def _nowhere(family: TransformFamily, start: np.ndarray, loss: float, ending: Ending, iterations: int) -> Refined:
+    """Return that there is nothing to hold on to."""
+    return Refined(start, math.inf, np.zeros((family.size, 0)), loss, ending, iterations, iterations)
 
 
 def _solve(look: Look, family: TransformFamily, start: np.ndarray, config: RegistrationConfig) -> Refined:
@@ -119,7 +130,7 @@ def _solve(look: Look, family: TransformFamily, start: np.ndarray, config: Regis
         near = iteration > 1 and float(np.linalg.norm(step)) < _NEAR
         at = look.linearized(matrix, family.projective, with_curvature=not near)
         if at is None:
-            return Refined(start, math.inf, math.nan, Ending.OUT_OF_DOMAIN, iteration, iteration)
+            return _nowhere(family, start, math.nan, Ending.OUT_OF_DOMAIN, iteration)
         loss, p = at.loss, family.parameters(matrix)
         to_matrix = family.jacobian(p)
         blocks = to_matrix.T @ at.scores
@@ -129,7 +140,7 @@ def _solve(look: Look, family: TransformFamily, start: np.ndarray, config: Regis
         else:
             inverse = safe_inverse(to_matrix.T @ at.curvature @ to_matrix, _LEAST_CONDITION)
         if inverse is None:
-            return Refined(start, math.inf, loss, Ending.UNDETERMINED, iteration, iteration)
+            return _nowhere(family, start, loss, Ending.UNDETERMINED, iteration)
         step, before = inverse @ score, score
         length = float(np.linalg.norm(step))
         if length < _ROUNDING:
@@ -140,8 +151,10 @@ def _solve(look: Look, family: TransformFamily, start: np.ndarray, config: Regis
         if length < config.tolerance:
             ending = Ending.CONVERGED
             break
-    by_block = to_matrix @ inverse @ blocks
-    return Refined(matrix, _deviation(look, matrix, by_block @ by_block.T), loss, ending, iteration, iteration)
+    influences = inverse @ blocks
+    by_block = to_matrix @ influences
+    deviation = _deviation(look, matrix, by_block @ by_block.T)
+    return Refined(matrix, deviation, influences, loss, ending, iteration, iteration)
 
 
 def _deviation(look: Look, matrix: np.ndarray, covariance: np.ndarray) -> float:

@@ -15,15 +15,16 @@ from torch import Tensor
 from zncc_cli.config import NESTED_MODELS, Device, Interpolation, Model, RegistrationConfig, choose
 from zncc_cli.errors import BackendError
 from zncc_cli.operators import native
+from zncc_cli.registration.border import without_pull
 from zncc_cli.registration.descent import LevelRecord, descend, distinctness, follow_starts
+from zncc_cli.registration.evidence import Judging, Seen, weigh
 from zncc_cli.registration.inputs import check_window, checked_init, prepare
 from zncc_cli.registration.objective import LevelObjective
-from zncc_cli.registration.optimizer import Ending
 from zncc_cli.registration.pyramid import Level, coarsest_of, count_levels, pyramid
 from zncc_cli.registration.refinement import refine
 from zncc_cli.registration.selection import Selection, select_model
-from zncc_cli.registration.verdict import Evidence, Status, agreement, judge
-from zncc_cli.registration.warp import corners, map_points
+from zncc_cli.registration.uncertainty import Uncertainty
+from zncc_cli.registration.verdict import Evidence, Status, judge
 
 _COARSEST = 48  # pixels on the shorter side of the coarsest level
 _JUDGED = 256  # the coarsest level with at least this shorter side is judged, beside the finest
@@ -43,6 +44,7 @@ class RegistrationResult:
         fixed_shape, moving_shape: (H, W).
         status, reasons: the verdict.
         evidence: what it rests on.
+        uncertainty: what the matrix may be off by; None where texture does not hold every parameter of the model.
         levels: what each level did, the coarsest first.
         backend: which arithmetic ran, and why.
         device: where.
@@ -59,6 +61,7 @@ class RegistrationResult:
     status: Status
     reasons: tuple[str, ...]
     evidence: Evidence
+    uncertainty: Uncertainty | None
     levels: tuple[LevelRecord, ...]
     backend: native.Loaded
     device: str
@@ -135,9 +138,7 @@ def _register(
 
     @cache
     def objective(level: int, inverted: bool) -> LevelObjective:
-        a, b = compared(level, inverted)
-        interpolation = Interpolation.CUBIC if a.factor == 1 else Interpolation.LINEAR
-        return LevelObjective(a, b, fixed_levels[0].shape, config.window, config.min_overlap, interpolation)
+        return _objective(*compared(level, inverted), fixed_levels[0].shape, config)
 
     ends = follow_starts(fixed_levels, moving_levels, objective, config, init)
     start, records = ends[0].start, list(ends[0].records)
@@ -164,8 +165,17 @@ def _register(
     counts = refined.iterations, refined.evaluations
     records.append(LevelRecord(fitted.model, 1, refined.loss, refined.ending, *counts, took))
 
-    stands_out = distinctness(ends, fixed_levels[0].shape, moving_levels[0].shape)
-    evidence = _weigh(objectives, fixed_levels, matrix, refined.ending, stands_out)
+    # A border that both have is no part of what is judged.
+    unhindered = without_pull(*compared(0, start.inverted), refined, fitted)
+    refined, matrix, shape = unhindered.refined, unhindered.refined.matrix, fixed_levels[0].shape
+    uncertainty = Uncertainty.of_blocks(fitted.model, matrix, shape, refined.influences)
+    seen = Seen(fixed_levels, [compared(level, start.inverted)[1] for level in range(len(moving_levels))])
+    if unhindered.levels[0] is not fixed_levels[0]:
+        seen = Seen(*(pyramid(level.image, level.mask, len(fixed_levels)) for level in unhindered.levels))
+        objectives = [_objective(*pair, shape, config) for pair in zip(seen.fixed, seen.moving, strict=True)]
+    stands_out = distinctness(ends, shape, moving_levels[0].shape)
+    judging = Judging(seen, objectives[0], objectives[judged], judged)
+    evidence = weigh(judging, fitted, unhindered, uncertainty, stands_out)
     verdict = judge(evidence)
     return RegistrationResult(
         model=fitted.model,
@@ -178,6 +188,7 @@ def _register(
         status=verdict.status,
         reasons=verdict.reasons,
         evidence=evidence,
+        uncertainty=uncertainty,
         levels=tuple(records),
         backend=backend,
         device=str(device),
@@ -194,32 +205,12 @@ def resolve_device(device: Device) -> torch.device:
     return torch.device(device.value)
 
 
+def _objective(fixed: Level, moving: Level, shape: tuple[int, int], config: RegistrationConfig) -> LevelObjective:
+    interpolation = Interpolation.CUBIC if fixed.factor == 1 else Interpolation.LINEAR
+    return LevelObjective(fixed, moving, shape, config.window, config.min_overlap, interpolation)
+
+
 def _pyramids(f: Tensor, f_mask: Tensor, m: Tensor, m_mask: Tensor, window: int) -> tuple[list[Level], list[Level]]:
     shorter = min(min(f_mask.shape), min(m_mask.shape))
     levels = count_levels((shorter, shorter), max(_COARSEST, 3 * window))
     return pyramid(f, f_mask, levels), pyramid(m, m_mask, levels)
-
-
-def _weigh(
-    objectives: list[LevelObjective],
-    levels: list[Level],
-    matrix: np.ndarray,
-    ending: Ending,
-    distinctness: float | None,
-) -> Evidence:
-    """Return the evidence for ``matrix``."""
-    before, after = objectives[0].agreement(np.eye(3)), objectives[0].agreement(matrix)
-    # Noise hides on a coarser level what agrees, fine texture on the finest: the clearer of the two counts.
-    coarse = coarsest_of(levels, _JUDGED)
-    looks = [after] if coarse == 0 else [after, objectives[coarse].agreement(matrix)]
-    found = [agreement(look.blocks) for look in looks if look is not None]
-    frame = corners(levels[0].shape)
-    return Evidence(
-        zncc_before=None if before is None else before.zncc,
-        zncc_after=None if after is None else after.zncc,
-        overlap=0.0 if after is None else after.overlap,
-        agreement=max((a for a in found if a is not None), default=None),
-        ending=ending,
-        motion=float(np.linalg.norm(map_points(matrix, frame) - frame, axis=-1).max()),
-        distinctness=distinctness,
-    )

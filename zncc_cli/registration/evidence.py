@@ -1,0 +1,199 @@
+"""What speaks for a result and what against it, gathered from the images.
+
+Every figure is defined in `zncc_cli.registration.verdict.Evidence`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from zncc_cli.config import RegistrationConfig
+from zncc_cli.registration.border import Unhindered
+from zncc_cli.registration.look import BLOCK, fine
+from zncc_cli.registration.objective import LevelObjective
+from zncc_cli.registration.optimizer import safe_inverse
+from zncc_cli.registration.pyramid import Level, coarsest_of
+from zncc_cli.registration.refinement import Refined
+from zncc_cli.registration.rival import peak_ratio
+from zncc_cli.registration.transforms import TRANSFORMS
+from zncc_cli.registration.uncertainty import Uncertainty
+from zncc_cli.registration.verdict import Evidence, agreement
+from zncc_cli.registration.warp import area_scale, corners, in_front, level_scale, map_points
+
+_FIELDS = 4  # of a chessboard, along the shorter side of the frame
+_ROUND_TRIP = 128  # pixels on the shorter side of the level on which the roles are exchanged: a step there is cheap
+_GRID = 9  # points along each side of the frame, where motions are compared
+_LEAST_CONDITION = 1e-6  # of the curvature: below it interpolation alone holds a parameter
+_SMALLEST = 1e-12  # of a variance: directions below it are not there
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The pyramids, the finest level first, of the same contrast."""
+
+    fixed: list[Level]
+    moving: list[Level]
+
+
+@dataclass(frozen=True)
+class Judging:
+    """What a result is judged by.
+
+    Attributes:
+        seen: the images.
+        fine, coarse: the objectives on the finest level, and on the one that is judged beside it (perhaps the same).
+        judged: the index of that level.
+    """
+
+    seen: Seen
+    fine: LevelObjective
+    coarse: LevelObjective
+    judged: int
+
+
+def weigh(
+    by: Judging,
+    config: RegistrationConfig,
+    unhindered: Unhindered,
+    uncertainty: Uncertainty | None,
+    distinctness: float | None,
+) -> Evidence:
+    """Return the evidence for the result of ``config.model``."""
+    refined, matrix, identity = unhindered.refined, unhindered.refined.matrix, np.eye(3)
+    before, after = by.fine.agreement(identity), by.fine.agreement(matrix)
+    # Noise hides on a coarser level what agrees, fine texture on the finest: the clearer of the two counts.
+    looks = [after] if by.judged == 0 else [after, by.coarse.agreement(matrix)]
+    found = [agreement(look.blocks) for look in looks if look is not None]
+    halves = _halves(refined, by.seen.fixed[0].shape, config)
+    held_out = (None, None) if halves is None or after is None else _held_out(by.coarse, halves)
+    frame = corners(by.seen.fixed[0].shape)
+    stretch = _stretch(matrix, by.seen.fixed[0].shape)
+    points = _overlap(matrix, by.seen.fixed[0].shape, by.seen.moving[0].shape)
+    return Evidence(
+        zncc_before=None if before is None else before.zncc,
+        zncc_after=None if after is None else after.zncc,
+        overlap=0.0 if after is None else after.overlap,
+        agreement=max((a for a in found if a is not None), default=None),
+        ending=refined.ending,
+        motion=float(np.linalg.norm(map_points(matrix, frame) - frame, axis=-1).max()),
+        distinctness=distinctness,
+        peak_ratio=None if after is None else peak_ratio(by.seen.fixed, by.seen.moving, matrix),
+        zncc_coarse=None if looks[-1] is None else looks[-1].zncc,
+        held_out_before=held_out[0],
+        held_out_after=held_out[1],
+        split=None if halves is None or not len(points) else _rms(*(map_points(half, points) for half in halves.both)),
+        split_ratio=None if halves is None else halves.ratio,
+        round_trip=None if after is None else _round_trip(by, matrix, config),
+        expected_error=None if uncertainty is None or not len(points) else _root_mean(uncertainty.at(points)),
+        border_pull=unhindered.pull,
+        border_left_out=unhindered.left_out,
+        least_scale=stretch[0],
+        most_scale=stretch[1],
+        shear=stretch[2],
+    )
+
+
+@dataclass(frozen=True)
+class _Halves:
+    """What the black and the white fields of the frame alone would have the matrix be.
+
+    Attributes:
+        both: (3, 3) each.
+        side: of the fields, pixels.
+        ratio: see `Evidence.split_ratio`.
+    """
+
+    both: tuple[np.ndarray, np.ndarray]
+    side: int
+    ratio: float
+
+
+def _halves(refined: Refined, shape: tuple[int, int], config: RegistrationConfig) -> _Halves | None:
+    """Return the fits to the black and to the white fields of a chessboard, one Gauss-Newton step from the result.
+
+    A half has half of the curvature, so that its own step is twice the sum of its blocks' influences.
+    """
+    u = refined.influences
+    k, n = len(u), int(np.any(u != 0, axis=0).sum())
+    if n <= 2 * k:
+        return None
+    family = TRANSFORMS[config.model](config.model, shape)
+    wide = max(1, round(min(shape) / BLOCK / _FIELDS))  # blocks along the side of a field
+    row, column = (np.arange(-(-length // BLOCK)) // wide for length in shape)
+    black = ((row[:, None] + column) % 2 == 0).ravel()
+    p = family.parameters(refined.matrix)
+    steps = [2 * u[:, colour].sum(axis=1) for colour in (black, ~black)]
+    apart = steps[0] - steps[1]
+    matrices = [family.matrix(p + step) for step in steps]
+    if not all(in_front(matrix, shape) for matrix in matrices):
+        return None
+    # The difference of the halves has four times the covariance of the whole.
+    values, vectors = np.linalg.eigh(4 * n / (n - k) * u @ u.T)
+    held = values > _SMALLEST
+    ratio = float(np.square(apart @ vectors[:, held] / np.sqrt(values[held])).sum() / k)
+    return _Halves((matrices[0], matrices[1]), wide * BLOCK, ratio)
+
+
+def _held_out(objective: LevelObjective, halves: _Halves) -> tuple[float | None, float | None]:
+    """Return the mean local ZNCC of windows at the identity, and where the fit to the other windows sends them."""
+    side = halves.side // objective.factor
+    # Black windows at the fit to the white ones, and the other way round.
+    seen = [objective.agreeing(half, side) for half in reversed(halves.both)]
+    identity = objective.agreeing(np.eye(3), side)
+    after = None if seen[0] is None or seen[1] is None else _mean((seen[0][0], seen[1][1]))
+    return None if identity is None else _mean(identity), after
+
+
+def _mean(values: tuple[float, float]) -> float | None:
+    known = [value for value in values if math.isfinite(value)]
+    return sum(known) / len(known) if known else None
+
+
+def _round_trip(by: Judging, matrix: np.ndarray, config: RegistrationConfig) -> float | None:
+    """Return the RMS over the moving frame of one refinement step with the roles exchanged, full-resolution pixels."""
+    level = coarsest_of(by.seen.fixed, _ROUND_TRIP)
+    fixed, moving = by.seen.fixed[level], by.seen.moving[level]
+    back = np.linalg.inv(matrix * level_scale(fixed.factor))
+    back = back / back[2, 2]
+    if not in_front(back, moving.shape):
+        return None
+    family = TRANSFORMS[config.model](config.model, moving.shape)
+    look = fine(moving, fixed, math.sqrt(area_scale(back, moving.shape)), config)
+    at = look.linearized(back, family.projective, with_curvature=True)
+    p = family.parameters(back)
+    to_matrix = family.jacobian(p)
+    inverse = None if at is None else safe_inverse(to_matrix.T @ at.curvature @ to_matrix, _LEAST_CONDITION)
+    if at is None or inverse is None:
+        return None
+    there = family.matrix(p + inverse @ (to_matrix.T @ at.scores.sum(axis=1)))
+    points = _overlap(back, moving.shape, fixed.shape)
+    return _rms(map_points(there, points), map_points(back, points)) * fixed.factor if len(points) else None
+
+
+def _stretch(matrix: np.ndarray, shape: tuple[int, int]) -> tuple[float, float, float]:
+    """Return least and most moving pixels per fixed pixel in any direction anywhere in the frame, and most shear."""
+    points = np.vstack((corners(shape), corners(shape).mean(axis=0)))
+    depth = points @ matrix[2, :2] + matrix[2, 2]
+    to = map_points(matrix, points)
+    by = (matrix[None, :2, :2] - to[:, :, None] * matrix[2, :2]) / depth[:, None, None]
+    scales = np.linalg.svd(by, compute_uv=False) * np.sign(np.linalg.det(by))[:, None]
+    return float(scales.min()), float(scales.max()), float(np.abs(scales[:, 0] / scales[:, 1]).max())
+
+
+def _overlap(matrix: np.ndarray, shape: tuple[int, int], moving_shape: tuple[int, int]) -> np.ndarray:
+    """Return points (n, 2) of a grid over the frame that ``matrix`` sends into the moving one."""
+    y, x = np.meshgrid(*(np.linspace(0, n - 1, _GRID) for n in shape), indexing="ij")
+    points = np.column_stack((x.ravel(), y.ravel()))
+    there = map_points(matrix, points)
+    return points[((there >= 0) & (there <= np.array(moving_shape[::-1]) - 1)).all(axis=-1)]
+
+
+def _rms(a: np.ndarray, b: np.ndarray) -> float:
+    return _root_mean(np.linalg.norm(a - b, axis=-1))
+
+
+def _root_mean(lengths: np.ndarray) -> float:
+    return float(np.sqrt(np.square(lengths).mean()))

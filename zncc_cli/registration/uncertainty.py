@@ -1,0 +1,142 @@
+"""How sure a transform is: the covariance of its parameters, and what it means in pixels anywhere in the frame.
+
+The refinement's score is a sum over blocks of 32 x 32 pixels. Block b moves the parameters by u_b = H^-1 s_b, with s_b
+its score and H the curvature of all of them; the u_b add up to zero at the result, and would all be zero if there were
+neither noise nor anything else in which the images differ. Blocks that large are as good as independent, so that
+
+    covariance = n / (n - k) sum of u_b u_b^T + floor
+
+with n blocks that hold texture and k parameters: the sandwich estimator (White 1982, doi:10.2307/1912526) for clusters,
+with its usual correction for few of them (MacKinnon and White 1985, doi:10.1016/0304-4076(85)90158-7). Nothing about
+the noise has to be known; occlusion and specimens that change count as what they are, differences that blocks disagree
+about. Where the two looks are averaged, so are their u_b, block by block: both looks see the same pixels, and what
+their errors share is counted.
+
+What all blocks agree about cannot be seen by this: the pull of interpolation, aliasing and shading, which is the same
+everywhere. On pairs without noise it is `FLOOR`, an error of that size along either axis, mean over the frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from zncc_cli.config import Model
+from zncc_cli.registration.transforms import TRANSFORMS, TransformFamily
+from zncc_cli.registration.warp import corners, map_points
+
+# Pixels, along each axis: the median error of pairs without noise is 0.0003 to 0.004 px, by what else differs
+# (docs/architecture.md, "Uncertainty").
+FLOOR = 0.0015
+_GRID = 9  # points along each side of the frame, where means over it are taken
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """What a transform may be off by.
+
+    Standard deviations are in pixels of the moving image, where a fixed point is sent to: the root of the summed
+    variances along x and y, which is the expected RMS distance from the truth.
+
+    Attributes:
+        model: of the transform.
+        matrix: (3, 3), fixed -> moving, (x, y) pixels.
+        shape: (H, W) of the fixed frame.
+        covariance: (k, k) of the model's parameters, pixels^2. They are lengths in pixels, about the centre of the
+            frame: see `zncc_cli.registration.transforms.linear`.
+    """
+
+    model: Model
+    matrix: np.ndarray
+    shape: tuple[int, int]
+    covariance: np.ndarray
+
+    @classmethod
+    def of_blocks(
+        cls, model: Model, matrix: np.ndarray, shape: tuple[int, int], influences: np.ndarray
+    ) -> Uncertainty | None:
+        """Return it from the influences (k, n) of n blocks; None where there are too few for k parameters."""
+        k, n = len(influences), int(np.any(influences != 0, axis=0).sum())
+        if n <= k:
+            return None
+        floor = cls(model, matrix, shape, np.eye(k))
+        motion = np.einsum("nak,nal->kl", *[floor._by_parameters(floor._grid())] * 2) / _GRID**2
+        # The mean over the frame of both axes' variances is 2 FLOOR^2, shared by the directions that there are.
+        return cls(
+            model,
+            matrix,
+            shape,
+            n / (n - k) * influences @ influences.T + 2 * FLOOR**2 / k * np.linalg.inv(motion),
+        )
+
+    def covariance_at(self, points: np.ndarray) -> np.ndarray:
+        """Return the covariance (..., 2, 2) of where points (..., 2), (x, y) of the fixed frame, are sent."""
+        points = np.asarray(points, dtype=np.float64)
+        by = self._by_parameters(points.reshape(-1, 2))
+        return np.asarray((by @ self.covariance @ by.transpose(0, 2, 1)).reshape(*points.shape[:-1], 2, 2))
+
+    def at(self, points: np.ndarray) -> np.ndarray:
+        """Return the standard deviation (...), pixels, of where points (..., 2), (x, y), are sent."""
+        return np.asarray(np.sqrt(np.trace(self.covariance_at(points), axis1=-2, axis2=-1)))
+
+    def map(self, step: int = 1) -> np.ndarray:
+        """Return the standard deviation at every ``step``-th pixel of every ``step``-th row, (H', W')."""
+        y, x = np.mgrid[: self.shape[0] : step, : self.shape[1] : step]
+        # A row at a time: the derivatives take many times the memory of the map.
+        return np.array([self.at(row) for row in np.stack((x, y), axis=-1)])
+
+    @property
+    def corners(self) -> np.ndarray:
+        """The standard deviations (4,) at the corners of the fixed frame, clockwise from the top left."""
+        return self.at(corners(self.shape))
+
+    @property
+    def rms(self) -> float:
+        """The root of the mean variance over the fixed frame, pixels."""
+        return float(np.sqrt(np.square(self.at(self._grid())).mean()))
+
+    def scaled(self, factor: float, shape: tuple[int, int]) -> Uncertainty:
+        """Return it at full resolution, of images that were reduced by ``factor`` before they were registered.
+
+        Args:
+            factor: full-resolution pixels per pixel; pixel (i, j) lies on (factor i, factor j).
+            shape: (H, W) of the fixed frame at full resolution.
+        """
+        return self.conjugated(np.diag([factor, factor, 1.0]), shape)
+
+    def conjugated(self, change: np.ndarray, shape: tuple[int, int]) -> Uncertainty:
+        """Return it in other coordinates of both images, A p, where the transform is A M A^-1.
+
+        Args:
+            change: A, (3, 3), a scale and a shift: every model is still itself after it.
+            shape: (H, W) of the fixed frame in the new pixels.
+        """
+        to_new = np.kron(change, np.linalg.inv(change).T)
+        entries, by_old = to_new @ self.matrix.ravel(), to_new @ self._entries_by_parameters()
+        matrix = entries / entries[8]
+        by_old = (by_old - np.outer(matrix, by_old[8])) / entries[8]
+        family = TRANSFORMS[self.model](self.model, shape)
+        by_new = np.linalg.pinv(family.jacobian(family.parameters(matrix.reshape(3, 3)))) @ by_old
+        return Uncertainty(self.model, matrix.reshape(3, 3), shape, by_new @ self.covariance @ by_new.T)
+
+    @property
+    def family(self) -> TransformFamily:
+        """What the parameters are those of."""
+        return TRANSFORMS[self.model](self.model, self.shape)
+
+    def _entries_by_parameters(self) -> np.ndarray:
+        return self.family.jacobian(self.family.parameters(self.matrix))
+
+    def _by_parameters(self, points: np.ndarray) -> np.ndarray:
+        """Return how far points (n, 2) are sent away by each parameter, (n, 2, k)."""
+        by_depth = np.column_stack((points, np.ones(len(points))))
+        by_depth /= (by_depth @ self.matrix[2])[:, None]
+        to, none = map_points(self.matrix, points), np.zeros_like(by_depth)
+        x = np.hstack((by_depth, none, -to[:, :1] * by_depth))
+        y = np.hstack((none, by_depth, -to[:, 1:] * by_depth))
+        return np.asarray(np.stack((x, y), axis=1) @ self._entries_by_parameters())
+
+    def _grid(self) -> np.ndarray:
+        y, x = np.meshgrid(*(np.linspace(0, n - 1, _GRID) for n in self.shape), indexing="ij")
+        return np.column_stack((x.ravel(), y.ravel()))
