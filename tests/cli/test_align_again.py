@@ -1,0 +1,93 @@
+"""``zncc-align`` again: from its report, byte for byte; and what is accepted of it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from conftest import SAMPLES, SCRIPTS, Run, assert_one_line_error
+
+FIXED, MOVING = SAMPLES / "rigid" / "fixed.tif", SAMPLES / "rigid" / "moving.tif"
+TIMED = {"report.json", "report.html"}  # these say how long it took
+
+
+@pytest.fixture
+def report(run: Run) -> Path:
+    options = ("--model", "rigid", "--window", "13", "--fill=-0", "--interpolation", "linear", "--out", "first")
+    got = run("zncc-align", FIXED, MOVING, *options)
+    assert got.returncode == 0, got.stderr
+    return run.folder / "first" / "report.json"
+
+
+def assert_same(first: Path, second: Path) -> None:
+    assert {path.name for path in first.iterdir()} == {path.name for path in second.iterdir()}
+    for path in first.iterdir():
+        if path.name not in TIMED:
+            assert path.read_bytes() == (second / path.name).read_bytes(), path.name
+
+
+def test_from_its_report_a_run_gives_the_same_bytes(run: Run, report: Path) -> None:
+    got = run("zncc-align", "--from", report, "--out", "second")
+    assert got.returncode == 0, got.stderr
+    assert_same(report.parent, run.folder / "second")
+    first, second = (json.loads((run.folder / name / "report.json").read_text()) for name in ("first", "second"))
+    for timed in ("seconds", "levels", "backend"):
+        first.pop(timed), second.pop(timed)
+    first["settings"]["out"] = second["settings"]["out"]
+    first["command"] = second["command"]
+    assert first == second
+
+
+def test_the_command_of_a_report_gives_the_same_bytes(run: Run, report: Path) -> None:
+    command, *words = json.loads(report.read_text())["command"]
+    words = [word for word in words if not word.startswith("--out")]
+    line = shlex.join([str(SCRIPTS / command), *words, "--out=second"])
+    got = run("zncc-align", wrap=("bash", "-c", line))
+    assert got.returncode == 0, got.stderr
+    assert_same(report.parent, run.folder / "second")
+
+
+def test_from_a_report_no_other_setting_is_heard(run: Run, report: Path) -> None:
+    assert_one_line_error(run("zncc-align", "--from", report, "--model", "affine"), 2, "--from", "--model")
+    assert_one_line_error(run("zncc-align", FIXED, MOVING, "--from", report), 2, "--from", "FIXED")
+    assert_one_line_error(run("zncc-align", FIXED), 2, "FIXED MOVING", "two images")
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "words"),
+    [
+        ("{}", 1, ("report.json of zncc-align", "no settings")),
+        ("[", 1, ("report.json of zncc-align", "no valid JSON")),
+        ('{"settings": {"fixed": "a.tif"}}', 2, ("--from", "settings", "moving")),
+    ],
+)
+def test_what_is_no_report_is_one_clear_line(run: Run, content: str, code: int, words: tuple[str, ...]) -> None:
+    (run.folder / "report.json").write_text(content)
+    assert_one_line_error(run("zncc-align", "--from", "report.json"), code, *words)
+
+
+def test_settings_of_another_kind_are_refused(run: Run, report: Path) -> None:
+    content = json.loads(report.read_text())
+    content["settings"]["registration"]["window"] = "13; rm -rf"
+    report.write_text(json.dumps(content))
+    assert_one_line_error(run("zncc-align", "--from", report), 2, "--from", "settings.registration.window")
+
+
+def test_a_suspect_result_ends_with_3_unless_it_is_accepted(run: Run) -> None:
+    """A pattern that repeats itself: nothing tells by how many periods it moved."""
+    y, x = np.mgrid[:200, :260]
+    dots = 1000 * (np.cos(2 * np.pi * x / 20) + np.cos(2 * np.pi * y / 20))
+    noise = np.random.default_rng(0).normal(0, 100, (2, *dots.shape))
+    for name, image in zip(("a.tif", "b.tif"), 30000 + dots + noise, strict=True):
+        tifffile.imwrite(run.folder / name, image.astype(np.uint16))
+    got = run("zncc-align", "a.tif", "b.tif", "--model", "translation", "--out", "out")
+    assert got.returncode == 3, got.stdout
+    assert got.stdout.startswith("status   suspect: ")
+    assert "repeats itself" in got.stdout
+    got = run("zncc-align", "a.tif", "b.tif", "--model", "translation", "--out", "o", "--accept", "suspect")
+    assert got.returncode == 0, got.stdout
+    assert got.stdout.startswith("status   suspect: ")
