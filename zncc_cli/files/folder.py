@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -49,6 +49,14 @@ def beside(path: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         advice = "check that the folder exists, its permissions and the free space"
         raise _output_error(path, error, advice) from error
+
+
+def refuse_sources(outputs: Iterable[Path], sources: Iterable[Path | None]) -> None:
+    """Raise `OutputError` where a file to be written is one that is read: not even --overwrite means that."""
+    read = [source for source in sources if source is not None and source.is_file()]
+    for output in outputs:
+        if output.is_file() and any(output.samefile(source) for source in read):
+            raise OutputError(f"{shown(output)}: expected another file than is read; choose another --out")
 
 
 def refuse_what_stands(path: Path, *, overwrite: bool, advice: str = "choose another name or use --overwrite") -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from zncc_cli.config import ApplyConfig
 from zncc_cli.errors import InputError, OptionError
-from zncc_cli.files.folder import OutputFolder
+from zncc_cli.files.folder import OutputFolder, refuse_sources
 from zncc_cli.files.images import Image, read_image
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.paths import one_line
@@ -53,6 +53,7 @@ def apply_transform(config: ApplyConfig) -> tuple[Applied, ...]:
     _check_matrix(config.transform, matrix, shapes[0])
     files = _files(config)
     folder = files[0].parent
+    refuse_sources(files, (*config.images, config.transform))
     frame = frame_of(config.resampling.canvas, matrix, *shapes)
     applied, needed = [], 0
     with OutputFolder(folder, names=[file.name for file in files], overwrite=config.overwrite) as output:
@@ -103,8 +104,8 @@ def _files(config: ApplyConfig) -> list[Path]:
     out = config.out
     if len(names) > 1 and out is not None and out.suffix.lower() in (".tif", ".tiff"):
         raise OptionError(f"--out: expected a folder for {len(names)} images, got {out}")
-    if len(names) > 1 or out is None or out.is_dir():
+    if len(names) > 1 or out is None or out.is_dir() or not out.suffix:
         return [(out or Path()) / name for name in names]
     if out.suffix.lower() not in (".tif", ".tiff"):
-        raise OptionError(f"--out: expected a file named *.tif, or an existing folder, got {out}")
+        raise OptionError(f"--out: expected a file named *.tif, or a folder, got {out}")
     return [out]

@@ -18,7 +18,7 @@ import zncc_cli
 from zncc_cli.config import IDENTITY, Accept, Canvas, Interpolation, PairConfig, ResamplingConfig
 from zncc_cli.errors import ContentError, ExitCode, OptionError
 from zncc_cli.files.exchange import read_linear
-from zncc_cli.files.folder import OutputFolder
+from zncc_cli.files.folder import OutputFolder, refuse_sources
 from zncc_cli.files.images import read_image
 from zncc_cli.files.output import write_picture
 from zncc_cli.files.page import write_page
@@ -103,6 +103,8 @@ def align_pair(config: PairConfig, progress: Progress, import_seconds: float = 0
     """
     clock = _Clock(import_seconds)
     names = NAMES if config.resampling.canvas is Canvas.FIXED else (*NAMES, FIXED_ON_CANVAS)
+    read = config.fixed, config.moving, config.fixed_mask, config.moving_mask
+    refuse_sources((config.folder / name for name in names), read)
     with OutputFolder(config.folder, names=names, overwrite=config.overwrite) as folder:
         progress(f"reading {config.fixed.name} and {config.moving.name}")
         fixed, moving, notes = _views(config)

@@ -12,7 +12,7 @@ import torch
 
 from zncc_cli.config import StdMapConfig, StdScale
 from zncc_cli.errors import ContentError, OptionError, WindowError
-from zncc_cli.files.folder import OutputFolder
+from zncc_cli.files.folder import OutputFolder, refuse_sources
 from zncc_cli.files.images import read_image
 from zncc_cli.files.output import write_picture, write_strips
 from zncc_cli.files.report import std_picture
@@ -74,6 +74,7 @@ def write_std_maps(config: StdMapConfig) -> StdMapOutcome:
         if stems.count(stem) > 1:
             raise OptionError(f"IMAGE: expected files of different stems, got several named {stem}; write them apart")
     device = resolve_device(config.device)
+    refuse_sources((config.out / name for name in _names(stems)), config.images)
     with (
         native.selected(config.backend),
         OutputFolder(config.out, names=list(_names(stems)), overwrite=config.overwrite) as folder,
