@@ -91,3 +91,11 @@ def test_a_suspect_result_ends_with_3_unless_it_is_accepted(run: Run) -> None:
     got = run("zncc-align", "a.tif", "b.tif", "--model", "translation", "--out", "o", "--accept", "suspect")
     assert got.returncode == 0, got.stdout
     assert got.stdout.startswith("status   suspect: ")
+
+
+def test_what_is_read_is_never_replaced(run: Run, report: Path) -> None:
+    aligned = report.with_name("aligned.tif")
+    before = aligned.read_bytes()
+    got = run("zncc-align", FIXED, aligned, "--model", "rigid", "--out", "first", "--overwrite")
+    assert_one_line_error(got, 1, "aligned.tif", "another file than is read")
+    assert aligned.read_bytes() == before

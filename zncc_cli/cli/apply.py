@@ -23,7 +23,7 @@ def apply(
             "--out",
             "-o",
             metavar="FILE|DIR",
-            help="File of one image, folder of several [default: <stem>_aligned.tif].",
+            help="File *.tif of one image, or a folder [default: <stem>_aligned.tif].",
         ),
     ] = None,
     inverse: Annotated[
