@@ -187,3 +187,16 @@ def test_a_noisy_pair_of_one_scene_is_ok(model: str) -> None:
     assert got.evidence.held_out_after is not None
     assert got.evidence.held_out_before is not None
     assert got.evidence.held_out_after > got.evidence.held_out_before
+
+
+@pytest.mark.parametrize("model", ["translation", "rigid"])
+def test_a_motion_richer_than_the_model_is_suspect(model: str) -> None:
+    """Turned by half a degree, or scaled by one percent, and clean: no window is far off, and all are."""
+    turned = np.array([[np.cos(0.009), -np.sin(0.009), 1.3], [np.sin(0.009), np.cos(0.009), -2.2], [0, 0, 1]])
+    scaled = np.array([[1.012, 0, 1.3], [0, 1.012, -2.2], [0, 0, 1]])
+    truth = turned if model == "translation" else scaled
+    scene, shape = Scene(seed=0), (300, 380)
+    fixed, moving = scene.pair(truth, shape)
+    result = register(fixed, moving, model)
+    assert result.status is not Status.OK, result.evidence
+    assert register(fixed, moving, "similarity").status is Status.OK

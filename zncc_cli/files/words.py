@@ -52,6 +52,7 @@ MEASURES: Mapping[str, Measure] = {
     ),
     "split": Measure("Halves apart", "px", "Distance between what two halves of the overlap find."),
     "split_ratio": Measure("Halves apart / chance", "", "The same squared, over what chance explains: about 1."),
+    "richer": Measure("Richer model", "px", "How far a richer model would move the result beyond chance."),
     "round_trip": Measure("Round trip", "px", "What a step with fixed and moving exchanged would still change."),
     "expected_error": Measure("Expected error", "px", "Predicted standard deviation of a position in the overlap."),
     "border_pull": Measure("Border pull", "px", "How far a border that both images have alike had pulled a corner."),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zncc_cli.config import RegistrationConfig
+from zncc_cli.config import Model, RegistrationConfig
 from zncc_cli.registration.border import Unhindered
 from zncc_cli.registration.look import BLOCK, fine
 from zncc_cli.registration.objective import LevelObjective
@@ -27,6 +27,13 @@ _FIELDS = 4  # of a chessboard, along the shorter side of the frame
 _ROUND_TRIP = 128  # pixels on the shorter side of the level on which the roles are exchanged: a step there is cheap
 _GRID = 9  # points along each side of the frame, where motions are compared
 _LEAST_CONDITION = 1e-6  # of the curvature: below it interpolation alone holds a parameter
+_RICHER = {
+    Model.TRANSLATION: Model.AFFINE,
+    Model.RIGID: Model.AFFINE,
+    Model.SIMILARITY: Model.AFFINE,
+    Model.AFFINE: Model.HOMOGRAPHY,
+}
+_CHANCE = 4.0  # standard deviations: a shorter step is nothing but noise
 _SMALLEST = 1e-12  # of a variance: directions below it are not there
 
 
@@ -86,6 +93,7 @@ def weigh(
         held_out_after=held_out[1],
         split=None if halves is None or not len(points) else _rms(*(map_points(half, points) for half in halves.both)),
         split_ratio=None if halves is None else halves.ratio,
+        richer=None if after is None else _richer(by, matrix, config),
         round_trip=None if after is None else _round_trip(by, matrix, config),
         expected_error=None if uncertainty is None or not len(points) else _root_mean(uncertainty.at(points)),
         border_pull=unhindered.pull,
@@ -171,6 +179,34 @@ def _round_trip(by: Judging, matrix: np.ndarray, config: RegistrationConfig) -> 
     there = family.matrix(p + inverse @ (to_matrix.T @ at.scores.sum(axis=1)))
     points = _overlap(back, moving.shape, fixed.shape)
     return _rms(map_points(there, points), map_points(back, points)) * fixed.factor if len(points) else None
+
+
+def _richer(by: Judging, matrix: np.ndarray, config: RegistrationConfig) -> float | None:
+    """Return the RMS over the overlap of one refinement step by a richer model, full-resolution pixels, over `_CHANCE`.
+
+    An affine model for the simpler ones, a homography for an affine one, on the judged level; less than what chance
+    explains is zero.
+    """
+    model = _RICHER.get(config.model)
+    fixed, moving = by.seen.fixed[by.judged], by.seen.moving[by.judged]
+    at_level = matrix * level_scale(fixed.factor)
+    if model is None or not in_front(at_level, fixed.shape):
+        return None
+    family = TRANSFORMS[model](model, fixed.shape)
+    look = fine(fixed, moving, math.sqrt(area_scale(at_level, fixed.shape)), config)
+    at = look.linearized(at_level, family.projective, with_curvature=True)
+    p = family.parameters(at_level)
+    to_matrix = family.jacobian(p)
+    inverse = None if at is None else safe_inverse(to_matrix.T @ at.curvature @ to_matrix, _LEAST_CONDITION)
+    points = _overlap(at_level, fixed.shape, moving.shape)
+    if at is None or inverse is None or not len(points):
+        return None
+    influences = inverse @ (to_matrix.T @ at.scores)
+    sure = Uncertainty.of_blocks(model, at_level, fixed.shape, influences)
+    step = _rms(map_points(family.matrix(p + influences.sum(axis=1)), points), map_points(at_level, points))
+    if sure is None or step < _CHANCE * _root_mean(sure.at(points)):
+        return 0.0
+    return step * fixed.factor
 
 
 def _stretch(matrix: np.ndarray, shape: tuple[int, int]) -> tuple[float, float, float]:
