@@ -29,8 +29,8 @@ _Line = tuple[int, str]  # its number from 1, and its text
 class _Layout:
     """What stands between the fields of a table (None: blanks), in which x and y are, and whether it has a header.
 
-    count: how many fields each line is to have, or None. A header of "# x y" names two columns, or three of which "#" is
-    the first; the lines that follow tell.
+    count: how many fields each line is to have, or None. A header "# x y" names two columns, or three of which "#" is
+    the first: the lines that follow tell.
     """
 
     delimiter: str | None
