@@ -19,15 +19,22 @@ _SUB_PAGES = 330
 _SEGMENT_LISTS = (273, 279, 324, 325)
 _SMALLEST_PAGE = 18
 # Texts that each page can have of its own, and how much of them is compared.
-_TEXTS = {270: "descriptions", 285: "names"}
+_DESCRIPTION = 270
+_TEXTS = {_DESCRIPTION: "descriptions", 285: "names"}
 _COMPARED = 1024
+_LONGEST_DESCRIPTION = 2**27
 
 
 @dataclass(frozen=True)
 class Chain:
-    """The pages of a file: how many, and which texts ("descriptions") some page has that are not the first page's."""
+    """The pages of a file.
+
+    pages: how many. description: bytes of the first one's. own_texts: which of "descriptions" and "names" some page has
+    that are not the first page's.
+    """
 
     pages: int
+    description: int
     own_texts: tuple[str, ...]
 
 
@@ -41,7 +48,7 @@ def follow_pages(path: Path, max_bytes: int) -> Chain:
     advice = "copy or export the file again"
     size = path.stat().st_size
     seen: set[int] = set()
-    segments = sub_pages = 0
+    segments = sub_pages = description = 0
     texts: dict[int, bytes] = {}
     own: set[str] = set()
     with path.open("rb") as file:
@@ -58,7 +65,8 @@ def follow_pages(path: Path, max_bytes: int) -> Chain:
                 page = _page(file, offset, order, big)
                 segments += sum(page.counts.get(code, 0) for code in _SEGMENT_LISTS)
                 sub_pages += page.counts.get(_SUB_PAGES, 0)
-                texts = texts if len(seen) > 1 else page.texts
+                if len(seen) == 1:
+                    texts, description = page.texts, page.counts.get(_DESCRIPTION, 0)
                 own |= {_TEXTS[code] for code, text in page.texts.items() if texts.get(code) != text}
                 offset = page.next
         except (struct.error, OverflowError, _DamagedPageError):
@@ -69,7 +77,10 @@ def follow_pages(path: Path, max_bytes: int) -> Chain:
     if segments * _BYTES_PER_SEGMENT > max_bytes or (sub_pages + len(seen)) * _SMALLEST_PAGE > size:
         found = f"lists of {segments} strips and {sub_pages} further pages"
         raise refusal(path, expected=f"lists that fit in {max_bytes} bytes", found=found, advice=advice)
-    return Chain(len(seen), tuple(sorted(own)))
+    if description > _LONGEST_DESCRIPTION:
+        expected = f"a description of at most {_LONGEST_DESCRIPTION} bytes"
+        raise refusal(path, expected=expected, found=f"{description} bytes", advice=advice)
+    return Chain(len(seen), description, tuple(sorted(own)))
 
 
 class _DamagedPageError(Exception):

@@ -40,6 +40,8 @@ _STUMBLED = (TypeError, LookupError, ArithmeticError, AttributeError, AssertionE
 
 # These kinds of file name further files, which tifffile would open, or have pixels that are no pixels yet.
 _AS_PLAIN: dict[str, Any] = {"is_mmstack": False, "is_ndtiff": False, "is_ndpi": False, "is_mdgel": False}
+# It is parsed several times, by tifffile as well: 40 MB take a minute.
+_LONGEST_OME = 2**23
 
 _PHOTOMETRIC = 262
 _COLOURS: dict[str, tuple[Photometric, int]] = {
@@ -65,8 +67,11 @@ def read_tiff(path: Path, name: str, max_bytes: int, series: int | None) -> Stor
     """
     with readable(path) as log:
         chain = follow_pages(path, max_bytes)
-        with tifffile.TiffFile(path, _multifile=False, **_AS_PLAIN) as file:
+        flags = _AS_PLAIN if chain.description <= _LONGEST_OME else {**_AS_PLAIN, "is_ome": False}
+        with tifffile.TiffFile(path, _multifile=False, **flags) as file:
             ome = read_ome(file.pages.first.description, chain.pages) if file.is_ome else None
+            if chain.description > _LONGEST_OME and file.pages.first.is_ome:
+                ome = Ome(images=(), doubt=f"it has {chain.description} bytes, more than {_LONGEST_OME}")
             if ome and ome.doubt:
                 file.is_ome = False
             every = file.series

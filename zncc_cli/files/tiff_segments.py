@@ -20,7 +20,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from zncc_cli.files.codestreams import jpeg2000_size, jpeg_size, lerc_size
+from zncc_cli.files.codestreams import Size, jpeg2000_size, jpeg_size, lerc_size
 from zncc_cli.files.lazy import CACHE_BYTES, Cache
 
 # Rows that lie in one piece are read this many bytes at a time.
@@ -32,7 +32,7 @@ _WORKERS = min(8, os.cpu_count() or 1)
 JPEG = (6, 7, 33007, 34892)
 """Compressions of JPEG, whose YCbCr the decoder turns into RGB."""
 
-_SIZES: dict[int, Callable[[bytes], tuple[int, int] | None]] = {
+_SIZES: dict[int, Callable[[bytes], Size | None]] = {
     **dict.fromkeys(JPEG, jpeg_size),
     **dict.fromkeys((33003, 33004, 33005, 34712), jpeg2000_size),
     34887: lerc_size,
@@ -150,8 +150,8 @@ class Planes:
         compression = int(key.compression)
         if compression in _SIZES:
             size = _SIZES[compression](data)
-            if size is None or size[0] * size[1] > math.prod(shape[:3]):
-                raise tifffile.TiffFileError(f"strip or tile {number} claims the size {size}, not {shape[1:3]}")
+            if size is None or min(size) < 1 or math.prod(size) > math.prod(shape):
+                raise tifffile.TiffFileError(f"strip or tile {number} claims the size {size}, not {shape[1:]}")
         elif compression in _INTO_ARRAY:
             return self._pictured(data, number, shape)
         elif len(data) > 2 * math.prod(shape) * key.dtype.itemsize + 2**16:
