@@ -83,16 +83,12 @@ def test_thumbnail_needs_no_line(tmp_path):
     assert written(tmp_path / "a.tif")[2] == ()
 
 
-@pytest.mark.parametrize("code", [33471, 33560, 33628, 34361, 34412, 43314, 51123, 50706, 65420, 34377])
+@pytest.mark.parametrize("code", [33471, 33560, 33629, 34361, 34386, 43314, 51123, 50706, 65420, 34377])
 def test_tags_by_which_a_file_would_be_taken_for_another_format_are_named(tmp_path, code):
     tifffile.imwrite(tmp_path / "a.tif", pixels(), metadata=None, extratags=[(64000, 1, 200, bytes(200), True)])
     content = (tmp_path / "a.tif").read_bytes()
     (tmp_path / "a.tif").write_bytes(content.replace(struct.pack("<H", 64000), struct.pack("<H", code)))
-    try:
-        _, out, (note,) = written(tmp_path / "a.tif")
-    except Exception as error:
-        assert "InputError" in type(error).__name__  # noqa: PT017 - tifffile itself takes it for that format
-        return
+    _, out, (note,) = written(tmp_path / "a.tif")
     assert note.startswith("left out: ")
     assert code not in tags(out)
 
