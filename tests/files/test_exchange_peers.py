@@ -159,8 +159,9 @@ def elastix(tmp_path_factory: pytest.TempPathFactory, moving: np.ndarray) -> Pat
         path = folder / f"{model}_{order}.txt"
         write_linear(path, linear(model), TransformFormat.ELASTIX)
         path.write_text(path.read_text().replace("InterpolationOrder 3", f"InterpolationOrder {order}"))
-    program = Path(__file__).with_name("run_elastix.py")
-    subprocess.run([sys.executable, program, folder], check=True, capture_output=True, timeout=300)
+    program = Path(__file__).resolve().with_name("run_elastix.py")
+    # Beside what it is asked for, transformix writes deformationField.* to where it runs.
+    subprocess.run([sys.executable, program, folder], check=True, capture_output=True, timeout=300, cwd=folder)
     return folder
 
 

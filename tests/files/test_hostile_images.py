@@ -271,6 +271,34 @@ def test_does_not_follow_ome_xml_that_claims_more_planes_than_there_are_pages(tm
     assert "OME-XML was not followed" in image.notes[0]
 
 
+def test_does_not_follow_ome_xml_that_takes_minutes_to_parse(tmp_path):
+    path = tmp_path / "a.ome.tif"
+    tifffile.imwrite(path, grey(), metadata={"axes": "YX"})
+    with tifffile.TiffFile(path) as file:
+        xml = file.ome_metadata
+    long = xml.replace("</Pixels>", '<Plane TheZ="0" TheC="0" TheT="0"/>' * 300_000 + "</Pixels>")
+    tifffile.imwrite(path, grey(), description=long, metadata=None)
+    started = time.monotonic()
+    image = read_image(path)
+    assert time.monotonic() - started < 5
+    assert "OME-XML was not followed: it has 1" in image.notes[0]
+    np.testing.assert_array_equal(image.data, grey())
+
+
+def test_refuses_a_description_of_a_gigabyte_unread(tmp_path):
+    content = tiff_bytes(description="a" * 99)
+    (offset,) = struct.unpack_from("<I", content, 4)
+    changed = bytearray(content)
+    entry = next(
+        place for place in range(offset + 2, len(content), 12) if struct.unpack_from("<H", content, place)[0] == 270
+    )
+    struct.pack_into("<I", changed, entry + 4, 2**30)
+    with (tmp_path / "a.tif").open("wb") as file:
+        file.write(changed)
+        file.truncate(2**31)  # sparse
+    refused(tmp_path / "a.tif", "a description of at most", "1073741824 bytes")
+
+
 def test_opens_no_further_file_that_ome_xml_names(tmp_path):
     path = tmp_path / "a.ome.tif"
     tifffile.imwrite(path, grey(), metadata={"axes": "YX"})
@@ -303,6 +331,21 @@ def test_refuses_a_tile_whose_picture_is_larger_than_the_tile(tmp_path, compress
         content = with_tag(content, tag, 64)
     (tmp_path / "a.tif").write_bytes(content)
     refused(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("compression", ["jpeg", "jpeg2000"])
+def test_refuses_a_tile_whose_picture_has_more_samples_than_the_tile(tmp_path, compression):
+    pytest.importorskip("imagecodecs")
+    colour = tiff_bytes(np.zeros((64, 64, 3), "u1"), tile=(64, 64), compression=compression, photometric="rgb")
+    assert read_bytes(tmp_path, colour).axes == "YXS"
+    grey_tags = with_tag(with_tag(colour, 277, 1), 262, 1)
+    with pytest.raises(InputError, match="claims the size"):
+        read_bytes(tmp_path, with_tag(grey_tags, 258, 8))
+
+
+def read_bytes(folder, content):
+    (folder / "a.tif").write_bytes(content)
+    return read_image(folder / "a.tif")
 
 
 def test_refuses_cmyk_tiff(tmp_path):

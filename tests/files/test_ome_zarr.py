@@ -1,7 +1,14 @@
 """OME-Zarr, as the zarr library writes it, is read at full resolution with axes, sizes and names."""
 
+import bz2
+import gzip
 import json
+import lzma
+import os
+import struct
 import sys
+import tracemalloc
+import zlib
 
 import numpy as np
 import pytest
@@ -11,6 +18,7 @@ from zncc_cli.files import images, ome_zarr
 from zncc_cli.files.images import list_images, read_image
 from zncc_cli.files.lazy import LazyArray
 from zncc_cli.files.metadata import PixelSize
+from zncc_cli.files.output import write_image
 
 zarr = pytest.importorskip("zarr")
 
@@ -113,7 +121,7 @@ def test_several_images_of_bioformats2raw(tmp_path):
     root.attrs["bioformats2raw.layout"] = 3
     for number in range(2):
         write(tmp_path / "a.zarr" / str(number), pixels() + np.uint16(number), 2)
-    assert read_image(tmp_path / "a.zarr").notes == ("series 0 of 2 was read; --series chooses",)
+    assert read_image(tmp_path / "a.zarr").notes == ("a.zarr: series 0 of 2 was read; --series chooses",)
     np.testing.assert_array_equal(read_image(tmp_path / "a.zarr", series=1).data, pixels() + np.uint16(1))
     with pytest.raises(InputError, match="2 series"):
         read_image(tmp_path / "a.zarr", series=2)
@@ -181,6 +189,173 @@ def test_refuses_a_damaged_chunk(tmp_path):
     refused(folder)
 
 
+def chunk_of(folder):
+    return next(path for path in sorted((folder / "0").rglob("*")) if path.is_file() and path.name[0] != ".")
+
+
+# What the bombs below hold, once inflated: far more than the 2 x 1,536 bytes and 64 KB that a chunk may take.
+BOMB = bytes(2**25)
+
+
+def zstd_without_size(data):
+    """A frame as streams write it: without the size of its content."""
+    content = bytearray(b"\x28\xb5\x2f\xfd\x00\x58")
+    for start in range(0, len(data), 2**17):
+        block = data[start : start + 2**17]
+        # A block of one byte repeated; the last one says that it is.
+        content += (len(block) << 3 | 1 << 1 | (start + 2**17 >= len(data))).to_bytes(3, "little") + block[:1]
+    return bytes(content)
+
+
+BOMBS = {
+    "zlib": zlib.compress(BOMB),
+    "gzip": gzip.compress(BOMB),
+    "gzip, many members": gzip.compress(bytes(60_000)) * 20,
+    "bz2": bz2.compress(BOMB),
+    "lzma": lzma.compress(BOMB),
+    "lz4": struct.pack("<I", 2**30) + bytes(100),
+    "blosc": struct.pack("<BBBBIII", 2, 1, 0x33, 2, 2**30, 2**16, 100) + bytes(84),
+    "zstd": b"\x28\xb5\x2f\xfd\xa0" + struct.pack("<I", 2**30) + bytes(100),
+    "zstd, no size": zstd_without_size(BOMB),
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_refuses_a_chunk_that_inflates_to_more_than_its_pixels_and_takes_no_memory(tmp_path, bomb):
+    folder = write(tmp_path / "a.zarr", pixels(), 2)
+    codec = {"id": bomb.split(",")[0]}
+    changed(folder / "0" / ".zarray", lambda content: content.update(compressor=codec))
+    for path in (folder / "0").rglob("*"):
+        if path.is_file() and path.name[0] != ".":
+            path.write_bytes(BOMBS[bomb])
+    tracemalloc.start()
+    refused(folder, "more than")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**24  # half of it is the window of LZMA
+
+
+def test_refuses_an_inner_chunk_of_a_shard_that_inflates_to_more_than_its_pixels(tmp_path):
+    google_crc32c = pytest.importorskip("google_crc32c", reason="the checksum of the index")
+    options = {"chunks": (16, 16), "shards": (48, 48), "compressors": zarr.codecs.GzipCodec(), "filters": None}
+    folder = write(tmp_path / "a.zarr", pixels((96, 96)), **options)
+    shard = folder / "0" / "c" / "0" / "0"
+    bomb = BOMBS["gzip"]
+    index = struct.pack("<QQ", 0, len(bomb)) * 9
+    shard.write_bytes(bomb + index + struct.pack("<I", google_crc32c.value(index)))
+    refused(folder, "more than a chunk has")
+
+
+@pytest.mark.parametrize("codec", ["zlib", "gzip", "bz2", "lzma", "lz4", "blosc", "zstd"])
+def test_every_compression_is_read(tmp_path, codec):
+    numcodecs = pytest.importorskip("numcodecs")
+    kinds = {
+        "zlib": "Zlib",
+        "gzip": "GZip",
+        "bz2": "BZ2",
+        "lzma": "LZMA",
+        "lz4": "LZ4",
+        "blosc": "Blosc",
+        "zstd": "Zstd",
+    }
+    compressor = getattr(numcodecs, kinds[codec])()
+    folder = write(tmp_path / "a.zarr", pixels(), 2, compressors=compressor)
+    np.testing.assert_array_equal(read_image(folder).data, pixels())
+
+
+def test_zstd_without_its_size_is_read(tmp_path):
+    pytest.importorskip("imagecodecs")
+    folder = write(tmp_path / "a.zarr", np.full((32, 24), 0x0707, "u2"), 2, chunks=(32, 24))
+    changed(folder / "0" / ".zarray", lambda content: content.update(compressor={"id": "zstd", "level": 0}))
+    chunk_of(folder).write_bytes(zstd_without_size(b"\7" * 1536))
+    np.testing.assert_array_equal(read_image(folder).data, np.full((32, 24), 0x0707, "u2"))
+
+
+def test_refuses_two_compressions_one_in_the_other(tmp_path):
+    folder = write(tmp_path / "a.zarr", pixels(), 2)
+    twice = {"filters": [{"id": "zlib", "level": 1}], "compressor": {"id": "gzip", "level": 1}}
+    changed(folder / "0" / ".zarray", lambda content: content.update(twice))
+    refused(folder, "one compression")
+
+
+def test_refuses_a_chunk_file_that_is_larger_than_its_pixels(tmp_path):
+    folder = write(tmp_path / "a.zarr", pixels(), 2)
+    with chunk_of(folder).open("wb") as file:
+        file.truncate(2**40)  # sparse
+    refused(folder, "1099511627776 bytes")
+
+
+def test_refuses_a_named_pipe_for_a_chunk_without_waiting_for_it(tmp_path):
+    folder = write(tmp_path / "a.zarr", pixels(), 2)
+    chunk = chunk_of(folder)
+    chunk.unlink()
+    os.mkfifo(chunk)
+    refused(folder, "is no file")
+
+
+@pytest.mark.parametrize(
+    "sharding",
+    [
+        {"chunk_shape": [48, 48]},
+        {"chunk_shape": [7, 48]},
+        {"index_location": "start"},
+        {"index_codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "gzip"}]},
+    ],
+)
+def test_refuses_shards_of_which_a_part_cannot_be_judged(tmp_path, sharding):
+    folder = write(tmp_path / "a.zarr", pixels((96, 96)), chunks=(16, 16), shards=(48, 48))
+    changed(folder / "0" / "zarr.json", lambda content: content["codecs"][0]["configuration"].update(sharding))
+    refused(folder, "shard")
+
+
+def test_one_page_of_very_many_takes_no_memory_for_the_others(tmp_path):
+    folder = write(tmp_path / "a.zarr", pixels((2, 64, 64)), 2, chunks=(1, 64, 64))
+    changed(folder / "0" / ".zarray", lambda content: content.update(shape=[2 * 10**8, 64, 64]))
+    tracemalloc.start()
+    image = read_image(folder, page=1)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    np.testing.assert_array_equal(image.data, pixels((2, 64, 64))[1])
+    assert peak < 2**24
+
+
+@pytest.mark.parametrize(
+    ("names", "axes"), [("yyx", "QYX"), ("xyx", "QYX"), ("syx", "QYX"), ("ttyx", "QQYX"), ("\xe9yx", "QYX")]
+)
+def test_axes_that_would_be_taken_for_those_of_the_plane_are_unknown_ones(tmp_path, names, axes):
+    shape = (2, 3, 60, 70)[-len(names) :]
+    image = read_image(write(tmp_path / "a.zarr", pixels(shape), axes=[{"name": name} for name in names]))
+    assert image.axes == axes
+    write_image(tmp_path / "b.tif", image.data, like=image)
+    np.testing.assert_array_equal(read_image(tmp_path / "b.tif").data, pixels(shape))
+
+
+def test_colours_of_channels_are_kept(tmp_path):
+    folder = write(tmp_path / "a.zarr", pixels(), 2)
+    colours = ["FF0000", "00ff00", "0000FF"]
+    channels = [{"label": "a", "color": colour} for colour in colours]
+    changed(folder / ".zattrs", lambda content: content.update(omero={"channels": channels}))
+    image = read_image(folder)
+    assert image.metadata.properties["Channel"] == {"Name": ["a"] * 3, "Color": [-16776961, 16711935, 65535]}
+    assert write_image(tmp_path / "b.tif", image.data, like=image) == ("left out: a smaller copy",)
+    assert read_image(tmp_path / "b.tif").metadata.properties["Channel"]["Color"] == ["-16776961", "16711935", "65535"]
+
+
+def test_what_a_tiff_does_not_hold_is_named(tmp_path):
+    folder = write(tmp_path / "a.zarr", pixels(), 2)
+
+    def change(content):
+        content["omero"]["channels"] = [{"label": "a", "color": "red", "window": {"start": 0}}] * 3
+        steps = content["multiscales"][0]["datasets"][0]["coordinateTransformations"]
+        steps.append({"type": "translation", "translation": [0, 0, 0, 1.5, 2]})
+
+    changed(folder / ".zattrs", change)
+    image = read_image(folder)
+    (note,) = write_image(tmp_path / "b.tif", image.data, like=image)
+    names = "the translation of OME-Zarr, colours of channels, display windows of channels, a smaller copy"
+    assert note == f"left out: {names}"
+
+
 def test_names_the_extra_that_reads_it(tmp_path, monkeypatch):
     folder = write(tmp_path / "a.zarr", pixels())
     monkeypatch.setitem(sys.modules, "zarr", None)
@@ -191,5 +366,6 @@ def test_nothing_is_known_of_a_unit_that_is_not_given(tmp_path):
     axes = [{"name": axis["name"]} for axis in AXES]
     image = read_image(write(tmp_path / "a.zarr", pixels(), axes=axes))
     assert image.metadata.pixel_size is None
+    assert image.notes == ("a.zarr: the scale has no unit: the size of a pixel is not known",)
     assert "PhysicalSizeZ" not in image.metadata.properties
     assert ome_zarr.is_zarr(tmp_path / "a.zarr")

@@ -32,6 +32,10 @@ def mapped(folder: Path, text: str | bytes) -> str:
         ('name,x,y\n"a, b",1,2\n', 'name,x,y\n"a, b",11.0,2.1\n'),
         ("\ufeffx,y\r\n1, 2\r\n", "x,y\n11.0,2.1\n"),
         ("# x,y\n1e0,+2.\n", "# x,y\n11.0,2.1\n"),
+        ("# x y id\n1 2 7\n", "# x y id\n11.0 2.1 7\n"),  # numpy.savetxt's, with header="x y id"
+        ("# x y\n1 2\n", "# x y\n11.0 2.1\n"),
+        ("#id y x\n7 2 1\n", "#id y x\n7 2.1 11.0\n"),
+        ("#\ty\tx\n7\t2\t1\n", "#\ty\tx\n7\t2.1\t11.0\n"),
         (" ,Area,X,Y\n1,30,1,2\n", " ,Area,X,Y\n1,30,11.0,2.1\n"),  # ImageJ's table of results
         ("x,y\n", "x,y\n"),
     ],
@@ -57,6 +61,7 @@ def test_bytes_of_other_encodings_are_kept(tmp_path: Path) -> None:
         ("", "an empty file"),
         ("\n \n", "blank lines"),
         ("a,b\n1,2\n", "a first line 'a,b'"),
+        ("# points\n1,2\n", "a first line '# points'"),
         ("x\n1\n", "a first line"),
         ("7\n", "line 1"),
         ("1,2\nnan,4\n", "line 2, found 'nan'"),
@@ -65,6 +70,7 @@ def test_bytes_of_other_encodings_are_kept(tmp_path: Path) -> None:
         ("x,y\n\n1,text\n", "line 3, found 'text'"),
         ("1;2\n1,5;2,5\n", "line 2, found '1,5'"),
         ("1,2\n3\n", "line 2, found 1 fields"),
+        ("# x y\n7 1 2\n", "2 fields, which the header names, in line 2, found 3"),  # is "#" a column?
         ('1,2,c\n3,4,"never closed\n', "line 2"),
         ("1,2\n3," + "4" * 70_000, "line 2, found more"),
         (b"\0" * 200_000, "line 1"),

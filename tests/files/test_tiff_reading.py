@@ -84,7 +84,7 @@ def test_colours_with_more_samples_are_channels_with_a_note(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.moveaxis(data, 0, -1), metadata=None, **options)
     image = read_image(tmp_path / "a.tif")
     assert_same(image, data, "CYX")
-    assert image.notes == ("the 5 samples of a pixel were read as channels",)
+    assert image.notes == ("a.tif: the 5 samples of a pixel were read as channels",)
 
 
 def test_the_first_of_several_series_is_read_with_a_note(tmp_path):
@@ -93,7 +93,7 @@ def test_the_first_of_several_series_is_read_with_a_note(tmp_path):
         file.write(pixels(), metadata=None)
     first = read_image(tmp_path / "a.tif")
     assert first.shape == (20, W)
-    assert first.notes == ("series 0 of 2 was read; --series chooses",)
+    assert first.notes == ("a.tif: series 0 of 2 was read; --series chooses",)
     second = read_image(tmp_path / "a.tif", series=1)
     assert_same(second, pixels(), "YX")
     assert second.notes == ()

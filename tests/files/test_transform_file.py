@@ -12,7 +12,42 @@ from zncc_cli.files.transforms import read_transform, write_transform
 
 MATRIX = [[1 / 3, -1e-17, 12.3], [np.nextafter(0, 1), 0.1 + 0.2, -7e300], [0, 0, 1]]
 
+GRID = {
+    "pixel_size": {"x": 0.25, "y": 0.5, "unit": "µm"},
+    "resolution": {"x": [4, 1], "y": [2, 1], "unit": 3},
+    "origin": [10.0, -2.5],
+    "georeference": [
+        [33550, 12, 3, [10.0, 20.0, 0.0]],
+        [33922, 12, 6, [0.0, 0.0, 0.0, 5e5, 4.2e6, 0.0]],
+        [34737, 2, 8, "WGS 84|"],
+    ],
+}
+
+
+def grid(key, value):
+    return "grid", {**GRID, key: value}
+
+
+UNUSABLE_GRIDS = [
+    ("grid", []),
+    ("grid", "µm"),
+    ("grid", True),
+    *(grid("pixel_size", size) for size in (3, [], {}, {"x": 1, "y": 1}, {"x": 1, "unit": "µm"})),
+    *(grid("pixel_size", {"x": x, "y": 1, "unit": "µm"}) for x in (0, -1, "1", True, None, 1e301, 10**400)),
+    *(grid("pixel_size", {"x": float(x), "y": 1, "unit": "µm"}) for x in ("nan", "inf")),
+    *(grid("pixel_size", {"x": 1, "y": 1, "unit": unit}) for unit in (None, 3, "u" * 64)),
+    *(grid("resolution", {"x": x, "y": [1, 1], "unit": 1}) for x in (4, [4], [4, 0], [4, -1], [4, 2**32], [4.5, 1])),
+    *(grid("resolution", {"x": [4, 1], "y": [2, 1], "unit": unit}) for unit in (0, 4, "cm", True, None)),
+    *(grid("origin", origin) for origin in ([], [1], [1, 2, 3], ["1", 2], [True, 2], [1e301, 0], {"x": 1})),
+    *(grid("georeference", tags) for tags in (None, {}, [[]], [33550], [[33550, 12, 3]])),
+    *(grid("georeference", [tag]) for tag in ([270, 2, 2, "a"], ["33550", 12, 1, [1.0]], [[33550], 12, 1, [1.0]])),
+    *(grid("georeference", [tag]) for tag in ([33550, 5, 1, [1.0]], [33550, 12, -1, [1.0]], [33550, 12, 2**31, [1]])),
+    *(grid("georeference", [[33550, 12, 3, value]]) for value in (None, {}, ["1"], [[1.0]], [True], [1.0] * 2049)),
+    grid("georeference", [[34737, 2, 3000, "x" * 3000]]),
+]
+
 UNUSABLE = [
+    *UNUSABLE_GRIDS,
     ("format", "itk-transform"),
     ("version", 2),
     ("version", True),
@@ -91,8 +126,17 @@ def test_refuses_unusable_content(path, key, value):
     path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
     with pytest.raises(InputError) as caught:
         read_transform(path)
-    assert f'"{key}"' in str(caught.value)
+    named = [part for part in GRID if key == "grid" and isinstance(value, dict) and value[part] != GRID[part]] or [key]
+    assert f'"{named[0]}"' in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 700
+
+
+@pytest.mark.parametrize("tag", [[33550, 3, 1, [0.5]], [34737, 2, 3, [1]], [33550, 12, 1, "1"], [34735, 3, 1, True]])
+def test_refuses_a_tag_whose_value_is_not_of_its_type(path, tag):
+    path.write_text(json.dumps({**json.loads(path.read_text()), "grid": {"georeference": [tag]}}))
+    with pytest.raises(InputError, match='"georeference"'):
+        read_transform(path)
 
 
 @pytest.mark.parametrize("key", REQUIRED)

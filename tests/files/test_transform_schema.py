@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_transform_file import MATRIX, REQUIRED, UNUSABLE
+from test_transform_file import GRID, MATRIX, REQUIRED, UNUSABLE
 
 from zncc_cli.files.transforms import read_transform, write_transform
 
@@ -42,17 +42,19 @@ def content(tmp_path):
 
 def test_takes_what_is_written(valid, content):
     assert valid(content)
+    assert valid({**content, "grid": GRID})
     content["matrix"] = (np.eye(3) * np.finfo(np.float64).max).tolist()
     assert valid(content)
 
 
 @pytest.mark.parametrize(("key", "value"), UNUSABLE)
 def test_refuses_what_the_reader_refuses(valid, content, key, value):
-    try:
-        changed = json.loads(json.dumps({**content, key: value}), parse_constant=not_json)
-    except ValueError:
-        return  # NaN and Infinity: no JSON, so no schema is asked
-    assert not valid(changed)
+    text = json.dumps({**content, key: value})
+    if "NaN" in text or "Infinity" in text:
+        with pytest.raises(ValueError, match="is no JSON"):  # so no schema is asked
+            json.loads(text, parse_constant=not_json)
+    else:
+        assert not valid(json.loads(text))
 
 
 @pytest.mark.parametrize("key", REQUIRED)

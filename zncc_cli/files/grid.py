@@ -11,25 +11,36 @@ from zncc_cli.files.metadata import Metadata, PixelSize, Resolution, Tag
 from zncc_cli.files.paths import MismatchError
 
 _ORIGIN = ("xorigin", "yorigin")  # where ImageJ has the zero of its calibrated coordinates, in pixels
-_MOST_VALUES = 4096  # of a tag
+_MOST_VALUES = 2048  # of a tag, so that a grid of all tags is still a small file
 _INTEGER_KINDS, _FLOAT_KINDS, _TEXT_KIND = (3, 4, 8, 9, 16), (11, 12), 2  # TIFF's types of values
 
 
 def grid_content(metadata: Metadata) -> dict[str, Any] | None:
-    """Return what is known of the grid of an image as JSON values, or None where nothing is."""
+    """Return what is known of the grid of an image as JSON values, or None where nothing is.
+
+    What `parse_grid` would refuse, such as a pixel size in a unit of a hundred letters, is left out.
+    """
     size, resolution = metadata.pixel_size, metadata.resolution
-    origin = [metadata.properties.get(key) for key in _ORIGIN] if metadata.flavor == "imagej" else []
+    origin = [metadata.properties.get(key) for key in _ORIGIN] if metadata.flavor == "imagej" else None
+    georeference = [
+        [code, kind, count, list(value) if isinstance(value, tuple) else value]
+        for code, kind, count, value in metadata.georeference
+    ]
     content = {
         "pixel_size": size and {"x": size.x, "y": size.y, "unit": size.unit},
         "resolution": resolution and {"x": list(resolution.x), "y": list(resolution.y), "unit": resolution.unit},
-        "origin": origin if origin and all(_is_number(value) for value in origin) else None,
-        "georeference": [
-            [code, kind, count, list(value) if isinstance(value, tuple) else value]
-            for code, kind, count, value in metadata.georeference
-            if _is_value(kind, value)
-        ],
+        "origin": origin,
+        "georeference": georeference,
     }
-    return {key: value for key, value in content.items() if value} or None
+    return {key: value for key, value in content.items() if value and _is_parsed({key: value})} or None
+
+
+def _is_parsed(content: dict[str, Any]) -> bool:
+    try:
+        parse_grid(content)
+    except MismatchError:
+        return False
+    return True
 
 
 def parse_grid(content: Any) -> Metadata | None:
@@ -105,7 +116,8 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_length(value: Any) -> bool:
-    return type(value) is int and 0 < value < 2**32
+    # JSON knows one kind of number: 4.0 is 4.
+    return type(value) in (int, float) and 0 < value < 2**32 and value == int(value)
 
 
 def _is_list(value: Any, length: int, is_item: Any) -> bool:

@@ -25,7 +25,7 @@ from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.npy import read_npy
 from zncc_cli.files.ome_zarr import is_zarr, read_ome_zarr
 from zncc_cli.files.pages import page_of
-from zncc_cli.files.paths import no_room, refusal, regular_file_size
+from zncc_cli.files.paths import no_room, refusal, regular_file_size, shown
 from zncc_cli.files.pictures import read_picture
 from zncc_cli.files.tiff_read import no_such_series, read_tiff
 
@@ -78,7 +78,7 @@ class Image:
         an array, or, where the file is large, one that decodes what is asked of it (`LazyArray`).
     axes: a letter for each dimension, as tifffile's; ends in "YX" or "YXS". S is 3 (RGB) or 4 (RGB and alpha or one
         more sample), or 2 (grey and alpha). The others are those of the file: T, Z, C, I or Q (unknown), ...
-    notes: a sentence for each thing that was chosen, or could not be kept, on reading.
+    notes: a sentence for each thing that was chosen, or could not be kept, on reading, after the name of the file.
     """
 
     data: NDArray[Any] | LazyArray
@@ -200,7 +200,9 @@ def _in_memory(stored: Stored, limit: int) -> Image:
         data = np.ascontiguousarray(data, dtype=data.dtype.newbyteorder("="))
     elif data.nbytes <= min(_SMALL, limit):
         data = np.asarray(data)
-    return Image(data, stored.axes, stored.metadata, stored.notes)
+    path = stored.metadata.path
+    notes = tuple(f"{shown(path.name or path)}: {note}" for note in stored.notes)
+    return Image(data, stored.axes, stored.metadata, notes)
 
 
 def _kind(path: Path) -> _Format:

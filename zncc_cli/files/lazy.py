@@ -14,6 +14,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from zncc_cli.files.metadata import Metadata
 
+CACHE_BYTES = 2**26
+"""What decoded pieces may take, unless one row of them takes more: then each is decoded about once when rows are read
+in order."""
+
 ReadPart = Callable[[tuple[int, ...], range, range], NDArray[Any]]
 """(index of the leading axes, rows, columns) -> pixels (h, w) or (h, w, S), decoded."""
 

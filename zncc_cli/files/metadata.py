@@ -35,6 +35,10 @@ class PixelSize:
     y: float
     unit: str
 
+    def swapped(self) -> PixelSize:
+        """The size in the transposed image."""
+        return PixelSize(x=self.y, y=self.x, unit=self.unit)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
@@ -56,7 +60,7 @@ class Metadata:
     bands: whether the axis C of a plain TIFF lies in the samples of its pages (GeoTIFF), not in pages of its own.
     compression: TIFF's number of it (1: none). predictor: TIFF's number of it (1: none).
     description: ImageDescription of a plain TIFF, or "". tags: further tags to be handed on as they are (date, camera,
-    ICC profile, ...).
+    ICC profile, ...). left_out: the names of what the file says beside, and what is written of it cannot.
     """
 
     path: Path
@@ -75,3 +79,4 @@ class Metadata:
     predictor: int = 1
     description: str = ""
     tags: tuple[Tag, ...] = ()
+    left_out: tuple[str, ...] = ()

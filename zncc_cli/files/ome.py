@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,26 +11,34 @@ from xml.etree import ElementTree
 
 from zncc_cli.files.metadata import PixelSize
 
-_CHANNEL = (
+CHANNEL = (
     *("Name", "AcquisitionMode", "Color", "ContrastMethod", "EmissionWavelength", "EmissionWavelengthUnit"),
     *("ExcitationWavelength", "ExcitationWavelengthUnit", "Fluor", "IlluminationType", "NDFilter", "PinholeSize"),
     *("PinholeSizeUnit", "PockelCellSetting"),
 )
-_PLANE = (
+"""Attributes of a channel that are kept."""
+
+PLANE = (
     *("DeltaT", "DeltaTUnit", "ExposureTime", "ExposureTimeUnit", "PositionX", "PositionXUnit", "PositionY"),
     *("PositionYUnit", "PositionZ", "PositionZUnit"),
 )
-_PIXELS = ("SignificantBits", "PhysicalSizeZ", "PhysicalSizeZUnit", "TimeIncrement", "TimeIncrementUnit")
+"""Attributes of a plane that are kept."""
+
+_PIXELS = ("PhysicalSizeZ", "PhysicalSizeZUnit", "TimeIncrement", "TimeIncrementUnit")
 _NUMBERS = ("PhysicalSizeZ", "TimeIncrement", "DeltaT", "ExposureTime", "PositionX", "PositionY", "PositionZ")
+_STRUCTURE = {"ID", "SamplesPerPixel", "TheZ", "TheC", "TheT"}
+# Enough to say what is lost; a hostile description may have any number of elements.
+_MOST_NAMES = 32
 
 
 @dataclass(frozen=True, kw_only=True)
 class OmeImage:
-    """One Image element: its name, the physical size of a pixel, and the rest in tifffile's words."""
+    """One Image element: its name, the physical size of a pixel, the rest in tifffile's words, and what is not read."""
 
     name: str
     pixel_size: PixelSize | None
     properties: dict[str, Any]
+    left_out: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +59,7 @@ def read_ome(xml: str, pages: int) -> Ome:
         pixels = [next(_children(image, "Pixels")) for image in images]
         doubt = next(filter(None, (_doubt(one, pages) for one in pixels)), "") or _too_many_labels(root, pages)
         doubt = doubt or _other_files(root, pixels)
-        found = tuple(_image(image, one) for image, one in zip(images, pixels, strict=True))
+        found = tuple(_image(root, image, one) for image, one in zip(images, pixels, strict=True))
     except (ElementTree.ParseError, ValueError, LookupError, ArithmeticError, StopIteration, RecursionError) as error:
         return Ome(images=(), doubt=f"it cannot be read ({error})")
     return Ome(images=found, doubt=doubt)
@@ -94,7 +103,7 @@ def _other_files(root: ElementTree.Element, pixels: list[ElementTree.Element]) -
     return ""
 
 
-def _image(image: ElementTree.Element, pixels: ElementTree.Element) -> OmeImage:
+def _image(root: ElementTree.Element, image: ElementTree.Element, pixels: ElementTree.Element) -> OmeImage:
     properties: dict[str, Any] = {}
     if image.get("Name"):
         properties["Name"] = image.attrib["Name"]
@@ -106,16 +115,47 @@ def _image(image: ElementTree.Element, pixels: ElementTree.Element) -> OmeImage:
     channels = [dict(element.attrib) for element in _children(pixels, "Channel")]
     if any("Name" in channel for channel in channels):
         channels = [{"Name": "", **channel} for channel in channels]
-    if columns := _columns(channels, _CHANNEL):
+    if columns := _columns(channels, CHANNEL):
         properties["Channel"] = columns
     order = pixels.attrib["DimensionOrder"][:1:-1]
     planes = sorted(
         (dict(element.attrib) for element in _children(pixels, "Plane")),
         key=lambda plane: [int(plane.get("The" + axis, 0)) for axis in order],
     )
-    if columns := _columns(planes, _PLANE):
+    if columns := _columns(planes, PLANE):
         properties["Plane"] = columns
-    return OmeImage(name=image.get("Name", ""), pixel_size=_pixel_size(pixels), properties=properties)
+    left_out = [*_skipped(root, image, pixels), *_dropped("Channel", channels, properties)]
+    left_out += _dropped("Plane", planes, properties)
+    return OmeImage(
+        name=image.get("Name", ""),
+        pixel_size=_pixel_size(pixels),
+        properties=properties,
+        left_out=tuple(dict.fromkeys(f"OME {name}" for name in left_out))[:_MOST_NAMES],
+    )
+
+
+def _skipped(root: ElementTree.Element, image: ElementTree.Element, pixels: ElementTree.Element) -> Iterator[str]:
+    """The names of the elements that nothing is read of; references to them are not named as well."""
+    instruments = _children(root, "Instrument")
+    channels = _children(pixels, "Channel")
+    further = [
+        *(child for child in root if _tag(child) != "Image"),
+        *(part for instrument in instruments for part in instrument),
+        *(child for child in image if _tag(child) not in ("AcquisitionDate", "Description", "Pixels")),
+        *(part for channel in channels for part in channel),
+    ]
+    for element in further:
+        if not _tag(element).endswith("Ref") and (len(element) or element.attrib or (element.text or "").strip()):
+            yield _tag(element)
+    if pixels.get("SignificantBits") not in (None, *re.findall("[0-9]+", pixels.get("Type", ""))):
+        yield "SignificantBits"
+
+
+def _dropped(kind: str, elements: list[dict[str, str]], properties: dict[str, Any]) -> Iterator[str]:
+    """The names of attributes that are not kept, or that only some elements have."""
+    kept = properties.get(kind, {})
+    found = {name for element in elements for name, text in element.items() if text} - _STRUCTURE - kept.keys()
+    return (f"{kind} {name}" for name in sorted(found))
 
 
 def _columns(elements: list[dict[str, str]], names: tuple[str, ...]) -> dict[str, list[Any]]:

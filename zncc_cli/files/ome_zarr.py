@@ -19,19 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zncc_cli.errors import InputError
-from zncc_cli.files.lazy import Cache, LazyArray, Stored
+from zncc_cli.files.inflation import CHECKSUM, COMPRESSIONS
+from zncc_cli.files.lazy import CACHE_BYTES, Cache, LazyArray, Stored
 from zncc_cli.files.metadata import Metadata, PixelSize
 from zncc_cli.files.paths import no_room, refusal
 
 _LARGEST_METADATA = 2**24
 _LARGEST_CHUNK = 2**28
-_CACHE = 2**26
-_CODECS = frozenset(
-    {
-        *("blosc", "zlib", "gzip", "zstd", "lz4", "lzma", "bz2", "shuffle", "delta", "crc32", "crc32c"),
-        *("bytes", "transpose", "sharding_indexed"),
-    }
-)
+_LARGEST_INDEX = 2**26
+_SHARDS = "sharding_indexed"
+_CODECS = COMPRESSIONS | {"shuffle", "delta", "crc32", CHECKSUM, "bytes", "transpose", _SHARDS}
 _TYPES_OF_3 = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64)")
 _TYPES_OF_2 = re.compile(r"\|b1|[<>|][ui][1248]|[<>][f][248]")
 
@@ -74,7 +71,13 @@ def read_ome_zarr(path: Path, name: str, max_bytes: int, series: int | None) -> 
         letters = _axes(path, image, len(layout.shape))
         kept = [axis for axis, length in enumerate(layout.shape[:-2]) if length > 1]
         data = _lazy(path, array, layout, kept, max_bytes)
-        metadata = _metadata(path, name, attributes, image, dataset, letters)
+        metadata = _metadata(path, name, attributes, image, letters)
+        if (
+            metadata.pixel_size is None
+            and "X" not in _units(image, letters)
+            and (_scale(image, letters)[-2:] != 1).any()
+        ):
+            notes += ("the scale has no unit: the size of a pixel is not known",)
     return Stored(data=data, axes="".join(letters[axis] for axis in kept) + "YX", metadata=metadata, notes=notes)
 
 
@@ -150,17 +153,25 @@ class _Layout:
     chunks: tuple[int, ...]
     kind: str
     codecs: tuple[str, ...]
+    shards: tuple[int, ...] | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of a chunk."""
+        return math.prod(self.chunks) * np.dtype(self.kind).itemsize
 
 
 def _layout(path: Path, array: Path) -> _Layout:
+    shards = None
     if (array / "zarr.json").is_file():
         content = _json(array / "zarr.json")
         chunks = content["chunk_grid"]["configuration"]["chunk_shape"]
         kind = str(content["data_type"])
-        codecs = list(_codecs_of_3(content["codecs"]))
-        sharding = next((one for one in content["codecs"] if one["name"] == "sharding_indexed"), None)
-        if sharding:
-            chunks = sharding["configuration"]["chunk_shape"]
+        codecs = [str(codec["name"]) for codec in content["codecs"]]
+        if codecs == [_SHARDS]:
+            shards, inner = chunks, content["codecs"][0]["configuration"]
+            _check_index(inner)
+            chunks, codecs = inner["chunk_shape"], [str(codec["name"]) for codec in inner["codecs"]]
         known = _TYPES_OF_3.fullmatch(kind)
         version = 3
     elif (array / ".zarray").is_file():
@@ -173,19 +184,25 @@ def _layout(path: Path, array: Path) -> _Layout:
         raise refusal(path, expected=f"an array in {array.name}", found="none", advice="copy the folder again")
     if not known:
         raise refusal(path, expected="integers or floats", found=f"dtype {kind}", advice="convert the image")
-    shape = tuple(int(length) for length in content["shape"])
-    return _Layout(version=version, shape=shape, chunks=tuple(map(int, chunks)), kind=kind, codecs=tuple(codecs))
+    return _Layout(
+        version=version,
+        shape=tuple(int(length) for length in content["shape"]),
+        chunks=tuple(map(int, chunks)),
+        kind=kind,
+        codecs=tuple(codecs),
+        shards=shards and tuple(map(int, shards)),
+    )
 
 
-def _codecs_of_3(codecs: list[dict[str, Any]]) -> Iterator[str]:
-    for codec in codecs:
-        yield str(codec["name"])
-        for inner in ("codecs", "index_codecs"):
-            yield from _codecs_of_3(codec.get("configuration", {}).get(inner, []))
+def _check_index(sharding: dict[str, Any]) -> None:
+    """What stands where in a shard is to be said in plain numbers at its end, apart from what is compressed."""
+    codecs = [str(codec["name"]) for codec in sharding.get("index_codecs", [])]
+    if not set(codecs) <= {"bytes", CHECKSUM} or sharding.get("index_location", "end") != "end":
+        raise ValueError(f"shards whose index is {sharding.get('index_location', 'end')}, {codecs}")
 
 
 def _check(path: Path, layout: _Layout, max_bytes: int) -> None:
-    unknown = [codec for codec in layout.codecs if codec not in _CODECS]
+    unknown = [codec for codec in layout.codecs if codec not in _CODECS or codec == _SHARDS]
     if unknown:
         found, advice = f"codec {unknown[0]}", "save it again with blosc or zstd"
         raise refusal(path, expected="a known codec for numbers", found=found, advice=advice)
@@ -193,11 +210,28 @@ def _check(path: Path, layout: _Layout, max_bytes: int) -> None:
     if len(chunks) != len(shape) or len(shape) < 2 or min(chunks) < 1 or min(shape) < 1:
         found = f"shape {shape} in chunks of {chunks}"
         raise refusal(path, expected="an array (..., H, W) in chunks", found=found, advice="export it again")
-    size = math.prod(chunks) * np.dtype(layout.kind).itemsize
+    if sum(codec in COMPRESSIONS for codec in layout.codecs) > 1:
+        found, advice = f"codecs {', '.join(layout.codecs)}", "save it again with one of them"
+        raise refusal(path, expected="one compression", found=found, advice=advice)
+    _check_shards(path, layout)
+    size = layout.nbytes
     limit = min(_LARGEST_CHUNK, max_bytes)
     if size > limit:
         advice = "save it again in smaller chunks"
         raise refusal(path, expected=f"chunks of at most {limit} bytes", found=f"{size} bytes", advice=advice)
+
+
+def _check_shards(path: Path, layout: _Layout) -> None:
+    """A shard has several chunks, which are read one by one, and an index of them that fits into memory."""
+    if layout.shards is None:
+        return
+    pairs = list(zip(layout.shards, layout.chunks, strict=False))
+    whole = len(layout.shards) == len(layout.chunks) and all(shard > 0 and not shard % chunk for shard, chunk in pairs)
+    count = math.prod(shard // chunk for shard, chunk in pairs) if whole else 0
+    if not 1 < count <= _LARGEST_INDEX // 16:
+        found = f"shards of {layout.shards} in chunks of {layout.chunks}"
+        advice = "save it again without shards"
+        raise refusal(path, expected="shards of several whole chunks", found=found, advice=advice)
 
 
 def _axes(path: Path, image: dict[str, Any], count: int) -> str:
@@ -207,18 +241,24 @@ def _axes(path: Path, image: dict[str, Any], count: int) -> str:
     if len(names) != count or [name.lower() for name in names[-2:]] != ["y", "x"]:
         found = f"axes {names} of {count} dimensions"
         raise refusal(path, expected="axes that end in y and x", found=found, advice="export it again")
-    return "".join(name.upper() if len(name) == 1 and name.isalpha() else "Q" for name in names)
+    letters = [name.upper() if len(name) == 1 and name.isascii() and name.isalpha() else "Q" for name in names[:-2]]
+    # One letter stands for one axis, and those of the plane for none before it.
+    known = ["Q" if letter in "YXS" or letters.count(letter) > 1 else letter for letter in letters]
+    return "".join(known) + "YX"
 
 
 def _lazy(path: Path, folder: Path, layout: _Layout, kept: list[int], max_bytes: int) -> LazyArray:
     import zarr
 
-    array: Any = zarr.open_array(str(folder), mode="r", zarr_format=layout.version)
+    from zncc_cli.files.zarr_store import CheckedStore
+
+    store = CheckedStore(folder, chunk_bytes=layout.nbytes, codecs=layout.codecs)
+    array: Any = zarr.open_array(store, mode="r", zarr_format=layout.version)
     if tuple(array.shape) != layout.shape or array.dtype.kind not in "buif":
         raise ValueError(f"shape {array.shape}, dtype {array.dtype}")
     chunks, (height, width) = layout.chunks, layout.shape[-2:]
     row = math.prod(chunks) * math.ceil(width / chunks[-1]) * array.dtype.itemsize
-    cache = Cache(min(max(_CACHE, 2 * row), max_bytes // 4))
+    cache = Cache(min(max(CACHE_BYTES, 2 * row), max_bytes // 4))
     dtype = np.dtype(np.uint8) if array.dtype.kind == "b" else array.dtype.newbyteorder("=")
 
     def chunk(place: tuple[int, ...]) -> NDArray[Any]:
@@ -249,25 +289,31 @@ def _lazy(path: Path, folder: Path, layout: _Layout, kept: list[int], max_bytes:
     return LazyArray((*(layout.shape[axis] for axis in kept), height, width), dtype, 2, read)
 
 
-def _metadata(
-    path: Path,
-    name: str,
-    attributes: dict[str, Any],
-    image: dict[str, Any],
-    dataset: dict[str, Any],
-    letters: str,
-) -> Metadata:
+def _steps(image: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The coordinate transformations of the full resolution."""
+    for owner in (_list(image, "datasets")[0], image):
+        yield from _list(owner, "coordinateTransformations")
+
+
+def _scale(image: dict[str, Any], letters: str) -> NDArray[np.float64]:
     scale = np.ones(len(letters))
-    for owner in (dataset, image):
-        for step in _list(owner, "coordinateTransformations"):
-            if step.get("type") == "scale" and len(step.get("scale", ())) == len(letters):
-                scale *= np.array(step["scale"], dtype=float)
-    axes = image.get("axes") or []
-    given = {
+    for step in _steps(image):
+        if step.get("type") == "scale" and len(step.get("scale", ())) == len(letters):
+            scale *= np.array(step["scale"], dtype=float)
+    return scale
+
+
+def _units(image: dict[str, Any], letters: str) -> dict[str, str]:
+    """The unit of each axis that has one."""
+    return {
         letter: _UNITS.get(str(axis["unit"]), str(axis["unit"]))
-        for letter, axis in zip(letters, axes, strict=False)
+        for letter, axis in zip(letters, image.get("axes") or [], strict=False)
         if isinstance(axis, dict) and axis.get("unit")
     }
+
+
+def _metadata(path: Path, name: str, attributes: dict[str, Any], image: dict[str, Any], letters: str) -> Metadata:
+    scale, given = _scale(image, letters), _units(image, letters)
     size = {letter: float(scale[letters.index(letter)]) for letter in given}
     properties: dict[str, Any] = {}
     if image.get("name"):
@@ -275,10 +321,40 @@ def _metadata(
     for letter, key in (("Z", "PhysicalSizeZ"), ("T", "TimeIncrement")):
         if letter in given:
             properties |= {key: size[letter], key + "Unit": given[letter]}
-    labels = [str(channel.get("label", "")) for channel in _list(attributes.get("omero", {}), "channels")]
-    if any(labels):
-        properties["Channel"] = {"Name": labels}
+    channels = _list(attributes.get("omero") or {}, "channels")
+    columns: dict[str, list[Any]] = {}
+    if any(channel.get("label") for channel in channels):
+        columns["Name"] = [str(channel.get("label", "")) for channel in channels]
+    colours = [colour for channel in channels if (colour := _colour(channel.get("color"))) is not None]
+    if colours and len(colours) == len(channels):
+        columns["Color"] = colours
+    if columns:
+        properties["Channel"] = columns
     pixel_size = None
     if "X" in given and given["X"] == given.get("Y") and all(0 < size[axis] < math.inf for axis in "XY"):
         pixel_size = PixelSize(x=size["X"], y=size["Y"], unit=given["X"])
-    return Metadata(path=path, format=name, pixel_size=pixel_size, flavor="ome", properties=properties)
+    left_out = _left_out(image, channels)
+    return Metadata(
+        path=path, format=name, pixel_size=pixel_size, flavor="ome", properties=properties, left_out=left_out
+    )
+
+
+def _colour(text: Any) -> int | None:
+    """RRGGBB as OME-XML has it: red, green, blue and opacity in a signed number of 32 bits."""
+    if not isinstance(text, str) or not re.fullmatch("[0-9A-Fa-f]{6}", text):
+        return None
+    return int.from_bytes(bytes.fromhex(text + "ff"), "big", signed=True)
+
+
+def _left_out(image: dict[str, Any], channels: list[dict[str, Any]]) -> tuple[str, ...]:
+    names = []
+    if any(step.get("type") == "translation" and any(step.get("translation", ())) for step in _steps(image)):
+        names.append("the translation of OME-Zarr")
+    if any(channel.get("color") and _colour(channel["color"]) is None for channel in channels):
+        names.append("colours of channels")
+    if any(channel.get("window") for channel in channels):
+        names.append("display windows of channels")
+    copies = len(_list(image, "datasets")) - 1
+    if copies > 0:
+        names.append("a smaller copy" if copies == 1 else f"{copies} smaller copies")
+    return tuple(names)

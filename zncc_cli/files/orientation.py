@@ -26,9 +26,14 @@ def transposes(orientation: Any) -> bool:
     return isinstance(orientation, int) and _STEPS.get(orientation, (False,))[0]
 
 
+def turns(orientation: Any) -> bool:
+    """Whether an image with this tag is shown otherwise than it is stored."""
+    return isinstance(orientation, int) and orientation in _STEPS
+
+
 def oriented(pixels: NDArray[Sample], orientation: Any) -> NDArray[Sample]:
     """``pixels``, (H, W) or (H, W, S), as viewers show them; an unknown or missing tag leaves them as they are."""
-    if not isinstance(orientation, int) or orientation not in _STEPS:
+    if not turns(orientation):
         return pixels
     transpose, flip_rows, flip_columns = _STEPS[orientation]
     if transpose:
@@ -38,7 +43,7 @@ def oriented(pixels: NDArray[Sample], orientation: Any) -> NDArray[Sample]:
 
 def stored_part(orientation: Any, shape: tuple[int, int], rows: range, columns: range) -> tuple[range, range]:
     """Rows and columns in the file of the part that is shown at ``rows`` and ``columns`` of ``shape``, as shown."""
-    if not isinstance(orientation, int) or orientation not in _STEPS:
+    if not turns(orientation):
         return rows, columns
     transpose, flip_rows, flip_columns = _STEPS[orientation]
     if flip_rows:

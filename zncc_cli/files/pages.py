@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,23 +36,26 @@ def page_of(stored: Stored, page: int) -> Stored:
         data: Any = stored.data.select(index)
     else:
         data = stored.data[tuple(slice(None) if place is None else place for place in index)]
-    numbers = np.arange(int(np.prod(shape))).reshape(shape)
-    kept = numbers[tuple(slice(None) if place is None else place for place in index)].ravel().tolist()
     axes = "".join(letters[axis] for axis, place in enumerate(index) if place is None) + stored.axes[len(letters) :]
-    properties = _of_planes(stored.metadata.properties, kept, numbers.size)
+    properties = _of_planes(stored.metadata.properties, shape, index)
     metadata = dataclasses.replace(stored.metadata, properties=properties)
     return dataclasses.replace(stored, data=data, axes=axes, metadata=metadata)
 
 
-def _of_planes(properties: Mapping[str, Any], kept: list[int], count: int) -> dict[str, Any]:
-    """``properties`` with what they say of each of ``count`` planes said of the planes ``kept`` alone."""
+def _of_planes(properties: Mapping[str, Any], shape: tuple[int, ...], index: tuple[int | None, ...]) -> dict[str, Any]:
+    """``properties`` with what they say of each plane of ``shape`` said of the planes at ``index`` alone."""
+    count = math.prod(shape)
+
+    def kept(values: Sequence[Any]) -> list[Any]:
+        # As long as what is said: no memory is taken for planes that nothing is said of.
+        numbers = np.arange(count).reshape(shape)[tuple(slice(None) if place is None else place for place in index)]
+        return [values[number] for number in numbers.ravel().tolist()]
+
     left = dict(properties)
     labels = left.get("Labels")
     if isinstance(labels, list | tuple) and len(labels) == count:
-        left["Labels"] = [labels[number] for number in kept]
+        left["Labels"] = kept(labels)
     planes = left.get("Plane")
     if isinstance(planes, dict):
-        left["Plane"] = {
-            name: [values[number] for number in kept] for name, values in planes.items() if len(values) == count
-        }
+        left["Plane"] = {name: kept(values) for name, values in planes.items() if len(values) == count}
     return left

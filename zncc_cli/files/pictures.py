@@ -6,6 +6,7 @@ import math
 import re
 import struct
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ import imageio.v3 as iio
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
+from PIL.ExifTags import TAGS
 from PIL.Image import DecompressionBombError
 
 from zncc_cli.errors import InputError
+from zncc_cli.files.calibration import INCH, rational
 from zncc_cli.files.lazy import Stored
-from zncc_cli.files.metadata import Metadata
-from zncc_cli.files.orientation import oriented
+from zncc_cli.files.metadata import Metadata, Resolution, Tag
+from zncc_cli.files.orientation import oriented, transposes
 from zncc_cli.files.paths import refusal
 
 # What Pillow's decoders raise on damaged files.
@@ -32,7 +35,20 @@ _CONVERSIONS = {
     **{"1": "L", "P": "RGB", "PA": "RGBA", "La": "LA", "RGBa": "RGBA"},
     **{"RGBX": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB"},
 }
-_ORIENTATION = 274
+_NO_RGB = ("CMYK", "LAB", "HSV")
+# What is lost where these are read.
+_MODES_LEFT_OUT = {
+    **{"1": "the depth of 1 bit (8 instead)", "P": "the palette (RGB instead)", "PA": "the palette (RGB instead)"},
+    **{mode: f"{mode} (RGB instead)" for mode in _NO_RGB},
+}
+# Words of EXIF and of PNG for which TIFF has tags: camera, time, artist, rights, title. And further words of theirs, of
+# which the software is left out without a word: it is not that of what is written.
+_TAGS = {"Make": 271, "Model": 272, "DateTime": 306, "Artist": 315, "Author": 315, "Copyright": 33432, "Title": 269}
+_FURTHER = {"ExifOffset": "EXIF", "GPSInfo": "GPS", "comment": "comment", "Comment": "comment"}
+_DESCRIPTIONS = ("ImageDescription", "Description")
+_ICC, _XMP = 34675, 700
+_BYTE, _ASCII, _UNDEFINED = 1, 2, 7  # TIFF's types of values
+_LONGEST = 2**22
 _DEFLATE = 1100  # bytes out of a byte, at most
 
 _CONVERSIONS_WITH_TRANSPARENCY = {"1": "LA", "L": "LA", "P": "RGBA", "RGB": "RGBA"}
@@ -77,16 +93,55 @@ def read_picture(path: Path, name: str, max_bytes: int, series: int | None) -> S
         data = data.astype(np.uint16)  # Pillow has no other mode for 16-bit PGM
     plane = data.ndim - (frames > 1)
     samples = data.shape[-1] if plane == 3 else 1
+    orientation = tags.get("Orientation") if frames == 1 else None
     metadata = Metadata(
         path=path,
         format=name,
         photometric="rgb" if samples >= 3 else "minisblack",
         alpha=samples in (2, 4),
         nodata=float(transparency) if mode.startswith("I") and isinstance(transparency, int) else None,
+        resolution=_resolution(name, tags, orientation),
+        description=_description(tags),
+        tags=_tags(mode, tags),
+        left_out=_left_out(mode, tags),
     )
-    if frames > 1:
-        return Stored(data=data, axes="TYX" if plane == 2 else "TYXS", metadata=metadata)
-    return Stored(data=oriented(data, tags.get("Orientation")), axes="YX" if plane == 2 else "YXS", metadata=metadata)
+    axes = "T" * (frames > 1) + ("YX" if plane == 2 else "YXS")
+    return Stored(data=oriented(data, orientation), axes=axes, metadata=metadata)
+
+
+def _resolution(name: str, said: Mapping[str, Any], orientation: Any) -> Resolution | None:
+    """Pixels per inch; other formats than these say some number when they know none."""
+    dpi = said.get("dpi")
+    if name not in ("PNG", "JPEG") or not isinstance(dpi, tuple) or len(dpi) != 2:
+        return None
+    x, y = (rational(float(one)) if math.isfinite(one) else None for one in dpi)
+    resolution = Resolution(x=x, y=y, unit=INCH) if x and y else None
+    return resolution.swapped() if resolution and transposes(orientation) else resolution
+
+
+def _description(said: Mapping[str, Any]) -> str:
+    return next((str(said[word]) for word in _DESCRIPTIONS if _is_text(said.get(word))), "")
+
+
+def _tags(mode: str, said: Mapping[str, Any]) -> tuple[Tag, ...]:
+    """What is said in words of PNG and EXIF, as tags of TIFF."""
+    tags: dict[int, Tag] = {
+        code: (code, _ASCII, 0, str(said[word])) for word, code in _TAGS.items() if _is_text(said.get(word))
+    }
+    for word, code, kind in (("icc_profile", _ICC, _UNDEFINED), ("xmp", _XMP, _BYTE)):
+        content = None if word == "icc_profile" and mode in _NO_RGB else said.get(word)  # it is of the inks
+        if isinstance(content, bytes) and 0 < len(content) <= _LONGEST:
+            tags[code] = (code, kind, len(content), content)
+    return tuple(tags[code] for code in sorted(tags))
+
+
+def _left_out(mode: str, said: Mapping[str, Any]) -> tuple[str, ...]:
+    names = [_MODES_LEFT_OUT[mode]] if mode in _MODES_LEFT_OUT else []
+    return tuple(dict.fromkeys([*names, *(name for word, name in _FURTHER.items() if said.get(word))]))
+
+
+def _is_text(content: Any) -> bool:
+    return isinstance(content, str) and content.strip() != "" and len(content) <= _LONGEST
 
 
 def _animation(picture: Any, frames: int, max_bytes: int, path: Path) -> NDArray[Any]:
@@ -126,11 +181,19 @@ def _deep_png(path: Path, name: str, head: bytes, max_bytes: int) -> Stored:
         found, advice = f"{width} x {height} pixels", "copy or export the file again"
         raise refusal(path, expected=f"pixels that {len(content)} bytes can hold", found=found, advice=advice)
     with PillowImage.open(path) as picture:
-        orientation = picture.getexif().get(_ORIENTATION)
+        said = {**picture.info, **{TAGS.get(code, ""): value for code, value in picture.getexif().items()}}
+        orientation = said.get("Orientation")
     data: NDArray[Any] = np.empty(shape, np.uint16)
     imagecodecs.png_decode(content, out=data)
     metadata = Metadata(
-        path=path, format=name, photometric="rgb" if samples >= 3 else "minisblack", alpha=samples in (2, 4)
+        path=path,
+        format=name,
+        photometric="rgb" if samples >= 3 else "minisblack",
+        alpha=samples in (2, 4),
+        resolution=_resolution(name, said, orientation),
+        description=_description(said),
+        tags=_tags("RGB", said),
+        left_out=_left_out("", said),
     )
     return Stored(data=oriented(data, orientation), axes="YXS", metadata=metadata)
 

@@ -27,12 +27,17 @@ _Line = tuple[int, str]  # its number from 1, and its text
 
 @dataclass(frozen=True)
 class _Layout:
-    """What stands between the fields of a table (None: blanks), in which x and y are, and whether it has a header."""
+    """What stands between the fields of a table (None: blanks), in which x and y are, and whether it has a header.
+
+    count: how many fields each line is to have, or None. A header "# x y" names two columns, or three of which "#" is
+    the first: the lines that follow tell.
+    """
 
     delimiter: str | None
     x: int
     y: int
     has_header: bool
+    count: int | None = None
 
 
 def mapped_table(path: Path, mapping: _Mapping) -> Iterator[tuple[int, bytes]]:
@@ -84,11 +89,14 @@ def _lines(path: Path) -> Iterator[_Line]:
 
 
 def _layout(path: Path, line: str) -> _Layout:
+    commented = line.lstrip().startswith("#")  # as numpy.savetxt marks a header
+    named = line.lstrip().removeprefix("#") if commented else line
     delimiter = next((mark for mark in "\t;," if mark in line), None)
-    fields = _split(path, 1, line, delimiter)
+    fields = _split(path, 1, named, delimiter)
     names = [field.strip(" \"'#").lower() for field in fields]
     if "x" in names and "y" in names:
-        return _Layout(delimiter, names.index("x"), names.index("y"), has_header=True)
+        count = len(names) if commented and delimiter is None else None
+        return _Layout(delimiter, names.index("x"), names.index("y"), has_header=True, count=count)
     try:
         for field in fields[:2]:
             number(field.strip())
@@ -118,6 +126,8 @@ def _mapped(path: Path, layout: _Layout, block: list[_Line], mapping: _Mapping) 
 def _point(path: Path, layout: _Layout, count: int, row: list[str]) -> tuple[float, float]:
     if len(row) <= max(layout.x, layout.y):
         raise _refused(path, count, "x and y", f"{len(row)} fields")
+    if layout.count not in (None, len(row)):
+        raise _refused(path, count, f"{layout.count} fields, which the header names,", f"{len(row)}")
     try:
         return number(row[layout.x].strip()), number(row[layout.y].strip())
     except MismatchError as problem:

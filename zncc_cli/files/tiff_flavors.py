@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
+from zncc_cli.files import ome
 from zncc_cli.files.calibration import length, pixel_size, pixels_per_unit, spelled
 from zncc_cli.files.metadata import Metadata, Resolution
 
@@ -35,20 +36,14 @@ _IMAGEJ_BINARY = {"Info", "Labels", "Ranges", "LUTs", "Properties"}
 
 _OME_IMAGE = {
     *("Name", "Description", "AcquisitionDate", "PhysicalSizeZ", "PhysicalSizeZUnit", "TimeIncrement"),
-    *("TimeIncrementUnit", "BooleanAnnotation", "DoubleAnnotation", "LongAnnotation", "CommentAnnotation"),
-    *("MapAnnotation", "Dataset", "Experimenter", "Project"),
-}
-_OME_CHANNEL = {
-    *("Name", "AcquisitionMode", "Color", "ContrastMethod", "EmissionWavelength", "EmissionWavelengthUnit"),
-    *("ExcitationWavelength", "ExcitationWavelengthUnit", "Fluor", "IlluminationType", "NDFilter", "PinholeSize"),
-    *("PinholeSizeUnit", "PockelCellSetting"),
+    "TimeIncrementUnit",
 }
 # Not the stage's x and y: they are of the old grid.
-_OME_PLANE = {"DeltaT", "DeltaTUnit", "ExposureTime", "ExposureTimeUnit", "PositionZ", "PositionZUnit"}
+_OME_PLANE = frozenset(ome.PLANE) - {"PositionX", "PositionXUnit", "PositionY", "PositionYUnit"}
 # The axes, the dtype and the frame say these.
 _OME_DERIVED = {
     *("axes", "DimensionOrder", "Type", "SizeX", "SizeY", "SizeZ", "SizeC", "SizeT", "PhysicalSizeX", "PhysicalSizeY"),
-    *("PhysicalSizeXUnit", "PhysicalSizeYUnit", "BigEndian", "Interleaved", "SignificantBits", "ID", "UUID", "Creator"),
+    *("PhysicalSizeXUnit", "PhysicalSizeYUnit", "BigEndian", "Interleaved", "ID", "UUID", "Creator"),
 }
 
 
@@ -201,7 +196,7 @@ def _ome_properties(given: Mapping[str, Any], planes: int, channels: int) -> tup
     lost = []
     for key, value in given.items():
         if key in ("Channel", "Plane"):
-            count, allowed = (channels, _OME_CHANNEL) if key == "Channel" else (planes, _OME_PLANE)
+            count, allowed = (channels, frozenset(ome.CHANNEL)) if key == "Channel" else (planes, _OME_PLANE)
             columns, dropped = _ome_columns(value, count, allowed)
             lost += [f"{key} {name}" for name in dropped]
             if columns:
@@ -213,7 +208,7 @@ def _ome_properties(given: Mapping[str, Any], planes: int, channels: int) -> tup
     return words, lost
 
 
-def _ome_columns(value: Any, count: int, allowed: set[str]) -> tuple[Any, list[str]]:
+def _ome_columns(value: Any, count: int, allowed: frozenset[str]) -> tuple[Any, list[str]]:
     """Attributes of ``count`` channels or planes: lists in a dict, or dicts in a list."""
     if isinstance(value, list | tuple):
         if len(value) != count or not all(isinstance(one, Mapping) for one in value):

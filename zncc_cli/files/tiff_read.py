@@ -13,7 +13,7 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,15 @@ import tifffile
 from numpy.typing import NDArray
 
 from zncc_cli.errors import InputError
+from zncc_cli.files.further_tags import georeference_tags
 from zncc_cli.files.lazy import LazyArray, Stored
 from zncc_cli.files.metadata import Photometric
 from zncc_cli.files.ome import Ome, read_ome
-from zncc_cli.files.orientation import oriented, stored_part, transposes
+from zncc_cli.files.orientation import oriented, stored_part, transposes, turns
 from zncc_cli.files.paths import no_room, one_line, refusal
-from zncc_cli.files.tiff_chain import count_pages
+from zncc_cli.files.tiff_chain import follow_pages
 from zncc_cli.files.tiff_checks import check_pages, check_segment
-from zncc_cli.files.tiff_segments import Planes, cache_for
+from zncc_cli.files.tiff_segments import JPEG, Planes, cache_for
 from zncc_cli.files.tiff_tags import ORIENTATION, metadata_of, value
 
 # What tifffile and its codecs raise on damaged or unsupported files: in words that help, and, where a tag holds
@@ -39,9 +40,10 @@ _STUMBLED = (TypeError, LookupError, ArithmeticError, AttributeError, AssertionE
 
 # These kinds of file name further files, which tifffile would open, or have pixels that are no pixels yet.
 _AS_PLAIN: dict[str, Any] = {"is_mmstack": False, "is_ndtiff": False, "is_ndpi": False, "is_mdgel": False}
+# It is parsed several times, by tifffile as well: 40 MB take a minute.
+_LONGEST_OME = 2**23
 
 _PHOTOMETRIC = 262
-_JPEG = (6, 7, 33007, 34892)  # compressions whose YCbCr the decoder turns into RGB
 _COLOURS: dict[str, tuple[Photometric, int]] = {
     "MINISWHITE": ("miniswhite", 1),
     "MINISBLACK": ("minisblack", 1),
@@ -49,6 +51,9 @@ _COLOURS: dict[str, tuple[Photometric, int]] = {
     "PALETTE": ("rgb", 1),
     "YCBCR": ("rgb", 3),
 }
+# The first level of a pyramid is a half or a quarter as wide as the image; what is smaller is a thumbnail.
+_OF_A_PYRAMID = 4
+_ODD_DEPTHS = frozenset(range(1, 64)) - {8, 16, 32}
 _ALPHA = {1: "premultiplied", 2: "straight"}
 
 
@@ -61,16 +66,23 @@ def read_tiff(path: Path, name: str, max_bytes: int, series: int | None) -> Stor
         InputError: no such series, an unusual colour model, a missing codec, damage, too large.
     """
     with readable(path) as log:
-        pages = count_pages(path, max_bytes)
-        with tifffile.TiffFile(path, _multifile=False, **_AS_PLAIN) as file:
-            ome = read_ome(file.pages.first.description, pages) if file.is_ome else None
+        chain = follow_pages(path, max_bytes)
+        flags = _AS_PLAIN if chain.description <= _LONGEST_OME else {**_AS_PLAIN, "is_ome": False}
+        with tifffile.TiffFile(path, _multifile=False, **flags) as file:
+            ome = read_ome(file.pages.first.description, chain.pages) if file.is_ome else None
+            if chain.description > _LONGEST_OME and file.pages.first.is_ome:
+                ome = Ome(images=(), doubt=f"it has {chain.description} bytes, more than {_LONGEST_OME}")
             if ome and ome.doubt:
                 file.is_ome = False
             every = file.series
             chosen, notes = _choose(path, every, series, log)
             if ome and ome.doubt:
                 notes += (f"the OME-XML was not followed: {ome.doubt}",)
-            return _stored(path, name, file, chosen, _ome_image(ome, every, chosen), max_bytes, notes)
+            stored = _stored(path, name, file, chosen, _ome_image(ome, every, chosen), max_bytes, notes)
+            left_out = (*stored.metadata.left_out, *_copies(chosen, every))
+            if len(chosen.pages) > 1:
+                left_out += tuple(f"{texts} of further pages" for texts in chain.own_texts)
+            return replace(stored, metadata=replace(stored.metadata, left_out=left_out))
 
 
 @contextmanager
@@ -127,6 +139,15 @@ def _choose(
     return images[number], (note,) if series is None and len(images) > 1 else ()
 
 
+def _copies(chosen: tifffile.TiffPageSeries, every: list[tifffile.TiffPageSeries]) -> tuple[str, ...]:
+    """What is in the file beside the pixels of full size: not a thumbnail, but masks and the levels of a pyramid."""
+    reduced = [one.keyframe for one in every if one is not chosen and one.keyframe.is_reduced]
+    is_pyramid = any(_OF_A_PYRAMID * page.imagewidth >= chosen.keyframe.imagewidth for page in reduced)
+    levels = len(chosen.levels) - 1 + (len(reduced) if is_pyramid else 0)
+    said = [f"{levels} smaller copies"] if levels > 1 else ["a smaller copy"] if levels else []
+    return (*said, *(["the mask"] if any(one.keyframe.is_mask for one in every if one is not chosen) else []))
+
+
 def no_such_series(path: Path, series: int, count: int) -> InputError:
     """The error, to be raised by the caller, for a series that the file does not have."""
     last = "0 alone" if count == 1 else f"from 0 to {count - 1}"
@@ -160,7 +181,7 @@ def _samples(path: Path, page: tifffile.TiffPage) -> _Samples:
     stored = page.photometric if _PHOTOMETRIC in page.tags else tifffile.PHOTOMETRIC.MINISBLACK
     name = getattr(stored, "name", str(stored))
     count = int(page.samplesperpixel)
-    if name not in _COLOURS or (name == "YCBCR" and page.compression not in _JPEG):
+    if name not in _COLOURS or (name == "YCBCR" and page.compression not in JPEG):
         advice = "convert the file to grey or RGB"
         raise refusal(path, expected="grey or RGB pixels", found=f"{name} pixels", advice=advice)
     photometric, colours = _COLOURS[name]
@@ -239,6 +260,14 @@ def _stored(
         ome=ome,
     )
     notes += samples.notes
+    if turns(value(page, ORIENTATION)) and georeference_tags(page):
+        notes += ("the georeference was left out: the orientation tag turns the image",)
+    left_out = [*metadata.left_out]
+    if samples.photometric == "rgb" and page.photometric == tifffile.PHOTOMETRIC.PALETTE:
+        left_out.append("the palette (RGB instead)")
+    elif page.bitspersample in _ODD_DEPTHS:
+        left_out.append(f"the depth of {page.bitspersample} bit ({page.dtype.itemsize * 8} instead)")
+    metadata = replace(metadata, left_out=tuple(left_out))
     if missing:
         notes += (f"{missing} planes are missing in the file and were read as 0",)
     data = _lazy(path, planes, samples, leading, value(page, ORIENTATION))

@@ -20,21 +20,20 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from zncc_cli.files.codestreams import jpeg2000_size, jpeg_size, lerc_size
-from zncc_cli.files.lazy import Cache
+from zncc_cli.files.codestreams import Size, jpeg2000_size, jpeg_size, lerc_size
+from zncc_cli.files.lazy import CACHE_BYTES, Cache
 
 # Rows that lie in one piece are read this many bytes at a time.
 _BLOCK = 2**22
-# What decoded strips and tiles may take, unless one row of tiles takes more: then each is decoded about once when
-# rows are read in order.
-_CACHE = 2**26
 # Below this size of a segment threads cost more than they gain.
 _WORTH_A_THREAD = 2**14
 _WORKERS = min(8, os.cpu_count() or 1)
 
-_JPEG = (6, 7, 33007, 34892)
-_SIZES: dict[int, Callable[[bytes], tuple[int, int] | None]] = {
-    **dict.fromkeys(_JPEG, jpeg_size),
+JPEG = (6, 7, 33007, 34892)
+"""Compressions of JPEG, whose YCbCr the decoder turns into RGB."""
+
+_SIZES: dict[int, Callable[[bytes], Size | None]] = {
+    **dict.fromkeys(JPEG, jpeg_size),
     **dict.fromkeys((33003, 33004, 33005, 34712), jpeg2000_size),
     34887: lerc_size,
 }
@@ -151,14 +150,14 @@ class Planes:
         compression = int(key.compression)
         if compression in _SIZES:
             size = _SIZES[compression](data)
-            if size is None or size[0] * size[1] > math.prod(shape[:3]):
-                raise tifffile.TiffFileError(f"strip or tile {number} claims the size {size}, not {shape[1:3]}")
+            if size is None or min(size) < 1 or math.prod(size) > math.prod(shape):
+                raise tifffile.TiffFileError(f"strip or tile {number} claims the size {size}, not {shape[1:]}")
         elif compression in _INTO_ARRAY:
             return self._pictured(data, number, shape)
         elif len(data) > 2 * math.prod(shape) * key.dtype.itemsize + 2**16:
             raise tifffile.TiffFileError(f"strip or tile {number} has {len(data)} bytes, more than its pixels")
         _check_inflation(data, compression, math.prod(shape) * key.dtype.itemsize)
-        options = {"jpegtables": tables} if compression in _JPEG else {}
+        options = {"jpegtables": tables} if compression in JPEG else {}
         piece, _, _ = key.decode(data, number, **options)
         assert isinstance(piece, np.ndarray)
         return piece
@@ -225,7 +224,7 @@ def cache_for(page: tifffile.TiffPage, max_bytes: int) -> Cache:
     assert page.dtype is not None
     shape = segment_shape(page)
     row = math.prod(shape) * math.ceil(page.imagewidth / max(1, shape[2])) * page.dtype.itemsize
-    return Cache(min(max(_CACHE, 2 * row), max_bytes // 4))
+    return Cache(min(max(CACHE_BYTES, 2 * row), max_bytes // 4))
 
 
 def _check_inflation(data: bytes, compression: int, size: int) -> None:

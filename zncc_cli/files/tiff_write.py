@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from zncc_cli.files import georeference
 from zncc_cli.files.calibration import pixel_size, resolution_tags
 from zncc_cli.files.folder import beside
+from zncc_cli.files.further_tags import OF_THE_GRID, handed_on, tag_name
 from zncc_cli.files.metadata import Flavor, Metadata, Tag
+from zncc_cli.files.paths import one_line
 from zncc_cli.files.tiff_codecs import NONE, Codec, codec
 from zncc_cli.files.tiff_flavors import Words, imagej_refusal, imagej_words, ome_words
 
@@ -32,21 +34,10 @@ _CLASSIC_BYTES = 2**32 - 2**25
 # a part of.
 _PIECE_BYTES = 2**18
 
-_DESCRIPTION, _GDAL_METADATA, _GDAL_NODATA = 270, 42112, 42113
+_GDAL_METADATA, _GDAL_NODATA = 42112, 42113
 
-# Tags by which programs take a file for one of MetaMorph, LSM, Fluoview, NIH Image, IPLab, MicroManager or NDPI.
-_OF_OTHER_FORMATS = {33628, 33629, 33630, 33631, 34122, 34361, 34362, 34386, 34412, 43314, 51023, *range(65420, 65460)}
-
-# Tags that are not handed on: written anew, or true of the file that was read alone (its software, its orientation and
-# thumbnails, its place in a document, the tables of its compression, ImageJ's and GDAL's).
-_NOT_HANDED_ON = (
-    tifffile.TIFF.TAG_FILTERED
-    | georeference.CODES
-    | {254, 255, 270, 274, 280, 281, 282, 283, 286, 287, 296, 297, 305, 320, 340, 341, 347, 50674, 50838, 50839, 42113}
-    | set(range(512, 522))
-    | set(range(529, 533))
-    | _OF_OTHER_FORMATS
-)
+# Names in a note; who wants more of them has the file.
+_NAMES = 12
 
 
 @dataclass(frozen=True)
@@ -245,11 +236,14 @@ def _tags(like: Metadata | None, frame: Metadata | None, offset: tuple[float, fl
         if moved is None:
             notes.append("the georeference cannot be moved to the new corner: left out")
         place = moved or ()
-    handed_on = [tag for tag in like.tags if tag[0] not in _NOT_HANDED_ON] if like else []
-    tags = {tag[0]: _without_statistics(tag) for tag in (*handed_on, *place)}
-    lost = [code for code, tag in tags.items() if not _writable(tag)]
-    if lost:
-        notes.append(f"tags that cannot be written were left out: {', '.join(map(str, lost))}")
+    further = [tag for tag in like.tags if handed_on(tag[0])] if like else []
+    tags = {tag[0]: _without_statistics(tag) for tag in (*further, *place)}
+    same_grid = like and frame and pixel_size(like) == pixel_size(frame)
+    lost = [code for code, tag in tags.items() if (code in OF_THE_GRID and not same_grid) or not _writable(tag)]
+    names = [*dict.fromkeys((*(like.left_out if like else ()), *map(tag_name, lost)))]
+    if names:
+        rest = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
+        notes.append(f"left out: {', '.join(map(one_line, names[:_NAMES]))}{rest}")
     if like and like.nodata is not None:
         tags[_GDAL_NODATA] = (_GDAL_NODATA, 2, 0, f"{like.nodata:.17g}")
     return [tag for code, tag in tags.items() if code not in lost], notes

@@ -44,6 +44,7 @@ def convert(config: ConvertConfig) -> Written:
     refuse_what_stands(config.out, overwrite=config.overwrite)
     transform = read_linear(config.transform, config.source_format)
     if config.inverse:
+        # Nothing is known of the grid of the moving image, which is the fixed one now.
         transform = Linear(
             inverse_of(config.transform, transform.matrix),
             transform.moving_shape,
@@ -77,7 +78,8 @@ def compose_files(config: ComposeConfig) -> Written:
             f"moving image of {shown(config.first)}, found {_spelled(second.fixed_shape)}; name the one that is done "
             "first first"
         )
-    whole = Linear(compose(first.matrix, second.matrix), first.fixed_shape, second.moving_shape)
+    matrix = compose(first.matrix, second.matrix)
+    whole = Linear(matrix, first.fixed_shape, second.moving_shape, grid=first.grid)
     return _write(config.out, whole, format_for(config.out, config.target_format))
 
 

@@ -56,14 +56,15 @@ def _parse_own(content: bytes) -> Linear:
     if isinstance(value, list):
         return Linear(parse_rows(value))
     own = parse_transform(value)
-    return Linear(own.matrix, own.fixed_shape, own.moving_shape, own.model)
+    return Linear(own.matrix, own.fixed_shape, own.moving_shape, own.model, own.grid)
 
 
 def _form_own(transform: Linear, suffix: str) -> bytes:
     assert transform.fixed_shape is not None
     assert transform.moving_shape is not None
     model = transform.model or str(model_of(transform.matrix))
-    return transform_content(TransformFile(model, transform.matrix, transform.fixed_shape, transform.moving_shape))
+    own = TransformFile(model, transform.matrix, transform.fixed_shape, transform.moving_shape, transform.grid)
+    return transform_content(own)
 
 
 _FRAMES = ("fixed_shape", "moving_shape")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.paths import MismatchError
 from zncc_cli.registration.transforms.matrices import is_singular
 
@@ -27,12 +28,14 @@ class Linear:
     matrix: float64 (3, 3), takes (x, y, 1) of a fixed pixel to a moving pixel.
     fixed_shape, moving_shape: (H, W) of the two images; None where the file does not say.
     model: the name of the motion model; None where the file does not say.
+    grid: of the fixed image, see `transforms.TransformFile`; None where the file does not say.
     """
 
     matrix: Matrix
     fixed_shape: tuple[int, int] | None = None
     moving_shape: tuple[int, int] | None = None
     model: str | None = None
+    grid: Metadata | None = None
 
 
 def number(text: str) -> float:

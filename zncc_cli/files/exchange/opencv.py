@@ -23,12 +23,14 @@ from zncc_cli.files.transforms import parse_json
 _EXPECTED = "an OpenCV FileStorage in YAML or JSON"
 _NODE = "matrix"
 
+# Numbers end at the next colon or bracket: where the end of a matrix is missing, the file is not searched for it again
+# for every matrix.
 _YAML = re.compile(
     r"^(?P<name>[^\s:#][^:\n]*):[ ]*!!opencv-matrix[ ]*\n"
     r"[ ]+rows:[ ]*(?P<rows>[0-9]{1,9})[ ]*\n"
     r"[ ]+cols:[ ]*(?P<cols>[0-9]{1,9})[ ]*\n"
     r"[ ]+dt:[ ]*\"?(?P<dt>\w+)\"?[ ]*\n"
-    r"[ ]+data:[ ]*\[(?P<data>[^\]]*)\]",
+    r"[ ]+data:[ ]*\[(?P<data>[^\]\[:]*)\]",
     re.MULTILINE,
 )
 
