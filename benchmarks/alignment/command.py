@@ -6,8 +6,9 @@ import argparse
 import datetime
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -16,7 +17,7 @@ from benchmarks.alignment import chart, entrants, report
 from benchmarks.alignment.damage import DAMAGES
 from benchmarks.alignment.motion import MODELS
 from benchmarks.alignment.opencv import SIFT_ECC
-from benchmarks.alignment.pairs import Pair, border_plans, make, plans
+from benchmarks.alignment.pairs import border_plans, make, plans
 from benchmarks.alignment.processes import processes
 from benchmarks.alignment.speed import speeds
 from benchmarks.alignment.stages import anatomy
@@ -24,6 +25,7 @@ from benchmarks.alignment.trials import trials
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 _SAMPLES_PER_PROCESS = 4  # a registration in memory takes less than a process
+_T = TypeVar("_T")
 PARTS = ("time", "stages", "processes", "borders", "pairs")
 
 
@@ -54,7 +56,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sides", nargs="+", type=int, default=[512, 4096], help="of the images for the stages")
     parser.add_argument("--budget", type=float, default=1.5, help="seconds for timing a contender on a model")
     parser.add_argument("--repeats", type=int, default=5, help="processes of each kind")
-    parser.add_argument("--seconds", type=float, default=600.0, help="after this no further pair is begun")
+    parser.add_argument(
+        "--seconds", type=float, default=600.0, help="after this no further model is timed, and no further pair begun"
+    )
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     return parser
 
@@ -69,9 +73,18 @@ def _measure(device: torch.device, options: argparse.Namespace) -> report.Result
     def say(text: str) -> None:
         print(f"{device.type}: {text}", file=sys.stderr, flush=True)
 
+    def in_time(wanted: Sequence[_T], what: str) -> Iterator[_T]:
+        for index, each in enumerate(wanted):
+            if index and time.monotonic() - began > options.seconds:
+                late = f"{len(wanted) - index} of {len(wanted)} {what}"
+                missing[late] = f"not begun within the {options.seconds:.0f} s of --seconds"
+                break
+            yield each
+
     parts, models = options.parts, options.models
     most = _SAMPLES_PER_PROCESS * options.repeats
-    timed = speeds(contenders, models, options.side, options.budget, most, say) if "time" in parts else []
+    to_time = in_time(models, "models to time") if "time" in parts else []
+    timed = speeds(contenders, to_time, options.side, options.budget, most, say)
     stages = [anatomy(side, device, peer, say) for side in options.sides] if "stages" in parts else []
     whole = []
     if "processes" in parts:
@@ -80,17 +93,7 @@ def _measure(device: torch.device, options: argparse.Namespace) -> report.Result
     edged = [plan for plan in border_plans() if plan.model in models]
     borders = trials(contenders, map(make, edged), say) if "borders" in parts else []
     wanted = [plan for plan in plans() if plan.model in models and plan.damage in options.damages]
-    left = iter(wanted if "pairs" in parts else [])
-
-    def in_time() -> Iterator[Pair]:
-        for plan in left:
-            yield make(plan)
-            if time.monotonic() - began > options.seconds:
-                break
-
-    tried = trials(contenders, in_time(), say)
-    if unbegun := len(list(left)):
-        missing[f"{unbegun} of {len(wanted)} pairs"] = f"not begun within the {options.seconds:.0f} s of --seconds"
+    tried = trials(contenders, map(make, in_time(wanted, "pairs") if "pairs" in parts else []), say)
     return report.Result(
         date=datetime.date.today().isoformat(),
         device=device,
