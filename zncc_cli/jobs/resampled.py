@@ -23,7 +23,7 @@ OnStrip = Callable[[tuple[int, ...], int, np.ndarray, np.ndarray], None]
 
 @dataclass(frozen=True)
 class Written:
-    """How many values were clipped to the range of the dtype, and a sentence for each thing that could not be kept."""
+    """How many values were clipped to the range of the dtype, and what could not be kept: sentences that name the file."""
 
     clipped: int
     notes: tuple[str, ...]
@@ -86,7 +86,7 @@ def write_resampled(
         frame=grid,
         offset=frame.offset,
     )
-    return Written(clipped, notes)
+    return Written(clipped, tuple(f"{path.name}: {note}" for note in notes))
 
 
 _Place = tuple[np.ndarray, range, range, Interpolation]  # matrix, rows, columns
