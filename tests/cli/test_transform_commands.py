@@ -55,9 +55,13 @@ def test_sizes_come_from_images(run: Run, affine: Path) -> None:
 
 def test_sizes_that_are_missing_ignored_or_wrong_are_refused(run: Run, affine: Path) -> None:
     run("zncc", "convert", affine, "a.npy")
-    assert_one_line_error(run("zncc", "convert", "a.npy", "b.json"), 2, "--fixed", "its size WxH in pixels, width first")
+    assert_one_line_error(
+        run("zncc", "convert", "a.npy", "b.json"), 2, "--fixed", "its size WxH in pixels, width first"
+    )
     assert_one_line_error(run("zncc", "convert", affine, "b.npy", "--fixed", "640x480"), 2, "--fixed", "npy")
-    assert_one_line_error(run("zncc", "convert", affine, "b.json", "--moving", "640x480"), 2, "--moving", "700 x 500", "640 x 480")
+    assert_one_line_error(
+        run("zncc", "convert", affine, "b.json", "--moving", "640x480"), 2, "--moving", "700 x 500", "640 x 480"
+    )
 
 
 def test_landmarks_are_written_where_they_are_named(run: Run, affine: Path) -> None:

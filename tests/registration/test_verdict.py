@@ -45,7 +45,9 @@ def test_an_optimiser_that_ended_early_is_suspect_and_says_what_helps() -> None:
 
 
 @pytest.mark.parametrize("against", [{"agreement": 4.2}, {"peak_ratio": 1.2}])
-def test_more_iterations_are_advised_only_where_nothing_else_speaks_against_the_result(against: dict[str, float]) -> None:
+def test_more_iterations_are_advised_only_where_nothing_else_speaks_against_the_result(
+    against: dict[str, float],
+) -> None:
     verdict = judge(replace(GOOD, ending=Ending.MAX_ITERATIONS, **against))
     assert "the iterations ran out" in verdict.reasons[-1]
     assert "--max-iterations" not in " ".join(verdict.reasons)

@@ -26,7 +26,7 @@ OnStrip = Callable[[tuple[int, ...], int, np.ndarray, np.ndarray], None]
 
 @dataclass(frozen=True)
 class Written:
-    """How many values were clipped to the range of the dtype, and what could not be kept: sentences that name the file."""
+    """How many values were clipped to the range of the dtype, and sentences on what of the file was not kept."""
 
     clipped: int
     notes: tuple[str, ...]
@@ -163,7 +163,7 @@ def missing_value(dtype: np.dtype[Any], metadata: Metadata, settings: Resampling
 
 
 def _inexact(values: np.ndarray, dtype: np.dtype[Any]) -> bool:
-    """Tell whether some of ``values``, computed in float64, are more than what it holds of the integers of ``dtype``."""
+    """Tell whether some of ``values``, computed in float64, are beyond the integers of ``dtype`` that it holds."""
     wide = dtype.kind != "f" and dtype.itemsize == 8 and values.dtype != dtype
     return wide and bool((np.abs(values) > _WHOLE).any())
 

@@ -138,7 +138,9 @@ def judge(evidence: Evidence) -> Verdict:
     if evidence.ending is not Ending.CONVERGED:
         # What else speaks against a result is seldom mended by more iterations.
         alone = evidence.ending is Ending.MAX_ITERATIONS and not failures and not doubts
-        doubts.append(f"the optimiser ended early: {evidence.ending.advice}{'; raise --max-iterations' if alone else ''}")
+        doubts.append(
+            f"the optimiser ended early: {evidence.ending.advice}{'; raise --max-iterations' if alone else ''}"
+        )
     if failures:
         return Verdict(Status.FAILED, tuple(failures + doubts))
     if doubts:
