@@ -33,10 +33,11 @@ def print_json(content: Mapping[str, Any]) -> None:
 def print_summary(outcome: PairOutcome) -> None:
     """Print the result of one pair on stdout."""
     result, seconds = outcome.result, outcome.report["seconds"]
+    before, after = result.evidence.zncc_before, result.evidence.zncc_after
     rows = [
         ("status", f"{result.status.value}: {'; '.join(result.reasons)}"),
         *([("model", f"{result.model}: {result.selection.reason}")] if result.selection else []),
-        ("zncc", f"{_number(result.evidence.zncc_before)} -> {_number(result.evidence.zncc_after)}"),
+        ("zncc", f"{_number(before)} -> {_number(after)}, before -> after: mean over all windows, in [-1, 1]"),
         ("overlap", f"{result.evidence.overlap:.1%} of the windows"),
         *([("inverted", "bright in one image is dark in the other")] if result.inverted else []),
         ("motion", f"{result.evidence.motion:.3f} px at most, at the corners"),
