@@ -173,7 +173,7 @@ def test_files_beside_it_are_linked_relatively(page):
     parsed = page(files=("aligned.tif", "100%_#1?.tif"))
     links = [anchor["href"] for anchor in parsed.all("a")]
     assert links == ["./aligned.tif", "./100%25_%231%3F.tif"]
-    assert "the moving image on the fixed image's frame" in parsed.text
+    assert "the moving image, put on the fixed image" in parsed.text
 
 
 def test_hostile_names_are_text(page):
