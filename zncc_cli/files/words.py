@@ -6,7 +6,7 @@ import math
 import os
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -120,7 +120,8 @@ def measured(
     for key, value in flat(metrics):
         value = value.replace("_", " ") if key == "ending" and isinstance(value, str) else value
         measure = measures.get(key) or Measure(plain_name(key), "", "")
-        yield measure, value_text(value, measure.factor, digits)
+        text = value_text(value, measure.factor, digits)
+        yield (replace(measure, unit="") if text == NOTHING else measure), text
 
 
 def flat(mapping: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
