@@ -20,7 +20,7 @@ $(VENV)/installed: pyproject.toml .ci/constraints.txt
 demo: $(VENV)/installed
 	$(BIN)/zncc-align sample_data/affine/fixed.tif sample_data/affine/moving.tif --model affine --out $(DEMO) --overwrite
 	$(BIN)/python sample_data/corner_error.py sample_data/affine/truth.json $(DEMO)/transform.json --below 0.1
-	@echo "Look at $(DEMO)/overlay.png (before and after), $(DEMO)/aligned.tif and $(DEMO)/report.json."
+	@echo "Look at $(DEMO)/report.html (the verdict, before and after), $(DEMO)/aligned.tif and $(DEMO)/report.json."
 
 test: $(VENV)/installed check
 	$(BIN)/python -m pytest

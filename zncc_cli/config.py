@@ -412,8 +412,8 @@ class ConvertConfig:
         out: the file to write.
         source_format: how ``transform`` is read; None leaves it to its content.
         target_format: how ``out`` is written; None leaves it to its name.
-        fixed, moving: an image of the size of the fixed and moving image of what is written, or that size as ``HxW``;
-            for formats that hold sizes, where ``transform`` does not.
+        fixed, moving: an image of the size of the fixed and moving image of what is written, or that size as ``WxH``,
+            width first; for formats that hold sizes, where ``transform`` does not.
         inverse: swap fixed and moving.
         overwrite: replace ``out`` when it exists.
     """

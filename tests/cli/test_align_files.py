@@ -6,6 +6,7 @@ import json
 import zlib
 from pathlib import Path
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 import tifffile
@@ -120,6 +121,15 @@ def test_union_and_common_hold_what_they_say(run: Run) -> None:
         mask = tifffile.imread(out / "mask.tif")
         assert (aligned[mask == 0] == 7).all()
         assert (mask == 255).all() == (canvas == "common")
+        height, width = on_canvas.shape
+        picture = iio.imread(out / "overlay.png")
+        assert picture.shape[1] == 2 * width + 8  # before and after, and a gap
+        after = picture[-height:, -width:].astype(int)
+        assert np.abs(after[inside][..., 0] - after[inside][..., 1]).mean() < 5  # grey where they agree
+        only_fixed = mask == 0
+        only_fixed[on_canvas == 0] = False
+        assert only_fixed.any() == (canvas == "union")
+        assert (after[only_fixed][:, 1] == 0).all()
 
 
 def test_what_stands_beside_the_moving_image_is_as_asked(run: Run) -> None:

@@ -145,3 +145,13 @@ def test_calibration_that_cannot_be_kept_is_said(run: Run, transform: Path) -> N
     got = run("zncc", "apply", transform, "a.tif", "--out", "b.tif")
     assert got.returncode == 0
     assert "a.tif: pixel size and place of the frame" in got.stderr
+
+
+def test_what_is_not_kept_is_said_of_the_file_that_lacks_it(run: Run, transform: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 2**16, (10, 12)).astype(np.uint16)
+    tifffile.imwrite(run.folder / "plain.tif", image)
+    tifffile.imwrite(run.folder / "private.tif", image, extratags=[(65000, 2, 0, "<Argos>", True)])
+    got = run("zncc", "apply", transform, "plain.tif", "private.tif", "--out", "moved")
+    assert got.returncode == 0, got.stderr
+    assert "private_aligned.tif: left out: tag 65000" in got.stderr
+    assert "plain_aligned.tif" not in got.stderr

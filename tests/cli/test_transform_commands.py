@@ -33,13 +33,13 @@ def homography(run: Run) -> Path:
 def test_there_and_back_through_every_name(run: Run, affine: Path) -> None:
     source = affine
     for name in ("a.tfm", "TransformParameters.0.txt", "a.yml", "a.npy", "a.csv", "a.txt"):
-        sizes = ("--fixed", "480x640") if name.startswith("T") and source != affine else ()
+        sizes = ("--fixed", "640x480") if name.startswith("T") and source != affine else ()
         got = run("zncc", "convert", source, name, *sizes)
         assert (got.returncode, got.stderr) == (0, "")
         assert got.stdout.startswith(f"{name}  ")
         assert got.stdout.endswith(", affine\n")
         source = run.folder / name
-    assert run("zncc", "convert", source, "back.json", "--fixed", "480x640", "--moving", "500x700", "-q").stdout == ""
+    assert run("zncc", "convert", source, "back.json", "--fixed", "640x480", "--moving", "700x500", "-q").stdout == ""
     back = read_transform(run.folder / "back.json")
     assert back.matrix.tobytes() == AFFINE.tobytes()
     assert (back.model, back.fixed_shape, back.moving_shape) == ("affine", (480, 640), (500, 700))
@@ -55,9 +55,13 @@ def test_sizes_come_from_images(run: Run, affine: Path) -> None:
 
 def test_sizes_that_are_missing_ignored_or_wrong_are_refused(run: Run, affine: Path) -> None:
     run("zncc", "convert", affine, "a.npy")
-    assert_one_line_error(run("zncc", "convert", "a.npy", "b.json"), 2, "--fixed", "HxW")
-    assert_one_line_error(run("zncc", "convert", affine, "b.npy", "--fixed", "480x640"), 2, "--fixed", "npy")
-    assert_one_line_error(run("zncc", "convert", affine, "b.json", "--moving", "480x640"), 2, "--moving", "500x700")
+    assert_one_line_error(
+        run("zncc", "convert", "a.npy", "b.json"), 2, "--fixed", "its size WxH in pixels, width first"
+    )
+    assert_one_line_error(run("zncc", "convert", affine, "b.npy", "--fixed", "640x480"), 2, "--fixed", "npy")
+    assert_one_line_error(
+        run("zncc", "convert", affine, "b.json", "--moving", "640x480"), 2, "--moving", "700 x 500", "640 x 480"
+    )
 
 
 def test_landmarks_are_written_where_they_are_named(run: Run, affine: Path) -> None:
@@ -105,7 +109,7 @@ def test_compose_does_the_first_then_the_second(run: Run, affine: Path, homograp
 
 def test_compose_refuses_images_that_do_not_meet(run: Run, affine: Path, homography: Path) -> None:
     got = run("zncc", "compose", homography, affine, "c.json")
-    assert_one_line_error(got, 1, "affine.json: expected a fixed image of 600x800", "found 480x640")
+    assert_one_line_error(got, 1, "affine.json: expected a fixed image of 800 x 600", "found 640 x 480")
 
 
 def table(text: str) -> np.ndarray:

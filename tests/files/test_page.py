@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import enum
 import hashlib
 import re
 import shlex
@@ -61,11 +62,34 @@ def test_metrics_have_units_and_words_and_unknown_ones_their_name(page):
         assert shown in text
 
 
+class Ending(str, enum.Enum):
+    """As a run names how an optimisation ended."""
+
+    MAX_ITERATIONS = "max_iterations"
+
+
+def test_a_report_is_shown_as_its_json_is(page):
+    """Arrays and named choices, as a run has them in memory."""
+    sure = {"rms": np.float64(0.0123), "corners": np.array([0.02, 0.03]), "covariance": np.eye(2)}
+    given = report(uncertainty=sure)
+    given["levels"][0]["ending"] = Ending.MAX_ITERATIONS
+    text = page(given).text
+    assert " max iterations " in text
+    assert "ending:" not in text
+    assert "Sure to 0.012 px" in text
+    assert "Corners 0.02, 0.03" in text
+    assert "[" not in text
+    assert "Sure to" not in page(report(status="failed", uncertainty=sure)).text
+
+
 @pytest.mark.parametrize("missing", [None, float("nan")])
 def test_missing_values_are_a_dash(page, missing):
-    text = page(report(metrics={"zncc_before": missing, "zncc_after": missing, "agreement": missing})).text
+    text = page(
+        report(metrics={"zncc_before": missing, "zncc_after": missing, "agreement": missing, "motion": missing})
+    ).text
     assert "ZNCC \u2013 → \u2013" in text
     assert "Agreement \u2013" in text
+    assert "Motion \u2013 Largest" in text  # no unit
     assert not re.search(r"\b(nan|None|null|inf)\b", text)
 
 
@@ -173,7 +197,7 @@ def test_files_beside_it_are_linked_relatively(page):
     parsed = page(files=("aligned.tif", "100%_#1?.tif"))
     links = [anchor["href"] for anchor in parsed.all("a")]
     assert links == ["./aligned.tif", "./100%25_%231%3F.tif"]
-    assert "the moving image on the fixed image's frame" in parsed.text
+    assert "the moving image, put on the fixed image" in parsed.text
 
 
 def test_hostile_names_are_text(page):

@@ -107,6 +107,23 @@ def test_pixels_without_a_value_are_dark_grey_and_do_not_move_the_contrast():
     assert colourfulness(after) == 0
 
 
+@pytest.mark.parametrize("factor", [1, 3])
+def test_what_one_image_has_alone_is_shown_in_its_colour_where_that_is_asked_for(factor):
+    side = 1190 * factor
+    fixed = np.full((20 * factor, side), np.nan)
+    fixed[:, : side // 2] = np.arange(20 * factor)[:, None]
+    moving, there = np.nan_to_num(fixed, nan=20.0 * factor), np.zeros(fixed.shape, bool)
+    there[:, side // 4 : 3 * side // 4] = True
+    _, after = panels(overlay(fixed, moving, moving, there, there, alone=True), 20, 1190)
+    magenta, grey, green, nothing = (after[:, at].astype(int) for at in (100, 400, 700, 1100))
+    assert (magenta[:, 1] == 0).all()
+    assert (magenta[1:, 0] > 0).all()
+    assert np.ptp(grey, axis=-1).max() <= 1
+    np.testing.assert_array_equal(magenta[:, 0], grey[:, 0])  # the contrast of what both have
+    assert (green == [0, 255, 0]).all()
+    assert len(set(nothing.ravel().tolist())) == 1
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (3, 5000), (5000, 3), (2500, 3100), (1190, 1190), (1191, 1191)])
 def test_picture_is_small_enough_to_look_at(shape):
     image = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)

@@ -83,6 +83,23 @@ def test_a_shift_by_whole_pixels_copies_every_bit(tmp_path: Path, dtype: type) -
     assert written.clipped == 0
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64])
+@pytest.mark.parametrize(("largest", "noted"), [(2**53 - 1, False), (2**62, True)])
+def test_integers_that_interpolation_rounds_are_said(tmp_path: Path, dtype: type, largest: int, noted: bool) -> None:
+    """A turn computes in float64, where integers have 53 bits; pixels that are copied keep all of theirs."""
+    data = np.full((40, 50), largest, dtype)
+    data[::2] = 0
+    tifffile.imwrite(tmp_path / "a.tif", data)
+    image, half = read_image(tmp_path / "a.tif"), np.array([[1, 0, 0.5], [0, 1, 0], [0, 0, 1]])
+    said = {}
+    for interpolation in ("linear", "nearest"):
+        settings = ResamplingConfig(interpolation=interpolation)  # type: ignore[arg-type]
+        written = write_resampled(tmp_path / "b.tif", image, half, frame_like(data), settings, image.metadata)
+        said[interpolation] = written.notes
+    note = "b.tif: integers beyond 2^53 are rounded to 53 bits; --interpolation nearest copies them"
+    assert said == {"linear": (note,) if noted else (), "nearest": ()}
+
+
 def test_labels_by_nearest_are_labels(tmp_path: Path) -> None:
     labels = np.random.default_rng(0).choice(np.array([0, 7, 65535], np.uint16), (60, 60))
     tifffile.imwrite(tmp_path / "a.tif", labels)

@@ -44,6 +44,15 @@ def test_an_optimiser_that_ended_early_is_suspect_and_says_what_helps() -> None:
     assert "--max-iterations" in verdict.reasons[0]
 
 
+@pytest.mark.parametrize("against", [{"agreement": 4.2}, {"peak_ratio": 1.2}])
+def test_more_iterations_are_advised_only_where_nothing_else_speaks_against_the_result(
+    against: dict[str, float],
+) -> None:
+    verdict = judge(replace(GOOD, ending=Ending.MAX_ITERATIONS, **against))
+    assert "the iterations ran out" in verdict.reasons[-1]
+    assert "--max-iterations" not in " ".join(verdict.reasons)
+
+
 def test_agreement_is_the_mean_over_what_lies_below_zero() -> None:
     blocks = np.full((4, 5), 0.3)
     blocks[0, :2] = -0.1

@@ -26,11 +26,14 @@ _TargetFormat = Annotated[
 ]
 _Fixed = Annotated[
     str | None,
-    typer.Option(metavar="IMAGE|HxW", help="OUT's fixed image or its size, where OUT holds it and TRANSFORM does not."),
+    typer.Option(
+        metavar="IMAGE|WxH",
+        help="OUT's fixed image or its size in pixels, width first, where OUT holds it and TRANSFORM does not.",
+    ),
 ]
 _Moving = Annotated[
     str | None,
-    typer.Option(metavar="IMAGE|HxW", help="OUT's moving image or its size, likewise."),
+    typer.Option(metavar="IMAGE|WxH", help="OUT's moving image or its size, likewise."),
 ]
 
 

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from zncc_cli.files.arrows import motion
 from zncc_cli.files.html import write_html
 from zncc_cli.files.page_pictures import PagePictures, maps, views
+from zncc_cli.files.report import plain
 from zncc_cli.files.words import FILES, MEASURES, flat, measured, plain_name, shell_line, text_lines, value_text
 
 
@@ -35,7 +36,7 @@ VERDICTS: Mapping[str, Verdict] = {
 # What of a report has a place of its own on the page; the rest is shown at its end, under its own name.
 _PLACED = (
     *("status", "reasons", "notes", "model", "model_asked", "selection", "inverted", "fixed", "moving", "metrics"),
-    *("seconds", "levels", "settings", "backend", "versions", "command"),
+    *("seconds", "levels", "settings", "backend", "versions", "command", "uncertainty"),
 )
 
 
@@ -54,7 +55,7 @@ def write_page(
     Raises:
         OutputError: the file cannot be written.
     """
-    shown = pictures.reduced()
+    report, shown = plain(report), pictures.reduced()
     height, width = shown.fixed.shape
     content = {
         "verdict": verdict(report.get("status")),
@@ -109,6 +110,9 @@ def _highlights(report: Mapping[str, Any]) -> list[dict[str, str]]:
         measure = MEASURES[key]
         value = value_text(metrics.get(key), measure.factor, digits=3)
         found.append({"label": name, "value": value, "unit": measure.unit})
+    sure = _mapping(report, "uncertainty").get("rms")
+    if sure is not None and report.get("status") != "failed":  # how precise a place is that is wrong, nobody asks
+        found.append({"label": "Sure to", "value": value_text(sure, digits=2), "unit": "px"})
     asked, model = report.get("model_asked"), report.get("model")
     label = "Model" if asked in (model, None) else f"Model ({value_text(asked)})"
     found.append({"label": label, "value": value_text(model), "unit": ""})
@@ -165,10 +169,12 @@ def _number(value: object) -> float | None:
 
 def _tables(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Settings, versions and the like, each a title and rows of (name, value)."""
+    sure = {key: value for key, value in _mapping(report, "uncertainty").items() if key != "covariance"}
     further = {key: value for key, value in report.items() if key not in _PLACED}
     chosen = (
         ("Settings", _mapping(report, "settings")),
         ("Backend", _mapping(report, "backend")),
+        ("Standard deviations, px", sure),
         ("Seconds", _mapping(report, "seconds")),
         ("Versions", _mapping(report, "versions")),
         ("Further", further),

@@ -35,7 +35,7 @@ def json_text(content: Mapping[str, Any]) -> str:
     Raises:
         TypeError: a value of another kind, which is a mistake of the caller.
     """
-    return json.dumps(_plain(content), indent=2, allow_nan=False)
+    return json.dumps(plain(content), indent=2, allow_nan=False)
 
 
 def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
@@ -48,11 +48,12 @@ def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None
         file.write((json_text(content) + "\n").encode())
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return ``value`` as JSON holds it, see `json_text`."""
     if isinstance(value, enum.Enum):
-        return _plain(value.value)
+        return plain(value.value)
     if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, str | int):
@@ -60,9 +61,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, Mapping):
-        return {str(_plain(key)): _plain(item) for key, item in value.items()}
+        return {str(plain(key)): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     raise TypeError(f"report: expected numbers, text, lists and mappings, found {type(value).__name__}")
 
 
@@ -72,16 +73,18 @@ def overlay(
     aligned_after: NDArray[Any],
     valid_before: NDArray[np.bool_],
     valid_after: NDArray[np.bool_],
+    *,
+    alone: bool = False,
 ) -> NDArray[np.uint8]:
     """Panels "before" and "after" side by side: fixed in magenta, moving in green, grey where they agree.
 
-    All arrays are (H, W) on the fixed frame; ``valid_*`` says where the moving image has a value. Returns uint8
+    All arrays are (H, W) on one frame; ``valid_*`` says where the moving image has a value. Returns uint8
     (H', W', 3), reduced by area averaging until W' is at most 2400; the labels stand in a band above the panels.
     In each panel both images are stretched between their own 0.5 and 99.5 percentiles over the pixels that both
-    have; the other pixels are dark grey.
+    have; the other pixels are dark grey, or, with ``alone``, those that one of them has are in its colour.
     """
-    before = _panel(fixed, aligned_before, valid_before)
-    after = _panel(fixed, aligned_after, valid_after)
+    before = _panel(fixed, aligned_before, valid_before, alone)
+    after = _panel(fixed, aligned_after, valid_after, alone)
     gap = np.full((before.shape[0], _GAP, 3), _BACKGROUND, dtype=np.uint8)
     panels = np.concatenate([before, gap, after], axis=1)
     return np.concatenate([_labels(before.shape[1], panels.shape[1]), panels], axis=0)
@@ -103,31 +106,31 @@ def summary_table(rows: Iterable[tuple[str, object]], console: Console) -> None:
         console.print(Text.assemble((f"{label:<{width}}  ", "bold"), str(value)), soft_wrap=True)
 
 
-def _panel(fixed: NDArray[Any], moving: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    known = valid & np.isfinite(fixed) & np.isfinite(moving)
-    factor = max(1, math.ceil(max(known.shape) / _PANEL_SIDE))
-    limits = robust_limits(fixed, known), robust_limits(moving, known)
+def _panel(fixed: NDArray[Any], moving: NDArray[Any], valid: NDArray[np.bool_], alone: bool) -> NDArray[np.uint8]:
+    there = np.isfinite(fixed), valid & np.isfinite(moving)
+    both = there[0] & there[1]
+    known = there if alone else (both, both)
+    factor = max(1, math.ceil(max(both.shape) / _PANEL_SIDE))
+    limits = [
+        robust_limits(image, both if both.any() else mine) for image, mine in zip((fixed, moving), known, strict=True)
+    ]
     # Band by band: the intermediate float images of a large picture stay in the processor's cache.
-    height = factor * max(1, _BAND // (factor * known.shape[1]))
-    bands = [slice(top, top + height) for top in range(0, known.shape[0], height)]
-    return np.concatenate([_mixed(fixed[band], moving[band], known[band], limits, factor) for band in bands])
-
-
-def _mixed(
-    fixed: NDArray[Any],
-    moving: NDArray[Any],
-    known: NDArray[np.bool_],
-    limits: tuple[Limits, Limits],
-    factor: int,
-) -> NDArray[np.uint8]:
-    weight = block_sums(known.astype(np.float32), factor)
-    shown = weight > 0
-    magenta, green = (
-        block_sums(stretched(image, known, image_limits), factor) / np.where(shown, weight, 1)
-        for image, image_limits in zip((fixed, moving), limits, strict=True)
+    height = factor * max(1, _BAND // (factor * both.shape[1]))
+    bands = [slice(top, top + height) for top in range(0, both.shape[0], height)]
+    images = tuple(zip((fixed, moving), known, limits, strict=True))
+    return np.concatenate(
+        [_mixed([(image[band], mine[band], ends) for image, mine, ends in images], factor) for band in bands]
     )
+
+
+def _mixed(images: Iterable[tuple[NDArray[Any], NDArray[np.bool_], Limits]], factor: int) -> NDArray[np.uint8]:
+    """Fixed in magenta and moving in green (H', W', 3), each where it is known, by means over areas."""
+    sums = [
+        (block_sums(stretched(*image), factor), block_sums(image[1].astype(np.float32), factor)) for image in images
+    ]
+    magenta, green = (total / np.maximum(weight, 1) for total, weight in sums)
     levels = np.rint(255 * np.stack([magenta, green, magenta], axis=-1)).astype(np.uint8)
-    levels[~shown] = _BACKGROUND
+    levels[(sums[0][1] == 0) & (sums[1][1] == 0)] = _BACKGROUND
     return levels
 
 

@@ -6,7 +6,7 @@ import math
 import os
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -70,8 +70,8 @@ MEASURES: Mapping[str, Measure] = {
 
 # What may lie beside a report.
 FILES: Mapping[str, str] = {
-    "aligned.tif": "the moving image on the fixed image's frame",
-    "mask.tif": "where the moving image covers the frame: 255, else 0",
+    "aligned.tif": "the moving image, put on the fixed image",
+    "mask.tif": "where aligned.tif shows the moving image: 255, else 0",
     "fixed.tif": "the fixed image on the same canvas",
     "transform.json": "the transform, fixed to moving coordinates",
     "displacement.tif": "the displacement of every pixel",
@@ -79,7 +79,7 @@ FILES: Mapping[str, str] = {
     "std_aligned.tif": "local standard deviation of the aligned image",
     "zncc.tif": "local ZNCC of the aligned images",
     "uncertainty.tif": "one standard deviation of every pixel's position",
-    "overlay.png": "before and after, to look at",
+    "overlay.png": "before and after, on the canvas of aligned.tif",
     "report.json": "everything on this page, for programs",
 }
 
@@ -120,7 +120,8 @@ def measured(
     for key, value in flat(metrics):
         value = value.replace("_", " ") if key == "ending" and isinstance(value, str) else value
         measure = measures.get(key) or Measure(plain_name(key), "", "")
-        yield measure, value_text(value, measure.factor, digits)
+        text = value_text(value, measure.factor, digits)
+        yield (replace(measure, unit="") if text == NOTHING else measure), text
 
 
 def flat(mapping: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

@@ -22,12 +22,11 @@ from zncc_cli.files.folder import OutputFolder, refuse_sources
 from zncc_cli.files.images import read_image
 from zncc_cli.files.output import write_picture
 from zncc_cli.files.page import write_page
-from zncc_cli.files.page_pictures import PagePictures
-from zncc_cli.files.report import overlay, write_json
+from zncc_cli.files.report import write_json
 from zncc_cli.files.transforms import write_transform
 from zncc_cli.jobs.budget import affordable_factor, check_disk, file_bytes, map_bytes
 from zncc_cli.jobs.maps import Rows, write_maps
-from zncc_cli.jobs.pictures import pair_pictures
+from zncc_cli.jobs.pictures import pair_overlay, pair_pictures
 from zncc_cli.jobs.reduction import Reduced, full_result, reduced, reduced_matrix
 from zncc_cli.jobs.resampled import missing_value, write_resampled
 from zncc_cli.jobs.views import View, choose_views, masked
@@ -124,7 +123,8 @@ def align_pair(config: PairConfig, progress: Progress, import_seconds: float = 0
         with native.selected(config.registration.backend):
             products = _write_products(folder.staging, fixed, moving, pair, result, config)
             pictures = pair_pictures(folder.staging, pair, result, products.frame)
-        write_picture(folder.staging / "overlay.png", _overlay(pictures))
+            picture = pair_overlay(pair, result, products.frame, pictures)
+        write_picture(folder.staging / "overlay.png", picture)
         clock.lap("write")
         report = _report(config, result, clock.finish(), products, notes)
         report["registered_by"] = {"fixed": fixed.described, "moving": moving.described, "blocks": factor}
@@ -135,10 +135,6 @@ def align_pair(config: PairConfig, progress: Progress, import_seconds: float = 0
     for note in report["notes"]:
         logger.info("%s", note)
     return PairOutcome(config.folder, result, report, config.accept)
-
-
-def _overlay(pictures: PagePictures) -> np.ndarray:
-    return overlay(pictures.fixed, pictures.before, pictures.after, pictures.valid_before, pictures.valid_after)
 
 
 class _Clock:

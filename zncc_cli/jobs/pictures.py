@@ -10,6 +10,7 @@ import numpy as np
 from zncc_cli.config import Interpolation
 from zncc_cli.files.images import read_image
 from zncc_cli.files.page_pictures import PagePictures
+from zncc_cli.files.report import overlay
 from zncc_cli.jobs.maps import beyond
 from zncc_cli.jobs.reduction import Reduced, block_means, reduced_matrix
 from zncc_cli.jobs.views import View
@@ -32,32 +33,63 @@ def pair_pictures(
         result: in the pixels of the images.
         frame: what the maps cover, in pixels of the fixed image.
     """
-    further = math.ceil(max(pair[0].grey.shape) / _SIDE)
-    factor = further * pair[0].factor
-    fixed, moving = (_smaller(image, further) for image in pair)
-    matrix = reduced_matrix(result.matrix, factor)
-    height, width = fixed.grey.shape
-    read = array_reader(moving.grey, moving.valid)
-    sign = np.float32(-1 if result.inverted else 1)
-    (before, valid_before), (after, valid_after) = (
-        resample(read, moving.grey.shape, which, range(height), range(width), Interpolation.CUBIC)
-        for which in (np.eye(3), matrix)
-    )
+    factor = _factor(pair, result.fixed_shape)
+    height, width = (math.ceil(side / factor) for side in result.fixed_shape)
     maps = {
         name: _map(folder / f"{name}.tif", frame, result.fixed_shape, factor)
         for name in ("zncc", "std_fixed", "std_aligned")
     }
     return PagePictures(
-        fixed=np.where(fixed.valid, fixed.grey, np.nan),
-        before=sign * before.astype(np.float32),
-        after=sign * after.astype(np.float32),
-        valid_before=valid_before,
-        valid_after=valid_after,
-        matrix=matrix,
+        **_layers(pair, result, factor, range(height), range(width)),
+        matrix=reduced_matrix(result.matrix, factor),
         uncertainty=_uncertainty(result, (height, width)),
         pixel=factor,
         **maps,
     )
+
+
+def pair_overlay(
+    pair: tuple[Reduced, Reduced], result: RegistrationResult, frame: Frame, pictures: PagePictures
+) -> np.ndarray:
+    """Return before and after in colours on the frame of the aligned image, to the whole block; see `overlay`.
+
+    ``pictures`` are those of the same pair on the fixed frame. On another one, what only one image has is shown too.
+    """
+    if frame == Frame(0, 0, result.fixed_shape[1], result.fixed_shape[0]):
+        return overlay(pictures.fixed, pictures.before, pictures.after, pictures.valid_before, pictures.valid_after)
+    factor = _factor(pair, frame.shape)
+    rows, columns = (range(n.start // factor, -(-n.stop // factor)) for n in (frame.rows, frame.columns))
+    layers = _layers(pair, result, factor, rows, columns)
+    images = layers["fixed"], layers["before"], layers["after"], layers["valid_before"], layers["valid_after"]
+    return overlay(*images, alone=True)
+
+
+def _factor(pair: tuple[Reduced, Reduced], shape: tuple[int, int]) -> int:
+    """Return the side of the blocks of image pixels by which ``shape`` (H, W) becomes small."""
+    return pair[0].factor * math.ceil(max(shape) / (pair[0].factor * _SIDE))
+
+
+def _layers(
+    pair: tuple[Reduced, Reduced], result: RegistrationResult, factor: int, rows: range, columns: range
+) -> dict[str, np.ndarray]:
+    """Return both images on some rows and columns of the fixed plane, counted in blocks, by names of `PagePictures`."""
+    fixed, moving = (_smaller(image, factor // image.factor) for image in pair)
+    sign = np.float32(-1 if result.inverted else 1)
+    (shown, valid), (before, valid_before), (after, valid_after) = (
+        resample(array_reader(image.grey, image.valid), image.grey.shape, matrix, rows, columns, Interpolation.CUBIC)
+        for image, matrix in (
+            (fixed, np.eye(3)),
+            (moving, np.eye(3)),
+            (moving, reduced_matrix(result.matrix, factor)),
+        )
+    )
+    return {
+        "fixed": np.where(valid, shown, np.nan),
+        "before": sign * before.astype(np.float32),
+        "after": sign * after.astype(np.float32),
+        "valid_before": valid_before,
+        "valid_after": valid_after,
+    }
 
 
 def _uncertainty(result: RegistrationResult, shape: tuple[int, int]) -> np.ndarray | None:

@@ -18,12 +18,15 @@ from zncc_cli.files.output import STRIP_ROWS, write_strips
 from zncc_cli.registration.canvas import Frame
 from zncc_cli.registration.resample import Read, copies, resample
 
+# Beyond it float64, in which values between pixels are computed, does not hold every integer.
+_WHOLE = 2.0**53
+
 OnStrip = Callable[[tuple[int, ...], int, np.ndarray, np.ndarray], None]
 
 
 @dataclass(frozen=True)
 class Written:
-    """How many values were clipped to the range of the dtype, and a sentence for each thing that could not be kept."""
+    """How many values were clipped to the range of the dtype, and sentences on what of the file was not kept."""
 
     clipped: int
     notes: tuple[str, ...]
@@ -57,10 +60,10 @@ def write_resampled(
     dtype = image.dtype
     beyond = missing_value(dtype, image.metadata, settings)
     in_holes = missing_value(dtype, image.metadata, ResamplingConfig())
-    clipped = 0
+    clipped, inexact = 0, False
 
     def strips() -> Iterator[np.ndarray]:
-        nonlocal clipped
+        nonlocal clipped, inexact
         for index in product(*map(range, image.leading)):
             for first in range(0, len(frame.rows), STRIP_ROWS):
                 place = matrix, frame.rows[first : first + STRIP_ROWS], frame.columns, settings.interpolation
@@ -73,6 +76,7 @@ def write_resampled(
                     missing = np.where(inside, in_holes, beyond)
                 out, count = to_dtype(values, defined, dtype, missing)
                 clipped += count
+                inexact = inexact or _inexact(values, dtype)
                 yield out
 
     samples = image.data.shape[len(image.leading) + 2 :]
@@ -86,7 +90,9 @@ def write_resampled(
         frame=grid,
         offset=frame.offset,
     )
-    return Written(clipped, notes)
+    if inexact:
+        notes += ("integers beyond 2^53 are rounded to 53 bits; --interpolation nearest copies them",)
+    return Written(clipped, tuple(f"{path.name}: {note}" for note in notes))
 
 
 _Place = tuple[np.ndarray, range, range, Interpolation]  # matrix, rows, columns
@@ -154,6 +160,12 @@ def missing_value(dtype: np.dtype[Any], metadata: Metadata, settings: Resampling
     if metadata.nodata is not None and _fits(metadata.nodata, dtype):
         return metadata.nodata
     return np.nan if dtype.kind == "f" else 0
+
+
+def _inexact(values: np.ndarray, dtype: np.dtype[Any]) -> bool:
+    """Tell whether some of ``values``, computed in float64, are beyond the integers of ``dtype`` that it holds."""
+    wide = dtype.kind != "f" and dtype.itemsize == 8 and values.dtype != dtype
+    return wide and bool((np.abs(values) > _WHOLE).any())
 
 
 def _fits(value: float, dtype: np.dtype[Any]) -> bool:

@@ -16,6 +16,7 @@ from zncc_cli.jobs.doctor import Diagnosis
 from zncc_cli.jobs.pair import PairOutcome
 from zncc_cli.jobs.stdmap import StdMapOutcome
 from zncc_cli.registration.uncertainty import Uncertainty
+from zncc_cli.registration.verdict import Status
 
 _STYLE = {"ok": "green", "suspect": "yellow", "failed": "red", "error": "red"}
 
@@ -33,14 +34,16 @@ def print_json(content: Mapping[str, Any]) -> None:
 def print_summary(outcome: PairOutcome) -> None:
     """Print the result of one pair on stdout."""
     result, seconds = outcome.result, outcome.report["seconds"]
+    before, after = result.evidence.zncc_before, result.evidence.zncc_after
+    sure = result.uncertainty
     rows = [
         ("status", f"{result.status.value}: {'; '.join(result.reasons)}"),
         *([("model", f"{result.model}: {result.selection.reason}")] if result.selection else []),
-        ("zncc", f"{_number(result.evidence.zncc_before)} -> {_number(result.evidence.zncc_after)}"),
+        ("zncc", f"{_number(before)} -> {_number(after)}, before -> after: mean over all windows, in [-1, 1]"),
         ("overlap", f"{result.evidence.overlap:.1%} of the windows"),
         *([("inverted", "bright in one image is dark in the other")] if result.inverted else []),
         ("motion", f"{result.evidence.motion:.3f} px at most, at the corners"),
-        *([("sure to", _precision(result.uncertainty))] if result.uncertainty else []),
+        *([("sure to", _precision(sure))] if sure and result.status is not Status.FAILED else []),
         ("matrix", "fixed -> moving, (x, y) px"),
         *[("", "  ".join(f"{entry:14.8g}" for entry in row)) for row in result.matrix],
         ("backend", f"{result.backend.used} on {result.device} ({result.backend.reason})"),

@@ -128,18 +128,18 @@ def _write(out: Path, transform: Linear, kind: TransformFormat) -> Written:
 
 
 def _frame(option: str, text: str | None, known: tuple[int, int] | None) -> tuple[int, int] | None:
-    """Return the size (H, W) that the file knows, or that ``text`` says: HxW, or the name of an image of that size."""
+    """Return the size (H, W) that the file knows, or that ``text`` says: WxH, or the name of an image of that size."""
     if text is None:
         return known
     size = _SIZE.fullmatch(text)
-    shape = (int(size[1]), int(size[2])) if size else read_image(Path(text)).shape
+    shape = (int(size[2]), int(size[1])) if size else read_image(Path(text)).shape
     if known is not None and shape != known:
         raise OptionError(
-            f"{option}: expected {_spelled(known)} pixels, which the transform was made for, got {_spelled(shape)}; "
-            "leave it out"
+            f"{option}: expected {_spelled(known)} pixels (width first), which the transform was made for, got "
+            f"{_spelled(shape)}; leave it out"
         )
     return shape
 
 
 def _spelled(shape: tuple[int, int] | None) -> str:
-    return "x".join(map(str, shape or ()))
+    return " x ".join(map(str, reversed(shape or ())))

@@ -26,13 +26,13 @@ class Ending(str, Enum):
 
     @property
     def advice(self) -> str:
-        """What it means, and what helps."""
+        """What it means, and what helps whatever else is known."""
         return _ADVICE[self]
 
 
 _ADVICE = {
     Ending.CONVERGED: "no step longer than the tolerance lowers the loss any more",
-    Ending.MAX_ITERATIONS: "the iterations ran out before the steps became short; raise --max-iterations",
+    Ending.MAX_ITERATIONS: "the iterations ran out before the steps became short",
     Ending.OUT_OF_DOMAIN: "the start has too little overlap to be judged",
     Ending.UNDETERMINED: "the texture in the overlap does not hold every parameter of the model; try a simpler --model",
 }

@@ -136,7 +136,11 @@ def judge(evidence: Evidence) -> Verdict:
     failures = list(_failures(evidence))
     doubts = [] if evidence.zncc_after is None else list(_doubts(evidence))
     if evidence.ending is not Ending.CONVERGED:
-        doubts.append(f"the optimiser ended early: {evidence.ending.advice}")
+        # What else speaks against a result is seldom mended by more iterations.
+        alone = evidence.ending is Ending.MAX_ITERATIONS and not failures and not doubts
+        doubts.append(
+            f"the optimiser ended early: {evidence.ending.advice}{'; raise --max-iterations' if alone else ''}"
+        )
     if failures:
         return Verdict(Status.FAILED, tuple(failures + doubts))
     if doubts:

@@ -149,8 +149,8 @@ def write_linear(path: str | os.PathLike[str], transform: Linear, kind: Transfor
         if getattr(transform, frame) is None:
             option = frame.removesuffix("_shape")
             raise OptionError(
-                f"--{option}: expected the {option} image or its size HxW, which {kind} files hold and the transform "
-                "read does not; give it"
+                f"--{option}: expected the {option} image or its size WxH in pixels, width first, which {kind} files "
+                "hold and the transform read does not; give it"
             )
     if transform.matrix[2, :2].any() and not each.perspective:
         raise OutputError(
