@@ -52,7 +52,12 @@ def test_one_bad_pair_does_not_stop_the_rest(run: Run) -> None:
     assert by_name["broken"]["status"] == "error"
     assert "broken_moving.png" in by_name["broken"]["reason"]
     assert "all equal" in by_name["flat"]["reason"]
-    assert sorted(p.name for p in (run.folder / "out").iterdir()) == ["batch.csv", "batch.html", "cells"]
+    assert sorted(p.name for p in (run.folder / "out").iterdir()) == [
+        "batch.csv",
+        "batch.html",
+        "cells",
+        "manifest.jsonl",
+    ]
 
 
 def test_every_image_onto_one(run: Run) -> None:
