@@ -77,14 +77,13 @@ def run_batch(
     table = config.file("batch.csv")
     rows: dict[str, BatchRow] = {}
     with Manifest(config.file(NAME), keep=config.resume) as manifest:
-        todo = deque(_tasks(pairs, known))
         for pair in pairs:
             if pair.problem:
                 _ended(BatchRow(pair.name, ERROR, pair.problem), "", rows, manifest, on_row)
         last, pause = time.monotonic(), _TABLE_SECONDS
         try:
-            with engine or _engine(config, len(todo), resumed=bool(config.resume and before)) as running:
-                for row, key, kept in _results(config, running, todo, known):
+            with engine or _engine(config, len(pairs), resumed=bool(config.resume and before)) as running:
+                for row, key, kept in _results(config, running, _tasks(pairs, known), known):
                     if kept:
                         rows[row.name] = row
                         on_row(row, True)
@@ -116,13 +115,14 @@ def _stands_before(config: BatchConfig) -> list[Path]:
     """Return the manifests of earlier runs; refuse to begin anew where one stands."""
     table, manifest = config.file("batch.csv"), config.file(NAME)
     found = manifests(config.out)
-    if not config.resume and not config.overwrite:
-        for path in (manifest, table):
-            if path.exists():
-                raise OutputError(
-                    f"{shown(path)}: expected no such file, found one; give --resume to go on with that batch, "
-                    "--overwrite to begin anew, or choose another --out"
-                )
+    # A table without any manifest is none of ours to go on with.
+    held = () if config.overwrite or (config.resume and found) else (manifest, table)
+    for path in held:
+        if path.exists():
+            raise OutputError(
+                f"{shown(path)}: expected no such file, found one; give --resume to go on with that batch, "
+                "--overwrite to begin anew, or choose another --out"
+            )
     return found
 
 
@@ -170,16 +170,19 @@ def _plain(value: Any) -> Any:
 def _results(
     config: BatchConfig,
     engine: engines.Engine,
-    todo: deque[engines.Task],
+    tasks: Iterator[engines.Task],
     known: dict[str, Record],
 ) -> Iterator[tuple[BatchRow, str, bool]]:
     """Yield row, key, and whether it had been done before, of each task; what may pass is tried again, last of all."""
     tried: dict[str, int] = {}
+    again: deque[engines.Task] = deque()
     under_way = 0
-    while todo or under_way:
-        for _ in range(min(engine.room, len(todo))):
-            engine.submit(todo.popleft())
+    while True:
+        while engine.room and (task := next(tasks, None) or (again.popleft() if again else None)) is not None:
+            engine.submit(task)
             under_way += 1
+        if not under_way:
+            return
         for answer in engine.wait(_WAIT):
             under_way -= 1
             name = answer.task["name"]
@@ -189,7 +192,7 @@ def _results(
                 content = {"key": "", "row": dataclasses.asdict(BatchRow(name, ERROR, answer.reason))}
             if content.get("passing", answer.passing) and tried[name] <= config.retries:
                 logger.debug("%s: %s; again", name, answer.reason)
-                todo.append(answer.task)
+                again.append(answer.task)
                 continue
             attempts = tried.pop(name)
             if content.get("kept"):
