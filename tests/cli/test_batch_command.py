@@ -52,7 +52,12 @@ def test_one_bad_pair_does_not_stop_the_rest(run: Run) -> None:
     assert by_name["broken"]["status"] == "error"
     assert "broken_moving.png" in by_name["broken"]["reason"]
     assert "all equal" in by_name["flat"]["reason"]
-    assert sorted(p.name for p in (run.folder / "out").iterdir()) == ["batch.csv", "batch.html", "cells"]
+    assert sorted(p.name for p in (run.folder / "out").iterdir()) == [
+        "batch.csv",
+        "batch.html",
+        "cells",
+        "manifest.jsonl",
+    ]
 
 
 def test_every_image_onto_one(run: Run) -> None:
@@ -89,3 +94,19 @@ def test_refuses_to_overwrite_its_table(run: Run) -> None:
     (run.folder / "out" / "batch.csv").write_text("precious")
     assert_one_line_error(run("zncc-batch", SAMPLES / "batch", "-o", "out"), 1, "batch.csv", "--overwrite")
     assert (run.folder / "out" / "batch.csv").read_text() == "precious"
+
+
+def test_resume_does_not_replace_a_table_that_is_none_of_a_batch(run: Run) -> None:
+    (run.folder / "out").mkdir()
+    (run.folder / "out" / "batch.csv").write_text("precious")
+    assert_one_line_error(run("zncc-batch", SAMPLES / "batch", "-o", "out", "--resume"), 1, "batch.csv", "--overwrite")
+    assert (run.folder / "out" / "batch.csv").read_text() == "precious"
+
+
+def test_a_missing_scheduler_and_options_that_exclude_each_other_are_said_in_one_line(run: Run) -> None:
+    words = ("zncc-batch", SAMPLES / "batch", "-o", "out")
+    got = run(*words, "--scheduler", "tcp://127.0.0.1:9", "--workers", 2)
+    assert_one_line_error(got, 2, "--workers", "--scheduler")
+    assert_one_line_error(run(*words, "--shard", "3"), 2, "--shard", "I/N", "3/16")
+    assert_one_line_error(run(*words, "--pattern", "{id}.tif"), 2, "--pattern", "--fixed-where")
+    assert not (run.folder / "out").exists()

@@ -57,6 +57,7 @@ def align(
     accept: Annotated[
         Accept, typer.Option(help="End with exit code 0 also where the result is suspect; never where it failed.")
     ] = Accept.OK,
+    write: options.WriteOption = None,
     optimizer: options.OptimizerOption = _DEFAULT.optimizer,
     max_iterations: options.MaxIterationsOption = _DEFAULT.max_iterations,
     tolerance: options.ToleranceOption = _DEFAULT.tolerance,
@@ -89,6 +90,7 @@ def align(
             fixed_mask=fixed_mask,
             moving_mask=moving_mask,
             init=init,
+            write=write,
             overwrite=overwrite,
             accept=accept,
             inputs=options.gather(InputConfig, locals()),

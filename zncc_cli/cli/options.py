@@ -74,6 +74,13 @@ FillOption = Annotated[
         help="What pixels hold that MOVING does not cover [default: its nodata value, else 0, NaN for floats].",
     ),
 ]
+WriteOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHAT,...",
+        help="Write this alone: aligned, transform, mask, maps, overlay, page, report [default: all].",
+    ),
+]
 DeviceOption = Annotated[Device, typer.Option(help="Where to compute.")]
 BackendOption = Annotated[Backend, typer.Option(help="Compiled kernels, plain torch, or the first that works.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]

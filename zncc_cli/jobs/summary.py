@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from zncc_cli.files.report import json_text, summary_table
-from zncc_cli.jobs.batch import BatchOutcome
-from zncc_cli.jobs.build import Builds
-from zncc_cli.jobs.doctor import Diagnosis
-from zncc_cli.jobs.pair import PairOutcome
-from zncc_cli.jobs.stdmap import StdMapOutcome
-from zncc_cli.registration.uncertainty import Uncertainty
+
+if TYPE_CHECKING:  # most of them load torch
+    from zncc_cli.jobs.batch.run import BatchOutcome
+    from zncc_cli.jobs.build import Builds
+    from zncc_cli.jobs.doctor import Diagnosis
+    from zncc_cli.jobs.pair import PairOutcome
+    from zncc_cli.jobs.stdmap import StdMapOutcome
+    from zncc_cli.registration.uncertainty import Uncertainty
 
 _STYLE = {"ok": "green", "suspect": "yellow", "failed": "red", "error": "red"}
 
@@ -50,12 +52,18 @@ def print_summary(outcome: PairOutcome) -> None:
     summary_table(rows, _console())
 
 
+_ROWS = 100  # more than this nobody reads: then only what is not good is listed
+
+
 def print_batch(outcome: BatchOutcome) -> None:
-    """Print a row per pair, and how many are good, on stdout."""
+    """Print a row per pair, of a large batch per pair that is not good, and how many are good, on stdout."""
+    listed = outcome.pairs
+    if len(listed) > _ROWS:
+        listed = tuple(row for row in listed if not row.good)
     table = Table(box=None, pad_edge=False)
     for column in ("name", "status", "zncc before", "after", "seconds", "reason"):
         table.add_column(column, overflow="fold")
-    for row in outcome.pairs:
+    for row in listed[:_ROWS]:
         table.add_row(
             Text(row.name),
             Text(row.status, style=_STYLE[row.status]),
@@ -65,9 +73,14 @@ def print_batch(outcome: BatchOutcome) -> None:
             Text(row.reason),
         )
     console = Console(highlight=False)
-    console.print(table)
+    if listed:
+        console.print(table)
+    if len(listed) > _ROWS:
+        console.print(f"and {len(listed) - _ROWS} more that are not aligned")
     good = sum(row.good for row in outcome.pairs)
-    console.print(f"{good} of {len(outcome.pairs)} pairs aligned; {outcome.table}", soft_wrap=True)
+    left = f"; {outcome.left} were not done" if outcome.left else ""
+    count = len(outcome.pairs) + outcome.left
+    console.print(f"{good} of {count} pairs aligned{left}; {outcome.table}", soft_wrap=True)
 
 
 def print_std_maps(outcome: StdMapOutcome, window: int) -> None:

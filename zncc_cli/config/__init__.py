@@ -84,6 +84,18 @@ class Accept(Choice):
     SUSPECT = "suspect"
 
 
+class Product(Choice):
+    """What a pair writes: by name, and in the order in which it is listed."""
+
+    ALIGNED = "aligned"
+    TRANSFORM = "transform"
+    MASK = "mask"
+    MAPS = "maps"
+    OVERLAY = "overlay"
+    PAGE = "page"
+    REPORT = "report"
+
+
 class StdScale(Choice):
     """Units of a std map: the population standard deviation, or the norm that ZNCC divides by."""
 
@@ -270,6 +282,12 @@ class ResamplingConfig:
             raise OptionError(f"--fill: expected a number, nan or {EDGE}, got {self.fill!r}") from None
 
 
+def chosen_products(write: str | None) -> frozenset[Product]:
+    """Return what ``--write`` names; raise `OptionError` for what there is not."""
+    names = list(Product) if write is None else [name.strip() for name in write.split(",")]
+    return frozenset(choose(Product, name, "--write") for name in names)
+
+
 IDENTITY = "identity"  # what --init takes beside the name of a file
 
 
@@ -282,6 +300,7 @@ class PairConfig:
         out: output folder, or None for ``<moving's stem>_aligned`` in the working folder.
         fixed_mask, moving_mask: optional image files of the same frame; pixels above zero count.
         init: where to start without a search: ``identity``, or a file with a matrix; None searches.
+        write: what is written, names of `Product` divided by commas; None for all.
         overwrite: replace files that exist.
         accept: the least of a verdict that ends with exit code 0.
         inputs: what of the files is read and registered.
@@ -295,6 +314,7 @@ class PairConfig:
     fixed_mask: Path | None = None
     moving_mask: Path | None = None
     init: str | None = None
+    write: str | None = None
     overwrite: bool = False
     accept: Accept = Accept.OK
     inputs: InputConfig = InputConfig()
@@ -303,33 +323,17 @@ class PairConfig:
 
     def __post_init__(self) -> None:
         _coerce(self, accept=Accept)
+        _ = self.products
+
+    @property
+    def products(self) -> frozenset[Product]:
+        """What is written."""
+        return chosen_products(self.write)
 
     @property
     def folder(self) -> Path:
         """The output folder."""
         return self.out or Path(f"{self.moving.stem}_aligned")
-
-
-@dataclass(frozen=True, kw_only=True)
-class BatchConfig:
-    """Many pairs of one folder.
-
-    Attributes:
-        folder: where the images are.
-        out: where ``<pair name>/`` folders and ``batch.csv`` go.
-        fixed: one image that every other image of the folder is aligned to, or None for pairs found by
-            the names ``*_fixed.*`` and ``*_moving.*``.
-        overwrite: replace files that exist.
-        inputs, registration, resampling: settings of each pair.
-    """
-
-    folder: Path
-    out: Path
-    fixed: Path | None = None
-    overwrite: bool = False
-    inputs: InputConfig = InputConfig()
-    registration: RegistrationConfig = RegistrationConfig()
-    resampling: ResamplingConfig = ResamplingConfig()
 
 
 @dataclass(frozen=True, kw_only=True)
