@@ -87,7 +87,6 @@ def test_an_image_of_another_size_is_refused_and_nothing_is_written(run: Run, tr
         (("missing.json", "a.tif"), 1, ("missing.json", "nothing there")),
         (("transform.json", "missing.tif"), 1, ("missing.tif", "nothing there")),
         (("transform.json", "a.tif", "--out", "b.png"), 2, ("--out", "*.tif", "b.png")),
-        (("transform.json", "a.tif", "--out", "a.tif"), 1, ("a.tif", "exists already", "--overwrite")),
         (("transform.json", "a.tif", "--out", "a.tif", "--overwrite"), 1, ("a.tif", "another file than is read")),
         (("transform.json", "a.tif", "a.tif", "--out", "moved"), 2, ("IMAGE", "several named a")),
         (("transform.json", "a.tif", "--page", "1"), 1, ("a.tif", "page")),
@@ -122,6 +121,15 @@ def test_a_matrix_that_shows_nothing_is_one_clear_line(
     got = run("zncc", "apply", transform, "a.tif", "--out", "b.tif", *inverse)
     assert_one_line_error(got, 1, "transform.json", "matrix")
     assert not (run.folder / "b.tif").exists()
+
+
+def test_a_file_that_stands_is_kept_unless_told(run: Run, transform: Path) -> None:
+    tifffile.imwrite(run.folder / "a.tif", np.ones((10, 12), np.uint8))
+    (run.folder / "b.tif").write_text("mine")
+    assert_one_line_error(run("zncc", "apply", transform, "a.tif", "--out", "b.tif"), 1, "b.tif", "--overwrite")
+    assert (run.folder / "b.tif").read_text() == "mine"
+    assert run("zncc", "apply", transform, "a.tif", "--out", "b.tif", "--overwrite").returncode == 0
+    assert tifffile.imread(run.folder / "b.tif").shape == (10, 12)
 
 
 def test_a_frame_behind_the_horizon_is_one_clear_line(run: Run, transform: Path) -> None:
