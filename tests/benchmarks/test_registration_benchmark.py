@@ -226,7 +226,10 @@ def test_a_run_writes_json_markdown_and_a_picture(tmp_path: Path) -> None:
     # No pair is begun after the time is over, and the others are named.
     assert len(result["trials"]) == 1
     assert {*MISSING, "2 of 3 pairs"} == result["missing"].keys()
-    assert all(row["error"] < 1 and row["said"] == "ok" for row in (*result["trials"], *result["borders"]))
+    assert all(row["error"] < 1 for row in (*result["trials"], *result["borders"]))
+    assert all(row["said"] == "ok" for row in result["trials"])
+    # A frame of black that both images have, and that does not move, is found and said.
+    assert {row["said"] for row in result["borders"]} <= {"ok", "suspect"}
     assert [row["model"] for row in result["speeds"]] == ["translation"]
     assert {row["masked"] for row in result["borders"]} == {False, True}
     assert result["anatomies"][0]["stages"].keys() >= {"prepare", "pyramids", "refine"}
