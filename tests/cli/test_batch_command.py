@@ -7,7 +7,9 @@ import json
 import shutil
 from pathlib import Path
 
+import imageio.v3 as imageio
 import numpy as np
+import pytest
 import tifffile
 from conftest import SAMPLES, Run, assert_one_line_error
 
@@ -68,6 +70,63 @@ def test_every_image_onto_one(run: Run) -> None:
     got = run("zncc-batch", "in", "--fixed", "in/cells_fixed.png", "-m", "rigid", "-o", "out", "--json")
     assert got.returncode == 0, got.stderr
     assert [pair["name"] for pair in json.loads(got.stdout)["pairs"]] == ["cells_moving"]
+
+
+def test_an_ome_zarr_may_be_what_all_are_aligned_to(run: Run) -> None:
+    zarr = pytest.importorskip("zarr", reason="zarr is not installed: pip install 'zncc-cli[zarr]'")
+    folder = run.folder / "in"
+    folder.mkdir()
+    fixed, moving = (imageio.imread(SAMPLES / "batch" / f"cells_{side}.png") for side in ("fixed", "moving"))
+    group = zarr.open_group(folder / "ref.ome.zarr", mode="w", zarr_format=2)
+    group.create_array("0", data=fixed)
+    scale = [{"type": "scale", "scale": [1.0, 1.0]}]
+    axes = [{"name": "y", "type": "space"}, {"name": "x", "type": "space"}]
+    datasets = [{"path": "0", "coordinateTransformations": scale}]
+    group.attrs["multiscales"] = [{"version": "0.4", "axes": axes, "datasets": datasets}]
+    tifffile.imwrite(folder / "cells.ome.tif", moving)
+    got = run(
+        "zncc-batch", "in", "--fixed", "in/ref.ome.zarr", "-m", "rigid", "-o", "out", "--write", "report", "--json"
+    )
+    assert got.returncode == 0, got.stdout + got.stderr
+    assert [pair["name"] for pair in json.loads(got.stdout)["pairs"]] == ["cells"]
+
+
+def test_suspect_pairs_end_with_5_unless_they_are_accepted(run: Run) -> None:
+    """A pattern that repeats itself: nothing tells by how many periods it moved."""
+    y, x = np.mgrid[:200, :260]
+    dots = 1000 * (np.cos(2 * np.pi * x / 20) + np.cos(2 * np.pi * y / 20))
+    noise = np.random.default_rng(0).normal(0, 100, (2, *dots.shape))
+    (run.folder / "in").mkdir()
+    for side, image in zip(("fixed", "moving"), 30000 + dots + noise, strict=True):
+        tifffile.imwrite(run.folder / "in" / f"dots_{side}.tif", image.astype(np.uint16))
+    words = ("zncc-batch", "in", "-m", "translation", "-o", "out", "--write", "report", "--workers", 1)
+    got = run(*words)
+    assert got.returncode == 5, got.stdout + got.stderr
+    assert "0 of 1 pairs aligned" in got.stdout
+    # What is accepted changes no result: nothing is done again.
+    before = (run.folder / "out" / "dots" / "report.json").stat().st_mtime_ns
+    got = run(*words, "--resume", "--accept", "suspect")
+    assert got.returncode == 0, got.stdout + got.stderr
+    assert "1 of 1 pairs aligned" in got.stdout
+    assert [row["status"] for row in rows(run.folder / "out" / "batch.csv")] == ["suspect"]
+    assert (run.folder / "out" / "dots" / "report.json").stat().st_mtime_ns == before
+
+
+def test_a_long_reason_takes_one_line_on_the_terminal_and_stands_whole_in_the_table(run: Run) -> None:
+    (run.folder / "in").mkdir()
+    shutil.copy(SAMPLES / "batch" / "cells_fixed.png", run.folder / "in")
+    (run.folder / "pairs.csv").write_text(f"name,fixed,moving\na,in/cells_fixed.png,in/{'deep/' * 40}b.tif\n")
+    got = run("zncc-batch", "pairs.csv", "-o", "out")
+    assert got.returncode == 5
+    header, line, end = got.stdout.splitlines()
+    assert header.split()[0] == "name"
+    assert line.split()[:2] == ["a", "error"]
+    assert line.rstrip().endswith("…")
+    assert end.startswith("0 of 1 pairs aligned")
+    (row,) = rows(run.folder / "out" / "batch.csv")
+    assert row["reason"].endswith(
+        "b.tif: expected a readable file, found No such file or directory; check the name and the folder's rights"
+    )
 
 
 def test_an_incomplete_pair_is_a_row_with_its_reason(run: Run) -> None:

@@ -104,6 +104,29 @@ def test_options_that_exclude_or_need_each_other(folder):
             found(source, **options)
 
 
+def test_pairs_by_their_endings_before_any_suffix(folder):
+    source = folder(
+        "a_fixed.tif", "a_moving.png", "b_fixed.ome.tif", "b_moving.ome.tif", "c_fixed.OME.TIFF", "note.tif"
+    )
+    (source / "c_moving.ome.zarr").mkdir()
+    assert found(source) == [
+        ("a", ("a_fixed.tif", "a_moving.png")),
+        ("b", ("b_fixed.ome.tif", "b_moving.ome.tif")),
+        ("c", ("c_fixed.OME.TIFF", "c_moving.ome.zarr")),
+    ]
+
+
+def test_every_image_of_a_folder_onto_one(folder):
+    source = folder("a.ome.tif", "b.tif", "b.png", "fixed.tif")
+    (source / "ref.zarr").mkdir()
+    (source / "dangling.tif").symlink_to("nothing")
+    names = ["a", "b.png", "b.tif", "dangling"]
+    assert [name for name, _ in found(source, fixed=source / "fixed.tif")] == [*names, "ref"]
+    assert [name for name, _ in found(source, fixed=source / "ref.zarr")] == sorted([*names, "fixed"])
+    with pytest.raises(InputError, match="expected an image for --fixed, found none"):
+        found(source, fixed=source)
+
+
 def table(tmp_path, text):
     (tmp_path / "pairs.csv").write_bytes(text.encode())
     return tmp_path / "pairs.csv"

@@ -66,6 +66,7 @@ def batch(
     shard: Annotated[
         str | None, typer.Option(metavar="I/N", help="Do part I of N alone, for job arrays; all parts share OUT.")
     ] = None,
+    accept: options.AcceptOption = BatchConfig.accept,
     write: options.WriteOption = None,
     model: options.ModelOption = _DEFAULT.model,
     window: options.WindowOption = _DEFAULT.window,

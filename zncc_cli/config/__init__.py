@@ -83,6 +83,10 @@ class Accept(Choice):
     OK = "ok"
     SUSPECT = "suspect"
 
+    def takes(self, status: str) -> bool:
+        """Tell whether a verdict of ``status`` is good enough."""
+        return status in (Accept.OK, self)
+
 
 class Product(Choice):
     """What a pair writes: by name, and in the order in which it is listed."""

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from zncc_cli.config import Choice, InputConfig, RegistrationConfig, ResamplingConfig, choose, chosen_products
+from zncc_cli.config import Accept, Choice, InputConfig, RegistrationConfig, ResamplingConfig, choose, chosen_products
 from zncc_cli.errors import OptionError
 
 
@@ -30,6 +30,7 @@ class BatchConfig:
             pairs are found by the names ``*_fixed.*`` and ``*_moving.*``.
         fixed_where: which images that fit ``pattern`` are the fixed ones, as ``channel=0``.
         write: what is written of a pair, names of `Product` divided by commas; None for all.
+        accept: the least of a verdict that counts as done for the exit code.
         resume: go on with what an earlier run into ``out`` has left.
         overwrite: replace files that exist.
         fail_fast: end at the first pair that fails.
@@ -48,6 +49,7 @@ class BatchConfig:
     pattern: str | None = None
     fixed_where: str | None = None
     write: str | None = None
+    accept: Accept = Accept.OK
     resume: bool = False
     overwrite: bool = False
     fail_fast: bool = False
@@ -63,6 +65,7 @@ class BatchConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "engine", choose(Engine, self.engine, "--engine"))
+        object.__setattr__(self, "accept", choose(Accept, self.accept, "--accept"))
         if self.scheduler is not None:
             object.__setattr__(self, "engine", Engine.DASK)
         _ = chosen_products(self.write), self.part

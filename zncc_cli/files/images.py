@@ -232,6 +232,8 @@ def _described(head: bytes) -> str:
 def list_images(folder: str | os.PathLike[str]) -> list[Path]:
     """The images directly in ``folder``, by suffix (`SUFFIXES`) or OME-Zarr, sorted by name; hidden ones are left out.
 
+    What bears an image's name and is none, as a named pipe or a link to nothing, is listed too: who reads it says so.
+
     Raises:
         InputError: ``folder`` is no folder, or cannot be listed.
     """
@@ -250,4 +252,4 @@ def list_images(folder: str | os.PathLike[str]) -> list[Path]:
 def _is_image(entry: os.DirEntry[str]) -> bool:
     if entry.is_dir():
         return is_zarr(Path(entry.path))
-    return Path(entry.name).suffix.lower() in SUFFIXES and entry.is_file()
+    return Path(entry.name).suffix.lower() in SUFFIXES

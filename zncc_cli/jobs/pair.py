@@ -64,8 +64,7 @@ class PairOutcome:
     @property
     def exit_code(self) -> ExitCode:
         """0 when the result is to be trusted, or suspect and accepted; else 3."""
-        good = [Status.OK] if self.accept is Accept.OK else [Status.OK, Status.SUSPECT]
-        return ExitCode.OK if self.result.status in good else ExitCode.NOT_TRUSTED
+        return ExitCode.OK if self.accept.takes(self.result.status) else ExitCode.NOT_TRUSTED
 
 
 @dataclass(frozen=True)

@@ -56,13 +56,14 @@ _ROWS = 100  # more than this nobody reads: then only what is not good is listed
 
 
 def print_batch(outcome: BatchOutcome) -> None:
-    """Print a row per pair, of a large batch per pair that is not good, and how many are good, on stdout."""
-    listed = outcome.pairs
-    if len(listed) > _ROWS:
-        listed = tuple(row for row in listed if not row.good)
+    """Print a line per pair, of a large batch per pair that is not good, and how many are good, on stdout.
+
+    A reason is cut where the line ends: the table that is named below holds it whole.
+    """
+    listed = outcome.pairs if len(outcome.pairs) <= _ROWS else outcome.bad
     table = Table(box=None, pad_edge=False)
     for column in ("name", "status", "zncc before", "after", "seconds", "reason"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column not in ("name", "reason"))
     for row in listed[:_ROWS]:
         table.add_row(
             Text(row.name),
@@ -70,14 +71,14 @@ def print_batch(outcome: BatchOutcome) -> None:
             _number(row.zncc_before),
             _number(row.zncc_after),
             _number(row.seconds),
-            Text(row.reason),
+            Text(row.reason, no_wrap=True, overflow="ellipsis"),
         )
     console = Console(highlight=False)
     if listed:
         console.print(table)
     if len(listed) > _ROWS:
         console.print(f"and {len(listed) - _ROWS} more that are not aligned")
-    good = sum(row.good for row in outcome.pairs)
+    good = len(outcome.pairs) - len(outcome.bad)
     left = f"; {outcome.left} were not done" if outcome.left else ""
     count = len(outcome.pairs) + outcome.left
     console.print(f"{good} of {count} pairs aligned{left}; {outcome.table}", soft_wrap=True)

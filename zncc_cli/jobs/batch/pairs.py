@@ -6,13 +6,14 @@ import csv
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePath, PurePosixPath
 from typing import NamedTuple
 
 from zncc_cli.config.batch import EXAMPLE, BatchConfig
 from zncc_cli.errors import InputError, OptionError
 from zncc_cli.files.images import list_images
+from zncc_cli.files.ome_zarr import is_zarr
 from zncc_cli.files.paths import refusal, regular_file_size, shown
 from zncc_cli.jobs.batch.pattern import Pattern
 
@@ -82,24 +83,33 @@ def _of_folder(config: BatchConfig) -> list[Pair]:
 
 
 def _onto_one(images: list[Path], fixed: Path) -> list[Pair]:
-    if not fixed.is_file():
-        raise InputError(f"{fixed}: expected an image file for --fixed, found none")
-    moving = [image for image in images if not image.samefile(fixed)]
-    return [Pair(name, str(fixed), str(image)) for name, image in zip(_names(moving), moving, strict=True)]
+    if not (fixed.is_file() or is_zarr(fixed)):
+        raise InputError(f"{shown(fixed)}: expected an image for --fixed, found none; check the name")
+    moving = [image for image in images if not (image.exists() and image.samefile(fixed))]
+    names = _names([PurePath(image.name) for image in moving])
+    return [Pair(name, str(fixed), str(image)) for name, image in zip(names, moving, strict=True)]
 
 
-def _names(images: list[Path]) -> list[str]:
-    """Return the stems; two files of one stem (a.tif, a.png) must not share a folder: they keep their suffixes."""
-    count = Counter(image.stem for image in images)
-    return [image.name if count[image.stem] > 1 else image.stem for image in images]
+def _bare(path: PurePath) -> PurePath:
+    """Return a path without its suffix: ``a`` of a.tif, a.ome.tif and a.ome.zarr."""
+    bare = path.with_suffix("")
+    return bare.with_suffix("") if bare.suffix.lower() == ".ome" else bare
+
+
+def _names(images: Sequence[PurePath]) -> list[str]:
+    """Return the bare paths; two files of one (a.tif, a.png) must not share a folder: they keep their suffixes."""
+    bare = [_bare(image) for image in images]
+    count = Counter(bare)
+    return [str(image if count[name] > 1 else name) for image, name in zip(images, bare, strict=True)]
 
 
 def _by_ending(images: list[Path]) -> list[Pair]:
     sides: dict[str, dict[str, list[Path]]] = {}
     for image in images:
+        bare = _bare(image).name
         for ending in (FIXED, MOVING):
-            if image.stem.endswith(ending) and len(image.stem) > len(ending):
-                name = image.stem[: -len(ending)]
+            if bare.endswith(ending) and len(bare) > len(ending):
+                name = bare[: -len(ending)]
                 sides.setdefault(name, {FIXED: [], MOVING: []})[ending].append(image)
     return [_one_pair(name, found) for name, found in sides.items()]
 
@@ -132,9 +142,7 @@ def _by_pattern(folder: Path, pattern: Pattern) -> list[Pair]:
             found.append((fixed[group], "", problem))
         else:
             found += [(place, fixed[group], "") for place in places]
-    paths = [PurePosixPath(place) for place, _, _ in found]
-    count = Counter(path.with_suffix("") for path in paths)
-    names = [str(path if count[path.with_suffix("")] > 1 else path.with_suffix("")) for path in paths]
+    names = _names([PurePosixPath(place) for place, _, _ in found])
     return [
         Pair(name, problem=problem) if problem else Pair(name, str(folder / reference), str(folder / place))
         for name, (place, reference, problem) in zip(names, found, strict=True)
@@ -176,5 +184,5 @@ def _lines(path: Path, table: Iterator[list[str]], expected: str) -> Iterator[tu
         if not fixed or not moving:
             found, advice = f"an empty cell in line {line}", "fill it, or remove the line"
             raise refusal(path, expected="fixed and moving in each line", found=found, advice=advice)
-        name = values.get("name") or Path(moving).stem
+        name = values.get("name") or _bare(Path(moving)).name
         yield line, Pair(name, str(path.parent / fixed), str(path.parent / moving))

@@ -31,11 +31,6 @@ class BatchRow:
     model: str | None = None
     attempts: int = 1
 
-    @property
-    def good(self) -> bool:
-        """The pair is aligned and the result is to be trusted."""
-        return self.status == "ok"
-
 
 COLUMNS = tuple(field.name for field in fields(BatchRow))
 

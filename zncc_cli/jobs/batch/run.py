@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from zncc_cli.config import Device, PairConfig, Product
+from zncc_cli.config import Accept, Device, PairConfig, Product
 from zncc_cli.config.batch import BatchConfig, Engine
 from zncc_cli.errors import ExitCode, OutputError, ZnccError
 from zncc_cli.files.batch_page import BatchPageRow, thumbnail, write_batch_page
@@ -42,16 +42,29 @@ OnRow = Callable[[BatchRow, bool], None]
 
 @dataclass(frozen=True)
 class BatchOutcome:
-    """All rows, in the order of the names; ``left``: how many pairs were not begun, or not ended."""
+    """What became of all pairs.
+
+    Attributes:
+        pairs: all rows, in the order of the names.
+        table: the file of them.
+        left: how many pairs were not begun, or not ended.
+        accept: which verdicts are good enough.
+    """
 
     pairs: tuple[BatchRow, ...]
     table: Path
     left: int = 0
+    accept: Accept = Accept.OK
+
+    @property
+    def bad(self) -> tuple[BatchRow, ...]:
+        """The rows of pairs that are not good enough."""
+        return tuple(row for row in self.pairs if not self.accept.takes(row.status))
 
     @property
     def exit_code(self) -> ExitCode:
-        """0 when every pair is good, else 5."""
-        return ExitCode.OK if not self.left and all(row.good for row in self.pairs) else ExitCode.SOME_FAILED
+        """0 when every pair is good enough, else 5."""
+        return ExitCode.SOME_FAILED if self.left or self.bad else ExitCode.OK
 
 
 def run_batch(
@@ -98,7 +111,7 @@ def run_batch(
                         pause = max(_TABLE_SECONDS, (last - began) / _TABLE_SHARE)
         finally:
             write_table(table, _ordered(pairs, rows))
-    outcome = BatchOutcome(tuple(_ordered(pairs, rows)), table, left=len(pairs) - len(rows))
+    outcome = BatchOutcome(tuple(_ordered(pairs, rows)), table, left=len(pairs) - len(rows), accept=config.accept)
     write_batch_page(config.file("batch.html"), _page_rows(config, outcome.pairs), total=len(outcome.pairs))
     return outcome
 
