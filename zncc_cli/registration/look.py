@@ -27,7 +27,7 @@ from torch import Tensor
 
 from zncc_cli.config import Interpolation, RegistrationConfig
 from zncc_cli.registration.matrix_gradient import MatrixGradient
-from zncc_cli.registration.objective import NOISE_WEIGHT, gauss_newton, gradients
+from zncc_cli.registration.objective import NOISE_WEIGHT, block_zncc, gauss_newton, gradients
 from zncc_cli.registration.pyramid import Level, background, fill_holes, smooth
 from zncc_cli.registration.spectrum import REACH, ring_correlation, taper
 from zncc_cli.registration.warp import Sampler, applied, coordinates, in_front, inside
@@ -52,25 +52,45 @@ _LEAST_SHARE = 0.6
 _BLOCK = 32  # pixels; scores of blocks this large are as good as independent
 
 
+@dataclass(frozen=True, eq=False)
+class Still:
+    """An image that others are laid on, with what every look at it needs.
+
+    Attributes:
+        image: (H, W), without holes.
+        window: side of the windows, pixels.
+        weight: of each window, (H-w+1, W-w+1), zero where it is not wholly valid.
+        variance, sums: N times the variance of each window, and its sum.
+    """
+
+    image: Tensor
+    window: int
+    weight: Tensor
+    variance: Tensor
+    sums: Tensor
+
+    @classmethod
+    def of(cls, image: Tensor, window: int, weight: Tensor) -> Still:
+        """Return it for an image (1, 1, H, W)."""
+        plane = image[0, 0]
+        return cls(plane, window, weight, window_variance(plane, window), window_sums(plane, window))
+
+
 class Look:
     """A pair as it is looked at: what does not change from one transform to the next.
 
     Args:
-        fixed, moving: (1, 1, H, W), without holes.
-        moving_mask: (H, W) bool, valid pixels.
-        window: side of the windows, pixels.
-        weight: of each window of fixed, (H-w+1, W-w+1), zero where it is not wholly valid.
+        fixed: the image that lies still.
+        moving: the other one, without holes.
     """
 
-    def __init__(self, fixed: Tensor, moving: Tensor, moving_mask: Tensor, window: int, weight: Tensor) -> None:
-        self.shape = int(fixed.shape[-2]), int(fixed.shape[-1])
-        self._fixed = fixed[0, 0]
-        self.moving_shape = int(moving.shape[-2]), int(moving.shape[-1])
-        self._window, self._weight, self._eps = window, weight, window**2 * _LEAST_EPS
-        self._v_fixed = window_variance(self._fixed, window)
+    def __init__(self, fixed: Still, moving: Sampler) -> None:
+        self.shape = int(fixed.image.shape[0]), int(fixed.image.shape[1])
+        self.moving_shape = moving.shape
+        self._fixed, self._sampler = fixed.image, moving
+        self._window, self._weight, self._eps = fixed.window, fixed.weight, fixed.window**2 * _LEAST_EPS
+        self._v_fixed, self._sum_fixed = fixed.variance, fixed.sums
         self._v_fixed_held = self._v_fixed.clamp_min(0) + self._eps
-        self._sum_fixed = window_sums(self._fixed, window)
-        self._sampler = Sampler(moving, Interpolation.CUBIC, moving_mask)
 
     def linearized(self, matrix: np.ndarray, projective: bool, with_curvature: bool) -> Linearized | None:
         """Return the loss at ``matrix`` (3, 3), and how it changes with its entries; None without overlap.
@@ -94,6 +114,7 @@ class Look:
             .scores(self._differences(warped, counts, v, w > 0), _BLOCK)
             .numpy(),
             curvature=curvature,
+            blocks=block_zncc(w, z, None, self._window),
         )
 
     def agreement(self, matrix: np.ndarray) -> tuple[Tensor, Tensor] | None:
@@ -144,25 +165,36 @@ class Look:
 class Linearized:
     """At one matrix: the loss; the scores (9, n) of n blocks, and the curvature (9, 9), in the matrix's entries.
 
-    The curvature is empty where it was not asked for.
+    The curvature is empty where it was not asked for. ``blocks``: the local ZNCC over a grid, see `block_zncc`.
     """
 
     loss: float
     scores: np.ndarray
     curvature: np.ndarray
+    blocks: np.ndarray
 
 
 def fine(fixed: Level, moving: Level, scale: float, config: RegistrationConfig) -> Look:
     """Return the look at fine texture; ``scale`` is how many moving pixels lie along a fixed one."""
-    f, f_mask = smooth(fixed.image, fixed.mask, _FINE_SIGMA)
-    m, m_mask = smooth(moving.image, moving.mask, _FINE_SIGMA * scale)
+    return Look(fine_still(fixed, config.window), fine_moving(moving, scale))
+
+
+def fine_still(level: Level, window: int) -> Still:
+    """Return what the look at fine texture, by windows of this side, needs of the fixed image."""
+    image, mask = smooth(level.image, level.mask, _FINE_SIGMA)
     # White noise of variance one is left with the integral of the squared Gaussian.
-    noise = fixed.noise_sigma**2 * min(1.0, 1 / (4 * np.pi * _FINE_SIGMA**2))
-    variance = window_variance(f[0, 0], config.window)
-    evidence = variance / (variance + config.window**2 * max(NOISE_WEIGHT * noise, _LEAST_EPS))
+    noise = level.noise_sigma**2 * min(1.0, 1 / (4 * np.pi * _FINE_SIGMA**2))
+    variance = window_variance(image[0, 0], window)
+    evidence = variance / (variance + window**2 * max(NOISE_WEIGHT * noise, _LEAST_EPS))
     # A gradient looks a pixel farther.
-    weight = torch.where(full_windows(_eroded(f_mask, 1), config.window), evidence, 0)
-    return Look(fill_holes(f, f_mask), fill_holes(m, m_mask), _eroded(m_mask, 1), config.window, weight)
+    weight = torch.where(full_windows(_eroded(mask, 1), window), evidence, 0)
+    return Still.of(fill_holes(image, mask), window, weight)
+
+
+def fine_moving(level: Level, scale: float = 1.0) -> Sampler:
+    """Return what the look at fine texture needs of the moving image, ``scale`` of whose pixels lie along a fixed one."""
+    image, mask = smooth(level.image, level.mask, _FINE_SIGMA * scale)
+    return Sampler(fill_holes(image, mask), Interpolation.CUBIC, _eroded(mask, 1))
 
 
 def wide(fixed: Level, moving: Level, matrix: np.ndarray, scale: float, config: RegistrationConfig) -> Look | None:
@@ -187,7 +219,7 @@ def wide(fixed: Level, moving: Level, matrix: np.ndarray, scale: float, config: 
     f, m = spectrum.filtered(f), spectrum.filtered(m, scale)
     variance = window_variance(f[0, 0], window)
     weight = torch.where(held, variance / variance.mean(), 0)
-    return Look(f, m, _eroded(m_mask, REACH), window, weight)
+    return Look(Still.of(f, window, weight), Sampler(m, Interpolation.CUBIC, _eroded(m_mask, REACH)))
 
 
 def _seen(other: Level, matrix: Tensor, shape: tuple[int, int]) -> Tensor:

@@ -54,6 +54,7 @@ class Refined:
         loss: one minus the weighted mean local ZNCC.
         ending, iterations: why and when the iteration ended.
         evaluations: how often the pair was looked at, iterations that led elsewhere among them.
+        blocks: the local ZNCC over a grid (`zncc_cli.registration.objective.block_zncc`); empty without overlap.
     """
 
     matrix: np.ndarray
@@ -62,6 +63,7 @@ class Refined:
     ending: Ending
     iterations: int
     evaluations: int
+    blocks: np.ndarray
 
 
 def refine(fixed: Level, moving: Level, start: np.ndarray, config: RegistrationConfig) -> Refined:
@@ -83,7 +85,7 @@ def refine(fixed: Level, moving: Level, start: np.ndarray, config: RegistrationC
         return float(np.abs(map_points(a, frame) - map_points(b, frame)).max())
 
     def solved(look: Look, matrix: np.ndarray) -> Refined:
-        found = _solve(look, family, matrix, config)
+        found = solve(look, family, matrix, config)
         lost = motion(found.matrix, start) > farthest
         return replace(found, matrix=start, deviation=math.inf, ending=Ending.OUT_OF_DOMAIN) if lost else found
 
@@ -111,15 +113,18 @@ def refine(fixed: Level, moving: Level, start: np.ndarray, config: RegistrationC
     return replace(best, matrix=matrix, evaluations=evaluations)
 
 
-def _solve(look: Look, family: TransformFamily, start: np.ndarray, config: RegistrationConfig) -> Refined:
-    """Follow the score to zero: far from it by Gauss-Newton steps, near it by quasi-Newton ones."""
+def solve(look: Look, family: TransformFamily, start: np.ndarray, config: RegistrationConfig) -> Refined:
+    """Follow the score to zero from ``start`` (3, 3): far from it by Gauss-Newton steps, near it by quasi-Newton ones.
+
+    Of ``config`` the tolerance and most iterations are used.
+    """
     matrix, loss, ending, iteration = start, math.nan, Ending.MAX_ITERATIONS, 0
     inverse, step, before = None, np.zeros(family.size), np.zeros(family.size)
     for iteration in range(1, config.max_iterations + 1):
         near = iteration > 1 and float(np.linalg.norm(step)) < _NEAR
         at = look.linearized(matrix, family.projective, with_curvature=not near)
         if at is None:
-            return Refined(start, math.inf, math.nan, Ending.OUT_OF_DOMAIN, iteration, iteration)
+            return Refined(start, math.inf, math.nan, Ending.OUT_OF_DOMAIN, iteration, iteration, np.empty(0))
         loss, p = at.loss, family.parameters(matrix)
         to_matrix = family.jacobian(p)
         blocks = to_matrix.T @ at.scores
@@ -129,7 +134,7 @@ def _solve(look: Look, family: TransformFamily, start: np.ndarray, config: Regis
         else:
             inverse = safe_inverse(to_matrix.T @ at.curvature @ to_matrix, _LEAST_CONDITION)
         if inverse is None:
-            return Refined(start, math.inf, loss, Ending.UNDETERMINED, iteration, iteration)
+            return Refined(start, math.inf, loss, Ending.UNDETERMINED, iteration, iteration, at.blocks)
         step, before = inverse @ score, score
         length = float(np.linalg.norm(step))
         if length < _ROUNDING:
@@ -141,7 +146,8 @@ def _solve(look: Look, family: TransformFamily, start: np.ndarray, config: Regis
             ending = Ending.CONVERGED
             break
     by_block = to_matrix @ inverse @ blocks
-    return Refined(matrix, _deviation(look, matrix, by_block @ by_block.T), loss, ending, iteration, iteration)
+    deviation = _deviation(look, matrix, by_block @ by_block.T)
+    return Refined(matrix, deviation, loss, ending, iteration, iteration, at.blocks)
 
 
 def _deviation(look: Look, matrix: np.ndarray, covariance: np.ndarray) -> float:
