@@ -18,7 +18,7 @@ few windows, counts more than these would have it count.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -114,7 +114,8 @@ class Look:
             .scores(self._differences(warped, counts, v, w > 0), _BLOCK)
             .numpy(),
             curvature=curvature,
-            blocks=block_zncc(w, z, None, self._window),
+            zncc=z,
+            weight=w,
         )
 
     def agreement(self, matrix: np.ndarray) -> tuple[Tensor, Tensor] | None:
@@ -124,6 +125,10 @@ class Look:
             return None
         _, warped, w = got
         return self._compared(warped)[0], w
+
+    def blocks(self, at: Linearized) -> np.ndarray:
+        """Return the local ZNCC over a grid, see `block_zncc`."""
+        return block_zncc(at.weight, at.zncc, None, self._window)
 
     def among(self, windows: Tensor) -> Look:
         """Return the same look through some of its windows only, (H-w+1, W-w+1) bool."""
@@ -165,35 +170,43 @@ class Look:
 class Linearized:
     """At one matrix: the loss; the scores (9, n) of n blocks, and the curvature (9, 9), in the matrix's entries.
 
-    The curvature is empty where it was not asked for. ``blocks``: the local ZNCC over a grid, see `block_zncc`.
+    The curvature is empty where it was not asked for. And the local ZNCC and weight of every window, (H-w+1, W-w+1).
     """
 
     loss: float
     scores: np.ndarray
     curvature: np.ndarray
-    blocks: np.ndarray
+    zncc: Tensor
+    weight: Tensor
 
 
 def fine(fixed: Level, moving: Level, scale: float, config: RegistrationConfig) -> Look:
     """Return the look at fine texture; ``scale`` is how many moving pixels lie along a fixed one."""
-    return Look(fine_still(fixed, config.window), fine_moving(moving, scale))
+    still = _fine_still(fixed, *smooth(fixed.image, fixed.mask, _FINE_SIGMA), config.window)
+    return Look(still, _fine_moving(*smooth(moving.image, moving.mask, _FINE_SIGMA * scale)))
 
 
-def fine_still(level: Level, window: int) -> Still:
-    """Return what the look at fine texture, by windows of this side, needs of the fixed image."""
-    image, mask = smooth(level.image, level.mask, _FINE_SIGMA)
+def fine_both(level: Level, window: int) -> tuple[Still, Sampler]:
+    """Return what the look at fine texture, by windows of this side, needs of an image as the fixed and the moving one.
+
+    The other image of a pair has pixels of the same size.
+    """
+    smoothed = smooth(level.image, level.mask, _FINE_SIGMA)
+    return _fine_still(level, *smoothed, window), _fine_moving(*smoothed)
+
+
+def _fine_still(level: Level, image: Tensor, mask: Tensor, window: int) -> Still:
+    """Return it of a level, and of its smoothed image (1, 1, H, W) with its mask (H, W)."""
     # White noise of variance one is left with the integral of the squared Gaussian.
     noise = level.noise_sigma**2 * min(1.0, 1 / (4 * np.pi * _FINE_SIGMA**2))
-    variance = window_variance(image[0, 0], window)
-    evidence = variance / (variance + window**2 * max(NOISE_WEIGHT * noise, _LEAST_EPS))
     # A gradient looks a pixel farther.
-    weight = torch.where(full_windows(_eroded(mask, 1), window), evidence, 0)
-    return Still.of(fill_holes(image, mask), window, weight)
+    held = full_windows(_eroded(mask, 1), window)
+    still = Still.of(fill_holes(image, mask), window, held)
+    evidence = still.variance / (still.variance + window**2 * max(NOISE_WEIGHT * noise, _LEAST_EPS))
+    return replace(still, weight=torch.where(held, evidence, 0))
 
 
-def fine_moving(level: Level, scale: float = 1.0) -> Sampler:
-    """Return what the look at fine texture needs of the moving image, ``scale`` of whose pixels lie along a fixed one."""
-    image, mask = smooth(level.image, level.mask, _FINE_SIGMA * scale)
+def _fine_moving(image: Tensor, mask: Tensor) -> Sampler:
     return Sampler(fill_holes(image, mask), Interpolation.CUBIC, _eroded(mask, 1))
 
 

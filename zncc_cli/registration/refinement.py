@@ -134,7 +134,7 @@ def solve(look: Look, family: TransformFamily, start: np.ndarray, config: Regist
         else:
             inverse = safe_inverse(to_matrix.T @ at.curvature @ to_matrix, _LEAST_CONDITION)
         if inverse is None:
-            return Refined(start, math.inf, loss, Ending.UNDETERMINED, iteration, iteration, at.blocks)
+            return Refined(start, math.inf, loss, Ending.UNDETERMINED, iteration, iteration, look.blocks(at))
         step, before = inverse @ score, score
         length = float(np.linalg.norm(step))
         if length < _ROUNDING:
@@ -147,7 +147,7 @@ def solve(look: Look, family: TransformFamily, start: np.ndarray, config: Regist
             break
     by_block = to_matrix @ inverse @ blocks
     deviation = _deviation(look, matrix, by_block @ by_block.T)
-    return Refined(matrix, deviation, loss, ending, iteration, iteration, at.blocks)
+    return Refined(matrix, deviation, loss, ending, iteration, iteration, look.blocks(at))
 
 
 def _deviation(look: Look, matrix: np.ndarray, covariance: np.ndarray) -> float:
