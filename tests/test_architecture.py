@@ -62,6 +62,18 @@ ALLOWED = {
         "registration.warp",
         "config",
     ),
+    "registration.frames": (
+        "registration.inputs",
+        "registration.look",
+        "registration.pyramid",
+        "registration.refinement",
+        "registration.spectrum",
+        "registration.transforms",
+        "registration.verdict",
+        "registration.warp",
+        "config",
+    ),
+    "registration.drift": ("registration.frames", "registration.transforms"),
     "registration.texture": ("registration.pyramid", "registration.zncc"),
     "registration.inputs": ("registration.warp", "errors"),
     "registration.descent": (
