@@ -71,6 +71,7 @@ ALLOWED = {
         "registration.transforms",
         "registration.verdict",
         "registration.warp",
+        "registration.zncc",
         "config",
     ),
     "registration.drift": ("registration.frames", "registration.transforms"),

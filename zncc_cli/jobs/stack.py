@@ -45,9 +45,9 @@ logger = logging.getLogger("zncc_cli.stack")
 STACK, TABLE, PICTURE, TRANSFORMS_FILE, REPORT = "stack.tif", "drift.csv", "drift.svg", "transforms.json", "report.json"
 OK, BLANK, OUTLIER = "ok", "blank", "outlier"
 
-# Pixels of a frame that is registered as it is; of a larger one the means of blocks are: several times faster than
-# what a frame of 512 x 512 takes elsewhere, and known to hundredths of a pixel.
-_REGISTERED = 2**16
+# Pixels of a frame that is registered as it is, a shift and a richer motion; of a larger one the means of blocks are:
+# several times faster, and known to hundredths of a pixel.
+_REGISTERED, _REGISTERED_RICHER = 2**17, 2**15
 _TEXTURED = 0.02  # of the windows: a frame in which fewer can carry a registration is blank
 _FEW, _SHARE = 1, 0.1  # frames, and of all: when more have no place of their own, the path is not to be trusted
 
@@ -192,7 +192,8 @@ def _movie(image: Image, config: StackConfig) -> tuple[_Movie, tuple[str, ...]]:
     others = [f"{leading[k]} {view.index[k]}" for k in several if k != axis]
     if others:
         notes.append(f"{name}: registered by {', '.join(others)}, all are moved")
-    factor = reduction_factor(image.shape, most=_REGISTERED)
+    most = _REGISTERED if config.model is Model.TRANSLATION else _REGISTERED_RICHER
+    factor = reduction_factor(image.shape, most=most)
     if min(image.shape) // factor < SMALLEST_IMAGE:
         raise ContentError(f"{image.metadata.path}: expected frames of at least {SMALLEST_IMAGE * factor} pixels a side")
     if factor > 1:
@@ -220,12 +221,12 @@ class _Movie:
     threads: int
     pairs: int = 0
 
-    def _prepared(self, frame: int, window: int) -> PreparedFrame | None:
+    def _prepared(self, frame: int, settings: RegistrationConfig) -> PreparedFrame | None:
         """Return a frame made ready; None where it has no texture at all."""
         index = (*self.view.index[: self.axis], frame, *self.view.index[self.axis + 1 :])
         blocks = reduced(replace(self.view, index=index), self.factor)
         try:
-            return PreparedFrame.of(blocks.grey, blocks.valid, window)
+            return PreparedFrame.of(blocks.grey, blocks.valid, settings)
         except ContentError:
             return None
 
@@ -246,7 +247,7 @@ class _Movie:
         self.pairs = len(measurements)
         bad = np.flatnonzero(~path.good).tolist()
         status = [OK] * self.count
-        for frame, blank in zip(bad, in_order(lambda k: self._is_blank(k, config.window), bad, self.threads), strict=True):
+        for frame, blank in zip(bad, in_order(lambda k: self._is_blank(k, settings), bad, self.threads), strict=True):
             status[frame] = BLANK if blank else OUTLIER
         return path, status
 
@@ -270,7 +271,7 @@ class _Movie:
             try:
                 for frame in range(self.count):
                     progress(f"frame {frame + 1} of {self.count}")
-                    here = prepared[frame] = pool.submit(self._prepared, frame, settings.window)
+                    here = prepared[frame] = pool.submit(self._prepared, frame, settings)
                     pairs = [(k, prepared[k]) for k in partners(frame, farthest)]
                     begun.append([pool.submit(of_pair, k, there, frame, here) for k, there in pairs])
                     for k in [k for k in prepared if last_partner(k, farthest) <= frame]:
@@ -290,7 +291,7 @@ class _Movie:
 
         def moved(frame: int) -> tuple[torch.Tensor, torch.Tensor] | None:
             progress(f"mean, frame {frame + 1} of {self.count}")
-            ready = self._prepared(frame, settings.window)
+            ready = self._prepared(frame, settings)
             if ready is None:
                 return None
             level = ready.level
@@ -305,21 +306,21 @@ class _Movie:
         held = weights > len(known) / 2
         mean = torch.where(held, sums / weights.clamp_min(1), 0)
         try:
-            fixed = PreparedFrame.of(mean.numpy(), held.numpy(), settings.window)
+            fixed = PreparedFrame.of(mean.numpy(), held.numpy(), settings)
         except ContentError:
             return []
 
         def onto(frame: int) -> Measurement | None:
             progress(f"to the mean, frame {frame + 1} of {self.count}")
-            ready = self._prepared(frame, settings.window)
+            ready = self._prepared(frame, settings)
             numbers = self.count, frame
             return None if ready is None else measure(fixed, ready, numbers, settings, path.matrices[frame])
 
         return [found for found in in_order(onto, known, self.threads) if found is not None]
 
-    def _is_blank(self, frame: int, window: int) -> bool:
-        ready = self._prepared(frame, window)
-        return ready is None or texture(ready.level.image[0, 0], ready.level.mask, window).fraction < _TEXTURED
+    def _is_blank(self, frame: int, settings: RegistrationConfig) -> bool:
+        ready = self._prepared(frame, settings)
+        return ready is None or texture(ready.level.image[0, 0], ready.level.mask, settings.window).fraction < _TEXTURED
 
     def full(self, path: DriftPath, status: list[str], model: Model) -> tuple[np.ndarray, tuple[DriftRow, ...]]:
         """Return the matrices (n, 3, 3), reference -> frame, in pixels, and what is said of each frame."""

@@ -1,32 +1,47 @@
 """Frames of a movie, each made ready once and registered with many others.
 
-Two frames are near each other: the shift between them is the highest peak of their correlation, less their shading and
-faded out towards the edges, and what is left is followed on the images' fine texture (`refinement.solve`).
+A shift is found where frames correlate best, each freed of shading and contrast (less the mean of the window about a
+pixel, over its deviation) and filtered by the share of signal in each frequency: to whole pixels by the correlation of
+the whole frames, then, on what both show, at the maximum of their correlation as a function of real shifts
+
+    c(d) = sum over k of conj(F(k)) M(k) exp(i k . d)
+
+by Newton steps. Parts of the frame that agree less count less. A richer motion starts from the shift, and is followed
+on fine texture (`refinement.solve`).
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from zncc_cli.config import Model, RegistrationConfig
 from zncc_cli.registration.inputs import check_window, prepare
 from zncc_cli.registration.look import Look, Still, fine_both
-from zncc_cli.registration.pyramid import Level, background
+from zncc_cli.registration.pyramid import Level
 from zncc_cli.registration.refinement import solve
-from zncc_cli.registration.spectrum import taper
+from zncc_cli.registration.spectrum import signal_share
 from zncc_cli.registration.transforms import TRANSFORMS
 from zncc_cli.registration.verdict import agreement
 from zncc_cli.registration.warp import Sampler
+from zncc_cli.registration.zncc import window_sums
 
-# Pixels: what changes more slowly is shading, which has no place.
-_SHADING_SIGMA = 12.0
-# Pixels: a Gauss-Newton step shorter than this leaves less than a hundredth of a pixel.
-_TOLERANCE = 0.03
-_MAX_ITERATIONS = 12
+_WINDOW = 31  # pixels: about a pixel, whose mean and contrast it is freed of
+_FLATTEST = 1e-3  # of the frame's variance: less contrast than this is none
+_FADED = 0.1  # of a side: at each edge, where frames fade out
+_BLOCKS = 8  # along each side of the overlap
+_LEAST_OVERLAP = 0.2  # of the frame
+# Pixels: a Newton step shorter than this is the last; one longer than the second looks at another overlap.
+_SHORT, _LONGEST = 2e-3, 0.75
+_STEPS, _LOOKS = 5, 3
+# Pixels: a Gauss-Newton step of a richer motion shorter than this leaves less than a hundredth of a pixel.
+_TOLERANCE, _MAX_ITERATIONS = 0.03, 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,33 +50,30 @@ class PreparedFrame:
 
     Attributes:
         level: the image.
-        still, moving: what a look at fine texture needs of it, where it is the fixed image, and the moving one.
-        spectrum: of the image less its shading, faded out towards its edges, (H, W//2+1) complex.
+        flat: (H, W), the image freed of shading, contrast and noise; zero where not valid.
+        spectrum: of ``flat``, faded out towards its edges, (H, W//2+1) complex.
+        looks: what a look at fine texture needs of it as the fixed and as the moving frame; None for shifts alone.
     """
 
     level: Level
-    still: Still
-    moving: Sampler
+    flat: Tensor
     spectrum: Tensor
+    looks: tuple[Still, Sampler] | None
 
     @classmethod
-    def of(cls, image: np.ndarray, mask: np.ndarray, window: int) -> PreparedFrame:
-        """Return it for an image (H, W) with its (H, W) bool mask.
+    def of(cls, image: np.ndarray, mask: np.ndarray, config: RegistrationConfig) -> PreparedFrame:
+        """Return it for an image (H, W) with its (H, W) bool mask; model and window of ``config`` are used.
 
         Raises:
             ContentError: the image is too small, constant, or has no valid pixels.
             WindowError: the window does not fit.
         """
         pixels, valid = prepare("frame", image, mask, torch.device("cpu"))
-        check_window(window, valid)
-        return cls.of_level(Level(pixels, valid, 1), window)
-
-    @classmethod
-    def of_level(cls, level: Level, window: int) -> PreparedFrame:
-        """Return it for an image of about unit variance, zero where not valid."""
-        shading = background(level.image, level.mask, _SHADING_SIGMA)
-        faded = torch.where(level.mask, level.image - shading, 0)[0, 0] * taper(level.mask)
-        return cls(level, *fine_both(level, window), torch.fft.rfft2(faded))
+        check_window(config.window, valid)
+        level = Level(pixels, valid, 1)
+        flat = _flat(level)
+        looks = None if config.model is Model.TRANSLATION else fine_both(level, config.window)
+        return cls(level, flat, torch.fft.rfft2(flat * _fade(level.shape)), looks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,33 +106,116 @@ def measure(
     Args:
         fixed, moving: the frames.
         numbers: their numbers.
-        config: its model is fitted.
+        config: its model is fitted, the one that they were made ready for.
         start: (3, 3), fixed -> moving, off by a pixel or two at most; None for the shift that correlates best.
     """
-    shape = fixed.level.shape
-    family = TRANSFORMS[config.model](config.model, shape)
-    config = replace(config, tolerance=_TOLERANCE, max_iterations=_MAX_ITERATIONS)
-    look = Look(fixed.still, moving.moving)
-    if start is None:
-        start = _shift(fixed.spectrum, moving.spectrum, shape)
-    found = solve(look, family, start, config)
+    if start is None or config.model is Model.TRANSLATION:
+        shift = _shift(fixed, moving, None if start is None else (float(start[0, 2]), float(start[1, 2])))
+        start = np.array([[1, 0, shift.dx], [0, 1, shift.dy], [0, 0, 1]])
+        if fixed.looks is None or moving.looks is None:
+            return Measurement(*numbers, start, shift.deviation, agreement(shift.blocks) or 0.0)
+    assert fixed.looks is not None
+    assert moving.looks is not None
+    family = TRANSFORMS[config.model](config.model, fixed.level.shape)
+    short = replace(config, tolerance=_TOLERANCE, max_iterations=_MAX_ITERATIONS)
+    found = solve(Look(fixed.looks[0], moving.looks[1]), family, start, short)
     return Measurement(*numbers, found.matrix, found.deviation, agreement(found.blocks) or 0.0)
 
 
-def _shift(fixed: Tensor, moving: Tensor, shape: tuple[int, int]) -> np.ndarray:
-    """Return the shift (3, 3), fixed -> moving, that correlates best, to a fraction of a pixel."""
-    surface = torch.fft.irfft2(fixed.conj() * moving, s=shape)
-    row, column = divmod(int(surface.argmax()), shape[1])
-    dy = row + _vertex(surface[(row - 1) % shape[0], column], surface[row, column], surface[(row + 1) % shape[0], column])
-    dx = column + _vertex(
-        surface[row, column - 1], surface[row, column], surface[row, (column + 1) % shape[1]]
+def _flat(level: Level) -> Tensor:
+    image, mask = level.image[0, 0], level.mask
+    side = min(_WINDOW, min(level.shape) // 2 * 2 - 1)
+    planes = torch.stack((image, image.square(), mask.to(image)))
+    sums = window_sums(F.pad(planes[None], [side // 2] * 4, mode="reflect")[0], side)
+    mean, square = sums[:2] / sums[2].clamp_min(1)
+    noise = level.noise_sigma**2
+    held = ((square - mean.square()).clamp_min(0) + noise + _FLATTEST).sqrt()
+    flat = torch.where(mask, (image - mean) / held, 0)
+    share = signal_share(flat, _fade(level.shape), noise * float(held.square().reciprocal().mean()))
+    return torch.where(mask, share.filtered(flat[None, None])[0, 0], 0)
+
+
+@dataclass(frozen=True, eq=False)
+class _Shift:
+    """Where the moving frame lies: moving(x + dx, y + dy) is fixed(x, y); see `Measurement`."""
+
+    dx: float
+    dy: float
+    deviation: float
+    blocks: np.ndarray
+
+
+_NOWHERE = _Shift(0.0, 0.0, math.inf, np.empty(0))
+
+
+def _shift(fixed: PreparedFrame, moving: PreparedFrame, near: tuple[float, float] | None) -> _Shift:
+    """Return the shift that correlates best, or the best one near (dx, dy)."""
+    height, width = fixed.level.shape
+    if near is None:
+        surface = torch.fft.irfft2(fixed.spectrum.conj() * moving.spectrum, s=(height, width))
+        row, column = divmod(int(surface.argmax()), width)
+        # Negative shifts count from the end.
+        dy, dx = (d - n if d > n / 2 else d for d, n in ((row, height), (column, width)))
+    else:
+        dx, dy = round(near[0]), round(near[1])
+    found = _NOWHERE
+    for _ in range(_LOOKS):
+        rows, columns = (range(max(0, -d), min(n, n - d)) for d, n in ((dy, height), (dx, width)))
+        if len(rows) * len(columns) < _LEAST_OVERLAP * height * width:
+            return _NOWHERE
+        here = fixed.flat[rows.start : rows.stop, columns.start : columns.stop]
+        there = moving.flat[rows.start + dy : rows.stop + dy, columns.start + dx : columns.stop + dx]
+        rest = _subpixel(here, there)
+        found = replace(rest, dx=dx + rest.dx, dy=dy + rest.dy)
+        if not _LONGEST < max(abs(rest.dx), abs(rest.dy)) < math.inf:
+            break
+        dx, dy = round(found.dx), round(found.dy)
+    return found
+
+
+def _subpixel(a: Tensor, b: Tensor) -> _Shift:
+    """Return the shift from a to b (H, W), of a pixel or so."""
+    height, width = (int(n) for n in a.shape)
+    side = [-(-height // _BLOCKS), -(-width // _BLOCKS)]
+    ab, aa, bb = F.avg_pool2d(torch.stack((a * b, a * a, b * b))[None], side, ceil_mode=True)[0]
+    blocks = ab / (aa * bb).sqrt().clamp_min(torch.finfo(ab.dtype).tiny)
+    counts = F.interpolate(blocks.clamp_min(0)[None, None], size=(height, width), mode="bilinear")[0, 0]
+    weight = _fade((height, width)) * counts
+    a, b = torch.fft.rfft2(torch.stack((a * weight, b * weight))).unbind()
+    both = torch.tensor([2.0]).expand(a.shape[1]).clone()  # a column stands for its mirror image, too
+    both[0] = 1
+    if width % 2 == 0:
+        both[-1] = 1
+    cross = a.conj() * b * both
+    ky, kx = 2 * math.pi * torch.fft.fftfreq(height), 2 * math.pi * torch.fft.rfftfreq(width)
+    d, value, curved, step = np.zeros(2), 0.0, np.eye(2), np.zeros(2)
+    for _ in range(_STEPS):
+        across, down = torch.exp(1j * kx * float(d[0])), torch.exp(1j * ky * float(d[1]))
+        by_row = cross @ torch.stack((across, across * kx, across * kx**2), dim=1)
+        # Entry (j, i): the sum of ky^j kx^i conj(F) M exp(i k . d).
+        moments = (torch.stack((down, down * ky, down * ky**2)) @ by_row).to(torch.complex128).numpy()
+        value = float(moments[0, 0].real)
+        curved = np.array([[moments[0, 2], moments[1, 1]], [moments[1, 1], moments[2, 0]]]).real
+        if not np.linalg.eigvalsh(curved)[0] > 0 or value <= 0:
+            return replace(_NOWHERE, blocks=np.asarray(blocks))
+        step = np.clip(np.linalg.solve(curved, -np.array([moments[0, 1], moments[1, 0]]).imag), -1, 1)
+        d = d + step
+        if np.abs(step).max() < _SHORT:
+            break
+    # What differs has twice the power of what they do not share, spread over as many frequencies as hold the signal.
+    power = (both * a.abs().square()).sum() * (both * b.abs().square()).sum()
+    zncc = min(value / math.sqrt(float(power)), 1.0)
+    amplitude = (a * b).abs()
+    frequencies = float((both * amplitude).sum() ** 2 / (both * amplitude.square()).sum())
+    variance = 2 * (1 - zncc) / zncc / frequencies * float(np.trace(np.linalg.inv(curved / value)))
+    return _Shift(float(d[0]), float(d[1]), math.sqrt(variance), np.asarray(blocks, dtype=np.float64))
+
+
+@lru_cache(maxsize=64)
+def _fade(shape: tuple[int, int]) -> Tensor:
+    """Return a weight (H, W) that falls to zero, as a cosine, towards the edges."""
+    down, across = (
+        0.5 - 0.5 * torch.cos(math.pi * (torch.minimum(x, n - x) / (_FADED * n)).clamp_max(1))
+        for n, x in ((n, torch.arange(n) + 0.5) for n in shape)
     )
-    # Negative shifts count from the end.
-    dy, dx = (d - n if d > n / 2 else d for d, n in zip((dy, dx), shape, strict=True))
-    return np.array([[1, 0, dx], [0, 1, dy], [0, 0, 1]])
-
-
-def _vertex(before: Tensor, here: Tensor, after: Tensor) -> float:
-    """Return where the parabola through three values has its maximum, from -1/2 to 1/2."""
-    curved = float(2 * here - before - after)
-    return float(after - before) / (2 * curved) if curved > 0 else 0.0
+    return down[:, None] * across
