@@ -330,8 +330,8 @@ class StackConfig:
     Attributes:
         image: the file.
         out: output folder, or None for ``<stem>_stack`` in the working folder.
-        to: what the frames are put on: ``first``; ``previous``, the first by way of near neighbours alone; ``mean``, the
-            mean of all; or the number of a frame, counted from 0.
+        to: what the frames are put on: ``first``; ``previous``, the first by way of near neighbours alone; ``mean``,
+            the mean of all; or the number of a frame, counted from 0.
         axis: letter of the axis along which the frames lie; None for T, or the longest that is no channel.
         model: the richest motion allowed.
         window: side of the square ZNCC window, in pixels of what is registered.

@@ -28,9 +28,9 @@ from zncc_cli.registration.transforms.matrices import invert
 NEAR = 2
 """The farthest lag with which neighbours alone are compared, and one bad frame is still bridged."""
 
-# Pairs whose blocks agree by less say nothing. Of 150 unrelated pairs (noise, textures) none agreed by more than 8; of
-# aligned ones with noise of twice the texture's deviation none by less than 38.
-_AGREEMENT = 15.0
+# Pairs whose blocks agree by less say nothing. Of 250 unrelated pairs (noise, textures) none agreed by more than 12; of
+# 125 aligned ones, with noise of up to twice the texture's deviation, none by less than 38.
+_AGREEMENT = 20.0
 _FLOOR = 0.01  # pixels: what interpolation leaves; a deviation below it is not believed
 _OUTLIER, _LEAST_OUTLIER = 6.0, 0.25  # times the usual disagreement of pairs, and pixels: more is no noise
 # A pair counts by half at about this width, which narrows round by round down to so many times the usual disagreement.
@@ -41,7 +41,7 @@ _DRAWS = 32  # of noise, for the deviation of the path: known to an eighth
 
 
 @dataclass(frozen=True, eq=False)
-class Path:
+class DriftPath:
     """Where the frames lie.
 
     Attributes:
@@ -75,7 +75,7 @@ def last_partner(frame: int, farthest: int) -> int:
 
 def solve_path(
     count: int, measurements: Sequence[Measurement], family: TransformFamily, reference: int | None
-) -> Path:
+) -> DriftPath:
     """Return the path of ``count`` frames.
 
     Args:
@@ -92,7 +92,9 @@ def solve_path(
     matrices = _between(matrices, good, family, reference)
     spread = _spread(graph, inlier, residuals)
     sigma = np.where(good, graph.noise(inlier, spread, family.size, reference), np.nan)
-    return Path(matrices, good, sigma, spread, len(measurements) - int(inlier.sum()))
+    if reference is not None:
+        sigma[reference] = 0
+    return DriftPath(matrices, good, sigma, spread, len(measurements) - int(inlier.sum()))
 
 
 class _Graph:
@@ -104,9 +106,10 @@ class _Graph:
         self.second = np.array([m.moving for m in measurements], dtype=np.int64)
         self._motion = np.array([m.matrix for m in measurements]).reshape(-1, 3, 3)
         self._agreement = np.array([m.agreement for m in measurements])
-        self.deviation = np.hypot([m.deviation for m in measurements], _FLOOR)
+        self.deviation = np.array([m.deviation for m in measurements])
+        held = np.hypot(self.deviation, _FLOOR)
         # Relative, so that weights of a pair are about one.
-        self.trust = (np.median(self.deviation) / self.deviation) ** 2 if measurements else np.empty(0)
+        self.trust = (np.median(held) / held) ** 2 if measurements else np.empty(0)
 
     def along_tree(self) -> np.ndarray:
         """Return matrices (n, 3, 3) of the frames along a tree of the pairs that agree best; each tree has its own."""
@@ -159,6 +162,9 @@ class _Graph:
     def noise(self, inlier: np.ndarray, spread: float, size: int, reference: int | None) -> np.ndarray:
         """Return the RMS (n,) of what noise makes of each frame's place against the reference.
 
+        A frame's own noise moves it against all others alike: no two pairs disagree by it, but each knows how much it is
+        (`Measurement.deviation`, of two frames). What pairs disagree by is added to that.
+
         Args:
             inlier: which pairs count, (m,) bool.
             spread: RMS disagreement of a pair of weight one.
@@ -168,7 +174,11 @@ class _Graph:
         trust = np.where(self.trust > 0, self.trust, 1)
         places = self._solve(self.trust * inlier, draws / np.sqrt(trust)[:, None])
         places = places - (places.mean(axis=0) if reference is None else places[reference])
-        return np.sqrt((places**2).sum(axis=1) / _DRAWS)
+        ends = np.concatenate((self.first[inlier], self.second[inlier]))
+        squares = np.tile(self.deviation[inlier] ** 2 / 2, 2)
+        own = np.bincount(ends, squares, self.count) / np.maximum(np.bincount(ends, minlength=self.count), 1)
+        of_reference = 0 if reference is None else own[reference]
+        return np.asarray(np.sqrt((places**2).sum(axis=1) / _DRAWS + own + of_reference))
 
     def _residuals(self, matrices: np.ndarray, family: TransformFamily) -> np.ndarray:
         left = np.linalg.inv(matrices)[self.second] @ self._motion @ matrices[self.first]

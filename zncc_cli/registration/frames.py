@@ -26,7 +26,7 @@ from zncc_cli.registration.inputs import check_window, prepare
 from zncc_cli.registration.look import Look, Still, fine_both
 from zncc_cli.registration.pyramid import Level
 from zncc_cli.registration.refinement import solve
-from zncc_cli.registration.spectrum import signal_share
+from zncc_cli.registration.spectrum import REACH, signal_share
 from zncc_cli.registration.transforms import TRANSFORMS
 from zncc_cli.registration.verdict import agreement
 from zncc_cli.registration.warp import Sampler
@@ -132,7 +132,7 @@ def _flat(level: Level) -> Tensor:
     held = ((square - mean.square()).clamp_min(0) + noise + _FLATTEST).sqrt()
     flat = torch.where(mask, (image - mean) / held, 0)
     share = signal_share(flat, _fade(level.shape), noise * float(held.square().reciprocal().mean()))
-    return torch.where(mask, share.filtered(flat[None, None])[0, 0], 0)
+    return torch.where(mask, share.filtered(flat[None, None], border=REACH)[0, 0], 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,27 +188,31 @@ def _subpixel(a: Tensor, b: Tensor) -> _Shift:
         both[-1] = 1
     cross = a.conj() * b * both
     ky, kx = 2 * math.pi * torch.fft.fftfreq(height), 2 * math.pi * torch.fft.rfftfreq(width)
-    d, value, curved, step = np.zeros(2), 0.0, np.eye(2), np.zeros(2)
+    d, curved = np.zeros(2), np.eye(2)
     for _ in range(_STEPS):
         across, down = torch.exp(1j * kx * float(d[0])), torch.exp(1j * ky * float(d[1]))
-        by_row = cross @ torch.stack((across, across * kx, across * kx**2), dim=1)
-        # Entry (j, i): the sum of ky^j kx^i conj(F) M exp(i k . d).
-        moments = (torch.stack((down, down * ky, down * ky**2)) @ by_row).to(torch.complex128).numpy()
-        value = float(moments[0, 0].real)
+        moments = _moments(cross, across, down, kx, ky)
         curved = np.array([[moments[0, 2], moments[1, 1]], [moments[1, 1], moments[2, 0]]]).real
-        if not np.linalg.eigvalsh(curved)[0] > 0 or value <= 0:
+        if not np.linalg.eigvalsh(curved)[0] > 0:
             return replace(_NOWHERE, blocks=np.asarray(blocks))
         step = np.clip(np.linalg.solve(curved, -np.array([moments[0, 1], moments[1, 0]]).imag), -1, 1)
         d = d + step
         if np.abs(step).max() < _SHORT:
             break
-    # What differs has twice the power of what they do not share, spread over as many frequencies as hold the signal.
-    power = (both * a.abs().square()).sum() * (both * b.abs().square()).sum()
-    zncc = min(value / math.sqrt(float(power)), 1.0)
-    amplitude = (a * b).abs()
-    frequencies = float((both * amplitude).sum() ** 2 / (both * amplitude.square()).sum())
-    variance = 2 * (1 - zncc) / zncc / frequencies * float(np.trace(np.linalg.inv(curved / value)))
-    return _Shift(float(d[0]), float(d[1]), math.sqrt(variance), np.asarray(blocks, dtype=np.float64))
+    # The sandwich covariance H^-1 V H^-1 (White 1982), V from what differs at each frequency.
+    differing = (b * (down[:, None] * across) - a).abs().square()
+    ones = torch.ones(1, dtype=a.dtype)
+    seen = _moments((cross.abs() * differing).to(a.dtype), ones, ones, kx, ky).real
+    inverse = np.linalg.inv(curved)
+    covariance = inverse @ np.array([[seen[0, 2], seen[1, 1]], [seen[1, 1], seen[2, 0]]]) @ inverse
+    return _Shift(float(d[0]), float(d[1]), math.sqrt(np.trace(covariance)), np.asarray(blocks, dtype=np.float64))
+
+
+def _moments(values: Tensor, across: Tensor, down: Tensor, kx: Tensor, ky: Tensor) -> np.ndarray:
+    """Return (3, 3): at (j, i) the sum of ky^j kx^i down across times values (H, W//2+1) complex."""
+    across, down = across.expand(len(kx)), down.expand(len(ky))
+    by_row = values @ torch.stack((across, across * kx, across * kx**2), dim=1)
+    return (torch.stack((down, down * ky, down * ky**2)) @ by_row).to(torch.complex128).numpy()
 
 
 @lru_cache(maxsize=64)

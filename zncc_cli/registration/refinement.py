@@ -145,6 +145,7 @@ def solve(look: Look, family: TransformFamily, start: np.ndarray, config: Regist
         if length < config.tolerance:
             ending = Ending.CONVERGED
             break
+    assert at is not None
     by_block = to_matrix @ inverse @ blocks
     deviation = _deviation(look, matrix, by_block @ by_block.T)
     return Refined(matrix, deviation, loss, ending, iteration, iteration, look.blocks(at))

@@ -39,15 +39,16 @@ class Spectrum:
 
     rho: Tensor
 
-    def filtered(self, image: Tensor, scale: float = 1.0) -> Tensor:
+    def filtered(self, image: Tensor, scale: float = 1.0, border: int = _BORDER) -> Tensor:
         """Return ``image`` (1, 1, H, W) filtered by sqrt(rho / (1 + rho)), of unit gain where all is signal.
 
         Args:
             image: without holes; continued by its mirror image beyond the frame.
             scale: pixels of this image per pixel of the frame in which rho was measured.
+            border: how far the mirror image goes on; beyond it stands the opposite edge.
         """
         height, width = image.shape[-2:]
-        border = min(_BORDER, height - 1, width - 1)
+        border = min(border, height - 1, width - 1)
         padded = F.pad(image, [border] * 4, mode="reflect")
         transformed = torch.fft.rfft2(padded)
         k = _radius(padded.shape[-2], padded.shape[-1], image) * scale
