@@ -92,7 +92,7 @@ def solve_path(
     matrices = _between(matrices, good, family, reference)
     spread = _spread(graph, inlier, residuals)
     sigma = np.where(good, graph.noise(inlier, spread, family.size, reference), np.nan)
-    if reference is not None:
+    if reference is not None and good[reference]:
         sigma[reference] = 0
     return DriftPath(matrices, good, sigma, spread, len(measurements) - int(inlier.sum()))
 
@@ -162,8 +162,8 @@ class _Graph:
     def noise(self, inlier: np.ndarray, spread: float, size: int, reference: int | None) -> np.ndarray:
         """Return the RMS (n,) of what noise makes of each frame's place against the reference.
 
-        A frame's own noise moves it against all others alike: no two pairs disagree by it, but each knows how much it is
-        (`Measurement.deviation`, of two frames). What pairs disagree by is added to that.
+        A frame's own noise moves it against all others alike: no two pairs disagree by it, but each says how much it is
+        (`Measurement.deviation`, of two frames). What pairs disagree by is added.
 
         Args:
             inlier: which pairs count, (m,) bool.
