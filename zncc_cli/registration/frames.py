@@ -160,7 +160,7 @@ def _shift(fixed: PreparedFrame, moving: PreparedFrame, near: tuple[float, float
         dx, dy = round(near[0]), round(near[1])
     found = _NOWHERE
     for _ in range(_LOOKS):
-        rows, columns = (range(max(0, -d), min(n, n - d)) for d, n in ((dy, height), (dx, width)))
+        rows, columns = (range(max(0, -d), n - max(0, d)) for d, n in ((dy, height), (dx, width)))
         if len(rows) * len(columns) < _LEAST_OVERLAP * height * width:
             return _NOWHERE
         here = fixed.flat[rows.start : rows.stop, columns.start : columns.stop]
@@ -181,41 +181,63 @@ def _subpixel(a: Tensor, b: Tensor) -> _Shift:
     blocks = ab / (aa * bb).sqrt().clamp_min(torch.finfo(ab.dtype).tiny)
     counts = F.interpolate(blocks.clamp_min(0)[None, None], size=(height, width), mode="bilinear")[0, 0]
     weight = _fade((height, width)) * counts
-    a, b = torch.fft.rfft2(torch.stack((a * weight, b * weight))).unbind()
-    both = torch.tensor([2.0]).expand(a.shape[1]).clone()  # a column stands for its mirror image, too
+    both = torch.full((width // 2 + 1,), 2.0)  # a column stands for its mirror image, too
     both[0] = 1
     if width % 2 == 0:
         both[-1] = 1
-    cross = a.conj() * b * both
     ky, kx = 2 * math.pi * torch.fft.fftfreq(height), 2 * math.pi * torch.fft.rfftfreq(width)
-    d, curved = np.zeros(2), np.eye(2)
-    for _ in range(_STEPS):
-        across, down = torch.exp(1j * kx * float(d[0])), torch.exp(1j * ky * float(d[1]))
-        moments = _moments(cross, across, down, kx, ky)
-        curved = np.array([[moments[0, 2], moments[1, 1]], [moments[1, 1], moments[2, 0]]]).real
-        if not np.linalg.eigvalsh(curved)[0] > 0:
+    fixed = torch.fft.rfft2(a * weight)
+    by_y, by_x = torch.gradient(weight)
+    # First as if nothing was left to move; then with the moving frame's weight where the frame lies: weights that stay
+    # hold a smooth texture back.
+    d, curved, moving = np.zeros(2), np.eye(2), fixed
+    for _ in range(2):
+        moving = torch.fft.rfft2(b * (weight - float(d[0]) * by_x - float(d[1]) * by_y))
+        climbed = _climbed(fixed.conj() * moving * both, d, kx, ky)
+        if climbed is None:
             return replace(_NOWHERE, blocks=np.asarray(blocks))
+        d, curved = climbed
+        if np.abs(d).max() > _LONGEST:
+            break
+    # The sandwich covariance H^-1 V H^-1 (White 1982), V from what differs at each frequency.
+    there = moving * (torch.exp(1j * ky * float(d[1]))[:, None] * torch.exp(1j * kx * float(d[0])))
+    seen = (fixed.abs() * moving.abs() * (there - fixed).abs().square() * both).to(fixed.dtype)
+    inverse = np.linalg.inv(curved)
+    covariance = inverse @ _squares(_moments(seen, np.zeros(2), kx, ky)) @ inverse
+    return _Shift(float(d[0]), float(d[1]), math.sqrt(np.trace(covariance)), np.asarray(blocks, dtype=np.float64))
+
+
+def _climbed(cross: Tensor, d: np.ndarray, kx: Tensor, ky: Tensor) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return where the real sum of cross exp(i k . d) has its maximum near ``d`` (2,), and its curvature (2, 2).
+
+    None where it has none near.
+    """
+    curved = np.eye(2)
+    for _ in range(_STEPS):
+        moments = _moments(cross, d, kx, ky)
+        curved = _squares(moments)
+        if not np.linalg.eigvalsh(curved)[0] > 0:
+            return None
         step = np.clip(np.linalg.solve(curved, -np.array([moments[0, 1], moments[1, 0]]).imag), -1, 1)
         d = d + step
         if np.abs(step).max() < _SHORT:
             break
-    # The sandwich covariance H^-1 V H^-1 (White 1982), V from what differs at each frequency.
-    differing = (b * (down[:, None] * across) - a).abs().square()
-    ones = torch.ones(1, dtype=a.dtype)
-    seen = _moments((cross.abs() * differing).to(a.dtype), ones, ones, kx, ky).real
-    inverse = np.linalg.inv(curved)
-    covariance = inverse @ np.array([[seen[0, 2], seen[1, 1]], [seen[1, 1], seen[2, 0]]]) @ inverse
-    return _Shift(float(d[0]), float(d[1]), math.sqrt(np.trace(covariance)), np.asarray(blocks, dtype=np.float64))
+    return d, curved
 
 
-def _moments(values: Tensor, across: Tensor, down: Tensor, kx: Tensor, ky: Tensor) -> np.ndarray:
-    """Return (3, 3): at (j, i) the sum of ky^j kx^i down across times values (H, W//2+1) complex."""
-    across, down = across.expand(len(kx)), down.expand(len(ky))
+def _moments(values: Tensor, d: np.ndarray, kx: Tensor, ky: Tensor) -> np.ndarray:
+    """Return (3, 3): at (j, i) the sum of ky^j kx^i exp(i k . d) times values (H, W//2+1) complex."""
+    across, down = torch.exp(1j * kx * float(d[0])), torch.exp(1j * ky * float(d[1]))
     by_row = values @ torch.stack((across, across * kx, across * kx**2), dim=1)
     return (torch.stack((down, down * ky, down * ky**2)) @ by_row).to(torch.complex128).numpy()
 
 
-@lru_cache(maxsize=64)
+def _squares(moments: np.ndarray) -> np.ndarray:
+    """Return the moments of kx^2, kx ky and ky^2 as a matrix (2, 2), real."""
+    return np.array([[moments[0, 2], moments[1, 1]], [moments[1, 1], moments[2, 0]]]).real
+
+
+@lru_cache(maxsize=16)
 def _fade(shape: tuple[int, int]) -> Tensor:
     """Return a weight (H, W) that falls to zero, as a cosine, towards the edges."""
     down, across = (
