@@ -174,7 +174,7 @@ def _lines(
         f"({base / 1024:.0f} MiB); the pixels are {frames * side * side * 2 / 2**20:.0f} MiB.",
         "",
     ]
-    return lines + [f"- {key}: {value}" for key, value in machine.describe(torch.device("cpu"), 1).items()]
+    return lines + [f"- {key}: {value}" for key, value in machine.describe(torch.device("cpu"), os.cpu_count() or 1).items()]
 
 
 def _rms(lengths: np.ndarray) -> str:
