@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "zncc_cli"
 ALLOWED = {
     "errors": (),
     "config": ("config", "errors"),
-    "heap": (),
+    "process": (),
     "settings": ("config", "errors"),
     "operators": ("operators", "config", "errors"),
     "registration.pyramid": (),
@@ -63,6 +63,19 @@ ALLOWED = {
         "registration.warp",
         "config",
     ),
+    "registration.frames": (
+        "registration.inputs",
+        "registration.look",
+        "registration.pyramid",
+        "registration.refinement",
+        "registration.spectrum",
+        "registration.transforms",
+        "registration.verdict",
+        "registration.warp",
+        "registration.zncc",
+        "config",
+    ),
+    "registration.drift": ("registration.frames", "registration.transforms"),
     "registration.texture": ("registration.pyramid", "registration.zncc"),
     "registration.inputs": ("registration.warp", "errors"),
     "registration.descent": (
@@ -111,8 +124,8 @@ ALLOWED = {
     ),
     "registration.register": ("operators", "registration", "config", "errors"),
     "files": ("files", "registration.transforms", "config", "errors"),
-    "jobs": ("jobs", "files", "registration", "operators.native", "settings", "heap", "config", "errors"),
-    "cli": ("cli", "jobs", "heap", "config", "errors"),
+    "jobs": ("jobs", "files", "registration", "operators.native", "settings", "process", "config", "errors"),
+    "cli": ("cli", "jobs", "process", "config", "errors"),
 }
 
 

@@ -1,12 +1,10 @@
-"""How a process of ours behaves: memory, and the loading of what is large."""
+"""What a process of ours takes of the machine: memory and cores."""
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
-import gc
+import os
 import sys
-from collections.abc import Iterator
 
 # malloc.h: blocks taken from the system one by one, the end of the heap that is given back, and by how much it grows.
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
@@ -25,15 +23,6 @@ def keep_freed_memory() -> None:
         mallopt(parameter, value)
 
 
-@contextlib.contextmanager
-def loading() -> Iterator[None]:
-    """Import torch and what needs it: without Python's collector, a fifth of the time, here and when the process ends.
-
-    Modules are not freed; the collector only looks through them again and again as they come.
-    """
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

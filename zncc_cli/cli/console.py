@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import typer
 
 from zncc_cli.errors import ExitCode, ZnccError, is_memory_error
-from zncc_cli.heap import keep_freed_memory
+from zncc_cli.process import keep_freed_memory
 
 # typer raises the click exceptions of its own copy of click, or click's, by version; this is their common base.
 _ClickException: Any = typer.BadParameter.__mro__[2]

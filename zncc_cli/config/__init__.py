@@ -144,13 +144,14 @@ def choose(kind: type[_C], value: str, option: str) -> _C:
 SMALLEST_WINDOW = 3  # a window of one pixel has no variance, one of two hardly a texture
 
 
-def _check_window(window: int) -> None:
+def check_window(window: int) -> None:
+    """Raise `OptionError` where ``window`` is no side of one."""
     if window < SMALLEST_WINDOW:
         raise OptionError(f"--window: expected a whole number of pixels, at least {SMALLEST_WINDOW}, got {window}")
 
 
-def _coerce(settings: object, **kinds: type[Choice]) -> None:
-    """Turn the named fields from text into members of their kinds."""
+def coerce(settings: object, **kinds: type[Choice]) -> None:
+    """Turn the named fields from text into members of their kinds; raise `OptionError` where there is none."""
     for name, kind in kinds.items():
         object.__setattr__(settings, name, choose(kind, getattr(settings, name), f"--{name}"))
 
@@ -181,8 +182,8 @@ class RegistrationConfig:
     backend: Backend = Backend.AUTO
 
     def __post_init__(self) -> None:
-        _coerce(self, model=Model, optimizer=Optimizer, device=Device, backend=Backend)
-        _check_window(self.window)
+        coerce(self, model=Model, optimizer=Optimizer, device=Device, backend=Backend)
+        check_window(self.window)
         if not 0 < self.min_overlap <= 1:
             raise OptionError(f"--min-overlap: expected a fraction above 0 and at most 1, got {self.min_overlap}")
         if self.max_iterations < 1:
@@ -267,7 +268,7 @@ class ResamplingConfig:
     fill: str | None = None
 
     def __post_init__(self) -> None:
-        _coerce(self, interpolation=Interpolation, canvas=Canvas)
+        coerce(self, interpolation=Interpolation, canvas=Canvas)
         _ = self.value
 
     @property
@@ -326,7 +327,7 @@ class PairConfig:
     resampling: ResamplingConfig = ResamplingConfig()
 
     def __post_init__(self) -> None:
-        _coerce(self, accept=Accept)
+        coerce(self, accept=Accept)
         _ = self.products
 
     @property
@@ -367,7 +368,7 @@ class ApplyConfig:
     resampling: ResamplingConfig = ResamplingConfig()
 
     def __post_init__(self) -> None:
-        _coerce(self, backend=Backend)
+        coerce(self, backend=Backend)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -401,8 +402,8 @@ class StdMapConfig:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        _coerce(self, scale=StdScale, method=Method, device=Device, backend=Backend)
-        _check_window(self.window)
+        coerce(self, scale=StdScale, method=Method, device=Device, backend=Backend)
+        check_window(self.window)
         _ = self.chosen_channel
 
     @property

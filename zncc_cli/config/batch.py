@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from zncc_cli.config import Accept, Choice, InputConfig, RegistrationConfig, ResamplingConfig, choose, chosen_products
+from zncc_cli.config import Accept, Choice, InputConfig, RegistrationConfig, ResamplingConfig, chosen_products, coerce
 from zncc_cli.errors import OptionError
 
 
@@ -64,8 +64,7 @@ class BatchConfig:
     resampling: ResamplingConfig = field(default_factory=ResamplingConfig)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "engine", choose(Engine, self.engine, "--engine"))
-        object.__setattr__(self, "accept", choose(Accept, self.accept, "--accept"))
+        coerce(self, engine=Engine, accept=Accept)
         if self.scheduler is not None:
             object.__setattr__(self, "engine", Engine.DASK)
         _ = chosen_products(self.write), self.part

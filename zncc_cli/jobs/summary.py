@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # most of them load torch
     from zncc_cli.jobs.build import Builds
     from zncc_cli.jobs.doctor import Diagnosis
     from zncc_cli.jobs.pair import PairOutcome
+    from zncc_cli.jobs.stack import StackOutcome
     from zncc_cli.jobs.stdmap import StdMapOutcome
     from zncc_cli.registration.uncertainty import Uncertainty
 
@@ -82,6 +83,21 @@ def print_batch(outcome: BatchOutcome) -> None:
     left = f"; {outcome.left} were not done" if outcome.left else ""
     count = len(outcome.pairs) + outcome.left
     console.print(f"{good} of {count} pairs aligned{left}; {outcome.table}", soft_wrap=True)
+
+
+def print_stack(outcome: StackOutcome) -> None:
+    """Print the result of one movie on stdout."""
+    report, rows = outcome.report, outcome.rows
+    spans = (max(values) - min(values) for values in ([row.dx for row in rows], [row.dy for row in rows]))
+    seconds = report["seconds"]
+    lines = [
+        ("status", f"{outcome.status.value}: {'; '.join(report['reasons'])}"),
+        ("drift", "{:.2f} px along x, {:.2f} px along y, {}".format(*spans, report["model"])),
+        ("precision", f"{_number(report['metrics']['largest_sigma'])} px at most, expected RMS error of a frame"),
+        ("seconds", f"{seconds['registration']:.2f} registration, {seconds['total']:.2f} in all"),
+        ("files", f"{outcome.folder}/"),
+    ]
+    summary_table(lines, _console())
 
 
 def print_std_maps(outcome: StdMapOutcome, window: int) -> None:

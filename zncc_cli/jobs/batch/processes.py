@@ -228,11 +228,6 @@ class Processes:
         self._workers.append(Worker(self._command, self._settings, self._events))
 
 
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def may_have_gpu() -> bool:
     """Tell whether there may be a CUDA GPU, without loading torch."""
     return any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/dxg"))

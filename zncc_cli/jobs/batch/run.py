@@ -24,10 +24,11 @@ from zncc_cli.jobs.batch import engine as engines
 from zncc_cli.jobs.batch.cluster import Cluster
 from zncc_cli.jobs.batch.manifest import NAME, Manifest, Record, manifests, read_manifests
 from zncc_cli.jobs.batch.pairs import Pair
-from zncc_cli.jobs.batch.processes import Processes, may_have_gpu, usable_cores
+from zncc_cli.jobs.batch.processes import Processes, may_have_gpu
 from zncc_cli.jobs.batch.row import ERROR, STATUSES, BatchRow, row_of, write_table
 from zncc_cli.jobs.batch.worker import clear
 from zncc_cli.jobs.products import PAGE, file_names
+from zncc_cli.process import usable_cores
 
 logger = logging.getLogger("zncc_cli.batch")
 

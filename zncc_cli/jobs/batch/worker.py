@@ -23,10 +23,10 @@ from typing import Any, BinaryIO
 
 from zncc_cli.config import PairConfig
 from zncc_cli.errors import ZnccError, is_memory_error
-from zncc_cli.heap import keep_freed_memory
 from zncc_cli.jobs.batch.key import done_before, pair_key
 from zncc_cli.jobs.batch.row import ERROR, BatchRow
 from zncc_cli.jobs.products import file_names
+from zncc_cli.process import keep_freed_memory
 from zncc_cli.settings import pair_config
 
 Content = Mapping[str, Any]
