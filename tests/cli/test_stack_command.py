@@ -78,3 +78,5 @@ def test_files_that_stand_are_not_overwritten(run: Run) -> None:
     save(run)
     assert run("zncc", "stack", "movie.tif", "--quiet").returncode == 0
     assert_one_line_error(run("zncc", "stack", "movie.tif"), 1, "exists already", "--overwrite")
+    again = run("zncc", "stack", "movie_stack/stack.tif", "--out", "movie_stack", "--overwrite")
+    assert_one_line_error(again, 1, "stack.tif", "another file than is read")

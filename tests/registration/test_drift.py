@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -48,7 +50,7 @@ def measured(
             if {i, j} & set(corrupt):
                 parameters = rng.normal(0, 10, family.size)
             if not {i, j} & set(without):
-                out.append(Measurement(i, j, family.matrix(parameters), NOISE, 100.0))
+                out.append(Measurement.of((i, j), family.matrix(parameters), NOISE, 100.0))
     return out
 
 
@@ -140,7 +142,7 @@ def test_sigma_is_what_the_error_is() -> None:
     ratios = []
     for seed in range(5):
         truth = walk(100, family, seed)
-        pairs = [Measurement(m.fixed, m.moving, m.matrix, 0.0, m.agreement) for m in measured(truth, family)]
+        pairs = [replace(m, deviation=0.0) for m in measured(truth, family)]
         got = solve_path(100, pairs, family, 0)
         assert got.sigma[0] == 0
         ratios.append(errors(got.matrices, truth, family)[1:] / got.sigma[1:])
@@ -163,7 +165,7 @@ def test_frames_apart_from_most_are_not_good() -> None:
 
 def test_where_nothing_agrees_nothing_moves() -> None:
     family = family_of(Model.RIGID)
-    pairs = [Measurement(0, 1, family.matrix(np.array([5.0, 5, 5])), 0.1, 3.0)]
+    pairs = [Measurement.of((0, 1), family.matrix(np.array([5.0, 5, 5])), 0.1, 3.0)]
     got = solve_path(2, pairs, family, 0)
     assert not got.good.any()
     np.testing.assert_array_equal(got.matrices, np.tile(np.eye(3), (2, 1, 1)))

@@ -136,9 +136,7 @@ class Movie:
             return None if a is None or b is None else measure(a, b, (i, j), settings)
 
         def take() -> None:
-            # Copies: what was allocated among the large arrays of a thread keeps their memory from being used again.
-            results = [future.result() for future in begun.popleft()]
-            out.extend(replace(found, matrix=found.matrix.copy()) for found in results if found is not None)
+            out.extend(found for future in begun.popleft() if (found := future.result()) is not None)
 
         with workers(self.threads) as pool:
             try:

@@ -15,7 +15,6 @@ import torch
 
 from zncc_cli.config.stack import StackConfig
 from zncc_cli.errors import ExitCode
-from zncc_cli.files.digest import digest
 from zncc_cli.files.drift import DriftRow, write_drift_picture, write_drift_table, write_frame_transforms
 from zncc_cli.files.folder import OutputFolder, refuse_sources
 from zncc_cli.files.images import read_image
@@ -111,7 +110,6 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
             "status": verdict.value,
             "reasons": reasons,
             "image": str(config.image),
-            "inputs": {"image": digest(config.image)},
             "model": str(config.model),
             "to": config.to,
             "axis": image.axes[movie.axis],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 
 import numpy as np
 
@@ -114,8 +113,10 @@ def _common(matrices: Sequence[np.ndarray], fixed_shape: tuple[int, int], moving
     (u - t + 1) (min(b(t), b(u)) - max(a(t), a(u)) + 1), which has one maximum in u for each t: found by thirds, for all
     t at once. Only the few t where it exceeds the best rectangle so far are looked at, u by u.
     """
-    intervals = [_intervals(matrix, fixed_shape, moving_shape) for matrix in matrices]
-    first, last = reduce(np.maximum, (a for a, _ in intervals)), reduce(np.minimum, (b for _, b in intervals))
+    first, last = _intervals(matrices[0], fixed_shape, moving_shape)
+    for matrix in matrices[1:]:
+        a, b = _intervals(matrix, fixed_shape, moving_shape)
+        first, last = np.maximum(first, a), np.minimum(last, b)
     rows = np.flatnonzero(first <= last)
     if len(rows) == 0 or not (np.ceil(first[rows]) <= np.floor(last[rows])).any():
         raise ContentError(

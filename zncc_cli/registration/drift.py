@@ -104,7 +104,7 @@ class _Graph:
         self.count = count
         self.first = np.array([m.fixed for m in measurements], dtype=np.int64)
         self.second = np.array([m.moving for m in measurements], dtype=np.int64)
-        self._motion = np.array([m.matrix for m in measurements]).reshape(-1, 3, 3)
+        self._motion = np.array([m.entries for m in measurements]).reshape(-1, 3, 3)
         self._agreement = np.array([m.agreement for m in measurements])
         self.deviation = np.array([m.deviation for m in measurements])
         held = np.hypot(self.deviation, _FLOOR)
