@@ -174,7 +174,7 @@ def test_workers_end_when_who_looks_after_them_is_killed(run: Run) -> None:
 
 
 def test_a_worker_that_stops_answering_is_given_up_and_the_rest_are_done_by_another(run: Run) -> None:
-    draw_pairs(run.folder / "in", 8)
+    draw_pairs(run.folder / "in", 20)
     out = run.folder / "out"
     batch = start(run.folder, "in", "-o", "out", *BRIEF, "--workers", 1, "--timeout", 4)
     until_done(batch, out, 1)
@@ -182,7 +182,7 @@ def test_a_worker_that_stops_answering_is_given_up_and_the_rest_are_done_by_anot
     worker.suspend()
     stdout, stderr = batch.communicate(timeout=100)
     assert batch.returncode == 5, stdout + stderr
-    assert "7 of 8 pairs aligned" in stdout
+    assert "19 of 20 pairs aligned" in stdout
     (late,) = (row for row in table(out / "batch.csv").values() if row["status"] != "ok")
     assert late["reason"] == "took longer than --timeout, 4 seconds, and was given up"
     assert half_written(out) == []

@@ -26,7 +26,7 @@ def test_one_of_two_workers_killed_in_mid_run_loses_nothing(tmp_path):
     log.touch()
     settings = {"log": str(log), "out": str(tmp_path / "out")}
     verbs = {**{f"{n:02}": "slow" for n in range(30)}, "hangs": "hang", "dies": "die"}
-    cluster = Cluster(settings, None, 2, 5.0, lambda _: None, COMMAND)
+    cluster = Cluster(settings, None, 2, 2.0, lambda _: None, COMMAND)
     killed = []
 
     def kill_one(row, kept):
