@@ -176,7 +176,7 @@ def test_workers_end_when_who_looks_after_them_is_killed(run: Run) -> None:
 def test_a_worker_that_stops_answering_is_given_up_and_the_rest_are_done_by_another(run: Run) -> None:
     draw_pairs(run.folder / "in", 20)
     out = run.folder / "out"
-    batch = start(run.folder, "in", "-o", "out", *BRIEF, "--workers", 1, "--timeout", 4)
+    batch = start(run.folder, "in", "-o", "out", *BRIEF, "--workers", 1, "--timeout", 3)
     until_done(batch, out, 1)
     (worker,) = psutil.Process(batch.pid).children()
     worker.suspend()
@@ -184,7 +184,7 @@ def test_a_worker_that_stops_answering_is_given_up_and_the_rest_are_done_by_anot
     assert batch.returncode == 5, stdout + stderr
     assert "19 of 20 pairs aligned" in stdout
     (late,) = (row for row in table(out / "batch.csv").values() if row["status"] != "ok")
-    assert late["reason"] == "took longer than --timeout, 4 seconds, and was given up"
+    assert late["reason"] == "took longer than --timeout, 3 seconds, and was given up"
     assert half_written(out) == []
     assert not lives(batch.pid)
 

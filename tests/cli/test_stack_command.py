@@ -53,15 +53,10 @@ def test_too_many_blank_frames_end_with_code_3(run: Run) -> None:
     ("arguments", "code", "words"),
     [
         (("missing.tif",), 1, ("missing.tif", "nothing there")),
-        (("single.tif",), 1, ("single.tif", "several frames")),
         (("movie.tif", "--to", "last"), 2, ("--to", "first, previous, mean", "last")),
-        (("movie.tif", "--to", "12"), 2, ("--to 12", "0 to 11")),
         (("movie.tif", "--axis", "C"), 2, ("--axis", "no channel")),
-        (("movie.tif", "--axis", "Z"), 2, ("--axis Z", "T 12")),
         (("movie.tif", "--model", "auto"), 2, ("--model", "translation")),
         (("movie.tif", "--fill", "-1"), 2, ("--fill", "uint16")),
-        (("movie.tif", "--channel", "1"), 2, ("--channel 1", "1 channel")),
-        (("movie.tif", "--window", "90"), 2, ("--window", "at most 48")),
         (("movie.tif", "--json", "--quiet"), 2, ("--json", "--quiet")),
     ],
 )
@@ -69,14 +64,11 @@ def test_bad_input_is_one_clear_line_and_nothing_is_written(
     run: Run, arguments: tuple[str, ...], code: int, words: tuple[str, ...]
 ) -> None:
     save(run)
-    tifffile.imwrite(run.folder / "single.tif", np.arange(96 * 96, dtype=np.uint16).reshape(96, 96))
     assert_one_line_error(run("zncc", "stack", *arguments), code, *words)
-    assert {path.name for path in run.folder.iterdir()} == {"movie.tif", "single.tif"}
+    assert {path.name for path in run.folder.iterdir()} == {"movie.tif"}
 
 
 def test_files_that_stand_are_not_overwritten(run: Run) -> None:
     save(run)
     assert run("zncc", "stack", "movie.tif", "--quiet").returncode == 0
     assert_one_line_error(run("zncc", "stack", "movie.tif"), 1, "exists already", "--overwrite")
-    again = run("zncc", "stack", "movie_stack/stack.tif", "--out", "movie_stack", "--overwrite")
-    assert_one_line_error(again, 1, "stack.tif", "another file than is read")
