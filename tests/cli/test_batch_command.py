@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def test_one_bad_pair_does_not_stop_the_rest(run: Run) -> None:
     (folder / "broken_moving.png").write_text("no image")
     tifffile.imwrite(folder / "flat_fixed.tif", np.ones((64, 64), np.uint8))
     tifffile.imwrite(folder / "flat_moving.tif", np.ones((64, 64), np.uint8))
-    got = run("zncc-batch", "in", "--model", "rigid", "--out", "out")
+    got = run("zncc-batch", "in", "--model", "rigid", "--out", "out", "--workers", 1)
     assert got.returncode == 5, got.stdout + got.stderr
     assert "1 of 3 pairs aligned" in got.stdout
     by_name = {row["name"]: row for row in rows(run.folder / "out" / "batch.csv")}
@@ -112,20 +113,24 @@ def test_suspect_pairs_end_with_5_unless_they_are_accepted(run: Run) -> None:
     assert (run.folder / "out" / "dots" / "report.json").stat().st_mtime_ns == before
 
 
-def test_a_long_reason_takes_one_line_on_the_terminal_and_stands_whole_in_the_table(run: Run) -> None:
+def test_what_is_no_image_is_refused_without_waiting_in_a_line_whose_whole_stands_in_the_table(run: Run) -> None:
     (run.folder / "in").mkdir()
     shutil.copy(SAMPLES / "batch" / "cells_fixed.png", run.folder / "in")
-    (run.folder / "pairs.csv").write_text(f"name,fixed,moving\na,in/cells_fixed.png,in/{'deep/' * 40}b.tif\n")
-    got = run("zncc-batch", "pairs.csv", "-o", "out")
-    assert got.returncode == 5
-    header, line, end = got.stdout.splitlines()
+    os.mkfifo(run.folder / "in" / "pipe.tif")
+    lines = ("name,fixed,moving", "a,in/cells_fixed.png,in/pipe.tif", f"b,in/cells_fixed.png,in/{'deep/' * 40}gone.tif")
+    (run.folder / "pairs.csv").write_text("\n".join(lines))
+    got = run("zncc-batch", "pairs.csv", "-o", "out", "--workers", 1)
+    assert got.returncode == 5, got.stdout + got.stderr
+    header, *shown, end = got.stdout.splitlines()
     assert header.split()[0] == "name"
-    assert line.split()[:2] == ["a", "error"]
-    assert line.rstrip().endswith("…")
-    assert end.startswith("0 of 1 pairs aligned")
-    (row,) = rows(run.folder / "out" / "batch.csv")
-    assert row["reason"].endswith(
-        "b.tif: expected a readable file, found No such file or directory; check the name and the folder's rights"
+    assert [line.split()[:2] for line in shown] == [["a", "error"], ["b", "error"]]
+    assert shown[1].rstrip().endswith("…")
+    assert end.startswith("0 of 2 pairs aligned")
+    pipe, gone = (row["reason"] for row in rows(run.folder / "out" / "batch.csv"))
+    assert pipe.endswith("found a named pipe; write its content into a file first")
+    assert "pipe.tif: expected an image" in pipe
+    assert gone.endswith(
+        "gone.tif: expected a readable file, found No such file or directory; check the name and the folder's rights"
     )
 
 

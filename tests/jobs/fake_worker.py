@@ -30,6 +30,8 @@ def prepare(settings):
         status = "ok"
         if verb == "hang":
             time.sleep(3600)
+        if verb == "stop":
+            os.kill(os.getpid(), signal.SIGSTOP)
         if verb == "die" or (verb == "die-once" and seen == 1):
             print("something was wrong", file=sys.stderr, flush=True)
             os.kill(os.getpid(), signal.SIGKILL)

@@ -64,7 +64,7 @@ def test_all_pairs_are_done_once_in_any_order_and_listed_in_theirs(batch):
 
 
 def test_one_that_dies_or_hangs_harms_no_other_and_is_named(batch):
-    verbs = {"dies": "die", "hangs": "hang", "": "ok", "broken": "content", "none": "", "b": "suspect"}
+    verbs = {"dies": "die", "hangs": "hang", "stops": "stop", "": "ok", "broken": "content", "none": "", "b": "suspect"}
     began = time.monotonic()
     outcome = batch({**verbs, **{f"{n}": "ok" for n in range(9)}}, timeout=2)
     assert time.monotonic() - began < 30
@@ -73,10 +73,11 @@ def test_one_that_dies_or_hangs_harms_no_other_and_is_named(batch):
     assert bad == {
         "dies": "its process was killed by SIGKILL, perhaps for want of memory: something was wrong",
         "hangs": "took longer than --timeout, 2 seconds, and was given up",
+        "stops": "took longer than --timeout, 2 seconds, and was given up",
         "broken": "content",
         "none": "no pair",
     }
-    assert {task["name"] for task in batch.cleared} == {"dies", "hangs"}
+    assert {task["name"] for task in batch.cleared} == {"dies", "hangs", "stops"}
 
 
 def test_what_may_pass_is_tried_again_and_nothing_else(batch):
