@@ -4,6 +4,7 @@
 
 #include "local_std.h"
 
+#include <cfloat>
 #include <cmath>
 #include <cstdint>
 
@@ -34,29 +35,43 @@ ZNCC_HOST_DEVICE inline int64_t sample_column(int i, int64_t left, int64_t right
   return left + (right - left) * place / (2 * kSampleSide);
 }
 
-template <typename Map>
-ZNCC_HOST_DEVICE inline Centre centre_of_samples(const Map* samples) {
+// The mean of those samples that are at most `limit` from `from`.
+template <typename Map, typename Of>
+ZNCC_HOST_DEVICE inline double mean_of_near(const Map* samples, double from, double limit, const Of& of) {
   int count = 0;
   double sum = 0.0;
+ZNCC_UNROLL_SOME  // all of them would not fit into a thread's registers
   for (int i = 0; i < kSamples; ++i) {
     const double value = static_cast<double>(samples[i]);
-    count += is_finite(value) ? 1 : 0;
-    sum += is_finite(value) ? value : 0.0;
+    const bool near = std::fabs(value - from) <= limit;  // and so a number
+    count += near ? 1 : 0;
+    sum += near ? of(value) : 0.0;
   }
-  if (count == 0) {
-    return {0.0, 0.0};
+  return count == 0 ? static_cast<double>(NAN) : sum / count;
+}
+
+template <typename Map>
+ZNCC_HOST_DEVICE inline Centre centre_of_samples(const Map* samples) {
+  // Twice: a sample that is itself an outlier would have all others look like usual ones.
+  double from = 0.0, limit = DBL_MAX, mean = 0.0, spread = 0.0;
+ZNCC_NO_UNROLL
+  for (int i = 0; i < 2; ++i) {
+    mean = mean_of_near(samples, from, limit, [](double value) { return value; });
+    if (!is_finite(mean)) {
+      return {0.0, 0.0};
+    }
+    spread = mean_of_near(samples, from, limit, [&](double value) { return std::fabs(value - mean); });
+    from = mean;
+    limit = 2.0 * spread;
   }
-  const double mean = sum / count;
-  double best = 0.0, nearest = HUGE_VAL, spread = 0.0;
+  double best = 0.0, nearest = HUGE_VAL;
+ZNCC_UNROLL_SOME
   for (int i = 0; i < kSamples; ++i) {
     const double value = static_cast<double>(samples[i]), away = std::fabs(value - mean);
-    if (is_finite(value)) {
-      best = away < nearest ? value : best;
-      nearest = away < nearest ? away : nearest;
-      spread += away;
-    }
+    const bool nearer = away < nearest;
+    best = nearer ? value : best;
+    nearest = nearer ? away : nearest;
   }
-  spread /= count;
   return {best, spread * spread};
 }
 

@@ -170,7 +170,7 @@ void scaled_planes(const Tensor& planes, const Tensor& factors, const Tensor& ou
   if (out.numel() == 0) {
     return;
   }
-  STD_TORCH_CHECK(factors.numel() > 0 && out.numel() % factors.numel() == 0, "there must be a factor for each plane");
+  ZNCC_CHECK(factors.numel() > 0 && out.numel() % factors.numel() == 0, "there must be a factor for each plane");
   with_map_type(out, [&](auto map) {
     using Map = decltype(map);
     const Map* in = planes.const_data_ptr<Map>();
@@ -187,19 +187,19 @@ void scaled_planes(const Tensor& planes, const Tensor& factors, const Tensor& ou
 
 WarpShape check_warp(const Tensor& knots, const Tensor& matrix, int64_t degree, int64_t left, int64_t top,
                      int64_t right, int64_t bottom, const Tensor& values, const Tensor& depth) {
-  STD_TORCH_CHECK(knots.dim() == 3 && values.dim() == 3 && depth.dim() == 2, "knots and values must have shape (C, H, W)");
-  STD_TORCH_CHECK(degree == 1 || degree == 3 || degree == kLanczos, "the degree must be 1 or 3, or Lanczos's");
+  ZNCC_CHECK(knots.dim() == 3 && values.dim() == 3 && depth.dim() == 2, "knots and values must have shape (C, H, W)");
+  ZNCC_CHECK(degree == 1 || degree == 3 || degree == kLanczos, "the degree must be 1 or 3, or Lanczos's");
   check_plane(matrix, "matrix", ScalarType::Double, matrix);
-  STD_TORCH_CHECK(matrix.numel() == 9, "matrix must have shape (3, 3)");
+  ZNCC_CHECK(matrix.numel() == 9, "matrix must have shape (3, 3)");
   check_plane(knots, "knots", values.scalar_type(), knots);
   check_plane(values, "values", values.scalar_type(), values);
   check_plane(depth, "depth", values.scalar_type(), depth);
   WarpShape shape{knots.size(0), knots.size(1), knots.size(2), values.size(1), values.size(2),
                   degree,        left,          top,           right,          bottom,         {}, {}, {}};
   constexpr int64_t kMost = static_cast<int64_t>(kFarthest);
-  STD_TORCH_CHECK(shape.planes == values.size(0) && depth.numel() == shape.frame_height * shape.frame_width,
-                  "knots, values and depth do not fit");
-  STD_TORCH_CHECK(knots.numel() > 0 && shape.height < kMost && shape.width < kMost, "there must be knots, not too many");
+  ZNCC_CHECK(shape.planes == values.size(0) && depth.numel() == shape.frame_height * shape.frame_width,
+             "knots, values and depth do not fit");
+  ZNCC_CHECK(knots.numel() > 0 && shape.height < kMost && shape.width < kMost, "there must be knots, not too many");
   std::copy_n(matrix.const_data_ptr<double>(), 9, shape.M);
   return shape;
 }
@@ -226,9 +226,9 @@ void warp_forward(const Tensor& knots, const Tensor& matrix, int64_t degree, int
 void warp_matrix_gradient(const Tensor& g, const Tensor& g_depth, const Tensor& knots, const Tensor& matrix,
                           int64_t degree, int64_t left, int64_t top, int64_t right, int64_t bottom, const Tensor& dM) {
   const WarpShape shape = check_warp(knots, matrix, degree, left, top, right, bottom, g, g_depth);
-  STD_TORCH_CHECK(degree != kLanczos, "there is no gradient of Lanczos's weights");
+  ZNCC_CHECK(degree != kLanczos, "there is no gradient of Lanczos's weights");
   check_plane(dM, "dM", ScalarType::Double, dM);
-  STD_TORCH_CHECK(dM.numel() == 9 * shape.frame_height, "dM must have shape (H, 9)");
+  ZNCC_CHECK(dM.numel() == 9 * shape.frame_height, "dM must have shape (H, 9)");
   with_map_type(g, [&](auto map) {
     using Map = decltype(map);
     const Map *from = knots.const_data_ptr<Map>(), *arrives = g.const_data_ptr<Map>();
@@ -241,7 +241,7 @@ void warp_matrix_gradient(const Tensor& g, const Tensor& g_depth, const Tensor& 
 }
 
 void spline_knots_(const Tensor& planes) {
-  STD_TORCH_CHECK(planes.dim() == 3, "planes must have shape (C, H, W)");
+  ZNCC_CHECK(planes.dim() == 3, "planes must have shape (C, H, W)");
   check_plane(planes, "planes", planes.scalar_type(), planes);
   with_map_type(planes, [&](auto map) {
     using Map = decltype(map);
@@ -256,14 +256,14 @@ void spline_knots_(const Tensor& planes) {
 }
 
 void weighted_sums_of(const Tensor& planes, const Tensor& weights, const Tensor& out) {
-  STD_TORCH_CHECK(planes.dim() == 3 && weights.dim() == 1 && out.dim() == 3, "planes and out must have shape (C, H, W)");
+  ZNCC_CHECK(planes.dim() == 3 && weights.dim() == 1 && out.dim() == 3, "planes and out must have shape (C, H, W)");
   check_plane(planes, "planes", ScalarType::Double, planes);
   check_plane(weights, "weights", ScalarType::Double, weights);
   check_plane(out, "out", ScalarType::Double, out);
   const int64_t reach = weights.size(0) - 1, height = out.size(1), width = out.size(2);
-  STD_TORCH_CHECK(reach >= 0 && planes.size(0) == out.size(0) && planes.size(1) == height + 2 * reach &&
-                      planes.size(2) == width + 2 * reach,
-                  "planes must be larger than out by the reach of the weights");
+  ZNCC_CHECK(reach >= 0 && planes.size(0) == out.size(0) && planes.size(1) == height + 2 * reach &&
+                 planes.size(2) == width + 2 * reach,
+             "planes must be larger than out by the reach of the weights");
   const double *by = weights.const_data_ptr<double>(), *from = planes.const_data_ptr<double>();
   double* to = out.mutable_data_ptr<double>();
   const int64_t size = planes.size(1) * planes.size(2), grain = kGrain / 16 / std::max<int64_t>(width, 1) + 1;

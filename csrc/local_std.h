@@ -27,8 +27,14 @@
 
 #ifdef __CUDACC__
 #define ZNCC_HOST_DEVICE __host__ __device__
+#define ZNCC_UNROLL _Pragma("unroll")
+#define ZNCC_UNROLL_SOME _Pragma("unroll 2")
+#define ZNCC_NO_UNROLL _Pragma("unroll 1")
 #else
 #define ZNCC_HOST_DEVICE
+#define ZNCC_UNROLL
+#define ZNCC_UNROLL_SOME
+#define ZNCC_NO_UNROLL
 #endif
 
 namespace zncc {

@@ -2,14 +2,9 @@
 #include "local_std_box_cuda.h"
 
 #include "on_device.h"
-#include "tile_grid.h"
 
 namespace zncc {
 namespace {
-
-void check_tile_window(int64_t w) {
-  STD_TORCH_CHECK(w <= kMaxTileWindow, "windows on CUDA may be at most ", kMaxTileWindow, " columns wide, got ", w);
-}
 
 void local_std_box_forward(const Tensor& image, int64_t h, int64_t w, double eps, const Tensor& std) {
   const LocalStdShape shape = check_box(image, h, w, eps, std);

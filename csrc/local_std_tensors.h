@@ -15,18 +15,33 @@
 
 #include <cstdint>
 #include <optional>
+#include <stdexcept>
+#include <string>
 
 namespace zncc {
 
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
+// Throws a message, a std::string, unless `holds`. Not STD_TORCH_CHECK, which writes to a stream: where the compiler links
+// a C++ library of its own into ours, its streams are not those of torch, and crash.
+#define ZNCC_CHECK(holds, message)       \
+  do {                                   \
+    if (!(holds)) {                      \
+      throw std::runtime_error(message); \
+    }                                    \
+  } while (false)
+
+inline std::string expected(const std::string& name, int64_t found, int64_t wanted) {
+  return name + " has " + std::to_string(found) + " elements, expected " + std::to_string(wanted);
+}
+
 // A plane is read and written by its flat index, on the device and of the size of `like`.
 inline void check_plane(const Tensor& plane, const char* name, ScalarType dtype, const Tensor& like) {
-  STD_TORCH_CHECK(plane.scalar_type() == dtype, name, " has another dtype than expected");
-  STD_TORCH_CHECK(plane.is_contiguous(), name, " must be contiguous");
-  STD_TORCH_CHECK(plane.numel() == like.numel(), name, " has ", plane.numel(), " elements, expected ", like.numel());
-  STD_TORCH_CHECK(plane.device() == like.device(), name, " is on another device than the other tensors");
+  ZNCC_CHECK(plane.scalar_type() == dtype, std::string(name) + " has another dtype than expected");
+  ZNCC_CHECK(plane.is_contiguous(), std::string(name) + " must be contiguous");
+  ZNCC_CHECK(plane.numel() == like.numel(), expected(name, plane.numel(), like.numel()));
+  ZNCC_CHECK(plane.device() == like.device(), std::string(name) + " is on another device than the other tensors");
 }
 
 inline void check_forward(const Tensor& S1, const Tensor& S2, const Tensor& std) {
@@ -52,15 +67,15 @@ inline void check_combine(const Tensor& dI_S1, const Tensor& dI_S2, const Tensor
 
 // The planes (..., H, W) of `image` and their maps (..., H-h+1, W-w+1).
 inline LocalStdShape check_box(const Tensor& image, int64_t h, int64_t w, double eps, const Tensor& std) {
-  STD_TORCH_CHECK(image.dim() >= 2, "image must have shape (..., H, W)");
+  ZNCC_CHECK(image.dim() >= 2, "image must have shape (..., H, W)");
   const int64_t height = image.size(-2), width = image.size(-1);
-  STD_TORCH_CHECK(h >= 1 && w >= 1 && h <= height && w <= width, "the window must fit into the image");
+  ZNCC_CHECK(h >= 1 && w >= 1 && h <= height && w <= width, "the window must fit into the image");
   LocalStdShape shape{image.numel() == 0 ? 0 : image.numel() / (height * width), height, width, h, w, eps};
   check_plane(image, "image", std.scalar_type(), image);
   check_plane(std, "std", std.scalar_type(), std);
-  STD_TORCH_CHECK(std.numel() == shape.planes * shape.map_height() * shape.map_width(), "std has ", std.numel(),
-                  " elements, expected ", shape.planes * shape.map_height() * shape.map_width());
-  STD_TORCH_CHECK(std.device() == image.device(), "std is on another device than image");
+  const int64_t windows = shape.planes * shape.map_height() * shape.map_width();
+  ZNCC_CHECK(std.numel() == windows, expected("std", std.numel(), windows));
+  ZNCC_CHECK(std.device() == image.device(), "std is on another device than image");
   return shape;
 }
 
@@ -68,24 +83,24 @@ inline LocalStdShape check_box(const Tensor& image, int64_t h, int64_t w, double
 inline LocalZnccShape check_pair(const Tensor& fixed, const Tensor& moving, const std::optional<Tensor>& weight,
                                  int64_t h, int64_t w, double eps_f, double eps_m, const Tensor& pieces,
                                  const std::optional<Tensor>& dm, const std::optional<Tensor>& z) {
-  STD_TORCH_CHECK(fixed.dim() >= 2, "fixed must have shape (..., H, W)");
+  ZNCC_CHECK(fixed.dim() >= 2, "fixed must have shape (..., H, W)");
   const int64_t height = fixed.size(-2), width = fixed.size(-1);
-  STD_TORCH_CHECK(h >= 1 && w >= 1 && h <= height && w <= width, "the window must fit into the image");
+  ZNCC_CHECK(h >= 1 && w >= 1 && h <= height && w <= width, "the window must fit into the image");
   const int64_t planes = fixed.numel() == 0 ? 0 : fixed.numel() / (height * width);
   const LocalZnccShape shape{planes, height, width, h, w, eps_f, eps_m};
   check_plane(fixed, "fixed", fixed.scalar_type(), fixed);
   check_plane(moving, "moving", fixed.scalar_type(), fixed);
   check_plane(pieces, "pieces", ScalarType::Double, pieces);
-  STD_TORCH_CHECK(pieces.numel() == planes * shape.cut().pieces(), "pieces has ", pieces.numel(),
-                  " elements, expected ", planes * shape.cut().pieces());
+  ZNCC_CHECK(pieces.numel() == planes * shape.cut().pieces(),
+             expected("pieces", pieces.numel(), planes * shape.cut().pieces()));
   if (dm) {
     check_plane(*dm, "dm", fixed.scalar_type(), fixed);
   }
   for (const std::optional<Tensor>& map : {weight, z}) {
     if (map) {
       check_plane(*map, "a map of the windows", fixed.scalar_type(), *map);
-      STD_TORCH_CHECK(map->numel() == planes * shape.map_height() * shape.map_width(), "a map of the windows has ",
-                      map->numel(), " elements, expected ", planes * shape.map_height() * shape.map_width());
+      const int64_t windows = planes * shape.map_height() * shape.map_width();
+      ZNCC_CHECK(map->numel() == windows, expected("a map of the windows", map->numel(), windows));
     }
   }
   return shape;
@@ -97,7 +112,7 @@ void with_map_type(const Tensor& map, const F& f) {
   if (map.scalar_type() == ScalarType::Float) {
     f(float{});
   } else {
-    STD_TORCH_CHECK(map.scalar_type() == ScalarType::Double, "a map must be float32 or float64");
+    ZNCC_CHECK(map.scalar_type() == ScalarType::Double, "a map must be float32 or float64");
     f(double{});
   }
 }

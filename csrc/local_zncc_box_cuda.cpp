@@ -11,15 +11,15 @@ void local_zncc_box(const Tensor& fixed, const Tensor& moving, const std::option
                     int64_t w, double eps_f, double eps_m, const Tensor& pieces, const std::optional<Tensor>& dm,
                     const std::optional<Tensor>& z) {
   const LocalZnccShape shape = check_pair(fixed, moving, weight, h, w, eps_f, eps_m, pieces, dm, z);
-  STD_TORCH_CHECK(w <= kMaxTileWindow, "windows on CUDA may be at most ", kMaxTileWindow, " columns wide, got ", w);
-  STD_TORCH_CHECK(pieces.device() == fixed.device(), "pieces is on another device than fixed");
+  check_tile_window(w);
+  ZNCC_CHECK(pieces.device() == fixed.device(), "pieces is on another device than fixed");
   for (const std::optional<Tensor>& map : {weight, z}) {
-    STD_TORCH_CHECK(!map || map->device() == fixed.device(), "a map of the windows is on another device than fixed");
+    ZNCC_CHECK(!map || map->device() == fixed.device(), "a map of the windows is on another device than fixed");
   }
   if (pieces.numel() == 0) {
     return;
   }
-  const TileGrid grid(shape.planes, shape.map_height(), shape.map_width(), h, w);
+  const TileGrid grid(shape.planes, shape.map_height(), shape.map_width(), h, w, kPairBlocks);
   const Tensor partial = workspace(fixed, grid.count());
   const std::optional<Tensor> ABC =
       dm ? std::optional<Tensor>(workspace(fixed, 3 * shape.planes * shape.map_height() * shape.map_width()))

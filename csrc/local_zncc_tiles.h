@@ -20,15 +20,16 @@ namespace zncc {
 
 template <typename Map>
 struct PairTiles {
-  static constexpr int K = 5, R = 1, kBlocks = 2;
+  static constexpr int K = 5, kBlocks = kPairBlocks;
   struct Raw {
     Map f, m;
   };
-  struct Shared : TileShared<K, R> {
-    Centre centres[4];  // of f and m, in the tile; and in the plane
+  struct Shared : TileShared<K> {
+    TileCentre<Map> centres[4];  // of f and m, in the tile; and in the plane
   };
-  struct Thread : TileThread<K> {
+  struct Thread : TileThread<K, Raw> {
     double wz;
+    Map weight[kTilePerThread];
   };
 
   const Map *f, *m, *weight;  // weight may be null: one for every window
@@ -43,7 +44,7 @@ struct PairTiles {
   PairTiles(const LocalZnccShape& shape, const LocalZnccData<Map>& data, double* partial, double* ABC)
       : f(data.f), m(data.m), weight(data.weight), z(data.z), partial(partial), A(ABC), B(nullptr), C(nullptr),
         height(shape.height), width(shape.width), h(shape.h), w(shape.w), eps_f(shape.eps_f), eps_m(shape.eps_m),
-        window(shape.h * shape.w), grid(shape.planes, shape.map_height(), shape.map_width(), shape.h, shape.w) {
+        window(shape.h * shape.w), grid(shape.planes, shape.map_height(), shape.map_width(), shape.h, shape.w, kBlocks) {
     if (ABC) {
       const int64_t maps = shape.planes * shape.map_height() * shape.map_width();
       B = ABC + maps;
@@ -56,7 +57,7 @@ struct PairTiles {
 
   template <typename Block>
   ZNCC_HOST_DEVICE void prepare(Block& block, Shared& shared, const Tile& tile) const {
-    find_centres(block, shared.line[0], shared.centres, 4, [&](int i, int which) {
+    find_centres(block, shared.line[0][0], shared.centres, 4, [&](int i, int which) {
       // A window of one pixel has no gradient to the last bit, which a shift would not leave.
       const bool of_tile = which < 2 && h * w > 1;
       const int64_t row = of_tile ? sample_row(i, tile.top, tile.bottom + h - 1) : sample_row(i, 0, height);
@@ -67,9 +68,20 @@ struct PairTiles {
     });
   }
 
-  ZNCC_HOST_DEVICE Raw load(const Tile& tile, int64_t row, int x) const {
-    const int64_t at = (tile.plane * height + row) * width + tile.left + x;
-    return {f[at], m[at]};
+  ZNCC_HOST_DEVICE int64_t pitch() const { return width; }
+
+  ZNCC_HOST_DEVICE int64_t index(const Tile& tile, int64_t row, int x) const {
+    return (tile.plane * height + row) * width + tile.left + x;
+  }
+
+  ZNCC_HOST_DEVICE void load(const Tile&, int64_t, int, int64_t at, int count, Raw* raw) const {
+    Map f_here[kTilePerThread], m_here[kTilePerThread];
+    load_four(f + at, count, f_here);
+    load_four(m + at, count, m_here);
+ZNCC_UNROLL
+    for (int j = 0; j < kTilePerThread; ++j) {
+      raw[j] = {f_here[j], m_here[j]};
+    }
   }
 
   ZNCC_HOST_DEVICE void values(const Shared& shared, const Raw& raw, double* v) const {
@@ -80,25 +92,28 @@ struct PairTiles {
     v[4] = v[0] * v[1];
   }
 
-  ZNCC_HOST_DEVICE int met(const Shared& shared, const Raw& raw) const {
-    const Centre *of_f = shared.centres, *of_m = shared.centres + 1;
-    return met_pixel(raw.f, static_cast<double>(raw.f) - of_f->value, of_f->square) |
-           met_pixel(raw.m, static_cast<double>(raw.m) - of_m->value, of_m->square);
+  ZNCC_HOST_DEVICE bool suspect(const Shared& shared, const Raw& raw, const double*) const {
+    return shared.centres[0].is_far(raw.f) | shared.centres[1].is_far(raw.m);
+  }
+
+  ZNCC_HOST_DEVICE int met(const Shared& shared, const Tile& tile, int64_t row, int x) const {
+    const int64_t at = index(tile, row, x);
+    return met_pixel(f[at], shared.centres[0]) | met_pixel(m[at], shared.centres[1]);
   }
 
   ZNCC_HOST_DEVICE void begin(Thread& me) const { me.wz = 0.0; }
 
-  ZNCC_HOST_DEVICE void write(const Shared& shared, Thread& me, const Tile& tile, int64_t row, int x,
-                              const double* S) const {
-    const int64_t at = (tile.plane * grid.rows + row) * grid.columns + tile.left + x;
-    const double weight_here = weight ? static_cast<double>(weight[at]) : 1.0;
+  ZNCC_HOST_DEVICE void fetch(Thread& me, int j, int64_t at) const { me.weight[j] = weight ? weight[at] : Map(1); }
+
+  ZNCC_HOST_DEVICE void write(const Shared& shared, Thread& me, int j, int64_t at, const double* S) const {
+    const double weight_here = static_cast<double>(me.weight[j]);
     const WindowTerms terms = window_terms({S[0], S[1], S[2], S[3], S[4]}, weight_here, window, eps_f, eps_m);
     me.wz += terms.wz;
     if (z) {
       z[at] = static_cast<Map>(terms.z);
     }
     if (A) {
-      const Centre* c = shared.centres;
+      const TileCentre<Map>* c = shared.centres;
       A[at] = terms.A;
       B[at] = terms.B;
       C[at] = terms.C + (terms.A * (c[0].value - c[2].value) - terms.B * (c[1].value - c[3].value));
@@ -108,7 +123,7 @@ struct PairTiles {
   // In a tree, so that the order does not depend on which thread comes first.
   template <typename Block>
   ZNCC_HOST_DEVICE void finish(Block& block, Shared& shared, const Tile& tile) const {
-    double* sums = shared.line[0];
+    double* sums = shared.line[0][0];
     block.each([&](int t, auto& me) { sums[t] = me.wz; });
     for (int half = kTileThreads / 2; half > 0; half /= 2) {
       block.each([&](int t, auto&) {
@@ -128,14 +143,16 @@ struct PairTiles {
 // The tiles are of the images; window row i of pixel row y is row y - (h - 1) + i of the maps, zero outside.
 template <typename Map>
 struct PairGradientTiles {
-  static constexpr int K = 3, R = 1, kBlocks = 2;
+  static constexpr int K = 3, kBlocks = sizeof(Map) == 4 ? 4 : 3;
   struct Raw {
     double A, B, C;
   };
-  struct Shared : TileShared<K, R> {
-    Centre centres[2];  // of f and m in the plane
+  struct Shared : TileShared<K> {
+    TileCentre<Map> centres[2];  // of f and m in the plane
   };
-  using Thread = TileThread<K>;
+  struct Thread : TileThread<K, Raw> {
+    Map f[kTilePerThread], m[kTilePerThread];
+  };
 
   const Map *f, *m, *weight;
   const double *A, *B, *C;
@@ -147,14 +164,14 @@ struct PairGradientTiles {
       : f(data.f), m(data.m), weight(data.weight), A(ABC), B(ABC + shape.planes * shape.map_height() * shape.map_width()),
         C(ABC + 2 * shape.planes * shape.map_height() * shape.map_width()), dm(data.dm),
         map_height(shape.map_height()), map_width(shape.map_width()), h(shape.h), w(shape.w),
-        grid(shape.planes, shape.height, shape.width, shape.h, shape.w) {}
+        grid(shape.planes, shape.height, shape.width, shape.h, shape.w, kBlocks) {}
 
   ZNCC_HOST_DEVICE bool always_careful() const { return h * w == 1; }
 
   template <typename Block>
   ZNCC_HOST_DEVICE void prepare(Block& block, Shared& shared, const Tile& tile) const {
     // Those of PairTiles, to the last bit.
-    find_centres(block, shared.line[0], shared.centres, 2, [&](int i, int which) {
+    find_centres(block, shared.line[0][0], shared.centres, 2, [&](int i, int which) {
       const int64_t row = sample_row(i, 0, grid.rows), x = sample_column(i, 0, grid.columns);
       const int64_t at = (tile.plane * grid.rows + row) * grid.columns + x;
       const int64_t about = tile.plane * map_height * map_width + window_about(row, x, map_height, map_width, h, w);
@@ -162,13 +179,31 @@ struct PairGradientTiles {
     });
   }
 
-  ZNCC_HOST_DEVICE Raw load(const Tile& tile, int64_t row, int x) const {
+  ZNCC_HOST_DEVICE int64_t pitch() const { return map_width; }
+
+  ZNCC_HOST_DEVICE int64_t index(const Tile& tile, int64_t row, int x) const {
+    return (tile.plane * map_height + row - (h - 1)) * map_width + tile.left + x - (w - 1);
+  }
+
+  ZNCC_HOST_DEVICE void load(const Tile& tile, int64_t row, int x, int64_t at, int, Raw* raw) const {
     const int64_t map_row = row - (h - 1), map_x = tile.left + x - (w - 1);
-    if (map_row < 0 || map_row >= map_height || map_x < 0 || map_x >= map_width) {
-      return {0.0, 0.0, 0.0};
+    const bool inside = map_row >= 0 && map_row < map_height;
+    if (inside && map_x >= 0 && map_x + kTilePerThread <= map_width) {
+      double A_here[kTilePerThread], B_here[kTilePerThread], C_here[kTilePerThread];
+      load_four(A + at, kTilePerThread, A_here);
+      load_four(B + at, kTilePerThread, B_here);
+      load_four(C + at, kTilePerThread, C_here);
+ZNCC_UNROLL
+      for (int j = 0; j < kTilePerThread; ++j) {
+        raw[j] = {A_here[j], B_here[j], C_here[j]};
+      }
+      return;
     }
-    const int64_t at = (tile.plane * map_height + map_row) * map_width + map_x;
-    return {A[at], B[at], C[at]};
+ZNCC_UNROLL
+    for (int j = 0; j < kTilePerThread; ++j) {
+      const bool here = inside && map_x + j >= 0 && map_x + j < map_width;
+      raw[j] = here ? Raw{A[at + j], B[at + j], C[at + j]} : Raw{0.0, 0.0, 0.0};
+    }
   }
 
   ZNCC_HOST_DEVICE void values(const Shared&, const Raw& raw, double* v) const {
@@ -177,19 +212,32 @@ struct PairGradientTiles {
     v[2] = raw.C;
   }
 
-  ZNCC_HOST_DEVICE int met(const Shared&, const Raw& raw) const {
-    return is_finite(raw.A) && is_finite(raw.B) && is_finite(raw.C) ? 0 : kMetLost;
+  // C is the difference of multiples of A and of B, and is lost with either.
+  ZNCC_HOST_DEVICE bool suspect(const Shared&, const Raw& raw, const double*) const { return is_lost(raw.C); }
+
+  ZNCC_HOST_DEVICE int met(const Shared& shared, const Tile& tile, int64_t row, int x) const {
+    Raw raw[kTilePerThread];
+    load(tile, row, x, index(tile, row, x), 1, raw);
+    const int lost = is_lost(raw[0].C) ? kMetLost : 0;
+    if (row >= tile.bottom || x >= tile.columns) {
+      return lost;
+    }
+    const int64_t at = (tile.plane * grid.rows + row) * grid.columns + tile.left + x;
+    return lost | met_pixel(f[at], shared.centres[0]) | met_pixel(m[at], shared.centres[1]);
   }
 
   ZNCC_HOST_DEVICE void begin(Thread&) const {}
 
-  ZNCC_HOST_DEVICE void write(const Shared& shared, Thread& me, const Tile& tile, int64_t row, int x,
-                              const double* S) const {
-    const int64_t at = (tile.plane * grid.rows + row) * grid.columns + tile.left + x;
-    const double f_here = static_cast<double>(f[at]) - shared.centres[0].value;
-    const double m_here = static_cast<double>(m[at]) - shared.centres[1].value;
+  ZNCC_HOST_DEVICE void fetch(Thread& me, int j, int64_t at) const {
+    me.f[j] = f[at];
+    me.m[j] = m[at];
+  }
+
+  ZNCC_HOST_DEVICE void write(const Shared& shared, Thread& me, int j, int64_t at, const double* S) const {
+    const double f_here = static_cast<double>(me.f[j]) - shared.centres[0].value;
+    const double m_here = static_cast<double>(me.m[j]) - shared.centres[1].value;
     // A pixel that no window counts may hold anything, and there the sums must be zero to the last bit.
-    me.met |= met_pixel(f[at], f_here, shared.centres[0].square) | met_pixel(m[at], m_here, shared.centres[1].square);
+    me.suspect |= shared.centres[0].is_far(me.f[j]) | shared.centres[1].is_far(me.m[j]);
     dm[at] = pair_gradient<Map>(S[0], S[1], S[2], f_here, m_here);
   }
 

@@ -1,10 +1,11 @@
-// Where the CUDA bindings launch: the device of a tensor, and its current stream.
+// Where the CUDA bindings launch: the device of a tensor, and its current stream; and what they cannot launch.
 #pragma once
 
 #ifndef USE_CUDA
 #define USE_CUDA  // torch declares the stream of its C interface only then
 #endif
 #include "local_std_tensors.h"
+#include "tile_grid.h"
 
 namespace zncc {
 
@@ -16,7 +17,12 @@ void on_device_of(const Tensor& tensor, const F& launch) {
   void* stream = nullptr;
   TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(device, &stream));
   const char* error = launch(stream);
-  STD_TORCH_CHECK(error == nullptr, "a CUDA kernel of zncc could not be launched: ", error);
+  ZNCC_CHECK(error == nullptr, std::string("a CUDA kernel of zncc could not be launched: ") + error);
+}
+
+inline void check_tile_window(int64_t w) {
+  ZNCC_CHECK(w <= kMaxTileWindow, "windows on CUDA may be at most " + std::to_string(kMaxTileWindow) +
+                                      " columns wide, got " + std::to_string(w));
 }
 
 // Memory for the time between two kernels of one stream; the allocator gives it to others only in this stream's order.

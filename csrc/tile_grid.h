@@ -8,36 +8,47 @@
 
 namespace zncc {
 
-constexpr int kTileThreads = 256;
-constexpr int kTilePerThread = 2;
+constexpr int kTileThreads = 128;
+constexpr int kTilePerThread = 4;  // columns beside each other
 constexpr int kTileColumns = kTileThreads * kTilePerThread;
-constexpr int kSegment = 32;
+// A warp takes the prefix sums of the columns of its 32 threads.
+constexpr int kSegment = 32 * kTilePerThread;
 constexpr int kSegments = kTileColumns / kSegment;
-// One double more for each segment, so that threads that each scan one never meet in a bank of shared memory.
-constexpr int kTileLine = kTileColumns + kSegments;
+// A line of shared memory holds every fourth column beside each other, in four parts. Neither threads that each write
+// four columns nor threads that each read one meet in a bank: a part is four more than a multiple of sixteen doubles.
+constexpr int kPart = kTileThreads + 4;
+constexpr int kTileLine = kTilePerThread * kPart;
 // Wider windows leave a tile too few columns of its own.
 constexpr int64_t kMaxTileWindow = 384;
-// Enough blocks to fill the largest card; a constant, so that results are the same on every card.
-constexpr int64_t kWantedTiles = 1024;
+// Of a large card. A constant, so that results are the same on every card.
+constexpr int64_t kProcessors = 128;
+// Blocks that a processor computes at once of the kernel that leaves a sum for each tile, for which others make room.
+constexpr int kPairBlocks = 4;
+
+
 // Rows [top, bottom) and columns [left, left + columns) of a plane of the result.
 struct Tile {
   int64_t index, plane, top, bottom, left;
   int columns;
 };
 
-// How `planes` planes of a result, rows x columns each, are cut into tiles. Depends on nothing else.
+// How `planes` planes of a result, rows x columns each, are cut into tiles: where they are large, into as many as a large
+// card computes at once, `at_once` on each of its processors.
 struct TileGrid {
   int64_t planes, rows, columns, strip, width, strips, tiles;
 
-  TileGrid(int64_t planes, int64_t rows, int64_t columns, int64_t h, int64_t w)
+  TileGrid(int64_t planes, int64_t rows, int64_t columns, int64_t h, int64_t w, int64_t at_once)
       : planes(planes), rows(rows), columns(columns) {
-    const int64_t widest = kTileColumns - w + 1;
+    // Tiles begin at every fourth column, so that four pixels are read at once wherever the rows are aligned for that.
+    const int64_t widest = (kTileColumns - w + 1) / kTilePerThread * kTilePerThread;
     tiles = (columns + widest - 1) / widest;
-    width = (columns + tiles - 1) / tiles;
-    // The h - 1 rows above a strip are summed for nothing; a tall strip remembers rounding errors for long.
-    const int64_t wanted = (rows * tiles * planes + kWantedTiles - 1) / kWantedTiles;
+    width = std::min(widest, (columns / tiles / kTilePerThread + 1) * kTilePerThread);
+    // The h - 1 rows above a strip are summed for nothing; a tall strip remembers rounding errors for long. No tile is left
+    // over that all others would have to wait for.
     const int64_t shortest = std::max<int64_t>(16, h), tallest = std::max<int64_t>(256, h);
-    strip = std::min(rows, std::min(tallest, std::max(shortest, wanted)));
+    const int64_t most = at_once * kProcessors, all = rows * tiles * planes;
+    const int64_t rounds = std::max<int64_t>(1, (all + most * tallest - 1) / (most * tallest));
+    strip = std::min(rows, std::max(shortest, (all + most * rounds - 1) / (most * rounds)));
     strips = (rows + strip - 1) / strip;
   }
 

@@ -7,17 +7,40 @@
 
 namespace zncc {
 
-// One thread of a block: a phase is over when all threads are through.
+// One thread of a block.
 template <typename Thread>
 struct DeviceBlock {
   int t;
   Thread thread;
 
   template <typename Phase>
-  ZNCC_HOST_DEVICE void each(const Phase& phase) {
+  ZNCC_HOST_DEVICE void alone(const Phase& phase) {
     phase(t, thread);
+  }
+
+  ZNCC_HOST_DEVICE void wait() {
 #ifdef __CUDA_ARCH__
     __syncthreads();
+#endif
+  }
+
+  template <typename Phase>
+  ZNCC_HOST_DEVICE void each(const Phase& phase) {
+    alone(phase);
+    wait();
+  }
+
+  template <typename Of>
+  ZNCC_HOST_DEVICE void prefix_sums(const Of& of) {
+#ifdef __CUDA_ARCH__
+    double& value = of(thread);
+ZNCC_UNROLL
+    for (int distance = 1; distance < 32; distance *= 2) {
+      const double before = __shfl_up_sync(0xffffffffu, value, distance);
+      value = t % 32 >= distance ? value + before : value;
+    }
+    const double before = __shfl_up_sync(0xffffffffu, value, 1);
+    value = t % 32 == 0 ? 0.0 : before;
 #endif
   }
 };

@@ -25,9 +25,32 @@ struct EmulatedBlock {
   }
 
   template <typename Phase>
-  void each(const Phase& phase) {
+  void alone(const Phase& phase) {
     for (int i = 0; i < kTileThreads; ++i) {
       phase(position(order, i), threads[position(order, i)]);
+    }
+  }
+
+  void wait() {}
+
+  template <typename Phase>
+  void each(const Phase& phase) {
+    alone(phase);
+  }
+
+  // As the shuffles of a warp add, step by step.
+  template <typename Of>
+  void prefix_sums(const Of& of) {
+    for (int first = 0; first < kTileThreads; first += 32) {
+      for (int distance = 1; distance < 32; distance *= 2) {
+        for (int lane = 31; lane >= distance; --lane) {
+          of(threads[first + lane]) += of(threads[first + lane - distance]);
+        }
+      }
+      for (int lane = 31; lane > 0; --lane) {
+        of(threads[first + lane]) = of(threads[first + lane - 1]);
+      }
+      of(threads[first]) = 0.0;
     }
   }
 };
@@ -60,7 +83,7 @@ int64_t backward(const LocalStdShape& shape, int order, const Map* g, const Map*
 
 template <typename Map>
 int64_t pair(const LocalZnccShape& shape, int order, const LocalZnccData<Map>& data) {
-  const TileGrid grid(shape.planes, shape.map_height(), shape.map_width(), shape.h, shape.w);
+  const TileGrid grid(shape.planes, shape.map_height(), shape.map_width(), shape.h, shape.w, kPairBlocks);
   std::vector<double> partial(grid.count()), ABC(3 * shape.planes * shape.map_height() * shape.map_width());
   int64_t careful = run(PairTiles<Map>(shape, data, partial.data(), data.dm ? ABC.data() : nullptr), order);
   const PartialSums sums{partial.data(), grid.strips * grid.tiles, data.wz, shape.cut().pieces()};
