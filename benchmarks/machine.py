@@ -33,7 +33,7 @@ def describe(device: torch.device, threads: int) -> dict[str, str]:
         facts["device memory"] = f"{properties.total_memory / 2**30:.0f} GiB"
         facts["compute capability"] = f"{properties.major}.{properties.minor}"
         facts["CUDA (torch)"] = str(torch.version.cuda)
-    facts["processor"] = f"{_processor()}, {_cores()} cores"
+    facts["processor"] = f"{processor()}, {_cores()} cores"
     facts["threads"] = str(threads)
     facts["system"] = platform.platform()
     facts["python"] = platform.python_version()
@@ -47,7 +47,7 @@ def describe(device: torch.device, threads: int) -> dict[str, str]:
 
 
 def device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
 
 
 def slug(device: torch.device) -> str:
@@ -56,7 +56,7 @@ def slug(device: torch.device) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-def _processor() -> str:
+def processor() -> str:
     info = Path("/proc/cpuinfo")
     if info.exists():
         found = re.search(r"model name\s*:\s*(.+)", info.read_text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zlib
 from pathlib import Path
@@ -182,3 +183,37 @@ def test_a_long_way_down_there_is_nothing_in_the_first_strip(run: Run) -> None:
     aligned = tifffile.imread(run.folder / "out" / "aligned.tif")
     assert not aligned[:550].any()
     assert np.abs(aligned[580:990, 10:-10] - scene[580:990, 10:-10]).max() < 100
+
+
+@pytest.mark.parametrize(
+    ("write", "names"),
+    [
+        ("transform", ["transform.json"]),
+        ("report, aligned", ["aligned.tif", "report.json"]),
+        ("maps,page", ["report.html", "std_aligned.tif", "std_fixed.tif", "zncc.tif"]),
+    ],
+)
+def test_what_is_written_is_what_is_asked_for(run: Run, write: str, names: list[str]) -> None:
+    for name, data in zip(("fixed.tif", "moving.tif"), shifted(texture(3)), strict=True):
+        tifffile.imwrite(run.folder / name, data)
+    got = run("zncc-align", "fixed.tif", "moving.tif", "-m", "translation", "-o", "out", "--write", write)
+    assert got.returncode == 0, got.stderr
+    assert sorted(path.name for path in (run.folder / "out").iterdir()) == names
+
+
+def test_a_report_names_its_inputs_by_content_and_repeats_what_was_written(run: Run) -> None:
+    for name, data in zip(("fixed.tif", "moving.tif"), shifted(texture(3)), strict=True):
+        tifffile.imwrite(run.folder / name, data)
+    words = ("-m", "translation", "--write", "aligned,report")
+    assert run("zncc-align", "fixed.tif", "moving.tif", *words, "-o", "out").returncode == 0
+    report = json.loads((run.folder / "out" / "report.json").read_text())
+    content = hashlib.blake2b((run.folder / "fixed.tif").read_bytes(), digest_size=16).hexdigest()
+    assert report["inputs"]["fixed"] == f"blake2b:{content}"
+    assert "--write=aligned,report" in report["command"]
+    assert run("zncc-align", "--from", "out/report.json", "--out", "again").returncode == 0
+    assert sorted(path.name for path in (run.folder / "again").iterdir()) == ["aligned.tif", "report.json"]
+
+
+def test_what_cannot_be_written_is_refused_with_the_choices(run: Run) -> None:
+    got = run("zncc-align", "fixed.tif", "moving.tif", "--write", "pictures")
+    assert_one_line_error(got, 2, "--write", "aligned, transform, mask, maps, overlay, page, report", "'pictures'")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from pathlib import Path
 
+import imageio.v3 as imageio
 import numpy as np
+import pytest
 import tifffile
 from conftest import SAMPLES, Run, assert_one_line_error
 
@@ -44,7 +47,7 @@ def test_one_bad_pair_does_not_stop_the_rest(run: Run) -> None:
     (folder / "broken_moving.png").write_text("no image")
     tifffile.imwrite(folder / "flat_fixed.tif", np.ones((64, 64), np.uint8))
     tifffile.imwrite(folder / "flat_moving.tif", np.ones((64, 64), np.uint8))
-    got = run("zncc-batch", "in", "--model", "rigid", "--out", "out")
+    got = run("zncc-batch", "in", "--model", "rigid", "--out", "out", "--workers", 1)
     assert got.returncode == 5, got.stdout + got.stderr
     assert "1 of 3 pairs aligned" in got.stdout
     by_name = {row["name"]: row for row in rows(run.folder / "out" / "batch.csv")}
@@ -52,7 +55,12 @@ def test_one_bad_pair_does_not_stop_the_rest(run: Run) -> None:
     assert by_name["broken"]["status"] == "error"
     assert "broken_moving.png" in by_name["broken"]["reason"]
     assert "all equal" in by_name["flat"]["reason"]
-    assert sorted(p.name for p in (run.folder / "out").iterdir()) == ["batch.csv", "batch.html", "cells"]
+    assert sorted(p.name for p in (run.folder / "out").iterdir()) == [
+        "batch.csv",
+        "batch.html",
+        "cells",
+        "manifest.jsonl",
+    ]
 
 
 def test_every_image_onto_one(run: Run) -> None:
@@ -63,6 +71,67 @@ def test_every_image_onto_one(run: Run) -> None:
     got = run("zncc-batch", "in", "--fixed", "in/cells_fixed.png", "-m", "rigid", "-o", "out", "--json")
     assert got.returncode == 0, got.stderr
     assert [pair["name"] for pair in json.loads(got.stdout)["pairs"]] == ["cells_moving"]
+
+
+def test_an_ome_zarr_may_be_what_all_are_aligned_to(run: Run) -> None:
+    zarr = pytest.importorskip("zarr", reason="zarr is not installed: pip install 'zncc-cli[zarr]'")
+    folder = run.folder / "in"
+    folder.mkdir()
+    fixed, moving = (imageio.imread(SAMPLES / "batch" / f"cells_{side}.png") for side in ("fixed", "moving"))
+    group = zarr.open_group(folder / "ref.ome.zarr", mode="w", zarr_format=2)
+    group.create_array("0", data=fixed)
+    scale = [{"type": "scale", "scale": [1.0, 1.0]}]
+    axes = [{"name": "y", "type": "space"}, {"name": "x", "type": "space"}]
+    datasets = [{"path": "0", "coordinateTransformations": scale}]
+    group.attrs["multiscales"] = [{"version": "0.4", "axes": axes, "datasets": datasets}]
+    tifffile.imwrite(folder / "cells.ome.tif", moving)
+    got = run(
+        "zncc-batch", "in", "--fixed", "in/ref.ome.zarr", "-m", "rigid", "-o", "out", "--write", "report", "--json"
+    )
+    assert got.returncode == 0, got.stdout + got.stderr
+    assert [pair["name"] for pair in json.loads(got.stdout)["pairs"]] == ["cells"]
+
+
+def test_suspect_pairs_end_with_5_unless_they_are_accepted(run: Run) -> None:
+    """A pattern that repeats itself: nothing tells by how many periods it moved."""
+    y, x = np.mgrid[:200, :260]
+    dots = 1000 * (np.cos(2 * np.pi * x / 20) + np.cos(2 * np.pi * y / 20))
+    noise = np.random.default_rng(0).normal(0, 100, (2, *dots.shape))
+    (run.folder / "in").mkdir()
+    for side, image in zip(("fixed", "moving"), 30000 + dots + noise, strict=True):
+        tifffile.imwrite(run.folder / "in" / f"dots_{side}.tif", image.astype(np.uint16))
+    words = ("zncc-batch", "in", "-m", "translation", "-o", "out", "--write", "report", "--workers", 1)
+    got = run(*words)
+    assert got.returncode == 5, got.stdout + got.stderr
+    assert "0 of 1 pairs aligned" in got.stdout
+    # What is accepted changes no result: nothing is done again.
+    before = (run.folder / "out" / "dots" / "report.json").stat().st_mtime_ns
+    got = run(*words, "--resume", "--accept", "suspect")
+    assert got.returncode == 0, got.stdout + got.stderr
+    assert "1 of 1 pairs aligned" in got.stdout
+    assert [row["status"] for row in rows(run.folder / "out" / "batch.csv")] == ["suspect"]
+    assert (run.folder / "out" / "dots" / "report.json").stat().st_mtime_ns == before
+
+
+def test_what_is_no_image_is_refused_without_waiting_in_a_line_whose_whole_stands_in_the_table(run: Run) -> None:
+    (run.folder / "in").mkdir()
+    shutil.copy(SAMPLES / "batch" / "cells_fixed.png", run.folder / "in")
+    os.mkfifo(run.folder / "in" / "pipe.tif")
+    lines = ("name,fixed,moving", "a,in/cells_fixed.png,in/pipe.tif", f"b,in/cells_fixed.png,in/{'deep/' * 40}gone.tif")
+    (run.folder / "pairs.csv").write_text("\n".join(lines))
+    got = run("zncc-batch", "pairs.csv", "-o", "out", "--workers", 1)
+    assert got.returncode == 5, got.stdout + got.stderr
+    header, *shown, end = got.stdout.splitlines()
+    assert header.split()[0] == "name"
+    assert [line.split()[:2] for line in shown] == [["a", "error"], ["b", "error"]]
+    assert shown[1].rstrip().endswith("…")
+    assert end.startswith("0 of 2 pairs aligned")
+    pipe, gone = (row["reason"] for row in rows(run.folder / "out" / "batch.csv"))
+    assert pipe.endswith("found a named pipe; write its content into a file first")
+    assert "pipe.tif: expected an image" in pipe
+    assert gone.endswith(
+        "gone.tif: expected a readable file, found No such file or directory; check the name and the folder's rights"
+    )
 
 
 def test_an_incomplete_pair_is_a_row_with_its_reason(run: Run) -> None:
@@ -89,3 +158,19 @@ def test_refuses_to_overwrite_its_table(run: Run) -> None:
     (run.folder / "out" / "batch.csv").write_text("precious")
     assert_one_line_error(run("zncc-batch", SAMPLES / "batch", "-o", "out"), 1, "batch.csv", "--overwrite")
     assert (run.folder / "out" / "batch.csv").read_text() == "precious"
+
+
+def test_resume_does_not_replace_a_table_that_is_none_of_a_batch(run: Run) -> None:
+    (run.folder / "out").mkdir()
+    (run.folder / "out" / "batch.csv").write_text("precious")
+    assert_one_line_error(run("zncc-batch", SAMPLES / "batch", "-o", "out", "--resume"), 1, "batch.csv", "--overwrite")
+    assert (run.folder / "out" / "batch.csv").read_text() == "precious"
+
+
+def test_a_missing_scheduler_and_options_that_exclude_each_other_are_said_in_one_line(run: Run) -> None:
+    words = ("zncc-batch", SAMPLES / "batch", "-o", "out")
+    got = run(*words, "--scheduler", "tcp://127.0.0.1:9", "--workers", 2)
+    assert_one_line_error(got, 2, "--workers", "--scheduler")
+    assert_one_line_error(run(*words, "--shard", "3"), 2, "--shard", "I/N", "3/16")
+    assert_one_line_error(run(*words, "--pattern", "{id}.tif"), 2, "--pattern", "--fixed-where")
+    assert not (run.folder / "out").exists()

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from zncc_cli.cli import console, options
-from zncc_cli.config import Accept, InputConfig, PairConfig, RegistrationConfig, ResamplingConfig
+from zncc_cli.config import InputConfig, PairConfig, RegistrationConfig, ResamplingConfig
 from zncc_cli.errors import OptionError
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -54,9 +54,8 @@ def align(
     interpolation: options.InterpolationOption = _RESAMPLING.interpolation,
     canvas: options.CanvasOption = _RESAMPLING.canvas,
     fill: options.FillOption = None,
-    accept: Annotated[
-        Accept, typer.Option(help="End with exit code 0 also where the result is suspect; never where it failed.")
-    ] = Accept.OK,
+    accept: options.AcceptOption = PairConfig.accept,
+    write: options.WriteOption = None,
     optimizer: options.OptimizerOption = _DEFAULT.optimizer,
     max_iterations: options.MaxIterationsOption = _DEFAULT.max_iterations,
     tolerance: options.ToleranceOption = _DEFAULT.tolerance,
@@ -89,6 +88,7 @@ def align(
             fixed_mask=fixed_mask,
             moving_mask=moving_mask,
             init=init,
+            write=write,
             overwrite=overwrite,
             accept=accept,
             inputs=options.gather(InputConfig, locals()),

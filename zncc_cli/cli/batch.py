@@ -1,15 +1,17 @@
-"""``zncc-batch DIR``: every pair of a folder."""
+"""``zncc-batch DIR | TABLE``: many pairs."""
 
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from zncc_cli.cli import console, options
-from zncc_cli.config import BatchConfig, InputConfig, RegistrationConfig, ResamplingConfig
+from zncc_cli.config import InputConfig, RegistrationConfig, ResamplingConfig
+from zncc_cli.config.batch import BatchConfig, Engine
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _DEFAULT, _RESAMPLING = RegistrationConfig(), ResamplingConfig()
@@ -17,11 +19,55 @@ _DEFAULT, _RESAMPLING = RegistrationConfig(), ResamplingConfig()
 
 @app.command()
 def batch(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with *_fixed.* and *_moving.* images.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR|TABLE",
+            help="Folder with *_fixed.* and *_moving.* images, or a CSV with columns fixed, moving, perhaps name.",
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Output folder.", show_default=False)],
     fixed: Annotated[
         Path | None, typer.Option(metavar="IMAGE", help="Align every image of DIR to this one instead.")
     ] = None,
+    pattern: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES", help="How the images of DIR are named, with fields in braces: '{id}_ch{channel}.tif'."
+        ),
+    ] = None,
+    fixed_where: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FIELD=VALUE",
+            help="The fixed images among them, channel=0; those that are alike in the other fields are aligned to it.",
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where an earlier run into OUT was ended, or begin.")
+    ] = False,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="End at the first pair that fails.")] = False,
+    retries: Annotated[
+        int, typer.Option(metavar="N", help="Tries after an error that may pass: of a disk, of memory, a lost worker.")
+    ] = BatchConfig.retries,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Give a pair up that takes longer.")
+    ] = BatchConfig.timeout,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Processes, of one thread each [default: one a core; one where there is a GPU]."
+        ),
+    ] = None,
+    engine: Annotated[Engine, typer.Option(help="Processes of this machine, or a Dask cluster.")] = BatchConfig.engine,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="tcp://HOST:PORT", help="Scheduler of your own Dask cluster.")
+    ] = None,
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="Do part I of N alone, for job arrays; all parts share OUT.")
+    ] = None,
+    accept: options.AcceptOption = BatchConfig.accept,
+    write: options.WriteOption = None,
     model: options.ModelOption = _DEFAULT.model,
     window: options.WindowOption = _DEFAULT.window,
     min_overlap: options.MinOverlapOption = _DEFAULT.min_overlap,
@@ -41,37 +87,29 @@ def batch(
     quiet: options.QuietOption = False,
     debug: options.DebugOption = False,
 ) -> None:
-    """Align every pair of DIR; write OUT/<pair name>/ with the files of zncc-align, and OUT/batch.csv.
+    """Align many pairs; write OUT/<pair name>/ with the files of zncc-align, OUT/batch.csv and OUT/batch.html.
 
-    One bad pair does not stop the rest. Exit codes: 0 all aligned, 1 error, 2 usage, 5 some are not.
+    One bad pair does not stop the rest. What is done stands in OUT/manifest.jsonl as it is done; --resume goes on.
+
+    Exit codes: 0 all aligned, 1 error, 2 usage, 5 some are not.
     """
     options.check_streams(json, quiet)
-    config = BatchConfig(
-        folder=folder,
-        out=out,
-        fixed=fixed,
-        overwrite=overwrite,
-        inputs=options.gather(InputConfig, locals()),
-        registration=options.gather(RegistrationConfig, locals()),
-        resampling=options.gather(ResamplingConfig, locals()),
-    )
-    with console.progress(quiet) as progress:
-        progress("loading torch")
-        with console.loading():
-            from zncc_cli.jobs.batch import find_pairs, run_batch
-
-        pairs = find_pairs(config)
-        done = 0
-        progress(f"0 of {len(pairs)} pairs")
-
-        def count(_: object) -> None:
-            nonlocal done
-            done += 1
-            progress(f"{done} of {len(pairs)} pairs")
-
-        outcome = run_batch(config, pairs, count)
+    parts = {
+        "inputs": options.gather(InputConfig, locals()),
+        "registration": options.gather(RegistrationConfig, locals()),
+        "resampling": options.gather(ResamplingConfig, locals()),
+    }
+    config = options.gather(BatchConfig, {**locals(), **parts})
+    from zncc_cli.jobs.batch.live import live
+    from zncc_cli.jobs.batch.pairs import find_pairs
+    from zncc_cli.jobs.batch.run import run_batch
     from zncc_cli.jobs.summary import print_batch, print_json
 
+    with console.progress(quiet) as progress:
+        progress(f"looking for pairs in {config.source}")
+        pairs = find_pairs(config)
+    with live(len(pairs), shown=not quiet and sys.stderr.isatty()) as on_row:
+        outcome = run_batch(config, pairs, on_row)
     if json:
         print_json(dataclasses.asdict(outcome))
     elif not quiet:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import gc
 import logging
@@ -16,6 +15,7 @@ from typing import Any, NoReturn
 import typer
 
 from zncc_cli.errors import ExitCode, ZnccError, is_memory_error
+from zncc_cli.process import keep_freed_memory
 
 # typer raises the click exceptions of its own copy of click, or click's, by version; this is their common base.
 _ClickException: Any = typer.BadParameter.__mro__[2]
@@ -38,23 +38,6 @@ class _Stderr(logging.Handler):
 
 def _terminate(*_: object) -> NoReturn:
     sys.exit(128 + signal.SIGTERM)  # as an exception, so that what is half-written is removed
-
-
-# malloc.h: blocks taken from the system one by one, the end of the heap that is given back, and by how much it grows.
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
-
-
-def _keep_freed_memory() -> None:
-    """Use freed memory again rather than give it back: on large images its faults took longer than the arithmetic.
-
-    glibc takes a block of 32 MiB and more from the system each time, whatever its thresholds are. A pair of 4096^2 took
-    13 seconds instead of 31. The price: a quarter more memory at the peak, and all of it held until the process ends.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is None:  # glibc has it, other C libraries do not
-        return
-    for parameter, value in ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 2**26)):
-        mallopt(parameter, value)
 
 
 @contextlib.contextmanager
@@ -81,7 +64,7 @@ def run(app: typer.Typer, prog: str) -> NoReturn:
     """Run ``app`` and end the process: every error is one line on stderr and an exit code."""
     # Threads that wait spin by default: with anything else running, that made a registration four times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    _keep_freed_memory()
+    keep_freed_memory()
     sys.unraisablehook = _unraisable
     signal.signal(signal.SIGTERM, _terminate)
     logging.basicConfig(handlers=[_Stderr()], format=f"{prog}: %(message)s", level=logging.WARNING)

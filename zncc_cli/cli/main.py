@@ -13,12 +13,13 @@ from zncc_cli.cli.apply import apply
 from zncc_cli.cli.batch import batch
 from zncc_cli.cli.build import build
 from zncc_cli.cli.doctor import doctor
+from zncc_cli.cli.stack import stack
 from zncc_cli.cli.stdmap import stdmap
 from zncc_cli.cli.transforms import compose, convert, invert, points
 from zncc_cli.errors import ExitCode
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, invoke_without_command=True)
-for command in (align, apply, stdmap, batch, convert, invert, compose, points, build, doctor):
+for command in (align, apply, stack, stdmap, batch, convert, invert, compose, points, build, doctor):
     app.command()(command)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from zncc_cli.cli.console import set_debug
-from zncc_cli.config import Backend, Canvas, Device, Interpolation, Model, Optimizer
+from zncc_cli.config import Accept, Backend, Canvas, Device, Interpolation, Model, Optimizer
 from zncc_cli.errors import OptionError
 
 _Config = TypeVar("_Config")
@@ -73,6 +73,16 @@ FillOption = Annotated[
         metavar="VALUE|nan|edge",
         help="What pixels hold that MOVING does not cover [default: its nodata value, else 0, NaN for floats].",
     ),
+]
+WriteOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHAT,...",
+        help="Write this alone: aligned, transform, mask, maps, overlay, page, report [default: all].",
+    ),
+]
+AcceptOption = Annotated[
+    Accept, typer.Option(help="End with exit code 0 also where a result is suspect; never where it failed.")
 ]
 DeviceOption = Annotated[Device, typer.Option(help="Where to compute.")]
 BackendOption = Annotated[Backend, typer.Option(help="Compiled kernels, plain torch, or the first that works.")]

@@ -53,10 +53,11 @@ def thumbnail(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(full.resize(size, PillowImage.Resampling.BOX))
 
 
-def write_batch_page(path: str | os.PathLike[str], rows: Iterable[BatchPageRow]) -> None:
+def write_batch_page(path: str | os.PathLike[str], rows: Iterable[BatchPageRow], *, total: int | None = None) -> None:
     """Write the page of a batch to ``path``: one HTML file, the same for the same rows in whatever order.
 
-    Pairs are sorted by status (error, failed, suspect, ok), then by ZNCC and agreement, the worst first.
+    Pairs are sorted by status (error, failed, suspect, ok), then by ZNCC and agreement, the worst first. ``total`` is
+    how many the batch has, where these are but the worst.
 
     Raises:
         OutputError: the file cannot be written.
@@ -73,7 +74,12 @@ def write_batch_page(path: str | os.PathLike[str], rows: Iterable[BatchPageRow])
         }
         for number, status in enumerate((*others, *known))
     ]
-    write_html(Path(path), "batch.html.j2", "batch.js", {"groups": groups, "total": len(ordered)})
+    write_html(
+        Path(path),
+        "batch.html.j2",
+        "batch.js",
+        {"groups": groups, "total": total or len(ordered), "shown": len(ordered)},
+    )
 
 
 def _badness(row: BatchPageRow) -> tuple[int, str, float, float, str]:

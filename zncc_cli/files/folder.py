@@ -103,8 +103,8 @@ class OutputFolder:
             raise _output_error(self.path, error, "choose another folder with --out") from error
 
     def __enter__(self) -> OutputFolder:
-        """Check, and make ``staging``."""
-        self.check()
+        """Refuse what may not be overwritten, and make ``staging``: whether it can be made says what `check` says."""
+        self._refuse_what_stands()
         self.staging = self._home() / _hidden_name()
         try:
             self.staging.mkdir()
@@ -148,9 +148,9 @@ class OutputFolder:
         moved: list[str] = []
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            replaced.mkdir()
             for name in names:
                 if (self.path / name).exists():
+                    replaced.mkdir(exist_ok=True)
                     (self.path / name).replace(replaced / name)
                 moved.append(name)
                 (self.staging / name).replace(self.path / name)

@@ -232,16 +232,24 @@ def _described(head: bytes) -> str:
 def list_images(folder: str | os.PathLike[str]) -> list[Path]:
     """The images directly in ``folder``, by suffix (`SUFFIXES`) or OME-Zarr, sorted by name; hidden ones are left out.
 
+    What bears an image's name and is none, as a named pipe or a link to nothing, is listed too: who reads it says so.
+
     Raises:
         InputError: ``folder`` is no folder, or cannot be listed.
     """
     folder = Path(folder)
     try:
-        return sorted(
-            path
-            for path in folder.iterdir()
-            if not path.name.startswith(".") and (is_zarr(path) or (path.suffix.lower() in SUFFIXES and path.is_file()))
-        )
+        # What the listing itself says of each entry is enough: asking for every file would take minutes on a network.
+        with os.scandir(folder) as entries:
+            return sorted(
+                folder / entry.name for entry in entries if not entry.name.startswith(".") and _is_image(entry)
+            )
     except (OSError, ValueError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or error
         raise refusal(folder, expected="a folder of images", found=reason, advice="check the name") from error
+
+
+def _is_image(entry: os.DirEntry[str]) -> bool:
+    if entry.is_dir():
+        return is_zarr(Path(entry.path))
+    return Path(entry.name).suffix.lower() in SUFFIXES

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 
 import zncc_cli
-from zncc_cli.config import IDENTITY, Accept, Canvas, Interpolation, PairConfig, ResamplingConfig
+from zncc_cli.config import IDENTITY, Accept, Canvas, Interpolation, PairConfig, Product, ResamplingConfig
 from zncc_cli.errors import ContentError, ExitCode, OptionError
+from zncc_cli.files.digest import digest
 from zncc_cli.files.exchange import read_linear
 from zncc_cli.files.folder import OutputFolder, refuse_sources
 from zncc_cli.files.images import read_image
@@ -27,6 +28,7 @@ from zncc_cli.files.transforms import write_transform
 from zncc_cli.jobs.budget import affordable_factor, check_disk, file_bytes, map_bytes
 from zncc_cli.jobs.maps import Rows, write_maps
 from zncc_cli.jobs.pictures import pair_overlay, pair_pictures
+from zncc_cli.jobs.products import FIXED_ON_CANVAS, PAGE, file_names
 from zncc_cli.jobs.reduction import Reduced, full_result, reduced, reduced_matrix
 from zncc_cli.jobs.resampled import missing_value, write_resampled
 from zncc_cli.jobs.views import View, choose_views, masked
@@ -38,20 +40,6 @@ from zncc_cli.registration.verdict import Status
 from zncc_cli.settings import command_line
 
 logger = logging.getLogger("zncc_cli.pair")
-
-PAGE = "report.html"
-NAMES = (
-    PAGE,
-    "aligned.tif",
-    "transform.json",
-    "mask.tif",
-    "std_fixed.tif",
-    "std_aligned.tif",
-    "zncc.tif",
-    "overlay.png",
-    "report.json",
-)
-FIXED_ON_CANVAS = "fixed.tif"  # written where the canvas is not the fixed image's own frame
 
 Progress = Callable[[str], None]
 
@@ -75,22 +63,28 @@ class PairOutcome:
     @property
     def exit_code(self) -> ExitCode:
         """0 when the result is to be trusted, or suspect and accepted; else 3."""
-        good = [Status.OK] if self.accept is Accept.OK else [Status.OK, Status.SUSPECT]
-        return ExitCode.OK if self.result.status in good else ExitCode.NOT_TRUSTED
+        return ExitCode.OK if self.accept.takes(self.result.status) else ExitCode.NOT_TRUSTED
 
 
 @dataclass(frozen=True)
 class _Products:
-    """What the report says of the files: where they lie in the fixed image, and what became of the values."""
+    """What the report says of the files: where they lie in the fixed image, and what became of the values, if known."""
 
     frame: Frame
-    clipped: int
-    filled: int
+    clipped: int | None
+    filled: int | None
     notes: tuple[str, ...]
 
 
+# The others are made from the resampled image.
+_WITHOUT_PIXELS = frozenset({Product.TRANSFORM, Product.REPORT})
+# What is drawn from the maps, and what comes with them.
+_DRAWN = frozenset({Product.OVERLAY, Product.PAGE})
+_MAPPED = _DRAWN | {Product.MAPS, Product.MASK}
+
+
 def align_pair(config: PairConfig, progress: Progress, import_seconds: float = 0.0) -> PairOutcome:
-    """Align the moving file to the fixed file and write every product into ``config.folder``.
+    """Align the moving file to the fixed file and write the products that are asked for into ``config.folder``.
 
     Args:
         config: what to do.
@@ -101,7 +95,7 @@ def align_pair(config: PairConfig, progress: Progress, import_seconds: float = 0
         InputError, OutputError, ContentError, OptionError, BackendError: nothing is written then.
     """
     clock = _Clock(import_seconds)
-    names = NAMES if config.resampling.canvas is Canvas.FIXED else (*NAMES, FIXED_ON_CANVAS)
+    names, wanted = file_names(config), config.products
     read = config.fixed, config.moving, config.fixed_mask, config.moving_mask
     refuse_sources((config.folder / name for name in names), read)
     with OutputFolder(config.folder, names=names, overwrite=config.overwrite) as folder:
@@ -122,16 +116,21 @@ def align_pair(config: PairConfig, progress: Progress, import_seconds: float = 0
         progress(f"writing {config.folder}")
         with native.selected(config.registration.backend):
             products = _write_products(folder.staging, fixed, moving, pair, result, config)
-            pictures = pair_pictures(folder.staging, pair, result, products.frame)
-            picture = pair_overlay(pair, result, products.frame, pictures)
-        write_picture(folder.staging / "overlay.png", picture)
+            pictures = pair_pictures(folder.staging, pair, result, products.frame) if wanted & _DRAWN else None
+            if pictures is not None and Product.OVERLAY in wanted:
+                drawn = pair_overlay(pair, result, products.frame, pictures)
+                write_picture(folder.staging / "overlay.png", drawn)
         clock.lap("write")
         report = _report(config, result, clock.finish(), products, notes)
         report["registered_by"] = {"fixed": fixed.described, "moving": moving.described, "blocks": factor}
-        write_page(folder.staging / PAGE, report, pictures, files=[name for name in names if name != PAGE])
+        if pictures is not None and Product.PAGE in wanted:
+            write_page(folder.staging / PAGE, report, pictures, files=[name for name in names if name != PAGE])
         clock.lap("write")
         report["seconds"] = clock.finish()
-        write_json(folder.staging / "report.json", report)
+        if Product.REPORT in wanted:
+            write_json(folder.staging / "report.json", report)
+        for made_on_the_way in {file.name for file in folder.staging.iterdir()} - set(names):
+            (folder.staging / made_on_the_way).unlink()
     for note in report["notes"]:
         logger.info("%s", note)
     return PairOutcome(config.folder, result, report, config.accept)
@@ -194,10 +193,11 @@ def _write_products(
     result: RegistrationResult,
     config: PairConfig,
 ) -> _Products:
-    """Write the aligned image, the transform and the maps."""
+    """Write the aligned image, the transform and the maps, as far as anything that is asked for needs them."""
     frame, notes = _frame(result, config.resampling)
     on_canvas = 0 if config.resampling.canvas is Canvas.FIXED else file_bytes(fixed.image, frame)
     check_disk(config.folder, file_bytes(moving.image, frame) + map_bytes(frame) + on_canvas)
+    wanted = config.products
     grid = fixed.image.metadata
     write_transform(
         folder / "transform.json",
@@ -208,11 +208,14 @@ def _write_products(
         model_asked=str(result.model_asked),
         grid=grid,
     )
+    if wanted <= _WITHOUT_PIXELS:
+        return _Products(frame, None, None, notes)
     if config.resampling.canvas is not Canvas.FIXED:
         copied = write_resampled(folder / FIXED_ON_CANVAS, fixed.image, np.eye(3), frame, ResamplingConfig(), grid)
         notes += copied.notes
     sign = np.float32(-1 if result.inverted else 1)
     filled = 0
+    mapped = bool(wanted & _MAPPED)
     width = frame.shape[1]
     with (
         Rows(folder, width, np.float32) as grey,
@@ -225,6 +228,8 @@ def _write_products(
             if index != moving.index:
                 return
             filled += int((~there).sum())
+            if not mapped:
+                return
             grey.put(sign * moving.grey_of(values))
             covered.put(there)
             rows = frame.rows[first : first + len(there)]
@@ -233,8 +238,9 @@ def _write_products(
         written = write_resampled(
             folder / "aligned.tif", moving.image, result.matrix, frame, config.resampling, grid, on_strip
         )
-        spreads = _spread(pair[0]), _spread(pair[1])
-        write_maps(folder, fixed, (grey, covered, counts), frame, config.registration.window, spreads)
+        if mapped:
+            spreads = _spread(pair[0]), _spread(pair[1])
+            write_maps(folder, fixed, (grey, covered, counts), frame, config.registration.window, spreads)
     return _Products(frame, written.clipped, filled, (*notes, *written.notes))
 
 
@@ -256,6 +262,7 @@ def _report(
     notes: tuple[str, ...],
 ) -> dict[str, Any]:
     evidence = dataclasses.asdict(result.evidence)
+    values = {"clipped_values": products.clipped, "filled_pixels": products.filled}
     return {
         "status": result.status.value,
         "reasons": list(result.reasons),
@@ -265,7 +272,8 @@ def _report(
         "inverted": result.inverted,
         "fixed": str(config.fixed),
         "moving": str(config.moving),
-        "metrics": {**evidence, "clipped_values": products.clipped, "filled_pixels": products.filled},
+        "inputs": {"fixed": digest(config.fixed), "moving": digest(config.moving)},
+        "metrics": {**evidence, **{key: value for key, value in values.items() if value is not None}},
         "uncertainty": _uncertainty(result),
         "canvas": {"offset": list(products.frame.offset), "shape": list(products.frame.shape)},
         "notes": [*notes, *products.notes],

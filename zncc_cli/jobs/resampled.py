@@ -15,6 +15,7 @@ from zncc_cli.errors import OptionError
 from zncc_cli.files.images import Image
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.output import STRIP_ROWS, write_strips
+from zncc_cli.jobs.threads import in_order
 from zncc_cli.registration.canvas import Frame
 from zncc_cli.registration.resample import Read, copies, resample
 
@@ -22,6 +23,7 @@ from zncc_cli.registration.resample import Read, copies, resample
 _WHOLE = 2.0**53
 
 OnStrip = Callable[[tuple[int, ...], int, np.ndarray, np.ndarray], None]
+MatrixOf = Callable[[tuple[int, ...]], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -32,26 +34,40 @@ class Written:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class _Strip:
+    """Some rows of a plane: its index, their first, what `OnStrip` is told, and what is written."""
+
+    index: tuple[int, ...]
+    first: int
+    values: np.ndarray
+    covered: np.ndarray
+    pixels: np.ndarray
+    clipped: int
+
+
 def write_resampled(
     path: Path,
     image: Image,
-    matrix: np.ndarray,
+    matrix: np.ndarray | MatrixOf,
     frame: Frame,
     settings: ResamplingConfig,
     grid: Metadata | None,
     on_strip: OnStrip = lambda *_: None,
+    threads: int = 1,
 ) -> Written:
     """Write all planes of an image on another frame, as a TIFF like the image's own file.
 
     Args:
         path: the file.
         image: what is moved.
-        matrix: (3, 3), frame -> image, (x, y) pixels.
+        matrix: (3, 3), frame -> image, (x, y) pixels; or what it is of the plane at an index of the leading axes.
         frame: which pixels are written.
         settings: how.
         grid: of the image whose pixels the frame counts: its pixel size and georeference are the file's.
         on_strip: is told of each strip: the plane's index, its first row in the file, its values (h, W[, S]) before
             they are rounded, and which of them the image covers (h, W).
+        threads: how many strips are resampled at a time.
 
     Raises:
         OptionError: ``--fill`` is no value of the image's dtype.
@@ -60,24 +76,28 @@ def write_resampled(
     dtype = image.dtype
     beyond = missing_value(dtype, image.metadata, settings)
     in_holes = missing_value(dtype, image.metadata, ResamplingConfig())
+    matrix_of = matrix if callable(matrix) else lambda _: matrix
     clipped, inexact = 0, False
+
+    def resampled(place: tuple[tuple[int, ...], int]) -> _Strip:
+        index, first = place
+        where = matrix_of(index), frame.rows[first : first + STRIP_ROWS], frame.columns, settings.interpolation
+        values, defined, covered = _values(image, index, where, settings.edge)
+        missing: np.ndarray | float = beyond
+        if settings.fill is not None and not defined.all():
+            # A hole in the image is no pixel beyond it, and stays what it is.
+            inside = resample(_frame_reader, image.shape, *where[:3], Interpolation.LINEAR)[1]
+            missing = np.where(inside, in_holes, beyond)
+        return _Strip(index, first, values, covered, *to_dtype(values, defined, dtype, missing))
 
     def strips() -> Iterator[np.ndarray]:
         nonlocal clipped, inexact
-        for index in product(*map(range, image.leading)):
-            for first in range(0, len(frame.rows), STRIP_ROWS):
-                place = matrix, frame.rows[first : first + STRIP_ROWS], frame.columns, settings.interpolation
-                values, defined, covered = _strip(image, index, place, settings.edge)
-                on_strip(index, first, values, covered)
-                missing: np.ndarray | float = beyond
-                if settings.fill is not None and not defined.all():
-                    # A hole in the image is no pixel beyond it, and stays what it is.
-                    inside = resample(_frame_reader, image.shape, *place[:3], Interpolation.LINEAR)[1]
-                    missing = np.where(inside, in_holes, beyond)
-                out, count = to_dtype(values, defined, dtype, missing)
-                clipped += count
-                inexact = inexact or _inexact(values, dtype)
-                yield out
+        places = product(product(*map(range, image.leading)), range(0, len(frame.rows), STRIP_ROWS))
+        for strip in in_order(resampled, places, threads):
+            on_strip(strip.index, strip.first, strip.values, strip.covered)
+            clipped += strip.clipped
+            inexact = inexact or _inexact(strip.values, dtype)
+            yield strip.pixels
 
     samples = image.data.shape[len(image.leading) + 2 :]
     notes = write_strips(
@@ -98,7 +118,7 @@ def write_resampled(
 _Place = tuple[np.ndarray, range, range, Interpolation]  # matrix, rows, columns
 
 
-def _strip(
+def _values(
     image: Image, index: tuple[int, ...], place: _Place, edge: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return a plane's values (h, W[, S]) on some rows of the frame, which are defined, and which it covers (h, W).

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from zncc_cli.files.report import json_text, summary_table
-from zncc_cli.jobs.batch import BatchOutcome
-from zncc_cli.jobs.build import Builds
-from zncc_cli.jobs.doctor import Diagnosis
-from zncc_cli.jobs.pair import PairOutcome
-from zncc_cli.jobs.stdmap import StdMapOutcome
-from zncc_cli.registration.uncertainty import Uncertainty
-from zncc_cli.registration.verdict import Status
+
+if TYPE_CHECKING:  # most of them load torch
+    from zncc_cli.jobs.batch.run import BatchOutcome
+    from zncc_cli.jobs.build import Builds
+    from zncc_cli.jobs.doctor import Diagnosis
+    from zncc_cli.jobs.pair import PairOutcome
+    from zncc_cli.jobs.stack import StackOutcome
+    from zncc_cli.jobs.stdmap import StdMapOutcome
+    from zncc_cli.registration.uncertainty import Uncertainty
 
 _STYLE = {"ok": "green", "suspect": "yellow", "failed": "red", "error": "red"}
 
@@ -43,7 +45,7 @@ def print_summary(outcome: PairOutcome) -> None:
         ("overlap", f"{result.evidence.overlap:.1%} of the windows"),
         *([("inverted", "bright in one image is dark in the other")] if result.inverted else []),
         ("motion", f"{result.evidence.motion:.3f} px at most, at the corners"),
-        *([("sure to", _precision(sure))] if sure and result.status is not Status.FAILED else []),
+        *([("sure to", _precision(sure))] if sure and result.status.value != "failed" else []),
         ("matrix", "fixed -> moving, (x, y) px"),
         *[("", "  ".join(f"{entry:14.8g}" for entry in row)) for row in result.matrix],
         ("backend", f"{result.backend.used} on {result.device} ({result.backend.reason})"),
@@ -53,24 +55,51 @@ def print_summary(outcome: PairOutcome) -> None:
     summary_table(rows, _console())
 
 
+_ROWS = 100  # more than this nobody reads: then only what is not good is listed
+
+
 def print_batch(outcome: BatchOutcome) -> None:
-    """Print a row per pair, and how many are good, on stdout."""
+    """Print a line per pair, of a large batch per pair that is not good, and how many are good, on stdout.
+
+    A reason is cut where the line ends: the table that is named below holds it whole.
+    """
+    listed = outcome.pairs if len(outcome.pairs) <= _ROWS else outcome.bad
     table = Table(box=None, pad_edge=False)
     for column in ("name", "status", "zncc before", "after", "seconds", "reason"):
-        table.add_column(column, overflow="fold")
-    for row in outcome.pairs:
+        table.add_column(column, overflow="fold", no_wrap=column not in ("name", "reason"))
+    for row in listed[:_ROWS]:
         table.add_row(
             Text(row.name),
             Text(row.status, style=_STYLE[row.status]),
             _number(row.zncc_before),
             _number(row.zncc_after),
             _number(row.seconds),
-            Text(row.reason),
+            Text(row.reason, no_wrap=True, overflow="ellipsis"),
         )
     console = Console(highlight=False)
-    console.print(table)
-    good = sum(row.good for row in outcome.pairs)
-    console.print(f"{good} of {len(outcome.pairs)} pairs aligned; {outcome.table}", soft_wrap=True)
+    if listed:
+        console.print(table)
+    if len(listed) > _ROWS:
+        console.print(f"and {len(listed) - _ROWS} more that are not aligned")
+    good = len(outcome.pairs) - len(outcome.bad)
+    left = f"; {outcome.left} were not done" if outcome.left else ""
+    count = len(outcome.pairs) + outcome.left
+    console.print(f"{good} of {count} pairs aligned{left}; {outcome.table}", soft_wrap=True)
+
+
+def print_stack(outcome: StackOutcome) -> None:
+    """Print the result of one movie on stdout."""
+    report, rows = outcome.report, outcome.rows
+    spans = (max(values) - min(values) for values in ([row.dx for row in rows], [row.dy for row in rows]))
+    seconds = report["seconds"]
+    lines = [
+        ("status", f"{outcome.status.value}: {'; '.join(report['reasons'])}"),
+        ("drift", "{:.2f} px along x, {:.2f} px along y, {}".format(*spans, report["model"])),
+        ("precision", f"{_number(report['metrics']['largest_sigma'])} px at most, expected RMS error of a frame"),
+        ("seconds", f"{seconds['registration']:.2f} registration, {seconds['total']:.2f} in all"),
+        ("files", f"{outcome.folder}/"),
+    ]
+    summary_table(lines, _console())
 
 
 def print_std_maps(outcome: StdMapOutcome, window: int) -> None:

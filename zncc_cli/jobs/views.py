@@ -108,6 +108,17 @@ def choose_views(
     return views, tuple(note for view, asked in zip(views, channels, strict=True) for note in _notes(view, asked))
 
 
+def choose_view(image: Image, channel: int | str | None, at: tuple[int, ...]) -> tuple[View, tuple[str, ...]]:
+    """Return the view of the page at ``at`` (its place along a channel axis does not matter), as `choose_views` does.
+
+    Raises:
+        OptionError: a channel that the image does not have.
+    """
+    candidates = _candidates(image, channel, at)
+    best = max(candidates, key=_texture) if len(candidates) > 1 else candidates[0]
+    return best, tuple(_channel_notes(best, channel))
+
+
 def _channel_axis(image: Image) -> int | None:
     place = image.axes.find("C")
     return place if place >= 0 and image.leading[place] > 1 else None
@@ -121,10 +132,13 @@ def _count(image: Image) -> int:
     return 3 if image.metadata.photometric == "rgb" else 1
 
 
-def _candidates(image: Image, channel: int | str | None) -> list[View]:
-    """Return the views that may be taken: one, or one for each channel where the best is sought."""
+def _candidates(image: Image, channel: int | str | None, first: tuple[int, ...] | None = None) -> list[View]:
+    """Return the views that may be taken: one, or one for each channel where the best is sought.
+
+    ``first``: the page; by default the first.
+    """
     axis, rgb = _channel_axis(image), image.metadata.photometric == "rgb"
-    first = (0,) * len(image.leading)
+    first = (0,) * len(image.leading) if first is None else first
     if channel == LUMINANCE and (axis is not None or not rgb):
         raise OptionError(
             f"--channel {LUMINANCE}: expected an RGB image, found {image.metadata.path} with {_count(image)} grey "
@@ -171,11 +185,15 @@ def _notes(view: View, asked: int | str | None) -> list[str]:
         notes.append(
             f"{image.metadata.path.name}: registered by page 0 of {pages} ({axes}), all are kept; --page N reads one"
         )
-    axis = _channel_axis(image)
+    return [*notes, *_channel_notes(view, asked)]
+
+
+def _channel_notes(view: View, asked: int | str | None) -> list[str]:
+    image, axis = view.image, _channel_axis(view.image)
     taken = view.sample if axis is None else view.index[axis]
-    if taken is not None and not isinstance(asked, int):
-        notes.append(
-            f"{image.metadata.path.name}: registered by channel {taken} of {_count(image)}, the one with the most "
-            "texture over noise, all are moved; --channel N takes another"
-        )
-    return notes
+    if taken is None or isinstance(asked, int):
+        return []
+    return [
+        f"{image.metadata.path.name}: registered by channel {taken} of {_count(image)}, the one with the most "
+        "texture over noise, all are moved; --channel N takes another"
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,10 +60,20 @@ def frame_of(kind: Canvas, matrix: np.ndarray, fixed_shape: tuple[int, int], mov
         OptionError: UNION would not end, or is far larger than both images.
         ContentError: COMMON has no pixel.
     """
+    return frame_of_all(kind, [matrix], fixed_shape, moving_shape)
+
+
+def frame_of_all(
+    kind: Canvas, matrices: Sequence[np.ndarray], fixed_shape: tuple[int, int], moving_shape: tuple[int, int]
+) -> Frame:
+    """Return what `frame_of` does for several moving images, of one shape: UNION holds them all, COMMON lies in all."""
     if kind is Canvas.UNION:
-        return _union(matrix, fixed_shape, moving_shape)
+        frames = [_union(matrix, fixed_shape, moving_shape) for matrix in matrices]
+        left, top = min(frame.left for frame in frames), min(frame.top for frame in frames)
+        right, bottom = (max(getattr(frame, side).stop for frame in frames) for side in ("columns", "rows"))
+        return Frame(left, top, right - left, bottom - top)
     if kind is Canvas.COMMON:
-        return _common(matrix, fixed_shape, moving_shape)
+        return _common(matrices, fixed_shape, moving_shape)
     return Frame(0, 0, fixed_shape[1], fixed_shape[0])
 
 
@@ -94,15 +105,18 @@ def _seen_from_fixed(matrix: np.ndarray, moving_shape: tuple[int, int]) -> np.nd
     return map_points(back, corners(moving_shape))
 
 
-def _common(matrix: np.ndarray, fixed_shape: tuple[int, int], moving_shape: tuple[int, int]) -> Frame:
-    """Return the largest rectangle of whole pixels inside both frames, exactly.
+def _common(matrices: Sequence[np.ndarray], fixed_shape: tuple[int, int], moving_shape: tuple[int, int]) -> Frame:
+    """Return the largest rectangle of whole pixels inside all frames, exactly.
 
     The overlap is convex, so of a rectangle only the outermost rows matter, and a row of the overlap is an interval
     [a(y), b(y)] with a convex and b concave. The area over rows t to u is at most
     (u - t + 1) (min(b(t), b(u)) - max(a(t), a(u)) + 1), which has one maximum in u for each t: found by thirds, for all
     t at once. Only the few t where it exceeds the best rectangle so far are looked at, u by u.
     """
-    first, last = _intervals(matrix, fixed_shape, moving_shape)
+    first, last = _intervals(matrices[0], fixed_shape, moving_shape)
+    for matrix in matrices[1:]:
+        a, b = _intervals(matrix, fixed_shape, moving_shape)
+        first, last = np.maximum(first, a), np.minimum(last, b)
     rows = np.flatnonzero(first <= last)
     if len(rows) == 0 or not (np.ceil(first[rows]) <= np.floor(last[rows])).any():
         raise ContentError(

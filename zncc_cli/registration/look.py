@@ -27,7 +27,7 @@ from torch import Tensor
 
 from zncc_cli.config import Interpolation, RegistrationConfig
 from zncc_cli.registration.matrix_gradient import MatrixGradient
-from zncc_cli.registration.objective import NOISE_WEIGHT, gauss_newton, gradients
+from zncc_cli.registration.objective import NOISE_WEIGHT, block_zncc, gauss_newton, gradients
 from zncc_cli.registration.pyramid import Level, background, fill_holes, smooth
 from zncc_cli.registration.spectrum import REACH, ring_correlation, taper
 from zncc_cli.registration.warp import Sampler, applied, coordinates, in_front, inside
@@ -52,25 +52,45 @@ _LEAST_SHARE = 0.6
 BLOCK = 32  # pixels; scores of blocks this large are as good as independent
 
 
+@dataclass(frozen=True, eq=False)
+class Still:
+    """An image that others are laid on, with what every look at it needs.
+
+    Attributes:
+        image: (H, W), without holes.
+        window: side of the windows, pixels.
+        weight: of each window, (H-w+1, W-w+1), zero where it is not wholly valid.
+        variance, sums: N times the variance of each window, and its sum.
+    """
+
+    image: Tensor
+    window: int
+    weight: Tensor
+    variance: Tensor
+    sums: Tensor
+
+    @classmethod
+    def of(cls, image: Tensor, window: int, weight: Tensor) -> Still:
+        """Return it for an image (1, 1, H, W)."""
+        plane = image[0, 0]
+        return cls(plane, window, weight, window_variance(plane, window), window_sums(plane, window))
+
+
 class Look:
     """A pair as it is looked at: what does not change from one transform to the next.
 
     Args:
-        fixed, moving: (1, 1, H, W), without holes.
-        moving_mask: (H, W) bool, valid pixels.
-        window: side of the windows, pixels.
-        weight: of each window of fixed, (H-w+1, W-w+1), zero where it is not wholly valid.
+        fixed: the image that lies still.
+        moving: the other one, without holes.
     """
 
-    def __init__(self, fixed: Tensor, moving: Tensor, moving_mask: Tensor, window: int, weight: Tensor) -> None:
-        self.shape = int(fixed.shape[-2]), int(fixed.shape[-1])
-        self._fixed = fixed[0, 0]
-        self.moving_shape = int(moving.shape[-2]), int(moving.shape[-1])
-        self._window, self._weight, self._eps = window, weight, window**2 * _LEAST_EPS
-        self._v_fixed = window_variance(self._fixed, window)
+    def __init__(self, fixed: Still, moving: Sampler) -> None:
+        self.shape = int(fixed.image.shape[0]), int(fixed.image.shape[1])
+        self.moving_shape = moving.shape
+        self._fixed, self._sampler = fixed.image, moving
+        self._window, self._weight, self._eps = fixed.window, fixed.weight, fixed.window**2 * _LEAST_EPS
+        self._v_fixed, self._sum_fixed = fixed.variance, fixed.sums
         self._v_fixed_held = self._v_fixed.clamp_min(0) + self._eps
-        self._sum_fixed = window_sums(self._fixed, window)
-        self._sampler = Sampler(moving, Interpolation.CUBIC, moving_mask)
 
     def linearized(self, matrix: np.ndarray, projective: bool, with_curvature: bool) -> Linearized | None:
         """Return the loss at ``matrix`` (3, 3), and how it changes with its entries; None without overlap.
@@ -103,6 +123,11 @@ class Look:
             return None
         _, warped, w = got
         return self._compared(warped)[0], w
+
+    def blocks(self, matrix: np.ndarray) -> np.ndarray:
+        """Return the local ZNCC at ``matrix`` (3, 3) over a grid, see `block_zncc`; empty without overlap."""
+        got = self.agreement(matrix)
+        return np.empty(0) if got is None else block_zncc(got[1], got[0], None, self._window)
 
     def among(self, windows: Tensor) -> Look:
         """Return the same look through some of its windows only, (H-w+1, W-w+1) bool."""
@@ -154,15 +179,32 @@ class Linearized:
 
 def fine(fixed: Level, moving: Level, scale: float, config: RegistrationConfig) -> Look:
     """Return the look at fine texture; ``scale`` is how many moving pixels lie along a fixed one."""
-    f, f_mask = smooth(fixed.image, fixed.mask, _FINE_SIGMA)
-    m, m_mask = smooth(moving.image, moving.mask, _FINE_SIGMA * scale)
+    still = _fine_still(fixed, *smooth(fixed.image, fixed.mask, _FINE_SIGMA), config.window)
+    return Look(still, _fine_moving(*smooth(moving.image, moving.mask, _FINE_SIGMA * scale)))
+
+
+def fine_both(level: Level, window: int) -> tuple[Still, Sampler]:
+    """Return what the look at fine texture, by windows of this side, needs of an image as the fixed and the moving one.
+
+    The other image of a pair has pixels of the same size.
+    """
+    smoothed = smooth(level.image, level.mask, _FINE_SIGMA)
+    return _fine_still(level, *smoothed, window), _fine_moving(*smoothed)
+
+
+def _fine_still(level: Level, image: Tensor, mask: Tensor, window: int) -> Still:
+    """Return it of a level, and of its smoothed image (1, 1, H, W) with its mask (H, W)."""
     # White noise of variance one is left with the integral of the squared Gaussian.
-    noise = fixed.noise_sigma**2 * min(1.0, 1 / (4 * np.pi * _FINE_SIGMA**2))
-    variance = window_variance(f[0, 0], config.window)
-    evidence = variance / (variance + config.window**2 * max(NOISE_WEIGHT * noise, _LEAST_EPS))
+    noise = level.noise_sigma**2 * min(1.0, 1 / (4 * np.pi * _FINE_SIGMA**2))
+    variance = window_variance(image[0, 0], window)
+    evidence = variance / (variance + window**2 * max(NOISE_WEIGHT * noise, _LEAST_EPS))
     # A gradient looks a pixel farther.
-    weight = torch.where(full_windows(_eroded(f_mask, 1), config.window), evidence, 0)
-    return Look(fill_holes(f, f_mask), fill_holes(m, m_mask), _eroded(m_mask, 1), config.window, weight)
+    weight = torch.where(full_windows(_eroded(mask, 1), window), evidence, 0)
+    return Still.of(fill_holes(image, mask), window, weight)
+
+
+def _fine_moving(image: Tensor, mask: Tensor) -> Sampler:
+    return Sampler(fill_holes(image, mask), Interpolation.CUBIC, _eroded(mask, 1))
 
 
 def wide(fixed: Level, moving: Level, matrix: np.ndarray, scale: float, config: RegistrationConfig) -> Look | None:
@@ -187,7 +229,7 @@ def wide(fixed: Level, moving: Level, matrix: np.ndarray, scale: float, config: 
     f, m = spectrum.filtered(f), spectrum.filtered(m, scale)
     variance = window_variance(f[0, 0], window)
     weight = torch.where(held, variance / variance.mean(), 0)
-    return Look(f, m, _eroded(m_mask, REACH), window, weight)
+    return Look(Still.of(f, window, weight), Sampler(m, Interpolation.CUBIC, _eroded(m_mask, REACH)))
 
 
 def _seen(other: Level, matrix: Tensor, shape: tuple[int, int]) -> Tensor:

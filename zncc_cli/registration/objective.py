@@ -106,7 +106,7 @@ class LevelObjective:
         return Agreement(
             zncc=float((w * plain).sum()) / total,
             overlap=min(1.0, total / self._possible(self._windows_of, matrix)),
-            blocks=self._over_blocks(w, z),
+            blocks=block_zncc(w, z, self._evidence, self._window),
         )
 
     def agreeing(self, matrix: np.ndarray, side: int) -> tuple[float, float] | None:
@@ -139,14 +139,6 @@ class LevelObjective:
             warped, w = got
             v, covariance = variance_and_covariance(self._fixed.image[0, 0], self._v_fixed, warped, self._window)
             return w, *(correlation(covariance, self._v_fixed, v, each) for each in eps)
-
-    def _over_blocks(self, w: Tensor, z: Tensor) -> np.ndarray:
-        z, evidence = _overlap(w, w * z, w * self._evidence)
-        # Blocks no smaller than a window, so that neighbours share little, and as many as a grid of _BLOCKS has.
-        side = [max(self._window, -(-n // _BLOCKS)) for n in z.shape]
-        sums, weights = (F.avg_pool2d(plane[None, None], side, ceil_mode=True)[0, 0] for plane in (z, evidence))
-        held = weights > weights.max() * _LEAST_EVIDENCE
-        return np.asarray(torch.where(held, sums / weights, torch.nan).cpu().double())
 
     def of(self, family: TransformFamily, parameters: np.ndarray) -> tuple[float, np.ndarray] | None:
         """Return loss and gradient (n,) at the (n,) parameters of ``family``; None outside the domain."""
@@ -203,6 +195,24 @@ class LevelObjective:
         """Return the most that an overlap can hold ``of`` the fixed and the moving image, as seen in the fixed one."""
         fixed, moving = of
         return max(1.0, min(fixed, moving / area_scale(matrix, self.shape)))
+
+
+def block_zncc(w: Tensor, z: Tensor, evidence: Tensor | None, window: int) -> np.ndarray:
+    """Return the local ZNCC of each block of a grid over the overlap, (rows, columns), sum(w z) / sum(w e).
+
+    Args:
+        w, z: weight and local ZNCC of every window, (H-w+1, W-w+1).
+        evidence: e of every window, likewise; None for one.
+        window: its side.
+
+    NaN where a block holds little evidence.
+    """
+    z, weight = _overlap(w, w * z, w if evidence is None else w * evidence)
+    # Blocks no smaller than a window, so that neighbours share little, and as many as a grid of _BLOCKS has.
+    side = [max(window, -(-n // _BLOCKS)) for n in z.shape]
+    sums, weights = (F.avg_pool2d(plane[None, None], side, ceil_mode=True)[0, 0] for plane in (z, weight))
+    held = weights > weights.max() * _LEAST_EVIDENCE
+    return np.asarray(torch.where(held, sums / weights, torch.nan).cpu().double())
 
 
 def gradients(image: Tensor) -> tuple[Tensor, Tensor]:

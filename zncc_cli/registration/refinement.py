@@ -86,7 +86,7 @@ def refine(fixed: Level, moving: Level, start: np.ndarray, config: RegistrationC
         return float(np.abs(map_points(a, frame) - map_points(b, frame)).max())
 
     def solved(look: Look, matrix: np.ndarray) -> Refined:
-        found = _solve(look, family, matrix, config)
+        found = solve(look, family, matrix, config)
         lost = motion(found.matrix, start) > farthest
         return _nowhere(family, start, found.loss, Ending.OUT_OF_DOMAIN, found.iterations) if lost else found
 
@@ -122,8 +122,11 @@ def _nowhere(family: TransformFamily, start: np.ndarray, loss: float, ending: En
     return Refined(start, math.inf, np.zeros((family.size, 0)), loss, ending, iterations, iterations)
 
 
-def _solve(look: Look, family: TransformFamily, start: np.ndarray, config: RegistrationConfig) -> Refined:
-    """Follow the score to zero: far from it by Gauss-Newton steps, near it by quasi-Newton ones."""
+def solve(look: Look, family: TransformFamily, start: np.ndarray, config: RegistrationConfig) -> Refined:
+    """Follow the score to zero from ``start`` (3, 3): far from it by Gauss-Newton steps, near it by quasi-Newton ones.
+
+    Of ``config`` the tolerance and most iterations are used.
+    """
     matrix, loss, ending, iteration = start, math.nan, Ending.MAX_ITERATIONS, 0
     inverse, step, before = None, np.zeros(family.size), np.zeros(family.size)
     for iteration in range(1, config.max_iterations + 1):

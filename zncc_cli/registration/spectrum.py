@@ -39,15 +39,16 @@ class Spectrum:
 
     rho: Tensor
 
-    def filtered(self, image: Tensor, scale: float = 1.0) -> Tensor:
+    def filtered(self, image: Tensor, scale: float = 1.0, border: int = _BORDER) -> Tensor:
         """Return ``image`` (1, 1, H, W) filtered by sqrt(rho / (1 + rho)), of unit gain where all is signal.
 
         Args:
             image: without holes; continued by its mirror image beyond the frame.
             scale: pixels of this image per pixel of the frame in which rho was measured.
+            border: how far the mirror image goes on; beyond it stands the opposite edge.
         """
         height, width = image.shape[-2:]
-        border = min(_BORDER, height - 1, width - 1)
+        border = min(border, height - 1, width - 1)
         padded = F.pad(image, [border] * 4, mode="reflect")
         transformed = torch.fft.rfft2(padded)
         k = _radius(padded.shape[-2], padded.shape[-1], image) * scale
@@ -61,6 +62,22 @@ class Spectrum:
         return out[..., border : border + height, border : border + width].contiguous()
 
 
+def signal_share(image: Tensor, weight: Tensor, noise: float) -> Spectrum:
+    """Return what share of an image's power is signal, ring by ring: that of its correlation with another of its scene.
+
+    Args:
+        image: (H, W), its mean about zero.
+        weight: (H, W), falls to zero softly towards the edges.
+        noise: variance of its white noise.
+    """
+    transformed = torch.fft.rfft2(image * weight)
+    index, rings = _rings(int(image.shape[0]), int(image.shape[1]), image)
+    count = torch.bincount(index, minlength=rings + 1)[:rings]
+    power = image.new_zeros(rings + 1).index_add_(0, index, transformed.abs().square().flatten())[:rings] / count
+    white = noise * float(weight.square().sum())
+    return Spectrum((1 - white / power.clamp_min(torch.finfo(power.dtype).tiny)).clamp(0, _MOST))
+
+
 def ring_correlation(a: Tensor, b: Tensor, weight: Tensor) -> Spectrum:
     """Return the ring correlation of two aligned images (H, W), weighted by (H, W), which falls to zero softly."""
     box = _support(weight)
@@ -69,10 +86,7 @@ def ring_correlation(a: Tensor, b: Tensor, weight: Tensor) -> Spectrum:
     height, width = planes[0].shape
     # The other half of the frequencies holds the same.
     spectra = [torch.fft.rfft2(plane) for plane in planes]
-    rings = max(1, min(_RINGS, min(height, width) // _PIXELS_PER_RING))
-    k = _radius(height, width, a)
-    # Frequencies above 0.5, in the corners, fall into a ring of their own, which is left out.
-    index = (2 * k * rings).long().clamp(max=rings).flatten()
+    index, rings = _rings(height, width, a)
 
     def over_rings(power: Tensor) -> Tensor:
         return power.new_zeros(rings + 1).index_add_(0, index, power.flatten())[:rings]
@@ -99,6 +113,15 @@ def taper(held: Tensor) -> Tensor:
 def _support(weight: Tensor) -> tuple[slice, slice]:
     rows, columns = torch.nonzero((weight > 0).any(dim=1)), torch.nonzero((weight > 0).any(dim=0))
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def _rings(height: int, width: int, like: Tensor) -> tuple[Tensor, int]:
+    """Return the ring of each frequency, (H * (W//2+1),), in the layout of rfft2, and how many rings there are.
+
+    Frequencies above 0.5, in the corners, fall into a ring of their own, the last, which is left out.
+    """
+    rings = max(1, min(_RINGS, min(height, width) // _PIXELS_PER_RING))
+    return (2 * _radius(height, width, like) * rings).long().clamp(max=rings).flatten(), rings
 
 
 def _radius(height: int, width: int, like: Tensor) -> Tensor:

@@ -90,6 +90,7 @@ class Sampler:
         self._mask = None if mask is None or held is not None else mask[None].to(image.dtype)
         rows, columns = held or whole
         self._box = columns.start, rows.start, columns.stop - 1, rows.stop - 1
+        self.shape = int(image.shape[-2]), int(image.shape[-1])
         self._native = has_warp(image)
         assert interpolation in (Interpolation.LINEAR, Interpolation.CUBIC), "those that are differentiable"
         self._degree = 3 if interpolation is Interpolation.CUBIC else 1

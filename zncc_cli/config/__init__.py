@@ -83,6 +83,22 @@ class Accept(Choice):
     OK = "ok"
     SUSPECT = "suspect"
 
+    def takes(self, status: str) -> bool:
+        """Tell whether a verdict of ``status`` is good enough."""
+        return status in (Accept.OK, self)
+
+
+class Product(Choice):
+    """What a pair writes: by name, and in the order in which it is listed."""
+
+    ALIGNED = "aligned"
+    TRANSFORM = "transform"
+    MASK = "mask"
+    MAPS = "maps"
+    OVERLAY = "overlay"
+    PAGE = "page"
+    REPORT = "report"
+
 
 class StdScale(Choice):
     """Units of a std map: the population standard deviation, or the norm that ZNCC divides by."""
@@ -128,13 +144,14 @@ def choose(kind: type[_C], value: str, option: str) -> _C:
 SMALLEST_WINDOW = 3  # a window of one pixel has no variance, one of two hardly a texture
 
 
-def _check_window(window: int) -> None:
+def check_window(window: int) -> None:
+    """Raise `OptionError` where ``window`` is no side of one."""
     if window < SMALLEST_WINDOW:
         raise OptionError(f"--window: expected a whole number of pixels, at least {SMALLEST_WINDOW}, got {window}")
 
 
-def _coerce(settings: object, **kinds: type[Choice]) -> None:
-    """Turn the named fields from text into members of their kinds."""
+def coerce(settings: object, **kinds: type[Choice]) -> None:
+    """Turn the named fields from text into members of their kinds; raise `OptionError` where there is none."""
     for name, kind in kinds.items():
         object.__setattr__(settings, name, choose(kind, getattr(settings, name), f"--{name}"))
 
@@ -165,8 +182,8 @@ class RegistrationConfig:
     backend: Backend = Backend.AUTO
 
     def __post_init__(self) -> None:
-        _coerce(self, model=Model, optimizer=Optimizer, device=Device, backend=Backend)
-        _check_window(self.window)
+        coerce(self, model=Model, optimizer=Optimizer, device=Device, backend=Backend)
+        check_window(self.window)
         if not 0 < self.min_overlap <= 1:
             raise OptionError(f"--min-overlap: expected a fraction above 0 and at most 1, got {self.min_overlap}")
         if self.max_iterations < 1:
@@ -251,7 +268,7 @@ class ResamplingConfig:
     fill: str | None = None
 
     def __post_init__(self) -> None:
-        _coerce(self, interpolation=Interpolation, canvas=Canvas)
+        coerce(self, interpolation=Interpolation, canvas=Canvas)
         _ = self.value
 
     @property
@@ -270,6 +287,12 @@ class ResamplingConfig:
             raise OptionError(f"--fill: expected a number, nan or {EDGE}, got {self.fill!r}") from None
 
 
+def chosen_products(write: str | None) -> frozenset[Product]:
+    """Return what ``--write`` names; raise `OptionError` for what there is not."""
+    names = list(Product) if write is None else [name.strip() for name in write.split(",")]
+    return frozenset(choose(Product, name, "--write") for name in names)
+
+
 IDENTITY = "identity"  # what --init takes beside the name of a file
 
 
@@ -282,6 +305,7 @@ class PairConfig:
         out: output folder, or None for ``<moving's stem>_aligned`` in the working folder.
         fixed_mask, moving_mask: optional image files of the same frame; pixels above zero count.
         init: where to start without a search: ``identity``, or a file with a matrix; None searches.
+        write: what is written, names of `Product` divided by commas; None for all.
         overwrite: replace files that exist.
         accept: the least of a verdict that ends with exit code 0.
         inputs: what of the files is read and registered.
@@ -295,6 +319,7 @@ class PairConfig:
     fixed_mask: Path | None = None
     moving_mask: Path | None = None
     init: str | None = None
+    write: str | None = None
     overwrite: bool = False
     accept: Accept = Accept.OK
     inputs: InputConfig = InputConfig()
@@ -302,34 +327,18 @@ class PairConfig:
     resampling: ResamplingConfig = ResamplingConfig()
 
     def __post_init__(self) -> None:
-        _coerce(self, accept=Accept)
+        coerce(self, accept=Accept)
+        _ = self.products
+
+    @property
+    def products(self) -> frozenset[Product]:
+        """What is written."""
+        return chosen_products(self.write)
 
     @property
     def folder(self) -> Path:
         """The output folder."""
         return self.out or Path(f"{self.moving.stem}_aligned")
-
-
-@dataclass(frozen=True, kw_only=True)
-class BatchConfig:
-    """Many pairs of one folder.
-
-    Attributes:
-        folder: where the images are.
-        out: where ``<pair name>/`` folders and ``batch.csv`` go.
-        fixed: one image that every other image of the folder is aligned to, or None for pairs found by
-            the names ``*_fixed.*`` and ``*_moving.*``.
-        overwrite: replace files that exist.
-        inputs, registration, resampling: settings of each pair.
-    """
-
-    folder: Path
-    out: Path
-    fixed: Path | None = None
-    overwrite: bool = False
-    inputs: InputConfig = InputConfig()
-    registration: RegistrationConfig = RegistrationConfig()
-    resampling: ResamplingConfig = ResamplingConfig()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -359,7 +368,7 @@ class ApplyConfig:
     resampling: ResamplingConfig = ResamplingConfig()
 
     def __post_init__(self) -> None:
-        _coerce(self, backend=Backend)
+        coerce(self, backend=Backend)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -393,8 +402,8 @@ class StdMapConfig:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        _coerce(self, scale=StdScale, method=Method, device=Device, backend=Backend)
-        _check_window(self.window)
+        coerce(self, scale=StdScale, method=Method, device=Device, backend=Backend)
+        check_window(self.window)
         _ = self.chosen_channel
 
     @property

@@ -1,0 +1,1 @@
+"""What a batch costs beyond its registrations, what it survives, and how it grows."""

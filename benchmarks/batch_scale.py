@@ -1,0 +1,11 @@
+"""What a batch of 100,000 pairs costs beside its pairs: `python benchmarks/batch_scale.py --help`."""
+
+import sys
+
+# Run as a script, this folder would come first on the path, and hide the standard library's operator.
+sys.path[0] = __file__.rpartition("benchmarks")[0] or "."
+
+from benchmarks.batch.scale import main  # noqa: E402
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""``zncc stack``: movies from the shell."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+from conftest import Run, assert_one_line_error
+
+from benchmarks.movie import DriftMovie
+
+
+def save(run: Run, name: str = "movie.tif", blanks: int = 1) -> DriftMovie:
+    made = DriftMovie.walk(12, 96, blanks=blanks, jump=(0, 0))
+    frames = np.array(list(made.frames()))
+    tifffile.imwrite(run.folder / name, frames, photometric="minisblack", metadata={"axes": "TYX"})
+    return made
+
+
+def test_a_movie_is_aligned_into_a_folder_of_its_own(run: Run) -> None:
+    made = save(run)
+    got = run("zncc", "stack", "movie.tif")
+    assert got.returncode == 0, got.stderr
+    assert "ok: 11 of 12 frames agree; blank: frame 6" in got.stdout
+    files = {path.name for path in (run.folder / "movie_stack").iterdir()}
+    assert files == {"stack.tif", "drift.csv", "drift.svg", "transforms.json", "report.json"}
+    last = (run.folder / "movie_stack" / "drift.csv").read_text().splitlines()[-1].split(",")
+    assert abs(float(last[1]) - made.drift[-1, 0]) < 0.1
+
+
+def test_json_is_the_report_and_quiet_is_nothing(run: Run) -> None:
+    save(run)
+    got = run("zncc", "stack", "movie.tif", "--json", "--to", "mean", "--crop", "common")
+    assert got.returncode == 0, got.stderr
+    report = json.loads(got.stdout)
+    assert (report["frames"], report["blank"], report["to"]) == (12, [6], "mean")
+    assert report == json.loads((run.folder / "movie_stack" / "report.json").read_text())
+    got = run("zncc", "stack", "movie.tif", "--quiet", "--overwrite")
+    assert (got.returncode, got.stdout, got.stderr) == (0, "", "")
+
+
+def test_too_many_blank_frames_end_with_code_3(run: Run) -> None:
+    save(run, blanks=3)
+    got = run("zncc", "stack", "movie.tif", "--out", "out")
+    assert got.returncode == 3, got.stderr
+    assert "suspect: 9 of 12 frames agree" in got.stdout
+    assert (run.folder / "out" / "stack.tif").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("missing.tif",), 1, ("missing.tif", "nothing there")),
+        (("movie.tif", "--to", "last"), 2, ("--to", "first, previous, mean", "last")),
+        (("movie.tif", "--axis", "C"), 2, ("--axis", "no channel")),
+        (("movie.tif", "--model", "auto"), 2, ("--model", "translation")),
+        (("movie.tif", "--fill", "-1"), 2, ("--fill", "uint16")),
+        (("movie.tif", "--json", "--quiet"), 2, ("--json", "--quiet")),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_nothing_is_written(
+    run: Run, arguments: tuple[str, ...], code: int, words: tuple[str, ...]
+) -> None:
+    save(run)
+    assert_one_line_error(run("zncc", "stack", *arguments), code, *words)
+    assert {path.name for path in run.folder.iterdir()} == {"movie.tif"}
+
+
+def test_files_that_stand_are_not_overwritten(run: Run) -> None:
+    save(run)
+    assert run("zncc", "stack", "movie.tif", "--quiet").returncode == 0
+    assert_one_line_error(run("zncc", "stack", "movie.tif"), 1, "exists already", "--overwrite")

@@ -1,0 +1,142 @@
+"""A batch on real worker processes, whose pairs say what becomes of them: crash, hang, break, or go well."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections import Counter
+
+import pytest
+
+from tests.jobs.fake_worker import COMMAND
+from zncc_cli.config.batch import BatchConfig
+from zncc_cli.errors import BackendError, OutputError
+from zncc_cli.jobs.batch.manifest import manifests, read_manifests
+from zncc_cli.jobs.batch.pairs import Pair
+from zncc_cli.jobs.batch.processes import Processes
+from zncc_cli.jobs.batch.run import run_batch
+
+
+class Batch:
+    """Pairs by what becomes of them, and how often each was begun."""
+
+    def __init__(self, folder):
+        self.folder, self.out, self.log = folder, folder / "out", folder / "log"
+        self.log.touch()
+        self.cleared = []
+
+    def engine(self, config, workers, command=COMMAND):
+        settings = {"log": str(self.log), "out": str(self.out)}
+        return Processes(settings, workers, config.timeout, self.cleared.append, command)
+
+    def __call__(self, verbs, workers=2, **options):
+        config = BatchConfig(source=self.folder, out=self.out, write="report", **{"retries": 0, **options})
+        pairs = [Pair(name, verb, "moving", "" if verb else "no pair") for name, verb in sorted(verbs.items())]
+        self.told = []
+        return run_batch(config, pairs, lambda *told: self.told.append(told), self.engine(config, workers))
+
+    @property
+    def begun(self):
+        return Counter(self.log.read_text().split())
+
+
+@pytest.fixture
+def batch(tmp_path):
+    return Batch(tmp_path)
+
+
+def statuses(outcome):
+    return {row.name: row.status for row in outcome.pairs}
+
+
+def reasons(outcome):
+    return {row.name: row.reason for row in outcome.pairs}
+
+
+def test_all_pairs_are_done_once_in_any_order_and_listed_in_theirs(batch):
+    outcome = batch({f"{n:02}": "ok" for n in range(30)})
+    assert outcome.exit_code == 0
+    assert [row.name for row in outcome.pairs] == [f"{n:02}" for n in range(30)]
+    assert set(batch.begun.values()) == {1}
+    with (batch.out / "batch.csv").open(newline="") as file:
+        assert [row["name"] for row in csv.DictReader(file)] == [f"{n:02}" for n in range(30)]
+    assert len(read_manifests(manifests(batch.out))) == len(batch.told) == 30
+
+
+def test_one_that_dies_or_hangs_harms_no_other_and_is_named(batch):
+    verbs = {"dies": "die", "hangs": "hang", "stops": "stop", "": "ok", "broken": "content", "none": "", "b": "suspect"}
+    began = time.monotonic()
+    outcome = batch({**verbs, **{f"{n}": "ok" for n in range(9)}}, timeout=2)
+    assert time.monotonic() - began < 30
+    assert outcome.exit_code == 5
+    bad = {name: reason for name, reason in reasons(outcome).items() if statuses(outcome)[name] == "error"}
+    assert bad == {
+        "dies": "its process was killed by SIGKILL, perhaps for want of memory: something was wrong",
+        "hangs": "took longer than --timeout, 2 seconds, and was given up",
+        "stops": "took longer than --timeout, 2 seconds, and was given up",
+        "broken": "content",
+        "none": "no pair",
+    }
+    assert {task["name"] for task in batch.cleared} == {"dies", "hangs", "stops"}
+
+
+def test_what_may_pass_is_tried_again_and_nothing_else(batch):
+    verbs = {"a": "die-once", "b": "disk-once", "c": "content", "d": "disk", "e": "hang", "f": "failed", "g": "ok"}
+    outcome = batch(verbs, retries=2, timeout=2)
+    assert statuses(outcome) == {**dict.fromkeys("abg", "ok"), **dict.fromkeys("cde", "error"), "f": "failed"}
+    assert batch.begun == {"a": 2, "b": 2, "c": 1, "d": 3, "e": 1, "f": 1, "g": 1}
+    assert {row.name: row.attempts for row in outcome.pairs} == batch.begun
+
+
+def test_fail_fast_ends_at_the_first_that_fails(batch):
+    verbs = {"a": "suspect", "b": "failed", **{f"c{n}": "slow" for n in range(20)}}
+    outcome = batch(verbs, workers=1, fail_fast=True)
+    assert statuses(outcome) == {"a": "suspect", "b": "failed"}
+    assert (outcome.exit_code, outcome.left) == (5, 20)
+
+
+def test_resume_tries_errors_again_and_keeps_results(batch):
+    verbs = {"a": "ok", "b": "failed", "c": "content", "d": "disk-once"}
+    batch(verbs)
+    outcome = batch(verbs, resume=True)
+    assert statuses(outcome) == {"a": "ok", "b": "failed", "c": "error", "d": "ok"}
+    assert {row.name for row, kept in batch.told if kept} == {"a", "b"}
+    text = (batch.out / "manifest.jsonl").read_text()
+    assert [text.count(f'"name":"{name}"') for name in "abcd"] == [1, 1, 2, 2]
+
+
+def test_what_has_changed_is_done_again(batch):
+    batch({"a": "ok", "b": "ok"})
+    assert statuses(batch({"a": "ok", "b": "suspect"}, resume=True)) == {"a": "ok", "b": "suspect"}
+    assert {row.name for row, kept in batch.told if kept} == {"a"}
+
+
+def test_shards_are_read_together(batch):
+    batch({"a": "ok"}, shard="1/2")
+    batch({"b": "ok"}, shard="2/2")
+    assert sorted(p.name for p in batch.out.iterdir()) == [
+        *("batch-1-of-2.csv", "batch-1-of-2.html", "batch-2-of-2.csv", "batch-2-of-2.html"),
+        *("manifest-1-of-2.jsonl", "manifest-2-of-2.jsonl"),
+    ]
+    outcome = batch({"a": "ok", "b": "ok", "c": "ok"}, resume=True)
+    assert {row.name for row, kept in batch.told if kept} == {"a", "b"}
+    assert len(outcome.pairs) == 3
+
+
+def test_a_batch_is_not_begun_anew_unasked(batch):
+    batch({"a": "ok"})
+    with pytest.raises(OutputError, match="--resume to go on with that batch, --overwrite to begin anew"):
+        batch({"a": "ok"})
+    batch({"b": "ok"}, overwrite=True)
+    assert list(read_manifests(manifests(batch.out))) == ["b"]
+
+
+def test_workers_that_cannot_start_end_the_batch_with_their_last_words(batch):
+    broken = (COMMAND[0], "-c", "import sys; sys.exit('no torch here')")
+    config = BatchConfig(source=batch.folder, out=batch.out)
+    with pytest.raises(BackendError, match="ended with code 1: no torch here"):
+        run_batch(config, [Pair("a", "ok", "m")], lambda *_: None, batch.engine(config, 1, broken))
+
+
+def test_no_pair_at_all_is_a_shard_that_has_nothing_to_do(batch):
+    assert batch({}, shard="7/9").exit_code == 0

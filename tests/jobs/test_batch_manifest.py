@@ -1,0 +1,86 @@
+"""The manifest is whole wherever its writer was killed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from zncc_cli.errors import OutputError
+from zncc_cli.jobs.batch.manifest import Manifest, manifests, read_manifests
+from zncc_cli.jobs.batch.row import BatchRow
+
+
+def row(name, status="ok"):
+    return BatchRow(name, status, "because", zncc_after=0.5)
+
+
+def write(path, *names, keep=True):
+    with Manifest(path, keep=keep) as manifest:
+        for name in names:
+            manifest.add(row(name), f"key of {name}")
+
+
+def test_rows_come_back(tmp_path):
+    path = tmp_path / "out" / "manifest.jsonl"
+    write(path, "a", "ü\udcff")
+    records = read_manifests([path])
+    assert {name: record.row for name, record in records.items()} == {"a": row("a"), "ü\udcff": row("ü\udcff")}
+    assert records["a"].key == "key of a"
+
+
+def test_cut_off_at_any_byte_it_can_be_read_and_gone_on_with(tmp_path):
+    path = tmp_path / "manifest.jsonl"
+    write(path, "a", "b", "c")
+    whole = path.read_bytes()
+    ends = [place + 1 for place, byte in enumerate(whole) if byte == 10]
+    for place in range(len(whole) + 1):
+        path.write_bytes(whole[:place])
+        kept = max(0, sum(end <= place for end in ends) - 1)
+        assert list(read_manifests([path])) == ["a", "b", "c"][:kept]
+        write(path, "d")
+        assert list(read_manifests([path])) == [*["a", "b", "c"][:kept], "d"]
+
+
+def test_a_damaged_line_is_passed_over(tmp_path):
+    path = tmp_path / "manifest.jsonl"
+    write(path, "a", "b")
+    lines = path.read_bytes().splitlines(keepends=True)
+    for damage in (b"\0\0\0\n", b"[" * 100_000 + b"\n", b'{"name": 3}\n', b"[]\n", lines[1][:-20] + b"\n"):
+        path.write_bytes(lines[0] + damage + lines[2])
+        assert list(read_manifests([path])) == ["b"]
+
+
+def test_the_latest_record_counts_in_whatever_file(tmp_path):
+    for name, when, status in (("manifest.jsonl", 2, "ok"), ("manifest-1-of-2.jsonl", 1, "failed")):
+        write(tmp_path / name, "a")
+        head, line = (tmp_path / name).read_text().splitlines()
+        content = {**json.loads(line), "time": when, "status": status}
+        (tmp_path / name).write_text(f"{head}\n{json.dumps(content)}\n")
+    (tmp_path / "manifest-x.jsonl").write_text("something else")
+    assert len(manifests(tmp_path)) == 2
+    assert read_manifests(manifests(tmp_path))["a"].row.status == "ok"
+
+
+def test_an_error_is_no_result(tmp_path):
+    path = tmp_path / "manifest.jsonl"
+    with Manifest(path, keep=False) as manifest:
+        for status in ("ok", "suspect", "failed", "error"):
+            manifest.add(row(status, status), "key")
+    assert [name for name, record in read_manifests([path]).items() if record.stands] == ["ok", "suspect", "failed"]
+
+
+def test_two_do_not_write_one_manifest(tmp_path):
+    path = tmp_path / "manifest.jsonl"
+    with Manifest(path, keep=True) as first:
+        first.add(row("a"), "key")
+        with pytest.raises(OutputError, match="another zncc-batch"):
+            Manifest(path, keep=False)
+    assert list(read_manifests([path])) == ["a"]
+
+
+def test_another_file_of_that_name_is_not_taken_for_one(tmp_path):
+    path = tmp_path / "manifest.jsonl"
+    path.write_text('{"precious": 1}\n')
+    with pytest.raises(OutputError, match="expected a manifest"):
+        read_manifests([path])

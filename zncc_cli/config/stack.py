@@ -1,0 +1,73 @@
+"""The settings of a stack."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from zncc_cli.config import NESTED_MODELS, Backend, Model, ResamplingConfig, channel_choice, check_window, coerce
+from zncc_cli.errors import OptionError
+
+TO_FIRST, TO_PREVIOUS, TO_MEAN = "first", "previous", "mean"  # what --to takes beside a number
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackConfig:
+    """One movie or z-stack whose frames are put on each other.
+
+    Attributes:
+        image: the file.
+        out: output folder, or None for ``<stem>_stack`` in the working folder.
+        to: what the frames are put on: ``first``; ``previous``, the first by way of near neighbours alone; ``mean``,
+            the mean of all; or the number of a frame, counted from 0.
+        axis: letter of the axis along which the frames lie; None for T, or the longest that is no channel.
+        model: the richest motion allowed.
+        window: side of the square ZNCC window, in pixels of what is registered.
+        series: number of the series, counted from 0; None for the first.
+        channel: number of the channel that is registered, counted from 0, ``luminance`` or ``best``; None for the
+            luminance of RGB, and else for the best. All are moved.
+        backend: with what arithmetic.
+        overwrite: replace files that exist.
+        resampling: how the frames are put on the reference's frame.
+    """
+
+    image: Path
+    out: Path | None = None
+    to: str = TO_FIRST
+    axis: str | None = None
+    model: Model = Model.TRANSLATION
+    window: int = 11
+    series: int | None = None
+    channel: str | None = None
+    backend: Backend = Backend.AUTO
+    overwrite: bool = False
+    resampling: ResamplingConfig = field(default_factory=ResamplingConfig)
+
+    def __post_init__(self) -> None:
+        coerce(self, model=Model, backend=Backend)
+        check_window(self.window)
+        if self.model is Model.AUTO:
+            names = ", ".join(NESTED_MODELS)
+            raise OptionError(f"--model: expected one of {names} for a stack, got {self.model}")
+        if self.to not in (TO_FIRST, TO_PREVIOUS, TO_MEAN) and not self.to.isdecimal():
+            raise OptionError(
+                f"--to: expected {TO_FIRST}, {TO_PREVIOUS}, {TO_MEAN} or a frame's number from 0, got {self.to!r}"
+            )
+        if self.axis is not None and (len(self.axis) != 1 or self.axis in "CSYX"):
+            raise OptionError(f"--axis: expected the letter of an axis, as T or Z, and no channel, got {self.axis!r}")
+        _ = self.chosen_channel
+
+    @property
+    def folder(self) -> Path:
+        """The output folder."""
+        return self.out or Path(f"{self.image.stem}_stack")
+
+    @property
+    def reference(self) -> int | None:
+        """The number of the frame that the others are put on; None for the mean of all."""
+        return int(self.to) if self.to.isdecimal() else None if self.to == TO_MEAN else 0
+
+    @property
+    def chosen_channel(self) -> int | str | None:
+        """The channel, as a number where it is one."""
+        return None if self.channel is None else channel_choice(self.channel, "--channel")

@@ -1,0 +1,193 @@
+"""Workers of a Dask cluster: the user's own, or one that is started on this machine.
+
+Each thread of a Dask worker looks after a process of its own (`processes.Worker`), so that a pair that hangs or crashes
+harms no other. Tasks and answers are text; images are read and written by the workers, on paths that all share.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import logging
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from zncc_cli.errors import BackendError
+from zncc_cli.files.paths import one_line
+from zncc_cli.jobs.batch.engine import Answer, Task
+from zncc_cli.jobs.batch.processes import WORKER, Processes
+from zncc_cli.jobs.batch.worker import clear
+
+logger = logging.getLogger("zncc_cli.batch")
+
+_AHEAD = 4  # tasks handed in for each thread of the cluster: none waits for us, and the scheduler holds few
+_LEAST = 16  # where no worker is there yet
+_COUNTED = 5.0  # seconds until the threads are counted again: clusters grow and shrink
+_CONNECT = 30.0  # seconds to find a scheduler
+
+_here = threading.local()
+
+
+def do_task(command: Sequence[str] | None, settings: str, task: str, timeout: float) -> str:
+    """Do one task in this thread's own process; runs on the workers of the cluster.
+
+    Args:
+        command: starts the process; None for a worker that aligns pairs.
+        settings, task: JSON, see `worker.align_task`.
+        timeout: seconds.
+
+    Returns:
+        JSON: the answer, or ``reason`` and ``passing`` where the process died or took too long.
+    """
+    wanted = command, settings, timeout
+    if getattr(_here, "wanted", None) != wanted:
+        engine: Processes | None = getattr(_here, "engine", None)
+        if engine is not None:
+            engine.__exit__(None, None, None)
+        out = Path(json.loads(settings)["out"])
+        line = (sys.executable, *WORKER[1:]) if command is None else command
+        _here.engine = Processes(json.loads(settings), 1, timeout, lambda lost: clear(out / lost["name"]), line)
+        _here.engine.__enter__()
+        _here.wanted = wanted
+    _here.engine.submit(json.loads(task))
+    answers: list[Answer] = []
+    while not answers:
+        answers = _here.engine.wait(60.0)
+    answer = answers[0]
+    if answer.content is not None:
+        return json.dumps(answer.content)
+    return json.dumps({"reason": answer.reason, "passing": answer.passing})
+
+
+class Cluster:
+    """An `Engine` of the workers of a Dask cluster.
+
+    Args:
+        settings: of the batch, for the workers; its paths absolute.
+        scheduler: address; None starts a cluster here.
+        workers: of the cluster that is started here.
+        timeout: seconds that a task may take.
+        clear: removes what is half-written of a task that has no worker any more.
+        command: starts a worker's process, None for one that aligns pairs.
+
+    Raises:
+        BackendError: Dask is not installed, or the scheduler cannot be reached.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        scheduler: str | None,
+        workers: int,
+        timeout: float,
+        clear: Callable[[Task], None],
+        command: Sequence[str] | None = None,
+    ) -> None:
+        self._settings, self._timeout = json.dumps(settings), timeout
+        self._address, self._count, self._clear = scheduler, workers, clear
+        self._command = command
+        self._pending: dict[Any, Task] = {}
+        self._ready: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._threads, self._counted = 0, 0.0
+        try:
+            self._dask: Any = importlib.import_module("distributed")
+        except ImportError:
+            raise BackendError(
+                '--engine dask: expected Dask distributed, which is not installed; run: pip install "zncc-cli[dask]"'
+            ) from None
+
+    def __enter__(self) -> Cluster:
+        """Connect to the scheduler, or start a cluster."""
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # it tells of every worker that comes and goes
+        self._cluster = None
+        try:
+            if self._address is None:
+                # Memory is looked after by the pairs themselves; its nannies would count only their own process.
+                self._cluster = self._dask.LocalCluster(
+                    n_workers=self._count,
+                    threads_per_worker=1,
+                    processes=True,
+                    host="127.0.0.1",
+                    dashboard_address=None,
+                    memory_limit=0,
+                    silence_logs=logging.CRITICAL,
+                )
+            self._client = self._dask.Client(self._cluster or self._address, timeout=_CONNECT, set_as_default=False)
+        except (OSError, ValueError, TimeoutError) as error:
+            if self._cluster is not None:
+                self._cluster.close()
+            where = self._address or "a cluster on this machine"
+            raise BackendError(
+                f"--scheduler: expected a Dask scheduler at {where}, found none ({one_line(error)}); check its address"
+            ) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Take back what is not done; a cluster that was started here is ended."""
+        self._client.cancel(list(self._pending), force=True)
+        self._client.close()
+        if self._cluster is not None:
+            self._cluster.close()
+            for task in self._pending.values():
+                self._clear(task)
+        self._pending.clear()
+
+    @property
+    def room(self) -> int:
+        """How many further tasks keep the cluster busy."""
+        now = time.monotonic()
+        if self._counted == 0 or now - self._counted > _COUNTED:
+            threads = sum(self._client.nthreads().values())
+            if threads == 0 and self._counted == 0:
+                logger.warning("the cluster has no worker yet; waiting for one")
+            self._threads, self._counted = threads, now
+        return max(0, max(_LEAST, _AHEAD * self._threads) - len(self._pending))
+
+    def submit(self, task: Task) -> None:
+        """Hand a task to the cluster, which hands it to another worker should one be lost."""
+        future = self._client.submit(
+            do_task, self._command, self._settings, json.dumps(task), self._timeout, pure=False, retries=0
+        )
+        self._pending[future] = task
+        future.add_done_callback(self._ready.put)
+
+    def wait(self, seconds: float) -> list[Answer]:
+        """Return the answers that come within some seconds.
+
+        Raises:
+            BackendError: the workers cannot run zncc-cli.
+        """
+        done = []
+        with contextlib.suppress(queue.Empty):
+            done.append(self._ready.get(timeout=seconds))
+            while True:
+                done.append(self._ready.get_nowait())
+        done = [future for future in done if future in self._pending]
+        # In one exchange with the scheduler; one after the other would take a millisecond each.
+        fine = [future for future in done if future.status == "finished"]
+        contents = dict(zip(fine, self._client.gather(fine), strict=True)) if fine else {}
+        return [self._answer(future, contents.get(future)) for future in done]
+
+    def _answer(self, future: Any, text: str | None) -> Answer:
+        task = self._pending.pop(future)
+        if text is not None:
+            content = json.loads(text)
+            lost = "reason" in content
+            return Answer(task, **content) if lost else Answer(task, content)
+        error = None if future.status == "cancelled" else future.exception()
+        if isinstance(error, ImportError | BackendError):
+            raise BackendError(
+                f"--scheduler: expected zncc-cli, of this version, on the workers, found: {one_line(error)}; install it"
+            )
+        return Answer(
+            task, reason=f"its worker was lost ({type(error).__name__ if error else 'cancelled'})", passing=True
+        )

@@ -1,0 +1,62 @@
+"""What a person sees while a batch runs, on a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from zncc_cli.jobs.batch.row import BatchRow
+from zncc_cli.jobs.batch.run import OnRow
+
+_COLUMNS = ("done", "ok", "suspect", "failed", "error", "pairs/s", "time left")
+
+
+@contextlib.contextmanager
+def live(total: int, *, shown: bool) -> Iterator[OnRow]:
+    """Yield what is to be told of each pair, and show on stderr what has come of ``total`` pairs, if ``shown``."""
+    if not shown:
+        yield lambda _row, _kept: None
+        return
+    counts = _Counts(total)
+    with Live(get_renderable=counts.table, console=Console(stderr=True), refresh_per_second=2, transient=True):
+        yield counts.add
+
+
+class _Counts:
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._began = time.monotonic()
+        self._by_status: Counter[str] = Counter()
+        self._done = self._kept = 0
+
+    def add(self, row: BatchRow, kept: bool) -> None:
+        self._by_status[row.status] += 1
+        self._done += 1
+        self._kept += kept
+
+    def table(self) -> Table:
+        """Rate and time left are of what this run has done itself."""
+        rate = (self._done - self._kept) / max(time.monotonic() - self._began, 1e-9)
+        left = span((self._total - self._done) / rate) if rate else "-"
+        table = Table(box=None, pad_edge=False)
+        for column in _COLUMNS:
+            table.add_column(column, justify="right")
+        counts = (str(self._by_status[status]) for status in ("ok", "suspect", "failed", "error"))
+        table.add_row(f"{self._done}/{self._total}", *counts, f"{rate:.3g}", left)
+        return table
+
+
+def span(seconds: float) -> str:
+    """Return a time in words: "4 s", "3:07 min", "12:45 h"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02} min"
+    return f"{whole // 3600}:{whole % 3600 // 60:02} h"

@@ -1,0 +1,190 @@
+"""What has been done, written as it is done: a line of JSON for each pair, added at the end of a file.
+
+The process may be killed at any byte: a last line that is cut off is dropped. Several files, of the shards of a batch,
+are read as one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from zncc_cli.errors import OutputError
+from zncc_cli.files.paths import one_line, shown
+from zncc_cli.jobs.batch.row import ERROR, BatchRow, row_of
+
+NAME = "manifest.jsonl"
+_NAMES = re.compile(r"manifest(-[0-9]+-of-[0-9]+)?\.jsonl")
+_HEADER = {"format": "zncc-batch-manifest", "version": 1}
+_SYNC_SECONDS = 1.0  # what a power cut may take back; a killed process takes nothing back
+
+
+@dataclass(frozen=True)
+class Record:
+    """A pair that was done.
+
+    Attributes:
+        row: what became of it.
+        key: of the content of its inputs and its settings; "" where an input could not be read.
+        time: when, in seconds since 1970.
+    """
+
+    row: BatchRow
+    key: str
+    time: float
+
+    @property
+    def stands(self) -> bool:
+        """It is a result; an error is tried again."""
+        return self.row.status != ERROR and bool(self.key)
+
+
+def manifests(folder: Path) -> list[Path]:
+    """Return the manifests in an output folder."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(folder / entry.name for entry in entries if _NAMES.fullmatch(entry.name) and entry.is_file())
+    except OSError:
+        return []
+
+
+def read_manifests(paths: list[Path]) -> dict[str, Record]:
+    """Return the latest record of each pair; lines that are damaged are passed over, and their pairs done again.
+
+    Raises:
+        OutputError: a file cannot be read, or is no manifest of this version.
+    """
+    latest: dict[str, Record] = {}
+    for path in paths:
+        for record in _records(path):
+            name = record.row.name
+            if name not in latest or latest[name].time <= record.time:
+                latest[name] = record
+    return latest
+
+
+def _records(path: Path) -> Iterator[Record]:
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file):
+                content = _parsed(line)
+                if number == 0 and line.endswith(b"\n") and content != _HEADER:
+                    raise OutputError(
+                        f"{shown(path)}: expected a manifest of this version of zncc-batch, found something else; "
+                        "remove it, or choose another --out"
+                    )
+                if number and isinstance(content, dict) and line.endswith(b"\n"):
+                    try:
+                        yield Record(row_of(content), str(content["key"]), float(content["time"]))
+                    except (ValueError, TypeError, LookupError):
+                        continue
+    except OutputError:
+        raise
+    except OSError as error:
+        raise OutputError(f"{shown(path)}: cannot be read ({one_line(error.strerror or error)})") from error
+
+
+def _parsed(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+class Manifest:
+    """A manifest that is open for writing, by nobody else."""
+
+    def __init__(self, path: Path, *, keep: bool) -> None:
+        """``keep`` what stands in it, less a last line that is cut off.
+
+        Raises:
+            OutputError: it cannot be written, or another process is writing it.
+        """
+        self.path = path
+        self._synced = time.monotonic()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("ab+", buffering=0)
+            try:
+                self._lock()
+                self._file.truncate(_whole_lines(self._file) if keep else 0)
+                if self._file.seek(0, os.SEEK_END) == 0:
+                    self._write(_HEADER)
+            except BaseException:
+                self._file.close()
+                raise
+        except OutputError:
+            raise
+        except OSError as error:
+            raise self._error(error) from error
+
+    def __enter__(self) -> Manifest:
+        """Nothing more."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Make sure of what was written."""
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+    def add(self, row: BatchRow, key: str) -> None:
+        """Write what became of a pair.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        try:
+            self._write({**dataclasses.asdict(row), "key": key, "time": round(time.time(), 3)})
+            now = time.monotonic()
+            if now - self._synced > _SYNC_SECONDS:
+                os.fsync(self._file.fileno())
+                self._synced = now
+        except OSError as error:
+            raise self._error(error) from error
+
+    def _write(self, content: dict[str, Any]) -> None:
+        line = memoryview(json.dumps(content, separators=(",", ":")).encode() + b"\n")
+        while line:  # a full disk takes a part of it
+            line = line[self._file.write(line) :]
+
+    def _error(self, error: OSError) -> OutputError:
+        advice = "check the folder's permissions and the free space, or choose another --out"
+        return OutputError(f"{shown(self.path)}: cannot be written ({one_line(error.strerror or error)}); {advice}")
+
+    def _lock(self) -> None:
+        try:
+            import fcntl
+        except ImportError:  # Windows
+            return
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutputError(
+                f"{shown(self.path)}: expected nobody else to write it, found another zncc-batch at it; wait for "
+                "its end, choose another --out, or give each its --shard"
+            ) from None
+        except OSError:  # a file system without locks
+            return
+
+
+def _whole_lines(file: Any) -> int:
+    """Return the place after the last line that is whole."""
+    place = file.seek(0, os.SEEK_END)
+    while place:
+        first = max(0, place - 2**16)
+        file.seek(first)
+        end = file.read(place - first).rfind(b"\n")
+        if end >= 0:
+            return int(first + end + 1)
+        place = first
+    return 0

@@ -1,0 +1,110 @@
+"""How files are named: a pattern with fields in braces, as ``{well}/{site}_ch{channel}.tif``."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from zncc_cli.config.batch import EXAMPLE
+from zncc_cli.errors import OptionError
+from zncc_cli.files.paths import refusal, shown
+
+_FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+class Pattern:
+    """A pattern, and which of the files that fit it are the fixed images.
+
+    A field holds any text but "/", as short as the rest allows; a field that stands twice holds the same text twice.
+
+    Args:
+        text: the pattern, relative to a folder, divided by "/".
+        where: fields and values of the fixed images, as ``channel=0``, several divided by commas.
+
+    Raises:
+        OptionError: there is no field, a brace too many, or a field in ``where`` that the pattern has not.
+    """
+
+    def __init__(self, text: str, where: str) -> None:
+        names = _FIELD.findall(text)
+        rest = _FIELD.sub("", text)
+        if not names or "{" in rest or "}" in rest:
+            raise OptionError(f"--pattern: expected names with fields in braces, as in {EXAMPLE}, got {text!r}")
+        if any(part in ("", ".", "..") for part in text.split("/")):
+            raise OptionError(f"--pattern: expected a path below the folder, got {text!r}")
+        self.where = where
+        self._fixed = dict(self._condition(part, names) for part in where.split(","))
+        self._parts: list[re.Pattern[str]] = []
+        self._fields: list[str] = []
+        for part in text.split("/"):
+            self._parts.append(re.compile(self._expression(part), re.DOTALL))
+        self._grouped = [name for name in self._fields if name not in self._fixed]
+
+    @staticmethod
+    def _condition(text: str, names: list[str]) -> tuple[str, str]:
+        name, equals, value = text.strip().partition("=")
+        if not equals or name not in names:
+            fields = ", ".join(dict.fromkeys(names))
+            raise OptionError(
+                f"--fixed-where: expected FIELD=VALUE with a field of the pattern ({fields}), got {text!r}"
+            )
+        return name, value
+
+    def _expression(self, part: str) -> str:
+        """Return the regular expression of one part of the path; a field of an earlier part must be compared later."""
+        expression, end, here = "", 0, set()
+        for found in _FIELD.finditer(part):
+            expression += re.escape(part[end : found.start()])
+            name = found[1]
+            expression += f"(?P={name})" if name in here else f"(?P<{name}>[^/]+?)"
+            here.add(name)
+            if name not in self._fields:
+                self._fields.append(name)
+            end = found.end()
+        return expression + re.escape(part[end:])
+
+    def files(self, folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
+        """Yield path below ``folder``, divided by "/", and fields of every file that fits; hidden ones never do.
+
+        Raises:
+            InputError: a folder cannot be listed.
+        """
+        yield from self._below(folder, "", 0, {})
+
+    def _below(
+        self, folder: Path, place: str, depth: int, known: Mapping[str, str]
+    ) -> Iterator[tuple[str, dict[str, str]]]:
+        last = depth == len(self._parts) - 1
+        try:
+            with os.scandir(folder / place) as entries:
+                found = sorted(entry.name for entry in entries if last or entry.is_dir())
+        except OSError as error:
+            advice = "check the name and the folder's rights"
+            raise refusal(folder / place, expected="a folder of images", found=error.strerror, advice=advice) from error
+        for name in found:
+            fits = None if name.startswith(".") else self._parts[depth].fullmatch(name)
+            if fits is None:
+                continue
+            fields = fits.groupdict()
+            if any(known.get(key, value) != value for key, value in fields.items()):
+                continue
+            below = f"{place}/{name}" if place else name
+            if last:
+                yield below, {**known, **fields}
+            else:
+                yield from self._below(folder, below, depth + 1, {**known, **fields})
+
+    def is_fixed(self, fields: Mapping[str, str]) -> bool:
+        """Tell whether a file with these fields is a fixed image."""
+        return all(fields[name] == value for name, value in self._fixed.items())
+
+    def group(self, fields: Mapping[str, str]) -> tuple[str, ...]:
+        """Return what the images of one group have in common."""
+        return tuple(fields[name] for name in self._grouped)
+
+    def said(self, group: tuple[str, ...]) -> str:
+        """Return a group in words."""
+        words = (f"{name}={shown(value)}" for name, value in zip(self._grouped, group, strict=True))
+        return " ".join(words) or "the folder"

@@ -1,0 +1,252 @@
+"""The story of a batch, from its pairs to its table and page."""
+
+from __future__ import annotations
+
+import dataclasses
+import heapq
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zncc_cli.config import Accept, Device, PairConfig, Product
+from zncc_cli.config.batch import BatchConfig, Engine
+from zncc_cli.errors import ExitCode, OutputError, ZnccError
+from zncc_cli.files.batch_page import BatchPageRow, thumbnail, write_batch_page
+from zncc_cli.files.images import read_image
+from zncc_cli.files.paths import shown
+from zncc_cli.jobs.batch import engine as engines
+from zncc_cli.jobs.batch.cluster import Cluster
+from zncc_cli.jobs.batch.manifest import NAME, Manifest, Record, manifests, read_manifests
+from zncc_cli.jobs.batch.pairs import Pair
+from zncc_cli.jobs.batch.processes import Processes, may_have_gpu
+from zncc_cli.jobs.batch.row import ERROR, STATUSES, BatchRow, row_of, write_table
+from zncc_cli.jobs.batch.worker import clear
+from zncc_cli.jobs.products import PAGE, file_names
+from zncc_cli.process import usable_cores
+
+logger = logging.getLogger("zncc_cli.batch")
+
+_WAIT = 0.5  # seconds: how long ^C or an engine's own clock may wait
+_TABLE_SECONDS = 5.0  # between two tables,
+_TABLE_SHARE = 0.02  # and never more of the time than this: the table of a large batch is large
+_PAGE_ROWS = 1000  # what a browser and 4 MB hold; the worst of more
+
+OnRow = Callable[[BatchRow, bool], None]
+"""Is told of each pair when it is done, and whether it had been done before."""
+
+
+@dataclass(frozen=True)
+class BatchOutcome:
+    """What became of all pairs.
+
+    Attributes:
+        pairs: all rows, in the order of the names.
+        table: the file of them.
+        left: how many pairs were not begun, or not ended.
+        accept: which verdicts are good enough.
+    """
+
+    pairs: tuple[BatchRow, ...]
+    table: Path
+    left: int = 0
+    accept: Accept = Accept.OK
+
+    @property
+    def bad(self) -> tuple[BatchRow, ...]:
+        """The rows of pairs that are not good enough."""
+        return tuple(row for row in self.pairs if not self.accept.takes(row.status))
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """0 when every pair is good enough, else 5."""
+        return ExitCode.SOME_FAILED if self.left or self.bad else ExitCode.OK
+
+
+def run_batch(
+    config: BatchConfig, pairs: list[Pair], on_row: OnRow, engine: engines.Engine | None = None
+) -> BatchOutcome:
+    """Align every pair; write the manifest as they are done, the table every few seconds, and the page at the end.
+
+    Args:
+        config: the batch.
+        pairs: of `find_pairs`.
+        on_row: is told of each pair.
+        engine: what runs them; by default as ``config`` says.
+
+    Raises:
+        OutputError: the output folder cannot be written, or holds a batch already; pairs that are done stay.
+        BackendError: no worker can be started.
+    """
+    if config.scheduler is not None:  # its workers know nothing of our working folder
+        config = dataclasses.replace(config, out=config.out.absolute())
+        pairs = [_absolute(pair) for pair in pairs]
+    before = _stands_before(config)
+    known = read_manifests(before) if config.resume else {}
+    table = config.file("batch.csv")
+    rows: dict[str, BatchRow] = {}
+    with Manifest(config.file(NAME), keep=config.resume) as manifest:
+        for pair in pairs:
+            if pair.problem:
+                _ended(BatchRow(pair.name, ERROR, pair.problem), "", rows, manifest, on_row)
+        last, pause = time.monotonic(), _TABLE_SECONDS
+        try:
+            with engine or _engine(config, len(pairs), resumed=bool(config.resume and before)) as running:
+                for row, key, kept in _results(config, running, _tasks(pairs, known), known):
+                    if kept:
+                        rows[row.name] = row
+                        on_row(row, True)
+                    else:
+                        _ended(row, key, rows, manifest, on_row)
+                    if config.fail_fast and row.status in ("failed", ERROR):
+                        break
+                    if time.monotonic() - last > pause:
+                        began = time.monotonic()
+                        write_table(table, _ordered(pairs, rows))
+                        last = time.monotonic()
+                        pause = max(_TABLE_SECONDS, (last - began) / _TABLE_SHARE)
+        finally:
+            write_table(table, _ordered(pairs, rows))
+    outcome = BatchOutcome(tuple(_ordered(pairs, rows)), table, left=len(pairs) - len(rows), accept=config.accept)
+    write_batch_page(config.file("batch.html"), _page_rows(config, outcome.pairs), total=len(outcome.pairs))
+    return outcome
+
+
+def _absolute(pair: Pair) -> Pair:
+    return (
+        pair
+        if pair.problem
+        else pair._replace(fixed=str(Path(pair.fixed).absolute()), moving=str(Path(pair.moving).absolute()))
+    )
+
+
+def _stands_before(config: BatchConfig) -> list[Path]:
+    """Return the manifests of earlier runs; refuse to begin anew where one stands."""
+    table, manifest = config.file("batch.csv"), config.file(NAME)
+    found = manifests(config.out)
+    # A table without any manifest is none of ours to go on with.
+    held = () if config.overwrite or (config.resume and found) else (manifest, table)
+    for path in held:
+        if path.exists():
+            raise OutputError(
+                f"{shown(path)}: expected no such file, found one; give --resume to go on with that batch, "
+                "--overwrite to begin anew, or choose another --out"
+            )
+    return found
+
+
+def _tasks(pairs: list[Pair], known: dict[str, Record]) -> Iterator[engines.Task]:
+    for pair in pairs:
+        if not pair.problem:
+            record = known.get(pair.name)
+            key = record.key if record is not None and record.stands else ""
+            yield {"name": pair.name, "fixed": pair.fixed, "moving": pair.moving, "key": key}
+
+
+def _pair_config(config: BatchConfig) -> PairConfig:
+    """Return what all pairs have in common; the files are each one's own."""
+    return PairConfig(
+        fixed=Path(),
+        moving=Path(),
+        write=config.write,
+        overwrite=config.overwrite,
+        inputs=config.inputs,
+        registration=config.registration,
+        resampling=config.resampling,
+    )
+
+
+def _engine(config: BatchConfig, count: int, *, resumed: bool) -> engines.Engine:
+    settings = {"pair": _plain(dataclasses.asdict(_pair_config(config))), "out": str(config.out), "resumed": resumed}
+    gpu = config.registration.device is Device.CUDA or (config.registration.device is Device.AUTO and may_have_gpu())
+    workers = config.workers or (1 if gpu else usable_cores())
+    workers = max(1, min(workers, count))
+
+    def clear_task(task: engines.Task) -> None:
+        clear(config.out / task["name"])
+
+    if config.engine is Engine.DASK:
+        return Cluster(settings, config.scheduler, workers, config.timeout, clear_task)
+    return Processes(settings, workers, config.timeout, clear_task)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    return str(value) if isinstance(value, Path) else value
+
+
+def _results(
+    config: BatchConfig,
+    engine: engines.Engine,
+    tasks: Iterator[engines.Task],
+    known: dict[str, Record],
+) -> Iterator[tuple[BatchRow, str, bool]]:
+    """Yield row, key, and whether it had been done before, of each task; what may pass is tried again, last of all."""
+    tried: dict[str, int] = {}
+    again: deque[engines.Task] = deque()
+    under_way = 0
+    while True:
+        while engine.room and (task := next(tasks, None) or (again.popleft() if again else None)) is not None:
+            engine.submit(task)
+            under_way += 1
+        if not under_way:
+            return
+        for answer in engine.wait(_WAIT):
+            under_way -= 1
+            name = answer.task["name"]
+            tried[name] = tried.get(name, 0) + 1
+            content = answer.content
+            if content is None:
+                content = {"key": "", "row": dataclasses.asdict(BatchRow(name, ERROR, answer.reason))}
+            if content.get("passing", answer.passing) and tried[name] <= config.retries:
+                logger.debug("%s: %s; again", name, answer.reason)
+                again.append(answer.task)
+                continue
+            attempts = tried.pop(name)
+            if content.get("kept"):
+                yield known[name].row, content["key"], True
+            else:
+                yield dataclasses.replace(row_of(content["row"]), attempts=attempts), content["key"], False
+
+
+def _ended(row: BatchRow, key: str, rows: dict[str, BatchRow], manifest: Manifest, on_row: OnRow) -> None:
+    manifest.add(row, key)
+    rows[row.name] = row
+    on_row(row, False)
+
+
+def _ordered(pairs: list[Pair], rows: dict[str, BatchRow]) -> Iterator[BatchRow]:
+    return (rows[pair.name] for pair in pairs if pair.name in rows)
+
+
+def _page_rows(config: BatchConfig, rows: Iterable[BatchRow]) -> list[BatchPageRow]:
+    """Return what the page shows: the worst, should there be many."""
+    worst = heapq.nsmallest(_PAGE_ROWS, rows, key=lambda row: (-STATUSES.index(row.status), row.zncc_after or -1.0))
+    names = file_names(_pair_config(config))
+    pictures = Product.OVERLAY in _pair_config(config).products
+    return [_page_row(row, config.out / row.name, pictures, PAGE in names) for row in worst]
+
+
+def _page_row(row: BatchRow, folder: Path, picture: bool, page: bool) -> BatchPageRow:
+    shown_metrics = ("zncc_before", "zncc_after", "motion", "model", "seconds")
+    there = row.status != ERROR
+    small: np.ndarray[Any, Any] | None = None
+    if there and picture:
+        try:
+            small = thumbnail(np.asarray(read_image(folder / "overlay.png").data))
+        except ZnccError as error:  # of an earlier run, and removed since
+            logger.debug("%s", error)
+    return BatchPageRow(
+        name=row.name,
+        status=row.status,
+        reason=row.reason,
+        metrics={key: value for key in shown_metrics if (value := getattr(row, key)) is not None},
+        thumbnail=small,
+        report=f"{row.name}/{PAGE}" if there and page else None,
+    )

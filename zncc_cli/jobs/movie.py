@@ -1,0 +1,231 @@
+"""The frames of a file: which they are, where they lie, and how each is written."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from zncc_cli.config import Interpolation, Model, RegistrationConfig
+from zncc_cli.config.stack import TO_PREVIOUS, StackConfig
+from zncc_cli.errors import ContentError, InputError, OptionError
+from zncc_cli.files.drift import DriftRow
+from zncc_cli.files.images import Image
+from zncc_cli.jobs.reduction import full_matrix, reduced, reduction_factor
+from zncc_cli.jobs.resampled import Written, write_resampled
+from zncc_cli.jobs.threads import in_order, workers
+from zncc_cli.jobs.views import View, choose_view
+from zncc_cli.process import usable_cores
+from zncc_cli.registration.canvas import Frame
+from zncc_cli.registration.drift import NEAR, DriftPath, last_partner, partners, solve_path
+from zncc_cli.registration.frames import Measurement, PreparedFrame, measure
+from zncc_cli.registration.inputs import SMALLEST_IMAGE
+from zncc_cli.registration.texture import texture
+from zncc_cli.registration.transforms import TRANSFORMS
+from zncc_cli.registration.warp import Sampler
+
+OK, BLANK, OUTLIER = "ok", "blank", "outlier"
+
+# Pixels of a frame that is registered as it is, a shift and a richer motion; of a larger one the means of blocks are:
+# several times faster, and known to hundredths of a pixel.
+_REGISTERED, _REGISTERED_RICHER = 2**17, 2**15
+_TEXTURED = 0.02  # of the windows: a frame in which fewer can carry a registration is blank
+
+Progress = Callable[[str], None]
+
+
+def movie_of(image: Image, config: StackConfig) -> tuple[Movie, tuple[str, ...]]:
+    """Return the frames of an image, and a sentence for each choice that was not the user's."""
+    name, leading = image.metadata.path.name, image.axes[: len(image.leading)]
+    several = [k for k, letter in enumerate(leading) if letter != "C" and image.leading[k] > 1]
+    found = ", ".join(f"{letter} {n}" for letter, n in zip(leading, image.leading, strict=True)) or "none"
+    notes = []
+    if config.axis is None:
+        if not several:
+            raise InputError(f"{image.metadata.path}: expected several frames, found a single one (axes {image.axes})")
+        axis = next((k for k in several if leading[k] == "T"), max(several, key=lambda k: image.leading[k]))
+        if len(several) > 1:
+            notes.append(f"{name}: the frames lie along {leading[axis]} of {found}; --axis takes another")
+    else:
+        axis = leading.find(config.axis)
+        if axis not in several:
+            raise OptionError(f"--axis {config.axis}: expected an axis of several frames, found {found}")
+    count = image.leading[axis]
+    if config.reference is not None and config.reference >= count:
+        raise OptionError(f"--to {config.to}: expected a frame from 0 to {count - 1}, the last of {name}")
+    # The middle of what is no frame, a stack of slices perhaps, shows most; and the first frame is often blank.
+    view, chosen = choose_view(image, config.chosen_channel, tuple(n // 2 for n in image.leading))
+    others = [f"{leading[k]} {view.index[k]}" for k in several if k != axis]
+    if others:
+        notes.append(f"{name}: registered by {', '.join(others)}, all are moved")
+    most = _REGISTERED if config.model is Model.TRANSLATION else _REGISTERED_RICHER
+    factor = reduction_factor(image.shape, most=most)
+    if min(image.shape) // factor < SMALLEST_IMAGE:
+        raise ContentError(
+            f"{image.metadata.path}: expected frames of at least {SMALLEST_IMAGE * factor} pixels a side"
+        )
+    if factor > 1:
+        notes.append(f"{name}: registered on means of {factor} x {factor} pixels")
+    return Movie(view, axis, count, factor, usable_cores()), (*notes, *chosen)
+
+
+@dataclass
+class Movie:
+    """The frames of an image.
+
+    Attributes:
+        view: what is registered of one of them.
+        axis: along which axis they lie.
+        count: how many.
+        factor: side of the blocks whose means are registered.
+        threads: how many frames are worked on at a time.
+        pairs: how many were measured.
+    """
+
+    view: View
+    axis: int
+    count: int
+    factor: int
+    threads: int
+    pairs: int = 0
+
+    def _prepared(self, frame: int, settings: RegistrationConfig) -> PreparedFrame | None:
+        """Return a frame made ready; None where it has no texture at all."""
+        index = (*self.view.index[: self.axis], frame, *self.view.index[self.axis + 1 :])
+        blocks = reduced(replace(self.view, index=index), self.factor)
+        try:
+            return PreparedFrame.of(blocks.grey, blocks.valid, settings)
+        except ContentError:
+            return None
+
+    def followed(self, config: StackConfig, progress: Progress) -> tuple[DriftPath, list[str]]:
+        """Return the path of the frames in blocks, and what each of them is: ok, blank or an outlier."""
+        farthest = NEAR if config.to == TO_PREVIOUS else self.count - 1
+        settings = RegistrationConfig(model=config.model, window=config.window)
+        height, width = self.view.shape
+        family = TRANSFORMS[config.model](config.model, (height // self.factor, width // self.factor))
+        measurements = self._measured(farthest, settings, progress)
+        path = solve_path(self.count, measurements, family, config.reference)
+        if config.reference is None and path.good.any():
+            measurements += self._onto_mean(path, settings, progress)
+            path = solve_path(self.count + 1, measurements, family, self.count)
+            path = replace(path, matrices=path.matrices[:-1], good=path.good[:-1], sigma=path.sigma[:-1])
+        self.pairs = len(measurements)
+        bad = np.flatnonzero(~path.good).tolist()
+        status = [OK] * self.count
+        for frame, blank in zip(bad, in_order(lambda k: self._is_blank(k, settings), bad, self.threads), strict=True):
+            status[frame] = BLANK if blank else OUTLIER
+        return path, status
+
+    def _measured(self, farthest: int, settings: RegistrationConfig, progress: Progress) -> list[Measurement]:
+        """Return the motions between all pairs of `partners`; frames are read in order, and few are kept."""
+        prepared: dict[int, Future[PreparedFrame | None]] = {}
+        begun: deque[list[Future[Measurement | None]]] = deque()
+        out: list[Measurement] = []
+
+        def of_pair(
+            i: int, fixed: Future[PreparedFrame | None], j: int, moving: Future[PreparedFrame | None]
+        ) -> Measurement | None:
+            # Begun before this one, each of them: whoever waits here waits for another thread.
+            a, b = fixed.result(), moving.result()
+            return None if a is None or b is None else measure(a, b, (i, j), settings)
+
+        def take() -> None:
+            out.extend(found for future in begun.popleft() if (found := future.result()) is not None)
+
+        with workers(self.threads) as pool:
+            try:
+                for frame in range(self.count):
+                    progress(f"frame {frame + 1} of {self.count}")
+                    here = prepared[frame] = pool.submit(self._prepared, frame, settings)
+                    pairs = [(k, prepared[k]) for k in partners(frame, farthest)]
+                    begun.append([pool.submit(of_pair, k, there, frame, here) for k, there in pairs])
+                    for k in [k for k in prepared if last_partner(k, farthest) <= frame]:
+                        del prepared[k]
+                    if len(begun) > self.threads:
+                        take()
+                while begun:
+                    take()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        return out
+
+    def _onto_mean(self, path: DriftPath, settings: RegistrationConfig, progress: Progress) -> list[Measurement]:
+        """Return the motions from the mean of the frames, as ``path`` has them, to each of them."""
+        known = np.flatnonzero(path.good).tolist()
+
+        def moved(frame: int) -> tuple[torch.Tensor, torch.Tensor] | None:
+            progress(f"mean, frame {frame + 1} of {self.count}")
+            ready = self._prepared(frame, settings)
+            if ready is None:
+                return None
+            level = ready.level
+            sampler = Sampler(level.image, Interpolation.LINEAR, level.mask)
+            values, depth = sampler.warped(torch.from_numpy(path.matrices[frame]), level.shape)
+            return torch.where(depth > 0, values[0], 0), (depth > 0).to(values)
+
+        sums = weights = torch.zeros(())
+        for found in in_order(moved, known, self.threads):
+            if found is not None:
+                sums, weights = sums + found[0], weights + found[1]
+        held = weights > len(known) / 2
+        mean = torch.where(held, sums / weights.clamp_min(1), 0)
+        try:
+            fixed = PreparedFrame.of(mean.numpy(), held.numpy(), settings)
+        except ContentError:
+            return []
+
+        def onto(frame: int) -> Measurement | None:
+            progress(f"to the mean, frame {frame + 1} of {self.count}")
+            ready = self._prepared(frame, settings)
+            numbers = self.count, frame
+            return None if ready is None else measure(fixed, ready, numbers, settings, path.matrices[frame])
+
+        return [found for found in in_order(onto, known, self.threads) if found is not None]
+
+    def _is_blank(self, frame: int, settings: RegistrationConfig) -> bool:
+        ready = self._prepared(frame, settings)
+        return ready is None or texture(ready.level.image[0, 0], ready.level.mask, settings.window).fraction < _TEXTURED
+
+    def full(self, path: DriftPath, status: list[str], model: Model) -> tuple[np.ndarray, tuple[DriftRow, ...]]:
+        """Return the matrices (n, 3, 3), reference -> frame, in pixels, and what is said of each frame."""
+        matrices = np.array([full_matrix(matrix, self.factor) for matrix in path.matrices])
+        matrices /= matrices[:, 2:, 2:]
+        family = TRANSFORMS[model](model, self.view.shape)
+        rows = []
+        for frame, (matrix, sigma) in enumerate(zip(matrices, path.sigma, strict=True)):
+            dx, dy = family.parameters(matrix)[:2].tolist()
+            known = float(sigma) * self.factor if np.isfinite(sigma) else None
+            rows.append(DriftRow(frame, dx, dy, status[frame], known, _FURTHER[model](matrix)))
+        return matrices, tuple(rows)
+
+    def write(self, path: Path, matrices: np.ndarray, frame: Frame, config: StackConfig, progress: Progress) -> Written:
+        """Write all planes, those of a frame by its matrix."""
+
+        def matrix_of(index: tuple[int, ...]) -> np.ndarray:
+            progress(f"writing frame {index[self.axis] + 1} of {self.count}")
+            matrix: np.ndarray = matrices[index[self.axis]]
+            return matrix
+
+        image = self.view.image
+        return write_resampled(path, image, matrix_of, frame, config.resampling, image.metadata, threads=self.threads)
+
+
+def _angle(matrix: np.ndarray) -> dict[str, float]:
+    return {"angle_degrees": float(np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0])))}
+
+
+# What drift.csv holds beside a shift.
+_FURTHER: dict[Model, Callable[[np.ndarray], dict[str, float]]] = {
+    Model.TRANSLATION: lambda _: {},
+    Model.RIGID: _angle,
+    Model.SIMILARITY: lambda m: {**_angle(m), "scale": float(np.hypot(m[0, 0], m[1, 0]))},
+    Model.AFFINE: lambda m: {f"a{row}{column}": float(m[row - 1, column - 1]) for row in (1, 2) for column in (1, 2)},
+    Model.HOMOGRAPHY: lambda m: {f"a{k // 3 + 1}{k % 3 + 1}": float(m.flat[k]) for k in (0, 1, 3, 4, 6, 7)},
+}

@@ -1,0 +1,162 @@
+"""One movie or z-stack: every frame put on one of them, each resampled once from its own pixels."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zncc_cli.config.stack import StackConfig
+from zncc_cli.errors import ExitCode
+from zncc_cli.files.drift import DriftRow, write_drift_picture, write_drift_table, write_frame_transforms
+from zncc_cli.files.folder import OutputFolder, refuse_sources
+from zncc_cli.files.images import read_image
+from zncc_cli.files.report import write_json
+from zncc_cli.jobs.budget import check_disk, file_bytes
+from zncc_cli.jobs.movie import BLANK, OK, OUTLIER, Progress, movie_of
+from zncc_cli.jobs.pair import versions
+from zncc_cli.jobs.resampled import missing_value
+from zncc_cli.operators import native
+from zncc_cli.registration.canvas import frame_of_all
+from zncc_cli.registration.verdict import Status
+
+logger = logging.getLogger("zncc_cli.stack")
+
+STACK, TABLE, PICTURE, TRANSFORMS_FILE, REPORT = "stack.tif", "drift.csv", "drift.svg", "transforms.json", "report.json"
+
+_FEW, _SHARE = 1, 0.1  # frames, and of all: when more have no place of their own, the path is not to be trusted
+
+_NAMED = 20  # frames, in a sentence; report.json has them all
+
+
+@dataclass(frozen=True)
+class StackOutcome:
+    """What became of one movie.
+
+    Attributes:
+        folder: where the files are.
+        status: whether the path of the frames is to be trusted.
+        rows: every frame.
+        report: what ``report.json`` holds.
+    """
+
+    folder: Path
+    status: Status
+    rows: tuple[DriftRow, ...]
+    report: dict[str, Any]
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """0 when the path is to be trusted, else 3."""
+        return ExitCode.OK if self.status is Status.OK else ExitCode.NOT_TRUSTED
+
+
+def align_stack(config: StackConfig, progress: Progress, import_seconds: float = 0.0) -> StackOutcome:
+    """Put the frames of a file on one of them, and write the stack, its drift and a report into ``config.folder``.
+
+    Memory: some dozens of frames of 256 x 256, and of the file what is read and written at a time.
+
+    Raises:
+        InputError, OutputError, ContentError, OptionError, BackendError: nothing is written then.
+    """
+    began = time.perf_counter()
+    names = (STACK, TABLE, PICTURE, TRANSFORMS_FILE, REPORT)
+    refuse_sources((config.folder / name for name in names), [config.image])
+    with (
+        OutputFolder(config.folder, names=names, overwrite=config.overwrite) as folder,
+        native.selected(config.backend),
+        _one_thread(),
+    ):
+        image = read_image(config.image, series=config.series)
+        missing_value(image.dtype, image.metadata, config.resampling)  # before any work
+        movie, notes = movie_of(image, config)
+        measuring = time.perf_counter()
+        path, status = movie.followed(config, progress)
+        matrices, rows = movie.full(path, status, config.model)
+        writing = time.perf_counter()
+        frame = frame_of_all(config.resampling.canvas, list(matrices), image.shape, image.shape)
+        check_disk(config.folder, file_bytes(image, frame))
+        written = movie.write(folder.staging / STACK, matrices, frame, config, progress)
+        write_drift_table(folder.staging / TABLE, rows)
+        title = f"{config.image.name}: drift of {len(rows)} frames, to {config.to}, {config.model}"
+        write_drift_picture(folder.staging / PICTURE, rows, title)
+        write_frame_transforms(
+            folder.staging / TRANSFORMS_FILE,
+            matrices,
+            rows,
+            model=str(config.model),
+            axis=image.axes[movie.axis],
+            to=config.to,
+            shape=image.shape,
+        )
+        ended = time.perf_counter()
+        seconds = {
+            "import": import_seconds,
+            "read": measuring - began,
+            "registration": writing - measuring,
+            "write": ended - writing,
+            "total": import_seconds + ended - began,
+        }
+        verdict, reasons = _verdict(rows)
+        notes = (*image.notes, *notes, *written.notes)
+        report: dict[str, Any] = {
+            "status": verdict.value,
+            "reasons": reasons,
+            "image": str(config.image),
+            "model": str(config.model),
+            "to": config.to,
+            "axis": image.axes[movie.axis],
+            "frames": len(rows),
+            "blank": [row.frame for row in rows if row.status == BLANK],
+            "outliers": [row.frame for row in rows if row.status == OUTLIER],
+            "metrics": {
+                "pairs": movie.pairs,
+                "pairs_left_out": path.left_out,
+                "pair_sigma": path.disagreement * movie.factor,
+                "largest_sigma": max((row.sigma for row in rows if row.sigma is not None), default=None),
+                "clipped_values": written.clipped,
+            },
+            "registered_on": {"channel_index": list(movie.view.index), "blocks": movie.factor},
+            "canvas": {"offset": list(frame.offset), "shape": list(frame.shape)},
+            "notes": list(notes),
+            "seconds": {stage: round(value, 4) for stage, value in seconds.items()},
+            "settings": dataclasses.asdict(config),
+            "threads": movie.threads,
+            "versions": versions(),
+        }
+        write_json(folder.staging / REPORT, report)
+    for note in notes:
+        logger.info("%s", note)
+    return StackOutcome(config.folder, verdict, rows, report)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let torch compute on one core in each thread: frames are what is done side by side."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _verdict(rows: tuple[DriftRow, ...]) -> tuple[Status, list[str]]:
+    bad = [row for row in rows if row.status != OK]
+    good = len(rows) - len(bad)
+    said = [f"{good} of {len(rows)} frames agree"]
+    for status, word in ((BLANK, "blank"), (OUTLIER, "agrees with no other")):
+        numbers = [str(row.frame) for row in bad if row.status == status]
+        if numbers:
+            more = f" and {len(numbers) - _NAMED} more" if len(numbers) > _NAMED else ""
+            said.append(f"{word}: frame {', '.join(numbers[:_NAMED])}{more}")
+    if good < 2:
+        return Status.FAILED, said
+    return (Status.OK if len(bad) <= max(_FEW, _SHARE * len(rows)) else Status.SUSPECT), said
