@@ -141,6 +141,7 @@ def test_table_has_paths_relative_to_itself_and_perhaps_names(tmp_path):
     ("text", "words"),
     [
         ("a,b\n1,2\n", "columns a, b"),
+        ("fixed;moving\na;b\n", "divide them by commas"),
         ("", "an empty file"),
         ("fixed,moving\n", "a table without any"),
         ("fixed,moving\na.tif\n", "an empty cell in line 2"),

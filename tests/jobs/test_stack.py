@@ -199,12 +199,16 @@ def test_a_constant_frame_is_blank(tmp_path: Path) -> None:
     got = align(write(tmp_path / "movie.tif", frames))
     assert [row.status for row in got.rows] == ["blank"] + ["ok"] * 7
     np.testing.assert_allclose(drift_of(got)[1], 0, atol=1e-9)  # the first that is shown stands in
+    assert any("frame 0, on which the others are put, is blank" in note for note in got.report["notes"])
 
 
 def test_what_is_no_movie_is_refused(tmp_path: Path) -> None:
     frames = list(DriftMovie.walk(2, 96, blanks=0).frames())
     with pytest.raises(InputError, match="expected several frames"):
         align(write(tmp_path / "one.tif", frames[0]))
+    tifffile.imwrite(tmp_path / "c.tif", np.array(frames), imagej=True, metadata={"axes": "CYX"})
+    with pytest.raises(InputError, match=r"2 channels of a single one \(axes CYX\); if they are frames"):
+        align(tmp_path / "c.tif")
     path = write(tmp_path / "two.tif", frames)
     with pytest.raises(OptionError, match=r"--to 2: expected a frame from 0 to 1"):
         align(path, to="2")

@@ -44,14 +44,24 @@ def _terminate(*_: object) -> NoReturn:
 def loading() -> Iterator[None]:
     """Import torch and what needs it: without Python's collector, a fifth of the time, here and when the process ends.
 
-    Modules are not freed; the collector only looks through them again and again as they come.
+    Modules are not freed; the collector only looks through them again and again as they come. An interrupt waits until
+    all are there: numpy would swallow it, or be left half imported.
     """
+    came: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in handlers:
+        if handlers[number] is not signal.SIG_IGN:
+            signal.signal(number, lambda number, _: came.append(number))
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
         gc.enable()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    for waiting in came:
+        signal.raise_signal(waiting)
 
 
 def _unraisable(problem: sys.UnraisableHookArgs) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from zncc_cli.cli import console, options
-from zncc_cli.config import Canvas, ResamplingConfig
+from zncc_cli.config import NESTED_MODELS, Canvas, Model, ResamplingConfig
 from zncc_cli.config.stack import StackConfig
 
 _DEFAULT, _RESAMPLING = StackConfig(image=Path()), ResamplingConfig()
@@ -32,7 +32,12 @@ def stack(
             help="The axis along which the frames lie, T or Z or another [default: T, else the longest].",
         ),
     ] = None,
-    model: options.ModelOption = _DEFAULT.model,
+    model: Annotated[
+        Model,
+        typer.Option(
+            "--model", "-m", metavar="|".join(NESTED_MODELS), help="The richest motion that a frame may have."
+        ),
+    ] = _DEFAULT.model,
     out: options.OutOption = None,
     window: options.WindowOption = _DEFAULT.window,
     series: options.OneSeriesOption = None,

@@ -47,7 +47,12 @@ def movie_of(image: Image, config: StackConfig) -> tuple[Movie, tuple[str, ...]]
     notes = []
     if config.axis is None:
         if not several:
-            raise InputError(f"{image.metadata.path}: expected several frames, found a single one (axes {image.axes})")
+            channels = dict(zip(leading, image.leading, strict=True)).get("C", 1)
+            found = f"{channels} channels of a single one" if channels > 1 else "a single one"
+            advice = "; if they are frames, save the file with axes TYX" if channels > 1 else ""
+            raise InputError(
+                f"{image.metadata.path}: expected several frames, found {found} (axes {image.axes}){advice}"
+            )
         axis = next((k for k in several if leading[k] == "T"), max(several, key=lambda k: image.leading[k]))
         if len(several) > 1:
             notes.append(f"{name}: the frames lie along {leading[axis]} of {found}; --axis takes another")

@@ -105,7 +105,7 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
             "total": import_seconds + ended - began,
         }
         verdict, reasons = _verdict(rows)
-        notes = (*image.notes, *notes, *written.notes)
+        notes = (*image.notes, *notes, *_unplaced_reference(rows, config), *written.notes)
         report: dict[str, Any] = {
             "status": verdict.value,
             "reasons": reasons,
@@ -146,6 +146,15 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _unplaced_reference(rows: tuple[DriftRow, ...], config: StackConfig) -> tuple[str, ...]:
+    """Return a sentence where the frame on which the others are put has no place of its own."""
+    number = config.reference
+    if number is None or rows[number].status == OK:
+        return ()
+    said = f"frame {number}, on which the others are put, is {rows[number].status}; the frames beside it tell its place"
+    return (f"{config.image.name}: {said}; --to N takes another",)
 
 
 def _verdict(rows: tuple[DriftRow, ...]) -> tuple[Status, list[str]]:

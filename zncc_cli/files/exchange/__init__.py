@@ -98,7 +98,7 @@ FORMATS: dict[TransformFormat, _Format] = {
 }
 
 _EXPECTED = "a transform (" + ", ".join(FORMATS) + ")"
-_ADVICE = "check the file, or name its format with --from"
+_ADVICE = "check the file, or name its format to zncc convert (--from)"
 
 
 def read_linear(path: str | os.PathLike[str], kind: TransformFormat | None = None) -> Linear:

@@ -174,7 +174,8 @@ def _of_table(path: Path) -> list[Pair]:
 def _lines(path: Path, table: Iterator[list[str]], expected: str) -> Iterator[tuple[int, Pair]]:
     header = [word.strip() for word in next(table, [])]
     if not {"fixed", "moving"} <= set(header):
-        advice = "name them in the first line"
+        semicolons = any(";" in word for word in header)
+        advice = "divide them by commas" if semicolons else "name them in the first line"
         raise refusal(path, expected=expected, found=f"columns {', '.join(header) or 'none'}", advice=advice)
     for line, words in enumerate(table, 2):
         if not any(word.strip() for word in words):
