@@ -148,7 +148,8 @@ def align_task(task: Content, settings: Content, base: PairConfig) -> dict[str, 
         return {"name": name, "key": key, "row": dataclasses.asdict(_row(name, report, began))}
     except Exception as error:
         # One bad pair does not stop the rest, whatever is bad about it; a defect is told apart by its name.
-        clear(folder, names if resumed else ())
+        # What stood there stays: its report.json says of which inputs and settings it is.
+        clear(folder)
         reason = str(error) if isinstance(error, ZnccError) else f"{type(error).__name__}: {error}"
         row = BatchRow(name, ERROR, " ".join(reason.split()), seconds=_since(began))
         return {"name": name, "key": key, "row": dataclasses.asdict(row), "passing": may_pass(error)}
@@ -184,11 +185,9 @@ def may_pass(error: BaseException) -> bool:
     return False
 
 
-def clear(folder: Path, names: tuple[str, ...] = ()) -> None:
-    """Remove what a killed worker has left of a pair, the files ``names``, and the folder where nothing is left."""
+def clear(folder: Path) -> None:
+    """Remove what a killed worker has left of a pair, and the folder where nothing is left."""
     with contextlib.suppress(OSError):
         for left in folder.glob(".zncc-*"):
             shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
-        for name in names:
-            (folder / name).unlink(missing_ok=True)
         folder.rmdir()
