@@ -213,7 +213,6 @@ def test_some_nan_pixels_are_left_out_and_stay_nan(run: Run, textured: Path) -> 
         (("--min-overlap", "1.5"), ("--min-overlap", "1.5")),
         (("--max-iterations", "0"), ("--max-iterations",)),
         (("--nonsense",), ("--nonsense",)),
-        (("--json", "--quiet"), ("--json", "--quiet")),
     ],
 )
 def test_bad_option_is_one_clear_line(run: Run, textured: Path, options: tuple[str, ...], words: tuple[str]) -> None:

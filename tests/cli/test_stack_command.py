@@ -57,7 +57,6 @@ def test_too_many_blank_frames_end_with_code_3(run: Run) -> None:
         (("movie.tif", "--axis", "C"), 2, ("--axis", "no channel")),
         (("movie.tif", "--model", "auto"), 2, ("--model", "translation")),
         (("movie.tif", "--fill", "-1"), 2, ("--fill", "uint16")),
-        (("movie.tif", "--json", "--quiet"), 2, ("--json", "--quiet")),
     ],
 )
 def test_bad_input_is_one_clear_line_and_nothing_is_written(

@@ -69,12 +69,10 @@ def test_a_file_that_was_announced_may_be_left_out(tmp_path):
 
 def test_refuses_to_overwrite_and_names_the_file_and_the_option(tmp_path):
     (tmp_path / "b.txt").write_text("old")
-    with pytest.raises(OutputError) as caught:
-        OutputFolder(tmp_path, names=NAMES).check()
+    with pytest.raises(OutputError) as caught, OutputFolder(tmp_path, names=NAMES):
+        raise AssertionError("the block must not be entered")
     assert str(tmp_path / "b.txt") in str(caught.value)
     assert "--overwrite" in str(caught.value)
-    with pytest.raises(OutputError), OutputFolder(tmp_path, names=NAMES):
-        raise AssertionError("the block must not be entered")
     assert contents(tmp_path) == {"b.txt": "old"}
 
 
@@ -99,7 +97,7 @@ def test_refuses_to_overwrite_what_another_process_wrote_meanwhile(tmp_path):
 def test_refuses_a_folder_where_a_file_belongs(tmp_path, overwrite):
     (tmp_path / "a.txt").mkdir()
     with pytest.raises(OutputError, match="found something else"):
-        OutputFolder(tmp_path, names=NAMES, overwrite=overwrite).check()
+        run(tmp_path, overwrite=overwrite)
 
 
 @pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt, SystemExit])
@@ -133,35 +131,32 @@ def test_a_failure_while_moving_puts_everything_back(tmp_path, monkeypatch, fail
     assert contents(tmp_path) == {"b.txt": "old"}
 
 
-def test_checking_leaves_no_trace(tmp_path):
-    OutputFolder(tmp_path / "x" / "out", names=NAMES).check()
-    assert tree(tmp_path) == []
-
-
 def test_refuses_a_folder_below_a_file(tmp_path):
     (tmp_path / "file").touch()
     for place in ("file", "file/out", "file/x/out"):
         with pytest.raises(OutputError, match="expected a folder, found something else"):
-            OutputFolder(tmp_path / place, names=NAMES).check()
+            run(tmp_path / place)
 
 
 def test_refuses_a_link_that_leads_nowhere(tmp_path):
     (tmp_path / "out").symlink_to("missing")
     with pytest.raises(OutputError):
-        OutputFolder(tmp_path / "out", names=NAMES).check()
+        run(tmp_path / "out")
 
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no /proc here")
 def test_refuses_a_place_where_nothing_can_be_made():
     with pytest.raises(OutputError, match="cannot be written"):
-        OutputFolder("/proc/out", names=NAMES).check()
+        run(Path("/proc/out"))
 
 
 @pytest.mark.skipif(os.geteuid() == 0 and not SETPRIV, reason="root may write everywhere, and setpriv is missing")
 def test_refuses_a_folder_without_permission(tmp_path):
     (tmp_path / "locked").mkdir(mode=0o500)
     drop = [SETPRIV, "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
-    code = "import sys; from zncc_cli.files.folder import OutputFolder; OutputFolder(sys.argv[1], names=['a']).check()"
+    code = (
+        "import sys; from zncc_cli.files.folder import OutputFolder; OutputFolder(sys.argv[1], names=['a']).__enter__()"
+    )
     for place in ("locked", "locked/out"):
         command = [*drop, sys.executable, "-c", code, str(tmp_path / place)]
         run = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from zncc_cli.errors import InputError
+from zncc_cli.errors import InputError, OptionError
 from zncc_cli.files.images import read_image
 from zncc_cli.files.metadata import PixelSize
 
@@ -61,7 +61,7 @@ def test_one_page_of_several_keeps_its_channels(tmp_path, page):
 def test_channels_alone_are_one_page(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", pixels(3), imagej=True, metadata={"axes": "CYX"})
     assert_same(read_image(tmp_path / "a.tif", page=0), pixels(3), "CYX")
-    with pytest.raises(InputError, match="choose page 0, the only one"):
+    with pytest.raises(OptionError, match=r"--page 1: expected 0, the only one"):
         read_image(tmp_path / "a.tif", page=1)
 
 

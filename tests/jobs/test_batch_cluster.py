@@ -47,6 +47,32 @@ def test_one_of_two_workers_killed_in_mid_run_loses_nothing(tmp_path):
     assert len(again) <= 2
 
 
+def test_the_users_own_cluster_is_left_as_it_was_found_by_good_batches_and_bad_ones(tmp_path):
+    """One thread does all: what cannot start leaves it fit for the next batch, and no process stays behind."""
+    import psutil  # as Dask does
+    from distributed import LocalCluster
+
+    log = tmp_path / "log"
+    log.touch()
+    broken = (COMMAND[0], "-c", "import sys; sys.exit('no torch here')")
+    how = {"n_workers": 1, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None, "memory_limit": 0}
+    with LocalCluster(**how) as users:
+        worker = psutil.Process(users.workers[0].pid)
+        before = {child.pid for child in worker.children(recursive=True)}
+        for number, command in enumerate((COMMAND, broken, COMMAND)):
+            out = tmp_path / f"out{number}"
+            settings = {"log": str(log), "out": str(out)}
+            cluster = Cluster(settings, users.scheduler_address, 1, 20.0, lambda _: None, command)
+            config = BatchConfig(source=tmp_path, out=out, write="report", retries=0)
+            pairs = [Pair(name, "ok", "moving") for name in "abc"]
+            if command is broken:
+                with pytest.raises(BackendError):
+                    run_batch(config, pairs, lambda *_: None, cluster)
+            else:
+                assert run_batch(config, pairs, lambda *_: None, cluster).exit_code == 0
+            assert {child.pid for child in worker.children(recursive=True)} == before
+
+
 def test_no_scheduler_is_said_in_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr("zncc_cli.jobs.batch.cluster._CONNECT", 1.0)
     cluster = Cluster({"out": "out"}, "tcp://127.0.0.1:9", 1, 5.0, lambda _: None)

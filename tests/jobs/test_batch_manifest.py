@@ -46,7 +46,20 @@ def test_a_damaged_line_is_passed_over(tmp_path):
     path = tmp_path / "manifest.jsonl"
     write(path, "a", "b")
     lines = path.read_bytes().splitlines(keepends=True)
-    for damage in (b"\0\0\0\n", b"[" * 100_000 + b"\n", b'{"name": 3}\n', b"[]\n", lines[1][:-20] + b"\n"):
+    long = lines[1].replace(b'"time":', b'"time":1' + b"0" * 400)
+    longer = lines[1].split(b'"time":')[0] + b'"time":1' + b"0" * 400 + b"}\n"
+    infinite = lines[1].replace(b'"overlap":null', b'"overlap":Infinity')
+    assert infinite != lines[1]
+    for damage in (
+        long,
+        longer,
+        infinite,
+        b"\0\0\0\n",
+        b"[" * 100_000 + b"\n",
+        b'{"name": 3}\n',
+        b"[]\n",
+        lines[1][:-20] + b"\n",
+    ):
         path.write_bytes(lines[0] + damage + lines[2])
         assert list(read_manifests([path])) == ["b"]
 

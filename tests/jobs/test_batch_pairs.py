@@ -64,6 +64,13 @@ def test_what_a_pattern_lacks_is_a_pair_with_a_problem(folder):
     assert rows["b_ch0"] == "expected a file beside b_ch0.tif without channel=0, found none"
 
 
+def test_a_condition_that_no_image_meets_is_said_at_once(folder):
+    with pytest.raises(
+        InputError, match=r"channel=9, found none among 2 images such as a_ch0.tif; check --fixed-where"
+    ):
+        by_channel(folder("a_ch0.tif", "a_ch1.tif"), where="channel=9")
+
+
 def test_images_that_differ_in_their_suffix_keep_it_as_a_name(folder):
     source = folder("a_0.tif", "a_1.tif", "a_1.png")
     names = [name for name, _ in by_channel(source, "{id}_{c}.{kind}", "c=0,kind=tif")]
@@ -79,6 +86,7 @@ def test_images_that_differ_in_their_suffix_keep_it_as_a_name(folder):
         ("/{a}.tif", "a=1", "--pattern: expected a path below"),
         ("{a}.tif", "b=1", "--fixed-where: expected FIELD=VALUE"),
         ("{a}.tif", "a", "--fixed-where: expected FIELD=VALUE"),
+        ("{a}.tif", "a=1,a=2", "--fixed-where: expected each field once"),
     ],
 )
 def test_patterns_that_make_no_sense(folder, pattern, where, words):

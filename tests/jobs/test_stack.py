@@ -202,6 +202,18 @@ def test_a_constant_frame_is_blank(tmp_path: Path) -> None:
     assert any("frame 0, on which the others are put, is blank" in note for note in got.report["notes"])
 
 
+def test_frames_lie_by_their_mean_place_where_too_few_show_the_mean_image(tmp_path: Path) -> None:
+    """Ten views along a scene, each sharing three quarters with the next: none shows what half of the others do."""
+    noise = np.random.default_rng(0).normal(30000, 9000, (98, 330))
+    scene = sum(noise[y : y + 96, x : x + 328] for x in range(3) for y in range(3)) / 9
+    frames = [scene[:, 24 * k : 24 * k + 96].astype(np.uint16) for k in range(10)]
+    got = align(write(tmp_path / "movie.tif", frames), to="mean")
+    assert [row.status for row in got.rows] == ["ok"] * 10
+    expected = np.stack([-24 * (np.arange(10) - 4.5), np.zeros(10)], axis=1)
+    np.testing.assert_allclose(drift_of(got), expected, atol=0.02)  # the target of a pair of noise-free images
+    assert any("the mean of their places is taken" in note for note in got.report["notes"])
+
+
 def test_what_is_no_movie_is_refused(tmp_path: Path) -> None:
     frames = list(DriftMovie.walk(2, 96, blanks=0).frames())
     with pytest.raises(InputError, match="expected several frames"):

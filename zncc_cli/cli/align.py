@@ -73,7 +73,6 @@ def align(
 
     Exit codes: 0 aligned, 1 error, 2 usage, 3 the result is not to be trusted (files are written all the same).
     """
-    options.check_streams(json, quiet)
     if from_report is not None:
         options.refuse_others(context, "--from", allowed=("from_report", "out", "overwrite", "json", "quiet", "debug"))
         config = dataclasses.replace(_of_report(from_report), overwrite=overwrite)

@@ -10,6 +10,7 @@ import typer
 
 from zncc_cli.cli import console, options
 from zncc_cli.config import ApplyConfig, ResamplingConfig
+from zncc_cli.files.paths import shown
 
 _DEFAULT = ResamplingConfig()
 
@@ -44,7 +45,6 @@ def apply(
 
     With the settings of zncc-align the moving image itself gives aligned.tif byte for byte.
     """
-    options.check_streams(json, quiet)
     resampling = options.gather(ResamplingConfig, locals())
     config = options.gather(ApplyConfig, {**locals(), "images": tuple(images)})
     with console.progress(quiet) as progress:
@@ -61,4 +61,4 @@ def apply(
         print_json({"images": [dataclasses.asdict(one) for one in applied]})
     elif not quiet:
         for one in applied:
-            print(one.file)
+            print(shown(one.file))

@@ -93,7 +93,6 @@ def batch(
 
     Exit codes: 0 all aligned, 1 error, 2 usage, 5 some are not.
     """
-    options.check_streams(json, quiet)
     parts = {
         "inputs": options.gather(InputConfig, locals()),
         "registration": options.gather(RegistrationConfig, locals()),

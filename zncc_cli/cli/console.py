@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 import typer
 
 from zncc_cli.errors import ExitCode, ZnccError, is_memory_error
+from zncc_cli.files.paths import shown
 from zncc_cli.process import keep_freed_memory
 
 # typer raises the click exceptions of its own copy of click, or click's, by version; this is their common base.
@@ -33,7 +34,7 @@ class _Stderr(logging.Handler):
     """Write to whatever sys.stderr is now: rich puts itself there while it redraws its line of progress."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr)
+        print(shown(self.format(record)), file=sys.stderr)
 
 
 def _terminate(*_: object) -> NoReturn:
@@ -88,7 +89,7 @@ def run(app: typer.Typer, prog: str) -> NoReturn:
     except (KeyboardInterrupt, typer.Abort):
         code = _fail(prog, "interrupted; nothing half-written is left", ExitCode.INTERRUPTED)
     except _ClickException as error:
-        code = _fail(prog, f"{error.format_message()} (see {prog} --help)", ExitCode.USAGE)
+        code = _fail(prog, f"{_usage(error)} (see {prog} --help)", ExitCode.USAGE)
     except BrokenPipeError:
         sys.stdout = None  # whoever read it has gone: nothing more can be said there
         code = ExitCode.ERROR
@@ -109,11 +110,19 @@ def run(app: typer.Typer, prog: str) -> NoReturn:
     sys.exit(int(code or 0))
 
 
+def _usage(error: Any) -> str:
+    """Return what typer says of a command line, with what was given."""
+    message = str(error.format_message()).replace("Value error, ", "").rstrip(".")
+    details = getattr(error.__cause__, "errors", None)
+    given = details()[0].get("input") if details else None
+    return message if given is None or repr(given) in message else f"{message}, got {given!r}"
+
+
 def _fail(prog: str, message: str, code: ExitCode) -> ExitCode:
     if _debug:
         logging.getLogger("zncc_cli").error("%s", message, exc_info=True)
     else:
-        print(f"{prog}: error: {' '.join(message.split())}", file=sys.stderr)
+        print(f"{prog}: error: {shown(' '.join(message.split()))}", file=sys.stderr)
     return code
 
 
@@ -126,10 +135,11 @@ def progress(quiet: bool) -> Iterator[Callable[[str], None]]:
         yield lambda _: None
         return
     from rich.console import Console
+    from rich.text import Text
 
     console = Console(stderr=True)
     with console.status("starting") as status:
-        yield lambda text: status.update(text)
+        yield lambda text: status.update(Text(shown(text)))
 
 
 def show_notes(command: str, notes: Iterable[str]) -> None:

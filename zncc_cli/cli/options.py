@@ -71,7 +71,7 @@ FillOption = Annotated[
     str | None,
     typer.Option(
         metavar="VALUE|nan|edge",
-        help="What pixels hold that MOVING does not cover [default: its nodata value, else 0, NaN for floats].",
+        help="What pixels hold that the image does not cover [default: its nodata value, else 0, NaN for floats].",
     ),
 ]
 WriteOption = Annotated[
@@ -88,7 +88,9 @@ DeviceOption = Annotated[Device, typer.Option(help="Where to compute.")]
 BackendOption = Annotated[Backend, typer.Option(help="Compiled kernels, plain torch, or the first that works.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary; errors only.")]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="No progress, notes or summary; errors and --json only.")
+]
 DebugOption = Annotated[
     bool, typer.Option("--debug", help="Show the traceback of an error.", callback=set_debug, is_eager=True)
 ]
@@ -100,12 +102,6 @@ OutOption = Annotated[
 def gather(kind: type[_Config], values: Mapping[str, Any]) -> _Config:
     """Return the config of ``kind`` whose fields bear the names of a command's parameters, ``locals()``."""
     return kind(**{field.name: values[field.name] for field in dataclasses.fields(kind) if field.name in values})  # type: ignore[arg-type]
-
-
-def check_streams(json: bool, quiet: bool) -> None:
-    """Raise `OptionError` when both options are given."""
-    if json and quiet:
-        raise OptionError("--json: expected without --quiet, which prints nothing; give one of them")
 
 
 def refuse_others(context: typer.Context, option: str, *, allowed: Sequence[str]) -> None:

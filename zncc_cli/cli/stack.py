@@ -69,7 +69,6 @@ def stack(
 
     Exit codes: 0 aligned, 1 error, 2 usage, 3 too many frames are not to be trusted (files are written all the same).
     """
-    options.check_streams(json, quiet)
     config = options.gather(StackConfig, {**locals(), "resampling": options.gather(ResamplingConfig, locals())})
     with console.progress(quiet) as progress:
         progress("loading torch")

@@ -44,7 +44,6 @@ def stdmap(
     And <stem>_texture.png: white where a window finds its place to half a pixel, so that it can carry a registration.
     The files go into the working folder, or --out. A window spans rows y - PIXELS // 2 onwards, as in SciPy.
     """
-    options.check_streams(json, quiet)
     out = out or Path()
     config = options.gather(StdMapConfig, {**locals(), "images": tuple(images)})
     with console.progress(quiet) as progress:

@@ -10,6 +10,7 @@ import typer
 
 from zncc_cli.cli import options
 from zncc_cli.config import ComposeConfig, ConvertConfig, PointsConfig, TransformFormat
+from zncc_cli.files.paths import shown
 
 if TYPE_CHECKING:
     from zncc_cli.jobs.transforms import Written
@@ -123,4 +124,4 @@ def points(
 
 def _say(written: Written, quiet: bool) -> None:
     if not quiet:
-        print(f"{written.out}  {written.format}, {written.model}")
+        print(f"{shown(written.out)}  {written.format}, {written.model}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import stat
 from collections.abc import Iterator
 from functools import lru_cache
@@ -36,10 +35,17 @@ def digest(path: Path) -> str:
         raise refusal(path, expected="a readable file", found=reason, advice=_ADVICE) from error
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    for place, folders, names in os.walk(folder):
-        folders.sort()
-        yield from (Path(place) / name for name in sorted(names))
+def _files(folder: Path, above: frozenset[tuple[int, int]] = frozenset()) -> Iterator[Path]:
+    """Yield the files in ``folder`` and below, links followed; ``above``: the folders that it lies in, no way back."""
+    info = folder.stat()
+    here = info.st_dev, info.st_ino
+    if here in above:
+        return
+    for entry in sorted(folder.iterdir()):
+        if entry.is_dir():
+            yield from _files(entry, above | {here})
+        else:
+            yield entry
 
 
 def _of_file(path: Path) -> str:

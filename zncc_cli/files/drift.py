@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zncc_cli.files.folder import beside
+from zncc_cli.files.paths import shown
 from zncc_cli.files.report import write_json
 
 FORMAT, VERSION = "zncc-stack", 1
@@ -105,13 +106,13 @@ def write_drift_picture(path: str | os.PathLike[str], rows: Sequence[DriftRow], 
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" viewBox="0 0 {_WIDTH} {height}" '
         'font-family="sans-serif" font-size="12" fill="#222">',
         f'<rect width="{_WIDTH}" height="{height}" fill="#fff"/>',
-        _text(_LEFT, 22, title, size=15),
+        _text(_LEFT, 22, shown(title), size=15),
     ]
     at = _LEFT
     for status in ("blank", "outlier"):
-        count = sum(row.status == status for row in rows)
-        body.append(_text(at, 42, f"{count} {status}", colour=_COLOURS[status]))
-        at += 90
+        if count := sum(row.status == status for row in rows):
+            body.append(_text(at, 42, f"{count} {status}", colour=_COLOURS[status]))
+            at += 90
     for number, name in enumerate(("dx", "dy")):
         body += _panel(rows, name, _TOP + number * (_PANEL + _GAP))
     body.append(_text(_WIDTH / 2, height - 8, "frame", anchor="middle"))

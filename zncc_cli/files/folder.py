@@ -88,22 +88,12 @@ class OutputFolder:
         self.overwrite = overwrite
         assert all(Path(name).name == name for name in self.names), "names are plain file names"
 
-    def check(self) -> None:
-        """Find out, before any work and without leaving a trace, whether the files can be written.
+    def __enter__(self) -> OutputFolder:
+        """Refuse what may not be overwritten, and make ``staging``, so that both are known before any work.
 
         Raises:
             OutputError: the folder cannot be created or written, or a file stands there and may not be overwritten.
         """
-        self._refuse_what_stands()
-        probe = self._home() / _hidden_name()
-        try:
-            probe.mkdir()
-            probe.rmdir()
-        except OSError as error:
-            raise _output_error(self.path, error, "choose another folder with --out") from error
-
-    def __enter__(self) -> OutputFolder:
-        """Refuse what may not be overwritten, and make ``staging``: whether it can be made says what `check` says."""
         self._refuse_what_stands()
         self.staging = self._home() / _hidden_name()
         try:
@@ -136,7 +126,7 @@ class OutputFolder:
 
     def _refuse_what_stands(self) -> None:
         for name in self.names:
-            advice = "choose another folder or use --overwrite"
+            advice = "choose another --out or use --overwrite"
             refuse_what_stands(self.path / name, overwrite=self.overwrite, advice=advice)
 
     def _publish(self) -> None:

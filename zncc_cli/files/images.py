@@ -24,10 +24,10 @@ from zncc_cli.files.memory import available
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.npy import read_npy
 from zncc_cli.files.ome_zarr import is_zarr, read_ome_zarr
-from zncc_cli.files.pages import page_of
+from zncc_cli.files.pages import not_among, page_of
 from zncc_cli.files.paths import no_room, refusal, regular_file_size, shown
 from zncc_cli.files.pictures import read_picture
-from zncc_cli.files.tiff_read import no_such_series, read_tiff
+from zncc_cli.files.tiff_read import read_tiff
 
 # Up to this size a file is decoded at once.
 _SMALL = 2**26
@@ -175,8 +175,9 @@ def read_image(
         max_bytes: what may be held in memory at once; by default what the machine and the limits on us leave.
 
     Raises:
-        InputError: nothing readable is there; no such series or page; its codec is missing; it is damaged, or has to
-            be decoded whole and does not fit.
+        InputError: nothing readable is there; its codec is missing; it is damaged, or has to be decoded whole and does
+            not fit.
+        OptionError: no such series or page.
     """
     path = Path(path)
     kind = _kind(path)
@@ -187,7 +188,7 @@ def read_image(
             warnings.simplefilter("ignore")
             stored = kind.read(path, kind.name, limit, series)
             if series and stored.metadata.format not in _IN_SERIES:
-                raise no_such_series(path, series, 1)
+                raise not_among(path, "--series", series, 1)
             return _in_memory(stored if page is None else page_of(stored, page), limit)
     except MemoryError:
         raise no_room(path) from None

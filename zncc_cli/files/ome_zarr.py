@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zncc_cli.errors import InputError
+from zncc_cli.errors import InputError, OptionError
 from zncc_cli.files.inflation import CHECKSUM, COMPRESSIONS
 from zncc_cli.files.lazy import CACHE_BYTES, Cache, LazyArray, Stored
 from zncc_cli.files.metadata import Metadata, PixelSize
+from zncc_cli.files.pages import not_among
 from zncc_cli.files.paths import no_room, refusal
 
 _LARGEST_METADATA = 2**24
@@ -85,7 +86,7 @@ def read_ome_zarr(path: Path, name: str, max_bytes: int, series: int | None) -> 
 def _readable(path: Path) -> Iterator[None]:
     try:
         yield
-    except InputError:
+    except (InputError, OptionError):
         raise
     except MemoryError:
         raise no_room(path) from None
@@ -136,10 +137,11 @@ def _image_folder(path: Path, series: int | None) -> tuple[Path, dict[str, Any],
     if "multiscales" not in attributes and "bioformats2raw.layout" in attributes:
         numbered = [path / one.name for one in path.iterdir() if one.name.isdecimal() and one.is_dir()]
         folders = sorted(numbered, key=lambda folder: int(folder.name))
+    if not folders:
+        raise refusal(path, expected="images in numbered folders", found="none", advice="export it again")
     number = series or 0
     if not 0 <= number < len(folders):
-        found = f"{len(folders)} series in the folder"
-        raise refusal(path, expected=f"series {number}", found=found, advice="choose one of them, from 0")
+        raise not_among(path, "--series", number, len(folders))
     note = f"series 0 of {len(folders)} was read; --series chooses"
     folder = folders[number]
     chosen = attributes if folder == path else _attributes(folder)

@@ -1,23 +1,31 @@
-"""One page of several: a plane, with its channels."""
+"""One page of several, a plane with its channels, or one of several series."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from zncc_cli.errors import OptionError
 from zncc_cli.files.lazy import LazyArray, Stored
-from zncc_cli.files.paths import refusal
+from zncc_cli.files.paths import shown
+
+
+def not_among(path: Path, option: str, number: int, count: int) -> OptionError:
+    """The error, to be raised by the caller, for a page or series that is not among the ``count`` that a file has."""
+    there = "0, the only one" if count == 1 else f"a number from 0 to {count - 1}"
+    return OptionError(f"{option} {number}: expected {there}, in {shown(path)}")
 
 
 def page_of(stored: Stored, page: int) -> Stored:
     """Page ``page`` alone: the pages are numbered from 0 over all leading axes but C, in their order.
 
     Raises:
-        InputError: there is no such page.
+        OptionError: there is no such page.
     """
     letters = stored.axes[: stored.axes.index("YX")]
     shape = tuple(stored.data.shape[: len(letters)])
@@ -25,9 +33,7 @@ def page_of(stored: Stored, page: int) -> Stored:
     sizes = tuple(shape[axis] for axis in dropped)
     count = int(np.prod(sizes, dtype=np.int64))
     if not 0 <= page < count:
-        found = f"{count} pages in the image"
-        advice = "choose page 0, the only one" if count == 1 else f"choose a page from 0 to {count - 1}"
-        raise refusal(stored.metadata.path, expected=f"page {page}", found=found, advice=advice)
+        raise not_among(stored.metadata.path, "--page", page, count)
     if not dropped:
         return stored
     places = dict(zip(dropped, np.unravel_index(page, sizes), strict=True))

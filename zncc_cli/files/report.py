@@ -19,6 +19,7 @@ from rich.text import Text
 
 from zncc_cli.files.folder import beside
 from zncc_cli.files.grey import Limits, block_sums, robust_limits, stretched
+from zncc_cli.files.paths import shown
 
 # Two panels and the gap between them stay below the 2400 pixels that fit a screen or a page.
 _PANEL_SIDE = 1190
@@ -103,7 +104,7 @@ def summary_table(rows: Iterable[tuple[str, object]], console: Console) -> None:
     rows = list(rows)
     width = max((len(label) for label, _ in rows), default=0)
     for label, value in rows:
-        console.print(Text.assemble((f"{label:<{width}}  ", "bold"), str(value)), soft_wrap=True)
+        console.print(Text.assemble((f"{label:<{width}}  ", "bold"), shown(str(value))), soft_wrap=True)
 
 
 def _panel(fixed: NDArray[Any], moving: NDArray[Any], valid: NDArray[np.bool_], alone: bool) -> NDArray[np.uint8]:

@@ -21,12 +21,13 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from zncc_cli.errors import InputError
+from zncc_cli.errors import InputError, OptionError
 from zncc_cli.files.further_tags import georeference_tags
 from zncc_cli.files.lazy import LazyArray, Stored
 from zncc_cli.files.metadata import Photometric
 from zncc_cli.files.ome import Ome, read_ome
 from zncc_cli.files.orientation import oriented, stored_part, transposes, turns
+from zncc_cli.files.pages import not_among
 from zncc_cli.files.paths import no_room, one_line, refusal
 from zncc_cli.files.tiff_chain import follow_pages
 from zncc_cli.files.tiff_checks import check_pages, check_segment
@@ -63,7 +64,8 @@ def read_tiff(path: Path, name: str, max_bytes: int, series: int | None) -> Stor
     Samples that are not RGB, or grey and alpha, become an axis "C" before "YX".
 
     Raises:
-        InputError: no such series, an unusual colour model, a missing codec, damage, too large.
+        OptionError: no such series.
+        InputError: an unusual colour model, a missing codec, damage, too large.
     """
     with readable(path) as log:
         chain = follow_pages(path, max_bytes)
@@ -93,7 +95,7 @@ def readable(path: Path) -> Iterator[list[str]]:
             # Libraries warn of odd metadata; what harms the pixels they raise.
             warnings.simplefilter("ignore")
             yield log
-    except InputError:
+    except (InputError, OptionError):
         raise
     except MemoryError:
         raise no_room(path) from None
@@ -134,7 +136,7 @@ def _choose(
         raise refusal(path, expected="a TIFF with an image", found=found, advice="copy or export the file again")
     number = series or 0
     if not 0 <= number < len(images):
-        raise no_such_series(path, number, len(images))
+        raise not_among(path, "--series", number, len(images))
     note = f"series 0 of {len(images)} was read; --series chooses"
     return images[number], (note,) if series is None and len(images) > 1 else ()
 
@@ -146,13 +148,6 @@ def _copies(chosen: tifffile.TiffPageSeries, every: list[tifffile.TiffPageSeries
     levels = len(chosen.levels) - 1 + (len(reduced) if is_pyramid else 0)
     said = [f"{levels} smaller copies"] if levels > 1 else ["a smaller copy"] if levels else []
     return (*said, *(["the mask"] if any(one.keyframe.is_mask for one in every if one is not chosen) else []))
-
-
-def no_such_series(path: Path, series: int, count: int) -> InputError:
-    """The error, to be raised by the caller, for a series that the file does not have."""
-    last = "0 alone" if count == 1 else f"from 0 to {count - 1}"
-    advice = f"choose a series {last}"
-    return refusal(path, expected=f"series {series}", found=f"{count} series in the file", advice=advice)
 
 
 def _ome_image(ome: Ome | None, every: list[tifffile.TiffPageSeries], chosen: tifffile.TiffPageSeries) -> Any:

@@ -108,24 +108,31 @@ class Movie:
         except ContentError:
             return None
 
-    def followed(self, config: StackConfig, progress: Progress) -> tuple[DriftPath, list[str]]:
-        """Return the path of the frames in blocks, and what each of them is: ok, blank or an outlier."""
+    def followed(self, config: StackConfig, progress: Progress) -> tuple[DriftPath, list[str], tuple[str, ...]]:
+        """Return the path of the frames in blocks, what each of them is (ok, blank or an outlier), and what to say."""
         farthest = NEAR if config.to == TO_PREVIOUS else self.count - 1
         settings = RegistrationConfig(model=config.model, window=config.window)
         height, width = self.view.shape
         family = TRANSFORMS[config.model](config.model, (height // self.factor, width // self.factor))
         measurements = self._measured(farthest, settings, progress)
         path = solve_path(self.count, measurements, family, config.reference)
+        notes: tuple[str, ...] = ()
         if config.reference is None and path.good.any():
             measurements += self._onto_mean(path, settings, progress)
-            path = solve_path(self.count + 1, measurements, family, self.count)
-            path = replace(path, matrices=path.matrices[:-1], good=path.good[:-1], sigma=path.sigma[:-1])
+            onto_mean = solve_path(self.count + 1, measurements, family, self.count)
+            if onto_mean.good[-1]:
+                path = replace(
+                    onto_mean, matrices=onto_mean.matrices[:-1], good=onto_mean.good[:-1], sigma=onto_mean.sigma[:-1]
+                )
+            else:  # smeared, or beyond what most frames show
+                name = self.view.image.metadata.path.name
+                notes = (f"{name}: no frame agrees with the mean of all, so that the mean of their places is taken",)
         self.pairs = len(measurements)
         bad = np.flatnonzero(~path.good).tolist()
         status = [OK] * self.count
         for frame, blank in zip(bad, in_order(lambda k: self._is_blank(k, settings), bad, self.threads), strict=True):
             status[frame] = BLANK if blank else OUTLIER
-        return path, status
+        return path, status, notes
 
     def _measured(self, farthest: int, settings: RegistrationConfig, progress: Progress) -> list[Measurement]:
         """Return the motions between all pairs of `partners`; frames are read in order, and few are kept."""

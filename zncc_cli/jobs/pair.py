@@ -23,6 +23,7 @@ from zncc_cli.files.folder import OutputFolder, refuse_sources
 from zncc_cli.files.images import read_image
 from zncc_cli.files.output import write_picture
 from zncc_cli.files.page import write_page
+from zncc_cli.files.paths import shown
 from zncc_cli.files.report import write_json
 from zncc_cli.files.transforms import write_transform
 from zncc_cli.jobs.budget import affordable_factor, check_disk, file_bytes, map_bytes
@@ -100,6 +101,8 @@ def align_pair(config: PairConfig, progress: Progress, import_seconds: float = 0
     refuse_sources((config.folder / name for name in names), read)
     with OutputFolder(config.folder, names=names, overwrite=config.overwrite) as folder:
         progress(f"reading {config.fixed.name} and {config.moving.name}")
+        # Before they are read: should a file change meanwhile, the report is of none that is there.
+        inputs = {"fixed": digest(config.fixed), "moving": digest(config.moving)}
         fixed, moving, notes = _views(config)
         missing_value(moving.image.data.dtype, moving.image.metadata, config.resampling)  # before any work
         factor = affordable_factor(fixed.image, moving.image)
@@ -109,7 +112,10 @@ def align_pair(config: PairConfig, progress: Progress, import_seconds: float = 0
         init = None if config.init is None else _init(config.init, factor)
         clock.lap("read")
         progress(f"registering, {config.registration.model}")
-        found = register_images(pair[0].grey, pair[1].grey, config.registration, pair[0].valid, pair[1].valid, init)
+        names_said = f"fixed {shown(config.fixed)}", f"moving {shown(config.moving)}"
+        found = register_images(
+            pair[0].grey, pair[1].grey, config.registration, pair[0].valid, pair[1].valid, init, names_said
+        )
         result = full_result(found, factor, fixed, moving)
         clock.seconds["registration"] = result.seconds
         clock.restart()
@@ -121,7 +127,7 @@ def align_pair(config: PairConfig, progress: Progress, import_seconds: float = 0
                 drawn = pair_overlay(pair, result, products.frame, pictures)
                 write_picture(folder.staging / "overlay.png", drawn)
         clock.lap("write")
-        report = _report(config, result, clock.finish(), products, notes)
+        report = _report(config, inputs, result, clock.finish(), products, notes)
         report["registered_by"] = {"fixed": fixed.described, "moving": moving.described, "blocks": factor}
         if pictures is not None and Product.PAGE in wanted:
             write_page(folder.staging / PAGE, report, pictures, files=[name for name in names if name != PAGE])
@@ -256,6 +262,7 @@ def _spread(image: Reduced) -> float:
 
 def _report(
     config: PairConfig,
+    inputs: dict[str, str],
     result: RegistrationResult,
     seconds: dict[str, float],
     products: _Products,
@@ -272,7 +279,7 @@ def _report(
         "inverted": result.inverted,
         "fixed": str(config.fixed),
         "moving": str(config.moving),
-        "inputs": {"fixed": digest(config.fixed), "moving": digest(config.moving)},
+        "inputs": inputs,
         "metrics": {**evidence, **{key: value for key, value in values.items() if value is not None}},
         "uncertainty": _uncertainty(result),
         "canvas": {"offset": list(products.frame.offset), "shape": list(products.frame.shape)},

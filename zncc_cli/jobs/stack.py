@@ -78,7 +78,7 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
         missing_value(image.dtype, image.metadata, config.resampling)  # before any work
         movie, notes = movie_of(image, config)
         measuring = time.perf_counter()
-        path, status = movie.followed(config, progress)
+        path, status, said = movie.followed(config, progress)
         matrices, rows = movie.full(path, status, config.model)
         writing = time.perf_counter()
         frame = frame_of_all(config.resampling.canvas, list(matrices), image.shape, image.shape)
@@ -105,7 +105,7 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
             "total": import_seconds + ended - began,
         }
         verdict, reasons = _verdict(rows)
-        notes = (*image.notes, *notes, *_unplaced_reference(rows, config), *written.notes)
+        notes = (*image.notes, *notes, *said, *_unplaced_reference(rows, config), *written.notes)
         report: dict[str, Any] = {
             "status": verdict.value,
             "reasons": reasons,

@@ -93,7 +93,7 @@ def _names(stems: Iterable[str]) -> Iterable[str]:
 
 def _write_one(path: Path, folder: Path, config: StdMapConfig, device: torch.device) -> StdMapFiles:
     image = read_image(path, series=config.series, page=config.page)
-    (view,), notes = choose_views([image], [config.chosen_channel])
+    (view,), notes = choose_views([image], [config.chosen_channel], alone=True)
     if config.window > min(view.shape):
         raise WindowError(
             f"--window: expected at most {min(view.shape)} pixels, the shorter side of {path}, got {config.window}"

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from zncc_cli.files.paths import shown
 from zncc_cli.files.report import json_text, summary_table
 
 if TYPE_CHECKING:  # most of them load torch
@@ -55,13 +56,14 @@ def print_summary(outcome: PairOutcome) -> None:
     summary_table(rows, _console())
 
 
+_WHOLE = 2**14  # columns: no line is cut for who reads a pipe
 _ROWS = 100  # more than this nobody reads: then only what is not good is listed
 
 
 def print_batch(outcome: BatchOutcome) -> None:
     """Print a line per pair, of a large batch per pair that is not good, and how many are good, on stdout.
 
-    A reason is cut where the line ends: the table that is named below holds it whole.
+    On a terminal a reason is cut where the line ends: the table that is named below holds it whole.
     """
     listed = outcome.pairs if len(outcome.pairs) <= _ROWS else outcome.bad
     table = Table(box=None, pad_edge=False)
@@ -69,14 +71,16 @@ def print_batch(outcome: BatchOutcome) -> None:
         table.add_column(column, overflow="fold", no_wrap=column not in ("name", "reason"))
     for row in listed[:_ROWS]:
         table.add_row(
-            Text(row.name),
+            Text(shown(row.name)),
             Text(row.status, style=_STYLE[row.status]),
             _number(row.zncc_before),
             _number(row.zncc_after),
             _number(row.seconds),
-            Text(row.reason, no_wrap=True, overflow="ellipsis"),
+            Text(shown(row.reason), no_wrap=True, overflow="ellipsis"),
         )
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = _WHOLE
     if listed:
         console.print(table)
     if len(listed) > _ROWS:
@@ -84,18 +88,18 @@ def print_batch(outcome: BatchOutcome) -> None:
     good = len(outcome.pairs) - len(outcome.bad)
     left = f"; {outcome.left} were not done" if outcome.left else ""
     count = len(outcome.pairs) + outcome.left
-    console.print(f"{good} of {count} pairs aligned{left}; {outcome.table}", soft_wrap=True)
+    console.print(f"{good} of {count} pairs aligned{left}; {shown(outcome.table)}", soft_wrap=True)
 
 
 def print_stack(outcome: StackOutcome) -> None:
     """Print the result of one movie on stdout."""
     report, rows = outcome.report, outcome.rows
     spans = (max(values) - min(values) for values in ([row.dx for row in rows], [row.dy for row in rows]))
-    seconds = report["seconds"]
+    seconds, sigma = report["seconds"], report["metrics"]["largest_sigma"]
     lines = [
         ("status", f"{outcome.status.value}: {'; '.join(report['reasons'])}"),
         ("drift", "{:.2f} px along x, {:.2f} px along y, {}".format(*spans, report["model"])),
-        ("precision", f"{_number(report['metrics']['largest_sigma'])} px at most, expected RMS error of a frame"),
+        *([] if sigma is None else [("precision", f"{sigma:.3f} px at most, expected RMS error of a frame")]),
         ("seconds", f"{seconds['registration']:.2f} registration, {seconds['total']:.2f} in all"),
         ("files", f"{outcome.folder}/"),
     ]
@@ -109,7 +113,7 @@ def print_std_maps(outcome: StdMapOutcome, window: int) -> None:
         advice = "no window is enough" if side is None else f"recommended window {side}"
         blocks = "" if files.texture_factor == 1 else f", of means of {files.texture_factor} x {files.texture_factor}"
         print(
-            f"{files.map}  median {files.median:.6g}  texture in {files.textured:.0%} of the windows of {window}"
+            f"{shown(files.map)}  median {files.median:.6g}  texture in {files.textured:.0%} of the windows of {window}"
             f"{blocks}; {advice}"
         )
 

@@ -85,11 +85,11 @@ def masked(view: View, mask: Image | None) -> View:
 
 
 def choose_views(
-    images: Sequence[Image], channels: Sequence[int | str | None]
+    images: Sequence[Image], channels: Sequence[int | str | None], *, alone: bool = False
 ) -> tuple[tuple[View, ...], tuple[str, ...]]:
     """Return a view of each image, and a sentence for each choice that was not the user's.
 
-    ``channels``: what --channel says of each, see `zncc_cli.config.InputConfig`.
+    ``channels``: what --channel says of each, see `zncc_cli.config.InputConfig`; ``alone``: nothing else is used.
 
     Raises:
         OptionError: a channel that an image does not have.
@@ -105,7 +105,8 @@ def choose_views(
         else:
             best = [int(score.argmax()) for score in scores]
     views = tuple(of_one[number] for of_one, number in zip(candidates, best, strict=True))
-    return views, tuple(note for view, asked in zip(views, channels, strict=True) for note in _notes(view, asked))
+    chosen = zip(views, channels, strict=True)
+    return views, tuple(note for view, asked in chosen for note in _notes(view, asked, alone))
 
 
 def choose_view(image: Image, channel: int | str | None, at: tuple[int, ...]) -> tuple[View, tuple[str, ...]]:
@@ -116,7 +117,7 @@ def choose_view(image: Image, channel: int | str | None, at: tuple[int, ...]) ->
     """
     candidates = _candidates(image, channel, at)
     best = max(candidates, key=_texture) if len(candidates) > 1 else candidates[0]
-    return best, tuple(_channel_notes(best, channel))
+    return best, tuple(_channel_notes(best, channel, alone=False))
 
 
 def _channel_axis(image: Image) -> int | None:
@@ -176,24 +177,28 @@ def _texture(view: View) -> float:
     return max(0.0, power) / (noise + least) if least > 0 else 0.0
 
 
-def _notes(view: View, asked: int | str | None) -> list[str]:
+def _notes(view: View, asked: int | str | None, alone: bool) -> list[str]:
     image, notes = view.image, []
     others = [(letter, n) for letter, n in zip(image.axes, image.leading, strict=False) if letter != "C" and n > 1]
     if others:
         pages = int(np.prod([n for _, n in others]))
         axes = ", ".join(f"{letter} {n}" for letter, n in others)
-        notes.append(
-            f"{image.metadata.path.name}: registered by page 0 of {pages} ({axes}), all are kept; --page N reads one"
-        )
-    return [*notes, *_channel_notes(view, asked)]
+        kept = "" if alone else ", all are kept"
+        notes.append(f"{image.metadata.path.name}: {_use(alone)} page 0 of {pages} ({axes}){kept}; --page N reads one")
+    return [*notes, *_channel_notes(view, asked, alone=alone)]
 
 
-def _channel_notes(view: View, asked: int | str | None) -> list[str]:
+def _use(alone: bool) -> str:
+    return "taken is" if alone else "registered by"
+
+
+def _channel_notes(view: View, asked: int | str | None, *, alone: bool) -> list[str]:
     image, axis = view.image, _channel_axis(view.image)
     taken = view.sample if axis is None else view.index[axis]
     if taken is None or isinstance(asked, int):
         return []
+    moved = "" if alone else ", all are moved"
     return [
-        f"{image.metadata.path.name}: registered by channel {taken} of {_count(image)}, the one with the most "
-        "texture over noise, all are moved; --channel N takes another"
+        f"{image.metadata.path.name}: {_use(alone)} channel {taken} of {_count(image)}, the one with the most "
+        f"texture over noise{moved}; --channel N takes another"
     ]

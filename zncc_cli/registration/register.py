@@ -107,11 +107,12 @@ def register_images(
     fixed_mask: np.ndarray | Tensor | None = None,
     moving_mask: np.ndarray | Tensor | None = None,
     init: np.ndarray | None = None,
+    names: tuple[str, str] = ("fixed", "moving"),
 ) -> RegistrationResult:
-    """Do what `register` does, with the settings of ``config``."""
+    """Do what `register` does, with the settings of ``config``; errors call the images by their ``names``."""
     device = resolve_device(config.device)
     with native.selected(config.backend):
-        return _register(fixed, moving, config, fixed_mask, moving_mask, init, device)
+        return _register(fixed, moving, config, fixed_mask, moving_mask, init, names, device)
 
 
 def _register(
@@ -121,12 +122,13 @@ def _register(
     fixed_mask: np.ndarray | Tensor | None,
     moving_mask: np.ndarray | Tensor | None,
     init: np.ndarray | None,
+    names: tuple[str, str],
     device: torch.device,
 ) -> RegistrationResult:
     began = time.perf_counter()
     backend = native.load(device)
-    f, f_mask = prepare("fixed", fixed, fixed_mask, device)
-    m, m_mask = prepare("moving", moving, moving_mask, device)
+    f, f_mask = prepare(names[0], fixed, fixed_mask, device)
+    m, m_mask = prepare(names[1], moving, moving_mask, device)
     check_window(config.window, f_mask, m_mask)
 
     fixed_levels, moving_levels = _pyramids(f, f_mask, m, m_mask, config.window)

@@ -33,6 +33,7 @@ _COUNTED = 5.0  # seconds until the threads are counted again: clusters grow and
 _CONNECT = 30.0  # seconds to find a scheduler
 
 _here = threading.local()
+_engines: dict[str, list[Processes]] = {}  # of the threads of this process, by the settings of their batch
 
 
 def do_task(command: Sequence[str] | None, settings: str, task: str, timeout: float) -> str:
@@ -46,24 +47,42 @@ def do_task(command: Sequence[str] | None, settings: str, task: str, timeout: fl
     Returns:
         JSON: the answer, or ``reason`` and ``passing`` where the process died or took too long.
     """
-    wanted = command, settings, timeout
-    if getattr(_here, "wanted", None) != wanted:
-        engine: Processes | None = getattr(_here, "engine", None)
-        if engine is not None:
-            engine.__exit__(None, None, None)
-        out = Path(json.loads(settings)["out"])
-        line = (sys.executable, *WORKER[1:]) if command is None else command
-        _here.engine = Processes(json.loads(settings), 1, timeout, lambda lost: clear(out / lost["name"]), line)
-        _here.engine.__enter__()
-        _here.wanted = wanted
-    _here.engine.submit(json.loads(task))
+    engine = _engine(command, settings, timeout)
+    engine.submit(json.loads(task))
     answers: list[Answer] = []
-    while not answers:
-        answers = _here.engine.wait(60.0)
+    try:
+        while not answers:
+            answers = engine.wait(60.0)
+    except BaseException:
+        engine.__exit__(None, None, None)  # it is of no further use
+        raise
     answer = answers[0]
     if answer.content is not None:
         return json.dumps(answer.content)
     return json.dumps({"reason": answer.reason, "passing": answer.passing})
+
+
+def _engine(command: Sequence[str] | None, settings: str, timeout: float) -> Processes:
+    """Return this thread's own process for a batch; that for another batch is ended."""
+    wanted = command, settings, timeout
+    engine: Processes | None = getattr(_here, "engine", None)
+    if engine is not None and engine.open and _here.wanted == wanted:
+        return engine
+    if engine is not None:
+        engine.__exit__(None, None, None)
+    out = Path(json.loads(settings)["out"])
+    line = (sys.executable, *WORKER[1:]) if command is None else command
+    engine = Processes(json.loads(settings), 1, timeout, lambda lost: clear(out / lost["name"]), line)
+    engine.__enter__()
+    _here.engine, _here.wanted = engine, wanted
+    _engines.setdefault(settings, []).append(engine)
+    return engine
+
+
+def end_processes(settings: str) -> None:
+    """End the processes for a batch; runs on the workers of the cluster."""
+    for engine in _engines.pop(settings, []):
+        engine.__exit__(None, None, None)
 
 
 class Cluster:
@@ -132,8 +151,12 @@ class Cluster:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Take back what is not done; a cluster that was started here is ended."""
+        """Take back what is not done, and end its processes; a cluster that was started here is ended."""
         self._client.cancel(list(self._pending), force=True)
+        if self._cluster is None:
+            # A worker that is lost meanwhile has taken its processes with it.
+            with contextlib.suppress(OSError, TimeoutError):
+                self._client.run(end_processes, self._settings, on_error="ignore")
         self._client.close()
         if self._cluster is not None:
             self._cluster.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import re
 import time
@@ -83,9 +84,11 @@ def _records(path: Path) -> Iterator[Record]:
                     )
                 if number and isinstance(content, dict) and line.endswith(b"\n"):
                     try:
-                        yield Record(row_of(content), str(content["key"]), float(content["time"]))
-                    except (ValueError, TypeError, LookupError):
+                        record = Record(row_of(content), str(content["key"]), float(content["time"]))
+                    except (ValueError, TypeError, LookupError, ArithmeticError):
                         continue
+                    if math.isfinite(record.time):
+                        yield record
     except OutputError:
         raise
     except OSError as error:
@@ -109,6 +112,8 @@ class Manifest:
             OutputError: it cannot be written, or another process is writing it.
         """
         self.path = path
+        self.begun = 0
+        """When it was first written, ns, by the clock of the disk, as the files of its pairs are."""
         self._synced = time.monotonic()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -118,6 +123,7 @@ class Manifest:
                 self._file.truncate(_whole_lines(self._file) if keep else 0)
                 if self._file.seek(0, os.SEEK_END) == 0:
                     self._write(_HEADER)
+                    self.begun = os.fstat(self._file.fileno()).st_mtime_ns
             except BaseException:
                 self._file.close()
                 raise

@@ -131,6 +131,12 @@ def _by_pattern(folder: Path, pattern: Pattern) -> list[Pair]:
             fixed[group] = place
         else:
             moving.setdefault(group, []).append(place)
+    if not fixed and moving:
+        count, example = sum(map(len, moving.values())), min(min(places) for places in moving.values())
+        raise InputError(
+            f"{shown(folder)}: expected a fixed image with {pattern.where}, found none among {count} images such as "
+            f"{shown(example)}; check --fixed-where"
+        )
     found: list[tuple[str, str, str]] = []  # the place that gives the name, the fixed image's, a problem
     for group in fixed.keys() | moving.keys():
         places = moving.get(group, [])

@@ -35,7 +35,10 @@ class Pattern:
         if any(part in ("", ".", "..") for part in text.split("/")):
             raise OptionError(f"--pattern: expected a path below the folder, got {text!r}")
         self.where = where
-        self._fixed = dict(self._condition(part, names) for part in where.split(","))
+        conditions = [self._condition(part, names) for part in where.split(",")]
+        self._fixed = dict(conditions)
+        if len(self._fixed) < len(conditions):
+            raise OptionError(f"--fixed-where: expected each field once, got {where!r}")
         self._parts: list[re.Pattern[str]] = []
         self._fields: list[str] = []
         for part in text.split("/"):

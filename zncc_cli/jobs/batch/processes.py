@@ -161,6 +161,11 @@ class Processes:
         self._workers.clear()
 
     @property
+    def open(self) -> bool:
+        """Whether there are workers."""
+        return bool(self._workers)
+
+    @property
     def room(self) -> int:
         """How many workers have nothing to do."""
         return sum(worker.task is None for worker in self._workers)
@@ -174,8 +179,10 @@ class Processes:
         """Return the answers that come within some seconds.
 
         Raises:
-            BackendError: workers die before they are ready.
+            BackendError: workers die before they are ready, or were ended by another thread.
         """
+        if not self.open:
+            raise BackendError("the workers were ended; run the batch again")
         limits = [worker.limit(self._timeout) for worker in self._workers]
         seconds = max(0.0, min(seconds, min(limits) - time.monotonic()))
         answers = []

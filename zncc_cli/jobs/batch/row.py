@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from zncc_cli.errors import OutputError
 from zncc_cli.files.folder import beside
+from zncc_cli.files.paths import shown
 
 ERROR = "error"
 STATUSES = ("ok", "suspect", "failed", ERROR)
@@ -46,7 +48,7 @@ def row_of(content: Mapping[str, Any]) -> BatchRow:
     numbers = (values[column] for column in ("zncc_before", "zncc_after", "overlap", "motion", "seconds"))
     if not texts or values["status"] not in STATUSES or not isinstance(values["attempts"], int):
         raise ValueError("no row of a batch")
-    if not all(number is None or isinstance(number, int | float) for number in numbers):
+    if not all(number is None or (isinstance(number, int | float) and math.isfinite(number)) for number in numbers):
         raise ValueError("no row of a batch")
     return BatchRow(**values)  # type: ignore[arg-type]
 
@@ -66,6 +68,7 @@ def write_table(table: Path, rows: Iterable[BatchRow]) -> None:
     try:
         table.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{table.parent}: cannot be created ({error.strerror}); choose another --out") from error
+        found = f"{shown(table.parent)}: cannot be created ({error.strerror})"
+        raise OutputError(f"{found}; choose another --out") from error
     with beside(table) as file:
         file.write(text.getvalue().encode(errors="surrogateescape"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import heapq
+import itertools
 import logging
 import time
 from collections import deque
@@ -87,23 +88,21 @@ def run_batch(
         config = dataclasses.replace(config, out=config.out.absolute())
         pairs = [_absolute(pair) for pair in pairs]
     before = _stands_before(config)
-    known = read_manifests(before) if config.resume else {}
+    resumed = config.resume and bool(before)
+    known = read_manifests(before) if resumed else {}
     table = config.file("batch.csv")
     rows: dict[str, BatchRow] = {}
     with Manifest(config.file(NAME), keep=config.resume) as manifest:
-        for pair in pairs:
-            if pair.problem:
-                _ended(BatchRow(pair.name, ERROR, pair.problem), "", rows, manifest, on_row)
         last, pause = time.monotonic(), _TABLE_SECONDS
         try:
-            with engine or _engine(config, len(pairs), resumed=bool(config.resume and before)) as running:
-                for row, key, kept in _results(config, running, _tasks(pairs, known), known):
-                    if kept:
-                        rows[row.name] = row
-                        on_row(row, True)
-                    else:
-                        _ended(row, key, rows, manifest, on_row)
-                    if config.fail_fast and row.status in ("failed", ERROR):
+            with engine or _engine(config, len(pairs), since=0 if resumed else manifest.begun) as running:
+                done = itertools.chain(_problems(pairs), _results(config, running, _tasks(pairs, known), known))
+                for row, key, kept in done:
+                    if not kept:
+                        manifest.add(row, key)
+                    rows[row.name] = row
+                    on_row(row, kept)
+                    if config.fail_fast and not kept and row.status in ("failed", ERROR):
                         break
                     if time.monotonic() - last > pause:
                         began = time.monotonic()
@@ -130,14 +129,29 @@ def _stands_before(config: BatchConfig) -> list[Path]:
     table, manifest = config.file("batch.csv"), config.file(NAME)
     found = manifests(config.out)
     # A table without any manifest is none of ours to go on with.
-    held = () if config.overwrite or (config.resume and found) else (manifest, table)
+    held = () if config.overwrite or (config.resume and found) else (manifest, table, *found)
     for path in held:
-        if path.exists():
+        if path.exists() and not _beside(config, path):
             raise OutputError(
                 f"{shown(path)}: expected no such file, found one; give --resume to go on with that batch, "
                 "--overwrite to begin anew, or choose another --out"
             )
     return found
+
+
+_Done = tuple[BatchRow, str, bool]
+"""Row, key, and whether it had been done before."""
+
+
+def _problems(pairs: list[Pair]) -> Iterator[_Done]:
+    """Yield what can be said of pairs without doing them."""
+    return ((BatchRow(pair.name, ERROR, pair.problem), "", False) for pair in pairs if pair.problem)
+
+
+def _beside(config: BatchConfig, path: Path) -> bool:
+    """Tell whether a manifest is of another shard of this batch, which may run at the same time."""
+    ending = f"-of-{config.part[1]}.jsonl"
+    return config.shard is not None and path.name.endswith(ending) and path != config.file(NAME)
 
 
 def _tasks(pairs: list[Pair], known: dict[str, Record]) -> Iterator[engines.Task]:
@@ -161,8 +175,8 @@ def _pair_config(config: BatchConfig) -> PairConfig:
     )
 
 
-def _engine(config: BatchConfig, count: int, *, resumed: bool) -> engines.Engine:
-    settings = {"pair": _plain(dataclasses.asdict(_pair_config(config))), "out": str(config.out), "resumed": resumed}
+def _engine(config: BatchConfig, count: int, *, since: int) -> engines.Engine:
+    settings = {"pair": _plain(dataclasses.asdict(_pair_config(config))), "out": str(config.out), "since": since}
     gpu = config.registration.device is Device.CUDA or (config.registration.device is Device.AUTO and may_have_gpu())
     workers = config.workers or (1 if gpu else usable_cores())
     workers = max(1, min(workers, count))
@@ -186,8 +200,8 @@ def _results(
     engine: engines.Engine,
     tasks: Iterator[engines.Task],
     known: dict[str, Record],
-) -> Iterator[tuple[BatchRow, str, bool]]:
-    """Yield row, key, and whether it had been done before, of each task; what may pass is tried again, last of all."""
+) -> Iterator[_Done]:
+    """Yield what became of each task; what may pass is tried again, last of all."""
     tried: dict[str, int] = {}
     again: deque[engines.Task] = deque()
     under_way = 0
@@ -213,12 +227,6 @@ def _results(
                 yield known[name].row, content["key"], True
             else:
                 yield dataclasses.replace(row_of(content["row"]), attempts=attempts), content["key"], False
-
-
-def _ended(row: BatchRow, key: str, rows: dict[str, BatchRow], manifest: Manifest, on_row: OnRow) -> None:
-    manifest.add(row, key)
-    rows[row.name] = row
-    on_row(row, False)
 
 
 def _ordered(pairs: list[Pair], rows: dict[str, BatchRow]) -> Iterator[BatchRow]:

@@ -14,6 +14,7 @@ import os
 import queue
 import shutil
 import signal
+import stat
 import sys
 import threading
 import time
@@ -115,7 +116,7 @@ def align_task(task: Content, settings: Content, base: PairConfig) -> dict[str, 
 
     Args:
         task: ``name``, ``fixed``, ``moving``, and ``key``, of the inputs and settings it was done with before or "".
-        settings: ``out``, the folder of the batch, and ``resumed``: whether its pairs' folders are our own.
+        settings: ``out``, the folder of the batch, and ``since``, in ns: files in it that are no older are our own.
         base: the `PairConfig` of all pairs but for the files.
 
     Returns:
@@ -126,21 +127,22 @@ def align_task(task: Content, settings: Content, base: PairConfig) -> dict[str, 
 
     began = time.perf_counter()
     name = task["name"]
-    resumed = bool(settings["resumed"])
     config = dataclasses.replace(
         base,
         fixed=Path(task["fixed"]),
         moving=Path(task["moving"]),
         out=Path(settings["out"]) / name,
-        overwrite=base.overwrite or resumed,
     )
     folder, names, key = config.folder, file_names(config), ""
     try:
         key = pair_key(config)
-        complete = resumed and all((folder / file).is_file() for file in names)
+        standing = [info for file in names if (info := _standing(folder / file)) is not None]
+        ours = all(info.st_mtime_ns >= settings["since"] for info in standing)
+        complete = ours and len(standing) == len(names)
         if complete and task["key"] == key:
             return {"name": name, "key": key, "kept": True}
         report = done_before(folder, key) if complete else None  # killed after the files, before the record
+        config = dataclasses.replace(config, overwrite=base.overwrite or ours)
         if report is None:
             clear(folder)
             folder.mkdir(parents=True, exist_ok=True)  # what is half-written lies in it, and nowhere else
@@ -153,6 +155,14 @@ def align_task(task: Content, settings: Content, base: PairConfig) -> dict[str, 
         reason = str(error) if isinstance(error, ZnccError) else f"{type(error).__name__}: {error}"
         row = BatchRow(name, ERROR, " ".join(reason.split()), seconds=_since(began))
         return {"name": name, "key": key, "row": dataclasses.asdict(row), "passing": may_pass(error)}
+
+
+def _standing(path: Path) -> os.stat_result | None:
+    try:
+        info = path.stat()
+    except OSError:
+        return None
+    return info if stat.S_ISREG(info.st_mode) else None
 
 
 def _row(name: str, report: Content, began: float) -> BatchRow:

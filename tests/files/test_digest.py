@@ -1,0 +1,53 @@
+"""Equal texts mean equal content, of a file and of all that lies in a folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from zncc_cli.errors import InputError
+from zncc_cli.files.digest import digest
+
+
+def test_is_the_blake2b_of_the_bytes(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"pixels")
+    assert digest(tmp_path / "a") == "blake2b:" + hashlib.blake2b(b"pixels", digest_size=16).hexdigest()
+
+
+def test_a_folder_is_known_by_what_lies_in_it_through_links_too(tmp_path: Path) -> None:
+    (tmp_path / "a.zarr").mkdir()
+    (tmp_path / "chunks").mkdir()
+    (tmp_path / "chunks" / "0").write_bytes(b"one")
+    (tmp_path / "a.zarr" / "0").symlink_to("../chunks")
+    linked = digest(tmp_path / "a.zarr")
+    shutil.copytree(tmp_path / "a.zarr", tmp_path / "copy.zarr")
+    assert digest(tmp_path / "copy.zarr") == linked
+    (tmp_path / "chunks" / "0").write_bytes(b"two")
+    assert digest(tmp_path / "a.zarr") != linked
+
+
+def test_links_that_lead_back_end(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "file").write_bytes(b"one")
+    (tmp_path / "a" / "b" / "up").symlink_to("..")
+    assert digest(tmp_path / "a").startswith("blake2b:")
+
+
+def test_what_is_missing_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.zarr").mkdir()
+    (tmp_path / "a.zarr" / "0").symlink_to("nowhere")
+    for path in (tmp_path / "none", tmp_path / "a.zarr"):
+        with pytest.raises(InputError, match="expected a readable file, found No such file"):
+            digest(path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everywhere")
+def test_a_folder_that_cannot_be_listed_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.zarr" / "0").mkdir(parents=True)
+    (tmp_path / "a.zarr" / "0").chmod(0)
+    with pytest.raises(InputError, match="Permission denied"):
+        digest(tmp_path / "a.zarr")
