@@ -208,8 +208,8 @@ def test_some_nan_pixels_are_left_out_and_stay_nan(run: Run, textured: Path) -> 
     [
         (("--window", "4000"), ("--window", "at most 48", "4000")),
         (("--window", "2"), ("--window", "at least 3")),
-        (("--window", "many"), ("--window", "integer")),
-        (("--model", "wobbly"), ("--model", "wobbly", "translation")),
+        (("--window", "many"), ("--window", "integer", "got 'many'")),
+        (("--model", "wobbly"), ("--model' / '-m': 'wobbly' is not one of", "translation")),
         (("--min-overlap", "1.5"), ("--min-overlap", "1.5")),
         (("--max-iterations", "0"), ("--max-iterations",)),
         (("--nonsense",), ("--nonsense",)),

@@ -82,8 +82,8 @@ def test_a_page_and_a_channel_may_be_chosen_for_each(run: Run, hyperstack: tuple
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
-        (("--page", "2"), 1, ("fixed.tif", "page", "2")),
-        (("--series", "1"), 1, ("fixed.tif", "series", "1")),
+        (("--page", "2"), 2, ("fixed.tif", "page", "2")),
+        (("--series", "1"), 2, ("fixed.tif", "series", "1")),
         (("--channel", "0,3"), 2, ("--channel 3", "moving.tif", "3 channel")),
         (("--channel", "red"), 2, ("--channel", "'red'")),
         (("--fill", "nan"), 2, ("--fill", "uint16", "nan")),

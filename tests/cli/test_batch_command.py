@@ -113,7 +113,7 @@ def test_suspect_pairs_end_with_5_unless_they_are_accepted(run: Run) -> None:
     assert (run.folder / "out" / "dots" / "report.json").stat().st_mtime_ns == before
 
 
-def test_what_is_no_image_is_refused_without_waiting_in_a_line_whose_whole_stands_in_the_table(run: Run) -> None:
+def test_what_is_no_image_is_refused_without_waiting_in_one_line(run: Run) -> None:
     (run.folder / "in").mkdir()
     shutil.copy(SAMPLES / "batch" / "cells_fixed.png", run.folder / "in")
     os.mkfifo(run.folder / "in" / "pipe.tif")
@@ -124,7 +124,7 @@ def test_what_is_no_image_is_refused_without_waiting_in_a_line_whose_whole_stand
     header, *shown, end = got.stdout.splitlines()
     assert header.split()[0] == "name"
     assert [line.split()[:2] for line in shown] == [["a", "error"], ["b", "error"]]
-    assert shown[1].rstrip().endswith("…")
+    assert shown[1].rstrip().endswith("check the name and the folder's rights")  # whole: nobody's terminal
     assert end.startswith("0 of 2 pairs aligned")
     pipe, gone = (row["reason"] for row in rows(run.folder / "out" / "batch.csv"))
     assert pipe.endswith("found a named pipe; write its content into a file first")

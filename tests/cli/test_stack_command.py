@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -39,6 +40,18 @@ def test_json_is_the_report_and_quiet_is_nothing(run: Run) -> None:
     assert report == json.loads((run.folder / "movie_stack" / "report.json").read_text())
     got = run("zncc", "stack", "movie.tif", "--quiet", "--overwrite")
     assert (got.returncode, got.stdout, got.stderr) == (0, "", "")
+    got = run("zncc", "stack", "movie.tif", "--quiet", "--json", "--overwrite")
+    assert (json.loads(got.stdout)["frames"], got.stderr) == (12, "")
+
+
+def test_a_strangers_file_name_is_spelt_out(run: Run) -> None:
+    save(run, os.fsdecode(b"a\x1b[1m[red]\xff.tif"))
+    got = run("zncc", "stack", os.fsdecode(b"a\x1b[1m[red]\xff.tif"))
+    assert got.returncode == 0, got.stderr
+    assert "\x1b" not in got.stdout + got.stderr
+    assert r"a\x1b[1m[red]\udcff_stack/" in got.stdout
+    (picture,) = run.folder.rglob("drift.svg")
+    assert r"a\x1b[1m[red]\udcff.tif: drift of 12 frames" in picture.read_text()
 
 
 def test_too_many_blank_frames_end_with_code_3(run: Run) -> None:
