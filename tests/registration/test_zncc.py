@@ -72,12 +72,29 @@ def test_local_zncc_is_the_correlation_coefficient_of_the_two_windows() -> None:
     torch.testing.assert_close(local_zncc(f, m, 5, (0, 0)), torch.from_numpy(expected), rtol=0, atol=1e-9)
 
 
+@pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("shape", [(14, 15), (2, 1, 13, 12)])
-def test_loss_is_differentiable_in_both_images(shape: tuple[int, ...]) -> None:
+def test_loss_is_differentiable_in_both_images(shape: tuple[int, ...], masked: bool) -> None:
     fixed, moving = random(*shape).requires_grad_(), random(*shape, seed=1).requires_grad_()
     mask = torch.ones(shape[-2:], dtype=torch.bool)
     mask[:2, :3] = False
-    assert torch.autograd.gradcheck(lambda a, b: zncc_loss(a, b, 5, mask), (fixed, moving))
+    # An eps of a tenth of the variance, so that what the scale of the whole image does is seen.
+    assert torch.autograd.gradcheck(lambda a, b: zncc_loss(a, b, 5, mask if masked else None, eps=0.1), (fixed, moving))
+
+
+@pytest.mark.parametrize(("offset", "scale"), [(0, 1), (30000, 5), (0, 1e25), (0, 1e-25)])
+def test_loss_of_float32_without_a_mask_is_that_of_float64_with_one(offset: float, scale: float) -> None:
+    fixed, moving = (offset + scale * random(40, 50, seed=seed).float() for seed in (0, 1))
+    fixed.requires_grad_()
+    loss = zncc_loss(fixed, moving, 7)
+    (gradient,) = torch.autograd.grad(loss, fixed)
+    exact = fixed.detach().double().requires_grad_()
+    expected = zncc_loss(exact, moving.double(), 7, torch.ones(40, 50))
+    (exact_gradient,) = torch.autograd.grad(expected, exact)
+    # Roundings of float32, 6e-8, of the loss and, some of them, of the largest gradient.
+    assert loss.item() == pytest.approx(expected.item(), abs=3e-7)
+    largest = float(exact_gradient.abs().max())
+    torch.testing.assert_close(gradient.double() / largest, exact_gradient / largest, rtol=0, atol=1e-6)
 
 
 def test_loss_spans_zero_to_two() -> None:

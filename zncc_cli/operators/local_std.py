@@ -197,7 +197,10 @@ def _save_for_fft(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor,
 
 
 def _box_backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-    return torch.ops.zncc.local_std_box_gradient(g, *ctx.saved_tensors, *ctx.options), None, None, None
+    if torch.is_grad_enabled():  # create_graph: the gradient's own derivative is refused when it is asked for
+        return torch.ops.zncc.local_std_box_gradient(g, *ctx.saved_tensors, *ctx.options), None, None, None
+    with torch._C._AutoDispatchBelowAutograd():
+        return torch.ops.zncc.local_std_box_gradient(g, *ctx.saved_tensors, *ctx.options), None, None, None
 
 
 def _fft_backward(ctx: Any, g: torch.Tensor, _: torch.Tensor) -> tuple[torch.Tensor | None, ...]:

@@ -211,7 +211,11 @@ def zncc_loss(
         raise WindowError(
             f"window: expected 1 to {min(fixed.shape[-2:])} pixels, the shorter side of the images, got {window}"
         )
-    mask = torch.ones(fixed.shape, dtype=torch.bool, device=fixed.device) if mask is None else mask.expand(fixed.shape)
+    if mask is None:
+        fixed, moving = _standardized(fixed, None), _standardized(moving, None)
+        count = (fixed.shape[-2] - window + 1) * (fixed.shape[-1] - window + 1) * fixed.shape[:-2].numel()
+        return 1 - local_zncc_sum(fixed, moving, window, eps * window**2).sum() / count
+    mask = mask.expand(fixed.shape)
     mask = mask > 0 if mask.dtype is not torch.bool else mask
     windows = full_windows(mask, window)
     if float(windows.sum()) < max(min_overlap * windows.numel(), 1):
@@ -219,7 +223,7 @@ def zncc_loss(
             f"mask: expected at least {min_overlap:.0%} of the {window}x{window} windows inside it, found "
             f"{int(windows.sum())} of {windows.numel()}; choose a smaller window or a larger mask"
         )
-    fixed, moving = _standardize(fixed, mask), _standardize(moving, mask)
+    fixed, moving = _standardized(fixed, mask), _standardized(moving, mask)
     weight = windows.to(fixed.dtype)
     return 1 - local_zncc_sum(fixed, moving, window, eps * window**2, weight).sum() / windows.sum()
 
@@ -227,16 +231,61 @@ def zncc_loss(
 def _centred(image: Tensor, mask: Tensor) -> Tensor:
     """Return (..., H, W), float64, with mean zero over the mask, and zero outside it."""
     # float64: the squares of float32 numbers may overflow, and their sum loses what a large mean leaves.
-    count = mask.sum(dim=(-2, -1), keepdim=True).clamp_min(1)
     wide = torch.where(mask, image, 0).double()
-    return torch.where(mask, wide - wide.sum(dim=(-2, -1), keepdim=True) / count, 0)
+    return torch.where(mask, wide - wide.sum(dim=_PLANE, keepdim=True) / _count(mask), 0)
 
 
-def _standardize(image: Tensor, mask: Tensor) -> Tensor:
-    """Return (..., H, W) with mean zero and variance one over the mask, and zero outside it."""
-    wide = _centred(image, mask)
-    variance = wide.square().sum(dim=(-2, -1), keepdim=True) / mask.sum(dim=(-2, -1), keepdim=True).clamp_min(1)
-    return (wide / torch.where(variance > 0, variance, 1).sqrt()).to(image.dtype)
+class _Standardized(torch.autograd.Function):
+    """(image, mask or None for all) -> O (..., H, W), mean zero and variance one over the mask, and zero outside it.
+
+    The way back needs the result alone, dI = (g - mean(g) - O mean(g O)) / deviation over the mask; autograd's own
+    keeps several planes of float64.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, image: Tensor, mask: Tensor | None) -> Tensor:
+        if mask is None:
+            centred, variance = _of_all(image)
+        else:
+            centred = _centred(image, mask)
+            variance = centred.square().sum(dim=_PLANE, keepdim=True) / _count(mask)
+        deviation = torch.where(variance > 0, variance, 1).sqrt()
+        out = (centred / deviation).to(image.dtype)
+        ctx.save_for_backward(out, deviation, mask)
+        return out
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:
+        out, deviation, mask = ctx.saved_tensors
+        g = g if mask is None else torch.where(mask, g, 0)
+        count = out.shape[-2] * out.shape[-1] if mask is None else _count(mask)
+        mean, along = (
+            (planes.sum(dim=_PLANE, keepdim=True, dtype=torch.float64) / count).to(out.dtype) for planes in (g, g * out)
+        )
+        found = (g - mean).addcmul_(out, along, value=-1).div_(deviation)
+        return found if mask is None else torch.where(mask, found, 0), None
+
+
+_PLANE = (-2, -1)
+_LEAST = 1e-30  # well above where float32 ends
+
+
+def _standardized(image: Tensor, mask: Tensor | None) -> Tensor:
+    out: Tensor = _Standardized.apply(image, mask)  # type: ignore[no-untyped-call]
+    return out
+
+
+def _count(mask: Tensor) -> Tensor:
+    return mask.sum(dim=_PLANE, keepdim=True).clamp_min(1)
+
+
+def _of_all(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the image less its mean, as far as its dtype tells it, and its variance. torch adds up in float64."""
+    variance, mean = torch.var_mean(image, _PLANE, correction=0, keepdim=True)
+    if not bool((variance > _LEAST).logical_and(variance.isfinite()).all()):  # constant, or no float32 holds squares
+        variance, mean = torch.var_mean(image.double(), _PLANE, correction=0, keepdim=True)
+    return image - mean, variance
 
 
 def std_map(image: Tensor, mask: Tensor, window: int, *, norm: bool = False, method: str = "auto") -> Tensor:
