@@ -125,7 +125,7 @@ ALLOWED = {
     "registration.register": ("operators", "registration", "config", "errors"),
     "files": ("files", "registration.transforms", "config", "errors"),
     "jobs": ("jobs", "files", "registration", "operators.native", "settings", "process", "config", "errors"),
-    "cli": ("cli", "jobs", "process", "config", "errors"),
+    "cli": ("cli", "jobs", "files.paths", "process", "config", "errors"),
 }
 
 

@@ -311,7 +311,7 @@ def test_a_signal_leaves_nothing_behind(run: Run, sent: signal.Signals, code: in
 def test_debug_shows_the_traceback(run: Run, textured: Path) -> None:
     got = run("zncc-align", textured, "missing.tif", "--debug")
     assert got.returncode == 1
-    assert "Traceback" in got.stderr
+    assert "\nTraceback (most recent call last):\n" in got.stderr
     assert "InputError" in got.stderr
 
 

@@ -34,7 +34,28 @@ def test_links_that_lead_back_end(tmp_path: Path) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "file").write_bytes(b"one")
     (tmp_path / "a" / "b" / "up").symlink_to("..")
+    (tmp_path / "a" / "b" / "top").symlink_to("/")
     assert digest(tmp_path / "a").startswith("blake2b:")
+
+
+def test_each_folder_is_read_once_however_many_ways_lead_there(tmp_path: Path) -> None:
+    """Twenty folders, each with a link to all others, have more ways than can be gone; and some are deep."""
+    folders = [tmp_path / "a" / str(number) for number in range(20)]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (folder / "file").write_bytes(b"one")
+    for folder in folders:
+        for other in folders:
+            (folder / f"to{other.name}").symlink_to(other)
+    before = digest(tmp_path / "a")
+    (folders[-1] / "file").write_bytes(b"two")
+    assert digest(tmp_path / "a") != before
+    deep = tmp_path / "b"
+    for _ in range(1100):
+        deep.mkdir()
+        deep /= "d"
+    deep.write_bytes(b"one")
+    assert digest(tmp_path / "b").startswith("blake2b:")
 
 
 def test_what_is_missing_is_refused(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import signal
 import sys
+import time
 from collections import Counter
 
 import pytest
@@ -71,6 +72,43 @@ def test_the_users_own_cluster_is_left_as_it_was_found_by_good_batches_and_bad_o
             else:
                 assert run_batch(config, pairs, lambda *_: None, cluster).exit_code == 0
             assert {child.pid for child in worker.children(recursive=True)} == before
+
+
+def test_what_is_under_way_when_a_batch_is_ended_ends_with_it(tmp_path, monkeypatch):
+    """On ^C, say. A worker that answers no more is not waited for."""
+    import psutil
+    from distributed import LocalCluster
+
+    monkeypatch.setattr("zncc_cli.jobs.batch.cluster._END", 3.0)
+    log = tmp_path / "log"
+    log.touch()
+    how = {"n_workers": 1, "threads_per_worker": 2, "host": "127.0.0.1", "dashboard_address": None, "memory_limit": 0}
+
+    def ended(process):
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+    with LocalCluster(**how) as users:
+        worker = psutil.Process(users.workers[0].pid)
+        before = set(worker.children(recursive=True))
+        settings = {"log": str(log), "out": str(tmp_path / "out")}
+        for stopped in (False, True):
+            with Cluster(settings, users.scheduler_address, 1, 60.0, lambda _: None, COMMAND) as cluster:
+                for number in range(5):
+                    cluster.submit({"name": str(number), "fixed": "hang", "moving": "", "key": ""})
+                end = time.monotonic() + 60
+                while len(set(worker.children(recursive=True)) - before) < 2 and time.monotonic() < end:
+                    time.sleep(0.05)
+                ours = set(worker.children(recursive=True)) - before
+                assert len(ours) == 2
+                if stopped:
+                    worker.suspend()
+            if stopped:
+                worker.resume()
+            end = time.monotonic() + 30
+            while not all(map(ended, set(worker.children(recursive=True)) - before)) and time.monotonic() < end:
+                time.sleep(0.05)
+            assert all(map(ended, set(worker.children(recursive=True)) - before))
+            assert all(map(ended, ours))
 
 
 def test_no_scheduler_is_said_in_one_line(tmp_path, monkeypatch):

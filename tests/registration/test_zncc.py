@@ -97,6 +97,24 @@ def test_loss_of_float32_without_a_mask_is_that_of_float64_with_one(offset: floa
     torch.testing.assert_close(gradient.double() / largest, exact_gradient / largest, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("mask", [None, torch.ones(20, 20)])
+def test_a_second_derivative_of_the_loss_is_refused(mask: torch.Tensor | None) -> None:
+    fixed, moving = random(20, 20).requires_grad_(), random(20, 20, seed=1)
+    (gradient,) = torch.autograd.grad(zncc_loss(fixed, moving, 5, mask), fixed, create_graph=True)
+    (plain,) = torch.autograd.grad(zncc_loss(fixed, moving, 5, mask), fixed)
+    torch.testing.assert_close(gradient, plain, rtol=0, atol=0)
+    with pytest.raises(NotImplementedError, match="differentiated once"):
+        torch.autograd.grad(gradient.square().sum(), fixed, allow_unused=True)
+
+
+def test_images_that_hold_no_numbers_to_differentiate_or_none_at_all_are_refused() -> None:
+    whole = torch.zeros(20, 20, dtype=torch.uint8)
+    with pytest.raises(ContentError, match=r"torch.uint8 and torch.uint8; use image.float\(\)"):
+        zncc_loss(whole, whole, 5)
+    with pytest.raises(ContentError, match=r"at least one image, got shape \(0, 20, 20\)"):
+        zncc_loss(random(0, 20, 20), random(0, 20, 20), 5)
+
+
 def test_loss_spans_zero_to_two() -> None:
     image = random(40, 40)
     # eps is 1e-4 of the image's variance: agreement is one but for that.

@@ -10,7 +10,6 @@ import typer
 
 from zncc_cli.cli import console, options
 from zncc_cli.config import ApplyConfig, ResamplingConfig
-from zncc_cli.files.paths import shown
 
 _DEFAULT = ResamplingConfig()
 
@@ -61,4 +60,4 @@ def apply(
         print_json({"images": [dataclasses.asdict(one) for one in applied]})
     elif not quiet:
         for one in applied:
-            print(shown(one.file))
+            console.print_path(one.file)

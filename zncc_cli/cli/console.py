@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import gc
+import io
 import logging
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
@@ -34,7 +36,14 @@ class _Stderr(logging.Handler):
     """Write to whatever sys.stderr is now: rich puts itself there while it redraws its line of progress."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(shown(self.format(record)), file=sys.stderr)
+        print(self.format(record), file=sys.stderr)
+
+
+class _Spelt(logging.Formatter):
+    """Strangers' names in a message are spelt out; a traceback keeps its lines."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        return shown(super().formatMessage(record))
 
 
 def _terminate(*_: object) -> NoReturn:
@@ -77,8 +86,12 @@ def run(app: typer.Typer, prog: str) -> NoReturn:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     keep_freed_memory()
     sys.unraisablehook = _unraisable
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # a file's name may be any bytes
     signal.signal(signal.SIGTERM, _terminate)
-    logging.basicConfig(handlers=[_Stderr()], format=f"{prog}: %(message)s", level=logging.WARNING)
+    handler = _Stderr()
+    handler.setFormatter(_Spelt(f"{prog}: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
     logging.getLogger("zncc_cli").setLevel(logging.INFO)
     try:
         code = typer.main.get_command(app).main(prog_name=prog, standalone_mode=False)
@@ -140,6 +153,11 @@ def progress(quiet: bool) -> Iterator[Callable[[str], None]]:
     console = Console(stderr=True)
     with console.status("starting") as status:
         yield lambda text: status.update(Text(shown(text)))
+
+
+def print_path(path: Path) -> None:
+    """Print a path on stdout: as it is for the next program, spelt out for a person."""
+    print(shown(path) if sys.stdout.isatty() else path)
 
 
 def show_notes(command: str, notes: Iterable[str]) -> None:

@@ -18,7 +18,8 @@ _ADVICE = "check the name and the folder's rights"
 def digest(path: Path) -> str:
     """Return the BLAKE2b of the file at ``path``; of a folder, that of the names and contents of all files in it.
 
-    What is no regular file is not opened, for a named pipe would wait for ever: its name counts alone.
+    What is no regular file is not opened, for a named pipe would wait for ever: its name counts alone. So does that of
+    a folder that was met before, or holds ``path``, or lies on another file system: links may lead anywhere.
 
     Raises:
         InputError: it cannot be read, or nothing is there.
@@ -28,24 +29,34 @@ def digest(path: Path) -> str:
             return _of_file(path)
         whole = hashlib.blake2b(digest_size=_SIZE)
         for file in _files(path):
-            whole.update(f"{file.relative_to(path).as_posix()}\0{_of_file(file)}\n".encode(errors="surrogateescape"))
+            known = "elsewhere" if file.is_dir() else _of_file(file)
+            whole.update(f"{file.relative_to(path).as_posix()}\0{known}\n".encode(errors="surrogateescape"))
         return f"blake2b:{whole.hexdigest()}"
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         reason = (isinstance(error, OSError) and error.strerror) or error
         raise refusal(path, expected="a readable file", found=reason, advice=_ADVICE) from error
 
 
-def _files(folder: Path, above: frozenset[tuple[int, int]] = frozenset()) -> Iterator[Path]:
-    """Yield the files in ``folder`` and below, links followed; ``above``: the folders that it lies in, no way back."""
-    info = folder.stat()
-    here = info.st_dev, info.st_ino
-    if here in above:
-        return
-    for entry in sorted(folder.iterdir()):
-        if entry.is_dir():
-            yield from _files(entry, above | {here})
+def _files(folder: Path) -> Iterator[Path]:
+    """Yield the files in ``folder`` and below, links followed, and the folders that are not gone into."""
+    met = {_place(above) for above in folder.resolve().parents}
+    left = [folder]
+    while left:
+        path = left.pop()
+        if path.is_dir():
+            place = _place(path)
+            if place in met or place[0] != _place(folder)[0]:
+                yield path
+                continue
+            met.add(place)
+            left += sorted(path.iterdir(), reverse=True)
         else:
-            yield entry
+            yield path
+
+
+def _place(folder: Path) -> tuple[int, int]:
+    info = folder.stat()
+    return info.st_dev, info.st_ino
 
 
 def _of_file(path: Path) -> str:

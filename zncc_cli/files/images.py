@@ -194,6 +194,11 @@ def read_image(
         raise no_room(path) from None
 
 
+def check_kind(path: Path) -> None:
+    """Raise `InputError` where there is no image, by the first bytes of the file: before all of it is read."""
+    _kind(path)
+
+
 def _in_memory(stored: Stored, limit: int) -> Image:
     """Decoded, if it is small."""
     data = stored.data

@@ -124,9 +124,9 @@ class Movie:
                 path = replace(
                     onto_mean, matrices=onto_mean.matrices[:-1], good=onto_mean.good[:-1], sigma=onto_mean.sigma[:-1]
                 )
-            else:  # smeared, or beyond what most frames show
+            else:  # it is smeared, or shows what most frames do not
                 name = self.view.image.metadata.path.name
-                notes = (f"{name}: no frame agrees with the mean of all, so that the mean of their places is taken",)
+                notes = (f"{name}: no frame finds a place on the mean of all; the mean of their places is taken",)
         self.pairs = len(measurements)
         bad = np.flatnonzero(~path.good).tolist()
         status = [OK] * self.count

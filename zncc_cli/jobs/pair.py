@@ -17,7 +17,6 @@ import torch
 import zncc_cli
 from zncc_cli.config import IDENTITY, Accept, Canvas, Interpolation, PairConfig, Product, ResamplingConfig
 from zncc_cli.errors import ContentError, ExitCode, OptionError
-from zncc_cli.files.digest import digest
 from zncc_cli.files.exchange import read_linear
 from zncc_cli.files.folder import OutputFolder, refuse_sources
 from zncc_cli.files.images import read_image
@@ -27,6 +26,7 @@ from zncc_cli.files.paths import shown
 from zncc_cli.files.report import write_json
 from zncc_cli.files.transforms import write_transform
 from zncc_cli.jobs.budget import affordable_factor, check_disk, file_bytes, map_bytes
+from zncc_cli.jobs.digests import digests
 from zncc_cli.jobs.maps import Rows, write_maps
 from zncc_cli.jobs.pictures import pair_overlay, pair_pictures
 from zncc_cli.jobs.products import FIXED_ON_CANVAS, PAGE, file_names
@@ -102,7 +102,7 @@ def align_pair(config: PairConfig, progress: Progress, import_seconds: float = 0
     with OutputFolder(config.folder, names=names, overwrite=config.overwrite) as folder:
         progress(f"reading {config.fixed.name} and {config.moving.name}")
         # Before they are read: should a file change meanwhile, the report is of none that is there.
-        inputs = {"fixed": digest(config.fixed), "moving": digest(config.moving)}
+        inputs = digests(config)
         fixed, moving, notes = _views(config)
         missing_value(moving.image.data.dtype, moving.image.metadata, config.resampling)  # before any work
         factor = affordable_factor(fixed.image, moving.image)

@@ -78,7 +78,7 @@ def print_batch(outcome: BatchOutcome) -> None:
             _number(row.seconds),
             Text(shown(row.reason), no_wrap=True, overflow="ellipsis"),
         )
-    console = Console(highlight=False, markup=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = _WHOLE
     if listed:

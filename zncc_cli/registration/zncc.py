@@ -200,7 +200,7 @@ def zncc_loss(
     Raises:
         OptionError: the shapes differ.
         WindowError: the window is larger than the image.
-        ContentError: too few windows lie in the mask.
+        ContentError: too few windows lie in the mask; there is no image, or it does not hold floating-point numbers.
     """
     if fixed.shape != moving.shape or (mask is not None and mask.shape not in (fixed.shape, fixed.shape[-2:])):
         raise OptionError(
@@ -211,9 +211,15 @@ def zncc_loss(
         raise WindowError(
             f"window: expected 1 to {min(fixed.shape[-2:])} pixels, the shorter side of the images, got {window}"
         )
+    if not (fixed.is_floating_point() and moving.is_floating_point()):
+        raise ContentError(
+            f"zncc_loss: expected floating-point images, got {fixed.dtype} and {moving.dtype}; use image.float()"
+        )
     if mask is None:
-        fixed, moving = _standardized(fixed, None), _standardized(moving, None)
         count = (fixed.shape[-2] - window + 1) * (fixed.shape[-1] - window + 1) * fixed.shape[:-2].numel()
+        if count == 0:
+            raise ContentError(f"zncc_loss: expected at least one image, got shape {tuple(fixed.shape)}")
+        fixed, moving = _standardized(fixed, None), _standardized(moving, None)
         return 1 - local_zncc_sum(fixed, moving, window, eps * window**2).sum() / count
     mask = mask.expand(fixed.shape)
     mask = mask > 0 if mask.dtype is not torch.bool else mask
@@ -255,9 +261,12 @@ class _Standardized(torch.autograd.Function):
         return out
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:
         out, deviation, mask = ctx.saved_tensors
+        if torch.is_grad_enabled():  # create_graph
+            with torch.no_grad():
+                found, _ = _Standardized.backward(ctx, g)
+            return _Once.apply(found, g, out), None  # type: ignore[no-untyped-call]
         g = g if mask is None else torch.where(mask, g, 0)
         count = out.shape[-2] * out.shape[-1] if mask is None else _count(mask)
         mean, along = (
@@ -265,6 +274,18 @@ class _Standardized(torch.autograd.Function):
         )
         found = (g - mean).addcmul_(out, along, value=-1).div_(deviation)
         return found if mask is None else torch.where(mask, found, 0), None
+
+
+class _Once(torch.autograd.Function):
+    """(gradient, what it depends on) -> gradient, whose own derivative is refused."""
+
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, *_: Tensor) -> Tensor:
+        return gradient.view_as(gradient)
+
+    @staticmethod
+    def backward(ctx: Any, *_: Tensor) -> Any:
+        raise NotImplementedError("zncc_loss can be differentiated once; take create_graph=True away")
 
 
 _PLANE = (-2, -1)
@@ -282,6 +303,7 @@ def _count(mask: Tensor) -> Tensor:
 
 def _of_all(image: Tensor) -> tuple[Tensor, Tensor]:
     """Return the image less its mean, as far as its dtype tells it, and its variance. torch adds up in float64."""
+    image = image.float() if image.dtype.itemsize < 4 else image
     variance, mean = torch.var_mean(image, _PLANE, correction=0, keepdim=True)
     if not bool((variance > _LEAST).logical_and(variance.isfinite()).all()):  # constant, or no float32 holds squares
         variance, mean = torch.var_mean(image.double(), _PLANE, correction=0, keepdim=True)

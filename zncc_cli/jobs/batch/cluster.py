@@ -11,6 +11,7 @@ import importlib
 import json
 import logging
 import queue
+import secrets
 import sys
 import threading
 import time
@@ -31,15 +32,19 @@ _AHEAD = 4  # tasks handed in for each thread of the cluster: none waits for us,
 _LEAST = 16  # where no worker is there yet
 _COUNTED = 5.0  # seconds until the threads are counted again: clusters grow and shrink
 _CONNECT = 30.0  # seconds to find a scheduler
+_END = 10.0  # seconds for the workers to end their processes
 
+# On a worker: this thread's engine, the engines of all threads by their run, and the runs that are over.
 _here = threading.local()
-_engines: dict[str, list[Processes]] = {}  # of the threads of this process, by the settings of their batch
+_engines: dict[str, list[Processes]] = {}
+_over: set[str] = set()
 
 
-def do_task(command: Sequence[str] | None, settings: str, task: str, timeout: float) -> str:
+def do_task(run: str, command: Sequence[str] | None, settings: str, task: str, timeout: float) -> str:
     """Do one task in this thread's own process; runs on the workers of the cluster.
 
     Args:
+        run: a word that no other run of a batch has.
         command: starts the process; None for a worker that aligns pairs.
         settings, task: JSON, see `worker.align_task`.
         timeout: seconds.
@@ -47,7 +52,7 @@ def do_task(command: Sequence[str] | None, settings: str, task: str, timeout: fl
     Returns:
         JSON: the answer, or ``reason`` and ``passing`` where the process died or took too long.
     """
-    engine = _engine(command, settings, timeout)
+    engine = _engine(run, command, settings, timeout)
     engine.submit(json.loads(task))
     answers: list[Answer] = []
     try:
@@ -62,11 +67,10 @@ def do_task(command: Sequence[str] | None, settings: str, task: str, timeout: fl
     return json.dumps({"reason": answer.reason, "passing": answer.passing})
 
 
-def _engine(command: Sequence[str] | None, settings: str, timeout: float) -> Processes:
-    """Return this thread's own process for a batch; that for another batch is ended."""
-    wanted = command, settings, timeout
+def _engine(run: str, command: Sequence[str] | None, settings: str, timeout: float) -> Processes:
+    """Return this thread's own process for a run; that for another one is ended."""
     engine: Processes | None = getattr(_here, "engine", None)
-    if engine is not None and engine.open and _here.wanted == wanted:
+    if engine is not None and engine.open and _here.run == run:
         return engine
     if engine is not None:
         engine.__exit__(None, None, None)
@@ -74,15 +78,18 @@ def _engine(command: Sequence[str] | None, settings: str, timeout: float) -> Pro
     line = (sys.executable, *WORKER[1:]) if command is None else command
     engine = Processes(json.loads(settings), 1, timeout, lambda lost: clear(out / lost["name"]), line)
     engine.__enter__()
-    _here.engine, _here.wanted = engine, wanted
-    _engines.setdefault(settings, []).append(engine)
+    _here.engine, _here.run = engine, run
+    _engines.setdefault(run, []).append(engine)
+    if run in _over:  # a task that began as the others were taken back
+        end_run(run)
     return engine
 
 
-def end_processes(settings: str) -> None:
-    """End the processes for a batch; runs on the workers of the cluster."""
-    for engine in _engines.pop(settings, []):
-        engine.__exit__(None, None, None)
+def end_run(run: str) -> None:
+    """End the processes of a run; called on the workers of the cluster, beside the threads that wait for them."""
+    _over.add(run)
+    for engine in _engines.pop(run, []):
+        engine.kill()
 
 
 class Cluster:
@@ -109,7 +116,7 @@ class Cluster:
         clear: Callable[[Task], None],
         command: Sequence[str] | None = None,
     ) -> None:
-        self._settings, self._timeout = json.dumps(settings), timeout
+        self._run, self._settings, self._timeout = secrets.token_hex(8), json.dumps(settings), timeout
         self._address, self._count, self._clear = scheduler, workers, clear
         self._command = command
         self._pending: dict[Any, Task] = {}
@@ -154,15 +161,21 @@ class Cluster:
         """Take back what is not done, and end its processes; a cluster that was started here is ended."""
         self._client.cancel(list(self._pending), force=True)
         if self._cluster is None:
-            # A worker that is lost meanwhile has taken its processes with it.
-            with contextlib.suppress(OSError, TimeoutError):
-                self._client.run(end_processes, self._settings, on_error="ignore")
+            # In a thread of its own: a worker that has stopped answers never, and its processes have stopped, too.
+            ending = threading.Thread(target=self._end_run, daemon=True)
+            ending.start()
+            ending.join(_END)
         self._client.close()
         if self._cluster is not None:
             self._cluster.close()
             for task in self._pending.values():
                 self._clear(task)
         self._pending.clear()
+
+    def _end_run(self) -> None:
+        # A worker that is lost meanwhile has taken its processes with it.
+        with contextlib.suppress(Exception):
+            self._client.run(end_run, self._run, on_error="ignore")
 
     @property
     def room(self) -> int:
@@ -178,7 +191,7 @@ class Cluster:
     def submit(self, task: Task) -> None:
         """Hand a task to the cluster, which hands it to another worker should one be lost."""
         future = self._client.submit(
-            do_task, self._command, self._settings, json.dumps(task), self._timeout, pure=False, retries=0
+            do_task, self._run, self._command, self._settings, json.dumps(task), self._timeout, pure=False, retries=0
         )
         self._pending[future] = task
         future.add_done_callback(self._ready.put)

@@ -10,10 +10,10 @@ from typing import Any
 
 from zncc_cli.config import PairConfig
 from zncc_cli.errors import ZnccError
-from zncc_cli.files.digest import digest
 from zncc_cli.files.paths import MismatchError, small_file
 from zncc_cli.files.report import json_text
 from zncc_cli.files.transforms import parse_json
+from zncc_cli.jobs.digests import digests
 
 # Where the files lie is no part of it.
 _PLACES = ("fixed", "moving", "out", "overwrite")
@@ -25,7 +25,7 @@ def pair_key(config: PairConfig) -> str:
     Raises:
         InputError: an input cannot be read.
     """
-    return _key({"fixed": digest(config.fixed), "moving": digest(config.moving)}, dataclasses.asdict(config))
+    return _key(digests(config), dataclasses.asdict(config))
 
 
 def _key(inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> str:

@@ -138,6 +138,7 @@ class Processes:
         self._settings, self._count, self._timeout = settings, workers, timeout
         self._clear, self._command = clear, command
         self._workers: list[Worker] = []
+        self._killed, self._starting = False, threading.Lock()
         self._events: Events = queue.SimpleQueue()
         self._failed_starts = 0
         self._said: set[str] = set()
@@ -160,10 +161,25 @@ class Processes:
                 self._clear(worker.task)
         self._workers.clear()
 
+    def kill(self) -> None:
+        """Kill the workers, from another thread than the one that waits for them, which cleans up after them."""
+        with self._starting:
+            self._killed = True
+            workers = list(self._workers)
+        for worker in workers:
+            worker.process.kill()
+        for worker in workers:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                worker.process.wait(1.0)
+
     @property
     def open(self) -> bool:
-        """Whether there are workers."""
-        return bool(self._workers)
+        """Whether there are workers, and will be."""
+        return bool(self._workers) and not self._killed
+
+    def _check_open(self) -> None:
+        if not self.open:
+            raise BackendError("expected workers, found them ended; run the batch again with --resume")
 
     @property
     def room(self) -> int:
@@ -179,10 +195,9 @@ class Processes:
         """Return the answers that come within some seconds.
 
         Raises:
-            BackendError: workers die before they are ready, or were ended by another thread.
+            BackendError: workers die before they are ready, or another thread has killed them.
         """
-        if not self.open:
-            raise BackendError("the workers were ended; run the batch again")
+        self._check_open()
         limits = [worker.limit(self._timeout) for worker in self._workers]
         seconds = max(0.0, min(seconds, min(limits) - time.monotonic()))
         answers = []
@@ -212,6 +227,7 @@ class Processes:
 
     def _replaced(self, worker: Worker, *, late: bool) -> list[Answer]:
         """End a worker and start another; return what is to be said of its task."""
+        self._check_open()
         self._workers.remove(worker)
         how = worker.end()
         task = worker.task
@@ -232,7 +248,10 @@ class Processes:
         return [Answer(task, reason=f"its process {how}", passing=True)]
 
     def _start(self) -> None:
-        self._workers.append(Worker(self._command, self._settings, self._events))
+        with self._starting:
+            if self._killed:
+                raise BackendError("expected to start a worker, found the batch ended; run it again with --resume")
+            self._workers.append(Worker(self._command, self._settings, self._events))
 
 
 def may_have_gpu() -> bool:

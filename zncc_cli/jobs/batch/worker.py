@@ -142,7 +142,7 @@ def align_task(task: Content, settings: Content, base: PairConfig) -> dict[str, 
         if complete and task["key"] == key:
             return {"name": name, "key": key, "kept": True}
         report = done_before(folder, key) if complete else None  # killed after the files, before the record
-        config = dataclasses.replace(config, overwrite=base.overwrite or ours)
+        config = dataclasses.replace(config, overwrite=base.overwrite or (ours and bool(standing)))
         if report is None:
             clear(folder)
             folder.mkdir(parents=True, exist_ok=True)  # what is half-written lies in it, and nowhere else
