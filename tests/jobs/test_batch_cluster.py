@@ -48,67 +48,74 @@ def test_one_of_two_workers_killed_in_mid_run_loses_nothing(tmp_path):
     assert len(again) <= 2
 
 
-def test_the_users_own_cluster_is_left_as_it_was_found_by_good_batches_and_bad_ones(tmp_path):
+class UsersCluster:
+    """A scheduler and one worker of some threads, and which processes the worker has beside those it began with."""
+
+    def __init__(self, folder, threads):
+        import psutil  # as Dask does
+        from distributed import LocalCluster
+
+        how = {"n_workers": 1, "threads_per_worker": threads, "host": "127.0.0.1", "memory_limit": 0}
+        self.cluster = LocalCluster(dashboard_address=None, **how)
+        self.worker = psutil.Process(self.cluster.workers[0].pid)
+        self._before = set(self.worker.children(recursive=True))
+        self._dead = psutil.STATUS_ZOMBIE
+        (folder / "log").touch()
+
+    def engine(self, out, command=COMMAND):
+        settings = {"log": str(out.parent / "log"), "out": str(out)}
+        return Cluster(settings, self.cluster.scheduler_address, 1, 60.0, lambda _: None, command)
+
+    @property
+    def processes(self):
+        children = set(self.worker.children(recursive=True)) - self._before
+        return {child for child in children if child.is_running() and child.status() != self._dead}
+
+    def until_processes(self, count):
+        """Whether it comes to so many within a time that is long for any machine."""
+        end = time.monotonic() + 60
+        while len(self.processes) != count and time.monotonic() < end:
+            time.sleep(0.05)
+        return len(self.processes) == count
+
+
+@pytest.fixture
+def users(tmp_path, request):
+    made = UsersCluster(tmp_path, request.param)
+    with made.cluster:
+        yield made
+
+
+@pytest.mark.parametrize("users", [1], indirect=True)
+def test_the_users_own_cluster_is_left_as_it_was_found_by_good_batches_and_bad_ones(users, tmp_path):
     """One thread does all: what cannot start leaves it fit for the next batch, and no process stays behind."""
-    import psutil  # as Dask does
-    from distributed import LocalCluster
-
-    log = tmp_path / "log"
-    log.touch()
     broken = (COMMAND[0], "-c", "import sys; sys.exit('no torch here')")
-    how = {"n_workers": 1, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None, "memory_limit": 0}
-    with LocalCluster(**how) as users:
-        worker = psutil.Process(users.workers[0].pid)
-        before = {child.pid for child in worker.children(recursive=True)}
-        for number, command in enumerate((COMMAND, broken, COMMAND)):
-            out = tmp_path / f"out{number}"
-            settings = {"log": str(log), "out": str(out)}
-            cluster = Cluster(settings, users.scheduler_address, 1, 20.0, lambda _: None, command)
-            config = BatchConfig(source=tmp_path, out=out, write="report", retries=0)
-            pairs = [Pair(name, "ok", "moving") for name in "abc"]
-            if command is broken:
-                with pytest.raises(BackendError):
-                    run_batch(config, pairs, lambda *_: None, cluster)
-            else:
-                assert run_batch(config, pairs, lambda *_: None, cluster).exit_code == 0
-            assert {child.pid for child in worker.children(recursive=True)} == before
+    for number, command in enumerate((COMMAND, broken, COMMAND)):
+        out = tmp_path / f"out{number}"
+        config = BatchConfig(source=tmp_path, out=out, write="report", retries=0)
+        pairs = [Pair(name, "ok", "moving") for name in "abc"]
+        if command is broken:
+            with pytest.raises(BackendError):
+                run_batch(config, pairs, lambda *_: None, users.engine(out, command))
+        else:
+            assert run_batch(config, pairs, lambda *_: None, users.engine(out, command)).exit_code == 0
+        assert users.until_processes(0)
 
 
-def test_what_is_under_way_when_a_batch_is_ended_ends_with_it(tmp_path, monkeypatch):
+@pytest.mark.parametrize("users", [2], indirect=True)
+@pytest.mark.parametrize("stopped", [False, True])
+def test_what_is_under_way_when_a_batch_is_ended_ends_with_it(users, tmp_path, monkeypatch, stopped):
     """On ^C, say. A worker that answers no more is not waited for."""
-    import psutil
-    from distributed import LocalCluster
-
     monkeypatch.setattr("zncc_cli.jobs.batch.cluster._END", 3.0)
-    log = tmp_path / "log"
-    log.touch()
-    how = {"n_workers": 1, "threads_per_worker": 2, "host": "127.0.0.1", "dashboard_address": None, "memory_limit": 0}
-
-    def ended(process):
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-
-    with LocalCluster(**how) as users:
-        worker = psutil.Process(users.workers[0].pid)
-        before = set(worker.children(recursive=True))
-        settings = {"log": str(log), "out": str(tmp_path / "out")}
-        for stopped in (False, True):
-            with Cluster(settings, users.scheduler_address, 1, 60.0, lambda _: None, COMMAND) as cluster:
-                for number in range(5):
-                    cluster.submit({"name": str(number), "fixed": "hang", "moving": "", "key": ""})
-                end = time.monotonic() + 60
-                while len(set(worker.children(recursive=True)) - before) < 2 and time.monotonic() < end:
-                    time.sleep(0.05)
-                ours = set(worker.children(recursive=True)) - before
-                assert len(ours) == 2
-                if stopped:
-                    worker.suspend()
-            if stopped:
-                worker.resume()
-            end = time.monotonic() + 30
-            while not all(map(ended, set(worker.children(recursive=True)) - before)) and time.monotonic() < end:
-                time.sleep(0.05)
-            assert all(map(ended, set(worker.children(recursive=True)) - before))
-            assert all(map(ended, ours))
+    with users.engine(tmp_path / "out") as cluster:
+        for number in range(5):
+            cluster.submit({"name": str(number), "fixed": "hang", "moving": "", "key": ""})
+        assert users.until_processes(2)
+        if stopped:
+            users.worker.suspend()
+    if stopped:
+        users.worker.resume()
+    assert users.until_processes(0)
 
 
 def test_no_scheduler_is_said_in_one_line(tmp_path, monkeypatch):
