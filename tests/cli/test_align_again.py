@@ -61,6 +61,7 @@ def test_from_a_report_no_other_setting_is_heard(run: Run, report: Path) -> None
     ("content", "code", "words"),
     [
         ("{}", 1, ("report.json of zncc-align", "no settings")),
+        ('{"settings": {}, "image": "a.tif"}', 1, ("report.json of zncc-align", "the report of another command")),
         ("[", 1, ("report.json of zncc-align", "no valid JSON")),
         ('{"settings": {"fixed": "a.tif"}}', 2, ("--from", "settings", "moving")),
     ],

@@ -12,6 +12,7 @@ import imageio.v3 as imageio
 import numpy as np
 import pytest
 import tifffile
+import torch
 from conftest import SAMPLES, Run, assert_one_line_error
 
 
@@ -133,6 +134,34 @@ def test_what_is_no_image_is_refused_without_waiting_in_one_line(run: Run) -> No
     assert gone.endswith("found nothing there; check the name")
 
 
+def test_what_is_wrong_for_all_pairs_is_one_line_and_begins_nothing(run: Run) -> None:
+    table = run.folder / "mine.csv"
+    table.write_bytes(b"\x89PNG\xf0")
+    (run.folder / "mine.txt").touch()
+    for words, code, said in (
+        ((SAMPLES / "batch", "-o", "out", "--device", "cuda"), 1, ("--device cuda: expected a CUDA GPU",)),
+        ((SAMPLES / "batch", "-o", ""), 2, ("--out: expected a folder, got an empty text",)),
+        ((SAMPLES / "batch", "-o", "mine.txt"), 1, ("mine.txt: expected a folder, found something else",)),
+        ((table, "-o", "out"), 1, ("mine.csv: expected a folder of images, or a table", "no text in UTF-8")),
+    ):
+        if "cuda" not in words or not torch.cuda.is_available():
+            assert_one_line_error(run("zncc-batch", *words), code, *said)
+        assert sorted(path.name for path in run.folder.iterdir()) == ["mine.csv", "mine.txt"]
+
+
+def test_a_strangers_names_are_spelt_out_in_the_table_too(run: Run) -> None:
+    (run.folder / "in").mkdir()
+    for side in ("fixed", "moving"):
+        shutil.copy(
+            SAMPLES / "batch" / f"cells_{side}.png",
+            run.folder / "in" / os.fsdecode(b"a\x1b[1m\xff_%s.png" % side.encode()),
+        )
+    got = run("zncc-batch", "in", "-o", "out", "--write", "report", "-m", "translation")
+    assert "\x1b" not in got.stdout + got.stderr
+    assert [row["name"] for row in rows(run.folder / "out" / "batch.csv")] == [r"a\x1b[1m\udcff"]
+    assert (run.folder / "out" / os.fsdecode(b"a\x1b[1m\xff") / "report.json").is_file()
+
+
 def test_an_incomplete_pair_is_a_row_with_its_reason(run: Run) -> None:
     folder = run.folder / "in"
     folder.mkdir()
@@ -162,7 +191,7 @@ def test_refuses_to_overwrite_its_table(run: Run) -> None:
 def test_resume_does_not_replace_a_table_that_is_none_of_a_batch(run: Run) -> None:
     (run.folder / "out").mkdir()
     (run.folder / "out" / "batch.csv").write_text("precious")
-    assert_one_line_error(run("zncc-batch", SAMPLES / "batch", "-o", "out", "--resume"), 1, "batch.csv", "--overwrite")
+    assert_one_line_error(run("zncc-batch", SAMPLES / "batch", "-o", "out", "--resume"), 1, "batch.csv", "move it away")
     assert (run.folder / "out" / "batch.csv").read_text() == "precious"
 
 

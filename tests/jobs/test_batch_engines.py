@@ -152,6 +152,7 @@ def test_workers_that_cannot_start_end_the_batch_with_their_last_words(batch):
     config = BatchConfig(source=batch.folder, out=batch.out)
     with pytest.raises(BackendError, match="ended with code 1: no torch here"):
         run_batch(config, [Pair("a", "ok", "m")], lambda *_: None, batch.engine(config, 1, broken))
+    assert not batch.out.exists()  # to be tried again without another word
 
 
 def test_no_pair_at_all_is_a_shard_that_has_nothing_to_do(batch):

@@ -26,7 +26,7 @@ def batch(
             help="Folder with *_fixed.* and *_moving.* images, or a CSV with columns fixed, moving, perhaps name.",
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Output folder.", show_default=False)],
+    out: options.RequiredOutOption,
     fixed: Annotated[
         Path | None, typer.Option(metavar="IMAGE", help="Align every image of DIR to this one instead.")
     ] = None,

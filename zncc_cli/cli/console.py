@@ -102,7 +102,8 @@ def run(app: typer.Typer, prog: str) -> NoReturn:
     except (KeyboardInterrupt, typer.Abort):
         code = _fail(prog, "interrupted; nothing half-written is left", ExitCode.INTERRUPTED)
     except _ClickException as error:
-        code = _fail(prog, f"{_usage(error)} (see {prog} --help)", ExitCode.USAGE)
+        command = error.ctx.command_path if getattr(error, "ctx", None) else prog
+        code = _fail(prog, f"{_usage(error)} (see {command} --help)", ExitCode.USAGE)
     except BrokenPipeError:
         sys.stdout = None  # whoever read it has gone: nothing more can be said there
         code = ExitCode.ERROR

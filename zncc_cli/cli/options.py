@@ -94,8 +94,20 @@ QuietOption = Annotated[
 DebugOption = Annotated[
     bool, typer.Option("--debug", help="Show the traceback of an error.", callback=set_debug, is_eager=True)
 ]
+
+
+def _folder(text: str) -> Path:
+    """Return ``--out``; an empty text, of a variable that is not set, is not the working folder."""
+    if not text:
+        raise OptionError("--out: expected a folder, got an empty text; give . for the working folder")
+    return Path(text)
+
+
 OutOption = Annotated[
-    Path | None, typer.Option("--out", "-o", metavar="DIR", help="Output folder.", show_default=False)
+    Path | None, typer.Option("--out", "-o", metavar="DIR", help="Output folder.", show_default=False, parser=_folder)
+]
+RequiredOutOption = Annotated[
+    Path, typer.Option("--out", "-o", metavar="DIR", help="Output folder.", show_default=False, parser=_folder)
 ]
 
 

@@ -142,7 +142,7 @@ def _panel(rows: Sequence[DriftRow], name: str, top: float) -> list[str]:
             out.append(f'<path d="{marks}" stroke="{_COLOURS[status]}" stroke-width="1.2" opacity="0.7"/>')
     points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
     out.append(f'<polyline points="{points}" fill="none" stroke="{_COLOURS["ok"]}" stroke-width="1.5"/>')
-    out.append(_text(_LEFT + 6, top + 16, f"{name}, pixels", size=13))
+    out.append(_text(_LEFT + 6, top + 16, f"{name}, pixels", size=13, halo=True))
     return out
 
 
@@ -155,6 +155,9 @@ def _ticks(low: float, high: float) -> list[float]:
     return [k * step for k in range(first, int(np.floor(high / step + 1e-9)) + 1)]
 
 
-def _text(x: float, y: float, words: str, *, size: int = 12, anchor: str = "start", colour: str = "#222") -> str:
+def _text(
+    x: float, y: float, words: str, *, size: int = 12, anchor: str = "start", colour: str = "#222", halo: bool = False
+) -> str:
     style = f'font-size="{size}" text-anchor="{anchor}" fill="{colour}"'
+    style += ' stroke="#fff" stroke-width="5" paint-order="stroke"' if halo else ""
     return f'<text x="{x:.1f}" y="{y:.1f}" {style}>{escape(words)}</text>'

@@ -49,9 +49,11 @@ def movie_of(image: Image, config: StackConfig) -> tuple[Movie, tuple[str, ...]]
         if not several:
             channels = dict(zip(leading, image.leading, strict=True)).get("C", 1)
             found = f"{channels} channels of a single one" if channels > 1 else "a single one"
-            advice = "; if they are frames, save the file with axes TYX" if channels > 1 else ""
+            advice = (
+                "if they are frames, save the file with axes TYX" if channels > 1 else "zncc-align aligns two files"
+            )
             raise InputError(
-                f"{image.metadata.path}: expected several frames, found {found} (axes {image.axes}){advice}"
+                f"{image.metadata.path}: expected several frames, found {found} (axes {image.axes}); {advice}"
             )
         axis = next((k for k in several if leading[k] == "T"), max(several, key=lambda k: image.leading[k]))
         if len(several) > 1:
@@ -59,7 +61,7 @@ def movie_of(image: Image, config: StackConfig) -> tuple[Movie, tuple[str, ...]]
     else:
         axis = leading.find(config.axis)
         if axis not in several:
-            raise OptionError(f"--axis {config.axis}: expected an axis of several frames, found {found}")
+            raise OptionError(f"--axis {config.axis}: expected an axis of several frames, found {found} in {name}")
     count = image.leading[axis]
     if config.reference is not None and config.reference >= count:
         raise OptionError(f"--to {config.to}: expected a frame from 0 to {count - 1}, the last of {name}")

@@ -24,4 +24,6 @@ def config_of_report(path: Path) -> PairConfig:
         raise refusal(path, expected=problem.expected, found=problem.found, advice=advice) from None
     if not isinstance(report, dict) or "settings" not in report:
         raise refusal(path, expected=expected, found="no settings", advice=advice)
+    if isinstance(report["settings"], dict) and "fixed" not in report["settings"]:
+        raise refusal(path, expected=expected, found="the report of another command", advice=advice)
     return pair_config(report["settings"])

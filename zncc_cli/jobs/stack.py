@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from zncc_cli.config.stack import StackConfig
@@ -24,8 +25,9 @@ from zncc_cli.jobs.movie import BLANK, OK, OUTLIER, Progress, movie_of
 from zncc_cli.jobs.pair import versions
 from zncc_cli.jobs.resampled import missing_value
 from zncc_cli.operators import native
-from zncc_cli.registration.canvas import frame_of_all
+from zncc_cli.registration.canvas import Frame, frame_of_all
 from zncc_cli.registration.verdict import Status
+from zncc_cli.registration.warp import corners, map_points
 
 logger = logging.getLogger("zncc_cli.stack")
 
@@ -82,6 +84,9 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
         matrices, rows = movie.full(path, status, config.model)
         writing = time.perf_counter()
         frame = frame_of_all(config.resampling.canvas, list(matrices), image.shape, image.shape)
+        unseen = [
+            row.frame for row, matrix in zip(rows, matrices, strict=True) if not _shows(matrix, frame, image.shape)
+        ]
         check_disk(config.folder, file_bytes(image, frame))
         written = movie.write(folder.staging / STACK, matrices, frame, config, progress)
         write_drift_table(folder.staging / TABLE, rows)
@@ -105,7 +110,14 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
             "total": import_seconds + ended - began,
         }
         verdict, reasons = _verdict(rows)
-        notes = (*image.notes, *notes, *said, *_unplaced_reference(rows, config), *written.notes)
+        notes = (
+            *image.notes,
+            *notes,
+            *said,
+            *_unplaced_reference(rows, config),
+            *_unseen(unseen, config),
+            *written.notes,
+        )
         report: dict[str, Any] = {
             "status": verdict.value,
             "reasons": reasons,
@@ -116,6 +128,7 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
             "frames": len(rows),
             "blank": [row.frame for row in rows if row.status == BLANK],
             "outliers": [row.frame for row in rows if row.status == OUTLIER],
+            "outside": unseen,
             "metrics": {
                 "pairs": movie.pairs,
                 "pairs_left_out": path.left_out,
@@ -155,6 +168,22 @@ def _unplaced_reference(rows: tuple[DriftRow, ...], config: StackConfig) -> tupl
         return ()
     said = f"frame {number}, on which the others are put, is {rows[number].status}; the frames beside it tell its place"
     return (f"{config.image.name}: {said}; --to N takes another",)
+
+
+def _shows(matrix: np.ndarray, frame: Frame, shape: tuple[int, int]) -> bool:
+    """Tell whether a frame (H, W) shows anything of the canvas: a corner of one lies in the other, or nearly so."""
+    offset = np.array(frame.offset)
+    onto = map_points(matrix, corners(frame.shape) + offset)
+    low, high = onto.min(axis=0), onto.max(axis=0)
+    return bool((high >= 0).all() and (low <= np.array(shape[::-1]) - 1).all())
+
+
+def _unseen(frames: list[int], config: StackConfig) -> tuple[str, ...]:
+    """Return a sentence where frames show nothing of what is written."""
+    if not frames:
+        return ()
+    said = f"{len(frames)} frames lie wholly outside of the canvas and are empty in {STACK}, the first is {frames[0]}"
+    return (f"{config.image.name}: {said}; --canvas union holds all",)
 
 
 def _verdict(rows: tuple[DriftRow, ...]) -> tuple[Status, list[str]]:

@@ -82,13 +82,16 @@ def print_batch(outcome: BatchOutcome) -> None:
     if not console.is_terminal:
         console.width = _WHOLE
     if listed:
-        console.print(table)
+        with console.capture() as drawn:
+            console.print(table)
+        print("\n".join(line.rstrip() for line in drawn.get().splitlines()))
     if len(listed) > _ROWS:
         console.print(f"and {len(listed) - _ROWS} more that are not aligned")
     good = len(outcome.pairs) - len(outcome.bad)
-    left = f"; {outcome.left} were not done" if outcome.left else ""
+    kept = f", {outcome.kept} of all were done before" if outcome.kept else ""
+    left = f"; {outcome.left} were not done, --resume goes on" if outcome.left else ""
     count = len(outcome.pairs) + outcome.left
-    console.print(f"{good} of {count} pairs aligned{left}; {shown(outcome.table)}", soft_wrap=True)
+    console.print(f"{good} of {count} pairs aligned{kept}{left}; {shown(outcome.table)}", soft_wrap=True)
 
 
 def print_stack(outcome: StackOutcome) -> None:

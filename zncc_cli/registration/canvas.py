@@ -120,7 +120,7 @@ def _common(matrices: Sequence[np.ndarray], fixed_shape: tuple[int, int], moving
     rows = np.flatnonzero(first <= last)
     if len(rows) == 0 or not (np.ceil(first[rows]) <= np.floor(last[rows])).any():
         raise ContentError(
-            "--canvas common: expected images that overlap by a pixel at least, found none where both are; check the "
+            "--canvas common: expected images that overlap by a pixel at least, found none that all show; check the "
             "transform, or choose fixed or union"
         )
     first, last = first[rows], last[rows]

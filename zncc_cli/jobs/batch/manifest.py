@@ -6,6 +6,7 @@ are read as one.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -116,6 +117,10 @@ class Manifest:
         """When it was first written, ns, by the clock of the disk, as the files of its pairs are."""
         self._synced = time.monotonic()
         try:
+            if os.path.lexists(path.parent) and not path.parent.is_dir():
+                raise OutputError(
+                    f"{shown(path.parent)}: expected a folder, found something else; choose another folder with --out"
+                )
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("ab+", buffering=0)
             try:
@@ -142,6 +147,12 @@ class Manifest:
         """Make sure of what was written."""
         os.fsync(self._file.fileno())
         self._file.close()
+
+    def discard(self) -> None:
+        """Remove it, and the folder where nothing else is in it."""
+        with contextlib.suppress(OSError):
+            self.path.unlink()
+            self.path.parent.rmdir()
 
     def add(self, row: BatchRow, key: str) -> None:
         """Write what became of a pair.

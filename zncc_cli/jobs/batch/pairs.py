@@ -171,7 +171,8 @@ def _of_table(path: Path) -> list[Pair]:
         if isinstance(error, InputError):
             raise
         advice = "save the table as CSV, in UTF-8, divided by commas"
-        raise refusal(path, expected=expected, found=error, advice=advice) from error
+        what = "what is no text in UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+        raise refusal(path, expected=expected, found=what, advice=advice) from error
     if not pairs:
         raise refusal(path, expected="a line for each pair", found="a table without any", advice="add one")
     return list(pairs.values())

@@ -63,12 +63,17 @@ def write_table(table: Path, rows: Iterable[BatchRow]) -> None:
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
     for row in rows:
-        values = (getattr(row, column) for column in COLUMNS)
-        writer.writerow([f"{value:.6g}" if isinstance(value, float) else value for value in values])
+        writer.writerow([_cell(getattr(row, column)) for column in COLUMNS])
     try:
         table.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         found = f"{shown(table.parent)}: cannot be created ({error.strerror})"
         raise OutputError(f"{found}; choose another --out") from error
     with beside(table) as file:
-        file.write(text.getvalue().encode(errors="surrogateescape"))
+        file.write(text.getvalue().encode())
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return shown(value) if isinstance(value, str) else value

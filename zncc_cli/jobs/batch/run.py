@@ -17,7 +17,7 @@ import numpy as np
 
 from zncc_cli.config import Accept, Device, PairConfig, Product
 from zncc_cli.config.batch import BatchConfig, Engine
-from zncc_cli.errors import ExitCode, OutputError, ZnccError
+from zncc_cli.errors import BackendError, ExitCode, OutputError, ZnccError
 from zncc_cli.files.batch_page import BatchPageRow, thumbnail, write_batch_page
 from zncc_cli.files.images import read_image
 from zncc_cli.files.paths import shown
@@ -50,12 +50,14 @@ class BatchOutcome:
         pairs: all rows, in the order of the names.
         table: the file of them.
         left: how many pairs were not begun, or not ended.
+        kept: how many had been done before.
         accept: which verdicts are good enough.
     """
 
     pairs: tuple[BatchRow, ...]
     table: Path
     left: int = 0
+    kept: int = 0
     accept: Accept = Accept.OK
 
     @property
@@ -92,6 +94,7 @@ def run_batch(
     known = read_manifests(before) if resumed else {}
     table = config.file("batch.csv")
     rows: dict[str, BatchRow] = {}
+    before_this = 0
     with Manifest(config.file(NAME), keep=config.resume) as manifest:
         last, pause = time.monotonic(), _TABLE_SECONDS
         try:
@@ -100,6 +103,7 @@ def run_batch(
                 for row, key, kept in done:
                     if not kept:
                         manifest.add(row, key)
+                    before_this += kept
                     rows[row.name] = row
                     on_row(row, kept)
                     if config.fail_fast and not kept and row.status in ("failed", ERROR):
@@ -109,9 +113,15 @@ def run_batch(
                         write_table(table, _ordered(pairs, rows))
                         last = time.monotonic()
                         pause = max(_TABLE_SECONDS, (last - began) / _TABLE_SHARE)
-        finally:
-            write_table(table, _ordered(pairs, rows))
-    outcome = BatchOutcome(tuple(_ordered(pairs, rows)), table, left=len(pairs) - len(rows), accept=config.accept)
+        except BaseException as error:
+            if isinstance(error, BackendError) and not rows and manifest.begun:
+                manifest.discard()  # it has not begun: nothing of it stays in the way
+            else:
+                write_table(table, _ordered(pairs, rows))
+            raise
+        write_table(table, _ordered(pairs, rows))
+    left = len(pairs) - len(rows)
+    outcome = BatchOutcome(tuple(_ordered(pairs, rows)), table, left=left, kept=before_this, accept=config.accept)
     write_batch_page(config.file("batch.html"), _page_rows(config, outcome.pairs), total=len(outcome.pairs))
     return outcome
 
@@ -132,10 +142,11 @@ def _stands_before(config: BatchConfig) -> list[Path]:
     held = () if config.overwrite or (config.resume and found) else (manifest, table, *found)
     for path in held:
         if path.exists() and not _beside(config, path):
-            raise OutputError(
-                f"{shown(path)}: expected no such file, found one; give --resume to go on with that batch, "
-                "--overwrite to begin anew, or choose another --out"
-            )
+            if config.resume:
+                found, advice = "one beside which no batch left a manifest", "move it away, or choose another --out"
+                raise OutputError(f"{shown(path)}: expected no such file, found {found}; {advice}")
+            advice = "give --resume to go on with that batch, --overwrite to begin anew, or choose another --out"
+            raise OutputError(f"{shown(path)}: expected no such file, found one; {advice}")
     return found
 
 

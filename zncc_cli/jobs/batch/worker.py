@@ -105,9 +105,11 @@ def _prepare(settings: Content) -> Job:
 
     torch.set_num_threads(1)
     config = pair_config(settings["pair"])
-    # Once, before the first pair; what is wrong with it each pair says for itself.
-    with contextlib.suppress(ZnccError), native.selected(config.registration.backend):
-        native.load(resolve_device(config.registration.device))
+    try:  # once, before the first pair: what is wrong with it is wrong for all
+        with native.selected(config.registration.backend):
+            native.load(resolve_device(config.registration.device))
+    except ZnccError as error:
+        sys.exit(str(error))
     return lambda task: align_task(task, settings, config)
 
 
