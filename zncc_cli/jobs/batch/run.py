@@ -143,8 +143,8 @@ def _stands_before(config: BatchConfig) -> list[Path]:
     for path in held:
         if path.exists() and not _beside(config, path):
             if config.resume:
-                found, advice = "one beside which no batch left a manifest", "move it away, or choose another --out"
-                raise OutputError(f"{shown(path)}: expected no such file, found {found}; {advice}")
+                what, advice = "one beside which no batch left a manifest", "move it away, or choose another --out"
+                raise OutputError(f"{shown(path)}: expected no such file, found {what}; {advice}")
             advice = "give --resume to go on with that batch, --overwrite to begin anew, or choose another --out"
             raise OutputError(f"{shown(path)}: expected no such file, found one; {advice}")
     return found
