@@ -214,7 +214,7 @@ def test_frames_lie_by_their_mean_place_where_too_few_show_the_mean_image(tmp_pa
     assert any("the mean of their places is taken" in note for note in got.report["notes"])
     # The frame written lies between the fifth and the sixth; it ends 12 pixels beyond the ends of these.
     assert got.report["outside"] == [0, 9]
-    assert any("2 frames lie wholly outside of the canvas" in note for note in got.report["notes"])
+    assert any("2 of 10 frames lie wholly outside the canvas" in note for note in got.report["notes"])
     shown = tifffile.imread(got.folder / "stack.tif").any(axis=(1, 2))
     assert np.flatnonzero(~shown).tolist() == [0, 9]
 

@@ -115,7 +115,7 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
             *notes,
             *said,
             *_unplaced_reference(rows, config),
-            *_unseen(unseen, config),
+            *_unseen(unseen, len(rows), config),
             *written.notes,
         )
         report: dict[str, Any] = {
@@ -171,18 +171,17 @@ def _unplaced_reference(rows: tuple[DriftRow, ...], config: StackConfig) -> tupl
 
 
 def _shows(matrix: np.ndarray, frame: Frame, shape: tuple[int, int]) -> bool:
-    """Tell whether a frame (H, W) shows anything of the canvas: a corner of one lies in the other, or nearly so."""
-    offset = np.array(frame.offset)
-    onto = map_points(matrix, corners(frame.shape) + offset)
+    """Tell whether the rectangle around the canvas, as it lies in a frame (H, W), meets the frame."""
+    onto = map_points(matrix, corners(frame.shape) + np.array(frame.offset))
     low, high = onto.min(axis=0), onto.max(axis=0)
     return bool((high >= 0).all() and (low <= np.array(shape[::-1]) - 1).all())
 
 
-def _unseen(frames: list[int], config: StackConfig) -> tuple[str, ...]:
+def _unseen(frames: list[int], count: int, config: StackConfig) -> tuple[str, ...]:
     """Return a sentence where frames show nothing of what is written."""
     if not frames:
         return ()
-    said = f"{len(frames)} frames lie wholly outside of the canvas and are empty in {STACK}, the first is {frames[0]}"
+    said = f"{len(frames)} of {count} frames lie wholly outside the canvas and are empty in {STACK}: {frames[0]} first"
     return (f"{config.image.name}: {said}; --canvas union holds all",)
 
 
