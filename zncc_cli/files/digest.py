@@ -28,8 +28,8 @@ def digest(path: Path) -> str:
         if not path.is_dir():
             return _of_file(path)
         whole = hashlib.blake2b(digest_size=_SIZE)
-        for file in _files(path):
-            known = "elsewhere" if file.is_dir() else _of_file(file)
+        for file, is_folder in _files(path):
+            known = "elsewhere" if is_folder else _of_file(file)
             whole.update(f"{file.relative_to(path).as_posix()}\0{known}\n".encode(errors="surrogateescape"))
         return f"blake2b:{whole.hexdigest()}"
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
@@ -37,21 +37,22 @@ def digest(path: Path) -> str:
         raise refusal(path, expected="a readable file", found=reason, advice=_ADVICE) from error
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """Yield the files in ``folder`` and below, links followed, and the folders that are not gone into."""
+def _files(folder: Path) -> Iterator[tuple[Path, bool]]:
+    """Yield the files in ``folder`` and below, links followed, and the folders that are not gone into; which it is."""
+    device = folder.stat().st_dev
     met = {_place(above) for above in folder.resolve().parents}
     left = [folder]
     while left:
         path = left.pop()
         if path.is_dir():
             place = _place(path)
-            if place in met or place[0] != _place(folder)[0]:
-                yield path
+            if place in met or place[0] != device:
+                yield path, True
                 continue
             met.add(place)
             left += sorted(path.iterdir(), reverse=True)
         else:
-            yield path
+            yield path, False
 
 
 def _place(folder: Path) -> tuple[int, int]:

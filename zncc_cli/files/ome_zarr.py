@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zncc_cli.errors import InputError, OptionError
+from zncc_cli.errors import ZnccError
 from zncc_cli.files.inflation import CHECKSUM, COMPRESSIONS
 from zncc_cli.files.lazy import CACHE_BYTES, Cache, LazyArray, Stored
 from zncc_cli.files.metadata import Metadata, PixelSize
@@ -86,7 +86,7 @@ def read_ome_zarr(path: Path, name: str, max_bytes: int, series: int | None) -> 
 def _readable(path: Path) -> Iterator[None]:
     try:
         yield
-    except (InputError, OptionError):
+    except ZnccError:
         raise
     except MemoryError:
         raise no_room(path) from None

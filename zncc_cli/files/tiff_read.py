@@ -21,7 +21,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from zncc_cli.errors import InputError, OptionError
+from zncc_cli.errors import ZnccError
 from zncc_cli.files.further_tags import georeference_tags
 from zncc_cli.files.lazy import LazyArray, Stored
 from zncc_cli.files.metadata import Photometric
@@ -95,7 +95,7 @@ def readable(path: Path) -> Iterator[list[str]]:
             # Libraries warn of odd metadata; what harms the pixels they raise.
             warnings.simplefilter("ignore")
             yield log
-    except (InputError, OptionError):
+    except ZnccError:
         raise
     except MemoryError:
         raise no_room(path) from None

@@ -23,6 +23,7 @@ is the specification's form, with eps in the denominator of dVar too: 4e-7 of a 
 
 from __future__ import annotations
 
+import contextlib
 import math
 import operator
 from typing import Any
@@ -197,9 +198,9 @@ def _save_for_fft(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor,
 
 
 def _box_backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-    if torch.is_grad_enabled():  # create_graph: the gradient's own derivative is refused when it is asked for
-        return torch.ops.zncc.local_std_box_gradient(g, *ctx.saved_tensors, *ctx.options), None, None, None
-    with torch._C._AutoDispatchBelowAutograd():
+    # With create_graph autograd is to see it, which refuses the gradient's own derivative when it is asked for.
+    seen = torch.is_grad_enabled()
+    with contextlib.nullcontext() if seen else torch._C._AutoDispatchBelowAutograd():
         return torch.ops.zncc.local_std_box_gradient(g, *ctx.saved_tensors, *ctx.options), None, None, None
 
 
