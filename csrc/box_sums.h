@@ -20,7 +20,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
-#include <vector>
+#include <new>
 
 // In front of a loop whose turns do not depend on each other: no row that is written overlaps one that is read.
 #if defined(__clang__)
@@ -41,10 +41,60 @@ namespace zncc {
 typedef double Lanes __attribute__((vector_size(4 * sizeof(double))));
 
 #if defined(__clang__) || __GNUC__ >= 12
-#define ZNCC_SHUFFLE(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#define ZNCC_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
 typedef int64_t LaneIndices __attribute__((vector_size(4 * sizeof(int64_t))));
-#define ZNCC_SHUFFLE(a, b, i, j, k, l) __builtin_shuffle(a, b, LaneIndices{i, j, k, l})
+#define ZNCC_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, LaneIndices{__VA_ARGS__})
+#endif
+
+// Eight doubles, which a running sum takes at a time: one order of operations, whatever a register holds.
+#if defined(__AVX512F__) && (defined(__clang__) || __GNUC__ >= 12)
+typedef double Eight __attribute__((vector_size(8 * sizeof(double))));
+
+ZNCC_INLINE Eight eight_of(double value) { return Eight{} + value; }
+
+ZNCC_INLINE Eight load(const double* from) {
+  Eight values;
+  std::memcpy(&values, from, sizeof values);
+  return values;
+}
+
+ZNCC_INLINE void store(double* to, const Eight& values) { std::memcpy(to, &values, sizeof values); }
+
+// The values n places before those of `now`, which follow upon those of `before`.
+template <int n>
+ZNCC_INLINE Eight shifted(const Eight& before, const Eight& now) {
+  return ZNCC_SHUFFLE(before, now, 8 - n, 9 - n, 10 - n, 11 - n, 12 - n, 13 - n, 14 - n, 15 - n);
+}
+#else
+struct Eight {
+  Lanes low, high;
+
+  ZNCC_INLINE Eight operator+(const Eight& other) const { return {low + other.low, high + other.high}; }
+  ZNCC_INLINE Eight operator-(const Eight& other) const { return {low - other.low, high - other.high}; }
+};
+
+ZNCC_INLINE Eight eight_of(double value) { return {Lanes{} + value, Lanes{} + value}; }
+
+// Half by half: a copy of the whole would go through memory.
+ZNCC_INLINE Eight load(const double* from) {
+  Lanes low, high;
+  std::memcpy(&low, from, sizeof low);
+  std::memcpy(&high, from + 4, sizeof high);
+  return {low, high};
+}
+
+ZNCC_INLINE void store(double* to, const Eight& values) {
+  const Lanes low = values.low, high = values.high;
+  std::memcpy(to, &low, sizeof low);
+  std::memcpy(to + 4, &high, sizeof high);
+}
+
+template <int n>
+ZNCC_INLINE Eight shifted(const Eight& before, const Eight& now) {
+  return {ZNCC_SHUFFLE(before.high, now.low, 4 - n, 5 - n, 6 - n, 7 - n),
+          ZNCC_SHUFFLE(now.low, now.high, 4 - n, 5 - n, 6 - n, 7 - n)};
+}
 #endif
 
 // The sum of n values, in an order that no instruction set changes.
@@ -66,6 +116,20 @@ ZNCC_INLINE double sum_of(const double* values, int64_t n) {
 // Windows that are summed, and used, before the next ones: what they need stays in the nearest cache.
 constexpr int64_t kBlock = 128;
 
+// Doubles in a cache line, which an access is not to cross.
+constexpr int64_t kLine = 8;
+
+struct DeleteLines {
+  void operator()(double* values) const { ::operator delete[](values, std::align_val_t(kLine * sizeof(double))); }
+};
+
+// Values from the beginning of a cache line on, not yet written.
+using Lines = std::unique_ptr<double[], DeleteLines>;
+
+inline Lines lines(int64_t count) {
+  return Lines(static_cast<double*>(::operator new[](count * sizeof(double), std::align_val_t(kLine * sizeof(double)))));
+}
+
 // The sums of K planes over consecutive windows.
 struct Sums {
   const double* first;
@@ -77,18 +141,19 @@ struct Sums {
 template <int K>
 class BoxSums {
  public:
-  // For windows of h x w and rows of at most max_n values.
-  BoxSums(int64_t h, int64_t w, int64_t max_n)
-      : h_(h), w_(w), stride_(max_n + 8), ring_(new double[h * K * stride_]), column_(2 * K * stride_),
-        spare_(K * stride_), sum_(K * stride_) {}
+  // For windows of h x w and rows of at most max_n values, of which the one at `aligned` begins a cache line.
+  BoxSums(int64_t h, int64_t w, int64_t max_n, int64_t aligned = 0)
+      : h_(h), w_(w), front_(kLine + (kLine - aligned % kLine) % kLine),
+        stride_((front_ + max_n + 2 * kLine - 1) / kLine * kLine), ring_(lines(h * K * stride_)),
+        column_(lines(2 * K * stride_)), spare_(lines(K * stride_)), sum_(lines(K * stride_)) {}
 
   // Begins anew, with rows of n >= w values.
   ZNCC_INLINE void reset(int64_t n, bool careful) {
     n_ = n;
     careful_ = careful;
     rows_ = slot_ = 0;
-    std::fill(column_.begin(), column_.end(), 0.0);
-    std::fill(spare_.begin(), spare_.end(), 0.0);
+    std::fill_n(column_.get(), 2 * K * stride_, 0.0);
+    std::fill_n(spare_.get(), K * stride_, 0.0);
   }
 
   // Takes the next row: enters(x, v) writes the K values at x, leaves(x, v) those of the row h rows before.
@@ -148,9 +213,9 @@ class BoxSums {
 
  private:
   ZNCC_INLINE double* ring(int64_t slot) { return ring_.get() + slot * K * stride_; }
-  // One place is left in front of a plane's column sums.
-  ZNCC_INLINE double* column(int k) { return column_.data() + k * stride_ + 1; }
-  ZNCC_INLINE const double* column(int k) const { return column_.data() + k * stride_ + 1; }
+  // At least one place is left in front of a plane's column sums, and eight behind them.
+  ZNCC_INLINE double* column(int k) { return column_.get() + k * stride_ + front_; }
+  ZNCC_INLINE const double* column(int k) const { return column_.get() + k * stride_ + front_; }
 
   // With run_down(first, last) for the column sums that are still to be made, from left to right.
   template <typename Use, typename RunDown>
@@ -159,21 +224,23 @@ class BoxSums {
       down_careful();
     }
     const int64_t windows = rows_ < h_ ? 0 : n_ - w_ + 1;
-    double sums[K * kBlock];
+    alignas(kLine * sizeof(double)) double sums[K * kBlock];
     Carry carry[K] = {};
     for (int64_t first = 0, down = 0; first < windows; first += kBlock) {
       const int64_t last = std::min(first + kBlock, windows);
       if (careful_ && first == 0) {
         across_careful();
       } else if (!careful_) {
-        run_down(down, last + w_ - 1);
-        down = last + w_ - 1;
+        // Whole turns of the loop: the values left over are taken one by one.
+        const int64_t ahead = std::min((last + w_ + 14) / 16 * 16, n_);
+        run_down(down, ahead);
+        down = ahead;
         if (first == 0) {
           first_window(carry);
         }
         run_across(first, last, carry, sums);
       }
-      use(first, last - first, careful_ ? Sums{sum_.data() + first, stride_} : Sums{sums, kBlock});
+      use(first, last - first, careful_ ? Sums{sum_.get() + first, stride_} : Sums{sums, kBlock});
     }
     slot_ = slot_ + 1 == h_ ? 0 : slot_ + 1;
   }
@@ -200,7 +267,7 @@ class BoxSums {
   template <bool kFull, typename Enters>
   ZNCC_INLINE void run_down_kept(int64_t first, int64_t count, const Enters& enters) {
     double* __restrict column = this->column(0) + first;
-    double* __restrict kept = ring(slot_) + first;
+    double* __restrict kept = ring(slot_) + front_ + first;
     const int64_t stride = stride_;
     ZNCC_VECTOR_LOOP
     for (int64_t x = 0; x < count; ++x) {
@@ -215,27 +282,23 @@ class BoxSums {
     }
   }
 
-  // What run_across remembers of one plane: its last four sums, what they grew by, and what neighbours among these
-  // grew by together.
+  // What run_across remembers of one plane: its last eight sums, what they grew by, and what two and four neighbours
+  // among these grew by together.
   struct Carry {
-    Lanes sum, step, pair;
+    Eight sum, step, pair, four;
   };
 
-  // S(x) = S(x-4) + the last four steps, so that no lane waits for its neighbour.
+  // S(x) = S(x-8) + the last eight steps, so that no lane waits for its neighbour.
   // The last turn reads and writes past the end, but no further than there is room.
   ZNCC_INLINE void run_across(int64_t first, int64_t last, Carry* carry, double* sums) const {
     for (int k = 0; k < K; ++k) {
       Carry c = carry[k];
-      for (int64_t x = first; x < last; x += 4) {
-        Lanes enters, leaves;
-        std::memcpy(&enters, column(k) + x + w_ - 1, sizeof enters);
-        std::memcpy(&leaves, column(k) + x - 1, sizeof leaves);
-        const Lanes step = enters - leaves;
-        const Lanes pair = step + ZNCC_SHUFFLE(c.step, step, 3, 4, 5, 6);
-        c.sum += pair + ZNCC_SHUFFLE(c.pair, pair, 2, 3, 4, 5);
-        std::memcpy(sums + k * kBlock + x - first, &c.sum, sizeof c.sum);
-        c.step = step;
-        c.pair = pair;
+      for (int64_t x = first; x < last; x += 8) {
+        const Eight step = load(column(k) + x + w_ - 1) - load(column(k) + x - 1);
+        const Eight pair = step + shifted<1>(c.step, step);
+        const Eight four = pair + shifted<2>(c.pair, pair);
+        c = {c.sum + (four + shifted<4>(c.four, four)), step, pair, four};
+        store(sums + k * kBlock + x - first, c.sum);
       }
       carry[k] = c;
     }
@@ -246,14 +309,14 @@ class BoxSums {
     for (int k = 0; k < K; ++k) {
       double* column = this->column(k);
       const double sum = sum_of(column, w_);
-      carry[k] = {Lanes{sum, sum, sum, sum}, Lanes{}, Lanes{}};
+      carry[k] = {eight_of(sum), eight_of(0.0), eight_of(0.0), eight_of(0.0)};
       column[-1] = column[w_ - 1];
     }
   }
 
   template <typename Enters>
   ZNCC_INLINE void keep_in_spare(int64_t first, int64_t count, const Enters& enters) {
-    double* __restrict kept = spare_.data() + 1 + first;
+    double* __restrict kept = spare_.get() + front_ + first;
     const int64_t stride = stride_;
     ZNCC_VECTOR_LOOP
     for (int64_t x = 0; x < count; ++x) {
@@ -270,9 +333,9 @@ class BoxSums {
   // all that follow it; `block` holds the sum of this block so far.
   ZNCC_OUTLINE void down_careful() {
     const int64_t size = K * stride_;
-    const double* in = spare_.data();
+    const double* in = spare_.get();
     double* kept = ring(slot_);
-    double* block = column_.data() + size;
+    double* block = column_.get() + size;
     const bool last = slot_ + 1 == h_;
     for (int64_t i = 0; i < size; ++i) {
       block[i] = slot_ == 0 ? in[i] : block[i] + in[i];
@@ -288,7 +351,7 @@ class BoxSums {
 
   ZNCC_OUTLINE void across_careful() {
     for (int k = 0; k < K; ++k) {
-      across_careful(column(k), sum_.data() + k * stride_);
+      across_careful(column(k), sum_.get() + k * stride_);
     }
   }
 
@@ -310,10 +373,8 @@ class BoxSums {
     }
   }
 
-  int64_t h_, w_, stride_, n_ = 0;
-  // Not all who sum need the ring, and each place is written before it is read: no zeros.
-  std::unique_ptr<double[]> ring_;
-  std::vector<double> column_, spare_, sum_;
+  int64_t h_, w_, front_, stride_, n_ = 0;
+  Lines ring_, column_, spare_, sum_;
   int64_t slot_ = 0, rows_ = 0;
   bool careful_ = false;
 };

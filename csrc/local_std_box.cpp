@@ -116,7 +116,7 @@ ZNCC_INLINE void backward(const LocalStdShape& shape, const Map* g, const Map* i
   const Cut cut(shape.height, shape.width, shape.h);
   const int64_t columns = cut.widest();
   BoxSums<1> image_sums(shape.h, shape.w, columns + 2 * (shape.w - 1));
-  BoxSums<2> map_sums(shape.h, shape.w, columns + shape.w - 1);
+  BoxSums<2> map_sums(shape.h, shape.w, columns + shape.w - 1, shape.w - 1);
   for (int64_t index = first; index < last; ++index) {
     const Piece piece(cut, index);
     const int64_t image_at = piece.plane * shape.height * shape.width;

@@ -136,7 +136,7 @@ ZNCC_INLINE void zncc(const LocalZnccShape& shape, const LocalZnccData<Map>& dat
   const Cut cut = shape.cut();
   const int64_t n = cut.widest() + shape.w - 1;
   BoxSums<5> image_sums(shape.h, shape.w, n + shape.w - 1);
-  BoxSums<3> map_sums(data.dm ? shape.h : 1, shape.w, n);
+  BoxSums<3> map_sums(data.dm ? shape.h : 1, shape.w, n, shape.w - 1);
   for (int64_t index = first; index < last; ++index) {
     const Piece piece(cut, index);
     if (data.weight && !data.z && nothing_counts(shape, data.weight, piece)) {

@@ -42,12 +42,13 @@ class UnavailableError(Exception):
 
 @dataclass(frozen=True)
 class Library:
-    """A native library: what to call it, its sources in csrc, and the flags of each compiler."""
+    """A native library: what to call it, its sources in csrc, and the flags of each compiler, and of GCC besides."""
 
     name: str
     title: str
     sources: tuple[str, ...]
     cxx_flags: tuple[str, ...] = ()
+    gcc_flags: tuple[str, ...] = ()
     cuda_flags: tuple[str, ...] = ()
 
     @property
@@ -244,7 +245,7 @@ def _compile_and_load(library: Library, folder: Path) -> None:
         cpp_extension.load(
             name=library.name,
             sources=[str(csrc / source) for source in library.sources],
-            extra_cflags=list(library.cxx_flags),
+            extra_cflags=[*library.cxx_flags, *(library.gcc_flags if toolchain.is_gcc() else ())],
             extra_cuda_cflags=list(library.cuda_flags),
             build_directory=str(folder),
             with_cuda=library.needs_cuda,

@@ -23,7 +23,6 @@ is the specification's form, with eps in the denominator of dVar too: 4e-7 of a 
 
 from __future__ import annotations
 
-import contextlib
 import math
 import operator
 from typing import Any
@@ -34,6 +33,7 @@ from torch.nn import functional
 from zncc_cli.errors import ContentError, OptionError, WindowError
 from zncc_cli.operators import kernels
 from zncc_cli.operators.box import box_sums
+from zncc_cli.operators.dispatch import below_autograd, gradient, is_plain
 from zncc_cli.operators.fft import fft_cc
 
 Window = int | tuple[int, int]
@@ -198,10 +198,8 @@ def _save_for_fft(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor,
 
 
 def _box_backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-    # With create_graph autograd is to see it, which refuses the gradient's own derivative when it is asked for.
-    seen = torch.is_grad_enabled()
-    with contextlib.nullcontext() if seen else torch._C._AutoDispatchBelowAutograd():
-        return torch.ops.zncc.local_std_box_gradient(g, *ctx.saved_tensors, *ctx.options), None, None, None
+    arguments = (g, *ctx.saved_tensors, *ctx.options)
+    return gradient(torch.ops.zncc.local_std_box_gradient, _backward_box, *arguments), None, None, None
 
 
 def _fft_backward(ctx: Any, g: torch.Tensor, _: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
@@ -213,8 +211,7 @@ class _Box(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> torch.Tensor:
-        with torch._C._AutoDispatchBelowAutograd():
-            std: torch.Tensor = torch.ops.zncc.local_std_box(*inputs)
+        std: torch.Tensor = below_autograd(torch.ops.zncc.local_std_box, _forward_box, *inputs)
         _save_for_box(ctx, inputs, std)
         return std
 
@@ -238,7 +235,8 @@ for _name in ("zncc::local_std_box_gradient", "zncc::local_std_fft_gradient"):
 
 
 def _by_box(image: torch.Tensor, h: int, w: int, eps: float) -> torch.Tensor:
-    std: torch.Tensor = torch.ops.zncc.local_std_box(image, h, w, eps)
+    box: Any = _Box.apply if is_plain(image) else torch.ops.zncc.local_std_box
+    std: torch.Tensor = box(image, h, w, eps)
     return std
 
 

@@ -25,6 +25,7 @@ import torch
 from zncc_cli.errors import OptionError
 from zncc_cli.operators import kernels
 from zncc_cli.operators.box import box_sums
+from zncc_cli.operators.dispatch import below_autograd, gradient, is_plain
 from zncc_cli.operators.local_std import Window, checked, less_a_pixel, local_std_reference, working
 
 # eps of the variance by which the reference twin takes its covariance: nothing beside any variance.
@@ -179,27 +180,36 @@ torch.library.register_fake("zncc::local_zncc_sum", _local_zncc_sum_fake, lib=_L
 torch.library.register_fake("zncc::local_zncc_sum_backward", _local_zncc_sum_backward_fake, lib=_LIBRARY)
 
 
-def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:
-    _, *gradients = output
-    ctx.needed = inputs[-3:]
-    ctx.save_for_backward(*gradients, *inputs[:3])
-    ctx.mark_non_differentiable(*gradients)
+class _Sum(torch.autograd.Function):
+    """What torch.library.register_autograd would make of this, in half the time and without planes of zeros."""
 
+    @staticmethod
+    def forward(ctx: Any, *inputs: Any) -> tuple[torch.Tensor, ...]:
+        output: tuple[torch.Tensor, ...] = below_autograd(torch.ops.zncc.local_zncc_sum, _local_zncc_sum, *inputs)
+        ctx.needed = inputs[-3:]
+        ctx.save_for_backward(*output[1:], *inputs[:3])
+        ctx.mark_non_differentiable(*output[1:])
+        ctx.set_materialize_grads(False)
+        return output
 
-def _backward(ctx: Any, g: torch.Tensor, *_: Any) -> tuple[torch.Tensor | None, ...]:
-    gradients, images = ctx.saved_tensors[:3], ctx.saved_tensors[3:]
-    df, dm, dw = (
-        torch.ops.zncc.local_zncc_sum_backward(g, planes, *images) if needed else None
-        for planes, needed in zip(gradients, ctx.needed, strict=True)
-    )
-    return (df, dm, dw, *[None] * 7)
+    @staticmethod
+    def backward(ctx: Any, g: torch.Tensor | None, *_: Any) -> tuple[torch.Tensor | None, ...]:
+        if g is None:
+            return (None,) * 10
+        gradients, images = ctx.saved_tensors[:3], ctx.saved_tensors[3:]
+        operator = torch.ops.zncc.local_zncc_sum_backward
+        df, dm, dw = (
+            gradient(operator, _local_zncc_sum_backward, g, planes, *images) if needed else None
+            for planes, needed in zip(gradients, ctx.needed, strict=True)
+        )
+        return (df, dm, dw, *[None] * 7)
 
 
 def _no_second_derivative(ctx: Any, *_: Any) -> None:
     raise NotImplementedError("local_zncc_sum can be differentiated once; take create_graph=True away")
 
 
-torch.library.register_autograd("zncc::local_zncc_sum", _backward, setup_context=_setup_context, lib=_LIBRARY)
+_LIBRARY.impl("local_zncc_sum", _Sum.apply, "Autograd")
 torch.library.register_autograd("zncc::local_zncc_sum_backward", _no_second_derivative, lib=_LIBRARY)
 
 
@@ -236,9 +246,10 @@ def local_zncc_sum(
     planes = [working(x) for x in (fixed, moving, *([] if weight is None else [weight]))]
     needed = [torch.is_grad_enabled() and x.requires_grad for x in planes]
     weight, need_weight = (planes[2], needed[2]) if len(planes) == 3 else (None, False)
-    sums: torch.Tensor = torch.ops.zncc.local_zncc_sum(
-        planes[0], planes[1], weight, h, w, eps_f, eps_m, needed[0], needed[1], need_weight
-    )[0]
+    zncc_sum: Any = _Sum.apply if is_plain(*planes) else torch.ops.zncc.local_zncc_sum
+    sums: torch.Tensor = zncc_sum(planes[0], planes[1], weight, h, w, eps_f, eps_m, needed[0], needed[1], need_weight)[
+        0
+    ]
     return sums.to(fixed.dtype)
 
 

@@ -35,6 +35,12 @@ def cxx_compiler() -> str | None:
     return next((name for name in _COMPILERS if shutil.which(name)), None)
 
 
+def is_gcc() -> bool:
+    """Return whether the C++ compiler is GCC, whatever its name: on macOS g++ is clang."""
+    compiler = cxx_compiler()
+    return compiler is not None and "Free Software Foundation" in _output(*compiler.split(), "--version")
+
+
 def ninja() -> Path | None:
     """Return the ninja program: on PATH, or in the `ninja` package, whose folder need not be on PATH."""
     on_path = shutil.which("ninja")

@@ -1,0 +1,96 @@
+"""Whoever looks on at torch's operators sees ours, and where nobody does the kernels give the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from zncc_cli.operators.dispatch import is_plain
+from zncc_cli.operators.local_std import local_std
+from zncc_cli.operators.local_zncc import local_zncc_sum
+
+
+def std(image: torch.Tensor) -> torch.Tensor:
+    return local_std(image, 5)
+
+
+def zncc(image: torch.Tensor) -> torch.Tensor:
+    return local_zncc_sum(image.flip(-1), image, 5)
+
+
+OPERATORS = [(std, "local_std_box"), (zncc, "local_zncc_sum")]
+GRADIENTS = ["local_std_box_gradient", "local_zncc_sum_backward"]
+parametrized = pytest.mark.parametrize(("function", "name"), OPERATORS)
+Function = Callable[[torch.Tensor], torch.Tensor]
+
+
+def image() -> torch.Tensor:
+    return torch.randn(12, 14, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+class Looking(TorchDispatchMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.seen.append(func.name())
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(
+    ("function", "name", "gradient"), [(*row, gradient) for row, gradient in zip(OPERATORS, GRADIENTS, strict=True)]
+)
+def test_a_mode_sees_the_operator_and_its_gradient(function: Function, name: str, gradient: str, backend: str) -> None:
+    with Looking() as looking:
+        x = image().requires_grad_()
+        function(x).sum().backward()
+    expected = image().requires_grad_()
+    function(expected).sum().backward()
+    assert f"zncc::{name}" in looking.seen
+    assert f"zncc::{gradient}" in looking.seen
+    torch.testing.assert_close(x.grad, expected.grad, rtol=0, atol=0)
+
+
+@parametrized
+def test_a_tracer_sees_the_operator(function: Function, name: str, backend: str) -> None:
+    traced = make_fx(function)(image())
+    assert f"torch.ops.zncc.{name}.default" in traced.code
+    torch.testing.assert_close(traced(image()), function(image()), rtol=0, atol=0)
+
+
+@pytest.mark.filterwarnings("ignore")  # torch warns of jit.trace, and the tracer of every shape that is looked at
+@parametrized
+def test_a_script_tracer_sees_the_operator(function: Function, name: str, backend: str) -> None:
+    traced = torch.jit.trace(function, image())
+    assert f"zncc::{name}(" in str(traced.graph)
+
+
+@parametrized
+def test_a_tensor_without_values_has_a_result_without_values(function: Function, name: str) -> None:
+    result = function(image().to("meta"))
+    assert result.is_meta
+    assert result.shape == function(image()).shape
+
+
+def test_what_is_plain() -> None:
+    class Subclass(torch.Tensor):
+        pass
+
+    x = image()
+    assert is_plain(x, 5, None, torch.nn.Parameter(x))
+    assert not is_plain(x, x.as_subclass(Subclass))
+    assert not is_plain(x.to("meta"))
+    with Looking():
+        assert not is_plain(x)
+    with torch.overrides.TorchFunctionMode():
+        assert not is_plain(x)
+    inside = []
+    torch.func.vmap(lambda row: inside.append(is_plain(row)) or row)(x)
+    assert inside == [False]
+    assert is_plain(x)
