@@ -38,7 +38,7 @@ def compile_cuda(source: Path, target: Path) -> str:
         pytest.skip("no nvcc")
     cards = [f"-gencode=arch=compute_{number},code=sm_{number}" for number in CUDA_ARCHITECTURES]
     ours = [flag for flag in native._cuda_library().cuda_flags if "gencode" not in flag]
-    flags = ("-std=c++17", *ours, *cards, "-Xcompiler", "-fPIC", "-Xptxas", "-v")
+    flags = ("-std=c++17", "--threads", "0", *ours, *cards, "-Xcompiler", "-fPIC", "-Xptxas", "-v")
     return compiled(str(home / "bin" / "nvcc"), *flags, "-c", str(source), "-o", str(target))
 
 
