@@ -1,7 +1,7 @@
 # make demo    an environment, the tool, and one aligned pair
 # make test    an environment, the tool, and every check
 # make bench   the benchmarks on the CPU, beside other packages; about half an hour
-# make gpu     every CUDA test and benchmark, with the python3 that is there; installs nothing; below nine minutes
+# make gpu     every CUDA test and benchmark, with the python3 that is there; installs nothing; below ten minutes
 
 PYTHON ?= python3
 VENV := .venv
@@ -41,10 +41,11 @@ gpu:
 	@mkdir -p $(RESULTS); failed=0; \
 	PYTHONPATH=. timeout 210 $(PYTHON) -m pytest -m cuda -p no:cacheprovider --continue-on-collection-errors \
 	    --junitxml=$(RESULTS)/cuda-tests.xml || failed=1; \
-	timeout 150 $(PYTHON) benchmarks/operator.py --devices cuda --seconds 105 --out $(RESULTS) || failed=1; \
+	timeout 130 $(PYTHON) benchmarks/operator.py --devices cuda --seconds 90 --out $(RESULTS) || failed=1; \
 	timeout 80 $(PYTHON) benchmarks/startup.py --devices cuda --builds 1 --repeats 3 --out $(RESULTS) || failed=1; \
-	timeout 110 $(PYTHON) benchmarks/registration.py --devices cuda --parts time pairs --models translation affine \
-	    --budget 0.5 --seconds 60 --out $(RESULTS) || failed=1; \
+	timeout 75 $(PYTHON) benchmarks/registration.py --devices cuda --parts time pairs --models translation affine \
+	    --budget 0.5 --seconds 35 --out $(RESULTS) || failed=1; \
+	timeout 95 $(PYTHON) benchmarks/batch_gpu.py --rounds 1 --out $(RESULTS) || failed=1; \
 	exit $$failed
 
 clean:
