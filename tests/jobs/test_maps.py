@@ -12,7 +12,7 @@ import torch
 
 from zncc_cli.files.images import Image
 from zncc_cli.files.metadata import Metadata
-from zncc_cli.jobs.maps import Rows, write_maps
+from zncc_cli.jobs.maps import Rows, write_maps, write_mask
 from zncc_cli.jobs.views import View
 from zncc_cli.registration.canvas import Frame
 from zncc_cli.registration.zncc import std_map, zncc_frame_map
@@ -32,7 +32,8 @@ def write(
         for rows, values in ((a, aligned), (b, covered), (c, counts)):
             rows.put(values[:7])
             rows.put(values[7:])
-        write_maps(folder, view, (a, b, c), **options)
+        write_maps(folder, view, (a, c), **options)
+        write_mask(folder / "mask.tif", b, options["frame"], METADATA)
 
 
 @pytest.mark.parametrize("window", [3, 8, 51])

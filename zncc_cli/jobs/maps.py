@@ -50,18 +50,18 @@ class Rows:
 def write_maps(
     folder: Path,
     fixed: View,
-    aligned: tuple[Rows, Rows, Rows],
+    aligned: tuple[Rows, Rows],
     frame: Frame,
     window: int,
     spreads: tuple[float, float],
 ) -> None:
-    """Write std_fixed.tif, std_aligned.tif, zncc.tif and mask.tif.
+    """Write std_fixed.tif, std_aligned.tif and zncc.tif.
 
     Args:
         folder: where.
         fixed: the fixed image as the registration saw it; its pixel size and georeference are the files'.
-        aligned: grey values of the moving image on the frame, float32; which of them it covers, bool, as in mask.tif;
-            and which of these take part in the maps: less where a mask says so.
+        aligned: grey values of the moving image on the frame, float32; and which of them take part, bool: where it
+            covers the frame, less where a mask says so.
         frame: which pixels are written, in the fixed image's own.
         window: side of the windows, pixels.
         spreads: standard deviations of the two whole images: a window that varies far less counts as flat.
@@ -69,7 +69,7 @@ def write_maps(
     Raises:
         OutputError: a file cannot be written.
     """
-    grey, covered, counts = aligned
+    grey, counts = aligned
     grid = fixed.image.metadata
 
     def fixed_std(rows: slice) -> torch.Tensor:
@@ -86,8 +86,22 @@ def write_maps(
 
     for name, values in (("std_fixed", fixed_std), ("std_aligned", aligned_std), ("zncc", zncc)):
         _write(folder / f"{name}.tif", map_strips(values, frame.shape, window), frame, np.float32, grid)
+
+
+def write_mask(path: Path, covered: Rows, frame: Frame, grid: Metadata) -> None:
+    """Write where the moving image covers the frame: 255, else 0.
+
+    Args:
+        path: the file.
+        covered: bool.
+        frame: which pixels are written, in the fixed image's own.
+        grid: the fixed image's, whose pixel size and georeference are the file's.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
     mask = (np.where(covered.read(rows), np.uint8(255), np.uint8(0)) for rows in _rows(frame.shape[0]))
-    _write(folder / "mask.tif", mask, frame, np.uint8, grid)
+    _write(path, mask, frame, np.uint8, grid)
 
 
 def _write(path: Path, strips: Iterator[np.ndarray], frame: Frame, dtype: DTypeLike, grid: Metadata) -> None:

@@ -27,8 +27,8 @@ from zncc_cli.files.report import write_json
 from zncc_cli.files.transforms import write_transform
 from zncc_cli.jobs.budget import affordable_factor, check_disk, file_bytes, map_bytes
 from zncc_cli.jobs.digests import digests
-from zncc_cli.jobs.maps import Rows, write_maps
-from zncc_cli.jobs.pictures import pair_overlay, pair_pictures
+from zncc_cli.jobs.maps import Rows, write_maps, write_mask
+from zncc_cli.jobs.pictures import pair_layers, pair_overlay, pair_pictures
 from zncc_cli.jobs.products import FIXED_ON_CANVAS, PAGE, file_names
 from zncc_cli.jobs.reduction import Reduced, full_result, reduced, reduced_matrix
 from zncc_cli.jobs.resampled import missing_value, write_resampled
@@ -79,9 +79,8 @@ class _Products:
 
 # The others are made from the resampled image.
 _WITHOUT_PIXELS = frozenset({Product.TRANSFORM, Product.REPORT})
-# What is drawn from the maps, and what comes with them.
 _DRAWN = frozenset({Product.OVERLAY, Product.PAGE})
-_MAPPED = _DRAWN | {Product.MAPS, Product.MASK}
+_MAPPED = frozenset({Product.MAPS, Product.PAGE})  # which shows the maps
 
 
 def align_pair(config: PairConfig, progress: Progress, import_seconds: float = 0.0) -> PairOutcome:
@@ -122,14 +121,15 @@ def align_pair(config: PairConfig, progress: Progress, import_seconds: float = 0
         progress(f"writing {config.folder}")
         with native.selected(config.registration.backend):
             products = _write_products(folder.staging, fixed, moving, pair, result, config)
-            pictures = pair_pictures(folder.staging, pair, result, products.frame) if wanted & _DRAWN else None
-            if pictures is not None and Product.OVERLAY in wanted:
-                drawn = pair_overlay(pair, result, products.frame, pictures)
+            layers = pair_layers(pair, result) if wanted & _DRAWN else {}
+            if Product.OVERLAY in wanted:
+                drawn = pair_overlay(pair, layers, result, products.frame)
                 write_picture(folder.staging / "overlay.png", drawn)
         clock.lap("write")
         report = _report(config, inputs, result, clock.finish(), products, notes)
         report["registered_by"] = {"fixed": fixed.described, "moving": moving.described, "blocks": factor}
-        if pictures is not None and Product.PAGE in wanted:
+        if Product.PAGE in wanted:
+            pictures = pair_pictures(folder.staging, pair, layers, result, products.frame)
             write_page(folder.staging / PAGE, report, pictures, files=[name for name in names if name != PAGE])
         clock.lap("write")
         report["seconds"] = clock.finish()
@@ -221,7 +221,7 @@ def _write_products(
         notes += copied.notes
     sign = np.float32(-1 if result.inverted else 1)
     filled = 0
-    mapped = bool(wanted & _MAPPED)
+    mapped, masked = bool(wanted & _MAPPED), Product.MASK in wanted
     width = frame.shape[1]
     with (
         Rows(folder, width, np.float32) as grey,
@@ -234,19 +234,22 @@ def _write_products(
             if index != moving.index:
                 return
             filled += int((~there).sum())
+            if masked:
+                covered.put(there)
             if not mapped:
                 return
             grey.put(sign * moving.grey_of(values))
-            covered.put(there)
             rows = frame.rows[first : first + len(there)]
             counts.put(there if moving.mask is None else there & _counted(moving, result.matrix, rows, frame.columns))
 
         written = write_resampled(
             folder / "aligned.tif", moving.image, result.matrix, frame, config.resampling, grid, on_strip
         )
+        if masked:
+            write_mask(folder / "mask.tif", covered, frame, grid)
         if mapped:
             spreads = _spread(pair[0]), _spread(pair[1])
-            write_maps(folder, fixed, (grey, covered, counts), frame, config.registration.window, spreads)
+            write_maps(folder, fixed, (grey, counts), frame, config.registration.window, spreads)
     return _Products(frame, written.clipped, filled, (*notes, *written.notes))
 
 

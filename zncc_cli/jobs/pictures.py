@@ -22,46 +22,58 @@ _POINTS = 33  # along a side, between which a smooth map is interpolated
 _SIDE = 1024  # pixels; what a screen shows of a picture
 
 
+Layers = dict[str, np.ndarray]
+"""Both images on one frame, by the names that `PagePictures` gives them."""
+
+
+def pair_layers(pair: tuple[Reduced, Reduced], result: RegistrationResult) -> Layers:
+    """Return the images of a pair on the fixed frame by means of blocks of pixels, at most about a thousand a side.
+
+    Args:
+        pair: the images as they were registered.
+        result: in the pixels of the images.
+    """
+    factor = _factor(pair, result.fixed_shape)
+    return _layers(pair, result, factor, *(range(math.ceil(side / factor)) for side in result.fixed_shape))
+
+
 def pair_pictures(
-    folder: Path, pair: tuple[Reduced, Reduced], result: RegistrationResult, frame: Frame
+    folder: Path, pair: tuple[Reduced, Reduced], layers: Layers, result: RegistrationResult, frame: Frame
 ) -> PagePictures:
-    """Return the pictures of a pair by means of blocks of its pixels, at most about a thousand a side.
+    """Return the pictures of a pair, as small as ``layers``.
 
     Args:
         folder: where std_fixed.tif, std_aligned.tif and zncc.tif are.
-        pair: the images as they were registered.
-        result: in the pixels of the images.
+        pair, result: as in `pair_layers`.
+        layers: what that returns.
         frame: what the maps cover, in pixels of the fixed image.
     """
     factor = _factor(pair, result.fixed_shape)
-    height, width = (math.ceil(side / factor) for side in result.fixed_shape)
     maps = {
         name: _map(folder / f"{name}.tif", frame, result.fixed_shape, factor)
         for name in ("zncc", "std_fixed", "std_aligned")
     }
     return PagePictures(
-        **_layers(pair, result, factor, range(height), range(width)),
+        **layers,
         matrix=reduced_matrix(result.matrix, factor),
-        uncertainty=_uncertainty(result, (height, width)),
+        uncertainty=_uncertainty(result, layers["fixed"].shape),
         pixel=factor,
         **maps,
     )
 
 
-def pair_overlay(
-    pair: tuple[Reduced, Reduced], result: RegistrationResult, frame: Frame, pictures: PagePictures
-) -> np.ndarray:
+def pair_overlay(pair: tuple[Reduced, Reduced], layers: Layers, result: RegistrationResult, frame: Frame) -> np.ndarray:
     """Return before and after in colours on the frame of the aligned image, to the whole block; see `overlay`.
 
-    ``pictures`` are those of the same pair on the fixed frame. On another one, what only one image has is shown too.
+    ``layers`` are those on the fixed frame. On another one, what only one image has is shown too.
     """
-    if frame == Frame(0, 0, result.fixed_shape[1], result.fixed_shape[0]):
-        return overlay(pictures.fixed, pictures.before, pictures.after, pictures.valid_before, pictures.valid_after)
-    factor = _factor(pair, frame.shape)
-    rows, columns = (range(n.start // factor, -(-n.stop // factor)) for n in (frame.rows, frame.columns))
-    layers = _layers(pair, result, factor, rows, columns)
+    elsewhere = frame != Frame(0, 0, result.fixed_shape[1], result.fixed_shape[0])
+    if elsewhere:
+        factor = _factor(pair, frame.shape)
+        rows, columns = (range(n.start // factor, -(-n.stop // factor)) for n in (frame.rows, frame.columns))
+        layers = _layers(pair, result, factor, rows, columns)
     images = layers["fixed"], layers["before"], layers["after"], layers["valid_before"], layers["valid_after"]
-    return overlay(*images, alone=True)
+    return overlay(*images, alone=elsewhere)
 
 
 def _factor(pair: tuple[Reduced, Reduced], shape: tuple[int, int]) -> int:
@@ -71,8 +83,8 @@ def _factor(pair: tuple[Reduced, Reduced], shape: tuple[int, int]) -> int:
 
 def _layers(
     pair: tuple[Reduced, Reduced], result: RegistrationResult, factor: int, rows: range, columns: range
-) -> dict[str, np.ndarray]:
-    """Return both images on some rows and columns of the fixed plane, counted in blocks, by names of `PagePictures`."""
+) -> Layers:
+    """Return both images on some rows and columns of the fixed plane, counted in blocks."""
     fixed, moving = (_smaller(image, factor // image.factor) for image in pair)
     sign = np.float32(-1 if result.inverted else 1)
     (shown, valid), (before, valid_before), (after, valid_after) = (
