@@ -36,7 +36,7 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/startup.py --devices cpu --out $(RESULTS)
 	timeout 1200 $(BIN)/python benchmarks/registration.py --devices cpu --seconds 600 --out $(RESULTS)
 
-# Each of the four runs even if another failed; a time limit on each keeps the sum below nine minutes.
+# Each of the five runs even if another failed; a time limit on each keeps the sum below ten minutes.
 gpu:
 	@mkdir -p $(RESULTS); failed=0; \
 	PYTHONPATH=. timeout 210 $(PYTHON) -m pytest -m cuda -p no:cacheprovider --continue-on-collection-errors \
