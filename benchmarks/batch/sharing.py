@@ -13,10 +13,13 @@ import collections
 import datetime
 import json
 import os
+import signal
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +28,12 @@ import torch
 from benchmarks import machine
 from benchmarks.batch.pairs import draw
 from benchmarks.batch.runs import records, start
+from zncc_cli.process import usable_cores
 
 _RESULTS = Path(__file__).resolve().parent.parent / "results"
-_START_SECONDS = 120.0
+_START_SECONDS = 40.0
+_DRAWN = 40
+_PAIRS_PER_CORE = 100  # more than a core aligns while it is watched
 Row = tuple[str, int]
 
 
@@ -37,7 +43,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks/batch_gpu.py", description=__doc__.partition("\n")[0])
     parser.add_argument("--devices", nargs="+", choices=("cpu", "cuda"), default=present)
     parser.add_argument("--side", type=int, default=256, help="of the pairs, in pixels")
-    parser.add_argument("--pairs", type=int, default=400, help="enough that no row does them all")
+    parser.add_argument("--pairs", type=int, help=f"default: {_PAIRS_PER_CORE} a core, which no row ends")
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 4, 16], help="that share the GPU")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=6.0, help="that a row is watched")
@@ -47,21 +53,31 @@ def main() -> int:
         if name not in present:
             print(f"--devices: {name} is not here; there is {', '.join(present)}", file=sys.stderr)
             return 2
-    cores = len(os.sched_getaffinity(0))
+    # Ended by `timeout`, the batch under way has to end, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    cores = usable_cores()
     rows: list[Row] = [("cuda", count) for count in options.processes if "cuda" in options.devices]
     rows += [("cpu", cores)] if "cpu" in options.devices else []
     rates = collections.defaultdict(list)
+    device = torch.device("cuda" if "cuda" in options.devices else "cpu")
     with tempfile.TemporaryDirectory() as name:
         source = Path(name) / "in"
-        draw(source, options.pairs, options.side)
+        _pairs(source, options.pairs or _PAIRS_PER_CORE * cores, options.side)
         for turn in range(options.rounds):
-            for device, count in rows:
-                out = Path(name) / f"{device}{count}-{turn}"
-                rates[device, count].append(rate(source, out, device, count, options.seconds))
-                print(f"{device}, {count} processes: {rates[device, count][-1]:.2f} pairs/s", flush=True)
-    for file in write(dict(rates), options.side, torch.device(options.devices[-1]), options.out):
-        print(file)
+            for kind, count in rows:
+                out = Path(name) / f"{kind}{count}-{turn}"
+                rates[kind, count].append(rate(source, out, kind, count, options.seconds))
+                files = write(dict(rates), options.side, device, options.out)  # each time, should the time run out
+    print(*files, sep="\n")
     return 0
+
+
+def _pairs(folder: Path, count: int, side: int) -> None:
+    """Draw a few pairs, and give each of them many names."""
+    draw(folder, min(count, _DRAWN), side)
+    for number in range(_DRAWN, count):
+        for image in ("fixed", "moving"):
+            os.link(folder / f"p{number % _DRAWN:04}_{image}.tif", folder / f"p{number:04}_{image}.tif")
 
 
 def rate(source: Path, out: Path, device: str, workers: int, seconds: float) -> float:
@@ -69,20 +85,23 @@ def rate(source: Path, out: Path, device: str, workers: int, seconds: float) -> 
     line = ("--device", device, "--workers", workers, "--write", "aligned,transform,report")
     process = start(source, "--out", out, *line)
     try:
-        times = _times(out)
+        _wait(process, lambda: len(_times(out)) >= workers, _START_SECONDS)
         began = time.monotonic()
-        while len(times) < workers and process.poll() is None and time.monotonic() - began < _START_SECONDS:
-            time.sleep(0.05)
-            times = _times(out)
-        if process.poll() is None:
-            time.sleep(seconds)
-        watched = _times(out)[max(workers, 1) - 1 :]
+        _wait(process, lambda: time.monotonic() - began >= seconds, seconds + 1)
+        watched = _times(out)[workers - 1 :]
     finally:
         process.terminate()
         _, errors = process.communicate()
     if len(watched) < 2:
         raise RuntimeError(f"--device {device} --workers {workers}: {len(watched)} records; {errors.strip()[-500:]}")
     return (len(watched) - 1) / (watched[-1] - watched[0])
+
+
+def _wait(process: subprocess.Popen[str], until: Callable[[], bool], seconds: float) -> None:
+    """Return when ``until`` says so, the process has ended, or the time is over."""
+    end = time.monotonic() + seconds
+    while not until() and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.05)
 
 
 def _times(out: Path) -> list[float]:

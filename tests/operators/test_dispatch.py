@@ -72,6 +72,32 @@ def test_a_script_tracer_sees_the_operator(function: Function, name: str, backen
 
 
 @parametrized
+def test_a_profiler_sees_the_operator(function: Function, name: str, backend: str) -> None:
+    with torch.profiler.profile() as profile:
+        function(image())
+    assert f"zncc::{name}" in {event.key for event in profile.key_averages()}
+
+
+@parametrized
+def test_gradients_are_taken_for_several_vectors_at_once(function: Function, name: str, backend: str) -> None:
+    x = image().requires_grad_()
+    result = function(x)
+    vectors = torch.stack([torch.ones_like(result), 2 * torch.ones_like(result)])
+    (batched,) = torch.autograd.grad(result, x, vectors, retain_graph=True, is_grads_batched=True)
+    singly = torch.stack([torch.autograd.grad(result, x, one, retain_graph=True)[0] for one in vectors])
+    torch.testing.assert_close(batched, singly, rtol=0, atol=0)
+
+
+@parametrized
+def test_what_is_saved_is_fetched_once(function: Function, name: str, backend: str) -> None:
+    saved, fetched = [], []
+    x = image().requires_grad_()
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(1) or t, lambda t: fetched.append(1) or t):
+        function(x).sum().backward()
+    assert len(fetched) == len(saved)
+
+
+@parametrized
 def test_a_tensor_without_values_has_a_result_without_values(function: Function, name: str) -> None:
     result = function(image().to("meta"))
     assert result.is_meta

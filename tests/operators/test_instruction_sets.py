@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import shutil
 import subprocess
 from pathlib import Path
@@ -35,7 +36,8 @@ def default_compiler() -> str:
 def compiled(folder: Path, compiler: str, flags: tuple[str, ...]) -> ctypes.CDLL:
     library = folder / "box.so"
     source = Path(__file__).with_name("instruction_sets.cpp")
-    every = (*native._CPU_FLAGS, *flags, "-shared", "-fPIC", f"-I{build.source_folder()}")
+    gcc = native._GCC_FLAGS if compiler != "clang++" and toolchain.is_gcc() else ()
+    every = (*native._CPU_FLAGS, *gcc, *flags, "-shared", "-fPIC", f"-I{build.source_folder()}")
     done = subprocess.run(
         (compiler, *every, str(source), "-o", str(library)), capture_output=True, text=True, timeout=300, check=False
     )
@@ -45,13 +47,13 @@ def compiled(folder: Path, compiler: str, flags: tuple[str, ...]) -> ctypes.CDLL
 
 def results(library: ctypes.CDLL) -> list[torch.Tensor]:
     found = []
-    for planes, height, width, h, w in SHAPES:
+    for (planes, height, width, h, w), dtype in itertools.product(SHAPES, (torch.float32, torch.float64)):
         random = torch.Generator().manual_seed(height)
-        image = torch.randn(planes, height, width, generator=random)
+        image = torch.randn(planes, height, width, generator=random, dtype=dtype)
         image[0, :9, :9] *= 1e12  # is summed with care
-        g = torch.randn(planes, height - h + 1, width - w + 1, generator=random)
+        g = torch.randn(planes, height - h + 1, width - w + 1, generator=random, dtype=dtype)
         std, dI = torch.full_like(g, -1.0), torch.full_like(image, -1.0)
-        library.forward_and_backward(
+        getattr(library, f"forward_and_backward_{dtype.itemsize}")(
             (ctypes.c_int64 * 5)(planes, height, width, h, w),
             ctypes.c_double(EPS),
             *(ctypes.c_void_p(x.data_ptr()) for x in (image, g, std, dI)),

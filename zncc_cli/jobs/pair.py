@@ -77,8 +77,8 @@ class _Products:
     notes: tuple[str, ...]
 
 
-# The others are made from the resampled image.
-_WITHOUT_PIXELS = frozenset({Product.TRANSFORM, Product.REPORT})
+# The others are made from the resampled image, which has all of the image's planes, in full.
+_WITHOUT_PIXELS = frozenset({Product.TRANSFORM, Product.REPORT, Product.OVERLAY})
 _DRAWN = frozenset({Product.OVERLAY, Product.PAGE})
 _MAPPED = frozenset({Product.MAPS, Product.PAGE})  # which shows the maps
 

@@ -15,15 +15,21 @@ _PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
 def is_plain(*arguments: Any) -> bool:
-    """Return whether nobody but autograd looks on: no compiler, tracer, transform, mode or subclass of tensors."""
+    """Return whether nobody but autograd looks on: no compiler, tracer, profiler, transform, mode or subclass."""
     return not (
         torch.compiler.is_compiling()
         or torch._C._is_tracing()
         or torch._C._are_functorch_transforms_active()
         or torch._C._len_torch_dispatch_stack()
         or torch._C._len_torch_function_stack()
-        or any(isinstance(x, torch.Tensor) and (type(x) not in _PLAIN or x.is_meta) for x in arguments)
+        or torch._C._autograd._profiler_enabled()
+        or any(isinstance(x, torch.Tensor) and not _is_ordinary(x) for x in arguments)
     )
+
+
+def _is_ordinary(x: torch.Tensor) -> bool:
+    # Gradients for several vectors at once (is_grads_batched) come in tensors that look like any other.
+    return type(x) in _PLAIN and not x.is_meta and not torch._C._functorch.is_legacy_batchedtensor(x)
 
 
 def below_autograd(operator: Callable[..., Any], kernel: Callable[..., Any], *arguments: Any) -> Any:

@@ -196,7 +196,8 @@ class _Sum(torch.autograd.Function):
     def backward(ctx: Any, g: torch.Tensor | None, *_: Any) -> tuple[torch.Tensor | None, ...]:
         if g is None:
             return (None,) * 10
-        gradients, images = ctx.saved_tensors[:3], ctx.saved_tensors[3:]
+        saved = ctx.saved_tensors  # once: what was put elsewhere is fetched each time
+        gradients, images = saved[:3], saved[3:]
         operator = torch.ops.zncc.local_zncc_sum_backward
         df, dm, dw = (
             gradient(operator, _local_zncc_sum_backward, g, planes, *images) if needed else None

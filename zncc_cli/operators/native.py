@@ -39,9 +39,9 @@ class Loaded:
 
 
 # Exact arithmetic: no fast-math and no fused multiply-add, so that devices and instruction sets agree to the last bit
-# (csrc/local_std.h). The last two flags change no result: nobody reads errno after a square root, or traps what is not
-# finite. -O2 with all of its vectoriser runs as fast as -O3, and compiles in two thirds of the time; the last two of
-# GCC's own flags, which other compilers refuse, take off another fifth.
+# (csrc/local_std.h). -fno-math-errno and -fno-trapping-math change no result: nobody reads errno after a square root,
+# or traps what is not finite. -O2 with all of its vectoriser runs as fast as -O3, and compiles in two thirds of the
+# time; of GCC's own flags, which Clang does not know, -fira-region and vect-epilogues-nomask take off another fifth.
 _CPU_FLAGS = ("-std=c++17", "-O2", "-ftree-vectorize", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")
 _GCC_FLAGS = ("-fvect-cost-model=dynamic", "-fira-region=one", "--param=vect-epilogues-nomask=0")
 # By what torch says of the processor. A build is named after its flags, so that processors that share a cache find
