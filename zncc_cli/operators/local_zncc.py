@@ -248,9 +248,8 @@ def local_zncc_sum(
     needed = [torch.is_grad_enabled() and x.requires_grad for x in planes]
     weight, need_weight = (planes[2], needed[2]) if len(planes) == 3 else (None, False)
     zncc_sum: Any = _Sum.apply if is_plain(*planes) else torch.ops.zncc.local_zncc_sum
-    sums: torch.Tensor = zncc_sum(planes[0], planes[1], weight, h, w, eps_f, eps_m, needed[0], needed[1], need_weight)[
-        0
-    ]
+    sums: torch.Tensor
+    sums, *_ = zncc_sum(planes[0], planes[1], weight, h, w, eps_f, eps_m, needed[0], needed[1], need_weight)
     return sums.to(fixed.dtype)
 
 
