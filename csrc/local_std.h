@@ -63,12 +63,17 @@ struct SumGradients {
   double dS2;
 };
 
+// g / divisor, and zero where Var was clamped, which is where StdMap is `floor`. A factor, not a branch: NaN * 0 stays NaN.
+template <typename Map>
+ZNCC_HOST_DEVICE inline Map var_gradient(Map g, Map divisor, Map std, Map floor) {
+  return g / divisor * static_cast<Map>(std <= floor ? 0 : 1);
+}
+
 template <typename Map>
 ZNCC_HOST_DEVICE inline SumGradients sum_gradients(Map g, Map std, double S1, const WindowSize& window, double eps,
                                                 double d) {
-  // Rounded as std_map rounds it. A factor, not a branch: NaN * 0 stays NaN.
-  const bool clamped = std <= std::sqrt(static_cast<Map>(eps));
-  const double dVar = static_cast<double>(g / (2 * std + static_cast<Map>(d)) * static_cast<Map>(clamped ? 0 : 1));
+  // The root rounded as std_map rounds it.
+  const double dVar = var_gradient<Map>(g, 2 * std + static_cast<Map>(d), std, std::sqrt(static_cast<Map>(eps)));
   return {dVar * (-2.0 * window.inverse_N * S1), dVar};
 }
 

@@ -29,12 +29,12 @@ void local_std_box_backward(const Tensor& g, const Tensor& image, const Tensor& 
   if (dI.numel() == 0) {
     return;
   }
-  const Tensor S1 = workspace(std, std.numel());
+  const Tensor M = torch::stable::empty_like(std);
   with_map_type(dI, [&](auto map) {
     using Map = decltype(map);
     on_device_of(dI, [&](void* stream) {
       return launch_box_backward<Map>(shape, g.const_data_ptr<Map>(), image.const_data_ptr<Map>(),
-                                      std.const_data_ptr<Map>(), S1.mutable_data_ptr<double>(),
+                                      std.const_data_ptr<Map>(), M.mutable_data_ptr<Map>(),
                                       dI.mutable_data_ptr<Map>(), stream);
     });
   });

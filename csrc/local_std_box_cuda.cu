@@ -16,16 +16,21 @@ const char* launch_box_forward(const LocalStdShape& shape, const Map* image, Map
 }
 
 template <typename Map>
-const char* launch_box_backward(const LocalStdShape& shape, const Map* g, const Map* image, const Map* std, double* S1,
+const char* launch_box_backward(const LocalStdShape& shape, const Map* g, const Map* image, const Map* std, Map* M,
                                 Map* dI, void* stream) {
   const auto on = static_cast<cudaStream_t>(stream);
-  const char* error = launch_tiles(SumTiles<Map>(shape, image, S1), on);
-  return error ? error : launch_tiles(GradientTiles<Map>(shape, g, image, std, S1, dI), on);
+  const char* error = launch_tiles(MeanTiles<Map>(shape, image, M), on);
+  if (error) {
+    return error;
+  }
+  const GradientTiles<Map, true> remembering(shape, g, image, std, M, dI);
+  return has_memory(remembering) ? launch_tiles(remembering, on)
+                                 : launch_tiles(GradientTiles<Map, false>(shape, g, image, std, M, dI), on);
 }
 
 #define ZNCC_FOR_MAP(Map)                                                                                       \
   template const char* launch_box_forward<Map>(const LocalStdShape&, const Map*, Map*, void*);                  \
-  template const char* launch_box_backward<Map>(const LocalStdShape&, const Map*, const Map*, const Map*, double*, \
+  template const char* launch_box_backward<Map>(const LocalStdShape&, const Map*, const Map*, const Map*, Map*, \
                                                 Map*, void*);
 ZNCC_FOR_MAP(float)
 ZNCC_FOR_MAP(double)

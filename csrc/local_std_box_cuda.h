@@ -12,9 +12,9 @@ namespace zncc {
 template <typename Map>
 const char* launch_box_forward(const LocalStdShape& shape, const Map* image, Map* std, void* stream);
 
-// S1 is space for a value for each window.
+// M is space for a value for each window.
 template <typename Map>
-const char* launch_box_backward(const LocalStdShape& shape, const Map* g, const Map* image, const Map* std, double* S1,
+const char* launch_box_backward(const LocalStdShape& shape, const Map* g, const Map* image, const Map* std, Map* M,
                                 Map* dI, void* stream);
 
 }  // namespace zncc

@@ -2,54 +2,53 @@
 // policy: local_std.h.
 //
 // Traffic in planes of the image's size (a copy is two), where the rows that leave a window are still in the cache:
-//   StdTiles        reads I, writes StdMap                                 2 in float, 2 in double
-//   SumTiles        reads I, writes S1 in double                           3 in float, 2 in double
-//   GradientTiles   reads g, StdMap, S1, I, writes dI                      6 in float, 5 in double
-// Forward one copy, backward four and a half (float). S1 is kept in double: dI is the small difference of I box(q) and
-// box(q mean). What is around a tile is read by its neighbours too: (h - 1) / strip and (w - 1) / width more.
+//   StdTiles        reads I, writes StdMap                                 2
+//   MeanTiles       reads I, writes M                                      2
+//   GradientTiles   reads g, StdMap, M, I, writes dI                       5
+// Forward one copy, backward three and a half. What is around a tile is read by its neighbours too: (h - 1) / strip and
+// (w - 1) / width more.
 //
-// Every tile has a centre of its own, near its pixels. S1 goes from SumTiles to GradientTiles, whose tiles are others,
-// and so is shifted to the centre of the plane.
+//   M     half of what the mean of a window lies above one of its pixels, `about`; in the type of the image
+//   q     g / (2 StdMap), and zero where Var was clamped
+//   dI    2 (I (q (*) 1) - (q mean) (*) 1)
+//
+// dI is a small difference where a window's mean is far from the tile's centre, and a mean of the image's type would
+// lose digits; M does not, because a window's pixels are about as far from their mean as the pixels of dI are. Half,
+// because twice the largest number of the type is infinite.
+//
+// Every tile has a centre of its own, near its pixels, which it takes off.
 #pragma once
 
 #include "local_std_box.h"
 #include "tile_sums.h"
 
+#include <type_traits>
+
 namespace zncc {
 
 template <int K, typename Map>
 struct CentredShared : TileShared<K> {
-  TileCentre<Map> centres[2];  // of the tile and of the plane
+  TileCentre<Map> centre;
 };
 
+// What is summed of an image, its rows one by one.
 template <typename Map>
-struct StdTiles {
-  static constexpr int K = 2, kBlocks = sizeof(Map) == 4 ? 6 : 4;
+struct ImageTiles {
+  static constexpr bool kRemembers = false;
   using Raw = Map;
-  using Shared = CentredShared<K, Map>;
-  using Thread = TileThread<K, Raw>;
 
   const Map* image;
-  Map* std;
-  int64_t height, width, h, w;
-  double eps;
-  WindowSize window;
+  int64_t height, width, h, w, window_pitch;
+  int at_once;
   TileGrid grid;
 
-  StdTiles(const LocalStdShape& shape, const Map* image, Map* std)
-      : image(image), std(std), height(shape.height), width(shape.width), h(shape.h), w(shape.w), eps(shape.eps),
-        window(shape.h * shape.w), grid(shape.planes, shape.map_height(), shape.map_width(), shape.h, shape.w, kBlocks) {}
+  ImageTiles(const LocalStdShape& shape, const Map* image, int64_t blocks)
+      : image(image), height(shape.height), width(shape.width), h(shape.h), w(shape.w),
+        window_pitch(h * width), at_once(elements_at_once(width, image)),
+        grid(shape.planes, shape.map_height(), shape.map_width(), shape.h, shape.w, blocks) {}
 
   // There Var is zero to the last bit.
   ZNCC_HOST_DEVICE bool always_careful() const { return h * w == 1; }
-
-  template <typename Block>
-  ZNCC_HOST_DEVICE void prepare(Block& block, Shared& shared, const Tile& tile) const {
-    find_centres(block, shared.line[0][0], shared.centres, 1, [&](int i, int) {
-      return static_cast<double>(image[index(tile, sample_row(i, tile.top, tile.bottom + h - 1),
-                                             static_cast<int>(sample_column(i, 0, tile.columns + w - 1)))]);
-    });
-  }
 
   ZNCC_HOST_DEVICE int64_t pitch() const { return width; }
 
@@ -58,89 +57,125 @@ struct StdTiles {
   }
 
   ZNCC_HOST_DEVICE void load(const Tile&, int64_t, int, int64_t at, int count, Raw* raw) const {
-    load_four(image + at, count, raw);
+    load_four(image + at, at_once, count, raw);
   }
 
-  ZNCC_HOST_DEVICE void values(const Shared& shared, Raw raw, double* v) const {
-    v[0] = static_cast<double>(raw) - shared.centres[0].value;
-    v[1] = v[0] * v[0];
+  template <typename Shared, typename Block>
+  ZNCC_HOST_DEVICE void prepare(Block& block, Shared& shared, const Tile& tile) const {
+    find_centres(block, shared.line[0][0], &shared.centre, 1, [&](int i, int) {
+      return static_cast<double>(image[index(tile, sample_row(i, tile.top, tile.bottom + h - 1),
+                                             static_cast<int>(sample_column(i, 0, tile.columns + w - 1)))]);
+    });
   }
 
-  ZNCC_HOST_DEVICE bool suspect(const Shared& shared, Raw raw, const double*) const {
-    return shared.centres[0].is_far(raw);
+  template <typename Shared>
+  ZNCC_HOST_DEVICE Map nothing(const Shared& shared) const {
+    return shared.centre.pixel;
   }
 
+  template <typename Shared>
   ZNCC_HOST_DEVICE int met(const Shared& shared, const Tile& tile, int64_t row, int x) const {
-    return met_pixel(image[index(tile, row, x)], shared.centres[0]);
+    return met_pixel(image[index(tile, row, x)], shared.centre);
+  }
+};
+
+template <typename Map>
+struct StdTiles : ImageTiles<Map> {
+  static constexpr int K = 2, kBlocks = sizeof(Map) == 4 ? 6 : 4;
+  using Shared = CentredShared<K, Map>;
+  using Thread = TileThread<K, Map>;
+
+  Map* std;
+  int std_at_once;
+  double eps;
+  WindowSize window;
+
+  StdTiles(const LocalStdShape& shape, const Map* image, Map* std)
+      : ImageTiles<Map>(shape, image, kBlocks), std(std), std_at_once(elements_at_once(shape.map_width(), std)),
+        eps(shape.eps), window(shape.h * shape.w) {}
+
+  ZNCC_HOST_DEVICE bool add(const Shared& shared, Map pixel, double* column) const {
+    const double v = static_cast<double>(pixel) - shared.centre.value;
+    column[0] += v;
+    column[1] = std::fma(v, v, column[1]);
+    return shared.centre.is_far(pixel);
+  }
+
+  // a^2 - b^2 = (a - b) (a + b)
+  ZNCC_HOST_DEVICE bool replace(const Shared& shared, Map enters, Map leaves, double* column) const {
+    const double a = static_cast<double>(enters) - shared.centre.value;
+    const double b = static_cast<double>(leaves) - shared.centre.value;
+    column[0] += a - b;
+    column[1] = std::fma(a - b, a + b, column[1]);
+    return shared.centre.is_far(enters);
   }
 
   ZNCC_HOST_DEVICE void begin(Thread&) const {}
 
-  ZNCC_HOST_DEVICE void fetch(Thread&, int, int64_t) const {}
+  ZNCC_HOST_DEVICE void fetch(Thread&, const Tile&, int64_t, int, int64_t, int) const {}
 
-  ZNCC_HOST_DEVICE void write(const Shared&, Thread&, int, int64_t at, const double* S) const {
-    std[at] = std_map<Map>(S[0], S[1], window, eps);
+  ZNCC_HOST_DEVICE void write(const Shared&, Thread&, int64_t at, int count, const double (*S)[K]) const {
+    Map here[kTilePerThread];
+ZNCC_UNROLL
+    for (int j = 0; j < kTilePerThread; ++j) {
+      here[j] = std_map<Map>(S[j][0], S[j][1], window, eps);
+    }
+    store_four(std + at, std_at_once, count, here);
   }
 
   template <typename Block>
   ZNCC_HOST_DEVICE void finish(Block&, Shared&, const Tile&) const {}
 };
 
+// The pixel that a window's M is told from: near its middle, and where four can be read at once.
+struct About {
+  int64_t row, column;
+
+  About(int64_t h, int64_t w) : row(h / 2), column(w / 2 / kTilePerThread * kTilePerThread) {}
+};
+
 template <typename Map>
-struct SumTiles {
+struct MeanTiles : ImageTiles<Map> {
   static constexpr int K = 1, kBlocks = sizeof(Map) == 4 ? 6 : 4;
-  using Raw = Map;
   using Shared = CentredShared<K, Map>;
-  using Thread = TileThread<K, Raw>;
+  struct Thread : TileThread<K, Map> {
+    Map about[kTilePerThread];
+  };
 
-  const Map* image;
-  double* S1;
-  int64_t height, width, h, w;
-  TileGrid grid;
+  Map* M;
+  int M_at_once;
+  About about;
+  double half_inverse_N;
 
-  SumTiles(const LocalStdShape& shape, const Map* image, double* S1)
-      : image(image), S1(S1), height(shape.height), width(shape.width), h(shape.h), w(shape.w),
-        grid(shape.planes, shape.map_height(), shape.map_width(), shape.h, shape.w, kBlocks) {}
+  MeanTiles(const LocalStdShape& shape, const Map* image, Map* M)
+      : ImageTiles<Map>(shape, image, kBlocks), M(M), M_at_once(elements_at_once(shape.map_width(), M)),
+        about(shape.h, shape.w), half_inverse_N(0.5 / static_cast<double>(shape.h * shape.w)) {}
 
-  ZNCC_HOST_DEVICE bool always_careful() const { return h * w == 1; }
-
-  template <typename Block>
-  ZNCC_HOST_DEVICE void prepare(Block& block, Shared& shared, const Tile& tile) const {
-    find_centres(block, shared.line[0][0], shared.centres, 2, [&](int i, int which) {
-      const int64_t row = which == 0 ? sample_row(i, tile.top, tile.bottom + h - 1) : sample_row(i, 0, height);
-      const int64_t x = which == 0 ? tile.left + sample_column(i, 0, tile.columns + w - 1) : sample_column(i, 0, width);
-      return static_cast<double>(image[(tile.plane * height + row) * width + x]);
-    });
+  ZNCC_HOST_DEVICE bool add(const Shared& shared, Map pixel, double* column) const {
+    column[0] += static_cast<double>(pixel) - shared.centre.value;
+    return shared.centre.is_far(pixel);
   }
 
-  ZNCC_HOST_DEVICE int64_t pitch() const { return width; }
-
-  ZNCC_HOST_DEVICE int64_t index(const Tile& tile, int64_t row, int x) const {
-    return (tile.plane * height + row) * width + tile.left + x;
-  }
-
-  ZNCC_HOST_DEVICE void load(const Tile&, int64_t, int, int64_t at, int count, Raw* raw) const {
-    load_four(image + at, count, raw);
-  }
-
-  ZNCC_HOST_DEVICE void values(const Shared& shared, Raw raw, double* v) const {
-    v[0] = static_cast<double>(raw) - shared.centres[0].value;
-  }
-
-  ZNCC_HOST_DEVICE bool suspect(const Shared& shared, Raw raw, const double*) const {
-    return shared.centres[0].is_far(raw);
-  }
-
-  ZNCC_HOST_DEVICE int met(const Shared& shared, const Tile& tile, int64_t row, int x) const {
-    return met_pixel(image[index(tile, row, x)], shared.centres[0]);
+  ZNCC_HOST_DEVICE bool replace(const Shared& shared, Map enters, Map leaves, double* column) const {
+    column[0] += static_cast<double>(enters) - static_cast<double>(leaves);
+    return shared.centre.is_far(enters);
   }
 
   ZNCC_HOST_DEVICE void begin(Thread&) const {}
 
-  ZNCC_HOST_DEVICE void fetch(Thread&, int, int64_t) const {}
+  ZNCC_HOST_DEVICE void fetch(Thread& me, const Tile& tile, int64_t y, int x, int64_t, int count) const {
+    load_four(this->image + this->index(tile, y + about.row, x + static_cast<int>(about.column)), this->at_once, count,
+              me.about);
+  }
 
-  ZNCC_HOST_DEVICE void write(const Shared& shared, Thread&, int, int64_t at, const double* S) const {
-    S1[at] = S[0] + static_cast<double>(h * w) * (shared.centres[0].value - shared.centres[1].value);
+  ZNCC_HOST_DEVICE void write(const Shared& shared, Thread& me, int64_t at, int count, const double (*S)[K]) const {
+    Map here[kTilePerThread];
+ZNCC_UNROLL
+    for (int j = 0; j < kTilePerThread; ++j) {
+      const double above = static_cast<double>(me.about[j]) - shared.centre.value;
+      here[j] = static_cast<Map>(S[j][0] * half_inverse_N - 0.5 * above);
+    }
+    store_four(M + at, M_at_once, count, here);
   }
 
   template <typename Block>
@@ -148,39 +183,48 @@ struct SumTiles {
 };
 
 // The tiles are of the image; window row i of pixel row y is row y - (h - 1) + i of the maps, without a gradient outside.
-template <typename Map>
+template <typename Map, bool kInMemory>
 struct GradientTiles {
-  static constexpr int K = 2, kBlocks = sizeof(Map) == 4 ? 4 : 3;
+  static constexpr bool kRemembers = kInMemory;
+  static constexpr int K = 2, kBlocks = kRemembers ? 2 : sizeof(Map) == 4 ? 4 : 3;
   struct Raw {
-    Map g, std;
-    double S1;
+    Map g, std, M, about;
   };
+  struct Terms {
+    double q_mean;
+    Map q;
+  };
+  using Leaves = std::conditional_t<kRemembers, Terms, Raw>;
   using Shared = CentredShared<K, Map>;
-  struct Thread : TileThread<K, Raw> {
+  struct Thread : TileThread<K, Raw, Leaves> {
     Map pixel[kTilePerThread];
   };
 
-  const Map *g, *image, *std;
-  const double* S1;
+  const Map *g, *image, *std, *M;
   Map* dI;
-  int64_t map_height, map_width, h, w;
-  double eps;
-  WindowSize window;
+  int64_t map_height, map_width, h, w, window_pitch;
+  int maps_at_once, about_at_once, pixels_at_once;
+  About about;
+  Map floor;  // what StdMap is where Var was clamped
   TileGrid grid;
 
-  GradientTiles(const LocalStdShape& shape, const Map* g, const Map* image, const Map* std, const double* S1, Map* dI)
-      : g(g), image(image), std(std), S1(S1), dI(dI), map_height(shape.map_height()), map_width(shape.map_width()),
-        h(shape.h), w(shape.w), eps(shape.eps), window(shape.h * shape.w),
-        grid(shape.planes, shape.height, shape.width, shape.h, shape.w, kBlocks) {}
+  GradientTiles(const LocalStdShape& shape, const Map* g, const Map* image, const Map* std, const Map* M, Map* dI)
+      : g(g), image(image), std(std), M(M), dI(dI), map_height(shape.map_height()), map_width(shape.map_width()),
+        h(shape.h), w(shape.w), window_pitch(h * map_width), about(h, w), floor(std::sqrt(static_cast<Map>(shape.eps))),
+        grid(shape.planes, shape.height, shape.width, shape.h, shape.w, kBlocks) {
+    const int64_t back = w - 1;
+    maps_at_once = elements_at_once(map_width, g - back, std - back, M - back);
+    about_at_once = elements_at_once(shape.width, image - back + about.column);
+    pixels_at_once = elements_at_once(shape.width, image, dI);
+  }
 
   ZNCC_HOST_DEVICE bool always_careful() const { return false; }
 
   template <typename Block>
   ZNCC_HOST_DEVICE void prepare(Block& block, Shared& shared, const Tile& tile) const {
-    // That of SumTiles, to the last bit.
-    find_centres(block, shared.line[0][0], shared.centres + 1, 1, [&](int i, int) {
-      const int64_t row = tile.plane * grid.rows + sample_row(i, 0, grid.rows);
-      return static_cast<double>(image[row * grid.columns + sample_column(i, 0, grid.columns)]);
+    find_centres(block, shared.line[0][0], &shared.centre, 1, [&](int i, int) {
+      const int64_t row = tile.plane * grid.rows + sample_row(i, tile.top, tile.bottom);
+      return static_cast<double>(image[row * grid.columns + sample_column(i, tile.left, tile.left + tile.columns)]);
     });
   }
 
@@ -192,49 +236,105 @@ struct GradientTiles {
 
   ZNCC_HOST_DEVICE void load(const Tile& tile, int64_t row, int x, int64_t at, int, Raw* raw) const {
     const int64_t map_row = row - (h - 1), map_x = tile.left + x - (w - 1);
+    const int64_t middle = (tile.plane * grid.rows + map_row + about.row) * grid.columns + map_x + about.column;
     const bool inside = map_row >= 0 && map_row < map_height;
     if (inside && map_x >= 0 && map_x + kTilePerThread <= map_width) {
-      Map g_here[kTilePerThread], std_here[kTilePerThread];
-      double S1_here[kTilePerThread];
-      load_four(g + at, kTilePerThread, g_here);
-      load_four(std + at, kTilePerThread, std_here);
-      load_four(S1 + at, kTilePerThread, S1_here);
+      Map g_here[kTilePerThread], std_here[kTilePerThread], M_here[kTilePerThread], about_here[kTilePerThread];
+      load_four(g + at, maps_at_once, kTilePerThread, g_here);
+      load_four(std + at, maps_at_once, kTilePerThread, std_here);
+      load_four(M + at, maps_at_once, kTilePerThread, M_here);
+      load_four(image + middle, about_at_once, kTilePerThread, about_here);
 ZNCC_UNROLL
       for (int j = 0; j < kTilePerThread; ++j) {
-        raw[j] = {g_here[j], std_here[j], S1_here[j]};
+        raw[j] = {g_here[j], std_here[j], M_here[j], about_here[j]};
       }
       return;
     }
 ZNCC_UNROLL
     for (int j = 0; j < kTilePerThread; ++j) {
       const bool here = inside && map_x + j >= 0 && map_x + j < map_width;
-      raw[j] = here ? Raw{g[at + j], std[at + j], S1[at + j]} : Raw{Map(0), Map(1), 0.0};
+      raw[j] = here ? Raw{g[at + j], std[at + j], M[at + j], image[middle + j]} : none(Raw());
     }
   }
 
-  ZNCC_HOST_DEVICE void values(const Shared&, const Raw& raw, double* v) const {
-    const SumGradients d = sum_gradients<Map>(raw.g, raw.std, raw.S1, window, eps, 0.0);
-    v[0] = d.dS1;
-    v[1] = d.dS2;
+  ZNCC_HOST_DEVICE Terms terms(const Shared& shared, const Raw& raw) const {
+    const Map q = var_gradient<Map>(raw.g, 2 * raw.std, raw.std, floor);
+    const double mean = std::fma(2.0, static_cast<double>(raw.M), static_cast<double>(raw.about) - shared.centre.value);
+    return {static_cast<double>(q) * mean, q};
   }
 
-  // dS1 has dS2 for a factor, and is lost with it.
-  ZNCC_HOST_DEVICE bool suspect(const Shared&, const Raw&, const double* v) const { return is_lost(v[0]); }
+  ZNCC_HOST_DEVICE static Terms terms(const Shared&, const Terms& terms) { return terms; }
+
+  // What is lost of q is lost of its product, too.
+  ZNCC_HOST_DEVICE bool add(const Shared& shared, const Raw& raw, double* column) const {
+    const Terms here = terms(shared, raw);
+    column[0] += here.q_mean;
+    column[1] += static_cast<double>(here.q);
+    return is_lost(here.q_mean);
+  }
+
+  ZNCC_HOST_DEVICE static Raw none(Raw) { return {Map(0), Map(1), Map(0), Map(0)}; }
+
+  ZNCC_HOST_DEVICE static Terms none(Terms) { return {0.0, Map(0)}; }
+
+  ZNCC_HOST_DEVICE Leaves nothing(const Shared&) const { return none(Leaves()); }
+
+  template <typename Some>
+  ZNCC_HOST_DEVICE bool replace(const Shared& shared, const Some& enters, const Leaves& leaves, double* column) const {
+    const Terms in = terms(shared, enters), out = terms(shared, leaves);
+    column[0] += in.q_mean - out.q_mean;
+    column[1] += static_cast<double>(in.q) - static_cast<double>(out.q);
+    return is_lost(in.q_mean);
+  }
+
+  // Of each slot first q_mean; behind all of these q.
+  int64_t memory_bytes() const { return h * kTileColumns * static_cast<int64_t>(sizeof(double) + sizeof(Map)); }
+
+  ZNCC_HOST_DEVICE void recall(const unsigned char* memory, int slot, int t, Terms* four) const {
+    const unsigned char* behind = memory + h * kTileColumns * sizeof(double);
+    double q_mean[kTilePerThread];
+    Map q[kTilePerThread];
+    load_beside(reinterpret_cast<const double*>(memory) + slot * kTileColumns, t, q_mean);
+    load_beside(reinterpret_cast<const Map*>(behind) + slot * kTileColumns, t, q);
+ZNCC_UNROLL
+    for (int j = 0; j < kTilePerThread; ++j) {
+      four[j] = {q_mean[j], q[j]};
+    }
+  }
+
+  ZNCC_HOST_DEVICE void remember(unsigned char* memory, int slot, int t, const Terms* four) const {
+    unsigned char* behind = memory + h * kTileColumns * sizeof(double);
+    double q_mean[kTilePerThread];
+    Map q[kTilePerThread];
+ZNCC_UNROLL
+    for (int j = 0; j < kTilePerThread; ++j) {
+      q_mean[j] = four[j].q_mean;
+      q[j] = four[j].q;
+    }
+    store_beside(reinterpret_cast<double*>(memory) + slot * kTileColumns, t, q_mean);
+    store_beside(reinterpret_cast<Map*>(behind) + slot * kTileColumns, t, q);
+  }
 
   ZNCC_HOST_DEVICE int met(const Shared& shared, const Tile& tile, int64_t row, int x) const {
     Raw raw[kTilePerThread];
     load(tile, row, x, index(tile, row, x), 1, raw);
-    double v[K];
-    values(shared, raw[0], v);
-    return is_lost(v[0]) ? kMetLost : 0;
+    return is_lost(terms(shared, raw[0]).q_mean) ? kMetLost : 0;
   }
 
   ZNCC_HOST_DEVICE void begin(Thread&) const {}
 
-  ZNCC_HOST_DEVICE void fetch(Thread& me, int j, int64_t at) const { me.pixel[j] = image[at]; }
+  ZNCC_HOST_DEVICE void fetch(Thread& me, const Tile&, int64_t, int, int64_t at, int count) const {
+    load_four(image + at, pixels_at_once, count, me.pixel);
+  }
 
-  ZNCC_HOST_DEVICE void write(const Shared& shared, Thread& me, int j, int64_t at, const double* S) const {
-    dI[at] = image_gradient<Map>(S[0], S[1], static_cast<double>(me.pixel[j]) - shared.centres[1].value);
+  ZNCC_HOST_DEVICE void write(const Shared& shared, Thread& me, int64_t at, int count, const double (*S)[K]) const {
+    Map here[kTilePerThread];
+ZNCC_UNROLL
+    for (int j = 0; j < kTilePerThread; ++j) {
+      const double I = static_cast<double>(me.pixel[j]) - shared.centre.value;
+      here[j] = static_cast<Map>(2.0 * (I * S[j][1] - S[j][0]));
+    }
+    store_four(dI + at, pixels_at_once, count, here);
   }
 
   template <typename Block>

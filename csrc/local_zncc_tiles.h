@@ -20,6 +20,7 @@ namespace zncc {
 
 template <typename Map>
 struct PairTiles {
+  static constexpr bool kRemembers = false;
   static constexpr int K = 5, kBlocks = kPairBlocks;
   struct Raw {
     Map f, m;
@@ -36,20 +37,25 @@ struct PairTiles {
   Map* z;                     // null where it is not wanted
   double *partial;            // one sum for each tile
   double *A, *B, *C;          // null where no gradient is wanted
-  int64_t height, width, h, w;
+  int64_t height, width, h, w, window_pitch;
+  int pixels_at_once, maps_at_once, sums_at_once;
   double eps_f, eps_m;
   WindowSize window;
   TileGrid grid;
 
   PairTiles(const LocalZnccShape& shape, const LocalZnccData<Map>& data, double* partial, double* ABC)
       : f(data.f), m(data.m), weight(data.weight), z(data.z), partial(partial), A(ABC), B(nullptr), C(nullptr),
-        height(shape.height), width(shape.width), h(shape.h), w(shape.w), eps_f(shape.eps_f), eps_m(shape.eps_m),
-        window(shape.h * shape.w), grid(shape.planes, shape.map_height(), shape.map_width(), shape.h, shape.w, kBlocks) {
+        height(shape.height), width(shape.width), h(shape.h), w(shape.w), window_pitch(h * width), eps_f(shape.eps_f),
+        eps_m(shape.eps_m), window(shape.h * shape.w),
+        grid(shape.planes, shape.map_height(), shape.map_width(), shape.h, shape.w, kBlocks) {
     if (ABC) {
       const int64_t maps = shape.planes * shape.map_height() * shape.map_width();
       B = ABC + maps;
       C = ABC + 2 * maps;
     }
+    pixels_at_once = elements_at_once(width, f, m);
+    maps_at_once = elements_at_once(grid.columns, weight, z);
+    sums_at_once = elements_at_once(grid.columns, A, B, C);
   }
 
   // There Var is zero to the last bit.
@@ -76,24 +82,31 @@ struct PairTiles {
 
   ZNCC_HOST_DEVICE void load(const Tile&, int64_t, int, int64_t at, int count, Raw* raw) const {
     Map f_here[kTilePerThread], m_here[kTilePerThread];
-    load_four(f + at, count, f_here);
-    load_four(m + at, count, m_here);
+    load_four(f + at, pixels_at_once, count, f_here);
+    load_four(m + at, pixels_at_once, count, m_here);
 ZNCC_UNROLL
     for (int j = 0; j < kTilePerThread; ++j) {
       raw[j] = {f_here[j], m_here[j]};
     }
   }
 
-  ZNCC_HOST_DEVICE void values(const Shared& shared, const Raw& raw, double* v) const {
-    v[0] = static_cast<double>(raw.f) - shared.centres[0].value;
-    v[1] = static_cast<double>(raw.m) - shared.centres[1].value;
-    v[2] = v[0] * v[0];
-    v[3] = v[1] * v[1];
-    v[4] = v[0] * v[1];
+  ZNCC_HOST_DEVICE bool add(const Shared& shared, const Raw& raw, double* column) const {
+    return replace(shared, raw, nothing(shared), column);
   }
 
-  ZNCC_HOST_DEVICE bool suspect(const Shared& shared, const Raw& raw, const double*) const {
-    return shared.centres[0].is_far(raw.f) | shared.centres[1].is_far(raw.m);
+  ZNCC_HOST_DEVICE Raw nothing(const Shared& shared) const { return {shared.centres[0].pixel, shared.centres[1].pixel}; }
+
+  // a^2 - b^2 = (a - b) (a + b)
+  ZNCC_HOST_DEVICE bool replace(const Shared& shared, const Raw& enters, const Raw& leaves, double* column) const {
+    const double c_f = shared.centres[0].value, c_m = shared.centres[1].value;
+    const double f_in = static_cast<double>(enters.f) - c_f, f_out = static_cast<double>(leaves.f) - c_f;
+    const double m_in = static_cast<double>(enters.m) - c_m, m_out = static_cast<double>(leaves.m) - c_m;
+    column[0] += f_in - f_out;
+    column[1] += m_in - m_out;
+    column[2] = std::fma(f_in - f_out, f_in + f_out, column[2]);
+    column[3] = std::fma(m_in - m_out, m_in + m_out, column[3]);
+    column[4] = std::fma(f_in, m_in, std::fma(-f_out, m_out, column[4]));
+    return shared.centres[0].is_far(enters.f) | shared.centres[1].is_far(enters.m);
   }
 
   ZNCC_HOST_DEVICE int met(const Shared& shared, const Tile& tile, int64_t row, int x) const {
@@ -103,20 +116,39 @@ ZNCC_UNROLL
 
   ZNCC_HOST_DEVICE void begin(Thread& me) const { me.wz = 0.0; }
 
-  ZNCC_HOST_DEVICE void fetch(Thread& me, int j, int64_t at) const { me.weight[j] = weight ? weight[at] : Map(1); }
+  ZNCC_HOST_DEVICE void fetch(Thread& me, const Tile&, int64_t, int, int64_t at, int count) const {
+    if (weight) {
+      load_four(weight + at, maps_at_once, count, me.weight);
+      return;
+    }
+ZNCC_UNROLL
+    for (int j = 0; j < kTilePerThread; ++j) {
+      me.weight[j] = Map(1);
+    }
+  }
 
-  ZNCC_HOST_DEVICE void write(const Shared& shared, Thread& me, int j, int64_t at, const double* S) const {
-    const double weight_here = static_cast<double>(me.weight[j]);
-    const WindowTerms terms = window_terms({S[0], S[1], S[2], S[3], S[4]}, weight_here, window, eps_f, eps_m);
-    me.wz += terms.wz;
+  ZNCC_HOST_DEVICE void write(const Shared& shared, Thread& me, int64_t at, int count, const double (*S)[K]) const {
+    const TileCentre<Map>* c = shared.centres;
+    double A_here[kTilePerThread], B_here[kTilePerThread], C_here[kTilePerThread];
+    Map z_here[kTilePerThread];
+ZNCC_UNROLL
+    for (int j = 0; j < kTilePerThread; ++j) {
+      const double weight_here = static_cast<double>(me.weight[j]);
+      const PairSums sums{S[j][0], S[j][1], S[j][2], S[j][3], S[j][4]};
+      const WindowTerms terms = window_terms(sums, weight_here, window, eps_f, eps_m);
+      me.wz += j < count ? terms.wz : 0.0;
+      z_here[j] = static_cast<Map>(terms.z);
+      A_here[j] = terms.A;
+      B_here[j] = terms.B;
+      C_here[j] = terms.C + (terms.A * (c[0].value - c[2].value) - terms.B * (c[1].value - c[3].value));
+    }
     if (z) {
-      z[at] = static_cast<Map>(terms.z);
+      store_four(z + at, maps_at_once, count, z_here);
     }
     if (A) {
-      const TileCentre<Map>* c = shared.centres;
-      A[at] = terms.A;
-      B[at] = terms.B;
-      C[at] = terms.C + (terms.A * (c[0].value - c[2].value) - terms.B * (c[1].value - c[3].value));
+      store_four(A + at, sums_at_once, count, A_here);
+      store_four(B + at, sums_at_once, count, B_here);
+      store_four(C + at, sums_at_once, count, C_here);
     }
   }
 
@@ -143,6 +175,7 @@ ZNCC_UNROLL
 // The tiles are of the images; window row i of pixel row y is row y - (h - 1) + i of the maps, zero outside.
 template <typename Map>
 struct PairGradientTiles {
+  static constexpr bool kRemembers = false;
   static constexpr int K = 3, kBlocks = sizeof(Map) == 4 ? 4 : 3;
   struct Raw {
     double A, B, C;
@@ -157,13 +190,16 @@ struct PairGradientTiles {
   const Map *f, *m, *weight;
   const double *A, *B, *C;
   Map* dm;
-  int64_t map_height, map_width, h, w;
+  int64_t map_height, map_width, h, w, window_pitch;
+  int sums_at_once, pixels_at_once;
   TileGrid grid;
 
   PairGradientTiles(const LocalZnccShape& shape, const LocalZnccData<Map>& data, const double* ABC)
       : f(data.f), m(data.m), weight(data.weight), A(ABC), B(ABC + shape.planes * shape.map_height() * shape.map_width()),
         C(ABC + 2 * shape.planes * shape.map_height() * shape.map_width()), dm(data.dm),
         map_height(shape.map_height()), map_width(shape.map_width()), h(shape.h), w(shape.w),
+        window_pitch(h * map_width), sums_at_once(elements_at_once(map_width, A - (w - 1), B - (w - 1), C - (w - 1))),
+        pixels_at_once(elements_at_once(shape.width, f, m, dm)),
         grid(shape.planes, shape.height, shape.width, shape.h, shape.w, kBlocks) {}
 
   ZNCC_HOST_DEVICE bool always_careful() const { return h * w == 1; }
@@ -190,9 +226,9 @@ struct PairGradientTiles {
     const bool inside = map_row >= 0 && map_row < map_height;
     if (inside && map_x >= 0 && map_x + kTilePerThread <= map_width) {
       double A_here[kTilePerThread], B_here[kTilePerThread], C_here[kTilePerThread];
-      load_four(A + at, kTilePerThread, A_here);
-      load_four(B + at, kTilePerThread, B_here);
-      load_four(C + at, kTilePerThread, C_here);
+      load_four(A + at, sums_at_once, kTilePerThread, A_here);
+      load_four(B + at, sums_at_once, kTilePerThread, B_here);
+      load_four(C + at, sums_at_once, kTilePerThread, C_here);
 ZNCC_UNROLL
       for (int j = 0; j < kTilePerThread; ++j) {
         raw[j] = {A_here[j], B_here[j], C_here[j]};
@@ -206,14 +242,19 @@ ZNCC_UNROLL
     }
   }
 
-  ZNCC_HOST_DEVICE void values(const Shared&, const Raw& raw, double* v) const {
-    v[0] = raw.A;
-    v[1] = raw.B;
-    v[2] = raw.C;
+  ZNCC_HOST_DEVICE bool add(const Shared& shared, const Raw& raw, double* column) const {
+    return replace(shared, raw, nothing(shared), column);
   }
 
+  ZNCC_HOST_DEVICE Raw nothing(const Shared&) const { return {0.0, 0.0, 0.0}; }
+
   // C is the difference of multiples of A and of B, and is lost with either.
-  ZNCC_HOST_DEVICE bool suspect(const Shared&, const Raw& raw, const double*) const { return is_lost(raw.C); }
+  ZNCC_HOST_DEVICE bool replace(const Shared&, const Raw& enters, const Raw& leaves, double* column) const {
+    column[0] += enters.A - leaves.A;
+    column[1] += enters.B - leaves.B;
+    column[2] += enters.C - leaves.C;
+    return is_lost(enters.C);
+  }
 
   ZNCC_HOST_DEVICE int met(const Shared& shared, const Tile& tile, int64_t row, int x) const {
     Raw raw[kTilePerThread];
@@ -228,17 +269,22 @@ ZNCC_UNROLL
 
   ZNCC_HOST_DEVICE void begin(Thread&) const {}
 
-  ZNCC_HOST_DEVICE void fetch(Thread& me, int j, int64_t at) const {
-    me.f[j] = f[at];
-    me.m[j] = m[at];
+  ZNCC_HOST_DEVICE void fetch(Thread& me, const Tile&, int64_t, int, int64_t at, int count) const {
+    load_four(f + at, pixels_at_once, count, me.f);
+    load_four(m + at, pixels_at_once, count, me.m);
   }
 
-  ZNCC_HOST_DEVICE void write(const Shared& shared, Thread& me, int j, int64_t at, const double* S) const {
-    const double f_here = static_cast<double>(me.f[j]) - shared.centres[0].value;
-    const double m_here = static_cast<double>(me.m[j]) - shared.centres[1].value;
-    // A pixel that no window counts may hold anything, and there the sums must be zero to the last bit.
-    me.suspect |= shared.centres[0].is_far(me.f[j]) | shared.centres[1].is_far(me.m[j]);
-    dm[at] = pair_gradient<Map>(S[0], S[1], S[2], f_here, m_here);
+  ZNCC_HOST_DEVICE void write(const Shared& shared, Thread& me, int64_t at, int count, const double (*S)[K]) const {
+    Map here[kTilePerThread];
+ZNCC_UNROLL
+    for (int j = 0; j < kTilePerThread; ++j) {
+      const double f_here = static_cast<double>(me.f[j]) - shared.centres[0].value;
+      const double m_here = static_cast<double>(me.m[j]) - shared.centres[1].value;
+      // A pixel that no window counts may hold anything, and there the sums must be zero to the last bit.
+      me.suspect |= shared.centres[0].is_far(me.f[j]) | shared.centres[1].is_far(me.m[j]);
+      here[j] = pair_gradient<Map>(S[j][0], S[j][1], S[j][2], f_here, m_here);
+    }
+    store_four(dm + at, pixels_at_once, count, here);
   }
 
   template <typename Block>

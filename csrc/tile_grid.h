@@ -14,17 +14,18 @@ constexpr int kTileColumns = kTileThreads * kTilePerThread;
 // A warp takes the prefix sums of the columns of its 32 threads.
 constexpr int kSegment = 32 * kTilePerThread;
 constexpr int kSegments = kTileColumns / kSegment;
-// A line of shared memory holds every fourth column beside each other, in four parts. Neither threads that each write
-// four columns nor threads that each read one meet in a bank: a part is four more than a multiple of sixteen doubles.
-constexpr int kPart = kTileThreads + 4;
+// A line of shared memory holds every fourth column beside each other, in four parts, so that threads beside each other
+// read and write beside each other; and a place behind the last column.
+constexpr int kPart = kTileThreads + 1;
 constexpr int kTileLine = kTilePerThread * kPart;
+// Wider windows are summed by prefix sums of a warp's columns, narrower ones by adding up its threads' sums.
+constexpr int kNarrow = 40;
 // Wider windows leave a tile too few columns of its own.
 constexpr int64_t kMaxTileWindow = 384;
 // Of a large card. A constant, so that results are the same on every card.
 constexpr int64_t kProcessors = 128;
 // Blocks that a processor computes at once of the kernel that leaves a sum for each tile, for which others make room.
 constexpr int kPairBlocks = 4;
-
 
 // Rows [top, bottom) and columns [left, left + columns) of a plane of the result.
 struct Tile {

@@ -30,6 +30,15 @@ struct DeviceBlock {
     wait();
   }
 
+  ZNCC_HOST_DEVICE unsigned char* memory() const {
+#ifdef __CUDA_ARCH__
+    extern __shared__ __align__(16) unsigned char further[];
+    return further;
+#else
+    return nullptr;
+#endif
+  }
+
   template <typename Of>
   ZNCC_HOST_DEVICE void prefix_sums(const Of& of) {
 #ifdef __CUDA_ARCH__
@@ -63,10 +72,33 @@ inline const char* launch_error() {
 
 constexpr int64_t kMostBlocks = 2147483647;
 
+// Whether a processor of the current device has the shared memory for as many blocks of a remembering Op as its
+// registers are for.
+template <typename Op>
+bool has_memory(const Op& op) {
+  int device = 0, of_block = 0, of_processor = 0;
+  if (cudaGetDevice(&device) != cudaSuccess ||
+      cudaDeviceGetAttribute(&of_block, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) != cudaSuccess ||
+      cudaDeviceGetAttribute(&of_processor, cudaDevAttrMaxSharedMemoryPerMultiprocessor, device) != cudaSuccess) {
+    return false;
+  }
+  constexpr int64_t kReserved = 1024;  // by the driver, of each block
+  const int64_t bytes = op.memory_bytes() + static_cast<int64_t>(sizeof(typename Op::Shared));
+  return bytes <= of_block && Op::kBlocks * (bytes + kReserved) <= of_processor;
+}
+
 template <typename Op>
 const char* launch_tiles(const Op& op, cudaStream_t stream) {
+  int bytes = 0;
+  if constexpr (Op::kRemembers) {
+    bytes = static_cast<int>(op.memory_bytes());
+    const auto error = cudaFuncSetAttribute(tile_kernel<Op>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+    if (error != cudaSuccess) {
+      return cudaGetErrorString(error);
+    }
+  }
   const int64_t blocks = std::min(op.grid.count(), kMostBlocks);
-  tile_kernel<Op><<<static_cast<unsigned int>(blocks), kTileThreads, 0, stream>>>(op);
+  tile_kernel<Op><<<static_cast<unsigned int>(blocks), kTileThreads, bytes, stream>>>(op);
   return launch_error();
 }
 

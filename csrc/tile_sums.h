@@ -2,15 +2,16 @@
 //
 // A block computes a tile of the result: a strip of rows of at most 513 - w columns. It goes down row by row:
 //   fetch    Every thread reads what it will need to write its part of the row.
-//   march    It keeps the sums down its four columns, which lie beside each other: it adds the row that enters, takes off
-//            the one that leaves, and reads the next two ahead, 16 bytes in one access.
-//   publish  A warp takes the prefix sums of its 128 columns in registers, and writes them to shared memory: before each
-//            column, what lies before it. Behind the last column there is a segment of its own.
-//   gather   A window's sum is the difference of two of them, with the totals of the warps between them. A thread
-//            takes every 128th window here, so that a warp writes what lies side by side.
-// Two lines of shared memory take turns, so that a row costs one barrier. The work is the same for every window, but for
-// the h - 1 rows and w - 1 columns around a tile, which are read by its neighbours too, and one more addition for each
-// 128 columns of a window.
+//   march    It keeps the sums down its four columns, which lie beside each other: the row that enters takes the place of
+//            the one that leaves, and the next two are read ahead, 16 bytes in one access.
+//   publish  It writes to shared memory what lies before each of its columns: among its own four where the window is
+//            narrow, together with their sum; where it is wide, in the 128 columns of its warp, which takes the prefix
+//            sums of its threads in registers. Behind the last column there is a segment of its own.
+//   gather   Its four windows begin in its own columns. Each one's sum is what lies before its end, less what lies before
+//            its beginning, and what is between: a few threads' sums, or the totals of the warps.
+// Two lines of shared memory take turns, so that a row costs one barrier. Up to kNarrow columns the work grows by two
+// additions for each four, beyond that by one for each 128; down the columns it does not, but for the h - 1 rows around a
+// tile, which are read by its neighbours too.
 //
 // Running sums remember what has left. They begin anew with each tile; and a tile that holds what is not finite, or an
 // outlier among values that are not whole numbers, is computed a second time with care: every sum from its own values
@@ -21,6 +22,7 @@
 //   block.alone(phase)      phase(t, thread); what comes next reads nothing that another thread wrote
 //   block.wait()            all threads wait for each other
 //   block.each(phase)       alone(phase), then wait()
+//   block.memory()          further shared memory, as much as the Op asked for
 //   block.prefix_sums(of)   within each warp, of(thread) becomes the sum of those of the threads before it
 // CUDA runs the threads side by side; a test runs them one after another on the CPU, in several orders.
 //
@@ -32,12 +34,18 @@
 //   pitch(), index(tile, row, x)         where what is loaded lies in memory: of window row `row` and column x of the tile
 //   load(tile, row, x, at, count, raw)   four columns from there on, of which `count` are of the tile (it may be negative);
 //                                        what the others hold does not matter
-//   values(shared, raw, v)               the K values that are summed
-//   suspect(shared, raw, v)              whether that may call for care
+//   add(shared, raw, column)             adds the K values of a row to a column, and returns whether they may call for care
+//   nothing(shared)                      a raw value that adds nothing
+//   replace(shared, enters, leaves, column)   adds those of one row, and takes those of another one off
+//   kRemembers                           whether the h rows of a window are kept in shared memory instead of being read
+//                                        again when they leave it
+//   Leaves, terms(shared, raw)           what is kept of them; else `raw` itself
+//   recall(memory, slot, t, leaves), remember(memory, slot, t, leaves), memory_bytes()   then, where it is kept
 //   met(shared, tile, row, x)            what of that there really is, looked at closely: kMet...
 //   begin(thread)                        what each thread begins with
-//   fetch(thread, j, at)                 reads ahead what write(shared, thread, j, at, S) will need
-//   write(shared, thread, j, at, S)      of the result's element `at`, the thread's j-th in its row
+//   fetch(thread, tile, y, x, at, count)      reads ahead what write() will need for `count` elements (1 to 4) of row y
+//                                        from column x of the tile on, of which `at` is the first one's index
+//   write(shared, thread, at, count, S)  those elements of the result; S[j] are the sums of the j-th
 //   finish(block, shared, tile)          phases after everything else
 #pragma once
 
@@ -57,18 +65,22 @@ constexpr double kLargestWhole = 65536.0;
 // What a tile holds that may call for care; values, so that they can be joined by `|`.
 constexpr int kMetOutlier = 1, kMetFraction = 2, kMetLost = 4;
 
+// How the sums along a row are taken.
+enum class Way { kNarrow, kWide, kCareful };
+
 template <int K>
 struct TileShared {
   double line[2][K][kTileLine];
-  double total[2][K][kSegments];  // of a segment
+  double total[2][K][kSegments];  // of a segment, where windows are wide
   int suspect, outlier, fraction, lost;  // by any thread, set to one
 };
 
-template <int K, typename Raw>
+template <int K, typename Raw, typename Leaves = Raw>
 struct TileThread {
-  double column[K][kTilePerThread];
-  double prefix[kTilePerThread], before;
-  Raw enters[kTilePerThread], leaves[kTilePerThread];
+  double column[kTilePerThread][K];
+  double before[K];  // what lies before its columns in their segment, where windows are wide
+  Raw enters[kTilePerThread];
+  Leaves leaves[kTilePerThread];
   int64_t at;  // the index of what enters
   bool suspect;
 };
@@ -94,44 +106,91 @@ ZNCC_HOST_DEVICE inline bool is_lost(double value) { return !(std::fabs(value) <
 
 ZNCC_HOST_DEVICE inline int place(int x) { return x % kTilePerThread * kPart + x / kTilePerThread; }
 
-// Four elements from `from` on, of which `count` may be read: the last of these stands for those after it.
+// How many elements are read or written at once in rows `pitch` elements apart, where each of `planes` has one that begins
+// there.
+template <typename T, typename... Planes>
+inline int elements_at_once(int64_t pitch, const T* plane, const Planes*... planes) {
+  uintptr_t odd = static_cast<uintptr_t>(pitch) * sizeof(T) | reinterpret_cast<uintptr_t>(plane);
+  ((odd |= reinterpret_cast<uintptr_t>(planes)), ...);
+  return static_cast<int>((odd % 16 == 0 ? 16 : odd % 8 == 0 ? 8 : sizeof(T)) / sizeof(T));
+}
+
+template <typename T, int kCount>
+struct alignas(kCount * sizeof(T)) Together {
+  T part[kCount];
+};
+
+// Four elements, kCount of them together, each `apart` from the last.
+template <int kCount, typename T>
+ZNCC_HOST_DEVICE inline void load_together(const T* from, int apart, T* four) {
+ZNCC_UNROLL
+  for (int i = 0; i < kTilePerThread / kCount; ++i) {
+    const auto some = *reinterpret_cast<const Together<T, kCount>*>(from + i * apart);
+ZNCC_UNROLL
+    for (int j = 0; j < kCount; ++j) {
+      four[i * kCount + j] = some.part[j];
+    }
+  }
+}
+
+template <int kCount, typename T>
+ZNCC_HOST_DEVICE inline void store_together(T* to, int apart, const T* four) {
+ZNCC_UNROLL
+  for (int i = 0; i < kTilePerThread / kCount; ++i) {
+    Together<T, kCount> some;
+ZNCC_UNROLL
+    for (int j = 0; j < kCount; ++j) {
+      some.part[j] = four[i * kCount + j];
+    }
+    *reinterpret_cast<Together<T, kCount>*>(to + i * apart) = some;
+  }
+}
+
+// Four elements from `from` on, `at_once` together; where only `count` may be read, the last of these stands for those
+// after it.
 template <typename T>
-ZNCC_HOST_DEVICE inline void load_four(const T* from, int count, T* four) {
-#ifdef __CUDA_ARCH__
-  struct alignas(16) Sixteen {
-    T part[16 / sizeof(T)];
-  };
-  struct alignas(8) Eight {
-    T part[8 / sizeof(T)];
-  };
-  const auto address = reinterpret_cast<uintptr_t>(from);
-  if (count >= kTilePerThread && address % 16 == 0) {
+ZNCC_HOST_DEVICE inline void load_four(const T* from, int at_once, int count, T* four) {
+  constexpr int kMost = 16 / sizeof(T);
+  if (count >= kTilePerThread && at_once == kMost) {
+    load_together<kMost>(from, kMost, four);
+  } else if (count >= kTilePerThread && at_once == 2) {
+    load_together<2>(from, 2, four);
+  } else {
 ZNCC_UNROLL
-    for (int i = 0; i < kTilePerThread; i += 16 / sizeof(T)) {
-      const Sixteen some = *reinterpret_cast<const Sixteen*>(from + i);
+    for (int j = 0; j < kTilePerThread; ++j) {
+      four[j] = from[j < count ? j : count - 1];
+    }
+  }
+}
+
+template <typename T>
+ZNCC_HOST_DEVICE inline void store_four(T* to, int at_once, int count, const T* four) {
+  constexpr int kMost = 16 / sizeof(T);
+  if (count == kTilePerThread && at_once == kMost) {
+    store_together<kMost>(to, kMost, four);
+  } else if (count == kTilePerThread && at_once == 2) {
+    store_together<2>(to, 2, four);
+  } else {
 ZNCC_UNROLL
-      for (int j = 0; j < static_cast<int>(16 / sizeof(T)); ++j) {
-        four[i + j] = some.part[j];
+    for (int j = 0; j < kTilePerThread; ++j) {
+      if (j < count) {
+        to[j] = four[j];
       }
     }
-    return;
   }
-  if (count >= kTilePerThread && address % 8 == 0) {
-ZNCC_UNROLL
-    for (int i = 0; i < kTilePerThread; i += 8 / sizeof(T)) {
-      const Eight some = *reinterpret_cast<const Eight*>(from + i);
-ZNCC_UNROLL
-      for (int j = 0; j < static_cast<int>(8 / sizeof(T)); ++j) {
-        four[i + j] = some.part[j];
-      }
-    }
-    return;
-  }
-#endif
-ZNCC_UNROLL
-  for (int j = 0; j < kTilePerThread; ++j) {
-    four[j] = from[j < count ? j : count - 1];
-  }
+}
+
+// A thread's four elements of a line of shared memory: 16 bytes of each thread beside those of the next one.
+template <typename T>
+ZNCC_HOST_DEVICE inline void load_beside(const T* line, int t, T* four) {
+  constexpr int kCount = 16 / sizeof(T);
+  load_together<kCount>(line + t * kCount, kCount * kTileThreads, four);
+}
+
+template <typename T>
+ZNCC_HOST_DEVICE inline void store_beside(T* line, int t, const T* four) {
+  constexpr int kCount = 16 / sizeof(T);
+  store_together<kCount>(line + t * kCount, kCount * kTileThreads, four);
 }
 
 // What a pixel is, kMet...
@@ -158,162 +217,225 @@ ZNCC_HOST_DEVICE inline void load_row(const Op& op, const Tile& tile, int64_t ro
   op.load(tile, row, x, at, columns_read(op, tile) - x, raw);
 }
 
+// What enters takes the place of what leaves, and is remembered in its slot.
 template <typename Op>
-ZNCC_HOST_DEVICE inline void add_row(const Op& op, const typename Op::Shared& shared, const typename Op::Raw* raw,
-                                     typename Op::Thread& me) {
+ZNCC_HOST_DEVICE inline void enter(const Op& op, typename Op::Shared& shared, unsigned char* memory, int slot, int t,
+                                   typename Op::Thread& me) {
+  if constexpr (Op::kRemembers) {
+    typename Op::Leaves terms[kTilePerThread];
 ZNCC_UNROLL
-  for (int j = 0; j < kTilePerThread; ++j) {
-    double v[Op::K];
-    op.values(shared, raw[j], v);
-    me.suspect |= op.suspect(shared, raw[j], v);
+    for (int j = 0; j < kTilePerThread; ++j) {
+      terms[j] = op.terms(shared, me.enters[j]);
+      me.suspect |= op.replace(shared, terms[j], me.leaves[j], me.column[j]);
+    }
+    op.remember(memory, slot, t, terms);
+  } else {
 ZNCC_UNROLL
-    for (int k = 0; k < Op::K; ++k) {
-      me.column[k][j] += v[k];
+    for (int j = 0; j < kTilePerThread; ++j) {
+      me.suspect |= op.replace(shared, me.enters[j], me.leaves[j], me.column[j]);
     }
   }
 }
 
 // The sums of the rows before the last one of the first windows; and what the first step reads.
 template <typename Op>
-ZNCC_HOST_DEVICE inline void warm_up(const Op& op, typename Op::Shared& shared, const Tile& tile, int t,
-                                     typename Op::Thread& me) {
+ZNCC_HOST_DEVICE inline void warm_up(const Op& op, typename Op::Shared& shared, unsigned char* memory, const Tile& tile,
+                                     int t, typename Op::Thread& me) {
 ZNCC_UNROLL
-  for (int k = 0; k < Op::K; ++k) {
+  for (int j = 0; j < kTilePerThread; ++j) {
 ZNCC_UNROLL
-    for (int j = 0; j < kTilePerThread; ++j) {
-      me.column[k][j] = 0.0;
+    for (int k = 0; k < Op::K; ++k) {
+      me.column[j][k] = 0.0;
     }
   }
   me.at = op.index(tile, tile.top, t * kTilePerThread);
+ZNCC_UNROLL
+  for (int j = 0; j < kTilePerThread; ++j) {
+    me.leaves[j] = op.nothing(shared);
+  }
 ZNCC_UNROLL_SOME
   for (int64_t i = 0; i < op.h - 1; ++i, me.at += op.pitch()) {
-    typename Op::Raw raw[kTilePerThread];
-    load_row(op, tile, tile.top + i, t, me.at, raw);
-    add_row(op, shared, raw, me);
+    load_row(op, tile, tile.top + i, t, me.at, me.enters);
+    enter(op, shared, memory, static_cast<int>(i), t, me);
   }
   load_row(op, tile, tile.top + op.h - 1, t, me.at, me.enters);
+  if constexpr (Op::kRemembers) {
+    op.remember(memory, static_cast<int>(op.h) - 1, t, me.leaves);
+  }
 }
 
 template <typename Op>
-ZNCC_HOST_DEVICE inline void march(const Op& op, typename Op::Shared& shared, const Tile& tile, int64_t y, int t,
-                                   typename Op::Thread& me) {
-  add_row(op, shared, me.enters, me);
-  if (y > tile.top) {
-ZNCC_UNROLL
-    for (int j = 0; j < kTilePerThread; ++j) {
-      double v[Op::K];
-      op.values(shared, me.leaves[j], v);
-ZNCC_UNROLL
-      for (int k = 0; k < Op::K; ++k) {
-        me.column[k][j] -= v[k];
-      }
-    }
+ZNCC_HOST_DEVICE inline void march(const Op& op, typename Op::Shared& shared, unsigned char* memory, int slot,
+                                   const Tile& tile, int64_t y, int t, typename Op::Thread& me) {
+  if constexpr (Op::kRemembers) {
+    op.recall(memory, slot, t, me.leaves);
   }
+  enter(op, shared, memory, slot, t, me);
   if (y + 1 < tile.bottom) {
     me.at += op.pitch();
     load_row(op, tile, y + op.h, t, me.at, me.enters);
-    load_row(op, tile, y, t, me.at - op.h * op.pitch(), me.leaves);
+    if constexpr (!Op::kRemembers) {
+      load_row(op, tile, y, t, me.at - op.window_pitch, me.leaves);
+    }
   }
 }
 
 template <typename Op>
 ZNCC_HOST_DEVICE inline void march_carefully(const Op& op, typename Op::Shared& shared, const Tile& tile, int64_t y,
                                              int t, int turn) {
-  double sum[Op::K][kTilePerThread] = {};
+  double sum[kTilePerThread][Op::K] = {};
   for (int64_t i = 0; i < op.h; ++i) {
     typename Op::Raw raw[kTilePerThread];
     load_row(op, tile, y + i, t, op.index(tile, y + i, t * kTilePerThread), raw);
     for (int j = 0; j < kTilePerThread; ++j) {
-      double v[Op::K];
-      op.values(shared, raw[j], v);
-      for (int k = 0; k < Op::K; ++k) {
-        sum[k][j] += v[k];
-      }
+      op.add(shared, raw[j], sum[j]);
     }
   }
   for (int k = 0; k < Op::K; ++k) {
     for (int j = 0; j < kTilePerThread; ++j) {
-      shared.line[turn][k][j * kPart + t] = sum[k][j];
+      shared.line[turn][k][j * kPart + t] = sum[j][k];
     }
   }
 }
 
-// Of plane k: what lies before each column in its segment.
-template <typename Op, typename Block>
-ZNCC_HOST_DEVICE inline void publish(Block& block, typename Op::Shared& shared, int k, int turn) {
-  block.alone([&](int, auto& me) {
-    me.prefix[0] = me.column[k][0];
+// What lies before each of the thread's columns among its own, and behind the last one: their sum.
+template <typename Op>
+ZNCC_HOST_DEVICE inline void own_prefix(const typename Op::Thread& me, int k, double* prefix) {
+  prefix[0] = 0.0;
+  prefix[1] = me.column[0][k];
 ZNCC_UNROLL
-    for (int j = 1; j < kTilePerThread; ++j) {
-      me.prefix[j] = me.prefix[j - 1] + me.column[k][j];
-    }
-    me.before = me.prefix[kTilePerThread - 1];
-  });
-  block.prefix_sums([](auto& me) -> double& { return me.before; });
-  block.alone([&](int t, auto& me) {
-ZNCC_UNROLL
-    for (int j = 0; j < kTilePerThread; ++j) {
-      shared.line[turn][k][j * kPart + t] = j == 0 ? me.before : me.before + me.prefix[j - 1];
-    }
-    if (t % 32 == 31) {
-      shared.total[turn][k][t / 32] = me.before + me.prefix[kTilePerThread - 1];
-    }
-  });
+  for (int j = 2; j <= kTilePerThread; ++j) {
+    prefix[j] = prefix[j - 1] + me.column[j - 1][k];
+  }
 }
 
-// The sums of window t + j * kTileThreads: as far as from one to the next, they begin and end in the next segment.
-template <bool kCareful, typename Op>
-ZNCC_HOST_DEVICE inline void window_sums(const Op& op, const typename Op::Shared& shared, int t, int j, int turn,
-                                         double* S) {
-  const int w = static_cast<int>(op.w), x = t + j * kTileThreads;
-  if (kCareful) {
+template <Way kWay, typename Op, typename Block>
+ZNCC_HOST_DEVICE inline void publish(Block& block, typename Op::Shared& shared, int turn) {
+  constexpr bool kIsWide = kWay == Way::kWide;
+ZNCC_UNROLL
+  for (int k = 0; k < Op::K; ++k) {
+    if (kIsWide) {
+      block.alone([&](int, auto& me) {
+        double prefix[kTilePerThread + 1];
+        own_prefix<Op>(me, k, prefix);
+        me.before[k] = prefix[kTilePerThread];
+      });
+      block.prefix_sums([&](auto& me) -> double& { return me.before[k]; });
+    }
+    block.alone([&](int t, auto& me) {
+      double prefix[kTilePerThread + 1], *line = shared.line[turn][k] + t;
+      own_prefix<Op>(me, k, prefix);
+      line[0] = kIsWide ? me.before[k] : prefix[kTilePerThread];
+ZNCC_UNROLL
+      for (int j = 1; j < kTilePerThread; ++j) {
+        line[j * kPart] = kIsWide ? me.before[k] + prefix[j] : prefix[j];
+      }
+      if (kIsWide && t % 32 == 31) {
+        shared.total[turn][k][t / 32] = me.before[k] + prefix[kTilePerThread];
+      }
+    });
+  }
+}
+
+// The sums over the windows that begin at the thread's columns, each of which ends with kRest columns of a thread whose
+// others it does not hold.
+template <Way kWay, int kRest, typename Op>
+ZNCC_HOST_DEVICE inline void window_sums(const Op& op, const typename Op::Shared& shared, int t, int turn,
+                                         const typename Op::Thread& me, double (*S)[Op::K]) {
+  constexpr bool kIsWide = kWay == Way::kWide;
+  const int threads = static_cast<int>(op.w) / kTilePerThread;
+  const auto& line = shared.line[turn];
+  // From the thread's first column to the first one of the thread where a window ends; or of the next one.
+  double whole[Op::K], more[Op::K];
+  if (kIsWide) {
+    int segment = t / 32;
+ZNCC_UNROLL
     for (int k = 0; k < Op::K; ++k) {
-      S[k] = 0.0;
-      for (int i = x; i < x + w; ++i) {
-        S[k] += shared.line[turn][k][place(i)];
-      }
+      whole[k] = -me.before[k];
     }
-    return;
-  }
-  // What lies before the window in its first segment, less that segment and those that the window spans.
-  double before[Op::K];
-  const int first = place(t) + j * 32, behind = place(t + w) + j * 32;
-ZNCC_UNROLL
-  for (int k = 0; k < Op::K; ++k) {
-    before[k] = shared.line[turn][k][first];
-  }
 ZNCC_NO_UNROLL
-  for (int i = 0; i < (t + w) / kSegment; ++i) {
+    for (; segment < (t + threads) / 32; ++segment) {
+ZNCC_UNROLL
+      for (int k = 0; k < Op::K; ++k) {
+        whole[k] += shared.total[turn][k][segment];
+      }
+    }
 ZNCC_UNROLL
     for (int k = 0; k < Op::K; ++k) {
-      before[k] -= shared.total[turn][k][i + j];
+      more[k] = segment < (t + threads + 1) / 32 ? whole[k] + shared.total[turn][k][segment] : whole[k];
+    }
+  } else {
+ZNCC_UNROLL
+    for (int k = 0; k < Op::K; ++k) {
+      whole[k] = 0.0;
+    }
+ZNCC_NO_UNROLL
+    for (int i = 0; i < threads; ++i) {
+ZNCC_UNROLL
+      for (int k = 0; k < Op::K; ++k) {
+        whole[k] += line[k][t + i];
+      }
+    }
+ZNCC_UNROLL
+    for (int k = 0; k < Op::K; ++k) {
+      more[k] = whole[k] + line[k][t + threads];
     }
   }
 ZNCC_UNROLL
   for (int k = 0; k < Op::K; ++k) {
-    S[k] = shared.line[turn][k][behind] - before[k];
+    double prefix[kTilePerThread + 1];
+    own_prefix<Op>(me, k, prefix);
+ZNCC_UNROLL
+    for (int j = 0; j < kTilePerThread; ++j) {
+      const int part = (kRest + j) % kTilePerThread, further = (kRest + j) / kTilePerThread;
+      const double until = further ? more[k] : whole[k];
+      const bool begins = !kIsWide && part == 0;  // before the first column of a thread there is nothing
+      S[j][k] = (begins ? until : until + line[k][part * kPart + t + threads + further]) - prefix[j];
+    }
   }
 }
 
-// Calls visit(j, at) for the thread's elements of row y of the result.
+template <typename Op>
+ZNCC_HOST_DEVICE inline void window_sums_carefully(const Op& op, const typename Op::Shared& shared, int t, int turn,
+                                                   int count, double (*S)[Op::K]) {
+  const int w = static_cast<int>(op.w);
+  for (int j = 0; j < count; ++j) {
+    for (int k = 0; k < Op::K; ++k) {
+      S[j][k] = 0.0;
+      for (int x = t * kTilePerThread + j, i = x; i < x + w; ++i) {
+        S[j][k] += shared.line[turn][k][place(i)];
+      }
+    }
+  }
+}
+
+// Calls visit(at, count) for the thread's elements of row y of the result, if it has any.
 template <typename Op, typename Visit>
 ZNCC_HOST_DEVICE inline void for_windows(const Op& op, const Tile& tile, int64_t y, int t, const Visit& visit) {
-  const int64_t at = (tile.plane * op.grid.rows + y) * op.grid.columns + tile.left + t;
-ZNCC_UNROLL
-  for (int j = 0; j < kTilePerThread; ++j) {
-    if (t + j * kTileThreads < tile.columns) {
-      visit(j, at + j * kTileThreads);
-    }
+  const int x = t * kTilePerThread, left = tile.columns - x;
+  if (left > 0) {
+    visit((tile.plane * op.grid.rows + y) * op.grid.columns + tile.left + x,
+          left < kTilePerThread ? left : kTilePerThread);
   }
 }
 
-template <bool kCareful, typename Op>
+template <Way kWay, typename Op>
 ZNCC_HOST_DEVICE inline void gather(const Op& op, typename Op::Shared& shared, const Tile& tile, int64_t y, int t,
                                     typename Op::Thread& me, int turn) {
-  for_windows(op, tile, y, t, [&](int j, int64_t at) {
-    double S[Op::K];
-    window_sums<kCareful>(op, shared, t, j, turn, S);
-    op.write(shared, me, j, at, S);
+  for_windows(op, tile, y, t, [&](int64_t at, int count) {
+    double S[kTilePerThread][Op::K];
+    if (kWay == Way::kCareful) {
+      window_sums_carefully(op, shared, t, turn, count, S);
+    } else {
+      static_assert(kTilePerThread == 4, "one case for each");
+      switch (static_cast<int>(op.w) % kTilePerThread) {
+        case 0: window_sums<kWay, 0>(op, shared, t, turn, me, S); break;
+        case 1: window_sums<kWay, 1>(op, shared, t, turn, me, S); break;
+        case 2: window_sums<kWay, 2>(op, shared, t, turn, me, S); break;
+        default: window_sums<kWay, 3>(op, shared, t, turn, me, S);
+      }
+    }
+    op.write(shared, me, at, count, S);
   });
 }
 
@@ -341,7 +463,7 @@ ZNCC_HOST_DEVICE inline bool calls_for_care(const Op& op, Block& block, typename
   return shared.lost || (shared.outlier && shared.fraction);
 }
 
-template <bool kCareful, typename Op, typename Block>
+template <Way kWay, typename Op, typename Block>
 ZNCC_HOST_DEVICE inline void sum_rows(const Op& op, Block& block, typename Op::Shared& shared, const Tile& tile) {
   block.alone([&](int t, auto& me) {
     op.begin(me);
@@ -349,26 +471,25 @@ ZNCC_HOST_DEVICE inline void sum_rows(const Op& op, Block& block, typename Op::S
     if (t < Op::K) {
       shared.line[0][t][place(kTileColumns)] = shared.line[1][t][place(kTileColumns)] = 0.0;
     }
-    if (!kCareful) {
-      warm_up(op, shared, tile, t, me);
+    if (kWay != Way::kCareful) {
+      warm_up(op, shared, block.memory(), tile, t, me);
     }
   });
-  int turn = 0;
-  for (int64_t y = tile.top; y < tile.bottom; ++y, turn = 1 - turn) {
+  int turn = 0, slot = static_cast<int>(op.h) - 1;
+  for (int64_t y = tile.top; y < tile.bottom; ++y, turn = 1 - turn, slot = slot + 1 < op.h ? slot + 1 : 0) {
     block.alone([&](int t, auto& me) {
-      for_windows(op, tile, y, t, [&](int j, int64_t at) { op.fetch(me, j, at); });
+      for_windows(op, tile, y, t, [&](int64_t at, int count) {
+        op.fetch(me, tile, y, t * kTilePerThread, at, count);
+      });
     });
-    if (kCareful) {
+    if (kWay == Way::kCareful) {
       block.alone([&](int t, auto&) { march_carefully(op, shared, tile, y, t, turn); });
     } else {
-      block.alone([&](int t, auto& me) { march(op, shared, tile, y, t, me); });
-ZNCC_UNROLL
-      for (int k = 0; k < Op::K; ++k) {
-        publish<Op>(block, shared, k, turn);
-      }
+      block.alone([&](int t, auto& me) { march(op, shared, block.memory(), slot, tile, y, t, me); });
+      publish<kWay, Op>(block, shared, turn);
     }
     block.wait();
-    block.alone([&](int t, auto& me) { gather<kCareful>(op, shared, tile, y, t, me, turn); });
+    block.alone([&](int t, auto& me) { gather<kWay>(op, shared, tile, y, t, me, turn); });
   }
   block.wait();  // the lines are free again
 }
@@ -385,7 +506,11 @@ ZNCC_HOST_DEVICE inline void sum_tile(const Op& op, Block& block, typename Op::S
   op.prepare(block, shared, tile);
   bool careful = op.always_careful();
   if (!careful) {
-    sum_rows<false>(op, block, shared, tile);
+    if (op.w > kNarrow) {
+      sum_rows<Way::kWide>(op, block, shared, tile);
+    } else {
+      sum_rows<Way::kNarrow>(op, block, shared, tile);
+    }
     block.each([&](int, auto& me) {
       if (me.suspect) {
         shared.suspect = 1;
@@ -394,7 +519,7 @@ ZNCC_HOST_DEVICE inline void sum_tile(const Op& op, Block& block, typename Op::S
     careful = shared.suspect && calls_for_care(op, block, shared, tile);
   }
   if (careful) {
-    sum_rows<true>(op, block, shared, tile);
+    sum_rows<Way::kCareful>(op, block, shared, tile);
   }
   op.finish(block, shared, tile);
 }

@@ -18,11 +18,15 @@ int position(int order, int i) {
 template <typename Thread>
 struct EmulatedBlock {
   std::vector<Thread> threads;
+  std::vector<double> further;  // aligned as a double is
   int order;
 
-  explicit EmulatedBlock(int order) : threads(kTileThreads), order(order) {
+  explicit EmulatedBlock(int order, int64_t bytes = 0)
+      : threads(kTileThreads), further(bytes / sizeof(double) + 1, NAN), order(order) {
     std::memset(static_cast<void*>(threads.data()), 0xff, threads.size() * sizeof(Thread));
   }
+
+  unsigned char* memory() { return reinterpret_cast<unsigned char*>(further.data()); }
 
   template <typename Phase>
   void alone(const Phase& phase) {
@@ -62,7 +66,11 @@ int64_t run(const Op& op, int order) {
   for (int64_t i = 0; i < op.grid.count(); ++i) {
     const auto shared = std::make_unique<typename Op::Shared>();
     std::memset(static_cast<void*>(shared.get()), 0xff, sizeof *shared);
-    EmulatedBlock<typename Op::Thread> block(order);
+    int64_t bytes = 0;
+    if constexpr (Op::kRemembers) {
+      bytes = op.memory_bytes();
+    }
+    EmulatedBlock<typename Op::Thread> block(order, bytes);
     sum_tile(op, block, *shared, op.grid.tile(i));
     careful += shared->lost || (shared->outlier && shared->fraction);
   }
@@ -76,9 +84,9 @@ int64_t forward(const LocalStdShape& shape, int order, const Map* image, Map* st
 
 template <typename Map>
 int64_t backward(const LocalStdShape& shape, int order, const Map* g, const Map* image, const Map* std, Map* dI) {
-  std::vector<double> S1(shape.planes * shape.map_height() * shape.map_width());
-  return run(SumTiles<Map>(shape, image, S1.data()), order) +
-         run(GradientTiles<Map>(shape, g, image, std, S1.data(), dI), order);
+  std::vector<Map> M(shape.planes * shape.map_height() * shape.map_width());
+  return run(MeanTiles<Map>(shape, image, M.data()), order) +
+         run(GradientTiles<Map, false>(shape, g, image, std, M.data(), dI), order);
 }
 
 template <typename Map>
