@@ -35,44 +35,72 @@ ZNCC_HOST_DEVICE inline int64_t sample_column(int i, int64_t left, int64_t right
   return left + (right - left) * place / (2 * kSampleSide);
 }
 
-// The mean of those samples that are at most `limit` from `from`.
-template <typename Map, typename Of>
-ZNCC_HOST_DEVICE inline double mean_of_near(const Map* samples, double from, double limit, const Of& of) {
-  int count = 0;
-  double sum = 0.0;
-ZNCC_UNROLL_SOME  // all of them would not fit into a thread's registers
-  for (int i = 0; i < kSamples; ++i) {
-    const double value = static_cast<double>(samples[i]);
-    const bool near = std::fabs(value - from) <= limit;  // and so a number
-    count += near ? 1 : 0;
-    sum += near ? of(value) : 0.0;
-  }
-  return count == 0 ? static_cast<double>(NAN) : sum / count;
-}
+// Samples, of which each lane of a warp looks at two; the CPU looks at all in the same order. What is asked of them is
+// known to every lane.
+struct Samples {
+  static constexpr int kLanes = 32;
+  const double* values;
 
-template <typename Map>
-ZNCC_HOST_DEVICE inline Centre centre_of_samples(const Map* samples) {
+  template <typename Of, typename Join>
+  ZNCC_HOST_DEVICE double joined(const Of& of, const Join& join) const {
+#ifdef __CUDA_ARCH__
+    const int lane = static_cast<int>(threadIdx.x) % kLanes;
+    double all = join(of(values[lane]), of(values[lane + kLanes]));
+ZNCC_UNROLL
+    for (int distance = kLanes / 2; distance > 0; distance /= 2) {
+      all = join(all, __shfl_xor_sync(0xffffffffu, all, distance));
+    }
+    return all;
+#else
+    double all[kLanes];
+    for (int lane = 0; lane < kLanes; ++lane) {
+      all[lane] = join(of(values[lane]), of(values[lane + kLanes]));
+    }
+    for (int distance = kLanes / 2; distance > 0; distance /= 2) {
+      for (int lane = 0; lane < distance; ++lane) {
+        all[lane] = join(all[lane], all[lane + distance]);
+      }
+    }
+    return all[0];
+#endif
+  }
+
+  template <typename Of>
+  ZNCC_HOST_DEVICE double sum(const Of& of) const {
+    return joined(of, [](double a, double b) { return a + b; });
+  }
+
+  template <typename Of>
+  ZNCC_HOST_DEVICE double least(const Of& of) const {
+    return joined(of, [](double a, double b) { return b < a ? b : a; });
+  }
+
+  // The mean of those that are at most `limit` from `from`, and so are numbers.
+  template <typename Of>
+  ZNCC_HOST_DEVICE double mean_of_near(double from, double limit, const Of& of) const {
+    const double count = sum([&](double value) { return std::fabs(value - from) <= limit ? 1.0 : 0.0; });
+    return sum([&](double value) { return std::fabs(value - from) <= limit ? of(value) : 0.0; }) / count;
+  }
+};
+static_assert(kSamples == 2 * Samples::kLanes, "two for each lane");
+
+ZNCC_HOST_DEVICE inline Centre centre_of_samples(const double* values) {
+  const Samples samples{values};
   // Twice: a sample that is itself an outlier would have all others look like usual ones.
   double from = 0.0, limit = DBL_MAX, mean = 0.0, spread = 0.0;
 ZNCC_NO_UNROLL
   for (int i = 0; i < 2; ++i) {
-    mean = mean_of_near(samples, from, limit, [](double value) { return value; });
-    if (!is_finite(mean)) {
+    mean = samples.mean_of_near(from, limit, [](double value) { return value; });
+    if (!is_finite(mean)) {  // there are none
       return {0.0, 0.0};
     }
-    spread = mean_of_near(samples, from, limit, [&](double value) { return std::fabs(value - mean); });
+    spread = samples.mean_of_near(from, limit, [&](double value) { return std::fabs(value - mean); });
     from = mean;
     limit = 2.0 * spread;
   }
-  double best = 0.0, nearest = HUGE_VAL;
-ZNCC_UNROLL_SOME
-  for (int i = 0; i < kSamples; ++i) {
-    const double value = static_cast<double>(samples[i]), away = std::fabs(value - mean);
-    const bool nearer = away < nearest;
-    best = nearer ? value : best;
-    nearest = nearer ? away : nearest;
-  }
-  return {best, spread * spread};
+  const auto away = [&](double value) { return is_finite(value) ? std::fabs(value - mean) : HUGE_VAL; };
+  const double nearest = samples.least(away);
+  return {samples.least([&](double value) { return away(value) == nearest ? value : HUGE_VAL; }), spread * spread};
 }
 
 // Looks at rows [top, bottom) and columns [left, right), where pixel(row, x) is a pixel.

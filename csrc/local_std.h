@@ -51,11 +51,17 @@ ZNCC_HOST_DEVICE inline double covariance(double S_a, double S_b, double S_ab, c
   return (window.N * S_ab - S_a * S_b) * window.inverse_N;
 }
 
+// max(0, Var) + eps, the square of StdMap.
 template <typename Map>
-ZNCC_HOST_DEVICE inline Map std_map(double S1, double S2, const WindowSize& window, double eps) {
+ZNCC_HOST_DEVICE inline Map var_map(double S1, double S2, const WindowSize& window, double eps) {
   const double var = covariance(S1, S1, S2, window);
   // Not max(0, var), which hides a NaN: NaN < 0 is false.
-  return std::sqrt(static_cast<Map>((var < 0.0 ? 0.0 : var) + eps));
+  return static_cast<Map>((var < 0.0 ? 0.0 : var) + eps);
+}
+
+template <typename Map>
+ZNCC_HOST_DEVICE inline Map std_map(double S1, double S2, const WindowSize& window, double eps) {
+  return std::sqrt(var_map<Map>(S1, S2, window, eps));
 }
 
 struct SumGradients {
@@ -63,17 +69,18 @@ struct SumGradients {
   double dS2;
 };
 
-// g / divisor, and zero where Var was clamped, which is where StdMap is `floor`. A factor, not a branch: NaN * 0 stays NaN.
+// `quotient` of g, and zero where Var was clamped, which is where StdMap is `floor`. A factor, not a branch: NaN * 0 stays
+// NaN.
 template <typename Map>
-ZNCC_HOST_DEVICE inline Map var_gradient(Map g, Map divisor, Map std, Map floor) {
-  return g / divisor * static_cast<Map>(std <= floor ? 0 : 1);
+ZNCC_HOST_DEVICE inline Map unclamped(Map quotient, Map std, Map floor) {
+  return quotient * static_cast<Map>(std <= floor ? 0 : 1);
 }
 
 template <typename Map>
 ZNCC_HOST_DEVICE inline SumGradients sum_gradients(Map g, Map std, double S1, const WindowSize& window, double eps,
                                                 double d) {
   // The root rounded as std_map rounds it.
-  const double dVar = var_gradient<Map>(g, 2 * std + static_cast<Map>(d), std, std::sqrt(static_cast<Map>(eps)));
+  const double dVar = unclamped<Map>(g / (2 * std + static_cast<Map>(d)), std, std::sqrt(static_cast<Map>(eps)));
   return {dVar * (-2.0 * window.inverse_N * S1), dVar};
 }
 

@@ -19,6 +19,7 @@
 // Every tile has a centre of its own, near its pixels, which it takes off.
 #pragma once
 
+#include "in_columns.h"
 #include "local_std_box.h"
 #include "tile_sums.h"
 
@@ -36,6 +37,7 @@ template <typename Map>
 struct ImageTiles {
   static constexpr bool kRemembers = false;
   using Raw = Map;
+  using Leaves = Map;
 
   const Map* image;
   int64_t height, width, h, w, window_pitch;
@@ -94,20 +96,18 @@ struct StdTiles : ImageTiles<Map> {
       : ImageTiles<Map>(shape, image, kBlocks), std(std), std_at_once(elements_at_once(shape.map_width(), std)),
         eps(shape.eps), window(shape.h * shape.w) {}
 
-  ZNCC_HOST_DEVICE bool add(const Shared& shared, Map pixel, double* column) const {
-    const double v = static_cast<double>(pixel) - shared.centre.value;
-    column[0] += v;
-    column[1] = std::fma(v, v, column[1]);
-    return shared.centre.is_far(pixel);
-  }
-
   // a^2 - b^2 = (a - b) (a + b)
-  ZNCC_HOST_DEVICE bool replace(const Shared& shared, Map enters, Map leaves, double* column) const {
-    const double a = static_cast<double>(enters) - shared.centre.value;
-    const double b = static_cast<double>(leaves) - shared.centre.value;
-    column[0] += a - b;
-    column[1] = std::fma(a - b, a + b, column[1]);
-    return shared.centre.is_far(enters);
+  ZNCC_HOST_DEVICE bool replace(const Shared& shared, const Map* enters, const Map* leaves, double (*column)[K]) const {
+    bool suspect = false;
+ZNCC_UNROLL
+    for (int j = 0; j < kTilePerThread; ++j) {
+      const double a = static_cast<double>(enters[j]) - shared.centre.value;
+      const double b = static_cast<double>(leaves[j]) - shared.centre.value;
+      column[j][0] += a - b;
+      column[j][1] = std::fma(a - b, a + b, column[j][1]);
+      suspect |= shared.centre.is_far(enters[j]);
+    }
+    return suspect;
   }
 
   ZNCC_HOST_DEVICE void begin(Thread&) const {}
@@ -118,8 +118,9 @@ struct StdTiles : ImageTiles<Map> {
     Map here[kTilePerThread];
 ZNCC_UNROLL
     for (int j = 0; j < kTilePerThread; ++j) {
-      here[j] = std_map<Map>(S[j][0], S[j][1], window, eps);
+      here[j] = var_map<Map>(S[j][0], S[j][1], window, eps);
     }
+    take_roots<kTilePerThread>(here);
     store_four(std + at, std_at_once, count, here);
   }
 
@@ -151,14 +152,14 @@ struct MeanTiles : ImageTiles<Map> {
       : ImageTiles<Map>(shape, image, kBlocks), M(M), M_at_once(elements_at_once(shape.map_width(), M)),
         about(shape.h, shape.w), half_inverse_N(0.5 / static_cast<double>(shape.h * shape.w)) {}
 
-  ZNCC_HOST_DEVICE bool add(const Shared& shared, Map pixel, double* column) const {
-    column[0] += static_cast<double>(pixel) - shared.centre.value;
-    return shared.centre.is_far(pixel);
-  }
-
-  ZNCC_HOST_DEVICE bool replace(const Shared& shared, Map enters, Map leaves, double* column) const {
-    column[0] += static_cast<double>(enters) - static_cast<double>(leaves);
-    return shared.centre.is_far(enters);
+  ZNCC_HOST_DEVICE bool replace(const Shared& shared, const Map* enters, const Map* leaves, double (*column)[K]) const {
+    bool suspect = false;
+ZNCC_UNROLL
+    for (int j = 0; j < kTilePerThread; ++j) {
+      column[j][0] += static_cast<double>(enters[j]) - static_cast<double>(leaves[j]);
+      suspect |= shared.centre.is_far(enters[j]);
+    }
+    return suspect;
   }
 
   ZNCC_HOST_DEVICE void begin(Thread&) const {}
@@ -253,38 +254,52 @@ ZNCC_UNROLL
 ZNCC_UNROLL
     for (int j = 0; j < kTilePerThread; ++j) {
       const bool here = inside && map_x + j >= 0 && map_x + j < map_width;
-      raw[j] = here ? Raw{g[at + j], std[at + j], M[at + j], image[middle + j]} : none(Raw());
+      raw[j] = here ? Raw{g[at + j], std[at + j], M[at + j], image[middle + j]} : Raw{Map(0), Map(1), Map(0), Map(0)};
     }
   }
 
-  ZNCC_HOST_DEVICE Terms terms(const Shared& shared, const Raw& raw) const {
-    const Map q = var_gradient<Map>(raw.g, 2 * raw.std, raw.std, floor);
-    const double mean = std::fma(2.0, static_cast<double>(raw.M), static_cast<double>(raw.about) - shared.centre.value);
-    return {static_cast<double>(q) * mean, q};
+  ZNCC_HOST_DEVICE void keep(const Shared& shared, const Raw* raw, Terms* terms) const {
+    Map g_here[kTilePerThread], divisor[kTilePerThread], quotient[kTilePerThread];
+ZNCC_UNROLL
+    for (int j = 0; j < kTilePerThread; ++j) {
+      g_here[j] = raw[j].g;
+      divisor[j] = 2 * raw[j].std;
+    }
+    quotients<kTilePerThread>(g_here, divisor, quotient);
+ZNCC_UNROLL
+    for (int j = 0; j < kTilePerThread; ++j) {
+      const double about_here = static_cast<double>(raw[j].about) - shared.centre.value;
+      const double mean = std::fma(2.0, static_cast<double>(raw[j].M), about_here);
+      const Map q = unclamped(quotient[j], raw[j].std, floor);
+      terms[j] = {static_cast<double>(q) * mean, q};
+    }
   }
 
-  ZNCC_HOST_DEVICE static Terms terms(const Shared&, const Terms& terms) { return terms; }
+  ZNCC_HOST_DEVICE static Leaves nothing(const Shared&) {
+    if constexpr (kRemembers) {
+      return {0.0, Map(0)};
+    } else {
+      return {Map(0), Map(1), Map(0), Map(0)};
+    }
+  }
 
   // What is lost of q is lost of its product, too.
-  ZNCC_HOST_DEVICE bool add(const Shared& shared, const Raw& raw, double* column) const {
-    const Terms here = terms(shared, raw);
-    column[0] += here.q_mean;
-    column[1] += static_cast<double>(here.q);
-    return is_lost(here.q_mean);
+  ZNCC_HOST_DEVICE bool replace(const Shared&, const Terms* enters, const Terms* leaves, double (*column)[K]) const {
+    bool suspect = false;
+ZNCC_UNROLL
+    for (int j = 0; j < kTilePerThread; ++j) {
+      column[j][0] += enters[j].q_mean - leaves[j].q_mean;
+      column[j][1] += static_cast<double>(enters[j].q) - static_cast<double>(leaves[j].q);
+      suspect |= is_lost(enters[j].q_mean);
+    }
+    return suspect;
   }
 
-  ZNCC_HOST_DEVICE static Raw none(Raw) { return {Map(0), Map(1), Map(0), Map(0)}; }
-
-  ZNCC_HOST_DEVICE static Terms none(Terms) { return {0.0, Map(0)}; }
-
-  ZNCC_HOST_DEVICE Leaves nothing(const Shared&) const { return none(Leaves()); }
-
-  template <typename Some>
-  ZNCC_HOST_DEVICE bool replace(const Shared& shared, const Some& enters, const Leaves& leaves, double* column) const {
-    const Terms in = terms(shared, enters), out = terms(shared, leaves);
-    column[0] += in.q_mean - out.q_mean;
-    column[1] += static_cast<double>(in.q) - static_cast<double>(out.q);
-    return is_lost(in.q_mean);
+  ZNCC_HOST_DEVICE bool replace(const Shared& shared, const Raw* enters, const Raw* leaves, double (*column)[K]) const {
+    Terms in[kTilePerThread], out[kTilePerThread];
+    keep(shared, enters, in);
+    keep(shared, leaves, out);
+    return replace(shared, in, out, column);
   }
 
   // Of each slot first q_mean; behind all of these q.
@@ -317,8 +332,10 @@ ZNCC_UNROLL
 
   ZNCC_HOST_DEVICE int met(const Shared& shared, const Tile& tile, int64_t row, int x) const {
     Raw raw[kTilePerThread];
+    Terms here[kTilePerThread];
     load(tile, row, x, index(tile, row, x), 1, raw);
-    return is_lost(terms(shared, raw[0]).q_mean) ? kMetLost : 0;
+    keep(shared, raw, here);
+    return is_lost(here[0].q_mean) ? kMetLost : 0;
   }
 
   ZNCC_HOST_DEVICE void begin(Thread&) const {}

@@ -25,6 +25,7 @@ struct PairTiles {
   struct Raw {
     Map f, m;
   };
+  using Leaves = Raw;
   struct Shared : TileShared<K> {
     TileCentre<Map> centres[4];  // of f and m, in the tile; and in the plane
   };
@@ -90,23 +91,25 @@ ZNCC_UNROLL
     }
   }
 
-  ZNCC_HOST_DEVICE bool add(const Shared& shared, const Raw& raw, double* column) const {
-    return replace(shared, raw, nothing(shared), column);
-  }
-
   ZNCC_HOST_DEVICE Raw nothing(const Shared& shared) const { return {shared.centres[0].pixel, shared.centres[1].pixel}; }
 
   // a^2 - b^2 = (a - b) (a + b)
-  ZNCC_HOST_DEVICE bool replace(const Shared& shared, const Raw& enters, const Raw& leaves, double* column) const {
+  ZNCC_HOST_DEVICE bool replace(const Shared& shared, const Raw* enters, const Raw* leaves, double (*column)[K]) const {
     const double c_f = shared.centres[0].value, c_m = shared.centres[1].value;
-    const double f_in = static_cast<double>(enters.f) - c_f, f_out = static_cast<double>(leaves.f) - c_f;
-    const double m_in = static_cast<double>(enters.m) - c_m, m_out = static_cast<double>(leaves.m) - c_m;
-    column[0] += f_in - f_out;
-    column[1] += m_in - m_out;
-    column[2] = std::fma(f_in - f_out, f_in + f_out, column[2]);
-    column[3] = std::fma(m_in - m_out, m_in + m_out, column[3]);
-    column[4] = std::fma(f_in, m_in, std::fma(-f_out, m_out, column[4]));
-    return shared.centres[0].is_far(enters.f) | shared.centres[1].is_far(enters.m);
+    bool suspect = false;
+ZNCC_UNROLL
+    for (int j = 0; j < kTilePerThread; ++j) {
+      const double f_in = static_cast<double>(enters[j].f) - c_f, f_out = static_cast<double>(leaves[j].f) - c_f;
+      const double m_in = static_cast<double>(enters[j].m) - c_m, m_out = static_cast<double>(leaves[j].m) - c_m;
+      double* sums = column[j];
+      sums[0] += f_in - f_out;
+      sums[1] += m_in - m_out;
+      sums[2] = std::fma(f_in - f_out, f_in + f_out, sums[2]);
+      sums[3] = std::fma(m_in - m_out, m_in + m_out, sums[3]);
+      sums[4] = std::fma(f_in, m_in, std::fma(-f_out, m_out, sums[4]));
+      suspect |= shared.centres[0].is_far(enters[j].f) | shared.centres[1].is_far(enters[j].m);
+    }
+    return suspect;
   }
 
   ZNCC_HOST_DEVICE int met(const Shared& shared, const Tile& tile, int64_t row, int x) const {
@@ -180,6 +183,7 @@ struct PairGradientTiles {
   struct Raw {
     double A, B, C;
   };
+  using Leaves = Raw;
   struct Shared : TileShared<K> {
     TileCentre<Map> centres[2];  // of f and m in the plane
   };
@@ -242,18 +246,19 @@ ZNCC_UNROLL
     }
   }
 
-  ZNCC_HOST_DEVICE bool add(const Shared& shared, const Raw& raw, double* column) const {
-    return replace(shared, raw, nothing(shared), column);
-  }
-
   ZNCC_HOST_DEVICE Raw nothing(const Shared&) const { return {0.0, 0.0, 0.0}; }
 
   // C is the difference of multiples of A and of B, and is lost with either.
-  ZNCC_HOST_DEVICE bool replace(const Shared&, const Raw& enters, const Raw& leaves, double* column) const {
-    column[0] += enters.A - leaves.A;
-    column[1] += enters.B - leaves.B;
-    column[2] += enters.C - leaves.C;
-    return is_lost(enters.C);
+  ZNCC_HOST_DEVICE bool replace(const Shared&, const Raw* enters, const Raw* leaves, double (*column)[K]) const {
+    bool suspect = false;
+ZNCC_UNROLL
+    for (int j = 0; j < kTilePerThread; ++j) {
+      column[j][0] += enters[j].A - leaves[j].A;
+      column[j][1] += enters[j].B - leaves[j].B;
+      column[j][2] += enters[j].C - leaves[j].C;
+      suspect |= is_lost(enters[j].C);
+    }
+    return suspect;
   }
 
   ZNCC_HOST_DEVICE int met(const Shared& shared, const Tile& tile, int64_t row, int x) const {

@@ -34,13 +34,13 @@
 //   pitch(), index(tile, row, x)         where what is loaded lies in memory: of window row `row` and column x of the tile
 //   load(tile, row, x, at, count, raw)   four columns from there on, of which `count` are of the tile (it may be negative);
 //                                        what the others hold does not matter
-//   add(shared, raw, column)             adds the K values of a row to a column, and returns whether they may call for care
-//   nothing(shared)                      a raw value that adds nothing
-//   replace(shared, enters, leaves, column)   adds those of one row, and takes those of another one off
-//   kRemembers                           whether the h rows of a window are kept in shared memory instead of being read
-//                                        again when they leave it
-//   Leaves, terms(shared, raw)           what is kept of them; else `raw` itself
-//   recall(memory, slot, t, leaves), remember(memory, slot, t, leaves), memory_bytes()   then, where it is kept
+//   replace(shared, enters, leaves, column)   adds the K values of a row to the columns, takes those of another one off,
+//                                        and returns whether the former may call for care
+//   nothing(shared)                      what leaves where nothing does
+//   kRemembers, Leaves                   whether the h rows of a window are kept in shared memory instead of being read
+//                                        again when they leave it; what leaves: Raw, or what is kept of it
+//   remember(memory, slot, t, leaves), recall(memory, slot, t, leaves), memory_bytes()   where it is kept; and then
+//   keep(shared, raw, leaves)            what of it, which is what enters, too
 //   met(shared, tile, row, x)            what of that there really is, looked at closely: kMet...
 //   begin(thread)                        what each thread begins with
 //   fetch(thread, tile, y, x, at, count)      reads ahead what write() will need for `count` elements (1 to 4) of row y
@@ -115,6 +115,11 @@ inline int elements_at_once(int64_t pitch, const T* plane, const Planes*... plan
   return static_cast<int>((odd % 16 == 0 ? 16 : odd % 8 == 0 ? 8 : sizeof(T)) / sizeof(T));
 }
 
+template <typename T>
+constexpr int most_together() {
+  return 16 / sizeof(T) < kTilePerThread ? 16 / sizeof(T) : kTilePerThread;
+}
+
 template <typename T, int kCount>
 struct alignas(kCount * sizeof(T)) Together {
   T part[kCount];
@@ -150,8 +155,8 @@ ZNCC_UNROLL
 // after it.
 template <typename T>
 ZNCC_HOST_DEVICE inline void load_four(const T* from, int at_once, int count, T* four) {
-  constexpr int kMost = 16 / sizeof(T);
-  if (count >= kTilePerThread && at_once == kMost) {
+  constexpr int kMost = most_together<T>();
+  if (count >= kTilePerThread && at_once >= kMost) {
     load_together<kMost>(from, kMost, four);
   } else if (count >= kTilePerThread && at_once == 2) {
     load_together<2>(from, 2, four);
@@ -165,8 +170,8 @@ ZNCC_UNROLL
 
 template <typename T>
 ZNCC_HOST_DEVICE inline void store_four(T* to, int at_once, int count, const T* four) {
-  constexpr int kMost = 16 / sizeof(T);
-  if (count == kTilePerThread && at_once == kMost) {
+  constexpr int kMost = most_together<T>();
+  if (count == kTilePerThread && at_once >= kMost) {
     store_together<kMost>(to, kMost, four);
   } else if (count == kTilePerThread && at_once == 2) {
     store_together<2>(to, 2, four);
@@ -183,13 +188,13 @@ ZNCC_UNROLL
 // A thread's four elements of a line of shared memory: 16 bytes of each thread beside those of the next one.
 template <typename T>
 ZNCC_HOST_DEVICE inline void load_beside(const T* line, int t, T* four) {
-  constexpr int kCount = 16 / sizeof(T);
+  constexpr int kCount = most_together<T>();
   load_together<kCount>(line + t * kCount, kCount * kTileThreads, four);
 }
 
 template <typename T>
 ZNCC_HOST_DEVICE inline void store_beside(T* line, int t, const T* four) {
-  constexpr int kCount = 16 / sizeof(T);
+  constexpr int kCount = most_together<T>();
   store_together<kCount>(line + t * kCount, kCount * kTileThreads, four);
 }
 
@@ -222,18 +227,12 @@ template <typename Op>
 ZNCC_HOST_DEVICE inline void enter(const Op& op, typename Op::Shared& shared, unsigned char* memory, int slot, int t,
                                    typename Op::Thread& me) {
   if constexpr (Op::kRemembers) {
-    typename Op::Leaves terms[kTilePerThread];
-ZNCC_UNROLL
-    for (int j = 0; j < kTilePerThread; ++j) {
-      terms[j] = op.terms(shared, me.enters[j]);
-      me.suspect |= op.replace(shared, terms[j], me.leaves[j], me.column[j]);
-    }
-    op.remember(memory, slot, t, terms);
+    typename Op::Leaves kept[kTilePerThread];
+    op.keep(shared, me.enters, kept);
+    me.suspect |= op.replace(shared, kept, me.leaves, me.column);
+    op.remember(memory, slot, t, kept);
   } else {
-ZNCC_UNROLL
-    for (int j = 0; j < kTilePerThread; ++j) {
-      me.suspect |= op.replace(shared, me.enters[j], me.leaves[j], me.column[j]);
-    }
+    me.suspect |= op.replace(shared, me.enters, me.leaves, me.column);
   }
 }
 
@@ -284,11 +283,19 @@ template <typename Op>
 ZNCC_HOST_DEVICE inline void march_carefully(const Op& op, typename Op::Shared& shared, const Tile& tile, int64_t y,
                                              int t, int turn) {
   double sum[kTilePerThread][Op::K] = {};
+  typename Op::Leaves nothing[kTilePerThread];
+  for (int j = 0; j < kTilePerThread; ++j) {
+    nothing[j] = op.nothing(shared);
+  }
   for (int64_t i = 0; i < op.h; ++i) {
     typename Op::Raw raw[kTilePerThread];
     load_row(op, tile, y + i, t, op.index(tile, y + i, t * kTilePerThread), raw);
-    for (int j = 0; j < kTilePerThread; ++j) {
-      op.add(shared, raw[j], sum[j]);
+    if constexpr (Op::kRemembers) {
+      typename Op::Leaves kept[kTilePerThread];
+      op.keep(shared, raw, kept);
+      op.replace(shared, kept, nothing, sum);
+    } else {
+      op.replace(shared, raw, nothing, sum);
     }
   }
   for (int k = 0; k < Op::K; ++k) {
@@ -534,9 +541,12 @@ ZNCC_HOST_DEVICE inline void find_centres(Block& block, double* space, TileCentr
     }
   });
   block.each([&](int t, auto&) {
-    // One warp for each, so that they do not wait for each other.
-    if (t % 32 == 0 && t / 32 < count) {
-      centres[t / 32] = TileCentre<Map>(centre_of_samples(space + t / 32 * kSamples));
+    // A warp for each.
+    for (int which = t / 32; which < count; which += kTileThreads / 32) {
+      const Centre centre = centre_of_samples(space + which * kSamples);
+      if (t % 32 == 0) {
+        centres[which] = TileCentre<Map>(centre);
+      }
     }
   });
 }
