@@ -117,8 +117,9 @@ void window_sums_of(const Tensor& planes, int64_t h, int64_t w, const Tensor& su
   });
 }
 
-void local_std_box_backward(const Tensor& g, const Tensor& image, const Tensor& std, int64_t h, int64_t w, double eps,
-                            const Tensor& dI) {
+// The sums of a strip are still at hand when its gradient is taken: the CPU has no use for M.
+void local_std_box_backward(const Tensor& g, const Tensor& image, const Tensor& std, const std::optional<Tensor>&,
+                            int64_t h, int64_t w, double eps, const Tensor& dI) {
   const LocalStdShape shape = check_box(image, h, w, eps, std);
   check_plane(g, "g", std.scalar_type(), std);
   check_plane(dI, "dI", image.scalar_type(), image);
@@ -284,7 +285,10 @@ STABLE_TORCH_LIBRARY_FRAGMENT(zncc, m) {
       " Tensor(b!) dS2) -> ()");
   m.def("local_std_box_forward(Tensor image, int h, int w, float eps, Tensor(a!) std) -> ()");
   m.def(
-      "local_std_box_backward(Tensor g, Tensor image, Tensor std, int h, int w, float eps, Tensor(a!) dI) -> ()");
+      "local_std_box_forward_with_mean(Tensor image, int h, int w, float eps, Tensor(a!) std, Tensor(b!) M) -> ()");
+  m.def(
+      "local_std_box_backward(Tensor g, Tensor image, Tensor std, Tensor? M, int h, int w, float eps, Tensor(a!) dI)"
+      " -> ()");
   m.def("window_sums(Tensor planes, int h, int w, Tensor(a!) sums) -> ()");
   m.def(
       "local_zncc_box(Tensor fixed, Tensor moving, Tensor? weight, int h, int w, float eps_f, float eps_m,"

@@ -1,4 +1,4 @@
-// The box path of the local standard deviation on CUDA: one kernel forward, two backward. What they do and what they
+// The box path of the local standard deviation on CUDA: one kernel each way. What they do and what they
 // read and write: local_std_tiles.h.
 //
 // Doubles are added at full rate on data centre cards (a sixty-fourth of it on others, where this is bound by them):
@@ -11,26 +11,26 @@
 namespace zncc {
 
 template <typename Map>
-const char* launch_box_forward(const LocalStdShape& shape, const Map* image, Map* std, void* stream) {
-  return launch_tiles(StdTiles<Map>(shape, image, std), static_cast<cudaStream_t>(stream));
+const char* launch_box_forward(const LocalStdShape& shape, const Map* image, Map* std, Map* M, void* stream) {
+  return launch_tiles(StdTiles<Map>(shape, image, std, M), static_cast<cudaStream_t>(stream));
 }
 
 template <typename Map>
-const char* launch_box_backward(const LocalStdShape& shape, const Map* g, const Map* image, const Map* std, Map* M,
+const char* launch_box_backward(const LocalStdShape& shape, const Map* g, const Map* image, const Map* std, const Map* M,
                                 Map* dI, void* stream) {
   const auto on = static_cast<cudaStream_t>(stream);
-  const char* error = launch_tiles(MeanTiles<Map>(shape, image, M), on);
-  if (error) {
-    return error;
+  if constexpr (sizeof(Map) == 4) {  // doubles are too large for any card
+    const GradientTiles<Map, true> remembering(shape, g, image, std, M, dI);
+    if (has_memory(remembering)) {
+      return launch_tiles(remembering, on);
+    }
   }
-  const GradientTiles<Map, true> remembering(shape, g, image, std, M, dI);
-  return has_memory(remembering) ? launch_tiles(remembering, on)
-                                 : launch_tiles(GradientTiles<Map, false>(shape, g, image, std, M, dI), on);
+  return launch_tiles(GradientTiles<Map, false>(shape, g, image, std, M, dI), on);
 }
 
-#define ZNCC_FOR_MAP(Map)                                                                                       \
-  template const char* launch_box_forward<Map>(const LocalStdShape&, const Map*, Map*, void*);                  \
-  template const char* launch_box_backward<Map>(const LocalStdShape&, const Map*, const Map*, const Map*, Map*, \
+#define ZNCC_FOR_MAP(Map)                                                                                             \
+  template const char* launch_box_forward<Map>(const LocalStdShape&, const Map*, Map*, Map*, void*);                  \
+  template const char* launch_box_backward<Map>(const LocalStdShape&, const Map*, const Map*, const Map*, const Map*, \
                                                 Map*, void*);
 ZNCC_FOR_MAP(float)
 ZNCC_FOR_MAP(double)

@@ -9,12 +9,12 @@
 
 namespace zncc {
 
+// Writes StdMap and M, which the gradient needs (local_std_tiles.h), to where they are not null.
 template <typename Map>
-const char* launch_box_forward(const LocalStdShape& shape, const Map* image, Map* std, void* stream);
+const char* launch_box_forward(const LocalStdShape& shape, const Map* image, Map* std, Map* M, void* stream);
 
-// M is space for a value for each window.
 template <typename Map>
-const char* launch_box_backward(const LocalStdShape& shape, const Map* g, const Map* image, const Map* std, Map* M,
+const char* launch_box_backward(const LocalStdShape& shape, const Map* g, const Map* image, const Map* std, const Map* M,
                                 Map* dI, void* stream);
 
 }  // namespace zncc

@@ -2,11 +2,9 @@
 // policy: local_std.h.
 //
 // Traffic in planes of the image's size (a copy is two), where the rows that leave a window are still in the cache:
-//   StdTiles        reads I, writes StdMap                                 2
-//   MeanTiles       reads I, writes M                                      2
-//   GradientTiles   reads g, StdMap, M, I, writes dI                       5
-// Forward one copy, backward three and a half. What is around a tile is read by its neighbours too: (h - 1) / strip and
-// (w - 1) / width more.
+//   StdTiles        reads I, writes StdMap, and M where a gradient will be wanted     2, 3
+//   GradientTiles   reads g, StdMap, M, I, writes dI                                  5
+// What is around a tile is read by its neighbours too: (h - 1) / strip and (w - 1) / width more.
 //
 //   M     half of what the mean of a window lies above one of its pixels, `about`; in the type of the image
 //   q     g / (2 StdMap), and zero where Var was clamped
@@ -27,30 +25,55 @@
 
 namespace zncc {
 
-template <int K, typename Map>
-struct CentredShared : TileShared<K> {
+template <int K, typename Map, int kLines = 2>
+struct CentredShared : TileShared<K, kLines> {
   TileCentre<Map> centre;
 };
 
-// What is summed of an image, its rows one by one.
+// The pixel that a window's M is told from: near its middle, and where four can be read at once.
+struct About {
+  int64_t row, column;
+
+  About(int64_t h, int64_t w) : row(h / 2), column(w / 2 / kTilePerThread * kTilePerThread) {}
+};
+
 template <typename Map>
-struct ImageTiles {
+struct StdTiles {
   static constexpr bool kRemembers = false;
+  static constexpr int K = 2, kBlocks = sizeof(Map) == 4 ? 5 : 4, kLines = 2;
   using Raw = Map;
   using Leaves = Map;
+  using Shared = CentredShared<K, Map>;
+  struct Thread : TileThread<K, Map> {
+    Map about[kTilePerThread];
+  };
 
   const Map* image;
+  Map *std, *M;  // either may be null
   int64_t height, width, h, w, window_pitch;
-  int at_once;
+  int pixels_at_once, maps_at_once;
+  About about;
+  double eps, half_inverse_N;
+  WindowSize window;
   TileGrid grid;
 
-  ImageTiles(const LocalStdShape& shape, const Map* image, int64_t blocks)
-      : image(image), height(shape.height), width(shape.width), h(shape.h), w(shape.w),
-        window_pitch(h * width), at_once(elements_at_once(width, image)),
-        grid(shape.planes, shape.map_height(), shape.map_width(), shape.h, shape.w, blocks) {}
+  StdTiles(const LocalStdShape& shape, const Map* image, Map* std, Map* M)
+      : image(image), std(std), M(M), height(shape.height), width(shape.width), h(shape.h), w(shape.w),
+        window_pitch(h * width), pixels_at_once(elements_at_once(width, image)),
+        maps_at_once(elements_at_once(shape.map_width(), std, M)), about(h, w), eps(shape.eps),
+        half_inverse_N(0.5 / static_cast<double>(h * w)), window(h * w),
+        grid(shape.planes, shape.map_height(), shape.map_width(), h, w, kBlocks) {}
 
   // There Var is zero to the last bit.
   ZNCC_HOST_DEVICE bool always_careful() const { return h * w == 1; }
+
+  template <typename Block>
+  ZNCC_HOST_DEVICE void prepare(Block& block, Shared& shared, const Tile& tile) const {
+    find_centres(block, shared.line[0][0], &shared.centre, 1, [&](int i, int) {
+      return static_cast<double>(image[index(tile, sample_row(i, tile.top, tile.bottom + h - 1),
+                                             static_cast<int>(sample_column(i, 0, tile.columns + w - 1)))]);
+    });
+  }
 
   ZNCC_HOST_DEVICE int64_t pitch() const { return width; }
 
@@ -59,42 +82,10 @@ struct ImageTiles {
   }
 
   ZNCC_HOST_DEVICE void load(const Tile&, int64_t, int, int64_t at, int count, Raw* raw) const {
-    load_four(image + at, at_once, count, raw);
+    load_four(image + at, pixels_at_once, count, raw);
   }
 
-  template <typename Shared, typename Block>
-  ZNCC_HOST_DEVICE void prepare(Block& block, Shared& shared, const Tile& tile) const {
-    find_centres(block, shared.line[0][0], &shared.centre, 1, [&](int i, int) {
-      return static_cast<double>(image[index(tile, sample_row(i, tile.top, tile.bottom + h - 1),
-                                             static_cast<int>(sample_column(i, 0, tile.columns + w - 1)))]);
-    });
-  }
-
-  template <typename Shared>
-  ZNCC_HOST_DEVICE Map nothing(const Shared& shared) const {
-    return shared.centre.pixel;
-  }
-
-  template <typename Shared>
-  ZNCC_HOST_DEVICE int met(const Shared& shared, const Tile& tile, int64_t row, int x) const {
-    return met_pixel(image[index(tile, row, x)], shared.centre);
-  }
-};
-
-template <typename Map>
-struct StdTiles : ImageTiles<Map> {
-  static constexpr int K = 2, kBlocks = sizeof(Map) == 4 ? 6 : 4;
-  using Shared = CentredShared<K, Map>;
-  using Thread = TileThread<K, Map>;
-
-  Map* std;
-  int std_at_once;
-  double eps;
-  WindowSize window;
-
-  StdTiles(const LocalStdShape& shape, const Map* image, Map* std)
-      : ImageTiles<Map>(shape, image, kBlocks), std(std), std_at_once(elements_at_once(shape.map_width(), std)),
-        eps(shape.eps), window(shape.h * shape.w) {}
+  ZNCC_HOST_DEVICE Map nothing(const Shared& shared) const { return shared.centre.pixel; }
 
   // a^2 - b^2 = (a - b) (a + b)
   ZNCC_HOST_DEVICE bool replace(const Shared& shared, const Map* enters, const Map* leaves, double (*column)[K]) const {
@@ -110,73 +101,36 @@ ZNCC_UNROLL
     return suspect;
   }
 
-  ZNCC_HOST_DEVICE void begin(Thread&) const {}
-
-  ZNCC_HOST_DEVICE void fetch(Thread&, const Tile&, int64_t, int, int64_t, int) const {}
-
-  ZNCC_HOST_DEVICE void write(const Shared&, Thread&, int64_t at, int count, const double (*S)[K]) const {
-    Map here[kTilePerThread];
-ZNCC_UNROLL
-    for (int j = 0; j < kTilePerThread; ++j) {
-      here[j] = var_map<Map>(S[j][0], S[j][1], window, eps);
-    }
-    take_roots<kTilePerThread>(here);
-    store_four(std + at, std_at_once, count, here);
-  }
-
-  template <typename Block>
-  ZNCC_HOST_DEVICE void finish(Block&, Shared&, const Tile&) const {}
-};
-
-// The pixel that a window's M is told from: near its middle, and where four can be read at once.
-struct About {
-  int64_t row, column;
-
-  About(int64_t h, int64_t w) : row(h / 2), column(w / 2 / kTilePerThread * kTilePerThread) {}
-};
-
-template <typename Map>
-struct MeanTiles : ImageTiles<Map> {
-  static constexpr int K = 1, kBlocks = sizeof(Map) == 4 ? 6 : 4;
-  using Shared = CentredShared<K, Map>;
-  struct Thread : TileThread<K, Map> {
-    Map about[kTilePerThread];
-  };
-
-  Map* M;
-  int M_at_once;
-  About about;
-  double half_inverse_N;
-
-  MeanTiles(const LocalStdShape& shape, const Map* image, Map* M)
-      : ImageTiles<Map>(shape, image, kBlocks), M(M), M_at_once(elements_at_once(shape.map_width(), M)),
-        about(shape.h, shape.w), half_inverse_N(0.5 / static_cast<double>(shape.h * shape.w)) {}
-
-  ZNCC_HOST_DEVICE bool replace(const Shared& shared, const Map* enters, const Map* leaves, double (*column)[K]) const {
-    bool suspect = false;
-ZNCC_UNROLL
-    for (int j = 0; j < kTilePerThread; ++j) {
-      column[j][0] += static_cast<double>(enters[j]) - static_cast<double>(leaves[j]);
-      suspect |= shared.centre.is_far(enters[j]);
-    }
-    return suspect;
+  ZNCC_HOST_DEVICE int met(const Shared& shared, const Tile& tile, int64_t row, int x) const {
+    return met_pixel(image[index(tile, row, x)], shared.centre);
   }
 
   ZNCC_HOST_DEVICE void begin(Thread&) const {}
 
   ZNCC_HOST_DEVICE void fetch(Thread& me, const Tile& tile, int64_t y, int x, int64_t, int count) const {
-    load_four(this->image + this->index(tile, y + about.row, x + static_cast<int>(about.column)), this->at_once, count,
-              me.about);
+    if (M) {
+      load_four(image + index(tile, y + about.row, x + static_cast<int>(about.column)), pixels_at_once, count, me.about);
+    }
   }
 
   ZNCC_HOST_DEVICE void write(const Shared& shared, Thread& me, int64_t at, int count, const double (*S)[K]) const {
     Map here[kTilePerThread];
+    if (std) {
 ZNCC_UNROLL
-    for (int j = 0; j < kTilePerThread; ++j) {
-      const double above = static_cast<double>(me.about[j]) - shared.centre.value;
-      here[j] = static_cast<Map>(S[j][0] * half_inverse_N - 0.5 * above);
+      for (int j = 0; j < kTilePerThread; ++j) {
+        here[j] = var_map<Map>(S[j][0], S[j][1], window, eps);
+      }
+      take_roots<kTilePerThread>(here);
+      store_four(std + at, maps_at_once, count, here);
     }
-    store_four(M + at, M_at_once, count, here);
+    if (M) {
+ZNCC_UNROLL
+      for (int j = 0; j < kTilePerThread; ++j) {
+        const double about_here = static_cast<double>(me.about[j]) - shared.centre.value;
+        here[j] = static_cast<Map>(S[j][0] * half_inverse_N - 0.5 * about_here);
+      }
+      store_four(M + at, maps_at_once, count, here);
+    }
   }
 
   template <typename Block>
@@ -187,7 +141,7 @@ ZNCC_UNROLL
 template <typename Map, bool kInMemory>
 struct GradientTiles {
   static constexpr bool kRemembers = kInMemory;
-  static constexpr int K = 2, kBlocks = kRemembers ? 2 : sizeof(Map) == 4 ? 4 : 3;
+  static constexpr int K = 2, kBlocks = sizeof(Map) == 8 || kRemembers ? 3 : 4, kLines = kRemembers ? 1 : 2;
   struct Raw {
     Map g, std, M, about;
   };
@@ -196,7 +150,7 @@ struct GradientTiles {
     Map q;
   };
   using Leaves = std::conditional_t<kRemembers, Terms, Raw>;
-  using Shared = CentredShared<K, Map>;
+  using Shared = CentredShared<K, Map, kLines>;
   struct Thread : TileThread<K, Raw, Leaves> {
     Map pixel[kTilePerThread];
   };

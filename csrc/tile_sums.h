@@ -9,7 +9,7 @@
 //            sums of its threads in registers. Behind the last column there is a segment of its own.
 //   gather   Its four windows begin in its own columns. Each one's sum is what lies before its end, less what lies before
 //            its beginning, and what is between: a few threads' sums, or the totals of the warps.
-// Two lines of shared memory take turns, so that a row costs one barrier. Up to kNarrow columns the work grows by two
+// Two lines of shared memory take turns, so that a row costs one barrier; an Op to which memory is dearer has one. Up to kNarrow columns the work grows by two
 // additions for each four, beyond that by one for each 128; down the columns it does not, but for the h - 1 rows around a
 // tile, which are read by its neighbours too.
 //
@@ -29,6 +29,7 @@
 // Op, what is summed and what becomes of the sums:
 //   K, Raw, Shared (a TileShared), Thread (a TileThread)
 //   kBlocks                              how many blocks share a processor's registers: as many as do not spill
+//   kLines                               of shared memory: 2, or 1
 //   h, w; always_careful()               windows; whether to begin with care
 //   prepare(block, shared, tile)         phases before everything else
 //   pitch(), index(tile, row, x)         where what is loaded lies in memory: of window row `row` and column x of the tile
@@ -56,6 +57,7 @@
 #include <cfloat>
 #include <cmath>
 #include <cstdint>
+#include <type_traits>
 
 namespace zncc {
 
@@ -68,10 +70,10 @@ constexpr int kMetOutlier = 1, kMetFraction = 2, kMetLost = 4;
 // How the sums along a row are taken.
 enum class Way { kNarrow, kWide, kCareful };
 
-template <int K>
+template <int K, int kLines = 2>
 struct TileShared {
-  double line[2][K][kTileLine];
-  double total[2][K][kSegments];  // of a segment, where windows are wide
+  double line[kLines][K][kTileLine];
+  double total[kLines][K][kSegments];  // of a segment, where windows are wide
   int suspect, outlier, fraction, lost;  // by any thread, set to one
 };
 
@@ -81,7 +83,7 @@ struct TileThread {
   double before[K];  // what lies before its columns in their segment, where windows are wide
   Raw enters[kTilePerThread];
   Leaves leaves[kTilePerThread];
-  int64_t at;  // the index of what enters
+  int64_t at, result;  // the indices of what enters, and of its first element of the row of the result
   bool suspect;
 };
 
@@ -139,16 +141,36 @@ ZNCC_UNROLL
 }
 
 template <int kCount, typename T>
+ZNCC_HOST_DEVICE inline Together<T, kCount> together(const T* from) {
+  Together<T, kCount> some;
+ZNCC_UNROLL
+  for (int j = 0; j < kCount; ++j) {
+    some.part[j] = from[j];
+  }
+  return some;
+}
+
+template <int kCount, typename T>
 ZNCC_HOST_DEVICE inline void store_together(T* to, int apart, const T* four) {
 ZNCC_UNROLL
   for (int i = 0; i < kTilePerThread / kCount; ++i) {
-    Together<T, kCount> some;
-ZNCC_UNROLL
-    for (int j = 0; j < kCount; ++j) {
-      some.part[j] = four[i * kCount + j];
-    }
-    *reinterpret_cast<Together<T, kCount>*>(to + i * apart) = some;
+    *reinterpret_cast<Together<T, kCount>*>(to + i * apart) = together<kCount>(four + i * kCount);
   }
+}
+
+// Into a result, which does not take the place in the cache of rows that will be read again.
+template <int kCount, typename T>
+ZNCC_HOST_DEVICE inline void stream_together(T* to, const T* four) {
+#ifdef __CUDA_ARCH__
+  using Word = std::conditional_t<kCount * sizeof(T) == 16, uint4, uint2>;
+ZNCC_UNROLL
+  for (int i = 0; i < kTilePerThread; i += kCount) {
+    const auto some = together<kCount>(four + i);
+    __stcs(reinterpret_cast<Word*>(to + i), *reinterpret_cast<const Word*>(&some));
+  }
+#else
+  store_together<kCount>(to, kCount, four);
+#endif
 }
 
 // Four elements from `from` on, `at_once` together; where only `count` may be read, the last of these stands for those
@@ -172,9 +194,9 @@ template <typename T>
 ZNCC_HOST_DEVICE inline void store_four(T* to, int at_once, int count, const T* four) {
   constexpr int kMost = most_together<T>();
   if (count == kTilePerThread && at_once >= kMost) {
-    store_together<kMost>(to, kMost, four);
+    stream_together<kMost>(to, four);
   } else if (count == kTilePerThread && at_once == 2) {
-    store_together<2>(to, 2, four);
+    stream_together<2>(to, four);
   } else {
 ZNCC_UNROLL
     for (int j = 0; j < kTilePerThread; ++j) {
@@ -344,13 +366,13 @@ ZNCC_UNROLL
   }
 }
 
-// The sums over the windows that begin at the thread's columns, each of which ends with kRest columns of a thread whose
-// others it does not hold.
+// The sums over the windows that begin at the thread's columns. Each ends with kRest columns (any number, where that is
+// negative) of a thread whose others it does not hold.
 template <Way kWay, int kRest, typename Op>
 ZNCC_HOST_DEVICE inline void window_sums(const Op& op, const typename Op::Shared& shared, int t, int turn,
                                          const typename Op::Thread& me, double (*S)[Op::K]) {
   constexpr bool kIsWide = kWay == Way::kWide;
-  const int threads = static_cast<int>(op.w) / kTilePerThread;
+  const int w = static_cast<int>(op.w), threads = w / kTilePerThread, rest = kRest < 0 ? w % kTilePerThread : kRest;
   const auto& line = shared.line[turn];
   // From the thread's first column to the first one of the thread where a window ends; or of the next one.
   double whole[Op::K], more[Op::K];
@@ -394,7 +416,7 @@ ZNCC_UNROLL
     own_prefix<Op>(me, k, prefix);
 ZNCC_UNROLL
     for (int j = 0; j < kTilePerThread; ++j) {
-      const int part = (kRest + j) % kTilePerThread, further = (kRest + j) / kTilePerThread;
+      const int part = (rest + j) % kTilePerThread, further = (rest + j) / kTilePerThread;
       const double until = further ? more[k] : whole[k];
       const bool begins = !kIsWide && part == 0;  // before the first column of a thread there is nothing
       S[j][k] = (begins ? until : until + line[k][part * kPart + t + threads + further]) - prefix[j];
@@ -416,34 +438,30 @@ ZNCC_HOST_DEVICE inline void window_sums_carefully(const Op& op, const typename 
   }
 }
 
-// Calls visit(at, count) for the thread's elements of row y of the result, if it has any.
-template <typename Op, typename Visit>
-ZNCC_HOST_DEVICE inline void for_windows(const Op& op, const Tile& tile, int64_t y, int t, const Visit& visit) {
-  const int x = t * kTilePerThread, left = tile.columns - x;
-  if (left > 0) {
-    visit((tile.plane * op.grid.rows + y) * op.grid.columns + tile.left + x,
-          left < kTilePerThread ? left : kTilePerThread);
-  }
+// Of how many columns of the tile's result the thread computes the sums; negative for those behind the last one.
+ZNCC_HOST_DEVICE inline int windows_of(const Tile& tile, int t) {
+  const int left = tile.columns - t * kTilePerThread;
+  return left < kTilePerThread ? left : kTilePerThread;
 }
 
 template <Way kWay, typename Op>
-ZNCC_HOST_DEVICE inline void gather(const Op& op, typename Op::Shared& shared, const Tile& tile, int64_t y, int t,
-                                    typename Op::Thread& me, int turn) {
-  for_windows(op, tile, y, t, [&](int64_t at, int count) {
-    double S[kTilePerThread][Op::K];
-    if (kWay == Way::kCareful) {
-      window_sums_carefully(op, shared, t, turn, count, S);
-    } else {
-      static_assert(kTilePerThread == 4, "one case for each");
-      switch (static_cast<int>(op.w) % kTilePerThread) {
-        case 0: window_sums<kWay, 0>(op, shared, t, turn, me, S); break;
-        case 1: window_sums<kWay, 1>(op, shared, t, turn, me, S); break;
-        case 2: window_sums<kWay, 2>(op, shared, t, turn, me, S); break;
-        default: window_sums<kWay, 3>(op, shared, t, turn, me, S);
-      }
+ZNCC_HOST_DEVICE inline void gather(const Op& op, typename Op::Shared& shared, int count, int t, typename Op::Thread& me,
+                                    int turn) {
+  double S[kTilePerThread][Op::K];
+  if (kWay == Way::kCareful) {
+    window_sums_carefully(op, shared, t, turn, count, S);
+  } else if (kWay == Way::kWide) {
+    window_sums<kWay, -1>(op, shared, t, turn, me, S);
+  } else {
+    static_assert(kTilePerThread == 4, "one case for each");
+    switch (static_cast<int>(op.w) % kTilePerThread) {
+      case 0: window_sums<kWay, 0>(op, shared, t, turn, me, S); break;
+      case 1: window_sums<kWay, 1>(op, shared, t, turn, me, S); break;
+      case 2: window_sums<kWay, 2>(op, shared, t, turn, me, S); break;
+      default: window_sums<kWay, 3>(op, shared, t, turn, me, S);
     }
-    op.write(shared, me, at, count, S);
-  });
+  }
+  op.write(shared, me, me.result, count, S);
 }
 
 // Whether a tile that has a suspect calls for care.
@@ -475,19 +493,23 @@ ZNCC_HOST_DEVICE inline void sum_rows(const Op& op, Block& block, typename Op::S
   block.alone([&](int t, auto& me) {
     op.begin(me);
     me.suspect = false;
+    me.result = (tile.plane * op.grid.rows + tile.top) * op.grid.columns + tile.left + t * kTilePerThread;
     if (t < Op::K) {
-      shared.line[0][t][place(kTileColumns)] = shared.line[1][t][place(kTileColumns)] = 0.0;
+      for (int line = 0; line < Op::kLines; ++line) {
+        shared.line[line][t][place(kTileColumns)] = 0.0;
+      }
     }
     if (kWay != Way::kCareful) {
       warm_up(op, shared, block.memory(), tile, t, me);
     }
   });
   int turn = 0, slot = static_cast<int>(op.h) - 1;
-  for (int64_t y = tile.top; y < tile.bottom; ++y, turn = 1 - turn, slot = slot + 1 < op.h ? slot + 1 : 0) {
+  for (int64_t y = tile.top; y < tile.bottom; ++y, turn = Op::kLines - 1 - turn, slot = slot + 1 < op.h ? slot + 1 : 0) {
     block.alone([&](int t, auto& me) {
-      for_windows(op, tile, y, t, [&](int64_t at, int count) {
-        op.fetch(me, tile, y, t * kTilePerThread, at, count);
-      });
+      const int count = windows_of(tile, t);
+      if (count > 0) {
+        op.fetch(me, tile, y, t * kTilePerThread, me.result, count);
+      }
     });
     if (kWay == Way::kCareful) {
       block.alone([&](int t, auto&) { march_carefully(op, shared, tile, y, t, turn); });
@@ -496,7 +518,16 @@ ZNCC_HOST_DEVICE inline void sum_rows(const Op& op, Block& block, typename Op::S
       publish<kWay, Op>(block, shared, turn);
     }
     block.wait();
-    block.alone([&](int t, auto& me) { gather<kWay>(op, shared, tile, y, t, me, turn); });
+    block.alone([&](int t, auto& me) {
+      const int count = windows_of(tile, t);
+      if (count > 0) {
+        gather<kWay>(op, shared, count, t, me, turn);
+      }
+      me.result += op.grid.columns;
+    });
+    if (Op::kLines == 1) {
+      block.wait();
+    }
   }
   block.wait();  // the lines are free again
 }

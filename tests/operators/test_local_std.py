@@ -131,7 +131,7 @@ def test_dispatcher_contract(window: int | tuple[int, int], method: str, backend
     }[method]
     torch.library.opcheck(forward, (image.requires_grad_(), *options))
     output = forward(image, *options)
-    saved = [x.detach() for x in (output if method == "fft" else [output])]
+    saved = [x.detach() for x in output] if method == "fft" else [output.detach(), None]
     torch.library.opcheck(gradient, (torch.ones_like(saved[0]), image.detach(), *saved, *options))
 
 

@@ -139,7 +139,7 @@ def test_the_tiles_of_local_std(emulator: ctypes.CDLL, shape: tuple[int, ...], d
     std, dI, careful = emulated_std(emulator, image, g, h, w)
     assert careful == 0
     assert_same(std, kernels.box_forward(image, h, w, EPS))
-    assert_same(dI, kernels.box_backward(g, image, std, h, w, EPS))
+    assert_same(dI, kernels.box_backward(g, image, std, None, h, w, EPS))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -150,7 +150,7 @@ def test_images_that_call_for_care(emulator: ctypes.CDLL, kind: str, dtype: torc
     std, dI, careful = emulated_std(emulator, image, g, 7, 10)
     assert (careful > 0) == (kind in ("hot pixel", "lost pixels", "a lost plane"))
     assert_same(std, kernels.box_forward(image, 7, 10, EPS), ILL_CONDITIONED)
-    assert_same(dI, kernels.box_backward(g, image, std, 7, 10, EPS), ILL_CONDITIONED)
+    assert_same(dI, kernels.box_backward(g, image, std, None, 7, 10, EPS), ILL_CONDITIONED)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

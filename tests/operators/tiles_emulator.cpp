@@ -79,13 +79,13 @@ int64_t run(const Op& op, int order) {
 
 template <typename Map>
 int64_t forward(const LocalStdShape& shape, int order, const Map* image, Map* std) {
-  return run(StdTiles<Map>(shape, image, std), order);
+  return run(StdTiles<Map>(shape, image, std, nullptr), order);
 }
 
 template <typename Map>
 int64_t backward(const LocalStdShape& shape, int order, const Map* g, const Map* image, const Map* std, Map* dI) {
   std::vector<Map> M(shape.planes * shape.map_height() * shape.map_width());
-  const int64_t careful = run(MeanTiles<Map>(shape, image, M.data()), order) +
+  const int64_t careful = run(StdTiles<Map>(shape, image, nullptr, M.data()), order) +
                           run(GradientTiles<Map, false>(shape, g, image, std, M.data(), dI), order);
   // The other way, which has no other result.
   std::vector<Map> again(shape.planes * shape.height * shape.width);

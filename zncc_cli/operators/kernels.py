@@ -66,15 +66,25 @@ def has_box(tensor: torch.Tensor, w: int) -> bool:
 
 def box_forward(image: torch.Tensor, h: int, w: int, eps: float) -> torch.Tensor:
     """Return StdMap of an image (..., H, W) by the native box path."""
-    std = image.new_empty((*image.shape[:-2], image.shape[-2] - h + 1, image.shape[-1] - w + 1))
+    std = _map_of(image, h, w)
     torch.ops.zncc.local_std_box_forward(image, h, w, eps, std)
     return std
 
 
-def box_backward(g: torch.Tensor, image: torch.Tensor, std: torch.Tensor, h: int, w: int, eps: float) -> torch.Tensor:
-    """Return dI of an image (..., H, W) by the native box path."""
+def box_forward_with_mean(image: torch.Tensor, h: int, w: int, eps: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the same and M, from which the gradient takes the windows' means (csrc/local_std_tiles.h); CUDA only."""
+    std = _map_of(image, h, w)
+    M = torch.empty_like(std)
+    torch.ops.zncc.local_std_box_forward_with_mean(image, h, w, eps, std, M)
+    return std, M
+
+
+def box_backward(
+    g: torch.Tensor, image: torch.Tensor, std: torch.Tensor, M: torch.Tensor | None, h: int, w: int, eps: float
+) -> torch.Tensor:
+    """Return dI of an image (..., H, W) by the native box path; without M it is computed again, where it is needed."""
     dI = torch.empty_like(image)
-    torch.ops.zncc.local_std_box_backward(g, image, std, h, w, eps, dI)
+    torch.ops.zncc.local_std_box_backward(g, image, std, M, h, w, eps, dI)
     return dI
 
 
@@ -90,3 +100,7 @@ def window_sums(planes: torch.Tensor, h: int, w: int) -> torch.Tensor:
     sums = planes.new_empty((*planes.shape[:-2], planes.shape[-2] - h + 1, planes.shape[-1] - w + 1))
     torch.ops.zncc.window_sums(planes, h, w, sums)
     return sums
+
+
+def _map_of(image: torch.Tensor, h: int, w: int) -> torch.Tensor:
+    return image.new_empty((*image.shape[:-2], image.shape[-2] - h + 1, image.shape[-1] - w + 1))

@@ -152,5 +152,5 @@ def _cuda_library() -> build.Library:
     cards = {torch.cuda.get_device_capability(index) for index in range(torch.cuda.device_count())}
     numbers = [f"{major}{minor}" for major, minor in sorted(cards)]
     targets = [f"-gencode=arch=compute_{number},code=sm_{number}" for number in numbers]
-    flags = ("-O3", "--fmad=false", *targets)
+    flags = ("-O3", "--fmad=false", "--split-compile=0", *targets)  # kernels beside each other, on all cores
     return build.Library("zncc_cuda", "CUDA kernels", _CUDA_SOURCES, ("-O3",), cuda_flags=flags)
