@@ -179,7 +179,7 @@ ZNCC_UNROLL
 template <typename Map>
 struct PairGradientTiles {
   static constexpr bool kRemembers = false;
-  static constexpr int K = 3, kBlocks = sizeof(Map) == 4 ? 4 : 3, kLines = 2;
+  static constexpr int K = 3, kBlocks = 3, kLines = 2;
   struct Raw {
     double A, B, C;
   };

@@ -25,7 +25,7 @@ constexpr int64_t kMaxTileWindow = 384;
 // Of a large card. A constant, so that results are the same on every card.
 constexpr int64_t kProcessors = 128;
 // Blocks that a processor computes at once of the kernel that leaves a sum for each tile, for which others make room.
-constexpr int kPairBlocks = 4;
+constexpr int kPairBlocks = 3;
 
 // Rows [top, bottom) and columns [left, left + columns) of a plane of the result.
 struct Tile {

@@ -117,10 +117,9 @@ inline int elements_at_once(int64_t pitch, const T* plane, const Planes*... plan
   return static_cast<int>((odd % 16 == 0 ? 16 : odd % 8 == 0 ? 8 : sizeof(T)) / sizeof(T));
 }
 
+// As many as 16 bytes hold.
 template <typename T>
-constexpr int most_together() {
-  return 16 / sizeof(T) < kTilePerThread ? 16 / sizeof(T) : kTilePerThread;
-}
+constexpr int kMostTogether = 16 / sizeof(T) < kTilePerThread ? 16 / sizeof(T) : kTilePerThread;
 
 template <typename T, int kCount>
 struct alignas(kCount * sizeof(T)) Together {
@@ -177,7 +176,7 @@ ZNCC_UNROLL
 // after it.
 template <typename T>
 ZNCC_HOST_DEVICE inline void load_four(const T* from, int at_once, int count, T* four) {
-  constexpr int kMost = most_together<T>();
+  constexpr int kMost = kMostTogether<T>;
   if (count >= kTilePerThread && at_once >= kMost) {
     load_together<kMost>(from, kMost, four);
   } else if (count >= kTilePerThread && at_once == 2) {
@@ -192,7 +191,7 @@ ZNCC_UNROLL
 
 template <typename T>
 ZNCC_HOST_DEVICE inline void store_four(T* to, int at_once, int count, const T* four) {
-  constexpr int kMost = most_together<T>();
+  constexpr int kMost = kMostTogether<T>;
   if (count == kTilePerThread && at_once >= kMost) {
     stream_together<kMost>(to, four);
   } else if (count == kTilePerThread && at_once == 2) {
@@ -210,13 +209,13 @@ ZNCC_UNROLL
 // A thread's four elements of a line of shared memory: 16 bytes of each thread beside those of the next one.
 template <typename T>
 ZNCC_HOST_DEVICE inline void load_beside(const T* line, int t, T* four) {
-  constexpr int kCount = most_together<T>();
+  constexpr int kCount = kMostTogether<T>;
   load_together<kCount>(line + t * kCount, kCount * kTileThreads, four);
 }
 
 template <typename T>
 ZNCC_HOST_DEVICE inline void store_beside(T* line, int t, const T* four) {
-  constexpr int kCount = most_together<T>();
+  constexpr int kCount = kMostTogether<T>;
   store_together<kCount>(line + t * kCount, kCount * kTileThreads, four);
 }
 
@@ -428,10 +427,13 @@ template <typename Op>
 ZNCC_HOST_DEVICE inline void window_sums_carefully(const Op& op, const typename Op::Shared& shared, int t, int turn,
                                                    int count, double (*S)[Op::K]) {
   const int w = static_cast<int>(op.w);
-  for (int j = 0; j < count; ++j) {
+ZNCC_UNROLL
+  for (int j = 0; j < kTilePerThread; ++j) {
+ZNCC_UNROLL
     for (int k = 0; k < Op::K; ++k) {
       S[j][k] = 0.0;
-      for (int x = t * kTilePerThread + j, i = x; i < x + w; ++i) {
+ZNCC_NO_UNROLL
+      for (int i = t * kTilePerThread + j, end = j < count ? i + w : i; i < end; ++i) {
         S[j][k] += shared.line[turn][k][place(i)];
       }
     }

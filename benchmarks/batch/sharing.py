@@ -32,7 +32,8 @@ from zncc_cli.process import usable_cores
 
 _RESULTS = Path(__file__).resolve().parent.parent / "results"
 _START_SECONDS = 40.0
-_DRAWN = 40
+_DRAWN = 40  # of 256 x 256
+_LEAST_DRAWN = 4
 _PAIRS_PER_CORE = 100  # more than a core aligns while it is watched
 Row = tuple[str, int]
 
@@ -73,11 +74,12 @@ def main() -> int:
 
 
 def _pairs(folder: Path, count: int, side: int) -> None:
-    """Draw a few pairs, and give each of them many names."""
-    draw(folder, min(count, _DRAWN), side)
-    for number in range(_DRAWN, count):
+    """Draw a few pairs, the fewer the larger, and give each of them many names."""
+    drawn = min(count, max(_LEAST_DRAWN, _DRAWN * 256**2 // side**2))
+    draw(folder, drawn, side)
+    for number in range(drawn, count):
         for image in ("fixed", "moving"):
-            os.link(folder / f"p{number % _DRAWN:04}_{image}.tif", folder / f"p{number:04}_{image}.tif")
+            os.link(folder / f"p{number % drawn:04}_{image}.tif", folder / f"p{number:04}_{image}.tif")
 
 
 def rate(source: Path, out: Path, device: str, workers: int, seconds: float) -> float:
@@ -111,7 +113,7 @@ def write(rates: dict[Row, list[float]], side: int, device: torch.device, folder
     """Write the table and the figures; return the files."""
     folder.mkdir(parents=True, exist_ok=True)
     date, facts = datetime.date.today().isoformat(), machine.describe(device, 1)
-    stem = folder / f"batch-{machine.slug(device)}-{date}"
+    stem = folder / f"batch-{machine.slug(device)}-{side}-{date}"
     lines = [f"# Pairs of {side} x {side} in a batch on {facts['device']}, {date}", "", "| | |", "|---|---|"]
     lines += [f"| {name} | {fact} |" for name, fact in facts.items()]
     lines += ["", "| device | processes | pairs/s, median | least to most |", "|---|--:|--:|--:|"]

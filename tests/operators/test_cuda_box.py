@@ -19,6 +19,9 @@ SHAPES = [
     ((2, 3, 41, 57), (11, 11)),
     ((61, 1100), (11, 11)),
     ((300, 900), (101, 101)),
+    ((150, 600), (12, 9)),  # more rows than are kept in shared memory
+    ((90, 701), (40, 40)),  # the widest that is summed thread by thread
+    ((90, 700), (8, 41)),
     ((24, 31), (24, 31)),
     ((24, 31), (1, 1)),
     ((50, 700), (4, 384)),
@@ -96,6 +99,30 @@ def test_local_zncc(cuda: torch.device, shape: tuple[int, ...], window: tuple[in
     for ours, expected in zip(on_gpu, sum_and_gradients(*tensors, window), strict=True):
         assert ours.is_cuda
         assert_near(ours, expected)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("window", [(11, 11), (31, 8)])
+def test_without_saved_means_the_gradient_is_the_same(cuda: torch.device, window: tuple[int, int]) -> None:
+    image = (100 + 5 * normal((2, 90, 600), torch.float32)).to(cuda)
+    std, M = torch.ops.zncc.local_std_box_with_mean(image, *window, EPS)
+    g = std.flip(-1)
+    ours, again = (torch.ops.zncc.local_std_box_gradient(g, image, std, saved, *window, EPS) for saved in (M, None))
+    torch.testing.assert_close(ours, again, rtol=0, atol=0)
+    torch.testing.assert_close(std, torch.ops.zncc.local_std_box(image, *window, EPS), rtol=0, atol=0)
+    torch.library.opcheck(torch.ops.zncc.local_std_box_with_mean, (image, *window, EPS))
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize(("of_image", "of_g"), [(1e-14, 1.0), (1e13, 1.0), (1.0, 1e30), (1.0, 1e-30), (1.0, 0.0)])
+def test_very_large_and_very_small_numbers(cuda: torch.device, of_image: float, of_g: float) -> None:
+    """Their roots and quotients are taken apart from all others."""
+    image, g = of_image * normal((60, 600), torch.float32), of_g * normal((50, 590), torch.float32, seed=1)
+    leaves = [x.detach().requires_grad_() for x in (image.to(cuda), image)]
+    maps = [local_std(leaf, 11, 1e-42, "box") for leaf in leaves]
+    assert_near(maps[0].detach(), maps[1].detach())
+    gradients = [torch.autograd.grad(std, leaf, g.to(leaf.device)) for std, leaf in zip(maps, leaves, strict=True)]
+    assert_near(gradients[0][0], gradients[1][0])
 
 
 @pytest.mark.cuda

@@ -71,6 +71,7 @@ def test_a_script_tracer_sees_the_operator(function: Function, name: str, backen
     assert f"zncc::{name}(" in str(traced.graph)
 
 
+@pytest.mark.filterwarnings("ignore:.*Profiler clears events")  # some versions say so of any profile
 @parametrized
 def test_a_profiler_sees_the_operator(function: Function, name: str, backend: str) -> None:
     with torch.profiler.profile() as profile:

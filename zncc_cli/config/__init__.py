@@ -53,11 +53,16 @@ class Backend(Choice):
 
 
 class Device(Choice):
-    """Where tensors live: a CUDA GPU where there is one, or as asked."""
+    """Where tensors live: a CUDA GPU where there is one and the images are large enough for it, or as asked."""
 
     AUTO = "auto"
     CPU = "cpu"
     CUDA = "cuda"
+
+
+# Smaller images are registered on the CPU unless a GPU is asked for, in pixels: a registration is some ten thousand
+# small kernels, and a GPU waits for each to be launched. Measured: docs/batch.md.
+GPU_PIXELS = 1 << 20
 
 
 class Interpolation(Choice):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from dataclasses import dataclass
 from functools import cache
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zncc_cli.config import NESTED_MODELS, Device, Interpolation, Model, RegistrationConfig, choose
+from zncc_cli.config import GPU_PIXELS, NESTED_MODELS, Device, Interpolation, Model, RegistrationConfig, choose
 from zncc_cli.errors import BackendError
 from zncc_cli.operators import native
 from zncc_cli.registration.border import without_pull
@@ -110,7 +111,7 @@ def register_images(
     names: tuple[str, str] = ("fixed", "moving"),
 ) -> RegistrationResult:
     """Do what `register` does, with the settings of ``config``; errors call the images by their ``names``."""
-    device = resolve_device(config.device)
+    device = resolve_device(config.device, max(math.prod(image.shape) for image in (fixed, moving)))
     with native.selected(config.backend):
         return _register(fixed, moving, config, fixed_mask, moving_mask, init, names, device)
 
@@ -198,12 +199,16 @@ def _register(
     )
 
 
-def resolve_device(device: Device) -> torch.device:
-    """Return the torch device of a choice; raise `BackendError` when a GPU was asked for and there is none."""
+def resolve_device(device: Device, pixels: int = GPU_PIXELS) -> torch.device:
+    """Return the torch device of a choice, for images of up to so many pixels.
+
+    Raises:
+        BackendError: a GPU was asked for and there is none.
+    """
     if device is Device.CUDA and not torch.cuda.is_available():
         raise BackendError("--device cuda: expected a CUDA GPU that torch can use, found none; run 'zncc doctor'")
     if device is Device.AUTO:
-        device = Device.CUDA if torch.cuda.is_available() else Device.CPU
+        device = Device.CUDA if pixels >= GPU_PIXELS and torch.cuda.is_available() else Device.CPU
     return torch.device(device.value)
 
 

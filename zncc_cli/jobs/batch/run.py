@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import heapq
 import itertools
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -15,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from zncc_cli.config import Accept, Device, PairConfig, Product
+from zncc_cli.config import GPU_PIXELS, Accept, Device, PairConfig, Product
 from zncc_cli.config.batch import BatchConfig, Engine
 from zncc_cli.errors import BackendError, ExitCode, OutputError, ZnccError
 from zncc_cli.files.batch_page import BatchPageRow, thumbnail, write_batch_page
@@ -33,6 +35,8 @@ from zncc_cli.process import usable_cores
 
 logger = logging.getLogger("zncc_cli.batch")
 
+_ON_A_GPU = 1  # processes that share it
+_LOOKED_AT = 5  # pairs of which one may say what all are like
 _WAIT = 0.5  # seconds: how long ^C or an engine's own clock may wait
 _TABLE_SECONDS = 5.0  # between two tables,
 _TABLE_SHARE = 0.02  # and never more of the time than this: the table of a large batch is large
@@ -98,7 +102,7 @@ def run_batch(
     with Manifest(config.file(NAME), keep=config.resume) as manifest:
         last, pause = time.monotonic(), _TABLE_SECONDS
         try:
-            with engine or _engine(config, len(pairs), since=0 if resumed else manifest.begun) as running:
+            with engine or _engine(config, pairs, since=0 if resumed else manifest.begun) as running:
                 done = itertools.chain(_problems(pairs), _results(config, running, _tasks(pairs, known), known))
                 for row, key, kept in done:
                     if not kept:
@@ -186,11 +190,10 @@ def _pair_config(config: BatchConfig) -> PairConfig:
     )
 
 
-def _engine(config: BatchConfig, count: int, *, since: int) -> engines.Engine:
+def _engine(config: BatchConfig, pairs: list[Pair], *, since: int) -> engines.Engine:
     settings = {"pair": _plain(dataclasses.asdict(_pair_config(config))), "out": str(config.out), "since": since}
-    gpu = config.registration.device is Device.CUDA or (config.registration.device is Device.AUTO and may_have_gpu())
-    workers = config.workers or (1 if gpu else usable_cores())
-    workers = max(1, min(workers, count))
+    workers = config.workers or (_ON_A_GPU if _needs_gpu(config, pairs) else usable_cores())
+    workers = max(1, min(workers, len(pairs)))
 
     def clear_task(task: engines.Task) -> None:
         clear(config.out / task["name"])
@@ -198,6 +201,17 @@ def _engine(config: BatchConfig, count: int, *, since: int) -> engines.Engine:
     if config.engine is Engine.DASK:
         return Cluster(settings, config.scheduler, workers, config.timeout, clear_task)
     return Processes(settings, workers, config.timeout, clear_task)
+
+
+def _needs_gpu(config: BatchConfig, pairs: list[Pair]) -> bool:
+    """Tell whether the pairs, by the first that can be read, are for a GPU."""
+    device = config.registration.device
+    if device is not Device.AUTO or not may_have_gpu():
+        return device is Device.CUDA
+    for pair in itertools.islice((pair for pair in pairs if not pair.problem), _LOOKED_AT):
+        with contextlib.suppress(ZnccError):  # it will be said of the pair
+            return max(math.prod(read_image(path).shape) for path in (pair.fixed, pair.moving)) >= GPU_PIXELS
+    return False
 
 
 def _plain(value: Any) -> Any:

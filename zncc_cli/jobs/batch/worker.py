@@ -105,9 +105,9 @@ def _prepare(settings: Content) -> Job:
 
     torch.set_num_threads(1)
     config = pair_config(settings["pair"])
-    try:  # once, before the first pair: what is wrong with it is wrong for all
+    try:  # once, before the first pair: what is wrong with it is wrong for all; a GPU that may not be used is not asked
         with native.selected(config.registration.backend):
-            native.load(resolve_device(config.registration.device))
+            native.load(resolve_device(config.registration.device, pixels=0))
     except ZnccError as error:
         sys.exit(str(error))
     return lambda task: align_task(task, settings, config)
