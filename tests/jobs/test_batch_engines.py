@@ -5,15 +5,17 @@ from __future__ import annotations
 import csv
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from tests.jobs.fake_worker import COMMAND
+from zncc_cli.config import RegistrationConfig
 from zncc_cli.config.batch import BatchConfig
 from zncc_cli.errors import BackendError, OutputError
 from zncc_cli.jobs.batch.manifest import manifests, read_manifests
 from zncc_cli.jobs.batch.pairs import Pair
 from zncc_cli.jobs.batch.processes import Processes
-from zncc_cli.jobs.batch.run import run_batch
+from zncc_cli.jobs.batch.run import default_workers, run_batch
 
 
 class Batch:
@@ -153,6 +155,33 @@ def test_workers_that_cannot_start_end_the_batch_with_their_last_words(batch):
     with pytest.raises(BackendError, match="ended with code 1: no torch here"):
         run_batch(config, [Pair("a", "ok", "m")], lambda *_: None, batch.engine(config, 1, broken))
     assert not batch.out.exists()  # to be tried again without another word
+
+
+# No GPU is needed to say how many processes are to share one.
+@pytest.mark.parametrize(
+    ("device", "gpu", "side", "expected"),
+    [
+        ("auto", False, 2000, "a core"),
+        ("cpu", True, 2000, "a core"),
+        ("auto", True, 1000, "a core"),
+        ("auto", True, 1024, 4),
+        ("auto", True, 2048, 4),
+        ("auto", True, 2900, 1),
+        ("auto", True, 5000, 1),
+        ("cuda", True, 256, 4),
+    ],
+)
+def test_small_pairs_are_for_the_cores_and_large_ones_for_a_few_processes_that_share_the_gpu(
+    tmp_path, monkeypatch, device, gpu, side, expected
+):
+    monkeypatch.setattr("zncc_cli.jobs.batch.run.usable_cores", lambda: 7)
+    broken = tmp_path / "broken.tif"
+    broken.write_bytes(b"II")
+    image = tmp_path / "image.npy"
+    np.save(image, np.zeros((side, side), np.uint8))
+    config = BatchConfig(source=tmp_path, out=tmp_path / "out", registration=RegistrationConfig(device=device))
+    pairs = [Pair("a", "", "", "no pair"), Pair("b", str(broken), str(image)), Pair("c", str(image), str(image))]
+    assert default_workers(config, pairs, gpu=gpu) == (7 if expected == "a core" else expected)
 
 
 def test_no_pair_at_all_is_a_shard_that_has_nothing_to_do(batch):

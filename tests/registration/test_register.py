@@ -7,9 +7,10 @@ import pytest
 from analytic import Scene, about_centre, corner_error
 
 from zncc_cli import register
-from zncc_cli.config import Optimizer
+from zncc_cli.config import GPU_PIXELS, Device, Optimizer
 from zncc_cli.errors import BackendError, ContentError, OptionError, WindowError
 from zncc_cli.registration import descent
+from zncc_cli.registration.register import resolve_device
 
 SHAPE = (160, 192)
 
@@ -297,6 +298,18 @@ def test_gpu_finds_what_the_cpu_finds() -> None:
     assert gpu.device.startswith("cuda")
     # float32 sums in another order; both searches end within the tolerance of 0.002 px.
     assert corner_error(gpu.matrix, cpu.matrix, SHAPE) < 0.005
+
+
+@pytest.mark.parametrize(
+    ("device", "pixels", "expected"),
+    [("auto", GPU_PIXELS - 1, "cpu"), ("auto", GPU_PIXELS, "cuda"), ("cuda", 1, "cuda"), ("cpu", 1 << 24, "cpu")],
+)
+def test_a_gpu_gets_small_images_only_when_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, device: str, pixels: int, expected: str
+) -> None:
+    # As if there were a GPU: which device is chosen does not need one.
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert resolve_device(Device(device), pixels).type == expected
 
 
 def test_image_without_a_valid_pixel_is_an_error() -> None:

@@ -56,7 +56,8 @@ def batch(
     workers: Annotated[
         int | None,
         typer.Option(
-            metavar="N", help="Processes, of one thread each [default: one a core; one where there is a GPU]."
+            metavar="N",
+            help="Processes, of one thread each [default: one a core; up to four that share it where a GPU is used].",
         ),
     ] = None,
     engine: Annotated[Engine, typer.Option(help="Processes of this machine, or a Dask cluster.")] = BatchConfig.engine,

@@ -17,8 +17,9 @@ A pixel that is not finite makes exactly the windows that hold it NaN, and in th
 windows. An FFT would spread it over the plane, so it is replaced by the mean before and marked after.
 
 Two methods. 'box' takes the sums as they are, in one pass over the image in each direction on the native kernels
-(csrc/local_std_box.h), needs image and StdMap alone for the gradient, and its gradient is the derivative itself. 'fft'
-is the specification's form, with eps in the denominator of dVar too: 4e-7 of a gradient at StdMap 11 and eps 1e-5.
+(csrc/local_std_box.h), saves image and StdMap for the gradient, and on CUDA the windows' means (M,
+csrc/local_std_tiles.h); its gradient is the derivative itself. 'fft' is the specification's form, with eps in the
+denominator of dVar too: 4e-7 of a gradient at StdMap 11 and eps 1e-5.
 """
 
 from __future__ import annotations

@@ -35,7 +35,8 @@ from zncc_cli.process import usable_cores
 
 logger = logging.getLogger("zncc_cli.batch")
 
-_ON_A_GPU = 1  # processes that share it
+# Processes that share a GPU. Launching keeps each busy, and the card waits; but all have to fit into its memory.
+_ON_A_GPU, _PIXELS_ON_A_GPU = 4, 1 << 24
 _LOOKED_AT = 5  # pairs of which one may say what all are like
 _WAIT = 0.5  # seconds: how long ^C or an engine's own clock may wait
 _TABLE_SECONDS = 5.0  # between two tables,
@@ -190,10 +191,32 @@ def _pair_config(config: BatchConfig) -> PairConfig:
     )
 
 
+def default_workers(config: BatchConfig, pairs: list[Pair], *, gpu: bool) -> int:
+    """Return how many processes are best: one for each core, or the few that share a GPU.
+
+    What the pairs are for is told by the first that can be read.
+
+    Args:
+        config: the batch.
+        pairs: all of them.
+        gpu: whether there may be a CUDA GPU.
+    """
+    cores, device = usable_cores(), config.registration.device
+    if device is Device.CPU or (device is Device.AUTO and not gpu):
+        return cores
+    pixels = 0
+    for pair in itertools.islice((pair for pair in pairs if not pair.problem), _LOOKED_AT):
+        with contextlib.suppress(ZnccError):  # it will be said of the pair
+            pixels = max(math.prod(read_image(path).shape) for path in (pair.fixed, pair.moving))
+            break
+    if device is Device.AUTO and pixels < GPU_PIXELS:
+        return cores
+    return min(cores, max(1, min(_ON_A_GPU, _PIXELS_ON_A_GPU // max(1, pixels))))
+
+
 def _engine(config: BatchConfig, pairs: list[Pair], *, since: int) -> engines.Engine:
     settings = {"pair": _plain(dataclasses.asdict(_pair_config(config))), "out": str(config.out), "since": since}
-    workers = config.workers or (_ON_A_GPU if _needs_gpu(config, pairs) else usable_cores())
-    workers = max(1, min(workers, len(pairs)))
+    workers = max(1, min(config.workers or default_workers(config, pairs, gpu=may_have_gpu()), len(pairs)))
 
     def clear_task(task: engines.Task) -> None:
         clear(config.out / task["name"])
@@ -201,17 +224,6 @@ def _engine(config: BatchConfig, pairs: list[Pair], *, since: int) -> engines.En
     if config.engine is Engine.DASK:
         return Cluster(settings, config.scheduler, workers, config.timeout, clear_task)
     return Processes(settings, workers, config.timeout, clear_task)
-
-
-def _needs_gpu(config: BatchConfig, pairs: list[Pair]) -> bool:
-    """Tell whether the pairs, by the first that can be read, are for a GPU."""
-    device = config.registration.device
-    if device is not Device.AUTO or not may_have_gpu():
-        return device is Device.CUDA
-    for pair in itertools.islice((pair for pair in pairs if not pair.problem), _LOOKED_AT):
-        with contextlib.suppress(ZnccError):  # it will be said of the pair
-            return max(math.prod(read_image(path).shape) for path in (pair.fixed, pair.moving)) >= GPU_PIXELS
-    return False
 
 
 def _plain(value: Any) -> Any:
