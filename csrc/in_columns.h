@@ -1,5 +1,5 @@
-// Quotients and roots of the columns of a thread, each rounded as IEEE 754 asks. The compiler's own take a branch each, for
-// what is very large or very small, and one waits for the other; these ask once for all.
+// Quotients and roots of the columns of a thread, each rounded as IEEE 754 asks. The compiler's own take a branch each,
+// for what is very large or very small, and one waits for the other; these ask once for all.
 #pragma once
 
 #include "local_std.h"
@@ -8,8 +8,8 @@
 
 namespace zncc {
 
-// Between these no step below loses a digit, but for the last one of a quotient near the smallest numbers.
-constexpr float kLeastUsual = 1.0e-25f, kMostUsual = 1.0e25f;
+// Between these no step below loses a digit; what is divided may also be smaller, down to kLeastDividend, or zero.
+constexpr float kLeastUsual = 1.0e-18f, kMostUsual = 1.0e18f, kLeastDividend = 1.0e-30f;
 
 // quotient[j] = a[j] / b[j]
 template <int kCount, typename T>
@@ -24,7 +24,8 @@ ZNCC_UNROLL
       r = fmaf(fmaf(-b[j], r, 1.0f), r, r);
       const float first = a[j] * r;
       quotient[j] = fmaf(fmaf(-b[j], first, a[j]), r, first);
-      usual &= fabsf(b[j]) >= kLeastUsual && fabsf(b[j]) <= kMostUsual && fabsf(a[j]) <= kMostUsual;
+      usual &= fabsf(b[j]) >= kLeastUsual && fabsf(b[j]) <= kMostUsual && fabsf(a[j]) <= kMostUsual &&
+               (fabsf(a[j]) >= kLeastDividend || a[j] == 0.0f);
     }
     if (usual) {
       return;

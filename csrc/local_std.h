@@ -69,8 +69,8 @@ struct SumGradients {
   double dS2;
 };
 
-// `quotient` of g, and zero where Var was clamped, which is where StdMap is `floor`. A factor, not a branch: NaN * 0 stays
-// NaN.
+// `quotient` of g, and zero where Var was clamped, which is where StdMap is `floor`. A factor, not a branch: NaN * 0
+// stays NaN.
 template <typename Map>
 ZNCC_HOST_DEVICE inline Map unclamped(Map quotient, Map std, Map floor) {
   return quotient * static_cast<Map>(std <= floor ? 0 : 1);

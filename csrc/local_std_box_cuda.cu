@@ -1,8 +1,9 @@
-// The box path of the local standard deviation on CUDA: one kernel each way. What they do and what they
-// read and write: local_std_tiles.h.
+// The box path of the local standard deviation on CUDA: a kernel forward and one backward, which needs what the former
+// can write. What they do and what they read and write: local_std_tiles.h.
 //
 // Doubles are added at full rate on data centre cards (a sixty-fourth of it on others, where this is bound by them):
-// exactness asks for them in every sum, and nowhere else. No fast-math, and no fused multiply-add but where one is written.
+// exactness asks for them in every sum, and nowhere else. No fast-math, and no fused multiply-add but where one is
+// written.
 #include "local_std_box_cuda.h"
 
 #include "local_std_tiles.h"

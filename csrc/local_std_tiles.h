@@ -11,8 +11,9 @@
 //   dI    2 (I (q (*) 1) - (q mean) (*) 1)
 //
 // dI is a small difference where a window's mean is far from the tile's centre, and a mean of the image's type would
-// lose digits; M does not, because a window's pixels are about as far from their mean as the pixels of dI are. Half,
-// because twice the largest number of the type is infinite.
+// lose digits; M does not, because a window's pixels are about as far from their mean as the pixels of dI are. (Where
+// that pixel alone is far from all others, so is StdMap from zero, and the window counts little.) Half, because twice the
+// largest number of the type is infinite.
 //
 // Every tile has a centre of its own, near its pixels, which it takes off.
 #pragma once
@@ -109,7 +110,8 @@ ZNCC_UNROLL
 
   ZNCC_HOST_DEVICE void fetch(Thread& me, const Tile& tile, int64_t y, int x, int64_t, int count) const {
     if (M) {
-      load_four(image + index(tile, y + about.row, x + static_cast<int>(about.column)), pixels_at_once, count, me.about);
+      const int64_t at = index(tile, y + about.row, x + static_cast<int>(about.column));
+      load_four(image + at, pixels_at_once, count, me.about);
     }
   }
 
@@ -189,16 +191,33 @@ struct GradientTiles {
     return (tile.plane * map_height + row - (h - 1)) * map_width + tile.left + x - (w - 1);
   }
 
-  ZNCC_HOST_DEVICE void load(const Tile& tile, int64_t row, int x, int64_t at, int, Raw* raw) const {
+  // Where a window lies in the maps, and the pixel that its M is told from in the image.
+  struct Place {
+    int64_t row, x, about;
+  };
+
+  ZNCC_HOST_DEVICE Place place_of(const Tile& tile, int64_t row, int x) const {
     const int64_t map_row = row - (h - 1), map_x = tile.left + x - (w - 1);
-    const int64_t middle = (tile.plane * grid.rows + map_row + about.row) * grid.columns + map_x + about.column;
-    const bool inside = map_row >= 0 && map_row < map_height;
-    if (inside && map_x >= 0 && map_x + kTilePerThread <= map_width) {
+    const int64_t image_row = tile.plane * grid.rows + map_row + about.row;
+    return {map_row, map_x, image_row * grid.columns + map_x + about.column};
+  }
+
+  ZNCC_HOST_DEVICE bool has_row(const Place& place) const { return place.row >= 0 && place.row < map_height; }
+
+  ZNCC_HOST_DEVICE Raw load_one(bool has_it, const Place& place, int64_t at, int j) const {
+    const bool here = has_it && place.x + j >= 0 && place.x + j < map_width;
+    return here ? Raw{g[at + j], std[at + j], M[at + j], image[place.about + j]} : Raw{Map(0), Map(1), Map(0), Map(0)};
+  }
+
+  ZNCC_HOST_DEVICE void load(const Tile& tile, int64_t row, int x, int64_t at, int, Raw* raw) const {
+    const Place place = place_of(tile, row, x);
+    const bool inside = has_row(place);
+    if (inside && place.x >= 0 && place.x + kTilePerThread <= map_width) {
       Map g_here[kTilePerThread], std_here[kTilePerThread], M_here[kTilePerThread], about_here[kTilePerThread];
       load_four(g + at, maps_at_once, kTilePerThread, g_here);
       load_four(std + at, maps_at_once, kTilePerThread, std_here);
       load_four(M + at, maps_at_once, kTilePerThread, M_here);
-      load_four(image + middle, about_at_once, kTilePerThread, about_here);
+      load_four(image + place.about, about_at_once, kTilePerThread, about_here);
 ZNCC_UNROLL
       for (int j = 0; j < kTilePerThread; ++j) {
         raw[j] = {g_here[j], std_here[j], M_here[j], about_here[j]};
@@ -207,8 +226,7 @@ ZNCC_UNROLL
     }
 ZNCC_UNROLL
     for (int j = 0; j < kTilePerThread; ++j) {
-      const bool here = inside && map_x + j >= 0 && map_x + j < map_width;
-      raw[j] = here ? Raw{g[at + j], std[at + j], M[at + j], image[middle + j]} : Raw{Map(0), Map(1), Map(0), Map(0)};
+      raw[j] = load_one(inside, place, at, j);
     }
   }
 
@@ -285,10 +303,11 @@ ZNCC_UNROLL
   }
 
   ZNCC_HOST_DEVICE int met(const Shared& shared, const Tile& tile, int64_t row, int x) const {
-    Raw raw[kTilePerThread];
+    const Place place = place_of(tile, row, x);
+    const Raw one = load_one(has_row(place), place, index(tile, row, x), 0);
+    const Raw ones[kTilePerThread] = {one, one, one, one};
     Terms here[kTilePerThread];
-    load(tile, row, x, index(tile, row, x), 1, raw);
-    keep(shared, raw, here);
+    keep(shared, ones, here);
     return is_lost(here[0].q_mean) ? kMetLost : 0;
   }
 

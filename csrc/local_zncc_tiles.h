@@ -225,9 +225,15 @@ struct PairGradientTiles {
     return (tile.plane * map_height + row - (h - 1)) * map_width + tile.left + x - (w - 1);
   }
 
+  ZNCC_HOST_DEVICE bool has_row(int64_t map_row) const { return map_row >= 0 && map_row < map_height; }
+
+  ZNCC_HOST_DEVICE Raw load_one(bool has_it, int64_t map_x, int64_t at) const {
+    return has_it && map_x >= 0 && map_x < map_width ? Raw{A[at], B[at], C[at]} : Raw{0.0, 0.0, 0.0};
+  }
+
   ZNCC_HOST_DEVICE void load(const Tile& tile, int64_t row, int x, int64_t at, int, Raw* raw) const {
-    const int64_t map_row = row - (h - 1), map_x = tile.left + x - (w - 1);
-    const bool inside = map_row >= 0 && map_row < map_height;
+    const int64_t map_x = tile.left + x - (w - 1);
+    const bool inside = has_row(row - (h - 1));
     if (inside && map_x >= 0 && map_x + kTilePerThread <= map_width) {
       double A_here[kTilePerThread], B_here[kTilePerThread], C_here[kTilePerThread];
       load_four(A + at, sums_at_once, kTilePerThread, A_here);
@@ -241,8 +247,7 @@ ZNCC_UNROLL
     }
 ZNCC_UNROLL
     for (int j = 0; j < kTilePerThread; ++j) {
-      const bool here = inside && map_x + j >= 0 && map_x + j < map_width;
-      raw[j] = here ? Raw{A[at + j], B[at + j], C[at + j]} : Raw{0.0, 0.0, 0.0};
+      raw[j] = load_one(inside, map_x + j, at + j);
     }
   }
 
@@ -262,9 +267,8 @@ ZNCC_UNROLL
   }
 
   ZNCC_HOST_DEVICE int met(const Shared& shared, const Tile& tile, int64_t row, int x) const {
-    Raw raw[kTilePerThread];
-    load(tile, row, x, index(tile, row, x), 1, raw);
-    const int lost = is_lost(raw[0].C) ? kMetLost : 0;
+    const Raw one = load_one(has_row(row - (h - 1)), tile.left + x - (w - 1), index(tile, row, x));
+    const int lost = is_lost(one.C) ? kMetLost : 0;
     if (row >= tile.bottom || x >= tile.columns) {
       return lost;
     }

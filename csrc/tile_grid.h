@@ -22,7 +22,7 @@ constexpr int kTileLine = kTilePerThread * kPart;
 constexpr int kNarrow = 40;
 // Wider windows leave a tile too few columns of its own.
 constexpr int64_t kMaxTileWindow = 384;
-// Of a large card. A constant, so that results are the same on every card.
+// Of a large card. A constant, so that results do not change with their number.
 constexpr int64_t kProcessors = 128;
 // Blocks that a processor computes at once of the kernel that leaves a sum for each tile, for which others make room.
 constexpr int kPairBlocks = 3;

@@ -5,6 +5,8 @@
 
 #include <cuda_runtime.h>
 
+#include <mutex>
+
 namespace zncc {
 
 // One thread of a block.
@@ -80,6 +82,7 @@ bool has_memory(const Op& op) {
   if (cudaGetDevice(&device) != cudaSuccess ||
       cudaDeviceGetAttribute(&of_block, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) != cudaSuccess ||
       cudaDeviceGetAttribute(&of_processor, cudaDevAttrMaxSharedMemoryPerMultiprocessor, device) != cudaSuccess) {
+    cudaGetLastError();  // none of the launch that comes
     return false;
   }
   constexpr int64_t kReserved = 1024;  // by the driver, of each block
@@ -89,17 +92,19 @@ bool has_memory(const Op& op) {
 
 template <typename Op>
 const char* launch_tiles(const Op& op, cudaStream_t stream) {
-  int bytes = 0;
+  const auto blocks = static_cast<unsigned int>(std::min(op.grid.count(), kMostBlocks));
   if constexpr (Op::kRemembers) {
-    bytes = static_cast<int>(op.memory_bytes());
-    const auto error = cudaFuncSetAttribute(tile_kernel<Op>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
-    if (error != cudaSuccess) {
-      return cudaGetErrorString(error);
-    }
+    // The attribute is the whole process's: no other thread may set it between here and the launch.
+    static std::mutex launching;
+    const std::lock_guard<std::mutex> alone(launching);
+    const int bytes = static_cast<int>(op.memory_bytes());
+    cudaFuncSetAttribute(tile_kernel<Op>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+    tile_kernel<Op><<<blocks, kTileThreads, bytes, stream>>>(op);
+    return launch_error();
+  } else {
+    tile_kernel<Op><<<blocks, kTileThreads, 0, stream>>>(op);
+    return launch_error();
   }
-  const int64_t blocks = std::min(op.grid.count(), kMostBlocks);
-  tile_kernel<Op><<<static_cast<unsigned int>(blocks), kTileThreads, bytes, stream>>>(op);
-  return launch_error();
 }
 
 }  // namespace zncc

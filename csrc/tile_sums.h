@@ -9,9 +9,10 @@
 //            sums of its threads in registers. Behind the last column there is a segment of its own.
 //   gather   Its four windows begin in its own columns. Each one's sum is what lies before its end, less what lies before
 //            its beginning, and what is between: a few threads' sums, or the totals of the warps.
-// Two lines of shared memory take turns, so that a row costs one barrier; an Op to which memory is dearer has one. Up to kNarrow columns the work grows by two
-// additions for each four, beyond that by one for each 128; down the columns it does not, but for the h - 1 rows around a
-// tile, which are read by its neighbours too.
+// Two lines of shared memory take turns, so that a row costs one barrier; an Op to which memory is dearer has one line,
+// and two barriers. Up to kNarrow columns a window costs an addition for each four of them, beyond that one for each 128;
+// down the columns the work is the same for every window, but for the h - 1 rows around a tile, which are read by its
+// neighbours too.
 //
 // Running sums remember what has left. They begin anew with each tile; and a tile that holds what is not finite, or an
 // outlier among values that are not whole numbers, is computed a second time with care: every sum from its own values
@@ -30,7 +31,8 @@
 //   K, Raw, Shared (a TileShared), Thread (a TileThread)
 //   kBlocks                              how many blocks share a processor's registers: as many as do not spill
 //   kLines                               of shared memory: 2, or 1
-//   h, w; always_careful()               windows; whether to begin with care
+//   grid, h, w, window_pitch             tiles; windows; from a row of what is loaded to the one h rows below it
+//   always_careful()                     whether to begin with care
 //   prepare(block, shared, tile)         phases before everything else
 //   pitch(), index(tile, row, x)         where what is loaded lies in memory: of window row `row` and column x of the tile
 //   load(tile, row, x, at, count, raw)   four columns from there on, of which `count` are of the tile (it may be negative);
@@ -90,14 +92,14 @@ struct TileThread {
 // The centre of a tile's or a plane's pixels, which is one of them, and how far from it a pixel is an outlier.
 template <typename Map>
 struct TileCentre {
-  double value, square;
+  double value;
   Map pixel, far;
 
   TileCentre() = default;
   ZNCC_HOST_DEVICE explicit TileCentre(const Centre& centre)
-      : value(centre.value), square(centre.square), pixel(static_cast<Map>(centre.value)) {
+      : value(centre.value), pixel(static_cast<Map>(centre.value)) {
     // Never infinite: an infinite pixel is far.
-    const double largest = sizeof(Map) == 4 ? FLT_MAX : DBL_MAX, limit = std::sqrt(kOutlier * square);
+    const double largest = sizeof(Map) == 4 ? FLT_MAX : DBL_MAX, limit = std::sqrt(kOutlier * centre.square);
     far = static_cast<Map>(limit < largest ? limit : largest);
   }
 

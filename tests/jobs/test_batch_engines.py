@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import csv
+import json
+import os
+import queue
+import sys
 from collections import Counter
 
-import numpy as np
 import pytest
 
 from tests.jobs.fake_worker import COMMAND
-from zncc_cli.config import RegistrationConfig
 from zncc_cli.config.batch import BatchConfig
 from zncc_cli.errors import BackendError, OutputError
 from zncc_cli.jobs.batch.manifest import manifests, read_manifests
 from zncc_cli.jobs.batch.pairs import Pair
-from zncc_cli.jobs.batch.processes import Processes
-from zncc_cli.jobs.batch.run import default_workers, run_batch
+from zncc_cli.jobs.batch.processes import Processes, Worker
+from zncc_cli.jobs.batch.run import run_batch
 
 
 class Batch:
@@ -157,31 +159,31 @@ def test_workers_that_cannot_start_end_the_batch_with_their_last_words(batch):
     assert not batch.out.exists()  # to be tried again without another word
 
 
-# No GPU is needed to say how many processes are to share one.
-@pytest.mark.parametrize(
-    ("device", "gpu", "side", "expected"),
-    [
-        ("auto", False, 2000, "a core"),
-        ("cpu", True, 2000, "a core"),
-        ("auto", True, 1000, "a core"),
-        ("auto", True, 1024, 4),
-        ("auto", True, 2048, 4),
-        ("auto", True, 2900, 1),
-        ("auto", True, 5000, 1),
-        ("cuda", True, 256, 4),
-    ],
-)
-def test_small_pairs_are_for_the_cores_and_large_ones_for_a_few_processes_that_share_the_gpu(
-    tmp_path, monkeypatch, device, gpu, side, expected
-):
-    monkeypatch.setattr("zncc_cli.jobs.batch.run.usable_cores", lambda: 7)
-    broken = tmp_path / "broken.tif"
-    broken.write_bytes(b"II")
-    image = tmp_path / "image.npy"
-    np.save(image, np.zeros((side, side), np.uint8))
-    config = BatchConfig(source=tmp_path, out=tmp_path / "out", registration=RegistrationConfig(device=device))
-    pairs = [Pair("a", "", "", "no pair"), Pair("b", str(broken), str(image)), Pair("c", str(image), str(image))]
-    assert default_workers(config, pairs, gpu=gpu) == (7 if expected == "a core" else expected)
+def test_a_gpu_is_shown_to_a_few_workers_alone(tmp_path):
+    # Whether there is one or not: it is hidden by a variable.
+    script = "import json, os, sys; print(json.dumps({'seen': os.environ.get('CUDA_VISIBLE_DEVICES', 'all')}))"
+    command = (sys.executable, "-c", script + "; sys.stdout.flush(); sys.stdin.read()")
+    events = queue.SimpleQueue()
+    workers = [Worker(command, {}, events, gpu=gpu) for gpu in (True, False)]
+    seen = dict(events.get(timeout=60) for _ in workers)
+    for worker in workers:
+        worker.end()
+    assert [json.loads(seen[worker])["seen"] for worker in workers] == [
+        os.environ.get("CUDA_VISIBLE_DEVICES", "all"),
+        "",
+    ]
+
+
+def test_a_worker_that_may_use_the_gpu_is_replaced_by_one_that_may(batch):
+    settings = {"log": str(batch.log), "out": str(batch.out)}
+    with Processes(settings, 3, 60.0, lambda _: None, COMMAND, on_gpu=2) as engine:
+        assert [worker.gpu for worker in engine._workers] == [True, True, False]
+        for name in ("a", "b", "c"):
+            engine.submit({"name": name, "fixed": "die" if name == "a" else "ok", "moving": "moving", "key": ""})
+        answers = []
+        while len(answers) < 3:
+            answers += engine.wait(60.0)
+        assert sorted(worker.gpu for worker in engine._workers) == [False, True, True]
 
 
 def test_no_pair_at_all_is_a_shard_that_has_nothing_to_do(batch):

@@ -22,6 +22,8 @@ SHAPES = [
     ((150, 600), (12, 9)),  # more rows than are kept in shared memory
     ((90, 701), (40, 40)),  # the widest that is summed thread by thread
     ((90, 700), (8, 41)),
+    ((90, 700), (8, 42)),
+    ((90, 700), (8, 47)),
     ((24, 31), (24, 31)),
     ((24, 31), (1, 1)),
     ((50, 700), (4, 384)),
@@ -125,14 +127,16 @@ def test_very_large_and_very_small_numbers(cuda: torch.device, of_image: float, 
     assert_near(gradients[0][0], gradients[1][0])
 
 
+# Of the windows' maps rows begin at any element, at every second, and at every fourth one.
 @pytest.mark.cuda
+@pytest.mark.parametrize("window", [(7, 10), (7, 11), (7, 45)])
 @pytest.mark.parametrize("value", [math.nan, math.inf, 1e6])
-def test_lost_pixels_and_outliers(cuda: torch.device, value: float) -> None:
-    f, m, weight = pair((2, 120, 600), (7, 10), torch.float32)
+def test_lost_pixels_and_outliers(cuda: torch.device, value: float, window: tuple[int, int]) -> None:
+    f, m, weight = pair((2, 120, 600), window, torch.float32)
     m[0, 60, 100] = m[1, 0, 0] = m[1, 119, 599] = value
-    results = std_and_gradient(m.to(cuda), (7, 10)), sum_and_gradients(f.to(cuda), m.to(cuda), weight.to(cuda), (7, 10))
-    expected = std_and_gradient(m, (7, 10)), sum_and_gradients(f, m, weight, (7, 10))
-    for ours, other in zip(sum(results, ()), sum(expected, ()), strict=True):
+    on_gpu = std_and_gradient(m.to(cuda), window), sum_and_gradients(f.to(cuda), m.to(cuda), weight.to(cuda), window)
+    expected = std_and_gradient(m, window), sum_and_gradients(f, m, weight, window)
+    for ours, other in zip(sum(on_gpu, ()), sum(expected, ()), strict=True):
         assert ours.isfinite().cpu().equal(other.isfinite())
         scale = other[other.isfinite()].abs().max() if other.isfinite().any() else 1.0
         assert_near(torch.where(ours.isfinite(), ours, 0.0) / scale, torch.where(other.isfinite(), other, 0.0) / scale)
@@ -141,8 +145,9 @@ def test_lost_pixels_and_outliers(cuda: torch.device, value: float) -> None:
 @pytest.mark.cuda
 def test_auto_is_box_and_strides_do_not_matter(cuda: torch.device) -> None:
     base = normal((3, 80, 90), torch.float32).to(cuda)
-    for view in (base.transpose(1, 2), base[:, ::2, 1::3], base[0].expand(2, 80, 90), base.flip(2)):
-        expected = std_and_gradient(view.contiguous(), (5, 4))
+    aside = base.flatten()[1 : 1 + 80 * 88].view(80, 88)  # contiguous, and not aligned
+    for view in (base.transpose(1, 2), base[:, ::2, 1::3], base[0].expand(2, 80, 90), base.flip(2), aside):
+        expected = std_and_gradient(view.clone(memory_format=torch.contiguous_format), (5, 4))
         for method in ("box", "auto"):
             for ours, other in zip(std_and_gradient(view, (5, 4), method), expected, strict=True):
                 torch.testing.assert_close(ours, other, rtol=0, atol=0)

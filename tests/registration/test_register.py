@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Any
+
 import numpy as np
 import pytest
 from analytic import Scene, about_centre, corner_error
@@ -310,6 +313,34 @@ def test_a_gpu_gets_small_images_only_when_it_is_asked_for(
     # As if there were a GPU: which device is chosen does not need one.
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     assert resolve_device(Device(device), pixels).type == expected
+
+
+@pytest.mark.parametrize("device", ["auto", "cuda"])
+def test_images_that_a_gpu_has_no_memory_for_are_registered_on_the_cpu_unless_the_gpu_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, device: str
+) -> None:
+    # As if there were a GPU, and its memory full.
+    import torch
+
+    module = sys.modules["zncc_cli.registration.register"]
+    real = module._register
+
+    def full(*arguments: Any) -> Any:
+        if arguments[-1].type == "cuda":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(*arguments)
+
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr(module, "GPU_PIXELS", 1)
+    monkeypatch.setattr(module, "_register", full)
+    image = Scene(seed=1).image((64, 64))
+    if device == "cuda":
+        with pytest.raises(torch.OutOfMemoryError):
+            register(image, image, "translation", device=device)
+        return
+    result = register(image, image, "translation", device=device)
+    assert result.device == "cpu"
+    assert "registered on the CPU" in caplog.text
 
 
 def test_image_without_a_valid_pixel_is_an_error() -> None:

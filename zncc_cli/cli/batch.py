@@ -57,7 +57,7 @@ def batch(
         int | None,
         typer.Option(
             metavar="N",
-            help="Processes, of one thread each [default: one a core; up to four that share it where a GPU is used].",
+            help="Processes, of one thread each [default: one a core; at most four with --device cuda].",
         ),
     ] = None,
     engine: Annotated[Engine, typer.Option(help="Processes of this machine, or a Dask cluster.")] = BatchConfig.engine,

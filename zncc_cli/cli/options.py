@@ -84,7 +84,9 @@ WriteOption = Annotated[
 AcceptOption = Annotated[
     Accept, typer.Option(help="End with exit code 0 also where a result is suspect; never where it failed.")
 ]
-DeviceOption = Annotated[Device, typer.Option(help="Where to compute.")]
+DeviceOption = Annotated[
+    Device, typer.Option(help="Where to compute; auto registers images from 1024 x 1024 pixels on on a GPU.")
+]
 BackendOption = Annotated[Backend, typer.Option(help="Compiled kernels, plain torch, or the first that works.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")]

@@ -36,7 +36,7 @@ class BatchConfig:
         fail_fast: end at the first pair that fails.
         retries: how often a pair is tried again after an error that may pass.
         timeout: seconds after which a pair is given up.
-        workers: processes; None for one on each core that may be used, or up to four where the pairs are for a GPU.
+        workers: processes; None for one on each core that may be used, or at most four where a GPU is asked for.
         engine: who runs the pairs.
         scheduler: address of a Dask scheduler; None starts a cluster on this machine where Dask is the engine.
         shard: "I/N", the part of the pairs that is done here; None for all.

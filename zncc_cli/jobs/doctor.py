@@ -19,7 +19,7 @@ class Diagnosis:
 
     Attributes:
         versions: of what a result depends on.
-        device: where ``--device auto`` computes.
+        device: where ``--device auto`` computes what is large.
         backend: which arithmetic runs there, and why.
         checks: what a native build needs.
         cache: folder of the built kernels.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 import time
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from zncc_cli.registration.refinement import refine
 from zncc_cli.registration.selection import Selection, select_model
 from zncc_cli.registration.uncertainty import Uncertainty
 from zncc_cli.registration.verdict import Evidence, Status, judge
+
+logger = logging.getLogger("zncc_cli.registration")
 
 _COARSEST = 48  # pixels on the shorter side of the coarsest level
 _JUDGED = 256  # the coarsest level with at least this shorter side is judged, beside the finest
@@ -111,9 +114,17 @@ def register_images(
     names: tuple[str, str] = ("fixed", "moving"),
 ) -> RegistrationResult:
     """Do what `register` does, with the settings of ``config``; errors call the images by their ``names``."""
-    device = resolve_device(config.device, max(math.prod(image.shape) for image in (fixed, moving)))
+    device = resolve_device(config.device, max(_pixels(fixed), _pixels(moving)))
+    given = fixed, moving, config, fixed_mask, moving_mask, init, names
     with native.selected(config.backend):
-        return _register(fixed, moving, config, fixed_mask, moving_mask, init, names, device)
+        try:
+            return _register(*given, device)
+        except torch.OutOfMemoryError:
+            if config.device is not Device.AUTO or device.type == "cpu":
+                raise
+        # Here, where nothing of the first attempt is held any more.
+        logger.warning("the GPU has not enough memory free for these images; they are registered on the CPU")
+        return _register(*given, torch.device("cpu"))
 
 
 def _register(
@@ -197,6 +208,11 @@ def _register(
         device=str(device),
         seconds=time.perf_counter() - began,
     )
+
+
+def _pixels(image: np.ndarray | Tensor) -> int:
+    """Return how large an image is; one that lies on a GPU is large enough for it."""
+    return GPU_PIXELS if isinstance(image, Tensor) and image.is_cuda else math.prod(np.shape(image))
 
 
 def resolve_device(device: Device, pixels: int = GPU_PIXELS) -> torch.device:

@@ -15,7 +15,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
@@ -34,6 +33,7 @@ WORKER = (
 _ONE_THREAD = {
     f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM", "BLIS")
 }
+_NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
 _START_SECONDS = 300.0  # torch from a slow disk, and a first build of the kernels
 _STARTS = 3  # as many times in a row a worker may die before it is ready
 _GRACE = 5.0  # seconds until a killed process is left to itself: one that waits for a dead disk cannot be killed
@@ -46,8 +46,9 @@ Events = queue.SimpleQueue["tuple[Worker, bytes | None]"]
 class Worker:
     """One process and the task that it does."""
 
-    def __init__(self, command: Sequence[str], settings: Mapping[str, Any], events: Events) -> None:
-        """Start it; ``settings`` are its first line, and what it sends is put into ``events``."""
+    def __init__(self, command: Sequence[str], settings: Mapping[str, Any], events: Events, *, gpu: bool) -> None:
+        """Start it; ``settings`` are its first line, what it sends is put into ``events``; ``gpu``: it may use one."""
+        self.gpu = gpu
         self.task: Task | None = None
         self.ready = False
         self.since = time.monotonic()
@@ -57,7 +58,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env={**os.environ, **_ONE_THREAD},
+            env={**os.environ, **_ONE_THREAD, **({} if gpu else _NO_GPU)},
         )
         assert self.process.stdin is not None
         self._stdin = self.process.stdin
@@ -125,6 +126,7 @@ class Processes:
         timeout: seconds that a task may take.
         clear: removes what is half-written of a task whose worker was killed.
         command: starts a worker.
+        on_gpu: how many of the workers may use a GPU; from the others it is hidden.
     """
 
     def __init__(
@@ -134,9 +136,11 @@ class Processes:
         timeout: float,
         clear: Callable[[Task], None],
         command: Sequence[str] = WORKER,
+        *,
+        on_gpu: int = 1,
     ) -> None:
         self._settings, self._count, self._timeout = settings, workers, timeout
-        self._clear, self._command = clear, command
+        self._clear, self._command, self._on_gpu = clear, command, on_gpu
         self._workers: list[Worker] = []
         self._killed, self._starting = False, threading.Lock()
         self._events: Events = queue.SimpleQueue()
@@ -251,9 +255,5 @@ class Processes:
         with self._starting:
             if self._killed:
                 raise BackendError("expected to start a worker, found the batch ended; run it again with --resume")
-            self._workers.append(Worker(self._command, self._settings, self._events))
-
-
-def may_have_gpu() -> bool:
-    """Tell whether there may be a CUDA GPU, without loading torch."""
-    return any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/dxg"))
+            gpu = sum(worker.gpu for worker in self._workers) < self._on_gpu
+            self._workers.append(Worker(self._command, self._settings, self._events, gpu=gpu))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import heapq
 import itertools
 import logging
-import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from zncc_cli.config import GPU_PIXELS, Accept, Device, PairConfig, Product
+from zncc_cli.config import Accept, Device, PairConfig, Product
 from zncc_cli.config.batch import BatchConfig, Engine
 from zncc_cli.errors import BackendError, ExitCode, OutputError, ZnccError
 from zncc_cli.files.batch_page import BatchPageRow, thumbnail, write_batch_page
@@ -27,7 +25,7 @@ from zncc_cli.jobs.batch import engine as engines
 from zncc_cli.jobs.batch.cluster import Cluster
 from zncc_cli.jobs.batch.manifest import NAME, Manifest, Record, manifests, read_manifests
 from zncc_cli.jobs.batch.pairs import Pair
-from zncc_cli.jobs.batch.processes import Processes, may_have_gpu
+from zncc_cli.jobs.batch.processes import Processes
 from zncc_cli.jobs.batch.row import ERROR, STATUSES, BatchRow, row_of, write_table
 from zncc_cli.jobs.batch.worker import clear
 from zncc_cli.jobs.products import PAGE, file_names
@@ -35,9 +33,7 @@ from zncc_cli.process import usable_cores
 
 logger = logging.getLogger("zncc_cli.batch")
 
-# Processes that share a GPU. Launching keeps each busy, and the card waits; but all have to fit into its memory.
-_ON_A_GPU, _PIXELS_ON_A_GPU = 4, 1 << 24
-_LOOKED_AT = 5  # pairs of which one may say what all are like
+_ON_A_GPU = 4  # processes: launching keeps each busy, and the card waits; but all have to fit into its memory
 _WAIT = 0.5  # seconds: how long ^C or an engine's own clock may wait
 _TABLE_SECONDS = 5.0  # between two tables,
 _TABLE_SHARE = 0.02  # and never more of the time than this: the table of a large batch is large
@@ -191,39 +187,18 @@ def _pair_config(config: BatchConfig) -> PairConfig:
     )
 
 
-def default_workers(config: BatchConfig, pairs: list[Pair], *, gpu: bool) -> int:
-    """Return how many processes are best: one for each core, or the few that share a GPU.
-
-    What the pairs are for is told by the first that can be read.
-
-    Args:
-        config: the batch.
-        pairs: all of them.
-        gpu: whether there may be a CUDA GPU.
-    """
-    cores, device = usable_cores(), config.registration.device
-    if device is Device.CPU or (device is Device.AUTO and not gpu):
-        return cores
-    pixels = 0
-    for pair in itertools.islice((pair for pair in pairs if not pair.problem), _LOOKED_AT):
-        with contextlib.suppress(ZnccError):  # it will be said of the pair
-            pixels = max(math.prod(read_image(path).shape) for path in (pair.fixed, pair.moving))
-            break
-    if device is Device.AUTO and pixels < GPU_PIXELS:
-        return cores
-    return min(cores, max(1, min(_ON_A_GPU, _PIXELS_ON_A_GPU // max(1, pixels))))
-
-
 def _engine(config: BatchConfig, pairs: list[Pair], *, since: int) -> engines.Engine:
     settings = {"pair": _plain(dataclasses.asdict(_pair_config(config))), "out": str(config.out), "since": since}
-    workers = max(1, min(config.workers or default_workers(config, pairs, gpu=may_have_gpu()), len(pairs)))
+    # Where a GPU is asked for, every worker uses it; else a few, for what is large enough, and the others the cores.
+    cores, all_on_gpu = usable_cores(), config.registration.device is Device.CUDA
+    workers = max(1, min(config.workers or (min(_ON_A_GPU, cores) if all_on_gpu else cores), len(pairs)))
 
     def clear_task(task: engines.Task) -> None:
         clear(config.out / task["name"])
 
     if config.engine is Engine.DASK:
         return Cluster(settings, config.scheduler, workers, config.timeout, clear_task)
-    return Processes(settings, workers, config.timeout, clear_task)
+    return Processes(settings, workers, config.timeout, clear_task, on_gpu=workers if all_on_gpu else _ON_A_GPU)
 
 
 def _plain(value: Any) -> Any:

@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from zncc_cli.config import PairConfig
+from zncc_cli.config import GPU_PIXELS, Backend, PairConfig
 from zncc_cli.errors import ZnccError, is_memory_error
 from zncc_cli.jobs.batch.key import done_before, pair_key
 from zncc_cli.jobs.batch.row import ERROR, BatchRow
@@ -105,9 +105,12 @@ def _prepare(settings: Content) -> Job:
 
     torch.set_num_threads(1)
     config = pair_config(settings["pair"])
-    try:  # once, before the first pair: what is wrong with it is wrong for all; a GPU that may not be used is not asked
-        with native.selected(config.registration.backend):
-            native.load(resolve_device(config.registration.device, pixels=0))
+    asked = config.registration
+    # A GPU that nobody insists on is not even looked for until a pair is large enough for it.
+    device = resolve_device(asked.device, GPU_PIXELS if asked.backend is Backend.NATIVE else 0)
+    try:  # once, before the first pair: what is wrong with it is wrong for all
+        with native.selected(asked.backend):
+            native.load(device)
     except ZnccError as error:
         sys.exit(str(error))
     return lambda task: align_task(task, settings, config)
