@@ -85,7 +85,7 @@ AcceptOption = Annotated[
     Accept, typer.Option(help="End with exit code 0 also where a result is suspect; never where it failed.")
 ]
 DeviceOption = Annotated[
-    Device, typer.Option(help="Where to compute; auto registers images from 1024 x 1024 pixels on on a GPU.")
+    Device, typer.Option(help="Where to compute; auto takes a GPU for images of 1024 x 1024 pixels and more.")
 ]
 BackendOption = Annotated[Backend, typer.Option(help="Compiled kernels, plain torch, or the first that works.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
