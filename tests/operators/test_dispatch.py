@@ -79,6 +79,26 @@ def test_a_profiler_sees_the_operator(function: Function, name: str, backend: st
     assert f"zncc::{name}" in {event.key for event in profile.key_averages()}
 
 
+@pytest.mark.filterwarnings("ignore")  # torch's own forward mode warns of itself
+@parametrized
+@pytest.mark.parametrize("grad", [True, False])
+def test_a_derivative_in_forward_mode_is_refused(function: Function, name: str, grad: bool, backend: str) -> None:
+    """And not silently lost, whether gradients are recorded or not."""
+    with torch.set_grad_enabled(grad), torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(image(), torch.ones_like(image()))
+        with pytest.raises((RuntimeError, NotImplementedError), match=r"forward|jvp"):
+            function(dual)
+
+
+@parametrized
+def test_without_recorded_gradients_the_values_are_the_same(function: Function, name: str, backend: str) -> None:
+    x = image().requires_grad_()
+    with torch.no_grad():
+        result = function(x)
+    assert not result.requires_grad
+    torch.testing.assert_close(result, function(x).detach(), rtol=0, atol=0)
+
+
 @parametrized
 def test_gradients_are_taken_for_several_vectors_at_once(function: Function, name: str, backend: str) -> None:
     x = image().requires_grad_()

@@ -15,7 +15,10 @@ _PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
 def is_plain(*arguments: Any) -> bool:
-    """Return whether nobody but autograd looks on: no compiler, tracer, profiler, transform, mode or subclass."""
+    """Return whether nobody but autograd looks on.
+
+    No compiler, tracer, profiler, derivative in forward mode, transform, mode or subclass.
+    """
     return not (
         torch.compiler.is_compiling()
         or torch._C._is_tracing()
@@ -23,6 +26,7 @@ def is_plain(*arguments: Any) -> bool:
         or torch._C._len_torch_dispatch_stack()
         or torch._C._len_torch_function_stack()
         or torch._C._autograd._profiler_enabled()
+        or torch.autograd.forward_ad._current_level >= 0
         or any(isinstance(x, torch.Tensor) and not _is_ordinary(x) for x in arguments)
     )
 

@@ -253,7 +253,10 @@ for _name in ("zncc::local_std_box_gradient", "zncc::local_std_fft_gradient"):
 
 
 def _by_box(image: torch.Tensor, h: int, w: int, eps: float) -> torch.Tensor:
-    box: Any = _Box.apply if is_plain(image) else torch.ops.zncc.local_std_box
+    if is_plain(image):
+        box: Any = _Box.apply if torch.is_grad_enabled() else _forward_box  # which saves nothing
+    else:
+        box = torch.ops.zncc.local_std_box
     std: torch.Tensor = box(image, h, w, eps)
     return std
 
