@@ -66,14 +66,14 @@ def has_box(tensor: torch.Tensor, w: int) -> bool:
 
 def box_forward(image: torch.Tensor, h: int, w: int, eps: float) -> torch.Tensor:
     """Return StdMap of an image (..., H, W) by the native box path."""
-    std = _map_of(image, h, w)
+    std = new_map(image, h, w)
     torch.ops.zncc.local_std_box_forward(image, h, w, eps, std)
     return std
 
 
 def box_forward_with_mean(image: torch.Tensor, h: int, w: int, eps: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the same and M, from which the gradient takes the windows' means (csrc/local_std_tiles.h); CUDA only."""
-    std = _map_of(image, h, w)
+    std = new_map(image, h, w)
     M = torch.empty_like(std)
     torch.ops.zncc.local_std_box_forward_with_mean(image, h, w, eps, std, M)
     return std, M
@@ -102,5 +102,6 @@ def window_sums(planes: torch.Tensor, h: int, w: int) -> torch.Tensor:
     return sums
 
 
-def _map_of(image: torch.Tensor, h: int, w: int) -> torch.Tensor:
+def new_map(image: torch.Tensor, h: int, w: int) -> torch.Tensor:
+    """Return an empty map of the windows of an image (..., H, W): shape (..., H-h+1, W-w+1)."""
     return image.new_empty((*image.shape[:-2], image.shape[-2] - h + 1, image.shape[-1] - w + 1))

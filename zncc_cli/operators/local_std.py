@@ -185,7 +185,7 @@ _LIBRARY.impl("local_std_fft_gradient", _backward_fft, "CompositeExplicitAutogra
 
 
 def _box_fake(image: torch.Tensor, h: int, w: int, eps: float) -> torch.Tensor:
-    return image.new_empty((*image.shape[:-2], image.shape[-2] - h + 1, image.shape[-1] - w + 1))
+    return kernels.new_map(image, h, w)
 
 
 def _mean_fake(image: torch.Tensor, h: int, w: int, eps: float) -> tuple[torch.Tensor, torch.Tensor]:

@@ -99,7 +99,7 @@ def run_batch(
     with Manifest(config.file(NAME), keep=config.resume) as manifest:
         last, pause = time.monotonic(), _TABLE_SECONDS
         try:
-            with engine or _engine(config, pairs, since=0 if resumed else manifest.begun) as running:
+            with engine or _engine(config, len(pairs), since=0 if resumed else manifest.begun) as running:
                 done = itertools.chain(_problems(pairs), _results(config, running, _tasks(pairs, known), known))
                 for row, key, kept in done:
                     if not kept:
@@ -187,11 +187,11 @@ def _pair_config(config: BatchConfig) -> PairConfig:
     )
 
 
-def _engine(config: BatchConfig, pairs: list[Pair], *, since: int) -> engines.Engine:
+def _engine(config: BatchConfig, count: int, *, since: int) -> engines.Engine:
     settings = {"pair": _plain(dataclasses.asdict(_pair_config(config))), "out": str(config.out), "since": since}
     # Where a GPU is asked for, every worker uses it; else a few, for what is large enough, and the others the cores.
     cores, all_on_gpu = usable_cores(), config.registration.device is Device.CUDA
-    workers = max(1, min(config.workers or (min(_ON_A_GPU, cores) if all_on_gpu else cores), len(pairs)))
+    workers = max(1, min(config.workers or (min(_ON_A_GPU, cores) if all_on_gpu else cores), count))
 
     def clear_task(task: engines.Task) -> None:
         clear(config.out / task["name"])

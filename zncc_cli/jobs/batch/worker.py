@@ -107,10 +107,10 @@ def _prepare(settings: Content) -> Job:
     config = pair_config(settings["pair"])
     asked = config.registration
     # A GPU that nobody insists on is not even looked for until a pair is large enough for it.
-    device = resolve_device(asked.device, GPU_PIXELS if asked.backend is Backend.NATIVE else 0)
+    pixels = GPU_PIXELS if asked.backend is Backend.NATIVE else 0
     try:  # once, before the first pair: what is wrong with it is wrong for all
         with native.selected(asked.backend):
-            native.load(device)
+            native.load(resolve_device(asked.device, pixels))
     except ZnccError as error:
         sys.exit(str(error))
     return lambda task: align_task(task, settings, config)
