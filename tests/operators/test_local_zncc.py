@@ -167,6 +167,20 @@ def test_an_outlier_leaves_no_trace_where_it_is_not(backend: str, device: torch.
     assert np.abs(gradient.cpu().numpy() - expected).max() < 1e-9
 
 
+@pytest.mark.parametrize("scale", [2.0**-90, 2.0**-41, 1.0, 3.0, 1e5, 2.0**89])
+def test_the_scale_of_the_images_makes_no_difference(scale: float, backend: str, device: torch.device) -> None:
+    # Variances from 1e-53 to 1e55, and both even and odd exponents of their product, whose root is taken.
+    fixed, moving = pair(20, 24)
+    z = reference.local_zncc(fixed, moving, 5, 5, EPS)
+    total = local_zncc_sum(
+        torch.tensor(fixed * 2.0, device=device),
+        torch.tensor(moving * scale, device=device),
+        5,
+        (EPS[0] * 4.0, EPS[1] * scale**2),
+    )
+    assert float(total) == pytest.approx(z.sum(), rel=1e-13)  # some hundred numbers, each rounded a few times
+
+
 def test_constant_images_agree_with_nothing(backend: str, device: torch.device) -> None:
     moving = torch.full((20, 24), 0.1, device=device, requires_grad=True)
     total = local_zncc_sum(torch.full((20, 24), 30000.0, device=device), moving, 5, EPS)
