@@ -102,6 +102,7 @@ def test_a_result_that_stands_out_needs_less_agreement() -> None:
         ({"held_out_before": 0.1, "held_out_after": 0.3, "zncc_coarse": 0.8}, "does not say where the other half lies"),
         ({"expected_error": 0.8}, "tells the position to 0.80 px only"),
         ({"split": 0.6, "split_ratio": 9.0}, "want to move 0.60 px apart, 3.0 times what chance explains"),
+        ({"least_held": 2.1}, "(gradients agree there by 2.1 times what chance explains, 10 is needed)"),
         ({"round_trip": 0.9}, "with fixed and moving exchanged the result would move by 0.90 px"),
         ({"border_pull": 0.4, "border_left_out": True}, "pulled the result by 0.40 px and was left out"),
         ({"border_pull": np.inf}, "without it nothing holds the result"),
@@ -126,6 +127,7 @@ def test_each_doubt_is_suspect_and_said_in_words(change: dict[str, float], said:
         {"expected_error": 0.02},
         {"split": 0.01, "split_ratio": 9.0},  # thousandths of a pixel that blocks agree about matter to nobody
         {"split": 0.6, "split_ratio": 1.2},
+        {"least_held": 200.0},
         {"round_trip": 0.02},
         {"border_pull": 0.01},  # a plain background that moves with its object
     ],
@@ -196,6 +198,63 @@ def test_a_noisy_pair_of_one_scene_is_ok(model: str) -> None:
     assert got.evidence.held_out_after is not None
     assert got.evidence.held_out_before is not None
     assert got.evidence.held_out_after > got.evidence.held_out_before
+
+
+def lines(of: np.ndarray, noise: float, seed: int) -> np.ndarray:
+    """Return a profile without a period along ``of``, a place at every pixel, and white noise."""
+    profile = np.random.default_rng(seed).normal(size=500)
+    profile = np.convolve(profile, np.exp(-0.5 * (np.arange(-9, 10) / 3) ** 2), "same")
+    drawn = np.interp(of + 100, np.arange(500), profile / profile.std())
+    return np.asarray(drawn + noise * np.random.default_rng(int(1e4 * of.flat[0])).normal(size=of.shape))
+
+
+@pytest.mark.parametrize("noise", [0.05, 0.4])
+@pytest.mark.parametrize("model", ["translation", "rigid", "affine"])
+def test_parallel_lines_do_not_tell_the_shift_along_them_and_are_not_ok(model: str, noise: float) -> None:
+    """Noise alone has a gradient along them, and the fit would be sure of where the two noises agree by chance."""
+    y, _ = np.mgrid[: SHAPE[0], : SHAPE[1]].astype(float)
+    got = register(lines(y, noise, 1), lines(y + 5.3, noise, 1), model)
+    assert got.status is not Status.OK
+    assert any("parallel lines" in reason for reason in got.reasons)
+
+
+def test_rings_tell_the_shift_and_not_the_rotation() -> None:
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]].astype(float)
+    fixed, moving = (lines(np.hypot(x - 95 - dx, y - 80 - dy), 0.1, 2) for dx, dy in ((0, 0), (3.4, -2.6)))
+    shifted = register(fixed, moving, "translation")
+    assert shifted.status is Status.OK, shifted.reasons
+    assert shifted.matrix[:2, 2] == pytest.approx([3.4, -2.6], abs=0.03)  # three deviations that it claims
+    turned = register(fixed, moving, "rigid")
+    assert turned.status is Status.SUSPECT
+    assert any("parallel lines" in reason for reason in turned.reasons)
+
+
+@pytest.mark.parametrize("side", [88, 128])
+def test_a_rotation_is_no_translation_in_a_small_image_either(side: int) -> None:
+    """Few blocks of 32 pixels see it, and each one's own misfit must not pass for noise."""
+    a = np.radians(2)
+    truth = about_centre([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]], (3.0, 2.0), (side, side))
+    fixed, moving = Scene(seed=3).pair(truth, (side, side))
+    noise = 0.05 * np.random.default_rng(0).normal(size=(2, side, side))
+    fixed, moving = fixed / fixed.std() + noise[0], moving / moving.std() + noise[1]
+    assert register(fixed, moving, "translation").status is not Status.OK
+    assert register(fixed, moving, "rigid").status is Status.OK
+
+
+def test_what_a_mask_leaves_out_has_no_say_in_the_verdict() -> None:
+    """A fit to a corner of the frame is sure there, and extrapolated over the whole it would look bad."""
+    shape, seen = (400, 400), np.s_[30:180, 30:180]
+    a = np.radians(1)
+    truth = about_centre([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]], (5.0, 3.0), shape)
+    fixed, moving = Scene(seed=4).pair(truth, shape)
+    noise = 0.3 * np.random.default_rng(1).normal(size=(2, *shape))
+    fixed, moving = fixed / fixed.std() + noise[0], moving / moving.std() + noise[1]
+    mask = np.zeros(shape, bool)
+    mask[seen] = True
+    masked = register(fixed, moving, "affine", fixed_mask=mask)
+    assert masked.status is Status.OK, masked.reasons
+    cut = register(fixed[seen], moving, "affine")
+    assert masked.evidence.round_trip == pytest.approx(cut.evidence.round_trip, abs=0.02)
 
 
 @pytest.mark.parametrize("model", ["translation", "rigid"])

@@ -12,20 +12,22 @@ import numpy as np
 
 from zncc_cli.config import Model, RegistrationConfig
 from zncc_cli.registration.border import Unhindered
-from zncc_cli.registration.look import BLOCK, fine
+from zncc_cli.registration.look import BLOCK, Look, fine
 from zncc_cli.registration.objective import LevelObjective
 from zncc_cli.registration.optimizer import safe_inverse
-from zncc_cli.registration.pyramid import Level, coarsest_of
+from zncc_cli.registration.pyramid import Level
 from zncc_cli.registration.refinement import Refined
 from zncc_cli.registration.rival import peak_ratio
-from zncc_cli.registration.transforms import TRANSFORMS
+from zncc_cli.registration.transforms import TRANSFORMS, TransformFamily
 from zncc_cli.registration.uncertainty import Uncertainty
-from zncc_cli.registration.verdict import Evidence, agreement
+from zncc_cli.registration.verdict import LEAST_HELD, Evidence, agreement
 from zncc_cli.registration.warp import area_scale, corners, in_front, level_scale, map_points
 
 _FIELDS = 4  # of a chessboard, along the shorter side of the frame
-_ROUND_TRIP = 128  # pixels on the shorter side of the level on which the roles are exchanged: a step there is cheap
-_GRID = 9  # points along each side of the frame, where motions are compared
+_ROUND_TRIP = (
+    128  # pixels on the shorter side of what is seen, on the level where the roles are exchanged: a cheap step
+)
+_GRID = 9  # points along each side of what is seen, where motions are compared
 _LEAST_CONDITION = 1e-6  # of the curvature: below it interpolation alone holds a parameter
 _RICHER = {
     Model.TRANSLATION: Model.AFFINE,
@@ -33,6 +35,7 @@ _RICHER = {
     Model.SIMILARITY: Model.AFFINE,
     Model.AFFINE: Model.HOMOGRAPHY,
 }
+_STEPS = 3  # of the refinement by a richer model, whose sureness is that of where it leads: misfit passes for noise
 _CHANCE = 4.0  # standard deviations: a shorter step is nothing but noise
 _SMALLEST = 1e-12  # of a variance: directions below it are not there
 
@@ -78,7 +81,7 @@ def weigh(
     held_out = (None, None) if halves is None or after is None else _held_out(by.coarse, halves)
     frame = corners(by.seen.fixed[0].shape)
     stretch = _stretch(matrix, by.seen.fixed[0].shape)
-    points = _overlap(matrix, by.seen.fixed[0].shape, by.seen.moving[0].shape)
+    points = _overlap(matrix, by.seen.fixed[0], by.seen.moving[0])
     return Evidence(
         zncc_before=None if before is None else before.zncc,
         zncc_after=None if after is None else after.zncc,
@@ -94,6 +97,7 @@ def weigh(
         split=None if halves is None or not len(points) else _rms(*(map_points(half, points) for half in halves.both)),
         split_ratio=None if halves is None else halves.ratio,
         richer=None if after is None else _richer(by, matrix, config),
+        least_held=None if after is None else _least_held(by, matrix, config),
         round_trip=None if after is None else _round_trip(by, matrix, config),
         expected_error=None if uncertainty is None or not len(points) else _root_mean(uncertainty.at(points)),
         border_pull=unhindered.pull,
@@ -162,27 +166,42 @@ def _mean(values: tuple[float, float]) -> float | None:
 
 def _round_trip(by: Judging, matrix: np.ndarray, config: RegistrationConfig) -> float | None:
     """Return the RMS over the moving frame of one refinement step with the roles exchanged, full-resolution pixels."""
-    level = coarsest_of(by.seen.fixed, _ROUND_TRIP)
+    sides = [min(last - first + 1 for first, last in level.extent) for level in by.seen.fixed]
+    level = max((k for k, side in enumerate(sides) if side >= _ROUND_TRIP), default=0)
     fixed, moving = by.seen.fixed[level], by.seen.moving[level]
     back = np.linalg.inv(matrix * level_scale(fixed.factor))
     back = back / back[2, 2]
     if not in_front(back, moving.shape):
         return None
     family = TRANSFORMS[config.model](config.model, moving.shape)
-    look = fine(moving, fixed, math.sqrt(area_scale(back, moving.shape)), config)
-    at = look.linearized(back, family.projective, with_curvature=True)
-    p = family.parameters(back)
-    to_matrix = family.jacobian(p)
-    inverse = None if at is None else safe_inverse(to_matrix.T @ at.curvature @ to_matrix, _LEAST_CONDITION)
-    if at is None or inverse is None:
+    influences = _influences(fine(moving, fixed, math.sqrt(area_scale(back, moving.shape)), config), family, back)
+    if influences is None:
         return None
-    there = family.matrix(p + inverse @ (to_matrix.T @ at.scores.sum(axis=1)))
-    points = _overlap(back, moving.shape, fixed.shape)
+    there = family.matrix(family.parameters(back) + influences.sum(axis=1))
+    points = _overlap(back, moving, fixed)
     return _rms(map_points(there, points), map_points(back, points)) * fixed.factor if len(points) else None
 
 
+def _least_held(by: Judging, matrix: np.ndarray, config: RegistrationConfig) -> float | None:
+    """Return the agreement of the gradients along the motion that they tell least about, on the clearer level."""
+    found = list[float]()
+    for level in dict.fromkeys((by.judged, 0)):
+        fixed, moving = by.seen.fixed[level], by.seen.moving[level]
+        at_level = matrix * level_scale(fixed.factor)
+        if not in_front(at_level, fixed.shape):
+            continue
+        family = TRANSFORMS[config.model](config.model, fixed.shape)
+        look = fine(fixed, moving, math.sqrt(area_scale(at_level, fixed.shape)), config)
+        to_matrix = family.jacobian(family.parameters(at_level))
+        held = agreement(look.least_held(at_level, to_matrix, family.projective))
+        found += [] if held is None else [held]
+        if found and found[-1] >= LEAST_HELD:
+            break
+    return max(found, default=None)
+
+
 def _richer(by: Judging, matrix: np.ndarray, config: RegistrationConfig) -> float | None:
-    """Return the RMS over the overlap of one refinement step by a richer model, full-resolution pixels, over `_CHANCE`.
+    """Return the RMS over the overlap of `_STEPS` refinement steps by a richer model, full-resolution pixels.
 
     An affine model for the simpler ones, a homography for an affine one, on the judged level; less than what chance
     explains is zero.
@@ -194,19 +213,26 @@ def _richer(by: Judging, matrix: np.ndarray, config: RegistrationConfig) -> floa
         return None
     family = TRANSFORMS[model](model, fixed.shape)
     look = fine(fixed, moving, math.sqrt(area_scale(at_level, fixed.shape)), config)
-    at = look.linearized(at_level, family.projective, with_curvature=True)
-    p = family.parameters(at_level)
-    to_matrix = family.jacobian(p)
-    inverse = None if at is None else safe_inverse(to_matrix.T @ at.curvature @ to_matrix, _LEAST_CONDITION)
-    points = _overlap(at_level, fixed.shape, moving.shape)
-    if at is None or inverse is None or not len(points):
-        return None
-    influences = inverse @ (to_matrix.T @ at.scores)
-    sure = Uncertainty.of_blocks(model, at_level, fixed.shape, influences)
-    step = _rms(map_points(family.matrix(p + influences.sum(axis=1)), points), map_points(at_level, points))
+    points = _overlap(at_level, fixed, moving)
+    there, influences = at_level, _influences(look, family, at_level)
+    for _ in range(_STEPS):
+        if influences is None or not len(points):
+            return None
+        there = family.matrix(family.parameters(there) + influences.sum(axis=1))
+        influences = _influences(look, family, there)
+    sure = None if influences is None else Uncertainty.of_blocks(model, there, fixed.shape, influences)
+    step = _rms(map_points(there, points), map_points(at_level, points))
     if sure is None or step < _CHANCE * _root_mean(sure.at(points)):
         return 0.0
     return step * fixed.factor
+
+
+def _influences(look: Look, family: TransformFamily, matrix: np.ndarray) -> np.ndarray | None:
+    """Return by how much each block moves the parameters in one refinement step from ``matrix``, (k, blocks)."""
+    at = look.linearized(matrix, family.projective, with_curvature=True)
+    to_matrix = family.jacobian(family.parameters(matrix))
+    inverse = None if at is None else safe_inverse(to_matrix.T @ at.curvature @ to_matrix, _LEAST_CONDITION)
+    return None if at is None or inverse is None else inverse @ (to_matrix.T @ at.scores)
 
 
 def _stretch(matrix: np.ndarray, shape: tuple[int, int]) -> tuple[float, float, float]:
@@ -219,12 +245,13 @@ def _stretch(matrix: np.ndarray, shape: tuple[int, int]) -> tuple[float, float, 
     return float(scales.min()), float(scales.max()), float(np.abs(scales[:, 0] / scales[:, 1]).max())
 
 
-def _overlap(matrix: np.ndarray, shape: tuple[int, int], moving_shape: tuple[int, int]) -> np.ndarray:
-    """Return points (n, 2) of a grid over the frame that ``matrix`` sends into the moving one."""
-    y, x = np.meshgrid(*(np.linspace(0, n - 1, _GRID) for n in shape), indexing="ij")
+def _overlap(matrix: np.ndarray, fixed: Level, moving: Level) -> np.ndarray:
+    """Return points (n, 2), (x, y), of a grid over what is seen of ``fixed`` that lie within what is of ``moving``."""
+    y, x = np.meshgrid(*(np.linspace(*ends, _GRID) for ends in fixed.extent), indexing="ij")
     points = np.column_stack((x.ravel(), y.ravel()))
+    first, last = np.array(moving.extent[::-1]).T
     there = map_points(matrix, points)
-    return points[((there >= 0) & (there <= np.array(moving_shape[::-1]) - 1)).all(axis=-1)]
+    return np.asarray(points[((there >= first) & (there <= last)).all(axis=-1)])
 
 
 def _rms(a: np.ndarray, b: np.ndarray) -> float:

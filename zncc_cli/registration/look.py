@@ -50,6 +50,8 @@ _LEAST_EPS = 1e-6
 # Of all windows that could hold a pixel: one that fewer hold counts less than one inside. It knows its mean from them.
 _LEAST_SHARE = 0.6
 BLOCK = 32  # pixels; scores of blocks this large are as good as independent
+_BLOCKS, _LEAST_BLOCK = 8, 8  # along the shorter side, and pixels: products of gradients are known to smaller blocks
+_SMALLEST = 1e-12  # of the largest own curvature: what is below has no gradient at all
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +117,37 @@ class Look:
             .numpy(),
             curvature=curvature,
         )
+
+    def least_held(self, matrix: np.ndarray, to_matrix: np.ndarray, projective: bool) -> np.ndarray:
+        """Return how the images' gradients agree along the motion along which they agree least, block by block.
+
+        Of all that ``to_matrix`` (9, k) lets the entries of ``matrix`` (3, 3) do, it is the motion with the smallest
+        correlation of both images' gradients along it: about zero where there is noise alone, as along the lines of a
+        texture of parallel lines. Noise has a gradient, too, so that the curvature does not tell.
+
+        ``projective`` as in `linearized`. The mean product of both gradients in each block of a grid, (rows, columns),
+        no two pixels' of the same noise; NaN where nothing counts; empty without overlap.
+        """
+        got = self._at(matrix)
+        if got is None:
+            return np.empty(0)
+        pull, warped, w = got
+        z, v = self._compared(warped)
+        weight = spread(w * z.clamp_min(0).square() / v, self._window)
+        # Of the product of two gradients, the square of their mean less that of half of their difference.
+        mean, half = (
+            MatrixGradient.of(pull, *_pulled(pull, *gradients(plane)), projective)
+            for plane in ((self._fixed + warped) / 2, (self._fixed - warped) / 2)
+        )
+        of_mean, of_half = (to_matrix.T @ each.products(weight).numpy() @ to_matrix for each in (mean, half))
+        values, vectors = np.linalg.eigh(of_mean + of_half)
+        to_unit = vectors / np.sqrt(values.clip(_SMALLEST * values[-1]))
+        weakest = to_unit @ np.linalg.eigh(to_unit.T @ (of_mean - of_half) @ to_unit)[1][:, 0]
+        change = (to_matrix @ weakest).reshape(3, 3)
+        shared = weight * (mean.along(change).square() - half.along(change).square())
+        side = min(BLOCK, max(_LEAST_BLOCK, min(self.shape) // _BLOCKS))
+        means, held = (F.avg_pool2d(plane[None, None], side, ceil_mode=True)[0, 0] for plane in (shared, weight))
+        return np.asarray(torch.where(held > 0, means, torch.nan).cpu().double())
 
     def agreement(self, matrix: np.ndarray) -> tuple[Tensor, Tensor] | None:
         """Return local ZNCC and weight of every window at ``matrix`` (3, 3), (H-w+1, W-w+1); None without overlap."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -55,6 +56,13 @@ class MatrixGradient:
             return cls(a, b, None, first)
         x, y = coordinates(here, shape)
         return cls(a, b, -(a * x + b * y), first)
+
+    def along(self, change: np.ndarray) -> Tensor:
+        """Return (H, W): how the function changes with a ``change`` (3, 3) of the matrix."""
+        shape = int(self.a.shape[0]), int(self.a.shape[1])
+        here = torch.from_numpy(change @ np.array([[1, 0, self.first], [0, 1, self.first], [0, 0, 1]])).to(self.a)
+        by_row = self.a * applied(here[0], shape) + self.b * applied(here[1], shape)
+        return by_row if self.c is None else by_row + self.c * applied(here[2], shape)
 
     def products(self, weight: Tensor) -> Tensor:
         """Return the sum over all pixels of weight (H, W) times its outer product with itself, (9, 9) float64."""

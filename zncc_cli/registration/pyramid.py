@@ -49,6 +49,16 @@ class Level:
         return int(self.mask.shape[0]), int(self.mask.shape[1])
 
     @cached_property
+    def extent(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """First and last row, and first and last column, that hold a valid pixel; of the frame where none does."""
+        lines = (self.mask.any(dim=d).nonzero()[:, 0] for d in (1, 0))
+        rows, columns = (
+            (int(held[0]), int(held[-1])) if len(held) else (0, n - 1)
+            for held, n in zip(lines, self.shape, strict=True)
+        )
+        return rows, columns
+
+    @cached_property
     def noise_sigma(self) -> float:
         """The standard deviation of the white noise in the image, from its second differences.
 
