@@ -123,7 +123,7 @@ _SPLIT_RATIO, _NOTABLE_SPLIT = 5.0, 0.1
 # explains it all; photographs turned by half a degree and registered by a translation show 1.8 to 2.6.
 _RICHER = 0.5
 # Where noise alone holds a motion it agrees along it by chance: 90 fits of every model to parallel lines and to rings
-# came to 6.7 at most, and of 120 right results of benchmarks/trust.py none below 150, the most that so few blocks allow.
+# came to 6.7 at most; of 120 right results of benchmarks/trust.py none below 150, the most that so few blocks allow.
 LEAST_HELD = 10.0
 # Pixels by which forward and backward may differ on a level of 128 pixels; right results differ by 0.42 at most.
 _ROUND_TRIP = 0.75
