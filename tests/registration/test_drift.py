@@ -129,6 +129,18 @@ def test_a_frame_that_is_not_known_lies_between_its_neighbours() -> None:
     np.testing.assert_allclose(got.matrices[29], got.matrices[28])
 
 
+def test_an_image_beside_the_movie_is_no_neighbour_in_time() -> None:
+    """As the mean of all frames is, on which they are put: the last frame known tells where those after it lie."""
+    family = family_of(Model.TRANSLATION)
+    truth = np.array([family.matrix(np.array([3.0 * k, -k])) for k in range(12)])
+    onto = [Measurement.of((12, k), truth[k], NOISE, 100.0) for k in range(10)]
+    got = solve_path(12, measured(truth, family, noise=0, without=(10, 11)) + onto, family, 12)
+    assert np.flatnonzero(~got.good).tolist() == [10, 11]
+    # Least squares of motions without error: what is left is what the solver leaves.
+    np.testing.assert_allclose(got.matrices[:10], truth[:10], atol=1e-6)
+    np.testing.assert_allclose(got.matrices[10:12], truth[[9, 9]], atol=1e-6)
+
+
 def test_the_mean_place_is_the_reference_where_none_is_named() -> None:
     family = family_of(Model.TRANSLATION)
     truth = walk(20, family)

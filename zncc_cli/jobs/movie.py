@@ -121,7 +121,7 @@ class Movie:
         notes: tuple[str, ...] = ()
         if config.reference is None and path.good.any():
             measurements += self._onto_mean(path, settings, progress)
-            onto_mean = solve_path(self.count + 1, measurements, family, self.count)
+            onto_mean = solve_path(self.count, measurements, family, self.count)
             if onto_mean.good[-1]:
                 path = replace(
                     onto_mean, matrices=onto_mean.matrices[:-1], good=onto_mean.good[:-1], sigma=onto_mean.sigma[:-1]
