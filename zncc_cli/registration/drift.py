@@ -258,7 +258,7 @@ def _between(
         return np.tile(np.eye(3), (len(matrices), 1, 1))
     relative = matrices @ invert(matrices[known[0]])
     frames = known[known < count]
-    places = np.array([family.parameters(relative[k]) for k in frames])
+    places = family.unwrapped(np.array([family.parameters(relative[k]) for k in frames]))
     everywhere = np.column_stack([np.interp(np.arange(len(matrices)), frames, column) for column in places.T])
     out = np.array([family.matrix(place) for place in everywhere])
     out[known] = relative[known]
