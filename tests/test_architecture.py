@@ -122,6 +122,12 @@ ALLOWED = {
         "registration.warp",
         "config",
     ),
+    "registration.misfit": (
+        "registration.evidence",
+        "registration.frames",
+        "registration.verdict",
+        "config",
+    ),
     "registration.register": ("operators", "registration", "config", "errors"),
     "files": ("files", "registration.transforms", "config", "errors"),
     "jobs": ("jobs", "files", "registration", "operators.native", "settings", "process", "config", "errors"),

@@ -77,6 +77,14 @@ def test_images_that_differ_in_their_suffix_keep_it_as_a_name(folder):
     assert names == ["a_1.png", "a_1.tif"]
 
 
+def test_no_two_pairs_have_one_name(folder):
+    """A name that an image keeps whole may be that of another one without its suffix."""
+    names = ["a.ome.png", "a.ome.tif", "a.ome.tif.png", "b.png", "b.tif", "b.tif.png", "b.tif.png.jpg"]
+    source = folder(*names, "c.tif.png", "d.tif", "d.tif.png", "fixed.tif")
+    expected = [*names, "c.tif", "d", "d.tif"]
+    assert [name for name, _ in found(source, fixed=source / "fixed.tif")] == expected
+
+
 @pytest.mark.parametrize(
     ("pattern", "where", "words"),
     [

@@ -202,6 +202,15 @@ def test_a_constant_frame_is_blank(tmp_path: Path) -> None:
     assert any("frame 0, on which the others are put, is blank" in note for note in got.report["notes"])
 
 
+@pytest.mark.parametrize("to", ["first", "mean"])
+def test_blank_frames_at_the_end_stay_where_the_last_shown_one_lies(tmp_path: Path, to: str) -> None:
+    made = DriftMovie(96, np.array([[3.0, -1.0]]) * np.arange(12)[:, None], blank=(10, 11))
+    got = align(write(tmp_path / "movie.tif", made.frames()), to=to)
+    assert [row.frame for row in got.rows if row.status == "blank"] == [10, 11]
+    # They have the very same place, by whatever arithmetic that was found.
+    np.testing.assert_allclose(drift_of(got)[10:], drift_of(got)[[9, 9]], atol=1e-9)
+
+
 def test_frames_lie_by_their_mean_place_where_too_few_show_the_mean_image(tmp_path: Path) -> None:
     """Ten views along a scene, each sharing three quarters with the next: none shows what half of the others do."""
     noise = np.random.default_rng(0).normal(30000, 9000, (98, 330))

@@ -129,6 +129,33 @@ def test_a_frame_that_is_not_known_lies_between_its_neighbours() -> None:
     np.testing.assert_allclose(got.matrices[29], got.matrices[28])
 
 
+@pytest.mark.parametrize("model", [Model.RIGID, Model.SIMILARITY])
+def test_a_turn_of_more_than_half_a_circle_has_its_places_between_and_its_mean(model: Model) -> None:
+    """4 degrees a frame about the centre: frame 45, not known, lies where an angle jumps from 180 to -180 degrees."""
+    family = family_of(model)
+    turn = np.radians(4) * np.arange(70)
+    radius = np.hypot(255, 255) / 2
+    truth = np.array([family.matrix(np.array([0, 0, radius * a, 0][: family.size])) for a in turn])
+    pairs = measured(truth, family, noise=0, without=(45,))
+    assert errors(solve_path(70, pairs, family, 0).matrices, truth, family).max() < 1e-6
+    # The mean leaves out the frame that is not known.
+    mean = np.delete(turn, 45).mean()
+    apart = solve_path(70, pairs, family, None).matrices
+    assert np.degrees(np.arctan2(apart[0, 1, 0], apart[0, 0, 0])) == pytest.approx(-np.degrees(mean), abs=1e-6)
+
+
+def test_an_image_beside_the_movie_is_no_neighbour_in_time() -> None:
+    """As the mean of all frames is, on which they are put: the last frame known tells where those after it lie."""
+    family = family_of(Model.TRANSLATION)
+    truth = np.array([family.matrix(np.array([3.0 * k, -k])) for k in range(12)])
+    onto = [Measurement.of((12, k), truth[k], NOISE, 100.0) for k in range(10)]
+    got = solve_path(12, measured(truth, family, noise=0, without=(10, 11)) + onto, family, 12)
+    assert np.flatnonzero(~got.good).tolist() == [10, 11]
+    # Least squares of motions without error: what is left is what the solver leaves.
+    np.testing.assert_allclose(got.matrices[:10], truth[:10], atol=1e-6)
+    np.testing.assert_allclose(got.matrices[10:12], truth[[9, 9]], atol=1e-6)
+
+
 def test_the_mean_place_is_the_reference_where_none_is_named() -> None:
     family = family_of(Model.TRANSLATION)
     truth = walk(20, family)

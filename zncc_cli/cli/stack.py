@@ -67,7 +67,7 @@ def stack(
     The folder is <MOVIE's stem>_stack in the working folder, or --out. Blank frames, and those that agree with no
     other, lie between their neighbours, and are named.
 
-    Exit codes: 0 aligned, 1 error, 2 usage, 3 too many frames are not to be trusted (files are written all the same).
+    Exit codes: 0 aligned, 1 error, 2 usage, 3 not to be trusted, and why (files are written all the same).
     """
     config = options.gather(StackConfig, {**locals(), "resampling": options.gather(ResamplingConfig, locals())})
     with console.progress(quiet) as progress:

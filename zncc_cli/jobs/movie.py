@@ -25,8 +25,10 @@ from zncc_cli.registration.canvas import Frame
 from zncc_cli.registration.drift import NEAR, DriftPath, last_partner, partners, solve_path
 from zncc_cli.registration.frames import Measurement, PreparedFrame, measure
 from zncc_cli.registration.inputs import SMALLEST_IMAGE
+from zncc_cli.registration.misfit import compared, misfit, misfit_config
 from zncc_cli.registration.texture import texture
 from zncc_cli.registration.transforms import TRANSFORMS
+from zncc_cli.registration.transforms.matrices import invert
 from zncc_cli.registration.warp import Sampler
 
 OK, BLANK, OUTLIER = "ok", "blank", "outlier"
@@ -121,7 +123,7 @@ class Movie:
         notes: tuple[str, ...] = ()
         if config.reference is None and path.good.any():
             measurements += self._onto_mean(path, settings, progress)
-            onto_mean = solve_path(self.count + 1, measurements, family, self.count)
+            onto_mean = solve_path(self.count, measurements, family, self.count)
             if onto_mean.good[-1]:
                 path = replace(
                     onto_mean, matrices=onto_mean.matrices[:-1], good=onto_mean.good[:-1], sigma=onto_mean.sigma[:-1]
@@ -218,6 +220,24 @@ class Movie:
             known = float(sigma) * self.factor if np.isfinite(sigma) else None
             rows.append(DriftRow(frame, dx, dy, status[frame], known, _FURTHER[model](matrix)))
         return matrices, tuple(rows)
+
+    def misfit(self, path: DriftPath, config: StackConfig, progress: Progress) -> float | None:
+        """Return how far, in pixels, two pairs of frames at least lie from where ``path`` has them; None without pairs.
+
+        Of a single pair, how far it does.
+        """
+        settings = misfit_config(RegistrationConfig(model=config.model, window=config.window))
+
+        def of_pair(pair: tuple[int, int]) -> float:
+            progress(f"comparing frames {pair[0] + 1} and {pair[1] + 1} of {self.count}")
+            fixed, moving = (self._prepared(frame, settings) for frame in pair)
+            if fixed is None or moving is None:
+                return 0.0
+            matrix = path.matrices[pair[1]] @ invert(path.matrices[pair[0]])
+            return misfit(fixed, moving, matrix / matrix[2, 2], settings) * self.factor
+
+        found = sorted(in_order(of_pair, compared(path.good), self.threads))
+        return found[-2:][0] if found else None
 
     def write(self, path: Path, matrices: np.ndarray, frame: Frame, config: StackConfig, progress: Progress) -> Written:
         """Write all planes, those of a frame by its matrix."""

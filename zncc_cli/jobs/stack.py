@@ -26,7 +26,7 @@ from zncc_cli.jobs.pair import versions
 from zncc_cli.jobs.resampled import missing_value
 from zncc_cli.operators import native
 from zncc_cli.registration.canvas import Frame, frame_of_all
-from zncc_cli.registration.verdict import Status
+from zncc_cli.registration.verdict import LARGEST_ERROR, NOTABLE_MOTION, Status
 from zncc_cli.registration.warp import corners, map_points
 
 logger = logging.getLogger("zncc_cli.stack")
@@ -81,6 +81,7 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
         movie, notes = movie_of(image, config)
         measuring = time.perf_counter()
         path, status, said = movie.followed(config, progress)
+        misfit = movie.misfit(path, config, progress)
         matrices, rows = movie.full(path, status, config.model)
         writing = time.perf_counter()
         frame = frame_of_all(config.resampling.canvas, list(matrices), image.shape, image.shape)
@@ -109,7 +110,7 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
             "write": ended - writing,
             "total": import_seconds + ended - began,
         }
-        verdict, reasons = _verdict(rows)
+        verdict, reasons = _verdict(rows, config, misfit)
         notes = (
             *image.notes,
             *notes,
@@ -134,6 +135,7 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
                 "pairs_left_out": path.left_out,
                 "pair_sigma": path.disagreement * movie.factor,
                 "largest_sigma": max((row.sigma for row in rows if row.sigma is not None), default=None),
+                "misfit": misfit,
                 "clipped_values": written.clipped,
             },
             "registered_on": {"channel_index": list(movie.view.index), "blocks": movie.factor},
@@ -185,7 +187,7 @@ def _unseen(frames: list[int], count: int, config: StackConfig) -> tuple[str, ..
     return (f"{config.image.name}: {said}; --canvas union holds all",)
 
 
-def _verdict(rows: tuple[DriftRow, ...]) -> tuple[Status, list[str]]:
+def _verdict(rows: tuple[DriftRow, ...], config: StackConfig, misfit: float | None) -> tuple[Status, list[str]]:
     bad = [row for row in rows if row.status != OK]
     good = len(rows) - len(bad)
     said = [f"{good} of {len(rows)} frames agree"]
@@ -196,4 +198,23 @@ def _verdict(rows: tuple[DriftRow, ...]) -> tuple[Status, list[str]]:
             said.append(f"{word}: frame {', '.join(numbers[:_NAMED])}{more}")
     if good < 2:
         return Status.FAILED, said
-    return (Status.OK if len(bad) <= max(_FEW, _SHARE * len(rows)) else Status.SUSPECT), said
+    doubts = list(_doubts(rows, config, misfit))
+    trusted = len(bad) <= max(_FEW, _SHARE * len(rows)) and not doubts
+    return (Status.OK if trusted else Status.SUSPECT), said + doubts
+
+
+def _doubts(rows: tuple[DriftRow, ...], config: StackConfig, misfit: float | None) -> Iterator[str]:
+    """Yield what speaks against the path of the frames that agree."""
+    if config.reference is not None and rows[config.reference].status == OUTLIER:
+        yield f"the others are put on frame {config.reference}, with which they do not agree"
+    sigma, frame = max((row.sigma, row.frame) for row in rows if row.sigma is not None)
+    if sigma > LARGEST_ERROR:
+        yield (
+            f"the place of frame {frame} is known to {sigma:.2f} px only: its pairs with others contradict each other, "
+            f"or hold too little texture for --model {config.model}"
+        )
+    if misfit is not None and misfit > NOTABLE_MOTION:
+        yield (
+            f"measured anew, frames lie {misfit:.1f} px from where they were put, more than chance explains: the "
+            f"motion may be richer than --model {config.model}"
+        )

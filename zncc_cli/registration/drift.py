@@ -82,14 +82,15 @@ def solve_path(
         count: how many.
         measurements: between pairs of them, in any order.
         family: of the motions.
-        reference: the frame that the others are put on; None for the mean of all places.
+        reference: the frame that the others are put on; ``count`` for an image that is no frame and was measured
+            against them, whose place is the last of the path; None for the mean of all places.
     """
     kept = [m for m in measurements if m.agreement >= _AGREEMENT and np.isfinite(m.deviation)]
-    graph = _Graph(count, kept)
+    graph = _Graph(count + (reference == count), kept)
     matrices = graph.along_tree()
     inlier, residuals = graph.settle(matrices, family)
     good = _good(graph, inlier)
-    matrices = _between(matrices, good, family, reference)
+    matrices = _between(matrices, good, count, family, reference)
     spread = _spread(graph, inlier, residuals)
     sigma = np.where(good, graph.noise(inlier, spread, family.size, reference), np.nan)
     if reference is not None and good[reference]:
@@ -245,19 +246,24 @@ def _good(graph: _Graph, inlier: np.ndarray) -> np.ndarray:
     return out
 
 
-def _between(matrices: np.ndarray, good: np.ndarray, family: TransformFamily, reference: int | None) -> np.ndarray:
-    """Return the matrices from the reference, those of frames that are not good between those of their neighbours."""
+def _between(
+    matrices: np.ndarray, good: np.ndarray, count: int, family: TransformFamily, reference: int | None
+) -> np.ndarray:
+    """Return the matrices from the reference, those of frames that are not good between those of their neighbours.
+
+    What lies behind the ``count`` frames is no neighbour in time.
+    """
     known = np.flatnonzero(good)
     if len(known) == 0:
         return np.tile(np.eye(3), (len(matrices), 1, 1))
     relative = matrices @ invert(matrices[known[0]])
-    places = np.array([family.parameters(relative[k]) for k in known])
-    everywhere = np.column_stack([np.interp(np.arange(len(matrices)), known, column) for column in places.T])
-    origin = places.mean(axis=0) if reference is None else everywhere[reference]
-    back = invert(family.matrix(origin))
+    frames = known[known < count]
+    places = family.unwrapped(np.array([family.parameters(relative[k]) for k in frames]))
+    everywhere = np.column_stack([np.interp(np.arange(len(matrices)), frames, column) for column in places.T])
     out = np.array([family.matrix(place) for place in everywhere])
     out[known] = relative[known]
-    return np.asarray(out @ back)
+    origin = family.matrix(places.mean(axis=0)) if reference is None else out[reference]
+    return np.asarray(out @ invert(origin))
 
 
 def _spread(graph: _Graph, inlier: np.ndarray, residuals: np.ndarray) -> float:

@@ -24,19 +24,19 @@ from zncc_cli.registration.verdict import LEAST_HELD, Evidence, agreement
 from zncc_cli.registration.warp import area_scale, corners, in_front, level_scale, map_points
 
 _FIELDS = 4  # of a chessboard, along the shorter side of the frame
-_ROUND_TRIP = (
-    128  # pixels on the shorter side of what is seen, on the level where the roles are exchanged: a cheap step
-)
+_ROUND_TRIP = 128  # pixels on the shorter side of what is seen, where the roles are exchanged: a step there is cheap
 _GRID = 9  # points along each side of what is seen, where motions are compared
 _LEAST_CONDITION = 1e-6  # of the curvature: below it interpolation alone holds a parameter
-_RICHER = {
+RICHER = {
     Model.TRANSLATION: Model.AFFINE,
     Model.RIGID: Model.AFFINE,
     Model.SIMILARITY: Model.AFFINE,
     Model.AFFINE: Model.HOMOGRAPHY,
 }
+"""By which model it is told whether the motion is richer than a model."""
+
 _STEPS = 3  # of the refinement by a richer model, whose sureness is that of where it leads: misfit passes for noise
-_CHANCE = 4.0  # standard deviations: a shorter step is nothing but noise
+CHANCE = 4.0  # standard deviations: a shorter step is nothing but noise
 _SMALLEST = 1e-12  # of a variance: directions below it are not there
 
 
@@ -178,8 +178,8 @@ def _round_trip(by: Judging, matrix: np.ndarray, config: RegistrationConfig) -> 
     if influences is None:
         return None
     there = family.matrix(family.parameters(back) + influences.sum(axis=1))
-    points = _overlap(back, moving, fixed)
-    return _rms(map_points(there, points), map_points(back, points)) * fixed.factor if len(points) else None
+    apart = distance(there, back, moving, fixed)
+    return None if apart is None else apart * fixed.factor
 
 
 def _least_held(by: Judging, matrix: np.ndarray, config: RegistrationConfig) -> float | None:
@@ -206,7 +206,7 @@ def _richer(by: Judging, matrix: np.ndarray, config: RegistrationConfig) -> floa
     An affine model for the simpler ones, a homography for an affine one, on the judged level; less than what chance
     explains is zero.
     """
-    model = _RICHER.get(config.model)
+    model = RICHER.get(config.model)
     fixed, moving = by.seen.fixed[by.judged], by.seen.moving[by.judged]
     at_level = matrix * level_scale(fixed.factor)
     if model is None or not in_front(at_level, fixed.shape):
@@ -222,7 +222,7 @@ def _richer(by: Judging, matrix: np.ndarray, config: RegistrationConfig) -> floa
         influences = _influences(look, family, there)
     sure = None if influences is None else Uncertainty.of_blocks(model, there, fixed.shape, influences)
     step = _rms(map_points(there, points), map_points(at_level, points))
-    if sure is None or step < _CHANCE * _root_mean(sure.at(points)):
+    if sure is None or step < CHANCE * _root_mean(sure.at(points)):
         return 0.0
     return step * fixed.factor
 
@@ -243,6 +243,12 @@ def _stretch(matrix: np.ndarray, shape: tuple[int, int]) -> tuple[float, float, 
     by = (matrix[None, :2, :2] - to[:, :, None] * matrix[2, :2]) / depth[:, None, None]
     scales = np.linalg.svd(by, compute_uv=False) * np.sign(np.linalg.det(by))[:, None]
     return float(scales.min()), float(scales.max()), float(np.abs(scales[:, 0] / scales[:, 1]).max())
+
+
+def distance(a: np.ndarray, b: np.ndarray, fixed: Level, moving: Level) -> float | None:
+    """Return the RMS over the overlap at ``b`` of how far two matrices (3, 3) send a point apart; None without one."""
+    points = _overlap(b, fixed, moving)
+    return _rms(map_points(a, points), map_points(b, points)) if len(points) else None
 
 
 def _overlap(matrix: np.ndarray, fixed: Level, moving: Level) -> np.ndarray:

@@ -96,7 +96,7 @@ class Verdict:
 
 # Of 81 unrelated pairs (noise, random scenes, different photographs) on which the search and the optimiser had done
 # their best, none came above 51; of 56 pairs that were aligned, none below 85 (docs/architecture.md, "Verdict").
-_AGREEMENT = 55.0
+AGREEMENT = 55.0
 # All of n blocks are above zero by chance with a probability of 2^-n: n such blocks count for this times n at most, so
 # that fewer than 14 can say nothing.
 _PER_BLOCK = 4.0
@@ -115,13 +115,13 @@ _VERY_DISTINCT, _AGREEMENT_IF_VERY_DISTINCT = 1.8, 25.0
 # less than 5.3. Photographs come lower, down to 2.5: a noisy brick wall of which a third is seen.
 _PEAK_RATIO = 2.2
 # Pixels: twice the standard deviation is as far as a result may be off to be right. Right ones expected 0.12 at most.
-_LARGEST_ERROR = 0.5
+LARGEST_ERROR = 0.5
 # Halves of the overlap that want to move apart by this much more than chance explains (right ones: 2.8 at most), and by
 # pixels that matter.
 _SPLIT_RATIO, _NOTABLE_SPLIT = 5.0, 0.1
 # Pixels, RMS, that a richer model would move the result by. On twenty right results of every damage it is zero, chance
 # explains it all; photographs turned by half a degree and registered by a translation show 1.8 to 2.6.
-_RICHER = 0.5
+NOTABLE_MOTION = 0.5
 # Where noise alone holds a motion it agrees along it by chance: 90 fits of every model to parallel lines and to rings
 # came to 6.7 at most; of 120 right results of benchmarks/trust.py none below 150, the most that so few blocks allow.
 LEAST_HELD = 10.0
@@ -197,14 +197,14 @@ def _doubts(evidence: Evidence) -> Iterator[str]:
                 f"half of the overlap does not say where the other half lies: a ZNCC of {e.held_out_after:.3f} on "
                 f"windows held out from the fit, and of {e.zncc_coarse:.3f} on all"
             )
-    if e.expected_error is not None and e.expected_error > _LARGEST_ERROR:
+    if e.expected_error is not None and e.expected_error > LARGEST_ERROR:
         yield f"the texture tells the position to {e.expected_error:.2f} px only; try a simpler --model"
     if (e.split or 0) > _NOTABLE_SPLIT and e.split is not None and e.split_ratio and e.split_ratio > _SPLIT_RATIO:
         yield (
             f"parts of the overlap want to move {e.split:.2f} px apart, {math.sqrt(e.split_ratio):.1f} times what "
             "chance explains: the motion may be richer than the --model"
         )
-    if e.richer is not None and e.richer > _RICHER:
+    if e.richer is not None and e.richer > NOTABLE_MOTION:
         yield (
             f"a richer model than the --model asks for would move the overlap by {e.richer:.1f} px more than chance "
             "explains; try --model auto"
@@ -234,7 +234,7 @@ def _doubts(evidence: Evidence) -> Iterator[str]:
 
 
 def _needed_agreement(distinctness: float | None) -> float:
-    return _AGREEMENT_IF_VERY_DISTINCT if distinctness is not None and distinctness >= _VERY_DISTINCT else _AGREEMENT
+    return _AGREEMENT_IF_VERY_DISTINCT if distinctness is not None and distinctness >= _VERY_DISTINCT else AGREEMENT
 
 
 def agreement(blocks: np.ndarray) -> float | None:

@@ -45,6 +45,7 @@ def find_pairs(config: BatchConfig) -> list[Pair]:
             if given is not None:
                 raise OptionError(f"{option}: expected with a folder, got {shown(config.source)}; leave it out")
         found = _of_table(config.source)
+    assert len({pair.name for pair in found}) == len(found)
     number, count = config.part
     return sorted(_checked(pair) for pair in found if count == 1 or _shard(pair.name, count) == number)
 
@@ -97,10 +98,15 @@ def _bare(path: PurePath) -> PurePath:
 
 
 def _names(images: Sequence[PurePath]) -> list[str]:
-    """Return the bare paths; two files of one (a.tif, a.png) must not share a folder: they keep their suffixes."""
-    bare = [_bare(image) for image in images]
-    count = Counter(bare)
-    return [str(image if count[name] > 1 else name) for image, name in zip(images, bare, strict=True)]
+    """Return the bare paths; where two pairs would share a folder (a.tif, a.png) their files keep their suffixes."""
+    bare = {image: _bare(image) for image in images}
+    count = Counter(bare.values())
+    whole = {image for image, name in bare.items() if count[name] > 1}
+    # a.tif.png must not take the name of an a.tif that keeps its own; shorter ones come first, so that all are seen.
+    for image in sorted(images, key=lambda image: len(image.name)):
+        if bare[image] in whole:
+            whole.add(image)
+    return [str(image if image in whole else bare[image]) for image in images]
 
 
 def _by_ending(images: list[Path]) -> list[Pair]:

@@ -31,6 +31,9 @@ class TransformFamily(Protocol):
     def parameters(self, matrix: np.ndarray) -> np.ndarray:
         """Return the (size,) parameters of the family's member nearest to ``matrix``."""
 
+    def unwrapped(self, path: np.ndarray) -> np.ndarray:
+        """Return the parameters (n, size) of a path with angles that go on beyond half a turn."""
+
 
 TRANSFORMS: dict[Model, Callable[[Model, tuple[int, int]], TransformFamily]] = dict.fromkeys(
     NESTED_MODELS, LinearFamily

@@ -115,6 +115,18 @@ class LinearFamily:
         }
         return np.array([tx, ty, *rest[self.model]], dtype=np.float64)
 
+    def unwrapped(self, path: np.ndarray) -> np.ndarray:
+        """Return the parameters (n, size) of a path with angles that go on beyond half a turn.
+
+        Of the two ways round from one place to the next the shorter one is taken.
+        """
+        out: np.ndarray = path.copy()
+        if self.model in (Model.RIGID, Model.SIMILARITY):
+            out[:, _ANGLE] = np.unwrap(path[:, _ANGLE], period=2 * math.pi * self._radius)
+        return out
+
+
+_ANGLE = 2  # which parameter is r a
 
 # Where a row-major matrix (9,) has A = (a, b, c, d), and g.
 _A, _G = [0, 1, 3, 4], [6, 7]
