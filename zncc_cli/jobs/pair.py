@@ -29,7 +29,7 @@ from zncc_cli.jobs.budget import affordable_factor, check_disk, file_bytes, map_
 from zncc_cli.jobs.digests import digests
 from zncc_cli.jobs.maps import Rows, write_maps, write_mask
 from zncc_cli.jobs.pictures import pair_layers, pair_overlay, pair_pictures
-from zncc_cli.jobs.products import FIXED_ON_CANVAS, PAGE, file_names
+from zncc_cli.jobs.products import FIXED_ON_CANVAS, PAGE, REPORT, file_names, names_before, others
 from zncc_cli.jobs.reduction import Reduced, full_result, reduced, reduced_matrix
 from zncc_cli.jobs.resampled import missing_value, write_resampled
 from zncc_cli.jobs.views import View, choose_views, masked
@@ -86,6 +86,8 @@ _MAPPED = frozenset({Product.MAPS, Product.PAGE})  # which shows the maps
 def align_pair(config: PairConfig, progress: Progress, import_seconds: float = 0.0) -> PairOutcome:
     """Align the moving file to the fixed file and write the products that are asked for into ``config.folder``.
 
+    What an earlier pair wrote there is replaced or removed: the folder holds the files of one run.
+
     Args:
         config: what to do.
         progress: is told in a few words what comes next.
@@ -96,13 +98,17 @@ def align_pair(config: PairConfig, progress: Progress, import_seconds: float = 0
     """
     clock = _Clock(import_seconds)
     names, wanted = file_names(config), config.products
+    before = (*names, *names_before(config.folder))
     read = config.fixed, config.moving, config.fixed_mask, config.moving_mask
-    refuse_sources((config.folder / name for name in names), read)
-    with OutputFolder(config.folder, names=names, overwrite=config.overwrite) as folder:
+    refuse_sources((config.folder / name for name in before), read)
+    with OutputFolder(config.folder, names=before, overwrite=config.overwrite) as folder:
         progress(f"reading {config.fixed.name} and {config.moving.name}")
         # Before they are read: should a file change meanwhile, the report is of none that is there.
         inputs = digests(config)
         fixed, moving, notes = _views(config)
+        notes += tuple(
+            f"{shown(path)}: stood there before, and is not of this run" for path in others(folder.path, before, read)
+        )
         missing_value(moving.image.data.dtype, moving.image.metadata, config.resampling)  # before any work
         factor = affordable_factor(fixed.image, moving.image)
         if factor > 1:
@@ -134,7 +140,7 @@ def align_pair(config: PairConfig, progress: Progress, import_seconds: float = 0
         clock.lap("write")
         report["seconds"] = clock.finish()
         if Product.REPORT in wanted:
-            write_json(folder.staging / "report.json", report)
+            write_json(folder.staging / REPORT, report)
         for made_on_the_way in {file.name for file in folder.staging.iterdir()} - set(names):
             (folder.staging / made_on_the_way).unlink()
     for note in report["notes"]:
