@@ -14,6 +14,7 @@ from zncc_cli.config import PairConfig, RegistrationConfig, ResamplingConfig
 from zncc_cli.errors import OutputError
 from zncc_cli.jobs import budget
 from zncc_cli.jobs.pair import align_pair
+from zncc_cli.jobs.products import MAPS
 from zncc_cli.registration.warp import corners, map_points
 
 SAMPLE = Path(__file__).parents[2] / "sample_data" / "affine"
@@ -94,6 +95,30 @@ def test_a_file_that_is_read_is_not_removed(small: PairConfig, tmp_path: Path) -
     with pytest.raises(OutputError, match=r"aligned\.tif: expected another file than is read"):
         align_pair(again, lambda _: None)
     assert aligned.read_bytes() == before
+
+
+@pytest.mark.parametrize(("dtype", "offset"), [("uint32", 4_000_000_000), ("int64", 2**50), ("float64", 1e12)])
+def test_an_offset_that_float32_cannot_hold_changes_nothing(
+    small: PairConfig, tmp_path: Path, dtype: str, offset: float
+) -> None:
+    """At these offsets float32 steps by 256 and more, and the values spread by 900."""
+    union = replace(small, resampling=ResamplingConfig(canvas="union"))  # type: ignore[arg-type]
+    plain = align_pair(union, lambda _: None)
+    for path in (small.fixed, small.moving):
+        data = tifffile.imread(path).astype(dtype) + np.dtype(dtype).type(offset)
+        tifffile.imwrite(path, data, photometric="minisblack")
+    outcome = align_pair(replace(union, out=tmp_path / "offset"), lambda _: None)
+    np.testing.assert_allclose(outcome.result.matrix, plain.result.matrix, atol=1e-4)  # pixels; float32 is rounded
+    one, other = ({name: tifffile.imread(tmp_path / out / name) for name in MAPS} for out in ("out", "offset"))
+    for name in MAPS:
+        # float64, in which values between pixels are computed, steps by a quarter at 2^50.
+        np.testing.assert_allclose(other[name], one[name], atol=0.25 if name == "std_aligned.tif" else 1e-5)
+    covered = tifffile.imread(tmp_path / "offset" / "mask.tif") > 0
+    before, after = (tifffile.imread(tmp_path / out / "aligned.tif") for out in ("out", "offset"))
+    assert after.dtype == dtype
+    # A value is rounded once, and may be beside a half.
+    assert np.abs((after[covered].astype(float) - offset) - before[covered]).max() <= 1
+    assert (np.isnan(after[~covered]) if dtype == "float64" else after[~covered] == 0).all()
 
 
 def test_the_report_names_what_was_registered(tmp_path: Path) -> None:
