@@ -110,7 +110,7 @@ def align_pair(config: PairConfig, progress: Progress, import_seconds: float = 0
             f"{shown(path)}: stood there before, and is not of this run" for path in others(folder.path, before, read)
         )
         missing_value(moving.image.data.dtype, moving.image.metadata, config.resampling)  # before any work
-        factor = affordable_factor(fixed.image, moving.image)
+        factor = affordable_factor(fixed.image, moving.image, config.registration.window)
         if factor > 1:
             notes += (f"registered on means of {factor} x {factor} pixels, since the images are large",)
         pair = reduced(fixed, factor), reduced(moving, factor)
