@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,12 @@ _DRAWN = frozenset({Product.OVERLAY, Product.PAGE})
 _MAPPED = frozenset({Product.MAPS, Product.PAGE})  # which shows the maps
 
 
-def align_pair(config: PairConfig, progress: Progress, import_seconds: float = 0.0) -> PairOutcome:
+def align_pair(
+    config: PairConfig,
+    progress: Progress,
+    import_seconds: float = 0.0,
+    inputs_before: Mapping[str, str] | None = None,
+) -> PairOutcome:
     """Align the moving file to the fixed file and write the products that are asked for into ``config.folder``.
 
     What an earlier pair wrote there is replaced or removed: the folder holds the files of one run.
@@ -92,6 +97,7 @@ def align_pair(config: PairConfig, progress: Progress, import_seconds: float = 0
         config: what to do.
         progress: is told in a few words what comes next.
         import_seconds: time that loading the program took, for the report.
+        inputs_before: the `digests` of the images in the run that is repeated; None where none is.
 
     Raises:
         InputError, OutputError, ContentError, OptionError, BackendError: nothing is written then.
@@ -106,6 +112,11 @@ def align_pair(config: PairConfig, progress: Progress, import_seconds: float = 0
         # Before they are read: should a file change meanwhile, the report is of none that is there.
         inputs = digests(config)
         fixed, moving, notes = _views(config)
+        notes += tuple(
+            f"{shown(path)}: its content is not that of the run that is repeated"
+            for name, path in (("fixed", config.fixed), ("moving", config.moving))
+            if (inputs_before or inputs).get(name) != inputs[name]
+        )
         notes += tuple(
             f"{shown(path)}: stood there before, and is not of this run" for path in others(folder.path, before, read)
         )

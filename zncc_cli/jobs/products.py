@@ -6,7 +6,7 @@ from pathlib import Path
 
 from zncc_cli.config import Canvas, PairConfig, Product
 from zncc_cli.errors import ZnccError
-from zncc_cli.jobs.repeat import config_of_report
+from zncc_cli.jobs.repeat import run_of_report
 
 PAGE = "report.html"
 REPORT = "report.json"
@@ -37,7 +37,7 @@ def names_before(folder: Path) -> tuple[str, ...]:
     The report is what tells them from files of the user's own, which may be named mask.tif as well.
     """
     try:
-        return file_names(config_of_report(folder / REPORT))
+        return file_names(run_of_report(folder / REPORT).config)
     except ZnccError:
         return ()
 
