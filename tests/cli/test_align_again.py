@@ -42,6 +42,22 @@ def test_from_its_report_a_run_gives_the_same_bytes(run: Run, report: Path) -> N
     assert first == second
 
 
+def test_an_image_that_has_changed_since_its_report_is_said(run: Run) -> None:
+    for name, path in (("a.tif", FIXED), ("b.tif", MOVING)):
+        (run.folder / name).write_bytes(path.read_bytes())
+    options = ("--model", "translation", "--accept", "suspect", "--write", "report")
+    run("zncc-align", "a.tif", "b.tif", *options, "--out", "first")
+    words = "its content is not that of the run that is repeated"
+    again = ("zncc-align", "--from", "first/report.json", "--out", "again", "--overwrite")
+    assert words not in run(*again).stderr
+    (run.folder / "b.tif").write_bytes(FIXED.read_bytes())
+    got = run(*again)
+    assert got.returncode == 0, got.stderr
+    assert f"b.tif: {words}" in got.stderr
+    assert f"a.tif: {words}" not in got.stderr
+    assert f"b.tif: {words}" in json.loads((run.folder / "again" / "report.json").read_text())["notes"]
+
+
 def test_the_command_of_a_report_gives_the_same_bytes(run: Run, report: Path) -> None:
     command, *words = json.loads(report.read_text())["command"]
     words = [word for word in words if not word.startswith("--out")]

@@ -28,6 +28,16 @@ def test_writes_the_population_standard_deviation(run: Run) -> None:
     assert iio.imread(run.folder / "maps" / "fixed_std.png").shape == image.shape
 
 
+def test_a_large_offset_changes_no_map(run: Run) -> None:
+    """Noise of one on 10^9, where float32 steps by 64."""
+    noise = 1e9 + np.random.default_rng(0).normal(size=(1100, 40))  # written in several strips
+    np.save(run.folder / "large.npy", noise)
+    assert run("zncc-stdmap", "large.npy").returncode == 0
+    std = tifffile.imread(run.folder / "large_std.tif")
+    expected = np.lib.stride_tricks.sliding_window_view(noise, (11, 11)).std(axis=(2, 3))
+    np.testing.assert_allclose(std[5:-5, 5:-5], expected, rtol=1e-5)  # float32 map against float64 NumPy
+
+
 def test_norm_scale_is_the_root_of_n_times_larger(run: Run) -> None:
     path = SAMPLES / "affine" / "fixed.tif"
     for scale in ("population", "norm"):

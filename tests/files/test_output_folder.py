@@ -83,6 +83,14 @@ def test_overwrites_when_asked(tmp_path):
     assert contents(tmp_path) == {"a.txt": "new", "b.txt": "new"}
 
 
+def test_what_an_earlier_job_wrote_and_this_one_does_not_is_removed(tmp_path):
+    (tmp_path / "b.txt").write_text("old")
+    (tmp_path / "notes.txt").write_text("mine")
+    with OutputFolder(tmp_path, names=NAMES, overwrite=True) as folder:
+        (folder.staging / "a.txt").write_text("new")
+    assert contents(tmp_path) == {"a.txt": "new", "notes.txt": "mine"}
+
+
 def test_refuses_to_overwrite_what_another_process_wrote_meanwhile(tmp_path):
     def another(_):
         (tmp_path / "out").mkdir()
@@ -129,6 +137,22 @@ def test_a_failure_while_moving_puts_everything_back(tmp_path, monkeypatch, fail
     with pytest.raises(expected):
         run(tmp_path, overwrite=True)
     assert contents(tmp_path) == {"b.txt": "old"}
+
+
+def test_a_failure_while_moving_puts_back_what_was_to_be_removed(tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text("old")
+    rename = Path.replace
+
+    def failing(self, target):
+        if self.name == "b.txt":
+            assert not (tmp_path / "a.txt").exists()
+            raise OSError(5, "Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", failing)
+    with pytest.raises(OutputError), OutputFolder(tmp_path, names=NAMES, overwrite=True) as folder:
+        (folder.staging / "b.txt").write_text("new")
+    assert contents(tmp_path) == {"a.txt": "old"}
 
 
 def test_refuses_a_folder_below_a_file(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,16 @@ def test_what_this_run_has_half_published_is_replaced(do: Any, tmp_path: Path) -
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "transform.json").write_text("of a killed worker")
     assert do(since=(tmp_path / "a" / "transform.json").stat().st_mtime_ns)["row"]["status"] != "error"
+    assert set(written(tmp_path / "a")) == NAMES
+
+
+def test_what_this_run_wrote_and_is_not_to_write_any_more_is_removed(do: Any, tmp_path: Path) -> None:
+    do()
+    report = json.loads((tmp_path / "a" / "report.json").read_text())
+    report["settings"]["write"] = "transform,mask,report"
+    (tmp_path / "a" / "report.json").write_text(json.dumps(report))
+    (tmp_path / "a" / "mask.tif").write_text("of other settings")
+    assert do()["row"]["status"] != "error"
     assert set(written(tmp_path / "a")) == NAMES
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zncc_cli.errors import ResourceError
+from zncc_cli.errors import ContentError, ResourceError
 from zncc_cli.files.images import Image
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.jobs import budget
@@ -27,7 +27,7 @@ def test_with_less_memory_larger_blocks_are_registered(
     monkeypatch: pytest.MonkeyPatch, gigabytes: float, factor: int
 ) -> None:
     monkeypatch.setattr(budget, "available", lambda: int(gigabytes * 1e9))
-    found = budget.affordable_factor(image(20000, 20000), image(500, 500))
+    found = budget.affordable_factor(image(20000, 20000), image(600, 600), window=11)
     assert found == factor
     assert (20000 / found) ** 2 * 200 < gigabytes * 1e9
 
@@ -35,7 +35,40 @@ def test_with_less_memory_larger_blocks_are_registered(
 def test_a_pair_that_does_not_fit_even_so_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "available", lambda: int(0.8e9))
     with pytest.raises(ResourceError, match=r"large\.tif: expected .* GB of memory for 20000 x 30000 pixels, found"):
-        budget.affordable_factor(image(500, 500), image(30000, 20000))
+        budget.affordable_factor(image(500, 500), image(30000, 20000), window=11)
+
+
+@pytest.mark.parametrize(
+    ("large", "small", "window", "factor"),
+    [
+        (4200, 4200, 11, 2),
+        (4200, 44, 11, 2),  # of which 22 are left, two windows
+        (4200, 43, 11, 1),
+        (4200, 40, 11, 1),  # 17.6 million pixels, a little more than is usual
+        (4200, 31, 3, 1),  # of which 15 would be left, and 16 is the least
+        (20000, 154, 11, 7),
+        (20000, 130, 11, 5),
+    ],
+)
+def test_larger_blocks_are_not_taken_where_a_small_image_would_lose_its_windows(
+    monkeypatch: pytest.MonkeyPatch, large: int, small: int, window: int, factor: int
+) -> None:
+    monkeypatch.setattr(budget, "available", lambda: int(64e9))
+    for pair in ((image(large, large), image(small, 300)), (image(300, small), image(large, large))):
+        assert budget.affordable_factor(*pair, window) == factor
+
+
+@pytest.mark.parametrize(("gigabytes", "large", "blocks"), [(64, 20000, 4), (2.0, 4200, 2)])
+def test_a_small_image_of_which_too_little_would_be_left_is_named_with_its_size_and_the_blocks(
+    monkeypatch: pytest.MonkeyPatch, gigabytes: float, large: int, blocks: int
+) -> None:
+    monkeypatch.setattr(budget, "available", lambda: int(gigabytes * 1e9))
+    expected = (
+        f"expected at least {22 * blocks} pixels a side .--window 11., for a pair of up to {large} x {large} is "
+        f"registered on means of {blocks} x {blocks} pixels, found 50 x 40; crop the larger image"
+    )
+    with pytest.raises(ContentError, match=expected):
+        budget.affordable_factor(image(large, large), image(40, 50), window=11)
 
 
 def test_files_that_do_not_fit_on_the_disk_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

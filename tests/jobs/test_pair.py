@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 
-from zncc_cli.config import PairConfig, RegistrationConfig
+from zncc_cli.config import PairConfig, RegistrationConfig, ResamplingConfig
+from zncc_cli.errors import OutputError
 from zncc_cli.jobs import budget
 from zncc_cli.jobs.pair import align_pair
+from zncc_cli.jobs.products import MAPS
 from zncc_cli.registration.warp import corners, map_points
 
 SAMPLE = Path(__file__).parents[2] / "sample_data" / "affine"
@@ -35,6 +38,87 @@ def test_a_large_pair_is_registered_on_blocks_and_moved_at_full_resolution(
     assert tifffile.imread(tmp_path / "out" / "aligned.tif").shape == shape
     z = tifffile.imread(tmp_path / "out" / "zncc.tif")
     assert np.nanmedian(z) > 0.9
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> PairConfig:
+    """A pair of 64 x 64 pixels, shifted by three and two."""
+    scene = np.random.default_rng(0).random((70, 70))
+    scene = sum(np.roll(scene, (i, j), (0, 1)) for i in range(3) for j in range(3)) * 1000
+    for name, image in (("a.tif", scene[3:67, 3:67]), ("b.tif", scene[1:65, :64])):
+        tifffile.imwrite(tmp_path / name, image.astype(np.uint16))
+    return PairConfig(
+        fixed=tmp_path / "a.tif",
+        moving=tmp_path / "b.tif",
+        out=tmp_path / "out",
+        registration=RegistrationConfig(model="translation"),  # type: ignore[arg-type]
+    )
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_overwritten_a_folder_holds_the_files_of_one_run(small: PairConfig, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    union = ResamplingConfig(canvas="union")  # type: ignore[arg-type]
+    align_pair(replace(small, resampling=union), lambda _: None)
+    (out / "notes.txt").write_text("mine")
+    assert {"fixed.tif", "mask.tif"} <= names(out)
+    (out / "aligned.tif").unlink()
+    with pytest.raises(OutputError, match=r"report\.html: exists already"):  # of the earlier run, unasked
+        align_pair(replace(small, write="aligned"), lambda _: None)
+    align_pair(replace(small, write="aligned,report", overwrite=True), lambda _: None)
+    assert names(out) == {"aligned.tif", "report.json", "notes.txt"}
+    align_pair(replace(small, write="transform", overwrite=True), lambda _: None)
+    assert names(out) == {"transform.json", "notes.txt"}
+
+
+def test_what_no_report_tells_to_be_an_earlier_runs_stays_and_is_said(small: PairConfig, tmp_path: Path) -> None:
+    """In the folder of the images: the fixed one, which is read, and a mask of the user's own."""
+    fixed, mask = tmp_path / "fixed.tif", tmp_path / "mask.tif"
+    small.fixed.rename(fixed)
+    mask.write_text("mine")
+    again = replace(small, fixed=fixed, out=tmp_path, write="transform,report", overwrite=True)
+    for _ in range(2):  # the second time a report stands there, of a run that wrote neither
+        notes = align_pair(again, lambda _: None).report["notes"]
+        assert mask.read_text() == "mine"
+        assert names(tmp_path) == {"fixed.tif", "b.tif", "mask.tif", "transform.json", "report.json"}
+        assert notes == [f"{mask}: stood there before, and is not of this run"]
+
+
+def test_a_file_that_is_read_is_not_removed(small: PairConfig, tmp_path: Path) -> None:
+    align_pair(small, lambda _: None)
+    aligned = tmp_path / "out" / "aligned.tif"
+    before = aligned.read_bytes()
+    again = replace(small, moving=aligned, write="transform", overwrite=True)
+    with pytest.raises(OutputError, match=r"aligned\.tif: expected another file than is read"):
+        align_pair(again, lambda _: None)
+    assert aligned.read_bytes() == before
+
+
+@pytest.mark.parametrize(("dtype", "offset"), [("uint32", 4_000_000_000), ("int64", 2**50), ("float64", 1e12)])
+def test_an_offset_that_float32_cannot_hold_changes_nothing(
+    small: PairConfig, tmp_path: Path, dtype: str, offset: float
+) -> None:
+    """At these offsets float32 steps by 256 and more, and the values spread by 900."""
+    union = replace(small, resampling=ResamplingConfig(canvas="union"))  # type: ignore[arg-type]
+    plain = align_pair(union, lambda _: None)
+    for path in (small.fixed, small.moving):
+        data = tifffile.imread(path).astype(dtype) + np.dtype(dtype).type(offset)
+        tifffile.imwrite(path, data, photometric="minisblack")
+    outcome = align_pair(replace(union, out=tmp_path / "offset"), lambda _: None)
+    np.testing.assert_allclose(outcome.result.matrix, plain.result.matrix, atol=1e-4)  # pixels; float32 is rounded
+    one, other = ({name: tifffile.imread(tmp_path / out / name) for name in MAPS} for out in ("out", "offset"))
+    for name in MAPS:
+        # float64, in which values between pixels are computed, steps by a quarter at 2^50.
+        np.testing.assert_allclose(other[name], one[name], atol=0.25 if name == "std_aligned.tif" else 1e-5)
+    covered = tifffile.imread(tmp_path / "offset" / "mask.tif") > 0
+    before, after = (tifffile.imread(tmp_path / out / "aligned.tif") for out in ("out", "offset"))
+    assert after.dtype == dtype
+    # A value is rounded once, and may be beside a half.
+    assert np.abs((after[covered].astype(float) - offset) - before[covered]).max() <= 1
+    assert (np.isnan(after[~covered]) if dtype == "float64" else after[~covered] == 0).all()
 
 
 def test_the_report_names_what_was_registered(tmp_path: Path) -> None:

@@ -66,6 +66,60 @@ def test_a_channel_that_is_not_there_is_refused(channel: int | str, words: str) 
         choose_views((stack, stack), (channel, 0))
 
 
+LARGE = [
+    ("uint32", 4_000_000_000),
+    ("int32", -2_000_000_000),
+    ("int64", 2**60),
+    ("uint64", 2**64 - 99),
+    ("float64", 1e9),
+]
+
+
+@pytest.mark.parametrize(("dtype", "offset"), LARGE)
+@pytest.mark.parametrize(("axes", "photometric"), [("YX", "minisblack"), ("YX", "miniswhite"), ("YXS", "rgb")])
+def test_a_small_signal_on_a_large_offset_keeps_its_digits(
+    dtype: str, offset: float, axes: str, photometric: str
+) -> None:
+    """The steps of one that float32 cannot tell apart at this offset; differences alone are known of a view."""
+    signal = np.random.default_rng(0).integers(0, 90, (3000, 7)).astype(dtype)
+    data = signal + np.dtype(dtype).type(offset)
+    data = np.repeat(data[..., None], 3, axis=-1) if axes == "YXS" else data
+    (view,), _ = choose_views([image(data, axes, photometric)], [None])
+    grey, valid = view.read()
+    assert valid.all()
+    sign = -1 if photometric == "miniswhite" else 1
+    # Exact, but for the float32 weights of the luminance.
+    np.testing.assert_allclose(sign * (grey - grey[0, 0]), signal.astype(float) - float(signal[0, 0]), atol=1e-4)
+    np.testing.assert_array_equal(view.read(slice(2000, 2500), slice(3, 5))[0], grey[2000:2500, 3:5])
+    np.testing.assert_array_equal(view.grey_of(data[10:20]), grey[10:20])
+
+
+def test_values_farther_apart_than_a_signed_integer_reaches_stay_apart() -> None:
+    data = np.full((8, 9), 100, np.uint64)
+    data[0, 0], data[0, 1] = 2**64 - 1, 0
+    (view,), _ = choose_views([image(data, "YX")], [None])
+    grey, _ = view.read()
+    np.testing.assert_array_equal(grey[0, :3] - grey[0, 2], np.array([2.0**64, -100, 0], np.float32))
+
+
+def test_pixels_that_do_not_count_set_no_offset() -> None:
+    """The middle is a masked block of another size of numbers; what counts is a signal of one on 1e9."""
+    data = np.zeros((1100, 1100))
+    data[1080:] = 1e9 + np.arange(1100) % 2
+    mask = np.zeros(data.shape, np.uint8)
+    mask[1080:] = 1
+    (view,), _ = choose_views([image(data, "YX")], [None])
+    grey, valid = masked(view, image(mask, "YX")).read()
+    np.testing.assert_array_equal(np.ptp(grey[valid]), 1)
+
+
+def test_what_float32_cannot_hold_less_the_offset_does_not_count() -> None:
+    data = np.full((8, 9), -3e38)
+    data[0, 0] = 3e38  # float32 holds both, and not their difference
+    (view,), _ = choose_views([image(data, "YX")], [None])
+    assert view.read()[1].tolist() == (data < 0).tolist()
+
+
 def test_options_are_of_both_or_of_each() -> None:
     assert InputConfig(page="3").each_page == (3, 3)
     assert InputConfig(channel="luminance, 2").each_channel == ("luminance", 2)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from zncc_cli.cli import console, options
 from zncc_cli.config import InputConfig, PairConfig, RegistrationConfig, ResamplingConfig
 from zncc_cli.errors import OptionError
+
+if TYPE_CHECKING:
+    from zncc_cli.jobs.repeat import EarlierRun
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _DEFAULT, _RESAMPLING = RegistrationConfig(), ResamplingConfig()
@@ -73,9 +76,11 @@ def align(
 
     Exit codes: 0 aligned, 1 error, 2 usage, 3 the result is not to be trusted (files are written all the same).
     """
+    inputs = None
     if from_report is not None:
         options.refuse_others(context, "--from", allowed=("from_report", "out", "overwrite", "json", "quiet", "debug"))
-        config = dataclasses.replace(_of_report(from_report), overwrite=overwrite)
+        earlier = _earlier(from_report)
+        config, inputs = dataclasses.replace(earlier.config, overwrite=overwrite), earlier.inputs
         config = config if out is None else dataclasses.replace(config, out=out)
     elif fixed is None or moving is None:
         raise OptionError("FIXED MOVING: expected two images, or --from REPORT; see zncc-align --help")
@@ -100,7 +105,7 @@ def align(
         with console.loading():
             from zncc_cli.jobs.pair import align_pair
 
-        outcome = align_pair(config, progress, import_seconds=time.perf_counter() - began)
+        outcome = align_pair(config, progress, time.perf_counter() - began, inputs)
     from zncc_cli.jobs.summary import print_json, print_summary
 
     if json:
@@ -110,10 +115,10 @@ def align(
     raise typer.Exit(outcome.exit_code)
 
 
-def _of_report(path: Path) -> PairConfig:
-    from zncc_cli.jobs.repeat import config_of_report
+def _earlier(report: Path) -> EarlierRun:
+    from zncc_cli.jobs.repeat import run_again
 
-    return config_of_report(path)
+    return run_again(report)
 
 
 def main() -> None:

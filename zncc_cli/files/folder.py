@@ -75,14 +75,15 @@ class OutputFolder:
         with OutputFolder(path, names=["aligned.tif", "report.json"]) as folder:
             write_image(folder.staging / "aligned.tif", ...)
 
-    Files are written into the hidden folder ``staging`` and renamed into ``path`` when the block ends well. When it
-    does not, interruption by the keyboard included, no file and no folder is left behind.
+    Files are written into the hidden folder ``staging`` and renamed into ``path`` when the block ends well; what stands
+    there by another of the names, of an earlier job, is removed then. When it does not end well, interruption by the
+    keyboard included, no file and no folder is left behind, and none is missing.
     """
 
     staging: Path
 
     def __init__(self, path: str | os.PathLike[str], *, names: Sequence[str], overwrite: bool = False) -> None:
-        """``names``: every file that may be written; ``overwrite``: whether they may stand there already."""
+        """``names``: every file that may be written or removed; ``overwrite``: whether they may stand there already."""
         self.path = Path(path)
         self.names = tuple(names)
         self.overwrite = overwrite
@@ -130,20 +131,21 @@ class OutputFolder:
             refuse_what_stands(self.path / name, overwrite=self.overwrite, advice=advice)
 
     def _publish(self) -> None:
-        names = sorted(file.name for file in self.staging.iterdir())
-        assert set(names) <= set(self.names), f"not announced: {set(names) - set(self.names)}"
+        written = {file.name for file in self.staging.iterdir()}
+        assert written <= set(self.names), f"not announced: {written - set(self.names)}"
         self._refuse_what_stands()  # another process may have come first
         replaced = self.staging / _hidden_name()
         made = [folder for folder in (self.path, *self.path.parents) if not os.path.lexists(folder)]
         moved: list[str] = []
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            for name in names:
+            for name in sorted(set(self.names)):
                 if (self.path / name).exists():
                     replaced.mkdir(exist_ok=True)
                     (self.path / name).replace(replaced / name)
-                moved.append(name)
-                (self.staging / name).replace(self.path / name)
+                if name in written:
+                    moved.append(name)
+                    (self.staging / name).replace(self.path / name)
         except BaseException as error:
             for name in moved:
                 with suppress(OSError):

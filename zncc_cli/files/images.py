@@ -116,8 +116,8 @@ class Image:
         """Brightness, float32 (H, W), in the units of the file: grey as it is, RGB by the weights of Rec. 709.
 
         Alpha and samples beyond RGB are ignored; "miniswhite" is turned round, so that bright is large.
-        Integers of up to 16 bits are exact. 32-bit integers and float64 are rounded to 24 significant bits:
-        a small signal on a large offset (1e8 and more) loses its lowest digits.
+        Integers of up to 16 bits are exact. 32-bit integers and float64 are rounded to 24 significant bits: of a small
+        signal on a large offset (1e8 and more) the lowest digits are lost, unless the offset is taken off before.
         """
         data = self._plane()
         with np.errstate(over="ignore", invalid="ignore"):

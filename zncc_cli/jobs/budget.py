@@ -6,38 +6,55 @@ import math
 import shutil
 from pathlib import Path
 
-from zncc_cli.errors import ResourceError
+from zncc_cli.errors import ContentError, ResourceError
 from zncc_cli.files.images import Image
 from zncc_cli.files.memory import available
 from zncc_cli.jobs.reduction import FULL, reduction_factor
 from zncc_cli.registration.canvas import Frame
+from zncc_cli.registration.inputs import SMALLEST_IMAGE
 
 # Measured at the peak of pairs of 0.3 to 8 million pixels: bytes beyond the program itself for each pixel of the larger
 # image, and for each column of a strip of the maps.
 _PER_PIXEL = 200
 _PER_COLUMN = 512 * 80
+_FOR_A_SMALL_ONE = 2  # times as many pixels as usual, at most, are registered lest nothing be left of a small image
 _LEAST = 2**18  # pixels: an image reduced further would say little of its motion
 _SHARE = 0.8  # of what is free: others want some, too
 _MAP_BYTES, _ROWS_BYTES = 3 * 4 + 1, 4 + 2  # a pixel of the maps and the mask, and of the rows they are made from
 
 
-def affordable_factor(fixed: Image, moving: Image) -> int:
+def affordable_factor(fixed: Image, moving: Image, window: int) -> int:
     """Return the side of the blocks by which a pair is reduced so that its registration fits into the memory.
 
+    Where the smaller image would keep less than two windows a side, more pixels are registered than usual.
+
     Raises:
-        ResourceError: even then it does not fit.
+        ResourceError: even reduced it does not fit. ContentError: too little would be left of the smaller image.
     """
     free = int(_SHARE * available())
     spare = free - _PER_COLUMN * max(fixed.shape[1], moving.shape[1])
+    large = max(fixed, moving, key=lambda image: math.prod(image.shape))
     if spare < _LEAST * _PER_PIXEL:
-        large = max(fixed, moving, key=lambda image: math.prod(image.shape))
         height, width = large.shape
         needed = _LEAST * _PER_PIXEL + free - spare
         raise ResourceError(
             f"{large.metadata.path}: expected {_spelled(needed)} of memory for {width} x {height} pixels, found "
             f"{_spelled(free)} that can be used; close other programs, raise the limit, or bin the images"
         )
-    return reduction_factor(fixed.shape, moving.shape, most=min(FULL, spare // _PER_PIXEL))
+    most = spare // _PER_PIXEL
+    usual = reduction_factor(fixed.shape, moving.shape, most=min(FULL, most))
+    small = min(fixed, moving, key=lambda image: min(image.shape))
+    side, least = min(small.shape), max(2 * window, SMALLEST_IMAGE)
+    needed = math.ceil(math.sqrt(math.prod(large.shape) / min(_FOR_A_SMALL_ONE * FULL, most)))
+    factor = min(usual, max(side // least, needed))
+    if factor > 1 and side < factor * least:
+        found, of_large = (f"{width} x {height}" for height, width in (small.shape, large.shape))
+        raise ContentError(
+            f"{small.metadata.path}: expected at least {factor * least} pixels a side (--window {window}), for a pair "
+            f"of up to {of_large} is registered on means of {factor} x {factor} pixels, found {found}; "
+            "crop the larger image, or choose a smaller --window"
+        )
+    return factor
 
 
 def check_disk(folder: Path, needed: int) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from zncc_cli.jobs.budget import affordable_factor, check_disk, file_bytes, map_
 from zncc_cli.jobs.digests import digests
 from zncc_cli.jobs.maps import Rows, write_maps, write_mask
 from zncc_cli.jobs.pictures import pair_layers, pair_overlay, pair_pictures
-from zncc_cli.jobs.products import FIXED_ON_CANVAS, PAGE, file_names
+from zncc_cli.jobs.products import FIXED_ON_CANVAS, PAGE, REPORT, file_names, names_before, others
 from zncc_cli.jobs.reduction import Reduced, full_result, reduced, reduced_matrix
 from zncc_cli.jobs.resampled import missing_value, write_resampled
 from zncc_cli.jobs.views import View, choose_views, masked
@@ -83,28 +83,45 @@ _DRAWN = frozenset({Product.OVERLAY, Product.PAGE})
 _MAPPED = frozenset({Product.MAPS, Product.PAGE})  # which shows the maps
 
 
-def align_pair(config: PairConfig, progress: Progress, import_seconds: float = 0.0) -> PairOutcome:
+def align_pair(
+    config: PairConfig,
+    progress: Progress,
+    import_seconds: float = 0.0,
+    inputs_before: Mapping[str, str] | None = None,
+) -> PairOutcome:
     """Align the moving file to the fixed file and write the products that are asked for into ``config.folder``.
+
+    What an earlier pair wrote there is replaced or removed: the folder holds the files of one run.
 
     Args:
         config: what to do.
         progress: is told in a few words what comes next.
         import_seconds: time that loading the program took, for the report.
+        inputs_before: the `digests` of the images in the run that is repeated; None where none is.
 
     Raises:
         InputError, OutputError, ContentError, OptionError, BackendError: nothing is written then.
     """
     clock = _Clock(import_seconds)
     names, wanted = file_names(config), config.products
+    before = (*names, *names_before(config.folder))
     read = config.fixed, config.moving, config.fixed_mask, config.moving_mask
-    refuse_sources((config.folder / name for name in names), read)
-    with OutputFolder(config.folder, names=names, overwrite=config.overwrite) as folder:
+    refuse_sources((config.folder / name for name in before), read)
+    with OutputFolder(config.folder, names=before, overwrite=config.overwrite) as folder:
         progress(f"reading {config.fixed.name} and {config.moving.name}")
         # Before they are read: should a file change meanwhile, the report is of none that is there.
         inputs = digests(config)
         fixed, moving, notes = _views(config)
+        notes += tuple(
+            f"{shown(path)}: its content is not that of the run that is repeated"
+            for name, path in (("fixed", config.fixed), ("moving", config.moving))
+            if (inputs_before or inputs).get(name) != inputs[name]
+        )
+        notes += tuple(
+            f"{shown(path)}: stood there before, and is not of this run" for path in others(folder.path, before, read)
+        )
         missing_value(moving.image.data.dtype, moving.image.metadata, config.resampling)  # before any work
-        factor = affordable_factor(fixed.image, moving.image)
+        factor = affordable_factor(fixed.image, moving.image, config.registration.window)
         if factor > 1:
             notes += (f"registered on means of {factor} x {factor} pixels, since the images are large",)
         pair = reduced(fixed, factor), reduced(moving, factor)
@@ -134,7 +151,7 @@ def align_pair(config: PairConfig, progress: Progress, import_seconds: float = 0
         clock.lap("write")
         report["seconds"] = clock.finish()
         if Product.REPORT in wanted:
-            write_json(folder.staging / "report.json", report)
+            write_json(folder.staging / REPORT, report)
         for made_on_the_way in {file.name for file in folder.staging.iterdir()} - set(names):
             (folder.staging / made_on_the_way).unlink()
     for note in report["notes"]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ _LEAST_NOISE = 1e-6  # of the variance: below it noise is rounding
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """One grey plane of an image.
+    """One grey plane of an image, less an offset where the file's numbers have more digits than float32.
 
     Attributes:
         image: the file.
@@ -49,21 +50,66 @@ class View:
 
     def read(self, rows: slice = slice(None), columns: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
         """Return grey values, float32 (h, w), and which of them count, bool (h, w)."""
-        part = self.image.read(self.index, rows, columns)
-        grey, valid = self._grey(part), part.valid()
-        if self.mask is not None:
-            valid &= self.mask.read((), rows, columns).luminance() > 0
-        return grey, valid
+        part, valid = self._part(rows, columns)
+        grey = self._grey(part)
+        return grey, valid & np.isfinite(grey)
 
     def grey_of(self, pixels: np.ndarray) -> np.ndarray:
         """Return the grey values, float32 (h, w), of pixels (h, w[, S]) like the image's own, whatever their dtype."""
         return self._grey(Image(pixels, "YX" if pixels.ndim == 2 else "YXS", self.image.metadata))
 
+    def _part(self, rows: slice, columns: slice) -> tuple[Image, np.ndarray]:
+        """Return a part of the plane as the file has it, and which of its pixels (h, w) count."""
+        part = self.image.read(self.index, rows, columns)
+        valid = part.valid()
+        if self.mask is not None:
+            valid &= self.mask.read((), rows, columns).luminance() > 0
+        return part, valid
+
     def _grey(self, part: Image) -> np.ndarray:
+        if self._offset is not None:  # of all samples alike: the weights of a luminance add up to one
+            part = replace(part, data=_less(np.asarray(part.data), self._offset))
         if self.sample is None:
             return part.luminance()
         chosen: np.ndarray = part.data[..., self.sample].astype(np.float32)
         return chosen
+
+    @cached_property
+    def _offset(self) -> np.generic | None:
+        """The median of the middle, or of the first part with pixels that count; None where float32 holds all values.
+
+        One for the whole plane, so that its parts fit together. Nothing that comes of a view depends on it, but that a
+        small signal on a large offset keeps its digits.
+        """
+        if np.can_cast(self.image.dtype, np.float32):
+            return None
+        strips = ((slice(row, row + _LOOKED_AT), slice(None)) for row in range(0, self.shape[0], _LOOKED_AT))
+        for place in (_middle(self.shape), *strips):
+            part, valid = self._part(*place)
+            plane = np.asarray(part.data) if part.data.ndim == 2 else part.data[..., self.sample or 0]
+            if valid.any():
+                values = plane[valid]
+                median: np.generic = np.partition(values, values.size // 2)[values.size // 2]
+                return median
+        return None
+
+
+def _less(values: np.ndarray, offset: np.generic) -> np.ndarray:
+    """Return values less an offset, float32, from differences that are rounded to float64 at most."""
+    less: np.ndarray
+    with np.errstate(over="ignore", invalid="ignore"):
+        if values.dtype.kind == "f":
+            less = (values.astype(np.float64) - np.float64(offset)).astype(np.float32)
+        else:  # the larger less the smaller one wraps around at most once: unsigned, it is exact
+            above = values >= offset
+            gap = np.where(above, values - offset, offset - values).view(f"u{values.dtype.itemsize}")
+            less = np.where(above, gap.astype(np.float32), -gap.astype(np.float32))
+    return less
+
+
+def _middle(shape: tuple[int, int]) -> tuple[slice, slice]:
+    height, width = (slice(max(0, (n - _LOOKED_AT) // 2), (n + _LOOKED_AT) // 2) for n in shape)
+    return height, width
 
 
 def masked(view: View, mask: Image | None) -> View:
@@ -162,8 +208,7 @@ def _candidates(image: Image, channel: int | str | None, first: tuple[int, ...] 
 
 def _texture(view: View) -> float:
     """Return how precisely the view can be placed: the power of its gradient over that of its noise."""
-    rows, columns = (slice(max(0, (n - _LOOKED_AT) // 2), (n + _LOOKED_AT) // 2) for n in view.shape)
-    grey, valid = (torch.from_numpy(x) for x in view.read(rows, columns))
+    grey, valid = (torch.from_numpy(x) for x in view.read(*_middle(view.shape)))
     if int(valid.sum()) < 2:
         return 0.0
     grey = torch.where(valid, grey, 0)

@@ -26,7 +26,7 @@ from zncc_cli.config import GPU_PIXELS, Backend, PairConfig
 from zncc_cli.errors import ZnccError, is_memory_error
 from zncc_cli.jobs.batch.key import done_before, pair_key
 from zncc_cli.jobs.batch.row import ERROR, BatchRow
-from zncc_cli.jobs.products import file_names
+from zncc_cli.jobs.products import file_names, names_before
 from zncc_cli.process import keep_freed_memory
 from zncc_cli.settings import pair_config
 
@@ -141,9 +141,11 @@ def align_task(task: Content, settings: Content, base: PairConfig) -> dict[str, 
     folder, names, key = config.folder, file_names(config), ""
     try:
         key = pair_key(config)
-        standing = [info for file in names if (info := _standing(folder / file)) is not None]
-        ours = all(info.st_mtime_ns >= settings["since"] for info in standing)
-        complete = ours and len(standing) == len(names)
+        standing = {
+            file: info for file in (*names, *names_before(folder)) if (info := _standing(folder / file)) is not None
+        }
+        ours = all(info.st_mtime_ns >= settings["since"] for info in standing.values())
+        complete = ours and set(standing) == set(names)
         if complete and task["key"] == key:
             return {"name": name, "key": key, "kept": True}
         report = done_before(folder, key) if complete else None  # killed after the files, before the record
