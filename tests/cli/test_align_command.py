@@ -164,7 +164,8 @@ def test_images_that_do_not_overlap_end_with_exit_code_3(run: Run) -> None:
     got = run("zncc-align", "a.tif", "b.tif", "--out", "out")
     assert got.returncode == 3, got.stderr
     assert "no agreement found" in got.stdout
-    assert json.loads((run.folder / "out" / "report.json").read_text())["status"] == "failed"
+    for name in ("report.json", "transform.json"):
+        assert json.loads((run.folder / "out" / name).read_text())["status"] == "failed"
 
 
 def bad_inputs(folder: Path) -> dict[str, tuple[Path, int, tuple[str, ...]]]:
