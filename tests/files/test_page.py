@@ -57,7 +57,7 @@ def test_metrics_have_units_and_words_and_unknown_ones_their_name(page):
     given = report(metrics={"overlap": 0.98, "held_out": {"zncc": 0.125}, "corner_error_px": 0.015, "list": [1, 2.5]})
     text = page(given).text
     assert "Overlap 98 %" in text
-    assert "Share of the smaller image's windows that both images show." in text
+    assert "Share of the smaller image's windows that both images show; of its pixels where too few do." in text
     for shown in ("Held out: zncc 0.125", "Corner error px 0.015", "List 1, 2.5"):
         assert shown in text
 

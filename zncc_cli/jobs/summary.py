@@ -43,7 +43,7 @@ def print_summary(outcome: PairOutcome) -> None:
         ("status", f"{result.status.value}: {'; '.join(result.reasons)}"),
         *([("model", f"{result.model}: {result.selection.reason}")] if result.selection else []),
         ("zncc", f"{_number(before)} -> {_number(after)}, before -> after: mean over all windows, in [-1, 1]"),
-        ("overlap", f"{result.evidence.overlap:.1%} of the windows"),
+        ("overlap", f"{result.evidence.overlap:.1%} of the {'pixels' if after is None else 'windows'}"),
         *([("inverted", "bright in one image is dark in the other")] if result.inverted else []),
         ("motion", f"{result.evidence.motion:.3f} px at most, at the corners"),
         *([("sure to", _precision(sure))] if sure and result.status.value != "failed" else []),
