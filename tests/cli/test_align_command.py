@@ -309,6 +309,21 @@ def test_a_signal_leaves_nothing_behind(run: Run, sent: signal.Signals, code: in
     assert list(run.folder.iterdir()) == []
 
 
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=["summary", "JSON"])
+@pytest.mark.parametrize(("window", "code"), [(7, 0), (47, 3)], ids=["ok", "suspect"])
+def test_a_reader_that_has_gone_changes_no_exit_code(
+    run: Run, textured: Path, options: tuple[str, ...], window: int, code: int
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    line = [SCRIPTS / "zncc-align", textured, textured, "-w", str(window), "-m", "translation", *options]
+    got = subprocess.run(line, cwd=run.folder, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (got.returncode, got.stderr) == (code, "")
+    got = subprocess.run([*line, "--overwrite"], cwd=run.folder, capture_output=True, text=True, check=False)
+    assert got.returncode == code
+
+
 def test_debug_shows_the_traceback(run: Run, textured: Path) -> None:
     got = run("zncc-align", textured, "missing.tif", "--debug")
     assert got.returncode == 1
