@@ -27,7 +27,7 @@ from zncc_cli.files.lazy import LazyArray, Stored
 from zncc_cli.files.metadata import Photometric
 from zncc_cli.files.ome import Ome, read_ome
 from zncc_cli.files.orientation import orientation_notes, oriented, stored_part, transposes, turns
-from zncc_cli.files.pages import not_among
+from zncc_cli.files.pages import among, not_among
 from zncc_cli.files.paths import no_room, one_line, refusal
 from zncc_cli.files.tiff_chain import follow_pages
 from zncc_cli.files.tiff_checks import check_pages, check_segment
@@ -137,7 +137,7 @@ def _choose(
     number = series or 0
     if not 0 <= number < len(images):
         raise not_among(path, "--series", number, len(images))
-    note = f"series 0 of {len(images)} was read; --series chooses"
+    note = f"{among('series', 0, len(images))} was read; --series chooses"
     return images[number], (note,) if series is None and len(images) > 1 else ()
 
 
