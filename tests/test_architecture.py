@@ -20,6 +20,7 @@ ALLOWED = {
     "operators": ("operators", "config", "errors"),
     "registration.pyramid": (),
     "registration.warp": ("operators", "registration.pyramid", "registration.transforms", "config"),
+    "registration.digits": (),
     "registration.overlap": (),
     "registration.interpolators": ("operators.warp", "registration.warp", "config"),
     "registration.resample": (
@@ -88,6 +89,7 @@ ALLOWED = {
         "config",
     ),
     "registration.selection": (
+        "registration.digits",
         "registration.look",
         "registration.optimizer",
         "registration.pyramid",
@@ -97,7 +99,7 @@ ALLOWED = {
     ),
     "registration.uncertainty": ("registration.transforms", "registration.warp", "config"),
     "registration.rival": ("registration.initialization", "registration.pyramid", "registration.warp", "config"),
-    "registration.verdict": ("registration.optimizer", "config"),
+    "registration.verdict": ("registration.digits", "registration.optimizer", "config"),
     "registration.border": (
         "registration.optimizer",
         "registration.pyramid",

@@ -164,7 +164,8 @@ def test_images_that_do_not_overlap_end_with_exit_code_3(run: Run) -> None:
     got = run("zncc-align", "a.tif", "b.tif", "--out", "out")
     assert got.returncode == 3, got.stderr
     assert "no agreement found" in got.stdout
-    assert json.loads((run.folder / "out" / "report.json").read_text())["status"] == "failed"
+    for name in ("report.json", "transform.json"):
+        assert json.loads((run.folder / "out" / name).read_text())["status"] == "failed"
 
 
 def bad_inputs(folder: Path) -> dict[str, tuple[Path, int, tuple[str, ...]]]:
@@ -306,6 +307,21 @@ def test_a_signal_leaves_nothing_behind(run: Run, sent: signal.Signals, code: in
     assert ("interrupted" in err) == (sent is signal.SIGINT)
     assert "Traceback" not in err
     assert list(run.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=["summary", "JSON"])
+@pytest.mark.parametrize(("window", "code"), [(7, 0), (47, 3)], ids=["ok", "suspect"])
+def test_a_reader_that_has_gone_changes_no_exit_code(
+    run: Run, textured: Path, options: tuple[str, ...], window: int, code: int
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    line = [SCRIPTS / "zncc-align", textured, textured, "-w", str(window), "-m", "translation", *options]
+    got = subprocess.run(line, cwd=run.folder, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (got.returncode, got.stderr) == (code, "")
+    got = subprocess.run([*line, "--overwrite"], cwd=run.folder, capture_output=True, text=True, check=False)
+    assert got.returncode == code
 
 
 def test_debug_shows_the_traceback(run: Run, textured: Path) -> None:

@@ -50,8 +50,8 @@ def test_a_hyperstack_is_registered_by_its_best_channel_and_moved_whole(
     fixed, moving = hyperstack
     got = run("zncc-align", fixed, moving, "--model", "translation", "--out", "out")
     assert got.returncode == 0, got.stderr
-    assert "registered by channel 1 of 3" in got.stderr
-    assert "registered by page 0 of 2" in got.stderr
+    assert "registered by channel 1 (of 0 to 2)" in got.stderr
+    assert "registered by page 0 (of 0 to 1)" in got.stderr
     with tifffile.TiffFile(run.folder / "out" / "aligned.tif") as file:
         assert file.series[0].axes == "TCYX"
         assert file.imagej_metadata["unit"] == "micron"
@@ -67,7 +67,7 @@ def test_a_hyperstack_is_registered_by_its_best_channel_and_moved_whole(
     inner = aligned[..., 10:70, 10:100].astype(float) - expected[..., 6:66, 17:107]
     assert np.abs(inner).max() < 100  # the spread is 5000: a hundredth of a pixel of the steepest slope
     report = json.loads((run.folder / "out" / "report.json").read_text())
-    assert any("channel 1 of 3" in note for note in report["notes"])
+    assert any("channel 1 (of 0 to 2)" in note for note in report["notes"])
 
 
 def test_a_page_and_a_channel_may_be_chosen_for_each(run: Run, hyperstack: tuple[Path, Path]) -> None:

@@ -63,6 +63,16 @@ def test_stacks_and_labels_go_into_a_folder_each_in_its_own_dtype(run: Run, tran
         np.testing.assert_array_equal(moved, expected)
 
 
+def test_a_transform_that_is_not_to_be_trusted_is_warned_of(run: Run, transform: Path) -> None:
+    tifffile.imwrite(run.folder / "a.tif", np.ones((10, 12), np.uint8))
+    transform.write_text(json.dumps({**json.loads(transform.read_text()), "status": "failed"}))
+    got = run("zncc", "apply", transform, "a.tif", "--quiet")
+    assert got.returncode == 0
+    assert got.stdout == ""
+    (line,) = got.stderr.splitlines()
+    assert "transform.json: of a registration that was judged failed" in line
+
+
 def test_inverse_takes_the_fixed_image_to_the_moving_one(run: Run, transform: Path) -> None:
     image = np.random.default_rng(0).integers(1, 2**8, (10, 12)).astype(np.uint8)
     tifffile.imwrite(run.folder / "a.tif", image)

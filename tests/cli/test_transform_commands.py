@@ -112,6 +112,48 @@ def test_compose_refuses_images_that_do_not_meet(run: Run, affine: Path, homogra
     assert_one_line_error(got, 1, "affine.json: expected a fixed image of 800 x 600", "found 640 x 480")
 
 
+def judged(folder: Path, status: str | None) -> Path:
+    path = folder / f"{status}.json"
+    frames = {"fixed_shape": (480, 640), "moving_shape": (480, 640)}
+    write_transform(path, model="affine", matrix=AFFINE, status=status, **frames)
+    return path
+
+
+@pytest.mark.parametrize("words", ["convert {} a.tfm --quiet", "invert {} a.tfm", "compose {} {} b.tfm", "points {} p"])
+@pytest.mark.parametrize(("status", "warned"), [("failed", True), ("suspect", True), ("ok", False), (None, False)])
+def test_a_transform_that_is_not_to_be_trusted_is_warned_of(
+    run: Run, words: str, status: str | None, warned: bool
+) -> None:
+    (run.folder / "p").write_text("1 2\n")
+    got = run("zncc", *words.format(*[judged(run.folder, status)] * 2).split())
+    assert got.returncode == 0, got.stderr
+    lines = got.stderr.splitlines()
+    assert len(lines) == words.count("{}") * warned
+    assert all(f"{status}.json: of a registration that was judged {status};" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "whole"),
+    [
+        ("ok", "ok", "ok"),
+        ("ok", "suspect", "suspect"),
+        ("failed", "suspect", "failed"),
+        ("failed", None, "failed"),
+        ("ok", None, None),
+        (None, None, None),
+    ],
+)
+def test_an_inverse_is_as_good_as_its_transform_and_a_composition_as_its_worse_part(
+    run: Run, first: str | None, second: str | None, whole: str | None
+) -> None:
+    one, other = judged(run.folder, first), judged(run.folder, second)
+    assert run("zncc", "invert", one, "i.json").returncode == 0
+    assert read_transform(run.folder / "i.json").status == first
+    for parts in ((one, other), (other, one)):
+        assert run("zncc", "compose", *parts, "c.json", "--overwrite").returncode == 0
+        assert read_transform(run.folder / "c.json").status == whole
+
+
 def table(text: str) -> np.ndarray:
     return np.array([[float(word) for word in line.split(",")] for line in text.splitlines()])
 

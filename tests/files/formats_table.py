@@ -37,6 +37,9 @@ with the very values that were written; otherwise what it gets. OpenCV is asked 
 ImageJ by its own rules (`ij.io.TiffDecoder`; its Bio-Formats plugin opens more), rasterio page by page. OpenCV
 multiplies 8-bit samples by their alpha, and turns white-is-zero round.
 
+An orientation tag (TIFF 274, EXIF) is obeyed, and a note says so: what is written, and every coordinate, is of the
+pixels as viewers show them, and has no such tag. tifffile and scikit-image read the pixels as they are stored.
+
 Made by `python -m tests.files.formats_table > docs/formats.md`, from files of each kind; a test compares.
 
 """

@@ -147,6 +147,17 @@ def test_orientation_is_that_of_pillow(tmp_path, orientation):
     assert_same(read_image(tmp_path / "a.png"), expected)
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_what_an_orientation_tag_turns_is_said(tmp_path, orientation):
+    exif = PillowImage.Exif()
+    exif[274] = orientation
+    PillowImage.fromarray(pixels("u1")).save(tmp_path / "a.jpg", exif=exif)
+    write_tiff(tmp_path / "a.tif", pixels("u2"), extratags=[(274, 3, 1, orientation, True)])
+    for name in ("a.tif", "a.jpg"):
+        notes = read_image(tmp_path / name).notes
+        assert [note.startswith(f"{name}: turned or mirrored") for note in notes] == [True] * (orientation > 1)
+
+
 @pytest.mark.parametrize(("dtype", "samples"), [("u1", None), ("u2", None), ("u1", 2), ("u1", 3), ("u1", 4)])
 def test_png(tmp_path, dtype, samples):
     data = pixels(dtype, samples)

@@ -121,7 +121,7 @@ def test_several_images_of_bioformats2raw(tmp_path):
     root.attrs["bioformats2raw.layout"] = 3
     for number in range(2):
         write(tmp_path / "a.zarr" / str(number), pixels() + np.uint16(number), 2)
-    assert read_image(tmp_path / "a.zarr").notes == ("a.zarr: series 0 of 2 was read; --series chooses",)
+    assert read_image(tmp_path / "a.zarr").notes == ("a.zarr: series 0 (of 0 to 1) was read; --series chooses",)
     np.testing.assert_array_equal(read_image(tmp_path / "a.zarr", series=1).data, pixels() + np.uint16(1))
     with pytest.raises(OptionError, match=r"--series 2: expected a number from 0 to 1"):
         read_image(tmp_path / "a.zarr", series=2)

@@ -57,7 +57,7 @@ def test_metrics_have_units_and_words_and_unknown_ones_their_name(page):
     given = report(metrics={"overlap": 0.98, "held_out": {"zncc": 0.125}, "corner_error_px": 0.015, "list": [1, 2.5]})
     text = page(given).text
     assert "Overlap 98 %" in text
-    assert "Share of the smaller image's windows that both images show." in text
+    assert "Share of the smaller image's windows that both images show; of its pixels where too few do." in text
     for shown in ("Held out: zncc 0.125", "Corner error px 0.015", "List 1, 2.5"):
         assert shown in text
 
@@ -79,7 +79,15 @@ def test_a_report_is_shown_as_its_json_is(page):
     assert "Sure to 0.012 px" in text
     assert "Corners 0.02, 0.03" in text
     assert "[" not in text
-    assert "Sure to" not in page(report(status="failed", uncertainty=sure)).text
+
+
+def test_what_belongs_to_a_place_that_is_wrong_is_no_fact(page):
+    said = ("Sure to", "Uncertainty", "Standard deviations, px", "bright in one image is dark in the other")
+    given = {"uncertainty": {"rms": 0.0123, "corners": [0.02, 0.03]}, "inverted": True}
+    for status, shown in (("ok", True), ("suspect", True), ("failed", False)):
+        text = page(report(status=status, **given)).text
+        assert [words in text for words in said] == [shown] * len(said)
+        assert "shown as its negative" in text
 
 
 @pytest.mark.parametrize("missing", [None, float("nan")])

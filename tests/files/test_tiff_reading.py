@@ -93,7 +93,7 @@ def test_the_first_of_several_series_is_read_with_a_note(tmp_path):
         file.write(pixels(), metadata=None)
     first = read_image(tmp_path / "a.tif")
     assert first.shape == (20, W)
-    assert first.notes == ("a.tif: series 0 of 2 was read; --series chooses",)
+    assert first.notes == ("a.tif: series 0 (of 0 to 1) was read; --series chooses",)
     second = read_image(tmp_path / "a.tif", series=1)
     assert_same(second, pixels(), "YX")
     assert second.notes == ()

@@ -57,6 +57,8 @@ UNUSABLE = [
     ("pixel_origin", "corner"),
     ("model", ""),
     ("model", 3),
+    ("status", 3),
+    ("status", ["ok"]),
     ("matrix", None),
     ("matrix", [[1, 0, 0], [0, 1, 0]]),
     ("matrix", [[1, 0], [0, 1], [0, 0]]),
@@ -100,6 +102,13 @@ def test_round_trip_is_exact(path):
     assert transform.model == "affine"
     assert transform.fixed_shape == (480, 640)
     assert transform.moving_shape == (500, 700)
+
+
+def test_the_verdict_is_read_back_and_files_without_one_are_read_all_the_same(path):
+    assert "status" not in json.loads(path.read_text())
+    assert read_transform(path).status is None
+    write_transform(path, model="m", matrix=MATRIX, fixed_shape=(1, 1), moving_shape=(1, 1), status="suspect")
+    assert read_transform(path).status == read_linear(path).status == "suspect"
 
 
 def test_random_matrices_round_trip_exactly(tmp_path):

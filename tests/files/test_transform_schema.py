@@ -36,6 +36,7 @@ def content(tmp_path):
         fixed_shape=(480, 640),
         moving_shape=(1, 2),
         model_asked="auto",
+        status="ok",
     )
     return json.loads((tmp_path / "t.json").read_text())
 

@@ -15,6 +15,8 @@ from zncc_cli.errors import OutputError
 from zncc_cli.jobs import budget
 from zncc_cli.jobs.pair import align_pair
 from zncc_cli.jobs.products import MAPS
+from zncc_cli.jobs.summary import print_summary
+from zncc_cli.registration.verdict import Status
 from zncc_cli.registration.warp import corners, map_points
 
 SAMPLE = Path(__file__).parents[2] / "sample_data" / "affine"
@@ -134,6 +136,18 @@ def test_the_report_names_what_was_registered(tmp_path: Path) -> None:
     report = align_pair(config, lambda _: None).report
     assert report["registered_by"]["fixed"]["C"] in (0, 1)
     assert report["registered_by"]["moving"] == {"channel": "luminance"}
+
+
+def test_the_summary_states_what_belongs_to_a_place_only_where_that_may_be_right(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = PairConfig(fixed=SAMPLE / "fixed.tif", moving=SAMPLE / "moving.tif", out=tmp_path, write="report")
+    outcome = align_pair(config, lambda _: None)
+    for status in Status:
+        result = replace(outcome.result, inverted=True, status=status)
+        print_summary(replace(outcome, result=result))
+        labels = [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()]
+        assert {"inverted", "sure to"} & set(labels) == (set() if status == "failed" else {"inverted", "sure to"})
 
 
 @pytest.mark.parametrize("backend", ["reference", "native"])

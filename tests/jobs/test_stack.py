@@ -177,7 +177,7 @@ def test_the_axis_of_the_frames_is_chosen_and_said(tmp_path: Path) -> None:
     got = align(path)
     assert got.report["axis"] == "T"
     assert any("along T of T 6, Z 2" in note for note in got.report["notes"])
-    assert any("registered by Z 1" in note for note in got.report["notes"])
+    assert any("registered by Z 1 (of 0 to 1)" in note for note in got.report["notes"])
     assert align(path, axis="Z", overwrite=True).report["frames"] == 2
     with pytest.raises(OptionError, match=r"--axis Q: .* found T 6, Z 2"):
         align(path, axis="Q", overwrite=True)

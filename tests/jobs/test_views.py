@@ -31,7 +31,7 @@ def test_the_channel_with_the_most_texture_over_noise_is_taken_and_said() -> Non
     assert (fixed.index, moving.index) == ((1,), (1,))
     np.testing.assert_array_equal(fixed.read()[0], channels[1])
     assert len(notes) == 2
-    assert "registered by channel 1 of 4" in notes[0]
+    assert "registered by channel 1 (of 0 to 3)" in notes[0]
 
 
 def test_both_images_are_registered_by_one_channel_the_poorer_of_which_is_best() -> None:
@@ -48,7 +48,7 @@ def test_a_number_takes_a_channel_of_a_stack_and_of_rgb() -> None:
     assert views[0].read()[0].tolist() == np.full((8, 9), 7).tolist()
     assert views[1].read()[0].tolist() == np.full((8, 9), 5).tolist()
     assert len(notes) == 1  # of the pages
-    assert "page 0 of 2 (T 2)" in notes[0]
+    assert "page 0 (of 0 to 1), T 2" in notes[0]
 
 
 def test_rgb_is_registered_by_its_luminance_unless_asked() -> None:

@@ -151,6 +151,19 @@ def test_rotation_with_a_third_of_the_frame_in_common() -> None:
     assert result.evidence.overlap < 0.36
 
 
+def test_an_overlap_below_the_bound_is_measured_on_the_result() -> None:
+    truth = about_centre(rotation(0), (0.72 * SHAPE[1], 0), SHAPE)
+    fixed, moving = Scene(seed=61).pair(truth, SHAPE)
+    result = register(fixed, moving, "translation", init=truth, min_overlap=0.3)
+    assert result.status == "failed"
+    # Of its pixels less a border of one, which the interpolation needs.
+    assert result.evidence.overlap == pytest.approx(0.28, abs=0.005)
+    assert "less than the 30.0% of --min-overlap" in result.reasons[0]
+    lowered = register(fixed, moving, "translation", init=truth, min_overlap=0.2)
+    assert corner_error(lowered.matrix, truth, SHAPE) < 0.05
+    assert lowered.status == "ok"
+
+
 def test_init_is_followed_alone() -> None:
     fixed, moving = Scene(seed=62).pair(FAR["rigid"], SHAPE)
     near = about_centre(rotation(137), (11, -7), SHAPE)

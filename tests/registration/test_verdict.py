@@ -9,7 +9,9 @@ import pytest
 from analytic import Scene, about_centre
 
 from zncc_cli import register
+from zncc_cli.config import Model, RegistrationConfig
 from zncc_cli.files.report import json_text
+from zncc_cli.registration.digits import told_apart
 from zncc_cli.registration.optimizer import Ending
 from zncc_cli.registration.verdict import Evidence, Status, agreement, judge
 
@@ -23,13 +25,54 @@ def test_agreement_everywhere_is_ok() -> None:
 def test_no_overlap_has_failed() -> None:
     verdict = judge(replace(GOOD, zncc_after=None, overlap=0.0, agreement=None))
     assert verdict.status is Status.FAILED
-    assert "do not overlap" in verdict.reasons[0]
+    assert verdict.reasons[0] == "the images do not overlap enough to be compared"
+
+
+def test_an_overlap_below_the_bound_is_told_with_the_option_that_sets_it() -> None:
+    little = replace(GOOD, zncc_after=None, overlap=0.238, agreement=None)
+    verdict = judge(little)
+    assert verdict.status is Status.FAILED
+    assert "they overlap by 23.8%, less than the 25.0% of --min-overlap; lower it" in verdict.reasons[0]
+    # Enough of it, but no whole window: another --min-overlap would not help.
+    assert "--min-overlap" not in judge(little, RegistrationConfig(min_overlap=0.2)).reasons[0]
+
+
+def test_a_figure_reads_otherwise_than_the_bound_that_it_misses() -> None:
+    assert told_apart(2.41, 2.38, 1) == ("2.41", "2.38")
+    assert told_apart(15.2, 55, 0) == ("15", "55")
+    assert "(by 54.7 times" in judge(replace(GOOD, agreement=54.7)).reasons[0]
+    assert "1.5999, 1.6000 is needed" in judge(replace(GOOD, distinctness=1.5999)).reasons[0]
+    assert "2.199, 2.200 is needed" in judge(replace(GOOD, peak_ratio=2.199)).reasons[0]
 
 
 def test_agreement_no_better_than_chance_has_failed() -> None:
     verdict = judge(replace(GOOD, zncc_after=0.05, agreement=4.2))
     assert verdict.status is Status.FAILED
-    assert "(4, 55 is needed)" in verdict.reasons[0]
+    assert "(by 4 times the error that chance leaves, 55 times is needed)" in verdict.reasons[0]
+
+
+def test_a_richer_model_is_named_among_the_remedies_where_there_is_one() -> None:
+    nothing = replace(GOOD, zncc_after=0.05, agreement=4.2)
+    for model in ("translation", "rigid", "similarity", "affine"):
+        assert f"a --model richer than {model}" in judge(nothing, RegistrationConfig(model=Model(model))).reasons[0]
+    for model in ("auto", "homography"):
+        assert "--model" not in judge(nothing, RegistrationConfig(model=Model(model))).reasons[0]
+
+
+def test_a_simpler_model_is_not_advised_beside_a_richer_one() -> None:
+    unsure = replace(GOOD, expected_error=1.15)
+    assert "simpler" in judge(unsure).reasons[0]
+    for against in ({"richer": 7.8}, {"split": 0.6, "split_ratio": 9.0}):
+        reasons = judge(replace(unsure, **against)).reasons
+        assert reasons[0] == "the texture tells the position to 1.15 px only"
+        assert "richer" in reasons[1]
+
+
+def test_a_start_that_was_not_left_has_failed_where_nothing_tells_that_it_is_right() -> None:
+    unmoved = replace(GOOD, ending=Ending.OUT_OF_DOMAIN, motion=0.0)
+    assert judge(replace(unmoved, agreement=None)).status is Status.FAILED
+    assert judge(unmoved).status is Status.SUSPECT
+    assert judge(replace(GOOD, agreement=None)).status is Status.SUSPECT
 
 
 def test_a_lower_zncc_than_before_is_suspect() -> None:

@@ -48,7 +48,7 @@ def align(
         typer.Option(
             metavar="FILE|identity",
             help="Start here, without a search: a transform.json, the transform file of another tool (zncc convert), a "
-            "list of 3 x 3 numbers (fixed -> moving), or the identity.",
+            "file that holds 3 x 3 numbers as JSON or text (fixed -> moving), or the identity.",
         ),
     ] = None,
     series: options.SeriesOption = None,

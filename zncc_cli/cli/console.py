@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import typer
 
@@ -30,6 +30,28 @@ def set_debug(value: bool) -> None:
     """Show tracebacks of errors from now on."""
     global _debug
     _debug = _debug or value
+
+
+class _Unheard(io.FileIO):
+    """Write to a file; what nobody reads any more, as behind ``| head -1``, is let be: it changes no exit code."""
+
+    def write(self, content: Any) -> int:
+        try:
+            return super().write(content)
+        except BrokenPipeError:
+            return memoryview(content).nbytes
+
+
+def _unheard(stream: TextIO, errors: str) -> TextIO:
+    """Return a stream to the same file as ``stream`` which does not mind that its reader has gone."""
+    if type(stream) is not io.TextIOWrapper:  # there is none, or it is a test's
+        return stream
+    return io.TextIOWrapper(
+        io.BufferedWriter(_Unheard(stream.fileno(), "w", closefd=False)),
+        encoding=stream.encoding,
+        errors=errors,
+        line_buffering=stream.line_buffering or stream.write_through,
+    )
 
 
 class _Stderr(logging.Handler):
@@ -86,8 +108,8 @@ def run(app: typer.Typer, prog: str) -> NoReturn:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     keep_freed_memory()
     sys.unraisablehook = _unraisable
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")  # a file's name may be any bytes
+    sys.stdout = _unheard(sys.stdout, "surrogateescape")  # a file's name may be any bytes
+    sys.stderr = _unheard(sys.stderr, "backslashreplace")
     signal.signal(signal.SIGTERM, _terminate)
     handler = _Stderr()
     handler.setFormatter(_Spelt(f"{prog}: %(message)s"))
@@ -104,9 +126,6 @@ def run(app: typer.Typer, prog: str) -> NoReturn:
     except _ClickException as error:
         command = error.ctx.command_path if getattr(error, "ctx", None) else prog
         code = _fail(prog, f"{_usage(error)} (see {command} --help)", ExitCode.USAGE)
-    except BrokenPipeError:
-        sys.stdout = None  # whoever read it has gone: nothing more can be said there
-        code = ExitCode.ERROR
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         full = "; free some space or choose another --out" if error.errno == errno.ENOSPC else ""

@@ -91,7 +91,7 @@ BackendOption = Annotated[Backend, typer.Option(help="Compiled kernels, plain to
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")]
 QuietOption = Annotated[
-    bool, typer.Option("--quiet", "-q", help="No progress, notes or summary; errors and --json only.")
+    bool, typer.Option("--quiet", "-q", help="No progress, notes or summary; errors, warnings and --json only.")
 ]
 DebugOption = Annotated[
     bool, typer.Option("--debug", help="Show the traceback of an error.", callback=set_debug, is_eager=True)

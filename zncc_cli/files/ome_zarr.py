@@ -22,7 +22,7 @@ from zncc_cli.errors import ZnccError
 from zncc_cli.files.inflation import CHECKSUM, COMPRESSIONS
 from zncc_cli.files.lazy import CACHE_BYTES, Cache, LazyArray, Stored
 from zncc_cli.files.metadata import Metadata, PixelSize
-from zncc_cli.files.pages import not_among
+from zncc_cli.files.pages import among, not_among
 from zncc_cli.files.paths import no_room, refusal
 
 _LARGEST_METADATA = 2**24
@@ -142,7 +142,7 @@ def _image_folder(path: Path, series: int | None) -> tuple[Path, dict[str, Any],
     number = series or 0
     if not 0 <= number < len(folders):
         raise not_among(path, "--series", number, len(folders))
-    note = f"series 0 of {len(folders)} was read; --series chooses"
+    note = f"{among('series', 0, len(folders))} was read; --series chooses"
     folder = folders[number]
     chosen = attributes if folder == path else _attributes(folder)
     return folder, chosen, (note,) if series is None and len(folders) > 1 else ()

@@ -31,6 +31,16 @@ def turns(orientation: Any) -> bool:
     return isinstance(orientation, int) and orientation in _STEPS
 
 
+def orientation_notes(orientation: Any) -> tuple[str, ...]:
+    """What is to be said of an image with this tag: not all programs obey it."""
+    if not turns(orientation):
+        return ()
+    return (
+        f"turned or mirrored as its orientation tag ({orientation}) says, as viewers show it: what is written, and "
+        "every coordinate, is of these pixels, not of those stored",
+    )
+
+
 def oriented(pixels: NDArray[Sample], orientation: Any) -> NDArray[Sample]:
     """``pixels``, (H, W) or (H, W, S), as viewers show them; an unknown or missing tag leaves them as they are."""
     if not turns(orientation):

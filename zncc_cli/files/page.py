@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -56,6 +57,8 @@ def write_page(
         OutputError: the file cannot be written.
     """
     report, shown = plain(report), pictures.reduced()
+    if failed := report.get("status") == "failed":  # how precise a place is that is wrong, nobody asks
+        report, shown = {**report, "uncertainty": None}, dataclasses.replace(shown, uncertainty=None)
     height, width = shown.fixed.shape
     content = {
         "verdict": verdict(report.get("status")),
@@ -66,6 +69,7 @@ def write_page(
         "paths": {side: report.get(side) for side in ("fixed", "moving")},
         "highlights": _highlights(report),
         "inverted": bool(report.get("inverted")),
+        "failed": failed,
         "selection": _mapping(report, "selection"),
         "views": views(shown),
         "frame": {"width": width, "height": height, "pixel": value_text(shown.pixel), "reduced": shown.pixel > 1},
@@ -111,7 +115,7 @@ def _highlights(report: Mapping[str, Any]) -> list[dict[str, str]]:
         value = value_text(metrics.get(key), measure.factor, digits=3)
         found.append({"label": name, "value": value, "unit": measure.unit})
     sure = _mapping(report, "uncertainty").get("rms")
-    if sure is not None and report.get("status") != "failed":  # how precise a place is that is wrong, nobody asks
+    if sure is not None:
         found.append({"label": "Sure to", "value": value_text(sure, digits=2), "unit": "px"})
     asked, model = report.get("model_asked"), report.get("model")
     label = "Model" if asked in (model, None) else f"Model ({value_text(asked)})"

@@ -21,6 +21,11 @@ def not_among(path: Path, option: str, number: int, count: int) -> OptionError:
     return OptionError(f"{option} {number}: expected {there}, in {shown(path)}")
 
 
+def among(what: str, number: int, count: int) -> str:
+    """How a page, channel or series is named that was chosen among ``count``, which are counted from 0."""
+    return f"{what} {number} (of 0 to {count - 1})"
+
+
 def page_of(stored: Stored, page: int) -> Stored:
     """Page ``page`` alone: the pages are numbered from 0 over all leading axes but C, in their order.
 

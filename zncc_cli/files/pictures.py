@@ -21,7 +21,7 @@ from zncc_cli.errors import InputError
 from zncc_cli.files.calibration import INCH, rational
 from zncc_cli.files.lazy import Stored
 from zncc_cli.files.metadata import Metadata, Resolution, Tag
-from zncc_cli.files.orientation import oriented, transposes
+from zncc_cli.files.orientation import orientation_notes, oriented, transposes
 from zncc_cli.files.paths import refusal
 
 # What Pillow's decoders raise on damaged files.
@@ -106,7 +106,11 @@ def read_picture(path: Path, name: str, max_bytes: int, series: int | None) -> S
         left_out=_left_out(mode, tags),
     )
     axes = "T" * (frames > 1) + ("YX" if plane == 2 else "YXS")
-    return Stored(data=oriented(data, orientation), axes=axes, metadata=metadata)
+    return _turned(data, orientation, axes, metadata)
+
+
+def _turned(data: NDArray[Any], orientation: Any, axes: str, metadata: Metadata) -> Stored:
+    return Stored(data=oriented(data, orientation), axes=axes, metadata=metadata, notes=orientation_notes(orientation))
 
 
 def _resolution(name: str, said: Mapping[str, Any], orientation: Any) -> Resolution | None:
@@ -195,7 +199,7 @@ def _deep_png(path: Path, name: str, head: bytes, max_bytes: int) -> Stored:
         tags=_tags("RGB", said),
         left_out=_left_out("", said),
     )
-    return Stored(data=oriented(data, orientation), axes="YXS", metadata=metadata)
+    return _turned(data, orientation, "YXS", metadata)
 
 
 def _refuse_what_pillow_would_round(path: Path, head: bytes) -> None:

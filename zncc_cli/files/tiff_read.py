@@ -26,8 +26,8 @@ from zncc_cli.files.further_tags import georeference_tags
 from zncc_cli.files.lazy import LazyArray, Stored
 from zncc_cli.files.metadata import Photometric
 from zncc_cli.files.ome import Ome, read_ome
-from zncc_cli.files.orientation import oriented, stored_part, transposes, turns
-from zncc_cli.files.pages import not_among
+from zncc_cli.files.orientation import orientation_notes, oriented, stored_part, transposes, turns
+from zncc_cli.files.pages import among, not_among
 from zncc_cli.files.paths import no_room, one_line, refusal
 from zncc_cli.files.tiff_chain import follow_pages
 from zncc_cli.files.tiff_checks import check_pages, check_segment
@@ -137,7 +137,7 @@ def _choose(
     number = series or 0
     if not 0 <= number < len(images):
         raise not_among(path, "--series", number, len(images))
-    note = f"series 0 of {len(images)} was read; --series chooses"
+    note = f"{among('series', 0, len(images))} was read; --series chooses"
     return images[number], (note,) if series is None and len(images) > 1 else ()
 
 
@@ -254,8 +254,9 @@ def _stored(
         imagej=imagej,
         ome=ome,
     )
-    notes += samples.notes
-    if turns(value(page, ORIENTATION)) and georeference_tags(page):
+    orientation = value(page, ORIENTATION)
+    notes += (*samples.notes, *orientation_notes(orientation))
+    if turns(orientation) and georeference_tags(page):
         notes += ("the georeference was left out: the orientation tag turns the image",)
     left_out = [*metadata.left_out]
     if samples.photometric == "rgb" and page.photometric == tifffile.PHOTOMETRIC.PALETTE:
@@ -265,7 +266,7 @@ def _stored(
     metadata = replace(metadata, left_out=tuple(left_out))
     if missing:
         notes += (f"{missing} planes are missing in the file and were read as 0",)
-    data = _lazy(path, planes, samples, leading, value(page, ORIENTATION))
+    data = _lazy(path, planes, samples, leading, orientation)
     return Stored(data=data, axes=axes + ("YXS" if samples.colours else "YX"), metadata=metadata, notes=notes)
 
 

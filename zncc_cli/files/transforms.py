@@ -37,7 +37,8 @@ class TransformFile:
 
     model: the name of the motion model. matrix: float64 (3, 3), takes (x, y, 1) of a fixed pixel to a moving pixel.
     fixed_shape, moving_shape: (H, W) of the two images. grid: pixel size, resolution and georeference of the fixed one,
-    as the metadata of an image that lies on its pixels, or None.
+    as the metadata of an image that lies on its pixels, or None. status: the verdict on the registration that found it,
+    or None where the file does not say.
     """
 
     model: str
@@ -45,6 +46,7 @@ class TransformFile:
     fixed_shape: tuple[int, int]
     moving_shape: tuple[int, int]
     grid: Metadata | None = None
+    status: str | None = None
 
 
 def write_transform(
@@ -56,17 +58,18 @@ def write_transform(
     moving_shape: tuple[int, int],
     model_asked: str | None = None,
     grid: Metadata | None = None,
+    status: str | None = None,
 ) -> None:
     """Write a transform; its numbers are read back bit for bit.
 
     ``model`` is what was fitted, ``model_asked`` what was asked for, ``model`` itself by default.
     ``matrix``: (3, 3), finite, fixed -> moving, (x, y) in pixels. Shapes: (H, W) in pixels.
-    ``grid``: of the fixed image.
+    ``grid``: of the fixed image. ``status``: the verdict on the registration that found it.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    content = TransformFile(str(model), np.asarray(matrix, dtype=np.float64), fixed_shape, moving_shape, grid)
+    content = TransformFile(str(model), np.asarray(matrix, dtype=np.float64), fixed_shape, moving_shape, grid, status)
     with beside(Path(path)) as file:
         file.write(transform_content(content, model_asked))
 
@@ -85,6 +88,8 @@ def transform_content(transform: TransformFile, model_asked: str | None = None) 
         "moving_shape": [int(length) for length in transform.moving_shape],
         **_CONVENTIONS,
     }
+    if transform.status is not None:
+        content["status"] = transform.status
     grid = grid_content(transform.grid) if transform.grid else None
     if grid:
         content["grid"] = grid
@@ -126,12 +131,16 @@ def parse_transform(content: Any) -> TransformFile:
     model = content.get("model")
     if not isinstance(model, str) or not model:
         raise MismatchError('"model": a name', repr(model))
+    status = content.get("status")
+    if status is not None and not isinstance(status, str):
+        raise MismatchError('"status": a word', repr(status))
     return TransformFile(
         model,
         parse_rows(content.get("matrix")),
         _shape(content, "fixed_shape"),
         _shape(content, "moving_shape"),
         parse_grid(content.get("grid")),
+        status,
     )
 
 

@@ -26,7 +26,12 @@ MEASURES: Mapping[str, Measure] = {
         "ZNCC before", "", "Mean local correlation of the images as they came: 1 is the same, 0 is unrelated."
     ),
     "zncc_after": Measure("ZNCC after", "", "The same after the alignment; noise alone keeps it below 1."),
-    "overlap": Measure("Overlap", "%", "Share of the smaller image's windows that both images show.", 100),
+    "overlap": Measure(
+        "Overlap",
+        "%",
+        "Share of the smaller image's windows that both images show; of its pixels where too few do.",
+        100,
+    ),
     "agreement": Measure(
         "Agreement",
         "",

@@ -16,7 +16,7 @@ from zncc_cli.files.paths import one_line
 from zncc_cli.files.transforms import read_transform
 from zncc_cli.jobs.budget import check_disk, file_bytes
 from zncc_cli.jobs.resampled import write_resampled
-from zncc_cli.jobs.transforms import inverse_of
+from zncc_cli.jobs.transforms import inverse_of, warn_of_status
 from zncc_cli.operators import native
 from zncc_cli.registration.canvas import frame_of
 from zncc_cli.registration.transforms.matrices import is_singular, map_points
@@ -47,6 +47,7 @@ def apply_transform(config: ApplyConfig) -> tuple[Applied, ...]:
         OutputError: a file cannot be written; none is then.
     """
     transform = read_transform(config.transform)
+    warn_of_status(config.transform, transform.status)
     matrix, shapes, grid = transform.matrix, (transform.fixed_shape, transform.moving_shape), transform.grid
     if config.inverse:
         matrix, shapes, grid = inverse_of(config.transform, matrix), shapes[::-1], None

@@ -230,6 +230,7 @@ def _write_products(
         moving_shape=result.moving_shape,
         model_asked=str(result.model_asked),
         grid=grid,
+        status=result.status.value,
     )
     if wanted <= _WITHOUT_PIXELS:
         return _Products(frame, None, None, notes)

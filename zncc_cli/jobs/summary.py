@@ -38,15 +38,16 @@ def print_summary(outcome: PairOutcome) -> None:
     """Print the result of one pair on stdout."""
     result, seconds = outcome.result, outcome.report["seconds"]
     before, after = result.evidence.zncc_before, result.evidence.zncc_after
-    sure = result.uncertainty
+    failed = result.status.value == "failed"  # what belongs to a place that is wrong, nobody asks
+    sure = None if failed else result.uncertainty
     rows = [
         ("status", f"{result.status.value}: {'; '.join(result.reasons)}"),
         *([("model", f"{result.model}: {result.selection.reason}")] if result.selection else []),
         ("zncc", f"{_number(before)} -> {_number(after)}, before -> after: mean over all windows, in [-1, 1]"),
-        ("overlap", f"{result.evidence.overlap:.1%} of the windows"),
-        *([("inverted", "bright in one image is dark in the other")] if result.inverted else []),
+        ("overlap", f"{result.evidence.overlap:.1%} of the {'pixels' if after is None else 'windows'}"),
+        *([("inverted", "bright in one image is dark in the other")] if result.inverted and not failed else []),
         ("motion", f"{result.evidence.motion:.3f} px at most, at the corners"),
-        *([("sure to", _precision(sure))] if sure and result.status.value != "failed" else []),
+        *([("sure to", _precision(sure))] if sure else []),
         ("matrix", "fixed -> moving, (x, y) px"),
         *[("", "  ".join(f"{entry:14.8g}" for entry in row)) for row in result.matrix],
         ("backend", f"{result.backend.used} on {result.device} ({result.backend.reason})"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import re
 import shutil
 import tempfile
@@ -21,6 +22,9 @@ from zncc_cli.files.images import read_image
 from zncc_cli.files.paths import shown
 from zncc_cli.files.points import mapped_table
 from zncc_cli.registration.transforms.matrices import compose, invert, map_points, model_of
+from zncc_cli.registration.verdict import Status
+
+logger = logging.getLogger("zncc_cli.transforms")
 
 _SIZE = re.compile(r"([1-9][0-9]{0,8})x([1-9][0-9]{0,8})")
 
@@ -43,6 +47,7 @@ def convert(config: ConvertConfig) -> Written:
     """
     refuse_what_stands(config.out, overwrite=config.overwrite)
     transform = read_linear(config.transform, config.source_format)
+    warn_of_status(config.transform, transform.status)
     if config.inverse:
         # Nothing is known of the grid of the moving image, which is the fixed one now.
         transform = Linear(
@@ -50,6 +55,7 @@ def convert(config: ConvertConfig) -> Written:
             transform.moving_shape,
             transform.fixed_shape,
             transform.model,
+            status=transform.status,
         )
     kind = format_for(config.out, config.target_format)
     for option, text in (("fixed", config.fixed), ("moving", config.moving)):
@@ -72,6 +78,9 @@ def compose_files(config: ComposeConfig) -> Written:
     """
     refuse_what_stands(config.out, overwrite=config.overwrite)
     first, second = read_linear(config.first), read_linear(config.second)
+    statuses = [first.status, second.status]
+    for path, known in zip((config.first, config.second), statuses, strict=True):
+        warn_of_status(path, known)
     if None not in (first.moving_shape, second.fixed_shape) and first.moving_shape != second.fixed_shape:
         raise InputError(
             f"{shown(config.second)}: expected a fixed image of {_spelled(first.moving_shape)} pixels, as is the "
@@ -79,7 +88,10 @@ def compose_files(config: ComposeConfig) -> Written:
             "first first"
         )
     matrix = compose(first.matrix, second.matrix)
-    whole = Linear(matrix, first.fixed_shape, second.moving_shape, grid=first.grid)
+    # The whole is as good as the worse part, and unknown where one part is.
+    alike = first.status if first.status == second.status else None
+    status = next((bad for bad in (Status.FAILED, Status.SUSPECT) if bad in statuses), alike)
+    whole = Linear(matrix, first.fixed_shape, second.moving_shape, grid=first.grid, status=status)
     return _write(config.out, whole, format_for(config.out, config.target_format))
 
 
@@ -92,6 +104,7 @@ def points(config: PointsConfig, stdout: BinaryIO) -> int:
     if config.out is not None:
         refuse_what_stands(config.out, overwrite=config.overwrite)
     transform = read_linear(config.transform)
+    warn_of_status(config.transform, transform.status)
     matrix = inverse_of(config.transform, transform.matrix) if config.inverse else transform.matrix
     if config.out is not None:
         with beside(config.out) as file:
@@ -110,6 +123,12 @@ def _map(table: Path, matrix: NDArray[np.float64], out: BinaryIO) -> int:
         out.write(text)
         total += count
     return total
+
+
+def warn_of_status(path: Path, status: str | None) -> None:
+    """Say in a line, ``--quiet`` or not, that the registration which found the transform is not to be trusted."""
+    if status not in (None, Status.OK):
+        logger.warning("%s: of a registration that was judged %s; check what comes of it", shown(path), status)
 
 
 def inverse_of(path: Path, matrix: NDArray[np.float64]) -> NDArray[np.float64]:

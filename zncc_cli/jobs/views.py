@@ -13,6 +13,7 @@ import torch
 from zncc_cli.config import BEST, LUMINANCE
 from zncc_cli.errors import InputError, OptionError
 from zncc_cli.files.images import Image
+from zncc_cli.files.pages import among
 from zncc_cli.registration.pyramid import Level
 
 _LOOKED_AT = 1024  # pixels: the side of the middle part that tells how much texture a channel has
@@ -229,7 +230,9 @@ def _notes(view: View, asked: int | str | None, alone: bool) -> list[str]:
         pages = int(np.prod([n for _, n in others]))
         axes = ", ".join(f"{letter} {n}" for letter, n in others)
         kept = "" if alone else ", all are kept"
-        notes.append(f"{image.metadata.path.name}: {_use(alone)} page 0 of {pages} ({axes}){kept}; --page N reads one")
+        notes.append(
+            f"{image.metadata.path.name}: {_use(alone)} {among('page', 0, pages)}, {axes}{kept}; --page N reads one"
+        )
     return [*notes, *_channel_notes(view, asked, alone=alone)]
 
 
@@ -244,6 +247,6 @@ def _channel_notes(view: View, asked: int | str | None, *, alone: bool) -> list[
         return []
     moved = "" if alone else ", all are moved"
     return [
-        f"{image.metadata.path.name}: {_use(alone)} channel {taken} of {_count(image)}, the one with the most "
+        f"{image.metadata.path.name}: {_use(alone)} {among('channel', taken, _count(image))}, the one with the most "
         f"texture over noise{moved}; --channel N takes another"
     ]

@@ -85,7 +85,7 @@ def weigh(
     return Evidence(
         zncc_before=None if before is None else before.zncc,
         zncc_after=None if after is None else after.zncc,
-        overlap=0.0 if after is None else after.overlap,
+        overlap=by.fine.overlap(matrix) if after is None else after.overlap,
         agreement=max((a for a in found if a is not None), default=None),
         ending=refined.ending,
         motion=float(np.linalg.norm(map_points(matrix, frame) - frame, axis=-1).max()),

@@ -69,7 +69,7 @@ class LevelObjective:
         fixed, moving: the level's images, of about unit variance.
         shape: (H, W) of the fixed image at full resolution.
         window: side of the ZNCC window, level pixels.
-        min_overlap: least share of the smaller image's windows that must lie in the overlap.
+        min_overlap: least share of the smaller image that must lie in the overlap, see `overlap`.
         interpolation: of the moving image.
     """
 
@@ -108,6 +108,17 @@ class LevelObjective:
             overlap=min(1.0, total / self._possible(self._windows_of, matrix)),
             blocks=block_zncc(w, z, self._evidence, self._window),
         )
+
+    def overlap(self, matrix: np.ndarray) -> float:
+        """Return the share of the smaller image's pixels that lie in the overlap at ``matrix``, in [0, 1].
+
+        Pixels that a mask leaves out are none. With a horizon in the frame there is no overlap.
+        """
+        if not in_front(matrix, self.shape):
+            return 0.0
+        with torch.no_grad():
+            depth = self._sampled(level_matrix(torch.from_numpy(matrix), self._fixed.factor))[2]
+        return min(1.0, self._share(depth, matrix))
 
     def agreeing(self, matrix: np.ndarray, side: int) -> tuple[float, float] | None:
         """Return the mean local ZNCC at ``matrix`` inside the black and inside the white fields of a chessboard.
@@ -182,14 +193,17 @@ class LevelObjective:
     def _warped(self, matrix: Tensor) -> tuple[Tensor, Tensor] | None:
         """Return the warped moving image and the weight of every window, or None with too little overlap."""
         warped, w, depth = self._sampled(level_matrix(matrix, self._fixed.factor))
-        w_total, overlap = float(w.detach().sum()), float((depth.detach() * self._fixed.mask).sum())
-        enough = overlap >= self._min_overlap * self._possible(self._pixels_of, matrix.detach().numpy())
-        return (warped, w) if enough and w_total >= 1 else None
+        enough = self._share(depth.detach(), matrix.detach().numpy()) >= self._min_overlap
+        return (warped, w) if enough and float(w.detach().sum()) >= 1 else None
 
     def _sampled(self, pull: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the warped moving image, the weight of every window and the depth, at a matrix in level pixels."""
         values, depth = self._sampler.warped(pull, self._fixed.shape)
         return values[0], torch.where(self._fixed_windows, window_weights(depth, self._window), 0), depth
+
+    def _share(self, depth: Tensor, matrix: np.ndarray) -> float:
+        """Return the share of the smaller image's pixels in the overlap, at a depth (H, W) in the moving image."""
+        return float((depth * self._fixed.mask).sum()) / self._possible(self._pixels_of, matrix)
 
     def _possible(self, of: tuple[float, float], matrix: np.ndarray) -> float:
         """Return the most that an overlap can hold ``of`` the fixed and the moving image, as seen in the fixed one."""

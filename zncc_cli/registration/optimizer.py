@@ -33,7 +33,7 @@ class Ending(str, Enum):
 _ADVICE = {
     Ending.CONVERGED: "no step longer than the tolerance lowers the loss any more",
     Ending.MAX_ITERATIONS: "the iterations ran out before the steps became short",
-    Ending.OUT_OF_DOMAIN: "the start has too little overlap to be judged",
+    Ending.OUT_OF_DOMAIN: "the start has too little overlap to be judged, or the steps led far from it",
     Ending.UNDETERMINED: "the texture in the overlap does not hold every parameter of the model; try a simpler --model",
 }
 

@@ -190,7 +190,7 @@ def _register(
     stands_out = distinctness(ends, shape, moving_levels[0].shape)
     judging = Judging(seen, objectives[0], objectives[judged], judged)
     evidence = weigh(judging, fitted, unhindered, uncertainty, stands_out)
-    verdict = judge(evidence)
+    verdict = judge(evidence, config)
     return RegistrationResult(
         model=fitted.model,
         model_asked=config.model,

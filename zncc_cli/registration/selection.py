@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from zncc_cli.config import NESTED_MODELS, Model, RegistrationConfig
+from zncc_cli.registration.digits import told_apart
 from zncc_cli.registration.look import Look, fine
 from zncc_cli.registration.optimizer import safe_inverse
 from zncc_cli.registration.pyramid import Level
@@ -202,17 +203,17 @@ def _reason(fits: list[_Fit], chosen: _Fit, look: Look) -> str:
     if k > 0:
         simpler = fits[k - 1]
         better = max(fits[k:], key=lambda richer: _gain(simpler, richer)[0])
-        t, needed = _gain(simpler, better)
+        t, needed = told_apart(*_gain(simpler, better), 1)
         said.append(
             f"{simpler.model} explains held-out windows worse than {better.model} (ZNCC {simpler.zncc:.4f} and "
-            f"{better.zncc:.4f}, t = {t:.1f} where {needed:.1f} is needed; "
+            f"{better.zncc:.4f}, t = {t} where {needed} is needed; "
             f"{_motion(simpler.matrix, better.matrix, look):.2f} px apart)"
         )
     if k + 1 < len(fits):
         best = max(fits[k + 1 :], key=lambda richer: _gain(chosen, richer)[0])
-        t, needed = _gain(chosen, best)
+        t, needed = told_apart(*_gain(chosen, best), 1)
         said.append(
             f"no richer model explains them better (at most {best.model}: ZNCC {chosen.zncc:.4f} and {best.zncc:.4f}, "
-            f"t = {t:.1f} where {needed:.1f} is needed; {_motion(chosen.matrix, best.matrix, look):.2f} px apart)"
+            f"t = {t} where {needed} is needed; {_motion(chosen.matrix, best.matrix, look):.2f} px apart)"
         )
     return "; ".join(said)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zncc_cli.config import Choice
+from zncc_cli.config import NESTED_MODELS, Choice, Model, RegistrationConfig
+from zncc_cli.registration.digits import told_apart
 from zncc_cli.registration.optimizer import Ending
 
 
@@ -29,7 +30,8 @@ class Evidence:
 
     Attributes:
         zncc_before, zncc_after: mean local ZNCC at the identity and at the result; None without enough overlap.
-        overlap: share of the smaller image's windows that lie in the overlap, at the result.
+        overlap: share of the smaller image, masks apart, that lies in the overlap, at the result: of its windows, or,
+            where these could not be compared, of its pixels, which is what ``min_overlap`` bounds.
         agreement: how much better than by chance the blocks of the overlap agree, see `agreement`; None where it
             holds too few.
         ending: how the last level's optimisation ended.
@@ -135,12 +137,13 @@ BORDER_PULL = 0.03
 # What no camera does: beyond it a result is more likely to have slipped. The global search looks for 0.5 to 2.
 _SCALES, _SHEAR = (0.2, 5.0), 3.0
 _SMALLEST = 1e-12  # of a ZNCC: all blocks zero agree by nothing
+_DEFAULT = RegistrationConfig()
 _NOTABLE = 0.01  # the loss weighs windows by evidence and the ZNCC does not: less than this is no contradiction
 
 
-def judge(evidence: Evidence) -> Verdict:
-    """Return the verdict on ``evidence``."""
-    failures = list(_failures(evidence))
+def judge(evidence: Evidence, asked: RegistrationConfig = _DEFAULT) -> Verdict:
+    """Return the verdict on ``evidence`` of a registration with the settings that were ``asked`` for."""
+    failures = list(_failures(evidence, asked))
     doubts = [] if evidence.zncc_after is None else list(_doubts(evidence))
     if evidence.ending is not Ending.CONVERGED:
         # What else speaks against a result is seldom mended by more iterations.
@@ -155,21 +158,28 @@ def judge(evidence: Evidence) -> Verdict:
     return Verdict(Status.OK, ("the images agree",))
 
 
-def _failures(evidence: Evidence) -> Iterator[str]:
+def _failures(evidence: Evidence, asked: RegistrationConfig) -> Iterator[str]:
     """Yield why nothing was found."""
+    needed = _needed_agreement(evidence.distinctness)
     if evidence.zncc_after is None:
-        yield "the images do not overlap enough to be compared"
-    elif evidence.agreement is not None and evidence.agreement < (needed := _needed_agreement(evidence.distinctness)):
+        share, least = told_apart(100 * evidence.overlap, 100 * asked.min_overlap, 1)
+        told = f": they overlap by {share}%, less than the {least}% of --min-overlap; lower it"
+        below = 0 < evidence.overlap < asked.min_overlap
+        yield f"the images do not overlap enough to be compared{told if below else ''}"
+    elif evidence.agreement is not None and evidence.agreement < needed:
+        found, bound = told_apart(max(evidence.agreement, 0), needed, 0)
         yield (
             f"no agreement found: with a ZNCC of {evidence.zncc_after:.3f} the parts of the overlap agree no better "
-            f"than those of unrelated images may ({max(evidence.agreement, 0):.0f}, {needed:.0f} is needed); "
-            "the images may not show the same scene, or the motion is beyond the search"
+            f"than those of unrelated images may (by {found} times the error that chance leaves, {bound} times is "
+            f"needed); the images may not show the same scene, or the motion is beyond the search{_richer(asked.model)}"
         )
     elif evidence.distinctness is not None and evidence.distinctness < _DISTINCT:
         yield (
             "no agreement found that stands out: elsewhere the images agree nearly as well (by a factor of "
-            f"{evidence.distinctness:.2f}, {_DISTINCT} is needed); they may show different scenes, or repeat themselves"
-        )
+            "{}, {} is needed); they may show different scenes, or repeat themselves"
+        ).format(*told_apart(evidence.distinctness, _DISTINCT, 2))
+    elif evidence.agreement is None and evidence.ending is Ending.OUT_OF_DOMAIN:
+        yield "nothing was found beyond the start, and too few windows tell whether that is right"
     if evidence.least_scale <= 0:
         yield "the transform turns part of the frame inside out"
 
@@ -181,10 +191,10 @@ def _doubts(evidence: Evidence) -> Iterator[str]:
         yield "the overlap holds too few independent windows to judge by; choose a smaller --window"
     if e.peak_ratio is not None and e.peak_ratio < _PEAK_RATIO:
         yield (
-            "the aligned images agree as well, or nearly, when one is shifted elsewhere (by a factor of "
-            f"{e.peak_ratio:.2f}, {_PEAK_RATIO} is needed): a texture that repeats itself may be a period off, and "
-            "images without a scene in common agree nowhere better; start near the truth with --init"
-        )
+            "the aligned images agree as well, or nearly, when one is shifted elsewhere (by a factor of {}, {} is "
+            "needed): a texture that repeats itself may be a period off, and images without a scene in common agree "
+            "nowhere better; start near the truth with --init"
+        ).format(*told_apart(e.peak_ratio, _PEAK_RATIO, 2))
     if e.zncc_before is not None and e.zncc_after is not None and e.zncc_after < e.zncc_before - _NOTABLE:
         yield f"the ZNCC fell from {e.zncc_before:.3f} to {e.zncc_after:.3f}"
     elif e.held_out_after is not None and e.zncc_coarse is not None:
@@ -197,14 +207,17 @@ def _doubts(evidence: Evidence) -> Iterator[str]:
                 f"half of the overlap does not say where the other half lies: a ZNCC of {e.held_out_after:.3f} on "
                 f"windows held out from the fit, and of {e.zncc_coarse:.3f} on all"
             )
+    wants_richer = e.richer is not None and e.richer > NOTABLE_MOTION
+    splits = (e.split or 0) > _NOTABLE_SPLIT and (e.split_ratio or 0) > _SPLIT_RATIO
     if e.expected_error is not None and e.expected_error > LARGEST_ERROR:
-        yield f"the texture tells the position to {e.expected_error:.2f} px only; try a simpler --model"
-    if (e.split or 0) > _NOTABLE_SPLIT and e.split is not None and e.split_ratio and e.split_ratio > _SPLIT_RATIO:
+        advice = "" if wants_richer or splits else "; try a simpler --model"
+        yield f"the texture tells the position to {e.expected_error:.2f} px only{advice}"
+    if splits and e.split_ratio:
         yield (
             f"parts of the overlap want to move {e.split:.2f} px apart, {math.sqrt(e.split_ratio):.1f} times what "
             "chance explains: the motion may be richer than the --model"
         )
-    if e.richer is not None and e.richer > NOTABLE_MOTION:
+    if wants_richer:
         yield (
             f"a richer model than the --model asks for would move the overlap by {e.richer:.1f} px more than chance "
             "explains; try --model auto"
@@ -213,7 +226,7 @@ def _doubts(evidence: Evidence) -> Iterator[str]:
         yield (
             "the images say nothing about one of the motions that the --model allows, as parallel lines do not tell a "
             f"shift along them (gradients agree there by {e.least_held:.1f} times what chance explains, "
-            f"{LEAST_HELD:.0f} is needed); try a simpler --model, if there is one"
+            f"{LEAST_HELD:.0f} is needed){'' if wants_richer else '; try a simpler --model, if there is one'}"
         )
     if e.round_trip is not None and e.round_trip > _ROUND_TRIP:
         yield f"with fixed and moving exchanged the result would move by {e.round_trip:.2f} px"
@@ -231,6 +244,11 @@ def _doubts(evidence: Evidence) -> Iterator[str]:
         yield f"the transform scales by {e.least_scale:.2f} to {e.most_scale:.2f}, more than is likely"
     if e.shear > _SHEAR:
         yield f"the transform stretches one direction {e.shear:.1f} times as much as another, more than is likely"
+
+
+def _richer(model: Model) -> str:
+    """Return a word for the model among what may have failed, where there is a richer one."""
+    return "" if model in (Model.AUTO, NESTED_MODELS[-1]) else f", or needs a --model richer than {model}"
 
 
 def _needed_agreement(distinctness: float | None) -> float:

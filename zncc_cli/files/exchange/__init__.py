@@ -56,15 +56,15 @@ def _parse_own(content: bytes) -> Linear:
     if isinstance(value, list):
         return Linear(parse_rows(value))
     own = parse_transform(value)
-    return Linear(own.matrix, own.fixed_shape, own.moving_shape, own.model, own.grid)
+    return Linear(own.matrix, own.fixed_shape, own.moving_shape, own.model, own.grid, own.status)
 
 
 def _form_own(transform: Linear, suffix: str) -> bytes:
     assert transform.fixed_shape is not None
     assert transform.moving_shape is not None
     model = transform.model or str(model_of(transform.matrix))
-    own = TransformFile(model, transform.matrix, transform.fixed_shape, transform.moving_shape, transform.grid)
-    return transform_content(own)
+    frames = transform.fixed_shape, transform.moving_shape
+    return transform_content(TransformFile(model, transform.matrix, *frames, transform.grid, transform.status))
 
 
 _FRAMES = ("fixed_shape", "moving_shape")

@@ -28,7 +28,7 @@ class Linear:
     matrix: float64 (3, 3), takes (x, y, 1) of a fixed pixel to a moving pixel.
     fixed_shape, moving_shape: (H, W) of the two images; None where the file does not say.
     model: the name of the motion model; None where the file does not say.
-    grid: of the fixed image, see `transforms.TransformFile`; None where the file does not say.
+    grid, status: see `transforms.TransformFile`; None where the file does not say.
     """
 
     matrix: Matrix
@@ -36,6 +36,7 @@ class Linear:
     moving_shape: tuple[int, int] | None = None
     model: str | None = None
     grid: Metadata | None = None
+    status: str | None = None
 
 
 def number(text: str) -> float:
