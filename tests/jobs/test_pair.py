@@ -12,6 +12,7 @@ import tifffile
 
 from zncc_cli.config import PairConfig, RegistrationConfig, ResamplingConfig
 from zncc_cli.errors import OutputError
+from zncc_cli.files.transforms import write_transform
 from zncc_cli.jobs import budget
 from zncc_cli.jobs.pair import align_pair
 from zncc_cli.jobs.products import MAPS
@@ -97,6 +98,21 @@ def test_a_file_that_is_read_is_not_removed(small: PairConfig, tmp_path: Path) -
     with pytest.raises(OutputError, match=r"aligned\.tif: expected another file than is read"):
         align_pair(again, lambda _: None)
     assert aligned.read_bytes() == before
+
+
+def test_a_start_of_images_of_another_size_is_said_for_each(small: PairConfig, tmp_path: Path) -> None:
+    start = tmp_path / "start.json"
+    quick = replace(small, init=str(start), write="report", overwrite=True)
+    for fixed, moving, said in (
+        ((64, 64), (64, 64), []),
+        ((32, 48), (64, 64), ["of a fixed image of 48 x 32 pixels, this one has 64 x 64"]),
+        ((64, 64), (64, 65), ["of a moving image of 65 x 64 pixels, this one has 64 x 64"]),
+    ):
+        write_transform(start, model="affine", matrix=np.eye(3), fixed_shape=fixed, moving_shape=moving)
+        notes = align_pair(quick, lambda _: None).report["notes"]
+        assert notes == [f"{start}: {words}; it is the start all the same, pixel for pixel" for words in said]
+    start.write_text("[[1, 0, 0], [0, 1, 0], [0, 0, 1]]")  # which knows no size
+    assert align_pair(quick, lambda _: None).report["notes"] == []
 
 
 @pytest.mark.parametrize(("dtype", "offset"), [("uint32", 4_000_000_000), ("int64", 2**50), ("float64", 1e12)])

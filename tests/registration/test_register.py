@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from analytic import Scene, about_centre, corner_error
 
 from zncc_cli import register
@@ -210,6 +211,39 @@ def test_masked_pixels_have_no_say() -> None:
     mask[40:110, 50:140] = False
     result = register(fixed, spoilt, "translation", moving_mask=mask)
     assert corner_error(result.matrix, TRUTH["translation"], SHAPE) < 0.02
+
+
+@pytest.mark.parametrize("masked", [0, 1])
+def test_a_masked_array_is_its_own_mask_beside_the_one_given(masked: int) -> None:
+    pair = list(Scene(seed=9).pair(TRUTH["rigid"], SHAPE))
+    wrong = np.zeros(SHAPE, bool)
+    wrong[20:70, 30:100] = True
+    pair[masked] = np.where(wrong, np.random.default_rng(2).normal(0, 500, SHAPE), pair[masked])
+    half = np.ones(SHAPE, bool)
+    half[:, 150:] = False
+    names = "fixed_mask", "moving_mask"
+    expected = register(*pair, "rigid", **{names[masked]: half & ~wrong})
+    pair[masked] = np.ma.array(pair[masked], mask=wrong)
+    np.testing.assert_array_equal(register(*pair, "rigid", **{names[masked]: half}).matrix, expected.matrix)
+    without = register(*pair, "rigid")
+    assert corner_error(without.matrix, TRUTH["rigid"], SHAPE) < 0.02  # as in `test_masked_pixels_have_no_say`
+    # A mask that is a masked array says nothing for the pixels that it masks.
+    given = np.ma.array(half, mask=wrong)
+    pair[masked] = np.asarray(pair[masked])
+    np.testing.assert_array_equal(register(*pair, "rigid", **{names[masked]: given}).matrix, expected.matrix)
+
+
+def test_a_tensor_that_requires_its_gradient_is_registered_like_any_other() -> None:
+    pair = [torch.from_numpy(image) for image in Scene(seed=9).pair(TRUTH["rigid"], SHAPE)]
+    expected = register(*pair, "rigid").matrix
+    np.testing.assert_array_equal(register(*(image.requires_grad_() for image in pair), "rigid").matrix, expected)
+
+
+@pytest.mark.parametrize("of", [np.array, torch.tensor, np.ndarray.tolist])
+def test_complex_numbers_are_refused(of: Any) -> None:
+    image = Scene(seed=9).pair(TRUTH["rigid"], SHAPE)[0]
+    with pytest.raises(OptionError, match=r"^moving: expected real numbers, got complex ones; give their abs"):
+        register(image, of(image + 1j))
 
 
 def test_pixels_that_are_not_finite_are_masked() -> None:

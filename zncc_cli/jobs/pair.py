@@ -125,7 +125,9 @@ def align_pair(
         if factor > 1:
             notes += (f"registered on means of {factor} x {factor} pixels, since the images are large",)
         pair = reduced(fixed, factor), reduced(moving, factor)
-        init = None if config.init is None else _init(config.init, factor)
+        init, said = _init(config.init, fixed, moving)
+        notes += said
+        init = None if init is None else reduced_matrix(init, factor)
         clock.lap("read")
         progress(f"registering, {config.registration.model}")
         names_said = f"fixed {shown(config.fixed)}", f"moving {shown(config.moving)}"
@@ -193,8 +195,20 @@ def _views(config: PairConfig) -> tuple[View, View, tuple[str, ...]]:
     return fixed, moving, (*read, *notes)
 
 
-def _init(name: str, factor: int) -> np.ndarray:
-    return np.eye(3) if name == IDENTITY else reduced_matrix(read_linear(name).matrix, factor)
+def _init(name: str | None, fixed: View, moving: View) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Return the matrix to start from, if any, and a sentence for each image that is not as large as its own was."""
+    if name is None:
+        return None, ()
+    if name == IDENTITY:
+        return np.eye(3), ()
+    start = read_linear(name)
+    sizes = ("fixed", start.fixed_shape, fixed.shape), ("moving", start.moving_shape, moving.shape)
+    return start.matrix, tuple(
+        f"{shown(name)}: of a {which} image of {known[1]} x {known[0]} pixels, this one has {found[1]} x {found[0]}; "
+        "it is the start all the same, pixel for pixel"
+        for which, known, found in sizes
+        if known is not None and known != found
+    )
 
 
 def _frame(result: RegistrationResult, settings: ResamplingConfig) -> tuple[Frame, tuple[str, ...]]:

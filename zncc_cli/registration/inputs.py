@@ -20,9 +20,14 @@ _FARTHEST = 1e7  # pixels; float32 knows no coordinate beyond to a pixel
 def prepare(
     name: str, image: np.ndarray | Tensor, mask: np.ndarray | Tensor | None, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Return the image as (1, 1, H, W) float32 of mean zero and variance one over its (H, W) bool mask."""
+    """Return the image as (1, 1, H, W) float32 of mean zero and variance one over its (H, W) bool mask.
+
+    What a masked array masks does not count either.
+    """
+    if image.is_complex() if isinstance(image, Tensor) else np.iscomplexobj(image):
+        raise OptionError(f"{name}: expected real numbers, got complex ones; give their abs(), or their real part")
     # A copy of its own, in native byte order and without negative strides, is what torch takes.
-    pixels = image if isinstance(image, Tensor) else torch.from_numpy(_readable(image))
+    pixels = image.detach() if isinstance(image, Tensor) else torch.from_numpy(_readable(image))
     if pixels.ndim != 2:
         raise OptionError(f"{name}: expected a grey image (H, W), got an array of shape {tuple(pixels.shape)}")
     if min(pixels.shape) < SMALLEST_IMAGE:
@@ -33,12 +38,16 @@ def prepare(
     pixels = pixels.to(device)
     given = None
     if mask is not None:
-        given = (mask if isinstance(mask, Tensor) else torch.from_numpy(np.array(np.asarray(mask) > 0))).to(device) > 0
+        counts = mask if isinstance(mask, Tensor) else torch.from_numpy(np.array(np.ma.filled(mask, 0) > 0))
+        given = counts.to(device) > 0
         if given.shape != pixels.shape:
             raise OptionError(
                 f"{name} mask: expected the image's own {pixels.shape[1]} x {pixels.shape[0]} pixels, "
                 f"got {given.shape[-1]} x {given.shape[0]}"
             )
+    if isinstance(image, np.ma.MaskedArray):
+        unmasked = torch.from_numpy(~np.ma.getmaskarray(image)).to(device)
+        given = unmasked if given is None else given & unmasked
     return _standardized(name, pixels, given)
 
 

@@ -85,7 +85,8 @@ def register(
     """Find the transform that puts ``moving`` on ``fixed``.
 
     Args:
-        fixed, moving: (H, W) grey images of any real dtype, not necessarily of one shape.
+        fixed, moving: (H, W) grey images of any real dtype, not necessarily of one shape; of masked arrays, pixels that
+            are masked are not used. Gradients do not flow through a registration.
         model: translation, rigid, similarity, affine or homography; or auto, the simplest that explains the pair.
         fixed_mask, moving_mask: (H, W), true where pixels may be used; pixels that are not finite never are.
         init: (3, 3) matrix to start from, fixed -> moving, (x, y) pixels; without it the start is searched for.
