@@ -19,7 +19,7 @@ from zncc_cli.config import IDENTITY, Accept, Canvas, Interpolation, PairConfig,
 from zncc_cli.errors import ContentError, ExitCode, OptionError
 from zncc_cli.files.exchange import read_linear
 from zncc_cli.files.folder import OutputFolder, refuse_sources
-from zncc_cli.files.images import read_image
+from zncc_cli.files.images import check_kind, read_image
 from zncc_cli.files.output import write_picture
 from zncc_cli.files.page import write_page
 from zncc_cli.files.paths import shown
@@ -97,6 +97,9 @@ def align_pair(config: PairConfig, progress: Progress, import_seconds: float = 0
     clock = _Clock(import_seconds)
     names, wanted = file_names(config), config.products
     read = config.fixed, config.moving, config.fixed_mask, config.moving_mask
+    for path in read:
+        if path is not None:
+            check_kind(path)
     refuse_sources((config.folder / name for name in names), read)
     with OutputFolder(config.folder, names=names, overwrite=config.overwrite) as folder:
         progress(f"reading {config.fixed.name} and {config.moving.name}")
