@@ -166,6 +166,10 @@ def test_images_that_do_not_overlap_end_with_exit_code_3(run: Run) -> None:
     got = run("zncc-align", "a.tif", "b.tif", "--out", "out")
     assert got.returncode == 3, got.stderr
     assert "no agreement found" in got.stdout
+    quiet = run("zncc-align", "a.tif", "b.tif", "--out", "quiet", "--quiet")
+    assert (quiet.returncode, quiet.stdout) == (3, "")
+    (line,) = quiet.stderr.splitlines()
+    assert line.startswith("zncc-align: failed: no agreement found")
     for name in ("report.json", "transform.json"):
         assert json.loads((run.folder / "out" / name).read_text())["status"] == "failed"
 

@@ -80,6 +80,11 @@ def test_where_every_image_is_bad_nothing_is_written(run: Run) -> None:
     assert list(run.folder.iterdir()) == []
 
 
+def test_a_channel_that_is_none_is_refused_with_those_that_are(run: Run) -> None:
+    got = run("zncc-stdmap", SAMPLES / "batch" / "cells_fixed.png", "--channel", "all")
+    assert_one_line_error(got, 2, "--channel: expected a number counted from 0, luminance or best, got 'all'")
+
+
 def test_window_larger_than_the_image_is_refused(run: Run) -> None:
     got = run("zncc-stdmap", SAMPLES / "batch" / "cells_fixed.png", "--window", 4000)
     assert_one_line_error(got, 2, "--window", "at most 128", "4000")

@@ -38,6 +38,7 @@ def stdmap(
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,
     debug: options.DebugOption = False,
+    version: options.VersionOption = False,
 ) -> None:
     """Write <stem>_std.tif (float32, NaN where the window leaves the frame) and <stem>_std.png for each IMAGE.
 
