@@ -17,6 +17,8 @@ import pytest
 import tifffile
 from conftest import SAMPLES, SCRIPTS, Run, assert_one_line_error
 
+from zncc_cli.files.transforms import write_transform
+
 sys.path.insert(0, str(SAMPLES))
 from corner_error import corner_error
 
@@ -164,6 +166,10 @@ def test_images_that_do_not_overlap_end_with_exit_code_3(run: Run) -> None:
     got = run("zncc-align", "a.tif", "b.tif", "--out", "out")
     assert got.returncode == 3, got.stderr
     assert "no agreement found" in got.stdout
+    quiet = run("zncc-align", "a.tif", "b.tif", "--out", "quiet", "--quiet")
+    assert (quiet.returncode, quiet.stdout) == (3, "")
+    (line,) = quiet.stderr.splitlines()
+    assert line.startswith("zncc-align: failed: no agreement found")
     for name in ("report.json", "transform.json"):
         assert json.loads((run.folder / "out" / name).read_text())["status"] == "failed"
 
@@ -265,6 +271,28 @@ def test_inverted_contrast_is_reported_and_the_maps_agree(run: Run, textured: Pa
     # The aligned image keeps its own values; the map shows how the images agree, one being the other's negative.
     assert np.nanmin(tifffile.imread(run.folder / "out" / "zncc.tif")) > 0.99
     np.testing.assert_array_equal(tifffile.imread(run.folder / "out" / "aligned.tif"), image.max() - image)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "zncc-align {} missing.tif --out .",
+        "zncc-align {} {} --moving-mask missing.tif --out .",
+        "zncc apply transform.json missing.tif --out .",
+        "zncc stack missing.tif --out .",
+        "zncc-stdmap missing.tif",
+        "zncc convert missing.json a.tfm",
+        "zncc compose transform.json missing.json a.tfm",
+        "zncc points transform.json missing.csv --out a.tfm",
+    ],
+)
+def test_what_is_missing_is_said_before_what_would_be_overwritten(run: Run, textured: Path, words: str) -> None:
+    write_transform(run.folder / "transform.json", model="m", matrix=np.eye(3), fixed_shape=(9, 9), moving_shape=(9, 9))
+    for name in ("report.json", "missing_aligned.tif", "missing_std.tif", "stack.tif", "a.tfm"):
+        (run.folder / name).write_text("mine")
+    assert_one_line_error(
+        run(*words.format(textured, textured).split()), 1, "missing.", "expected a file, found nothing"
+    )
 
 
 def test_missing_argument_is_a_usage_error(run: Run, textured: Path) -> None:

@@ -130,8 +130,10 @@ def test_what_is_no_image_is_refused_without_waiting_in_one_line(run: Run) -> No
     pipe, gone = (row["reason"] for row in rows(run.folder / "out" / "batch.csv"))
     assert pipe.endswith("found a named pipe; write its content into a file first")
     assert "pipe.tif: expected an image" in pipe
-    assert "gone.tif: expected an image" in gone
-    assert gone.endswith("found nothing there; check the name")
+    assert gone.endswith("gone.tif: expected a file, found nothing there; check the name")
+    quiet = run("zncc-batch", "pairs.csv", "-o", "out", "--workers", 1, "--resume", "--quiet")
+    assert (quiet.returncode, quiet.stdout) == (5, "")
+    assert quiet.stderr == "zncc-batch: 2 of 2 pairs are not aligned; see out/batch.csv\n"
 
 
 def test_what_is_wrong_for_all_pairs_is_one_line_and_begins_nothing(run: Run) -> None:

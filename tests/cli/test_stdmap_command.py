@@ -61,10 +61,38 @@ def test_several_images_and_json(run: Run) -> None:
     ]
 
 
-def test_one_bad_image_writes_nothing(run: Run) -> None:
-    got = run("zncc-stdmap", SAMPLES / "batch" / "cells_fixed.png", "missing.png")
-    assert_one_line_error(got, 1, "missing.png")
+def test_one_bad_image_does_not_stop_the_rest(run: Run) -> None:
+    tifffile.imwrite(run.folder / "nan.tif", np.full((40, 50), np.nan, np.float32))
+    tifffile.imwrite(run.folder / "tiny.tif", np.arange(25, dtype=np.uint8).reshape(5, 5))
+    bad = {"missing.png": "nothing there", "nan.tif": "found none that are finite", "tiny.tif": "--window"}
+    good = SAMPLES / "batch" / "cells_fixed.png"
+    got = run("zncc-stdmap", "missing.png", "nan.tif", good, "tiny.tif", "--json", "--out", "maps")
+    assert got.returncode == 5
+    lines = got.stderr.splitlines()
+    assert len(lines) == len(bad)
+    report = json.loads(got.stdout)
+    for line, (name, said) in zip(lines, bad.items(), strict=True):
+        assert line.startswith("zncc-stdmap: error: ")
+        assert name in line
+        assert said in line
+        assert report["failed"][name] in line
+    written = ["cells_fixed_std.png", "cells_fixed_std.tif", "cells_fixed_texture.png"]
+    assert sorted(p.name for p in (run.folder / "maps").iterdir()) == written
+
+
+def test_where_every_image_is_bad_nothing_is_written(run: Run) -> None:
+    got = run("zncc-stdmap", "missing.png", "gone.png", "--out", "maps")
+    assert got.returncode == 1
+    assert [line.split(": expected")[0] for line in got.stderr.splitlines()] == [
+        "zncc-stdmap: error: missing.png",
+        "zncc-stdmap: error: gone.png",
+    ]
     assert list(run.folder.iterdir()) == []
+
+
+def test_a_channel_that_is_none_is_refused_with_those_that_are(run: Run) -> None:
+    got = run("zncc-stdmap", SAMPLES / "batch" / "cells_fixed.png", "--channel", "all")
+    assert_one_line_error(got, 2, "--channel: expected a number counted from 0, luminance or best, got 'all'")
 
 
 def test_window_larger_than_the_image_is_refused(run: Run) -> None:

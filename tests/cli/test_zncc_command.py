@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from conftest import Run, assert_one_line_error
 
 import zncc_cli
 
+COMMANDS = ("zncc", "zncc-align", "zncc-stdmap", "zncc-batch")
 
-def test_version(run: Run) -> None:
-    got = run("zncc", "--version")
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_version(run: Run, command: str) -> None:
+    got = run(command, "--version")
     assert (got.returncode, got.stdout) == (0, f"zncc-cli {zncc_cli.__version__}\n")
+
+
+@pytest.mark.parametrize("words", [*COMMANDS, "zncc apply"])
+def test_short_help_is_the_long_one(run: Run, words: str) -> None:
+    got = run(*words.split(), "-h")
+    assert got.returncode == 0
+    assert got.stdout == run(*words.split(), "--help").stdout
 
 
 def test_holds_every_command(run: Run) -> None:

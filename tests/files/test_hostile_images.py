@@ -56,7 +56,7 @@ def with_tag(content, code, value):
 
 
 def test_refuses_what_is_not_there(tmp_path):
-    refused(tmp_path / "missing.tif", "nothing there")
+    refused(tmp_path / "missing.tif", "missing.tif: expected a file, found nothing there; check the name")
 
 
 def test_refuses_a_folder(tmp_path):

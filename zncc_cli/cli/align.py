@@ -68,6 +68,7 @@ def align(
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,
     debug: options.DebugOption = False,
+    version: options.VersionOption = False,
 ) -> None:
     """Align MOVING to FIXED and write the aligned image, the transform, maps and a report into a folder.
 
@@ -112,6 +113,8 @@ def align(
         print_json(outcome.report)
     elif not quiet:
         print_summary(outcome)
+    elif outcome.exit_code:
+        console.show_warning("align", f"{outcome.result.status}: {outcome.result.reasons[0]}")
     raise typer.Exit(outcome.exit_code)
 
 

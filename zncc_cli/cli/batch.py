@@ -87,6 +87,7 @@ def batch(
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,
     debug: options.DebugOption = False,
+    version: options.VersionOption = False,
 ) -> None:
     """Align many pairs; write OUT/<pair name>/ with the files of zncc-align, OUT/batch.csv and OUT/batch.html.
 
@@ -114,6 +115,8 @@ def batch(
         print_json(dataclasses.asdict(outcome))
     elif not quiet:
         print_batch(outcome)
+    elif outcome.bad:
+        console.show_warning("batch", f"{len(outcome.bad)} of {len(pairs)} pairs are not aligned; see {outcome.table}")
     raise typer.Exit(outcome.exit_code)
 
 

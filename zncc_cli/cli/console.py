@@ -116,7 +116,9 @@ def run(app: typer.Typer, prog: str) -> NoReturn:
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
     logging.getLogger("zncc_cli").setLevel(logging.INFO)
     try:
-        code = typer.main.get_command(app).main(prog_name=prog, standalone_mode=False)
+        code = typer.main.get_command(app).main(
+            prog_name=prog, standalone_mode=False, help_option_names=["-h", "--help"]
+        )
         if code == ExitCode.INTERRUPTED:  # typer has turned the interrupt into its exit code, silently
             raise KeyboardInterrupt
     except ZnccError as error:
@@ -178,6 +180,11 @@ def progress(quiet: bool) -> Iterator[Callable[[str], None]]:
 def print_path(path: Path) -> None:
     """Print a path on stdout: as it is for the next program, spelt out for a person."""
     print(shown(path) if sys.stdout.isatty() else path)
+
+
+def show_warning(command: str, text: str) -> None:
+    """Say on stderr what is said with ``--quiet``, too."""
+    logging.getLogger(f"zncc_cli.{command}").warning("%s", text)
 
 
 def show_notes(command: str, notes: Iterable[str]) -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-import zncc_cli
-from zncc_cli.cli import console
+from zncc_cli.cli import console, options
 from zncc_cli.cli.align import align
 from zncc_cli.cli.apply import apply
 from zncc_cli.cli.batch import batch
@@ -23,18 +20,10 @@ for command in (align, apply, stack, stdmap, batch, convert, invert, compose, po
     app.command()(command)
 
 
-def _show_version(value: bool) -> None:
-    if value:
-        print(f"zncc-cli {zncc_cli.__version__}")
-        raise typer.Exit
-
-
 @app.callback()
 def zncc(
     context: typer.Context,
-    version: Annotated[
-        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
-    ] = False,
+    version: options.VersionOption = False,
 ) -> None:
     """Align images by gradient descent on their local zero-normalized cross-correlation (ZNCC)."""
     if context.invoked_subcommand is None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+import zncc_cli
 from zncc_cli.cli.console import set_debug
 from zncc_cli.config import Accept, Backend, Canvas, Device, Interpolation, Model, Optimizer
 from zncc_cli.errors import OptionError
@@ -95,6 +96,17 @@ QuietOption = Annotated[
 ]
 DebugOption = Annotated[
     bool, typer.Option("--debug", help="Show the traceback of an error.", callback=set_debug, is_eager=True)
+]
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        print(f"zncc-cli {zncc_cli.__version__}")
+        raise typer.Exit
+
+
+VersionOption = Annotated[
+    bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
 ]
 
 

@@ -83,4 +83,6 @@ def stack(
         print_json(outcome.report)
     elif not quiet:
         print_stack(outcome)
+    elif outcome.exit_code:
+        console.show_warning("stack", f"{outcome.status}: {outcome.report['reasons'][0]}")
     raise typer.Exit(outcome.exit_code)

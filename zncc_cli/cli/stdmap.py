@@ -38,11 +38,14 @@ def stdmap(
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,
     debug: options.DebugOption = False,
+    version: options.VersionOption = False,
 ) -> None:
     """Write <stem>_std.tif (float32, NaN where the window leaves the frame) and <stem>_std.png for each IMAGE.
 
     And <stem>_texture.png: white where a window finds its place to half a pixel, so that it can carry a registration.
     The files go into the working folder, or --out. A window spans rows y - PIXELS // 2 onwards, as in SciPy.
+
+    Exit codes: 0 all are written, 1 error, 2 usage, 5 some images have no map, and are named.
     """
     out = out or Path()
     config = options.gather(StdMapConfig, {**locals(), "images": tuple(images)})
@@ -60,6 +63,7 @@ def stdmap(
         print_json({"window": window, "scale": scale, **dataclasses.asdict(outcome)})
     elif not quiet:
         print_std_maps(outcome, window)
+    raise typer.Exit(outcome.exit_code)
 
 
 def main() -> None:

@@ -201,15 +201,15 @@ LUMINANCE, BEST = "luminance", "best"  # what --channel takes beside a number
 EDGE = "edge"  # what --fill takes beside a number
 
 
-def _number(text: str, option: str) -> int:
+def _number(text: str, option: str, others: str = "") -> int:
     if not text.isdecimal():
-        raise OptionError(f"{option}: expected a number counted from 0, or FIXED,MOVING, got {text!r}")
+        raise OptionError(f"{option}: expected a number counted from 0{others}, got {text!r}")
     return int(text)
 
 
 def channel_choice(text: str, option: str) -> int | str:
     """Return a channel's number, or ``luminance`` or ``best``; raise `OptionError` for anything else."""
-    return text if text in (LUMINANCE, BEST) else _number(text, option)
+    return text if text in (LUMINANCE, BEST) else _number(text, option, f", {LUMINANCE} or {BEST}")
 
 
 def for_both(text: str | None, option: str, parse: Callable[[str, str], _T]) -> tuple[_T | None, _T | None]:

@@ -54,7 +54,7 @@ def regular_file_size(path: Path, *, expected: str) -> int:
     try:
         info = path.stat()
     except FileNotFoundError:
-        raise refusal(path, expected=expected, found="nothing there", advice="check the name") from None
+        raise refusal(path, expected="a file", found="nothing there", advice="check the name") from None
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         reason = (isinstance(error, OSError) and error.strerror) or error
         raise refusal(path, expected=expected, found=reason, advice="check the name and the folder's rights") from error

@@ -16,7 +16,7 @@ from zncc_cli.errors import InputError
 from zncc_cli.files.exchange.linear import number
 from zncc_cli.files.paths import MismatchError, refusal, regular_file_size
 
-_EXPECTED = "a table of points with columns x and y"
+EXPECTED = "a table of points with columns x and y"
 _ADVICE = "mend the table"
 _LONGEST = 2**16  # letters of a line: what has more in one is no table
 _BLOCK = 2**13  # rows held at a time
@@ -54,11 +54,11 @@ def mapped_table(path: Path, mapping: _Mapping) -> Iterator[tuple[int, bytes]]:
     Raises:
         InputError: no such table; a coordinate that is no finite number; a point without a place. It names the line.
     """
-    regular_file_size(path, expected=_EXPECTED)
+    regular_file_size(path, expected=EXPECTED)
     lines = _lines(path)
     first = next(lines, None)
     if first is None:
-        raise refusal(path, expected=_EXPECTED, found="blank lines", advice="write x,y on a line per point")
+        raise refusal(path, expected=EXPECTED, found="blank lines", advice="write x,y on a line per point")
     layout = _layout(path, first[1])
     if layout.has_header:
         yield 0, _encoded(first[1] + "\n")
@@ -102,7 +102,7 @@ def _layout(path: Path, line: str) -> _Layout:
             number(field.strip())
     except MismatchError:
         advice = "name two columns x and y, or write only numbers into the first two"
-        raise refusal(path, expected=_EXPECTED, found=f"a first line {line!r}", advice=advice) from None
+        raise refusal(path, expected=EXPECTED, found=f"a first line {line!r}", advice=advice) from None
     return _Layout(delimiter, 0, 1, has_header=False)
 
 

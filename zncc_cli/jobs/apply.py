@@ -10,7 +10,7 @@ import numpy as np
 from zncc_cli.config import ApplyConfig
 from zncc_cli.errors import InputError, OptionError
 from zncc_cli.files.folder import OutputFolder, refuse_sources
-from zncc_cli.files.images import Image, read_image
+from zncc_cli.files.images import Image, check_kind, read_image
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.paths import one_line
 from zncc_cli.files.transforms import read_transform
@@ -52,6 +52,8 @@ def apply_transform(config: ApplyConfig) -> tuple[Applied, ...]:
     if config.inverse:
         matrix, shapes, grid = inverse_of(config.transform, matrix), shapes[::-1], None
     _check_matrix(config.transform, matrix, shapes[0])
+    for path in config.images:
+        check_kind(path)
     files = _files(config)
     folder = files[0].parent
     refuse_sources(files, (*config.images, config.transform))

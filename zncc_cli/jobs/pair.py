@@ -19,7 +19,7 @@ from zncc_cli.config import IDENTITY, Accept, Canvas, Interpolation, PairConfig,
 from zncc_cli.errors import ContentError, ExitCode, OptionError
 from zncc_cli.files.exchange import read_linear
 from zncc_cli.files.folder import OutputFolder, refuse_sources
-from zncc_cli.files.images import read_image
+from zncc_cli.files.images import check_kind, read_image
 from zncc_cli.files.output import write_picture
 from zncc_cli.files.page import write_page
 from zncc_cli.files.paths import shown
@@ -106,6 +106,9 @@ def align_pair(
     names, wanted = file_names(config), config.products
     before = (*names, *names_before(config.folder))
     read = config.fixed, config.moving, config.fixed_mask, config.moving_mask
+    for path in read:
+        if path is not None:
+            check_kind(path)
     refuse_sources((config.folder / name for name in before), read)
     with OutputFolder(config.folder, names=before, overwrite=config.overwrite) as folder:
         progress(f"reading {config.fixed.name} and {config.moving.name}")

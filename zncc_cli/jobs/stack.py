@@ -18,7 +18,7 @@ from zncc_cli.config.stack import StackConfig
 from zncc_cli.errors import ExitCode
 from zncc_cli.files.drift import DriftRow, write_drift_picture, write_drift_table, write_frame_transforms
 from zncc_cli.files.folder import OutputFolder, refuse_sources
-from zncc_cli.files.images import read_image
+from zncc_cli.files.images import check_kind, read_image
 from zncc_cli.files.report import write_json
 from zncc_cli.jobs.budget import check_disk, file_bytes
 from zncc_cli.jobs.movie import BLANK, OK, OUTLIER, Progress, movie_of
@@ -70,6 +70,7 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
     """
     began = time.perf_counter()
     names = (STACK, TABLE, PICTURE, TRANSFORMS_FILE, REPORT)
+    check_kind(config.image)
     refuse_sources((config.folder / name for name in names), [config.image])
     with (
         OutputFolder(config.folder, names=names, overwrite=config.overwrite) as folder,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,9 +12,9 @@ import numpy as np
 import torch
 
 from zncc_cli.config import StdMapConfig, StdScale
-from zncc_cli.errors import ContentError, OptionError, WindowError
+from zncc_cli.errors import ContentError, ExitCode, InputError, OptionError, ResourceError, WindowError
 from zncc_cli.files.folder import OutputFolder, refuse_sources
-from zncc_cli.files.images import read_image
+from zncc_cli.files.images import check_kind, read_image
 from zncc_cli.files.output import write_picture, write_strips
 from zncc_cli.files.report import std_picture
 from zncc_cli.jobs.maps import map_strips
@@ -23,6 +24,8 @@ from zncc_cli.operators import native
 from zncc_cli.registration.register import resolve_device
 from zncc_cli.registration.texture import Texture, texture
 from zncc_cli.registration.zncc import std_map
+
+logger = logging.getLogger("zncc_cli.stdmap")
 
 _PICTURE = 2**24  # pixels; a larger picture is of use to nobody
 
@@ -54,34 +57,59 @@ class StdMapFiles:
 
 @dataclass(frozen=True)
 class StdMapOutcome:
-    """All maps, in the order of the images; which arithmetic ran, why, and where."""
+    """All maps, in the order of the images.
+
+    Attributes:
+        maps: of each image that has one.
+        failed: the others, by what is wrong with them.
+        backend, device: which arithmetic ran, why, and where.
+    """
 
     maps: tuple[StdMapFiles, ...]
+    failed: dict[Path, str]
     backend: native.Loaded
     device: str
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """0 when every image has a map, else 5."""
+        return ExitCode.SOME_FAILED if self.failed else ExitCode.OK
 
 
 def write_std_maps(config: StdMapConfig) -> StdMapOutcome:
     """Write ``<stem>_std.tif``, ``<stem>_std.png`` and ``<stem>_texture.png`` of each image.
 
-    The map is float32, on the image's frame, NaN where the window leaves it.
+    The map is float32, on the image's frame, NaN where the window leaves it. One bad image does not stop the rest.
 
     Raises:
-        InputError, OutputError, ContentError, OptionError, BackendError: nothing is written then.
+        InputError, ContentError, OptionError, ResourceError: the only image is bad, or the last one where all are.
+        OutputError, BackendError, OptionError: none can be mapped. Nothing is written then.
     """
     stems = [image.stem for image in config.images]
     for stem in stems:
         if stems.count(stem) > 1:
             raise OptionError(f"IMAGE: expected files of different stems, got several named {stem}; write them apart")
     device = resolve_device(config.device)
+    if len(config.images) == 1:
+        check_kind(config.images[0])
     refuse_sources((config.out / name for name in _names(stems)), config.images)
     with (
         native.selected(config.backend),
         OutputFolder(config.out, names=list(_names(stems)), overwrite=config.overwrite) as folder,
     ):
         backend = native.load(device)
-        maps = [_write_one(image, folder.staging, config, device) for image in config.images]
-    return StdMapOutcome(tuple(maps), backend, str(device))
+        maps, failed = list[StdMapFiles](), dict[Path, str]()
+        for image in config.images:
+            try:
+                maps.append(_write_one(image, folder.staging, config, device))
+            except (InputError, ContentError, OptionError, ResourceError) as error:
+                if len(failed) == len(config.images) - 1:
+                    raise
+                failed[image] = str(error)
+                logger.error("error: %s", error)
+                for name in _names([image.stem]):
+                    (folder.staging / name).unlink(missing_ok=True)
+    return StdMapOutcome(tuple(maps), failed, backend, str(device))
 
 
 def _names(stems: Iterable[str]) -> Iterable[str]:

@@ -19,8 +19,8 @@ from zncc_cli.errors import InputError, OptionError
 from zncc_cli.files.exchange import FORMATS, Linear, format_for, read_linear, write_linear
 from zncc_cli.files.folder import beside, refuse_what_stands
 from zncc_cli.files.images import read_image
-from zncc_cli.files.paths import shown
-from zncc_cli.files.points import mapped_table
+from zncc_cli.files.paths import regular_file_size, shown
+from zncc_cli.files.points import EXPECTED, mapped_table
 from zncc_cli.registration.transforms.matrices import compose, invert, map_points, model_of
 from zncc_cli.registration.verdict import Status
 
@@ -45,8 +45,8 @@ def convert(config: ConvertConfig) -> Written:
         InputError: it cannot be read, or has no inverse. OptionError: a size is missing or contradicts the file.
         OutputError: the format cannot hold it, or it cannot be written.
     """
-    refuse_what_stands(config.out, overwrite=config.overwrite)
     transform = read_linear(config.transform, config.source_format)
+    refuse_what_stands(config.out, overwrite=config.overwrite)
     warn_of_status(config.transform, transform.status)
     if config.inverse:
         # Nothing is known of the grid of the moving image, which is the fixed one now.
@@ -76,8 +76,8 @@ def compose_files(config: ComposeConfig) -> Written:
         InputError: one cannot be read, or the first does not end on the frame that the second starts from.
         OptionError: a size is missing. OutputError: the format cannot hold it, or it cannot be written.
     """
-    refuse_what_stands(config.out, overwrite=config.overwrite)
     first, second = read_linear(config.first), read_linear(config.second)
+    refuse_what_stands(config.out, overwrite=config.overwrite)
     statuses = [first.status, second.status]
     for path, known in zip((config.first, config.second), statuses, strict=True):
         warn_of_status(path, known)
@@ -101,9 +101,10 @@ def points(config: PointsConfig, stdout: BinaryIO) -> int:
     Raises:
         InputError: the transform or the table cannot be used. OutputError: the file cannot be written.
     """
+    transform = read_linear(config.transform)
+    regular_file_size(config.points, expected=EXPECTED)
     if config.out is not None:
         refuse_what_stands(config.out, overwrite=config.overwrite)
-    transform = read_linear(config.transform)
     warn_of_status(config.transform, transform.status)
     matrix = inverse_of(config.transform, transform.matrix) if config.inverse else transform.matrix
     if config.out is not None:
