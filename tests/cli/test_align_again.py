@@ -114,5 +114,5 @@ def test_what_is_read_is_never_replaced(run: Run, report: Path) -> None:
     aligned = report.with_name("aligned.tif")
     before = aligned.read_bytes()
     got = run("zncc-align", FIXED, aligned, "--model", "rigid", "--out", "first", "--overwrite")
-    assert_one_line_error(got, 1, "aligned.tif", "another file than is read")
+    assert_one_line_error(got, 1, "aligned.tif", "is an input, which would be overwritten")
     assert aligned.read_bytes() == before

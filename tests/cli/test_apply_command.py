@@ -97,7 +97,11 @@ def test_an_image_of_another_size_is_refused_and_nothing_is_written(run: Run, tr
         (("missing.json", "a.tif"), 1, ("missing.json", "nothing there")),
         (("transform.json", "missing.tif"), 1, ("missing.tif", "nothing there")),
         (("transform.json", "a.tif", "--out", "b.png"), 2, ("--out", "*.tif", "b.png")),
-        (("transform.json", "a.tif", "--out", "a.tif", "--overwrite"), 1, ("a.tif", "another file than is read")),
+        (
+            ("transform.json", "a.tif", "--out", "a.tif", "--overwrite"),
+            1,
+            ("a.tif", "is an input, which would be overwritten"),
+        ),
         (("transform.json", "a.tif", "a.tif", "--out", "moved"), 2, ("IMAGE", "several named a")),
         (("transform.json", "a.tif", "--page", "1"), 2, ("a.tif", "--page")),
         (("transform.json", "a.tif", "b.tif", "--out", "c.tif"), 2, ("--out", "folder", "c.tif")),

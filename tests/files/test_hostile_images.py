@@ -160,7 +160,15 @@ def test_refuses_a_truncated_picture(tmp_path, suffix, share):
     data = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
     content = iio.imwrite("<bytes>", data, extension=suffix, plugin="pillow")
     (tmp_path / "a").write_bytes(content[: int(len(content) * share)])
-    refused(tmp_path / "a")
+    said = refused(tmp_path / "a")
+    assert not any(inward in said for inward in ("unpack", "<_io", "index", "NoneType"))
+
+
+def test_a_picture_that_ends_in_its_header_is_said_to_be_damaged(tmp_path):
+    content = iio.imwrite("<bytes>", grey("u1"), extension=".png", plugin="pillow")
+    for length in (9, 30, len(content) // 2):
+        (tmp_path / "a.png").write_bytes(content[:length])
+        refused(tmp_path / "a.png", "a complete PNG file, found a truncated or damaged one; copy or export")
 
 
 @pytest.mark.parametrize(("tag", "value"), [(256, 10**6), (257, 10**6), (257, 41)])

@@ -254,7 +254,7 @@ def test_what_is_read_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     path = write(tmp_path / "out" / "stack.tif", frames)
     before = path.read_bytes()
-    with pytest.raises(OutputError, match=r"stack.tif: expected another file than is read"):
+    with pytest.raises(OutputError, match=r"stack.tif: is an input, which would be overwritten"):
         align_stack(StackConfig(image=path, out=tmp_path / "out", overwrite=True), lambda _: None)
     assert path.read_bytes() == before
 

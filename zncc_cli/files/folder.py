@@ -56,7 +56,7 @@ def refuse_sources(outputs: Iterable[Path], sources: Iterable[Path | None]) -> N
     read = [source for source in sources if source is not None and source.is_file()]
     for output in outputs:
         if output.is_file() and any(output.samefile(source) for source in read):
-            raise OutputError(f"{shown(output)}: expected another file than is read; choose another --out")
+            raise OutputError(f"{shown(output)}: is an input, which would be overwritten; choose another --out")
 
 
 def refuse_what_stands(path: Path, *, overwrite: bool, advice: str = "choose another name or use --overwrite") -> None:

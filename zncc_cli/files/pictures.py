@@ -12,8 +12,10 @@ from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
+from imageio.core.request import InitializationError
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
+from PIL import UnidentifiedImageError
 from PIL.ExifTags import TAGS
 from PIL.Image import DecompressionBombError
 
@@ -24,10 +26,11 @@ from zncc_cli.files.metadata import Metadata, Resolution, Tag
 from zncc_cli.files.orientation import orientation_notes, oriented, transposes
 from zncc_cli.files.paths import refusal
 
-# What Pillow's decoders raise on damaged files.
-_DAMAGE = (
-    *(OSError, EOFError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, AttributeError),
-    *(SyntaxError, struct.error, zlib.error, DecompressionBombError),
+# What Pillow's decoders raise on damaged files: in words that help, and in words that speak of Python.
+_SPOKEN = (OSError, EOFError, ValueError, RuntimeError, SyntaxError, zlib.error, DecompressionBombError)
+_STUMBLED = (
+    *(TypeError, LookupError, ArithmeticError, AttributeError, struct.error),
+    *(InitializationError, UnidentifiedImageError),
 )
 
 # Pillow's modes that are no grey or RGB array yet, and the mode that keeps what they show.
@@ -82,13 +85,14 @@ def read_picture(path: Path, name: str, max_bytes: int, series: int | None) -> S
                     data = _animation(picture, frames, max_bytes, path)
     except InputError:
         raise
-    except _DAMAGE as error:
+    except (*_SPOKEN, *_STUMBLED) as error:
         cause = error.__cause__ or error  # imageio wraps what Pillow said
         if isinstance(cause, DecompressionBombError):
             advice = "crop it, or save it as TIFF, which may be larger"
             raise refusal(path, expected=f"a {name} file of ordinary size", found=cause, advice=advice) from error
         advice = "copy or export the file again"
-        raise refusal(path, expected=f"a complete {name} file", found=cause, advice=advice) from error
+        found = "a truncated or damaged one" if isinstance(cause, _STUMBLED) else cause
+        raise refusal(path, expected=f"a complete {name} file", found=found, advice=advice) from error
     if name == "PNM" and mode == "I":
         data = data.astype(np.uint16)  # Pillow has no other mode for 16-bit PGM
     plane = data.ndim - (frames > 1)
