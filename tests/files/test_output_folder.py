@@ -115,6 +115,19 @@ def test_a_failure_leaves_nothing(tmp_path, failure):
     assert tree(tmp_path) == []
 
 
+def test_a_signal_while_the_hidden_folder_is_made_leaves_nothing(tmp_path, monkeypatch):
+    mkdir = Path.mkdir
+
+    def interrupted(path, *arguments, **options):
+        mkdir(path, *arguments, **options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "mkdir", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        OutputFolder(tmp_path / "out", names=["a.tif"]).__enter__()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_failure_leaves_older_results(tmp_path):
     (tmp_path / "a.txt").write_text("old")
     with pytest.raises(RuntimeError):

@@ -101,6 +101,9 @@ class OutputFolder:
             self.staging.mkdir()
         except OSError as error:
             raise _output_error(self.path, error, "choose another folder with --out") from error
+        except BaseException:  # a signal that came while it was made
+            shutil.rmtree(self.staging, ignore_errors=True)
+            raise
         return self
 
     def __exit__(

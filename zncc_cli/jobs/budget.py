@@ -17,7 +17,6 @@ from zncc_cli.registration.inputs import SMALLEST_IMAGE
 # image, and for each column of a strip of the maps.
 _PER_PIXEL = 200
 _PER_COLUMN = 512 * 80
-_FOR_A_SMALL_ONE = 2  # times as many pixels as usual, at most, are registered lest nothing be left of a small image
 _LEAST = 2**18  # pixels: an image reduced further would say little of its motion
 _SHARE = 0.8  # of what is free: others want some, too
 _MAP_BYTES, _ROWS_BYTES = 3 * 4 + 1, 4 + 2  # a pixel of the maps and the mask, and of the rows they are made from
@@ -25,8 +24,6 @@ _MAP_BYTES, _ROWS_BYTES = 3 * 4 + 1, 4 + 2  # a pixel of the maps and the mask, 
 
 def affordable_factor(fixed: Image, moving: Image, window: int) -> int:
     """Return the side of the blocks by which a pair is reduced so that its registration fits into the memory.
-
-    Where the smaller image would keep less than two windows a side, more pixels are registered than usual.
 
     Raises:
         ResourceError: even reduced it does not fit. ContentError: too little would be left of the smaller image.
@@ -41,12 +38,9 @@ def affordable_factor(fixed: Image, moving: Image, window: int) -> int:
             f"{large.metadata.path}: expected {_spelled(needed)} of memory for {width} x {height} pixels, found "
             f"{_spelled(free)} that can be used; close other programs, raise the limit, or bin the images"
         )
-    most = spare // _PER_PIXEL
-    usual = reduction_factor(fixed.shape, moving.shape, most=min(FULL, most))
+    factor = reduction_factor(fixed.shape, moving.shape, most=min(FULL, spare // _PER_PIXEL))
     small = min(fixed, moving, key=lambda image: min(image.shape))
     side, least = min(small.shape), max(2 * window, SMALLEST_IMAGE)
-    needed = math.ceil(math.sqrt(math.prod(large.shape) / min(_FOR_A_SMALL_ONE * FULL, most)))
-    factor = min(usual, max(side // least, needed))
     if factor > 1 and side < factor * least:
         found, of_large = (f"{width} x {height}" for height, width in (small.shape, large.shape))
         raise ContentError(
