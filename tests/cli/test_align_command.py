@@ -163,13 +163,14 @@ def test_images_that_do_not_overlap_end_with_exit_code_3(run: Run) -> None:
     scene = tifffile.imread(sample("affine")[0])
     tifffile.imwrite(run.folder / "a.tif", scene[:, :230])
     tifffile.imwrite(run.folder / "b.tif", scene[:, -230:])
-    got = run("zncc-align", "a.tif", "b.tif", "--out", "out")
+    line = "zncc-align", "a.tif", "b.tif", "-m", "translation", "--out"
+    got = run(*line, "out")
     assert got.returncode == 3, got.stderr
     assert "no agreement found" in got.stdout
-    quiet = run("zncc-align", "a.tif", "b.tif", "--out", "quiet", "--quiet")
+    quiet = run(*line, "quiet", "--quiet")
     assert (quiet.returncode, quiet.stdout) == (3, "")
-    (line,) = quiet.stderr.splitlines()
-    assert line.startswith("zncc-align: failed: no agreement found")
+    (said,) = quiet.stderr.splitlines()
+    assert said.startswith("zncc-align: failed: no agreement found")
     for name in ("report.json", "transform.json"):
         assert json.loads((run.folder / "out" / name).read_text())["status"] == "failed"
 
@@ -337,8 +338,9 @@ def test_a_signal_leaves_nothing_behind(run: Run, sent: signal.Signals, code: in
     assert list(run.folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("options", [(), ("--json",)], ids=["summary", "JSON"])
-@pytest.mark.parametrize(("window", "code"), [(7, 0), (47, 3)], ids=["ok", "suspect"])
+@pytest.mark.parametrize(
+    ("options", "window", "code"), [((), 7, 0), (("--json",), 47, 3)], ids=["summary, ok", "JSON, suspect"]
+)
 def test_a_reader_that_has_gone_changes_no_exit_code(
     run: Run, textured: Path, options: tuple[str, ...], window: int, code: int
 ) -> None:

@@ -95,7 +95,7 @@ def test_a_file_that_is_read_is_not_removed(small: PairConfig, tmp_path: Path) -
     aligned = tmp_path / "out" / "aligned.tif"
     before = aligned.read_bytes()
     again = replace(small, moving=aligned, write="transform", overwrite=True)
-    with pytest.raises(OutputError, match=r"aligned\.tif: expected another file than is read"):
+    with pytest.raises(OutputError, match=r"aligned\.tif: is an input, which would be overwritten"):
         align_pair(again, lambda _: None)
     assert aligned.read_bytes() == before
 

@@ -52,9 +52,9 @@ def apply_transform(config: ApplyConfig) -> tuple[Applied, ...]:
     if config.inverse:
         matrix, shapes, grid = inverse_of(config.transform, matrix), shapes[::-1], None
     _check_matrix(config.transform, matrix, shapes[0])
+    files = _files(config)
     for path in config.images:
         check_kind(path)
-    files = _files(config)
     folder = files[0].parent
     refuse_sources(files, (*config.images, config.transform))
     frame = frame_of(config.resampling.canvas, matrix, *shapes)
