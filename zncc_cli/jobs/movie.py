@@ -227,7 +227,7 @@ class Movie:
 
         Of a single pair, how far it does.
         """
-        settings = misfit_config(RegistrationConfig(model=config.model, window=config.window))
+        settings = misfit_config(config.model, config.window)
 
         def of_pair(pair: tuple[int, int]) -> float:
             progress(f"comparing frames {pair[0] + 1} and {pair[1] + 1} of {self.count}")

@@ -82,6 +82,7 @@ def weigh(
     frame = corners(by.seen.fixed[0].shape)
     stretch = _stretch(matrix, by.seen.fixed[0].shape)
     points = _overlap(matrix, by.seen.fixed[0], by.seen.moving[0])
+    judged = None if after is None else _sight(by, by.judged, matrix, config)
     return Evidence(
         zncc_before=None if before is None else before.zncc,
         zncc_after=None if after is None else after.zncc,
@@ -96,8 +97,8 @@ def weigh(
         held_out_after=held_out[1],
         split=None if halves is None or not len(points) else _rms(*(map_points(half, points) for half in halves.both)),
         split_ratio=None if halves is None else halves.ratio,
-        richer=None if after is None else _richer(by, matrix, config),
-        least_held=None if after is None else _least_held(by, matrix, config),
+        richer=_richer(judged, config),
+        least_held=None if after is None else _least_held(by, judged, matrix, config),
         round_trip=None if after is None else _round_trip(by, matrix, config),
         expected_error=None if uncertainty is None or not len(points) else _root_mean(uncertainty.at(points)),
         border_pull=unhindered.pull,
@@ -182,49 +183,64 @@ def _round_trip(by: Judging, matrix: np.ndarray, config: RegistrationConfig) -> 
     return None if apart is None else apart * fixed.factor
 
 
-def _least_held(by: Judging, matrix: np.ndarray, config: RegistrationConfig) -> float | None:
+@dataclass(frozen=True)
+class _Sight:
+    """A level as it is looked at for its fine texture: the result's matrix there (3, 3), and the two images."""
+
+    matrix: np.ndarray
+    look: Look
+    fixed: Level
+    moving: Level
+
+
+def _sight(by: Judging, level: int, matrix: np.ndarray, config: RegistrationConfig) -> _Sight | None:
+    """Return it for a full-resolution ``matrix`` (3, 3); None where its horizon lies in the frame."""
+    fixed, moving = by.seen.fixed[level], by.seen.moving[level]
+    at_level = matrix * level_scale(fixed.factor)
+    if not in_front(at_level, fixed.shape):
+        return None
+    return _Sight(at_level, fine(fixed, moving, math.sqrt(area_scale(at_level, fixed.shape)), config), fixed, moving)
+
+
+def _least_held(by: Judging, judged: _Sight | None, matrix: np.ndarray, config: RegistrationConfig) -> float | None:
     """Return the agreement of the gradients along the motion that they tell least about, on the clearer level."""
     found = list[float]()
     for level in dict.fromkeys((by.judged, 0)):
-        fixed, moving = by.seen.fixed[level], by.seen.moving[level]
-        at_level = matrix * level_scale(fixed.factor)
-        if not in_front(at_level, fixed.shape):
+        sight = judged if level == by.judged else _sight(by, level, matrix, config)
+        if sight is None:
             continue
-        family = TRANSFORMS[config.model](config.model, fixed.shape)
-        look = fine(fixed, moving, math.sqrt(area_scale(at_level, fixed.shape)), config)
-        to_matrix = family.jacobian(family.parameters(at_level))
-        held = agreement(look.least_held(at_level, to_matrix, family.projective))
+        family = TRANSFORMS[config.model](config.model, sight.fixed.shape)
+        to_matrix = family.jacobian(family.parameters(sight.matrix))
+        held = agreement(sight.look.least_held(sight.matrix, to_matrix, family.projective))
         found += [] if held is None else [held]
         if found and found[-1] >= LEAST_HELD:
             break
     return max(found, default=None)
 
 
-def _richer(by: Judging, matrix: np.ndarray, config: RegistrationConfig) -> float | None:
+def _richer(judged: _Sight | None, config: RegistrationConfig) -> float | None:
     """Return the RMS over the overlap of `_STEPS` refinement steps by a richer model, full-resolution pixels.
 
     An affine model for the simpler ones, a homography for an affine one, on the judged level; less than what chance
     explains is zero.
     """
     model = RICHER.get(config.model)
-    fixed, moving = by.seen.fixed[by.judged], by.seen.moving[by.judged]
-    at_level = matrix * level_scale(fixed.factor)
-    if model is None or not in_front(at_level, fixed.shape):
+    if model is None or judged is None:
         return None
-    family = TRANSFORMS[model](model, fixed.shape)
-    look = fine(fixed, moving, math.sqrt(area_scale(at_level, fixed.shape)), config)
-    points = _overlap(at_level, fixed, moving)
-    there, influences = at_level, _influences(look, family, at_level)
+    shape = judged.fixed.shape
+    family = TRANSFORMS[model](model, shape)
+    points = _overlap(judged.matrix, judged.fixed, judged.moving)
+    there, influences = judged.matrix, _influences(judged.look, family, judged.matrix)
     for _ in range(_STEPS):
         if influences is None or not len(points):
             return None
         there = family.matrix(family.parameters(there) + influences.sum(axis=1))
-        influences = _influences(look, family, there)
-    sure = None if influences is None else Uncertainty.of_blocks(model, there, fixed.shape, influences)
-    step = _rms(map_points(there, points), map_points(at_level, points))
+        influences = _influences(judged.look, family, there)
+    sure = None if influences is None else Uncertainty.of_blocks(model, there, shape, influences)
+    step = _rms(map_points(there, points), map_points(judged.matrix, points))
     if sure is None or step < CHANCE * _root_mean(sure.at(points)):
         return 0.0
-    return step * fixed.factor
+    return step * judged.fixed.factor
 
 
 def _influences(look: Look, family: TransformFamily, matrix: np.ndarray) -> np.ndarray | None:

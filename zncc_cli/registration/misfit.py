@@ -31,9 +31,9 @@ def compared(good: np.ndarray) -> list[tuple[int, int]]:
     return out
 
 
-def misfit_config(config: RegistrationConfig) -> RegistrationConfig:
-    """Return the settings by which frames that ``config`` put are made ready for `misfit`."""
-    return RegistrationConfig(model=RICHER.get(config.model, Model.HOMOGRAPHY), window=config.window)
+def misfit_config(model: Model, window: int) -> RegistrationConfig:
+    """Return the settings by which frames that ``model`` put are made ready for `misfit`."""
+    return RegistrationConfig(model=RICHER.get(model, Model.HOMOGRAPHY), window=window)
 
 
 def misfit(fixed: PreparedFrame, moving: PreparedFrame, matrix: np.ndarray, config: RegistrationConfig) -> float:
