@@ -5,8 +5,9 @@
 //   C    their sums down each column                                K rows of n values
 //   S    sums of w consecutive C                                    K rows of n - w + 1 values
 //
-// Running: C += the row that enters - the row that leaves; S(x) = S(x-1) + C(x+w-1) - C(x-1). Costs the same for every
-// window, but remembers what has left: what is not finite for ever, what is very large by its rounding error.
+// Running: C += what the row that enters has more than the row that leaves; S(x) = S(x-1) + C(x+w-1) - C(x-1). Costs the
+// same for every window, but remembers what has left: what is not finite for ever, what is very large by its rounding
+// error.
 // Careful: every window is the end of one block of length h (or w) and the beginning of the next one, both of them sums
 // (van Herk 1992, doi:10.1016/0167-8655(92)90069-C). Nothing is subtracted, so that a value touches exactly the windows
 // that hold it. A few times slower.
@@ -156,20 +157,20 @@ class BoxSums {
     std::fill_n(spare_.get(), K * stride_, 0.0);
   }
 
-  // Takes the next row: enters(x, v) writes the K values at x, leaves(x, v) those of the row h rows before.
+  // Takes the next row: enters(x, v) writes the K values at x, grows(x, v) what they exceed those of h rows before by.
   // From the h-th row on there are sums: use(x, count, sums) is called for one run of windows after the other, none
   // longer than kBlock.
-  template <typename Enters, typename Leaves, typename Use>
-  ZNCC_INLINE void push(const Enters& enters, const Leaves& leaves, const Use& use) {
+  template <typename Enters, typename Grows, typename Use>
+  ZNCC_INLINE void push(const Enters& enters, const Grows& grows, const Use& use) {
     ++rows_;
     if (careful_) {
       keep_in_spare(0, n_, enters);
     } else if (rows_ <= h_) {
-      run_down<false>(0, n_, enters, leaves);
+      run_down<false>(0, n_, enters, grows);
     }
     end(use, [&](int64_t first, int64_t last) ZNCC_ALWAYS {
       if (rows_ > h_) {
-        run_down<true>(first, last, enters, leaves);
+        run_down<true>(first, last, enters, grows);
       }
     });
   }
@@ -198,17 +199,20 @@ class BoxSums {
   // is not finite never is again, so that one look at the end tells.
   ZNCC_INLINE double largest(int k) const {
     const double* column = this->column(k);
-    Lanes lost{}, most{};
+    Lanes lost[2] = {}, most[2] = {};
     // The last turn reads zeros past the end.
-    for (int64_t x = 0; x < n_; x += 4) {
-      Lanes value;
-      std::memcpy(&value, column + x, sizeof value);
-      const Lanes size = value < 0.0 ? -value : value;
-      lost += value * 0.0;
-      most = size > most ? size : most;
+    for (int64_t x = 0; x < n_; x += 8) {
+      for (int half = 0; half < 2; ++half) {
+        Lanes value;
+        std::memcpy(&value, column + x + 4 * half, sizeof value);
+        const Lanes size = value < 0.0 ? -value : value;
+        lost[half] += value * 0.0;
+        most[half] = size > most[half] ? size : most[half];
+      }
     }
-    const bool finite = lost[0] + lost[1] + lost[2] + lost[3] == 0.0;
-    return finite ? std::max({most[0], most[1], most[2], most[3]}) : HUGE_VAL;
+    const Lanes all = lost[0] + lost[1], top = most[0] > most[1] ? most[0] : most[1];
+    const bool finite = all[0] + all[1] + all[2] + all[3] == 0.0;
+    return finite ? std::max({top[0], top[1], top[2], top[3]}) : HUGE_VAL;
   }
 
  private:
@@ -225,7 +229,10 @@ class BoxSums {
     }
     const int64_t windows = rows_ < h_ ? 0 : n_ - w_ + 1;
     alignas(kLine * sizeof(double)) double sums[K * kBlock];
-    Carry carry[K] = {};
+    Carry carry[K];
+    for (Carry& c : carry) {  // one by one: what `= {}` fills byte by byte costs more than the first window
+      c = {eight_of(0.0), eight_of(0.0), eight_of(0.0), eight_of(0.0)};
+    }
     for (int64_t first = 0, down = 0; first < windows; first += kBlock) {
       const int64_t last = std::min(first + kBlock, windows);
       if (careful_ && first == 0) {
@@ -246,20 +253,21 @@ class BoxSums {
   }
 
   // kFull: a row leaves, too.
-  template <bool kFull, typename Enters, typename Leaves>
-  ZNCC_INLINE void run_down(int64_t first, int64_t last, const Enters& enters, const Leaves& leaves) {
+  template <bool kFull, typename Enters, typename Grows>
+  ZNCC_INLINE void run_down(int64_t first, int64_t last, const Enters& enters, const Grows& grows) {
     double* __restrict column = this->column(0);
     const int64_t stride = stride_;
     ZNCC_VECTOR_LOOP
     for (int64_t x = first; x < last; ++x) {
-      double in[K], out[K] = {};
-      enters(x, in);
+      double more[K];
       if (kFull) {
-        leaves(x, out);
+        grows(x, more);
+      } else {
+        enters(x, more);
       }
       ZNCC_UNROLL_PLANES
       for (int k = 0; k < K; ++k) {
-        column[k * stride + x] = column[k * stride + x] + in[k] - out[k];
+        column[k * stride + x] += more[k];
       }
     }
   }

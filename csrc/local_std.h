@@ -13,6 +13,7 @@
 //           zero. They differ by d / (2 * StdMap): 4e-7 of a gradient at StdMap 11 and eps 1e-5.
 //   dS1     dVar * (-2/N * S1),    dS2 = dVar
 //   dI      dI_S1 + 2 * I * dI_S2   with dI_S1 = dS1 (*) 1, dI_S2 = dS2 (*) 1, shape (..., H, W)
+//           The box kernels take the same as I * (q (*) 1) - (q * S1 / N) (*) 1 with q = 2 dVar = g / StdMap.
 //
 // Sums, and whatever a sum is taken of, are double: Var is the small difference of two large numbers. Maps, gradients
 // and what is computed of them alone (`Map`) have the image's type, float or double.
@@ -55,8 +56,8 @@ ZNCC_HOST_DEVICE inline double covariance(double S_a, double S_b, double S_ab, c
 template <typename Map>
 ZNCC_HOST_DEVICE inline Map var_map(double S1, double S2, const WindowSize& window, double eps) {
   const double var = covariance(S1, S1, S2, window);
-  // Not max(0, var), which hides a NaN: NaN < 0 is false.
-  return static_cast<Map>((var < 0.0 ? 0.0 : var) + eps);
+  // Not max(0, var), which hides a NaN: 0 > NaN is false.
+  return static_cast<Map>((0.0 > var ? 0.0 : var) + eps);
 }
 
 template <typename Map>
@@ -73,7 +74,7 @@ struct SumGradients {
 // stays NaN.
 template <typename Map>
 ZNCC_HOST_DEVICE inline Map unclamped(Map quotient, Map std, Map floor) {
-  return quotient * static_cast<Map>(std <= floor ? 0 : 1);
+  return quotient * (std <= floor ? Map(0) : Map(1));
 }
 
 template <typename Map>

@@ -22,11 +22,13 @@ ZNCC_INLINE bool forward_piece(const LocalStdShape& shape, const Map* image, Map
       v[0] = static_cast<double>(row[x]) - c;
       v[1] = v[0] * v[0];
     };
-    const auto leaves = [=](int64_t x, double* v) {
-      v[0] = static_cast<double>(row[x - h * width]) - c;
-      v[1] = v[0] * v[0];
+    // a^2 - b^2 = (a - b) (a + b)
+    const auto grows = [=](int64_t x, double* v) {
+      const double in = static_cast<double>(row[x]), out = static_cast<double>(row[x - h * width]);
+      v[0] = in - out;
+      v[1] = v[0] * ((in - c) + (out - c));
     };
-    sums.push(enters, leaves, [&](int64_t first, int64_t count, const Sums& S) ZNCC_ALWAYS {
+    sums.push(enters, grows, [&](int64_t first, int64_t count, const Sums& S) ZNCC_ALWAYS {
       const double *S1 = S[0], *S2 = S[1];
       Map* __restrict out = std + (y - h + 1) * shape.map_width() + piece.left + first;
       ZNCC_VECTOR_LOOP
@@ -68,7 +70,7 @@ ZNCC_INLINE bool backward_piece(const LocalStdShape& shape, const Map* g, const 
   const int64_t width = shape.width, h = shape.h, w = shape.w;
   const int64_t map_height = shape.map_height(), map_width = shape.map_width();
   const WindowSize window(h * w);
-  const double eps = shape.eps;
+  const Map floor = std::sqrt(static_cast<Map>(shape.eps));  // what StdMap is where Var was clamped
   // The windows that hold a pixel of the piece, and those of them that there are.
   const int64_t first_row = std::max<int64_t>(piece.top - h + 1, 0);
   const int64_t left = piece.left - w + 1, n = piece.right - left;
@@ -84,26 +86,26 @@ ZNCC_INLINE bool backward_piece(const LocalStdShape& shape, const Map* g, const 
       for (; image_row < y + h; ++image_row) {
         const Map* row = image + image_row * width + first;
         image_sums.push([=](int64_t x, double* v) { v[0] = static_cast<double>(row[x]) - c; },
-                        [=](int64_t x, double* v) { v[0] = static_cast<double>(row[x - h * width]) - c; },
+                        [=](int64_t x, double* v) { v[0] = static_cast<double>(row[x]) - row[x - h * width]; },
                         [&](int64_t begin, int64_t count, const Sums& S) ZNCC_ALWAYS {
                           const double* S1 = S[0];
                           const Map* g_row = g + y * map_width + first + begin;
                           const Map* std_row = std + y * map_width + first + begin;
                           map_sums.take(first - left + begin, count, [=](int64_t x, double* v) {
-                            const SumGradients d = sum_gradients<Map>(g_row[x], std_row[x], S1[x], window, eps, 0.0);
-                            v[0] = d.dS1;
-                            v[1] = d.dS2;
+                            const Map q = unclamped<Map>(g_row[x] / std_row[x], std_row[x], floor);
+                            v[0] = static_cast<double>(q);
+                            v[1] = v[0] * (S1[x] * window.inverse_N);
                           });
                         });
       }
     }
     map_sums.end([&](int64_t begin, int64_t count, const Sums& S) ZNCC_ALWAYS {
-      const double *dI_S1 = S[0], *dI_S2 = S[1];
+      const double *sum_q = S[0], *sum_q_mean = S[1];
       const Map* row = image + y * width + piece.left + begin;
       Map* __restrict out = dI + y * width + piece.left + begin;
       ZNCC_VECTOR_LOOP
       for (int64_t x = 0; x < count; ++x) {
-        out[x] = image_gradient<Map>(dI_S1[x], dI_S2[x], static_cast<double>(row[x]) - c);
+        out[x] = static_cast<Map>((static_cast<double>(row[x]) - c) * sum_q[x] - sum_q_mean[x]);
       }
     });
   }
@@ -140,7 +142,7 @@ ZNCC_INLINE bool sums_piece(const LocalStdShape& shape, const Map* plane, Map* o
   for (int64_t y = piece.top; y < piece.bottom + h - 1; ++y) {
     const Map* row = plane + y * width + piece.left;
     sums.push([=](int64_t x, double* v) { v[0] = static_cast<double>(row[x]); },
-              [=](int64_t x, double* v) { v[0] = static_cast<double>(row[x - h * width]); },
+              [=](int64_t x, double* v) { v[0] = static_cast<double>(row[x]) - row[x - h * width]; },
               [&](int64_t first, int64_t count, const Sums& S) ZNCC_ALWAYS {
                 const double* S1 = S[0];
                 Map* __restrict to = out + (y - h + 1) * shape.map_width() + piece.left + first;

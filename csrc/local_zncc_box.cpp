@@ -53,8 +53,17 @@ ZNCC_INLINE bool zncc_piece(const LocalZnccShape& shape, const LocalZnccData<Map
         v[3] = v[1] * v[1];
         v[4] = v[0] * v[1];
       };
-      const auto before = [=](int64_t x, double* v) { at(x - h * width, v); };
-      image_sums.push(at, before, [&](int64_t begin, int64_t count, const Sums& S) ZNCC_ALWAYS {
+      // a^2 - b^2 = (a - b) (a + b)
+      const auto grows = [=](int64_t x, double* v) {
+        const double f_in = static_cast<double>(f[x]) - c_f, f_out = static_cast<double>(f[x - h * width]) - c_f;
+        const double m_in = static_cast<double>(m[x]) - c_m, m_out = static_cast<double>(m[x - h * width]) - c_m;
+        v[0] = f_in - f_out;
+        v[1] = m_in - m_out;
+        v[2] = v[0] * (f_in + f_out);
+        v[3] = v[1] * (m_in + m_out);
+        v[4] = f_in * m_in - f_out * m_out;
+      };
+      image_sums.push(at, grows, [&](int64_t begin, int64_t count, const Sums& S) ZNCC_ALWAYS {
         const double *S_f = S[0], *S_m = S[1], *S_ff = S[2], *S_mm = S[3], *S_fm = S[4];
         const int64_t to = first - left + begin, map = map_at + y * map_width + first + begin;
         double A[kBlock], B[kBlock], C[kBlock], wz[kBlock], z[kBlock];

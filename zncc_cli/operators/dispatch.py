@@ -11,6 +11,20 @@ from typing import Any
 
 import torch
 
+# Each name by itself: a look into torch's own crowded namespaces, which a kernel has driven out of the nearest caches,
+# costs more than the question.
+from torch._C import (
+    _are_functorch_transforms_active,
+    _AutoDispatchBelowAutograd,
+    _is_tracing,
+    _len_torch_dispatch_stack,
+    _len_torch_function_stack,
+)
+from torch._C._autograd import _profiler_enabled
+from torch._C._functorch import is_legacy_batchedtensor
+from torch.autograd import forward_ad
+from torch.compiler import is_compiling
+
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
@@ -20,27 +34,28 @@ def is_plain(*arguments: Any) -> bool:
     No compiler, tracer, profiler, derivative in forward mode, transform, mode or subclass.
     """
     return not (
-        torch.compiler.is_compiling()
-        or torch._C._is_tracing()
-        or torch._C._are_functorch_transforms_active()
-        or torch._C._len_torch_dispatch_stack()
-        or torch._C._len_torch_function_stack()
-        or torch._C._autograd._profiler_enabled()
-        or torch.autograd.forward_ad._current_level >= 0
-        or any(isinstance(x, torch.Tensor) and not _is_ordinary(x) for x in arguments)
-    )
+        is_compiling()
+        or _is_tracing()
+        or _are_functorch_transforms_active()
+        or _len_torch_dispatch_stack()
+        or _len_torch_function_stack()
+        or _profiler_enabled()
+        or forward_ad._current_level >= 0
+    ) and all(map(_is_ordinary, arguments))
 
 
-def _is_ordinary(x: torch.Tensor) -> bool:
-    # Gradients for several vectors at once (is_grads_batched) come in tensors that look like any other.
-    return type(x) in _PLAIN and not x.is_meta and not torch._C._functorch.is_legacy_batchedtensor(x)
+def _is_ordinary(x: Any) -> bool:
+    if type(x) in _PLAIN:
+        # Gradients for several vectors at once (is_grads_batched) come in tensors that look like any other.
+        return not x.is_meta and not is_legacy_batchedtensor(x)
+    return not isinstance(x, torch.Tensor)
 
 
-def below_autograd(operator: Callable[..., Any], kernel: Callable[..., Any], *arguments: Any) -> Any:
+def below_autograd(plain: bool, operator: Callable[..., Any], kernel: Callable[..., Any], *arguments: Any) -> Any:
     """Return kernel(*arguments), which ``operator`` is to torch; for what autograd has seen already."""
-    if is_plain(*arguments):
+    if plain:
         return kernel(*arguments)
-    with torch._C._AutoDispatchBelowAutograd():
+    with _AutoDispatchBelowAutograd():
         return operator(*arguments)
 
 
@@ -49,4 +64,6 @@ def gradient(operator: Callable[..., Any], kernel: Callable[..., Any], *argument
 
     With create_graph autograd is to see it, which refuses the gradient's own derivative when it is asked for.
     """
-    return operator(*arguments) if torch.is_grad_enabled() else below_autograd(operator, kernel, *arguments)
+    if torch.is_grad_enabled():
+        return operator(*arguments)
+    return below_autograd(is_plain(*arguments), operator, kernel, *arguments)

@@ -139,7 +139,9 @@ def _forward_box_with_mean(image: torch.Tensor, h: int, w: int, eps: float) -> t
 def _backward_box(
     g: torch.Tensor, image: torch.Tensor, std: torch.Tensor, M: torch.Tensor | None, h: int, w: int, eps: float
 ) -> torch.Tensor:
-    g, image = g.to(std.dtype).contiguous(), image.contiguous()
+    g, image = g.contiguous(), image.contiguous()
+    if g.dtype != std.dtype:
+        g = g.to(std.dtype)
     if kernels.has_box(image, w):
         return kernels.box_backward(g, image, std, M, h, w, eps)
     x = less_a_pixel(image)
@@ -207,21 +209,24 @@ def _save_for_fft(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor,
     ctx.mark_non_differentiable(output[1])
 
 
-def _box_forward(ctx: Any, *inputs: Any) -> torch.Tensor:
+def _box_forward(ctx: Any, plain: bool, image: torch.Tensor, h: int, w: int, eps: float) -> torch.Tensor:
     """Return StdMap, and save for `_box_backward` what it needs."""
-    image, h, w, eps = inputs
     ctx.options = h, w, eps
-    if image.is_cuda and ctx.needs_input_grad[0] and kernels.has_box(image, w):
-        std, M = below_autograd(torch.ops.zncc.local_std_box_with_mean, _forward_box_with_mean, *inputs)
+    std: torch.Tensor
+    M: torch.Tensor | None
+    if image.is_cuda and any(ctx.needs_input_grad) and kernels.has_box(image, w):
+        operator = torch.ops.zncc.local_std_box_with_mean
+        std, M = below_autograd(plain, operator, _forward_box_with_mean, image, h, w, eps)
     else:
-        std, M = below_autograd(torch.ops.zncc.local_std_box, _forward_box, *inputs), None
+        std, M = below_autograd(plain, torch.ops.zncc.local_std_box, _forward_box, image, h, w, eps), None
     ctx.save_for_backward(image, std, M)
-    return std  # type: ignore[no-any-return]
+    return std
 
 
 def _box_backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
     arguments = (g, *ctx.saved_tensors, *ctx.options)
-    return gradient(torch.ops.zncc.local_std_box_gradient, _backward_box, *arguments), None, None, None
+    dI = gradient(torch.ops.zncc.local_std_box_gradient, _backward_box, *arguments)
+    return None, dI, None, None, None
 
 
 def _fft_backward(ctx: Any, g: torch.Tensor, _: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
@@ -235,6 +240,13 @@ class _Box(torch.autograd.Function):
     backward = staticmethod(_box_backward)
 
 
+_box: Any = _Box.apply
+
+
+def _box_of_dispatcher(image: torch.Tensor, h: int, w: int, eps: float) -> Any:
+    return _box(False, image, h, w, eps)
+
+
 def _no_second_derivative(ctx: Any, *_: Any) -> None:
     raise NotImplementedError("local_std can be differentiated once; take create_graph=True away")
 
@@ -242,7 +254,7 @@ def _no_second_derivative(ctx: Any, *_: Any) -> None:
 torch.library.register_fake("zncc::local_std_box", _box_fake, lib=_LIBRARY)
 torch.library.register_fake("zncc::local_std_box_with_mean", _mean_fake, lib=_LIBRARY)
 torch.library.register_fake("zncc::local_std_fft", _fft_fake, lib=_LIBRARY)
-_LIBRARY.impl("local_std_box", _Box.apply, "Autograd")
+_LIBRARY.impl("local_std_box", _box_of_dispatcher, "Autograd")
 torch.library.register_autograd("zncc::local_std_fft", _fft_backward, setup_context=_save_for_fft, lib=_LIBRARY)
 for _name in ("zncc::local_std_box_gradient", "zncc::local_std_fft_gradient"):
     torch.library.register_fake(_name, _gradient_fake, lib=_LIBRARY)
@@ -253,11 +265,13 @@ for _name in ("zncc::local_std_box_gradient", "zncc::local_std_fft_gradient"):
 
 
 def _by_box(image: torch.Tensor, h: int, w: int, eps: float) -> torch.Tensor:
-    if is_plain(image):
-        box: Any = _Box.apply if torch.is_grad_enabled() else _forward_box  # which saves nothing
+    std: torch.Tensor
+    if not is_plain(image):
+        std = torch.ops.zncc.local_std_box(image, h, w, eps)
+    elif torch.is_grad_enabled():
+        std = _box(True, image, h, w, eps)
     else:
-        box = torch.ops.zncc.local_std_box
-    std: torch.Tensor = box(image, h, w, eps)
+        std = _forward_box(image, h, w, eps)  # which saves nothing
     return std
 
 
@@ -288,13 +302,13 @@ class LocalStandardDeviation(torch.autograd.Function):
                 f"other than 1 at {int((ones_kernel != 1).sum())} places; use torch.ones(h, w)"
             )
         h, w = checked(image, (ones_kernel.shape[0], ones_kernel.shape[1]), eps)
-        return _box_forward(ctx, working(image), h, w, eps).to(image.dtype)
+        return _box_forward(ctx, is_plain(image), working(image), h, w, eps).to(image.dtype)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """Return the gradient of the image."""
-        return _box_backward(ctx, g)[:3]
+        return (_box_backward(ctx, g)[1], None, None)
 
 
 def local_std(image: torch.Tensor, window: Window, eps: float = 1e-5, method: str = "auto") -> torch.Tensor:
@@ -321,7 +335,8 @@ def local_std(image: torch.Tensor, window: Window, eps: float = 1e-5, method: st
     h, w = checked(image, window, eps)
     if method not in METHODS:
         raise OptionError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
-    return METHODS[method](working(image), h, w, float(eps)).to(image.dtype)
+    std = METHODS[method](working(image), h, w, float(eps))
+    return std if std.dtype == image.dtype else std.to(image.dtype)
 
 
 def working(image: torch.Tensor) -> torch.Tensor:

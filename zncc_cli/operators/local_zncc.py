@@ -184,8 +184,9 @@ class _Sum(torch.autograd.Function):
     """What torch.library.register_autograd would make of this, in half the time and without planes of zeros."""
 
     @staticmethod
-    def forward(ctx: Any, *inputs: Any) -> tuple[torch.Tensor, ...]:
-        output: tuple[torch.Tensor, ...] = below_autograd(torch.ops.zncc.local_zncc_sum, _local_zncc_sum, *inputs)
+    def forward(ctx: Any, plain: bool, *inputs: Any) -> tuple[torch.Tensor, ...]:
+        output: tuple[torch.Tensor, ...]
+        output = below_autograd(plain, torch.ops.zncc.local_zncc_sum, _local_zncc_sum, *inputs)
         ctx.needed = inputs[-3:]
         ctx.save_for_backward(*output[1:], *inputs[:3])
         ctx.mark_non_differentiable(*output[1:])
@@ -195,7 +196,7 @@ class _Sum(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, g: torch.Tensor | None, *_: Any) -> tuple[torch.Tensor | None, ...]:
         if g is None:
-            return (None,) * 10
+            return (None,) * 11
         saved = ctx.saved_tensors  # once: what was put elsewhere is fetched each time
         gradients, images = saved[:3], saved[3:]
         operator = torch.ops.zncc.local_zncc_sum_backward
@@ -203,14 +204,21 @@ class _Sum(torch.autograd.Function):
             gradient(operator, _local_zncc_sum_backward, g, planes, *images) if needed else None
             for planes, needed in zip(gradients, ctx.needed, strict=True)
         )
-        return (df, dm, dw, *[None] * 7)
+        return (None, df, dm, dw, *[None] * 7)
 
 
 def _no_second_derivative(ctx: Any, *_: Any) -> None:
     raise NotImplementedError("local_zncc_sum can be differentiated once; take create_graph=True away")
 
 
-_LIBRARY.impl("local_zncc_sum", _Sum.apply, "Autograd")
+_sum: Any = _Sum.apply
+
+
+def _sum_of_dispatcher(*inputs: Any) -> Any:
+    return _sum(False, *inputs)
+
+
+_LIBRARY.impl("local_zncc_sum", _sum_of_dispatcher, "Autograd")
 torch.library.register_autograd("zncc::local_zncc_sum_backward", _no_second_derivative, lib=_LIBRARY)
 
 
@@ -247,9 +255,12 @@ def local_zncc_sum(
     planes = [working(x) for x in (fixed, moving, *([] if weight is None else [weight]))]
     needed = [torch.is_grad_enabled() and x.requires_grad for x in planes]
     weight, need_weight = (planes[2], needed[2]) if len(planes) == 3 else (None, False)
-    zncc_sum: Any = _Sum.apply if is_plain(*planes) else torch.ops.zncc.local_zncc_sum
+    arguments = (planes[0], planes[1], weight, h, w, eps_f, eps_m, needed[0], needed[1], need_weight)
     sums: torch.Tensor
-    sums, *_ = zncc_sum(planes[0], planes[1], weight, h, w, eps_f, eps_m, needed[0], needed[1], need_weight)
+    if is_plain(*planes):
+        sums, *_ = _sum(True, *arguments)
+    else:
+        sums, *_ = torch.ops.zncc.local_zncc_sum(*arguments)
     return sums.to(fixed.dtype)
 
 
