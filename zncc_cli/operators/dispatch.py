@@ -51,19 +51,17 @@ def _is_ordinary(x: Any) -> bool:
     return not isinstance(x, torch.Tensor)
 
 
-def below_autograd(plain: bool, operator: Callable[..., Any], kernel: Callable[..., Any], *arguments: Any) -> Any:
-    """Return kernel(*arguments), which ``operator`` is to torch; for what autograd has seen already."""
-    if plain:
-        return kernel(*arguments)
+def below_autograd(operator: Callable[..., Any], *arguments: Any) -> Any:
+    """Return operator(*arguments) for whoever looks on, when autograd has seen it already."""
     with _AutoDispatchBelowAutograd():
         return operator(*arguments)
 
 
 def gradient(operator: Callable[..., Any], kernel: Callable[..., Any], *arguments: Any) -> Any:
-    """Return the same within a backward pass.
+    """Return kernel(*arguments), which ``operator`` is to torch, within a backward pass.
 
     With create_graph autograd is to see it, which refuses the gradient's own derivative when it is asked for.
     """
     if torch.is_grad_enabled():
         return operator(*arguments)
-    return below_autograd(is_plain(*arguments), operator, kernel, *arguments)
+    return kernel(*arguments) if is_plain(*arguments) else below_autograd(operator, *arguments)

@@ -21,7 +21,7 @@ _SQRT_ERROR = {torch.float32: 2.4e-7, torch.float64: 4.5e-16}
 
 def is_native(tensor: torch.Tensor) -> bool:
     """Return whether the native kernels compute on the tensor's device."""
-    return native.load(tensor.device).used == "native"
+    return native.is_used(tensor.device)
 
 
 def std_map(S1: torch.Tensor, S2: torch.Tensor, N: int, eps: float, dtype: torch.dtype) -> torch.Tensor:
@@ -64,7 +64,7 @@ MAX_CUDA_WINDOW = 384
 
 def has_box(tensor: torch.Tensor, w: int) -> bool:
     """Return whether there are native kernels of the box path, for windows of w columns on the tensor's device."""
-    return (tensor.is_cpu or w <= MAX_CUDA_WINDOW) and is_native(tensor)
+    return (tensor.is_cpu or w <= MAX_CUDA_WINDOW) and native.is_used(tensor.device)
 
 
 def box_forward(image: torch.Tensor, h: int, w: int, eps: float) -> torch.Tensor:

@@ -212,15 +212,17 @@ def _save_for_fft(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor,
 def _box_forward(ctx: Any, plain: bool, image: torch.Tensor, h: int, w: int, eps: float) -> torch.Tensor:
     """Return StdMap, and save for `_box_backward` what it needs."""
     ctx.options = h, w, eps
-    std: torch.Tensor
-    M: torch.Tensor | None
-    if image.is_cuda and any(ctx.needs_input_grad) and kernels.has_box(image, w):
-        operator = torch.ops.zncc.local_std_box_with_mean
-        std, M = below_autograd(plain, operator, _forward_box_with_mean, image, h, w, eps)
+    operator: Any
+    kernel: Any
+    needs_M = image.is_cuda and any(ctx.needs_input_grad) and kernels.has_box(image, w)
+    if needs_M:
+        operator, kernel = torch.ops.zncc.local_std_box_with_mean, _forward_box_with_mean
     else:
-        std, M = below_autograd(plain, torch.ops.zncc.local_std_box, _forward_box, image, h, w, eps), None
+        operator, kernel = torch.ops.zncc.local_std_box, _forward_box
+    result = kernel(image, h, w, eps) if plain else below_autograd(operator, image, h, w, eps)
+    std, M = result if needs_M else (result, None)
     ctx.save_for_backward(image, std, M)
-    return std
+    return std  # type: ignore[no-any-return]
 
 
 def _box_backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
