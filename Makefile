@@ -22,8 +22,9 @@ demo: $(VENV)/installed
 	$(BIN)/python sample_data/corner_error.py sample_data/affine/truth.json $(DEMO)/transform.json --below 0.1
 	@echo "Look at $(DEMO)/report.html (the verdict, before and after), $(DEMO)/aligned.tif and $(DEMO)/report.json."
 
+# A process for each core, of one thread each: with more they wait for one another.
 test: $(VENV)/installed check
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 check: $(VENV)/installed
 	$(BIN)/ruff format --check .
