@@ -114,6 +114,15 @@ def test_a_start_without_overlap_is_given_back() -> None:
     np.testing.assert_array_equal(got.matrix, away)
 
 
+@pytest.mark.parametrize(("asked", "taken"), [(5, 5), (60, 20), (90, 30)])
+def test_what_wanders_is_given_up_early(asked: int, taken: int) -> None:
+    """Two scenes that have nothing in common: it would go on for as long as it may."""
+    fixed, moving = (level(Scene(seed=seed).image(SHAPE)) for seed in (38, 39))
+    got = refine(fixed, moving, IDENTITY, RegistrationConfig(model=Model.AFFINE, max_iterations=asked))
+    assert got.ending is Ending.MAX_ITERATIONS
+    assert got.iterations == taken
+
+
 def test_images_too_small_for_wide_windows_are_refined_by_small_ones() -> None:
     shape = (48, 56)
     truth = about_centre([[1, 0], [0, 1]], (1.3, -0.6), shape)
