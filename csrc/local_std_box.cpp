@@ -119,7 +119,8 @@ ZNCC_INLINE void backward(const LocalStdShape& shape, const Map* g, const Map* i
   const int64_t columns = cut.widest();
   BoxSums<1> image_sums(shape.h, shape.w, columns + 2 * (shape.w - 1));
   BoxSums<2> map_sums(shape.h, shape.w, columns + shape.w - 1, shape.w - 1);
-  for (int64_t index = first; index < last; ++index) {
+  // The last pieces first: of image and StdMap they are what the forward pass has left in the cache.
+  for (int64_t index = last; index-- > first;) {
     const Piece piece(cut, index);
     const int64_t image_at = piece.plane * shape.height * shape.width;
     const int64_t map_at = piece.plane * shape.map_height() * shape.map_width();
