@@ -31,7 +31,7 @@ OptimizerOption = Annotated[
     Optimizer, typer.Option(help="How the loss is descended on the coarse levels; the finest is refined either way.")
 ]
 MaxIterationsOption = Annotated[
-    int, typer.Option(metavar="N", help="Most iterations on one pyramid level; on the finest a third, or 20.")
+    int, typer.Option(metavar="N", help="Most iterations on one pyramid level; on the finest 20, or a third if more.")
 ]
 ToleranceOption = Annotated[
     float, typer.Option(metavar="PIXELS", help="A step that moves the corners by less ends the search.")

@@ -169,7 +169,7 @@ class RegistrationConfig:
         model: the richest motion allowed, or the simplest that explains the pair.
         window: side of the square ZNCC window, in pixels of each pyramid level.
         min_overlap: the least fraction of the smaller image that must stay in the overlap, in (0, 1].
-        max_iterations: most optimiser iterations on one pyramid level; on the finest one 20 or, if more, a third of it.
+        max_iterations: most optimiser iterations on one pyramid level; on the finest 20, or a third if more.
         optimizer: how the loss is descended on the coarse levels; the finest one is refined by Gauss-Newton steps to
             the zero of a score, whatever is chosen here.
         tolerance: an iteration that moves no corner of the image by more than this many pixels ends a level.

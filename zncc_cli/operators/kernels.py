@@ -7,13 +7,10 @@ image's dtype, float32 or float64. Formulas and NaN policy: csrc/local_std.h.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 
 from zncc_cli.operators import native
-
-_OPERATORS: Any = torch.ops.zncc
 
 # Two units in the last place: torch takes square roots by MKL, which rounds them within one.
 _SQRT_ERROR = {torch.float32: 2.4e-7, torch.float64: 4.5e-16}
@@ -21,14 +18,14 @@ _SQRT_ERROR = {torch.float32: 2.4e-7, torch.float64: 4.5e-16}
 
 def is_native(tensor: torch.Tensor) -> bool:
     """Return whether the native kernels compute on the tensor's device."""
-    return native.is_used(tensor.device)
+    return native.load(tensor.device).used == "native"
 
 
 def std_map(S1: torch.Tensor, S2: torch.Tensor, N: int, eps: float, dtype: torch.dtype) -> torch.Tensor:
     """Return StdMap = sqrt(max(0, (N * S2 - S1^2) / N) + eps) in ``dtype``."""
     if is_native(S1):
         std = torch.empty_like(S1, dtype=dtype)
-        _OPERATORS.local_std_forward(S1, S2, N, eps, std)
+        torch.ops.zncc.local_std_forward(S1, S2, N, eps, std)
         return std
     # clamp keeps a NaN, unlike a maximum by comparison.
     return ((N * S2 - S1 * S1) * (1.0 / N)).clamp(min=0.0).add(eps).to(dtype).sqrt()
@@ -39,7 +36,7 @@ def sum_gradients(g: torch.Tensor, std: torch.Tensor, S1: torch.Tensor, N: int, 
     stacked = S1.new_empty((2, *S1.shape))
     dS1, dS2 = stacked
     if is_native(S1):
-        _OPERATORS.local_std_prepare_gradients(g, std, S1, N, eps, d, dS1, dS2)
+        torch.ops.zncc.local_std_prepare_gradients(g, std, S1, N, eps, d, dS1, dS2)
         return stacked
     # Var was clamped where std is sqrt(eps), rounded as std is; torch's own sqrt may be off in the last place.
     floor = torch.full((), math.sqrt(eps) * (1.0 + _SQRT_ERROR[std.dtype]), dtype=std.dtype, device=std.device)
@@ -53,7 +50,7 @@ def image_gradient(dI_S1: torch.Tensor, dI_S2: torch.Tensor, I: torch.Tensor, dt
     """Return dI = dI_S1 + 2 * I * dI_S2 in ``dtype``."""
     if is_native(I):
         dI = torch.empty_like(I, dtype=dtype)
-        _OPERATORS.local_std_combine_gradients(dI_S1, dI_S2, I, dI)
+        torch.ops.zncc.local_std_combine_gradients(dI_S1, dI_S2, I, dI)
         return dI
     return (dI_S1 + 2.0 * I * dI_S2).to(dtype)
 
@@ -64,13 +61,13 @@ MAX_CUDA_WINDOW = 384
 
 def has_box(tensor: torch.Tensor, w: int) -> bool:
     """Return whether there are native kernels of the box path, for windows of w columns on the tensor's device."""
-    return (tensor.is_cpu or w <= MAX_CUDA_WINDOW) and native.is_used(tensor.device)
+    return (tensor.is_cpu or w <= MAX_CUDA_WINDOW) and is_native(tensor)
 
 
 def box_forward(image: torch.Tensor, h: int, w: int, eps: float) -> torch.Tensor:
     """Return StdMap of an image (..., H, W) by the native box path."""
     std = new_map(image, h, w)
-    _OPERATORS.local_std_box_forward(image, h, w, eps, std)
+    torch.ops.zncc.local_std_box_forward(image, h, w, eps, std)
     return std
 
 
@@ -78,7 +75,7 @@ def box_forward_with_mean(image: torch.Tensor, h: int, w: int, eps: float) -> tu
     """Return the same and M, from which the gradient takes the windows' means (csrc/local_std_tiles.h); CUDA only."""
     std = new_map(image, h, w)
     M = torch.empty_like(std)
-    _OPERATORS.local_std_box_forward_with_mean(image, h, w, eps, std, M)
+    torch.ops.zncc.local_std_box_forward_with_mean(image, h, w, eps, std, M)
     return std, M
 
 
@@ -87,21 +84,21 @@ def box_backward(
 ) -> torch.Tensor:
     """Return dI of an image (..., H, W) by the native box path; without M it is computed again, where it is needed."""
     dI = torch.empty_like(image)
-    _OPERATORS.local_std_box_backward(g, image, std, M, h, w, eps, dI)
+    torch.ops.zncc.local_std_box_backward(g, image, std, M, h, w, eps, dI)
     return dI
 
 
 def scaled_planes(planes: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
     """Return planes (..., H, W), each times its factor (...), by the native kernels of the CPU."""
     out = torch.empty_like(planes)
-    _OPERATORS.scaled_planes(planes, factors, out)
+    torch.ops.zncc.scaled_planes(planes, factors, out)
     return out
 
 
 def window_sums(planes: torch.Tensor, h: int, w: int) -> torch.Tensor:
     """Return the sums over all h x w windows of planes (..., H, W) by the native kernels of the CPU."""
     sums = planes.new_empty((*planes.shape[:-2], planes.shape[-2] - h + 1, planes.shape[-1] - w + 1))
-    _OPERATORS.window_sums(planes, h, w, sums)
+    torch.ops.zncc.window_sums(planes, h, w, sums)
     return sums
 
 

@@ -139,9 +139,7 @@ def _forward_box_with_mean(image: torch.Tensor, h: int, w: int, eps: float) -> t
 def _backward_box(
     g: torch.Tensor, image: torch.Tensor, std: torch.Tensor, M: torch.Tensor | None, h: int, w: int, eps: float
 ) -> torch.Tensor:
-    g, image = g.contiguous(), image.contiguous()
-    if g.dtype != std.dtype:
-        g = g.to(std.dtype)
+    g, image = g.to(std.dtype).contiguous(), image.contiguous()
     if kernels.has_box(image, w):
         return kernels.box_backward(g, image, std, M, h, w, eps)
     x = less_a_pixel(image)
@@ -337,8 +335,7 @@ def local_std(image: torch.Tensor, window: Window, eps: float = 1e-5, method: st
     h, w = checked(image, window, eps)
     if method not in METHODS:
         raise OptionError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
-    std = METHODS[method](working(image), h, w, float(eps))
-    return std if std.dtype == image.dtype else std.to(image.dtype)
+    return METHODS[method](working(image), h, w, float(eps)).to(image.dtype)
 
 
 def working(image: torch.Tensor) -> torch.Tensor:

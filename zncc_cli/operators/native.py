@@ -7,7 +7,6 @@ kernels are two libraries, so that who computes on the CPU needs no CUDA compile
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
 import sys
 import threading
@@ -24,7 +23,7 @@ from zncc_cli.operators import build
 from zncc_cli.operators.build import cache_folder
 from zncc_cli.operators.toolchain import Check, toolchain_checks
 
-__all__ = ["Check", "Loaded", "cache_folder", "is_used", "load", "select", "toolchain"]
+__all__ = ["Check", "Loaded", "cache_folder", "load", "select", "toolchain"]
 
 logger = logging.getLogger("zncc_cli.native")
 
@@ -85,7 +84,6 @@ def select(backend: Backend | str) -> None:
     """
     global _backend
     _backend = choose(Backend, backend, "--backend")
-    is_used.cache_clear()
 
 
 def load(device: torch.device) -> Loaded:
@@ -102,12 +100,6 @@ def load(device: torch.device) -> Loaded:
     if _backend is Backend.NATIVE and loaded.used != "native":
         raise BackendError(f"backend 'native' cannot be used: {loaded.reason}; or use backend 'auto'")
     return loaded
-
-
-@functools.cache
-def is_used(device: torch.device) -> bool:
-    """Return whether the native kernels compute on ``device``; remembered until the next `select`. Raises as `load`."""
-    return load(device).used == "native"
 
 
 def toolchain() -> list[Check]:

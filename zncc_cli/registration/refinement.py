@@ -39,9 +39,9 @@ _SURE = 0.002
 # A result counts by this power of its deviation, inversely. Two would be right if the errors of the two looks were not
 # related; they are, so that the surer one counts for more.
 _TRUST = 4
-# Iterations that lead there from a pixel or two away: no right result of the benchmark took more than 17. What takes
-# longer wanders, seldom to the truth, on images that cost most; so more are taken only of very many.
-_ENOUGH, _OF_MANY = 20, 1 / 3
+# Iterations from a pixel or two away: no right result of the benchmark took more than 17, and what takes longer
+# wanders, on images that take long. Who asks for very many has more: a third of them.
+_ENOUGH, _ONE_OF = 20, 3
 _ROUNDS, _FAR = 2, 0.25  # where a corner moved by more pixels than this, the spectrum is measured a second time
 _FARTHEST = 0.1  # of the frame's diagonal: a corner that moved by more has lost its way
 _GRID = 9  # points along each side of the frame, where the deviation is taken
@@ -128,11 +128,11 @@ def _nowhere(family: TransformFamily, start: np.ndarray, loss: float, ending: En
 def solve(look: Look, family: TransformFamily, start: np.ndarray, config: RegistrationConfig) -> Refined:
     """Follow the score to zero from ``start`` (3, 3): far from it by Gauss-Newton steps, near it by quasi-Newton ones.
 
-    Of ``config`` the tolerance is used, and most iterations, of which a third is taken where that is enough.
+    Of ``config`` the tolerance is used, and most iterations: 20 of them, or a third where that is more.
     """
     matrix, loss, ending, iteration = start, math.nan, Ending.MAX_ITERATIONS, 0
     inverse, step, before = None, np.zeros(family.size), np.zeros(family.size)
-    most = max(min(config.max_iterations, _ENOUGH), math.ceil(config.max_iterations * _OF_MANY))
+    most = min(config.max_iterations, max(_ENOUGH, config.max_iterations // _ONE_OF))
     for iteration in range(1, most + 1):
         near = iteration > 1 and float(np.linalg.norm(step)) < _NEAR
         at = look.linearized(matrix, family.projective, with_curvature=not near)
