@@ -238,8 +238,9 @@ class BoxSums {
       if (careful_ && first == 0) {
         across_careful();
       } else if (!careful_) {
-        // Whole turns of the loop: the values left over are taken one by one.
-        const int64_t ahead = std::min((last + w_ + 14) / 16 * 16, n_);
+        // A block ahead of what is summed below: a read across what two writes have just left waits for both. Whole turns
+        // of the loop: the values left over are taken one by one.
+        const int64_t ahead = std::min((last + kBlock + w_ + 14) / 16 * 16, n_);
         run_down(down, ahead);
         down = ahead;
         if (first == 0) {

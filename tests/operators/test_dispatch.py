@@ -130,7 +130,7 @@ def test_what_is_plain() -> None:
         pass
 
     x = image()
-    assert is_plain(x, 5, None, torch.nn.Parameter(x))
+    assert is_plain(x, None, torch.nn.Parameter(x))
     assert not is_plain(x, x.as_subclass(Subclass))
     assert not is_plain(x.to("meta"))
     with Looking():

@@ -19,6 +19,7 @@ from torch._C import (
     _is_tracing,
     _len_torch_dispatch_stack,
     _len_torch_function_stack,
+    is_grad_enabled,
 )
 from torch._C._autograd import _profiler_enabled
 from torch._C._functorch import is_legacy_batchedtensor
@@ -28,7 +29,7 @@ from torch.compiler import is_compiling
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
-def is_plain(*arguments: Any) -> bool:
+def is_plain(*tensors: torch.Tensor | None) -> bool:
     """Return whether nobody but autograd looks on.
 
     No compiler, tracer, profiler, derivative in forward mode, transform, mode or subclass.
@@ -41,27 +42,45 @@ def is_plain(*arguments: Any) -> bool:
         or _len_torch_function_stack()
         or _profiler_enabled()
         or forward_ad._current_level >= 0
-    ) and all(map(_is_ordinary, arguments))
+    ) and all(map(_is_ordinary, tensors))
 
 
-def _is_ordinary(x: Any) -> bool:
-    if type(x) in _PLAIN:
-        # Gradients for several vectors at once (is_grads_batched) come in tensors that look like any other.
-        return not x.is_meta and not is_legacy_batchedtensor(x)
-    return not isinstance(x, torch.Tensor)
+def _is_ordinary(x: torch.Tensor | None) -> bool:
+    # Gradients for several vectors at once (is_grads_batched) come in tensors that look like any other.
+    return x is None or (type(x) in _PLAIN and not x.is_meta and not is_legacy_batchedtensor(x))
 
 
-def below_autograd(operator: Callable[..., Any], *arguments: Any) -> Any:
-    """Return operator(*arguments) for whoever looks on, when autograd has seen it already."""
+def straight(function: Any) -> Callable[..., Any]:
+    """Return the apply of a torch.autograd.Function for plain arguments.
+
+    Without what torch asks before it: `is_plain` has asked that.
+    """
+    beneath: Any = super(torch.autograd.Function, function)
+    apply: Callable[..., Any] = beneath.apply
+    return apply
+
+
+def run(plain: bool, operator: str, kernel: Callable[..., Any], *arguments: Any) -> Any:
+    """Return kernel(*arguments), which is ``operator`` to torch, when autograd has seen it already.
+
+    Args:
+        plain: nobody but autograd looks on (`is_plain`).
+        operator: its name; looked up where it is needed, for the same reason as above.
+        kernel: what computes it.
+    """
+    if plain:
+        return kernel(*arguments)
     with _AutoDispatchBelowAutograd():
-        return operator(*arguments)
+        return getattr(torch.ops.zncc, operator)(*arguments)
 
 
-def gradient(operator: Callable[..., Any], kernel: Callable[..., Any], *arguments: Any) -> Any:
-    """Return kernel(*arguments), which ``operator`` is to torch, within a backward pass.
+def gradient(
+    operator: str, kernel: Callable[..., Any], tensors: tuple[torch.Tensor | None, ...], options: tuple[Any, ...] = ()
+) -> Any:
+    """Return kernel(*tensors, *options), which is ``operator`` to torch, within a backward pass.
 
     With create_graph autograd is to see it, which refuses the gradient's own derivative when it is asked for.
     """
-    if torch.is_grad_enabled():
-        return operator(*arguments)
-    return kernel(*arguments) if is_plain(*arguments) else below_autograd(operator, *arguments)
+    if is_grad_enabled():
+        return getattr(torch.ops.zncc, operator)(*tensors, *options)
+    return run(is_plain(*tensors), operator, kernel, *tensors, *options)

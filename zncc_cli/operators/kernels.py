@@ -12,6 +12,8 @@ import torch
 
 from zncc_cli.operators import native
 
+_NATIVE = torch.ops.zncc
+
 # Two units in the last place: torch takes square roots by MKL, which rounds them within one.
 _SQRT_ERROR = {torch.float32: 2.4e-7, torch.float64: 4.5e-16}
 
@@ -25,7 +27,7 @@ def std_map(S1: torch.Tensor, S2: torch.Tensor, N: int, eps: float, dtype: torch
     """Return StdMap = sqrt(max(0, (N * S2 - S1^2) / N) + eps) in ``dtype``."""
     if is_native(S1):
         std = torch.empty_like(S1, dtype=dtype)
-        torch.ops.zncc.local_std_forward(S1, S2, N, eps, std)
+        _NATIVE.local_std_forward(S1, S2, N, eps, std)
         return std
     # clamp keeps a NaN, unlike a maximum by comparison.
     return ((N * S2 - S1 * S1) * (1.0 / N)).clamp(min=0.0).add(eps).to(dtype).sqrt()
@@ -36,7 +38,7 @@ def sum_gradients(g: torch.Tensor, std: torch.Tensor, S1: torch.Tensor, N: int, 
     stacked = S1.new_empty((2, *S1.shape))
     dS1, dS2 = stacked
     if is_native(S1):
-        torch.ops.zncc.local_std_prepare_gradients(g, std, S1, N, eps, d, dS1, dS2)
+        _NATIVE.local_std_prepare_gradients(g, std, S1, N, eps, d, dS1, dS2)
         return stacked
     # Var was clamped where std is sqrt(eps), rounded as std is; torch's own sqrt may be off in the last place.
     floor = torch.full((), math.sqrt(eps) * (1.0 + _SQRT_ERROR[std.dtype]), dtype=std.dtype, device=std.device)
@@ -50,7 +52,7 @@ def image_gradient(dI_S1: torch.Tensor, dI_S2: torch.Tensor, I: torch.Tensor, dt
     """Return dI = dI_S1 + 2 * I * dI_S2 in ``dtype``."""
     if is_native(I):
         dI = torch.empty_like(I, dtype=dtype)
-        torch.ops.zncc.local_std_combine_gradients(dI_S1, dI_S2, I, dI)
+        _NATIVE.local_std_combine_gradients(dI_S1, dI_S2, I, dI)
         return dI
     return (dI_S1 + 2.0 * I * dI_S2).to(dtype)
 
@@ -67,7 +69,7 @@ def has_box(tensor: torch.Tensor, w: int) -> bool:
 def box_forward(image: torch.Tensor, h: int, w: int, eps: float) -> torch.Tensor:
     """Return StdMap of an image (..., H, W) by the native box path."""
     std = new_map(image, h, w)
-    torch.ops.zncc.local_std_box_forward(image, h, w, eps, std)
+    _NATIVE.local_std_box_forward(image, h, w, eps, std)
     return std
 
 
@@ -75,7 +77,7 @@ def box_forward_with_mean(image: torch.Tensor, h: int, w: int, eps: float) -> tu
     """Return the same and M, from which the gradient takes the windows' means (csrc/local_std_tiles.h); CUDA only."""
     std = new_map(image, h, w)
     M = torch.empty_like(std)
-    torch.ops.zncc.local_std_box_forward_with_mean(image, h, w, eps, std, M)
+    _NATIVE.local_std_box_forward_with_mean(image, h, w, eps, std, M)
     return std, M
 
 
@@ -84,24 +86,25 @@ def box_backward(
 ) -> torch.Tensor:
     """Return dI of an image (..., H, W) by the native box path; without M it is computed again, where it is needed."""
     dI = torch.empty_like(image)
-    torch.ops.zncc.local_std_box_backward(g, image, std, M, h, w, eps, dI)
+    _NATIVE.local_std_box_backward(g, image, std, M, h, w, eps, dI)
     return dI
 
 
 def scaled_planes(planes: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
     """Return planes (..., H, W), each times its factor (...), by the native kernels of the CPU."""
     out = torch.empty_like(planes)
-    torch.ops.zncc.scaled_planes(planes, factors, out)
+    _NATIVE.scaled_planes(planes, factors, out)
     return out
 
 
 def window_sums(planes: torch.Tensor, h: int, w: int) -> torch.Tensor:
     """Return the sums over all h x w windows of planes (..., H, W) by the native kernels of the CPU."""
     sums = planes.new_empty((*planes.shape[:-2], planes.shape[-2] - h + 1, planes.shape[-1] - w + 1))
-    torch.ops.zncc.window_sums(planes, h, w, sums)
+    _NATIVE.window_sums(planes, h, w, sums)
     return sums
 
 
 def new_map(image: torch.Tensor, h: int, w: int) -> torch.Tensor:
     """Return an empty map of the windows of an image (..., H, W): shape (..., H-h+1, W-w+1)."""
-    return image.new_empty((*image.shape[:-2], image.shape[-2] - h + 1, image.shape[-1] - w + 1))
+    *batch, height, width = image.shape
+    return image.new_empty((*batch, height - h + 1, width - w + 1))

@@ -34,7 +34,7 @@ from torch.nn import functional
 from zncc_cli.errors import ContentError, OptionError, WindowError
 from zncc_cli.operators import kernels
 from zncc_cli.operators.box import box_sums
-from zncc_cli.operators.dispatch import below_autograd, gradient, is_plain
+from zncc_cli.operators.dispatch import gradient, is_plain, run, straight
 from zncc_cli.operators.fft import fft_cc
 
 Window = int | tuple[int, int]
@@ -210,22 +210,18 @@ def _save_for_fft(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor,
 def _box_forward(ctx: Any, plain: bool, image: torch.Tensor, h: int, w: int, eps: float) -> torch.Tensor:
     """Return StdMap, and save for `_box_backward` what it needs."""
     ctx.options = h, w, eps
-    operator: Any
-    kernel: Any
-    needs_M = image.is_cuda and any(ctx.needs_input_grad) and kernels.has_box(image, w)
-    if needs_M:
-        operator, kernel = torch.ops.zncc.local_std_box_with_mean, _forward_box_with_mean
+    std: torch.Tensor
+    M: torch.Tensor | None
+    if image.is_cuda and any(ctx.needs_input_grad) and kernels.has_box(image, w):
+        std, M = run(plain, "local_std_box_with_mean", _forward_box_with_mean, image, h, w, eps)
     else:
-        operator, kernel = torch.ops.zncc.local_std_box, _forward_box
-    result = kernel(image, h, w, eps) if plain else below_autograd(operator, image, h, w, eps)
-    std, M = result if needs_M else (result, None)
+        std, M = run(plain, "local_std_box", _forward_box, image, h, w, eps), None
     ctx.save_for_backward(image, std, M)
-    return std  # type: ignore[no-any-return]
+    return std
 
 
 def _box_backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-    arguments = (g, *ctx.saved_tensors, *ctx.options)
-    dI = gradient(torch.ops.zncc.local_std_box_gradient, _backward_box, *arguments)
+    dI = gradient("local_std_box_gradient", _backward_box, (g, *ctx.saved_tensors), ctx.options)
     return None, dI, None, None, None
 
 
@@ -241,6 +237,7 @@ class _Box(torch.autograd.Function):
 
 
 _box: Any = _Box.apply
+_plain_box = straight(_Box)
 
 
 def _box_of_dispatcher(image: torch.Tensor, h: int, w: int, eps: float) -> Any:
@@ -269,7 +266,7 @@ def _by_box(image: torch.Tensor, h: int, w: int, eps: float) -> torch.Tensor:
     if not is_plain(image):
         std = torch.ops.zncc.local_std_box(image, h, w, eps)
     elif torch.is_grad_enabled():
-        std = _box(True, image, h, w, eps)
+        std = _plain_box(True, image, h, w, eps)
     else:
         std = _forward_box(image, h, w, eps)  # which saves nothing
     return std

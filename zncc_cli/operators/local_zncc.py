@@ -25,7 +25,7 @@ import torch
 from zncc_cli.errors import OptionError
 from zncc_cli.operators import kernels
 from zncc_cli.operators.box import box_sums
-from zncc_cli.operators.dispatch import below_autograd, gradient, is_plain
+from zncc_cli.operators.dispatch import gradient, is_plain, run, straight
 from zncc_cli.operators.local_std import Window, checked, less_a_pixel, local_std_reference, working
 
 # eps of the variance by which the reference twin takes its covariance: nothing beside any variance.
@@ -185,8 +185,7 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, plain: bool, *inputs: Any) -> tuple[torch.Tensor, ...]:
-        output: tuple[torch.Tensor, ...]
-        output = _local_zncc_sum(*inputs) if plain else below_autograd(torch.ops.zncc.local_zncc_sum, *inputs)
+        output: tuple[torch.Tensor, ...] = run(plain, "local_zncc_sum", _local_zncc_sum, *inputs)
         ctx.needed = inputs[-3:]
         ctx.save_for_backward(*output[1:], *inputs[:3])
         ctx.mark_non_differentiable(*output[1:])
@@ -199,9 +198,8 @@ class _Sum(torch.autograd.Function):
             return (None,) * 11
         saved = ctx.saved_tensors  # once: what was put elsewhere is fetched each time
         gradients, images = saved[:3], saved[3:]
-        operator = torch.ops.zncc.local_zncc_sum_backward
         df, dm, dw = (
-            gradient(operator, _local_zncc_sum_backward, g, planes, *images) if needed else None
+            gradient("local_zncc_sum_backward", _local_zncc_sum_backward, (g, planes, *images)) if needed else None
             for planes, needed in zip(gradients, ctx.needed, strict=True)
         )
         return (None, df, dm, dw, *[None] * 7)
@@ -212,6 +210,7 @@ def _no_second_derivative(ctx: Any, *_: Any) -> None:
 
 
 _sum: Any = _Sum.apply
+_plain_sum = straight(_Sum)
 
 
 def _sum_of_dispatcher(*inputs: Any) -> Any:
@@ -258,7 +257,7 @@ def local_zncc_sum(
     arguments = (planes[0], planes[1], weight, h, w, eps_f, eps_m, needed[0], needed[1], need_weight)
     sums: torch.Tensor
     if is_plain(*planes):
-        sums, *_ = _sum(True, *arguments)
+        sums, *_ = _plain_sum(True, *arguments)
     else:
         sums, *_ = torch.ops.zncc.local_zncc_sum(*arguments)
     return sums.to(fixed.dtype)
