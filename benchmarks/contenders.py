@@ -14,6 +14,7 @@ from torch import Tensor
 
 from benchmarks import torch_forms
 from zncc_cli.operators.local_std import METHODS, local_std
+from zncc_cli.operators.local_zncc import local_zncc_sum
 from zncc_cli.registration.zncc import RELATIVE_EPS, zncc_loss
 
 EPS = 1e-5
@@ -69,8 +70,7 @@ _FORMS = {
 
 def find(threads: int, packages: Collection[str] | None = None) -> tuple[list[Contender], dict[str, str]]:
     """Return all contenders, or only the peers of ``packages``; and by name those that are missing, with the reason."""
-    found, missing = _ours()
-    found += _plain_torch()
+    found, missing = [*_ours(), *_plain_torch()], {}
     for package, make in _PEERS.items():
         if packages is not None and package not in packages:
             continue
@@ -85,25 +85,26 @@ def find(threads: int, packages: Collection[str] | None = None) -> tuple[list[Co
     return found, missing
 
 
-def _ours() -> tuple[list[Contender], dict[str, str]]:
+def _ours() -> list[Contender]:
     def std_by(method: str) -> Callable[[Tensor, int], Any]:
         return lambda image, w: local_std(image, w, EPS, method)
 
-    found = [
-        Contender(f"ours: local_std, {method}", STD, "ours", std_by(method), _OURS_FFT if method == "fft" else _OURS)
-        for method in METHODS
-    ]
-    found.append(Contender("ours: zncc_loss", LOSS, "ours", zncc_loss, _OURS, formula="relative"))
-    try:
-        fused = importlib.import_module("zncc_cli.operators.local_zncc").local_zncc_sum
-    except (ImportError, AttributeError) as error:
-        return found, {"ours: fused local_zncc_sum": str(error)}
-
     def fused_loss(fixed: Tensor, moving: Tensor, w: int) -> Any:
         windows = (fixed.shape[-2] - w + 1) * (fixed.shape[-1] - w + 1)
-        return 1 - fused(fixed, moving, w, EPS).sum() / windows
+        return 1 - local_zncc_sum(fixed, moving, w, EPS).sum() / windows
 
-    return [*found, Contender("ours: fused local_zncc_sum", LOSS, "ours", fused_loss, _OURS)], {}
+    methods: dict[Any, list[str]] = {}  # two names of one method are one row
+    for method, compute in METHODS.items():
+        methods.setdefault(compute, []).append(method)
+    found = []
+    for names in methods.values():
+        tolerance = _OURS_FFT if "fft" in names else _OURS
+        found.append(Contender(f"ours: local_std, {' = '.join(names)}", STD, "ours", std_by(names[0]), tolerance))
+    return [
+        *found,
+        Contender("ours: zncc_loss", LOSS, "ours", zncc_loss, _OURS, formula="relative"),
+        Contender("ours: fused local_zncc_sum", LOSS, "ours", fused_loss, _OURS),
+    ]
 
 
 def _plain_torch() -> list[Contender]:
