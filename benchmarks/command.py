@@ -97,7 +97,7 @@ def _measure(device: torch.device, options: argparse.Namespace) -> report.Result
             _say(device, f"{size}x{size}, window {window}")
             compiling = forms if "compile" in options.parts and size == headline else 0
             cells.append(measure_cell(contenders, size, window, device, clock, limit, compiling=compiling))
-    if "timing" in options.parts and "kept-heap" in options.parts and device.type == "cpu":
+    if "kept-heap" in options.parts and device.type == "cpu":
         if set_heap(keep=True):
             for size in [s for s in sizes if s >= window]:
                 _say(device, f"{size}x{size}, window {window}, memory reused")
