@@ -245,8 +245,7 @@ class _NativeBox(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, image: torch.Tensor, h: int, w: int, eps: float) -> torch.Tensor:
-        image = image.contiguous()
-        std = kernels.box_forward(image, h, w, eps)
+        std = kernels.box_forward(image.contiguous(), h, w, eps)
         ctx.options = h, w, eps
         ctx.save_for_backward(image, std)
         return std
@@ -257,7 +256,7 @@ class _NativeBox(torch.autograd.Function):
         if is_grad_enabled() or not is_plain(g, image, std):
             dI = gradient("local_std_box_gradient", _backward_box, (g, image, std, None), ctx.options)
         else:
-            dI = kernels.box_backward(g.contiguous(), image, std, None, *ctx.options)
+            dI = kernels.box_backward(g.contiguous(), image.contiguous(), std, None, *ctx.options)
         return dI, None, None, None
 
 
