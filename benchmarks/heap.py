@@ -1,7 +1,8 @@
 """Where a plane's memory comes from on the CPU: always from the system, or always from what was freed before.
 
 Left alone, glibc decides by what was freed earlier in the process, so that a call's time depends on who ran before it:
-page faults alone have changed it four times. Either state, once chosen, is the same for all and for good.
+page faults alone have changed it four times. Either state is the same for all; but not even trimming gives all back
+that was kept, so that whoever wants both takes the fresh one first.
 """
 
 from __future__ import annotations
