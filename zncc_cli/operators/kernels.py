@@ -63,7 +63,7 @@ MAX_CUDA_WINDOW = 384
 
 def has_box(tensor: torch.Tensor, w: int) -> bool:
     """Return whether there are native kernels of the box path, for windows of w columns on the tensor's device."""
-    return (tensor.is_cpu or w <= MAX_CUDA_WINDOW) and is_native(tensor)
+    return (tensor.is_cpu or w <= MAX_CUDA_WINDOW) and native.load(tensor.device).used == "native"
 
 
 def box_forward(image: torch.Tensor, h: int, w: int, eps: float) -> torch.Tensor:

@@ -40,6 +40,8 @@ from zncc_cli.operators.fft import fft_cc
 
 Window = int | tuple[int, int]
 
+_HALF = (torch.float16, torch.bfloat16)
+
 
 # Reference ------------------------------------------------------------------------------------------------------------
 
@@ -359,12 +361,14 @@ def local_std(image: torch.Tensor, window: Window, eps: float = 1e-5, method: st
     h, w = checked(image, window, eps)
     if method not in METHODS:
         raise OptionError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
-    return METHODS[method](working(image), h, w, float(eps)).to(image.dtype)
+    if image.dtype in _HALF:
+        return local_std(working(image), (h, w), eps, method).to(image.dtype)
+    return METHODS[method](image, h, w, float(eps))
 
 
 def working(image: torch.Tensor) -> torch.Tensor:
     """Return the image in the dtype that is computed in."""
-    return image.float() if image.dtype in (torch.float16, torch.bfloat16) else image
+    return image.float() if image.dtype in _HALF else image
 
 
 def checked(image: torch.Tensor, window: Window, eps: float) -> tuple[int, int]:
