@@ -1,6 +1,6 @@
 # make demo    an environment, the tool, and one aligned pair
 # make test    an environment, the tool, and every check
-# make bench   the benchmarks on the CPU, beside other packages; about half an hour
+# make bench   the benchmarks on the CPU, beside other packages; about three quarters of an hour
 # make gpu     every CUDA test and benchmark, with the python3 that is there; installs nothing; below ten minutes
 
 PYTHON ?= python3
