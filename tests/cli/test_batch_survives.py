@@ -6,6 +6,7 @@ import collections
 import csv
 import json
 import os
+import platform
 import random
 import shutil
 import signal
@@ -61,16 +62,13 @@ def until_done(batch: subprocess.Popen[str], out: Path, count: int) -> None:
         time.sleep(0.02)
 
 
-def gone(group: int) -> bool:
-    """Whether no process of the group is there, after 10 seconds at most: one that dies is there until it is reaped."""
-    end = time.monotonic() + 10
-    while time.monotonic() < end:
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.02)
-    return False
+def lives(group: int) -> bool:
+    """Whether a process of the group is there."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def half_written(out: Path) -> list[Path]:
@@ -157,12 +155,26 @@ def test_interrupted_it_leaves_no_worker_and_nothing_half_written(run: Run, sent
     _, stderr = batch.communicate(timeout=30)
     assert batch.returncode == code, stderr
     assert "Traceback" not in stderr
-    assert gone(batch.pid)
+    assert not lives(batch.pid)
     out = run.folder / "out"
     assert half_written(out) == []
     done = {str(record["name"]) for record in records(out)}
     assert done <= {p.name for p in out.iterdir() if p.is_dir()}
     assert table(out / "batch.csv").keys() == done
+
+
+def test_a_pair_starts_no_process_which_could_outlive_its_worker(run: Run) -> None:
+    """The name of the system is in the report; the standard library's platform.platform() runs ``uname`` for it."""
+    draw_pairs(run.folder / "in", 1)
+    own, began = run.folder / "own", run.folder / "began"
+    own.mkdir()
+    (own / "uname").write_text(f"#!/bin/sh\n: > '{began}'\n")
+    (own / "uname").chmod(0o755)
+    path = f"PATH={own}{os.pathsep}{os.environ['PATH']}"
+    assert run("zncc-batch", "in", "-o", "out", "--workers", 1, wrap=("env", path)).returncode == 0
+    report = json.loads((run.folder / "out" / "p00" / "report.json").read_text())
+    assert platform.machine() in json.dumps(report["versions"])
+    assert not began.exists()
 
 
 def test_workers_end_when_who_looks_after_them_is_killed(run: Run) -> None:
@@ -171,7 +183,10 @@ def test_workers_end_when_who_looks_after_them_is_killed(run: Run) -> None:
     until_done(batch, run.folder / "out", 1)
     batch.kill()
     batch.communicate()
-    assert gone(batch.pid)
+    end = time.monotonic() + 10
+    while time.monotonic() < end and lives(batch.pid):
+        time.sleep(0.05)
+    assert not lives(batch.pid)
 
 
 def test_a_pair_that_takes_too_long_is_given_up_and_named(run: Run) -> None:

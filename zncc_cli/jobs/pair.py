@@ -353,5 +353,11 @@ def versions() -> dict[str, str]:
         "torch": str(torch.__version__),
         "numpy": np.__version__,
         "python": platform.python_version(),
-        "platform": platform.platform(),
+        "platform": _platform(),
     }
+
+
+def _platform() -> str:
+    """Return system, release, machine and C library; platform.platform() starts a process, ``uname -p``, on its way."""
+    parts = (platform.system(), platform.release(), platform.machine(), "".join(platform.libc_ver()))
+    return "-".join(part for part in parts if part)

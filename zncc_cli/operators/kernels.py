@@ -63,7 +63,7 @@ MAX_CUDA_WINDOW = 384
 
 def has_box(tensor: torch.Tensor, w: int) -> bool:
     """Return whether there are native kernels of the box path, for windows of w columns on the tensor's device."""
-    return (tensor.is_cpu or w <= MAX_CUDA_WINDOW) and native.load(tensor.device).used == "native"
+    return (tensor.is_cpu or w <= MAX_CUDA_WINDOW) and is_native(tensor)
 
 
 def box_forward(image: torch.Tensor, h: int, w: int, eps: float) -> torch.Tensor:
@@ -99,7 +99,7 @@ def scaled_planes(planes: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
 
 def window_sums(planes: torch.Tensor, h: int, w: int) -> torch.Tensor:
     """Return the sums over all h x w windows of planes (..., H, W) by the native kernels of the CPU."""
-    sums = planes.new_empty((*planes.shape[:-2], planes.shape[-2] - h + 1, planes.shape[-1] - w + 1))
+    sums = new_map(planes, h, w)
     _NATIVE.window_sums(planes, h, w, sums)
     return sums
 

@@ -255,11 +255,8 @@ class _NativeBox(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         image, std = ctx.saved_tensors
-        if is_grad_enabled() or not is_plain(g, image, std):
-            dI = gradient("local_std_box_gradient", _backward_box, (g, image, std, None), ctx.options)
-        else:
-            dI = kernels.box_backward(g.contiguous(), image.contiguous(), std, None, *ctx.options)
-        return dI, None, None, None
+        tensors = g.contiguous(), image.contiguous(), std, None
+        return gradient("local_std_box_gradient", kernels.box_backward, tensors, ctx.options), None, None, None
 
 
 _box: Any = _Box.apply

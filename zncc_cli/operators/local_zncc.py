@@ -69,7 +69,7 @@ def _native_pass(
     height, width = f.shape[-2:]
     pieces = f.new_empty((*f.shape[:-2], torch.ops.zncc.local_zncc_pieces(height, width, h)), dtype=torch.float64)
     dm = torch.empty_like(m) if need_dm else None
-    z = f.new_empty((*f.shape[:-2], height - h + 1, width - w + 1)) if need_z else None
+    z = kernels.new_map(f, h, w) if need_z else None
     torch.ops.zncc.local_zncc_box(f, m, weight, h, w, *eps, pieces, dm, z)
     return pieces.sum(-1), dm, z
 
