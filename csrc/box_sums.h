@@ -120,6 +120,26 @@ constexpr int64_t kBlock = 128;
 // Doubles in a cache line, which an access is not to cross.
 constexpr int64_t kLine = 8;
 
+// Asks memory for what the next row will need, while this one is worked on: a processor's own foresight ends with the
+// page, and some begin anew with each row. Asking past a plane's end reads nothing.
+template <typename Map>
+class Prefetch {
+ public:
+  // Of planes that stay in the nearer caches there is nothing to ask for.
+  explicit Prefetch(int64_t pixels) : far_(pixels * static_cast<int64_t>(sizeof(Map)) > (1 << 20)) {}
+
+  // For n values from each of these places on.
+  template <typename... Places>
+  ZNCC_INLINE void operator()(int64_t n, const Places*... places) const {
+    for (int64_t x = 0; far_ && x < n; x += kLine * sizeof(double) / sizeof(Map)) {
+      (__builtin_prefetch(places + x), ...);
+    }
+  }
+
+ private:
+  bool far_;
+};
+
 struct DeleteLines {
   void operator()(double* values) const { ::operator delete[](values, std::align_val_t(kLine * sizeof(double))); }
 };

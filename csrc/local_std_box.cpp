@@ -15,6 +15,7 @@ ZNCC_INLINE bool forward_piece(const LocalStdShape& shape, const Map* image, Map
   const WindowSize window(h * shape.w);
   const double c = centre.value, eps = shape.eps;
   const double limit = kOutlier * centre.square * static_cast<double>(h);
+  const Prefetch<Map> prefetch(shape.pixels());
   sums.reset(columns + shape.w - 1, careful);
   for (int64_t y = piece.top; y < piece.bottom + h - 1; ++y) {
     const Map* row = image + y * width + piece.left;
@@ -31,6 +32,7 @@ ZNCC_INLINE bool forward_piece(const LocalStdShape& shape, const Map* image, Map
     sums.push(enters, grows, [&](int64_t first, int64_t count, const Sums& S) ZNCC_ALWAYS {
       const double *S1 = S[0], *S2 = S[1];
       Map* __restrict out = std + (y - h + 1) * shape.map_width() + piece.left + first;
+      prefetch(count, row + first + width, out + shape.map_width());
       ZNCC_VECTOR_LOOP
       for (int64_t x = 0; x < count; ++x) {
         out[x] = std_map<Map>(S1[x], S2[x], window, eps);
@@ -71,6 +73,7 @@ ZNCC_INLINE bool backward_piece(const LocalStdShape& shape, const Map* g, const 
   const int64_t map_height = shape.map_height(), map_width = shape.map_width();
   const WindowSize window(h * w);
   const Map floor = std::sqrt(static_cast<Map>(shape.eps));  // what StdMap is where Var was clamped
+  const Prefetch<Map> prefetch(shape.pixels());
   // The windows that hold a pixel of the piece, and those of them that there are.
   const int64_t first_row = std::max<int64_t>(piece.top - h + 1, 0);
   const int64_t left = piece.left - w + 1, n = piece.right - left;
@@ -91,6 +94,7 @@ ZNCC_INLINE bool backward_piece(const LocalStdShape& shape, const Map* g, const 
                           const double* S1 = S[0];
                           const Map* g_row = g + y * map_width + first + begin;
                           const Map* std_row = std + y * map_width + first + begin;
+                          prefetch(count, row + begin + width, g_row + map_width, std_row + map_width);
                           map_sums.take(first - left + begin, count, [=](int64_t x, double* v) {
                             const Map q = unclamped<Map>(g_row[x] / std_row[x], std_row[x], floor);
                             v[0] = static_cast<double>(q);
@@ -103,6 +107,7 @@ ZNCC_INLINE bool backward_piece(const LocalStdShape& shape, const Map* g, const 
       const double *sum_q = S[0], *sum_q_mean = S[1];
       const Map* row = image + y * width + piece.left + begin;
       Map* __restrict out = dI + y * width + piece.left + begin;
+      prefetch(count, out + width);
       ZNCC_VECTOR_LOOP
       for (int64_t x = 0; x < count; ++x) {
         out[x] = static_cast<Map>((static_cast<double>(row[x]) - c) * sum_q[x] - sum_q_mean[x]);
@@ -139,6 +144,7 @@ template <typename Map>
 ZNCC_INLINE bool sums_piece(const LocalStdShape& shape, const Map* plane, Map* out, const Piece& piece, double limit,
                             bool careful, BoxSums<1>& sums) {
   const int64_t width = shape.width, h = shape.h;
+  const Prefetch<Map> prefetch(shape.pixels());
   sums.reset(piece.right - piece.left + shape.w - 1, careful);
   for (int64_t y = piece.top; y < piece.bottom + h - 1; ++y) {
     const Map* row = plane + y * width + piece.left;
@@ -147,6 +153,7 @@ ZNCC_INLINE bool sums_piece(const LocalStdShape& shape, const Map* plane, Map* o
               [&](int64_t first, int64_t count, const Sums& S) ZNCC_ALWAYS {
                 const double* S1 = S[0];
                 Map* __restrict to = out + (y - h + 1) * shape.map_width() + piece.left + first;
+                prefetch(count, row + first + width, to + shape.map_width());
                 ZNCC_VECTOR_LOOP
                 for (int64_t x = 0; x < count; ++x) {
                   to[x] = static_cast<Map>(S1[x]);

@@ -20,6 +20,7 @@ struct LocalStdShape {
 
   int64_t map_height() const { return height - h + 1; }
   int64_t map_width() const { return width - w + 1; }
+  int64_t pixels() const { return planes * height * width; }
 };
 
 // Compute pieces [first, last) of all planes' pieces of StdMap, cut as Cut(map_height, map_width, h).

@@ -16,6 +16,7 @@ ZNCC_INLINE bool zncc_piece(const LocalZnccShape& shape, const LocalZnccData<Map
   const int64_t plane_at = piece.plane * shape.height * width, map_at = piece.plane * map_height * map_width;
   const WindowSize window(h * w);
   const double eps_f = shape.eps_f, eps_m = shape.eps_m;
+  const Prefetch<Map> prefetch(shape.pixels());
   const auto centre_in = [&](const Map* image) {
     return centre_of(piece.top, piece.bottom, piece.left, piece.right, [&](int64_t row, int64_t x) {
       const int64_t about = map_at + window_about(row, x, map_height, map_width, h, w);
@@ -66,6 +67,7 @@ ZNCC_INLINE bool zncc_piece(const LocalZnccShape& shape, const LocalZnccData<Map
       image_sums.push(at, grows, [&](int64_t begin, int64_t count, const Sums& S) ZNCC_ALWAYS {
         const double *S_f = S[0], *S_m = S[1], *S_ff = S[2], *S_mm = S[3], *S_fm = S[4];
         const int64_t to = first - left + begin, map = map_at + y * map_width + first + begin;
+        prefetch(count, f + begin + width, m + begin + width);
         double A[kBlock], B[kBlock], C[kBlock], wz[kBlock], z[kBlock];
         const auto each = [&](const auto& weight_at) ZNCC_ALWAYS {
           ZNCC_VECTOR_LOOP
@@ -81,6 +83,7 @@ ZNCC_INLINE bool zncc_piece(const LocalZnccShape& shape, const LocalZnccData<Map
         };
         if (data.weight) {
           const Map* weight = data.weight + map;
+          prefetch(count, weight + map_width);
           each([=](int64_t x) { return static_cast<double>(weight[x]); });
         } else {
           each([](int64_t) { return 1.0; });
@@ -113,6 +116,7 @@ ZNCC_INLINE bool zncc_piece(const LocalZnccShape& shape, const LocalZnccData<Map
         const int64_t at = plane_at + y * width + piece.left + begin;
         const Map *f = data.f + at, *m = data.m + at;
         Map* __restrict out = data.dm + at;
+        prefetch(count, out + width);
         ZNCC_VECTOR_LOOP
         for (int64_t x = 0; x < count; ++x) {
           out[x] = pair_gradient<Map>(sum_A[x], sum_B[x], sum_C[x], static_cast<double>(f[x]) - c_f,

@@ -13,6 +13,7 @@ struct LocalZnccShape {
 
   int64_t map_height() const { return height - h + 1; }
   int64_t map_width() const { return width - w + 1; }
+  int64_t pixels() const { return planes * height * width; }
   Cut cut() const { return Cut(height, width, h); }
 };
 
