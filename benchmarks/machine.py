@@ -51,8 +51,9 @@ def device_name(device: torch.device) -> str:
 
 
 def slug(device: torch.device) -> str:
-    """Return the device's name for use in a file's name: 'cpu', or the card's in small letters."""
-    name = "cpu" if device.type == "cpu" else device_name(device)
+    """Return the device's name for use in a file's name: 'cpu' and the processor's, or the card's, in small letters."""
+    name = re.sub(r"\((R|TM)\)", "", device_name(device))
+    name = f"cpu {name}" if device.type == "cpu" else name
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
