@@ -81,10 +81,11 @@ void advise_huge_pages(void* data, int64_t bytes) {
 #endif
 }
 
-// A piece is worth another thread.
+// A piece is worth another thread: calls f(pieces) on each of them.
 template <typename F>
-void for_each_piece(int64_t pieces, const F& f) {
-  torch::stable::parallel_for(0, pieces, 1, f);
+void share(int64_t count, const F& f) {
+  Pieces pieces(count);
+  torch::stable::parallel_for(0, count, 1, [&](int64_t, int64_t) { f(pieces); });
 }
 
 void local_std_box_forward(const Tensor& image, int64_t h, int64_t w, double eps, const Tensor& std) {
@@ -97,8 +98,8 @@ void local_std_box_forward(const Tensor& image, int64_t h, int64_t w, double eps
     const Map* in = image.const_data_ptr<Map>();
     Map* out = std.mutable_data_ptr<Map>();
     advise_huge_pages(out, std.numel() * sizeof(Map));
-    for_each_piece(shape.planes * Cut(shape.map_height(), shape.map_width(), h).pieces(),
-                   [=](int64_t first, int64_t last) { box_forward(shape, in, out, first, last); });
+    share(shape.planes * Cut(shape.map_height(), shape.map_width(), h).pieces(),
+          [=](Pieces& pieces) { box_forward(shape, in, out, pieces); });
   });
 }
 
@@ -112,8 +113,8 @@ void window_sums_of(const Tensor& planes, int64_t h, int64_t w, const Tensor& su
     const Map* in = planes.const_data_ptr<Map>();
     Map* out = sums.mutable_data_ptr<Map>();
     advise_huge_pages(out, sums.numel() * sizeof(Map));
-    for_each_piece(shape.planes * Cut(shape.map_height(), shape.map_width(), h).pieces(),
-                   [=](int64_t first, int64_t last) { window_sums(shape, in, out, first, last); });
+    share(shape.planes * Cut(shape.map_height(), shape.map_width(), h).pieces(),
+          [=](Pieces& pieces) { window_sums(shape, in, out, pieces); });
   });
 }
 
@@ -133,9 +134,8 @@ void local_std_box_backward(const Tensor& g, const Tensor& image, const Tensor& 
     const Map* value = std.const_data_ptr<Map>();
     Map* out = dI.mutable_data_ptr<Map>();
     advise_huge_pages(out, dI.numel() * sizeof(Map));
-    for_each_piece(shape.planes * Cut(shape.height, shape.width, h).pieces(), [=](int64_t first, int64_t last) {
-      box_backward(shape, grad, in, value, out, first, last);
-    });
+    share(shape.planes * Cut(shape.height, shape.width, h).pieces(),
+          [=](Pieces& pieces) { box_backward(shape, grad, in, value, out, pieces); });
   });
 }
 
@@ -159,7 +159,7 @@ void local_zncc_box(const Tensor& fixed, const Tensor& moving, const std::option
         advise_huge_pages(out->mutable_data_ptr<Map>(), out->numel() * sizeof(Map));
       }
     }
-    for_each_piece(pieces.numel(), [=](int64_t first, int64_t last) { zncc_box(shape, data, first, last); });
+    share(pieces.numel(), [=](Pieces& left) { zncc_box(shape, data, left); });
   });
 }
 

@@ -48,10 +48,10 @@ ZNCC_INLINE bool forward_piece(const LocalStdShape& shape, const Map* image, Map
 }
 
 template <typename Map>
-ZNCC_INLINE void forward(const LocalStdShape& shape, const Map* image, Map* std, int64_t first, int64_t last) {
+ZNCC_INLINE void forward(const LocalStdShape& shape, const Map* image, Map* std, Pieces& pieces) {
   const Cut cut(shape.map_height(), shape.map_width(), shape.h);
   BoxSums<2> sums(shape.h, shape.w, cut.widest() + shape.w - 1);
-  for (int64_t index = first; index < last; ++index) {
+  for (int64_t index; pieces.take(&index);) {
     const Piece piece(cut, index);
     const Map* plane = image + piece.plane * shape.height * shape.width;
     Map* out = std + piece.plane * cut.rows * cut.columns;
@@ -119,14 +119,14 @@ ZNCC_INLINE bool backward_piece(const LocalStdShape& shape, const Map* g, const 
 
 template <typename Map>
 ZNCC_INLINE void backward(const LocalStdShape& shape, const Map* g, const Map* image, const Map* std, Map* dI,
-                          int64_t first, int64_t last) {
+                          Pieces& pieces) {
   const Cut cut(shape.height, shape.width, shape.h);
   const int64_t columns = cut.widest();
   BoxSums<1> image_sums(shape.h, shape.w, columns + 2 * (shape.w - 1));
   BoxSums<2> map_sums(shape.h, shape.w, columns + shape.w - 1, shape.w - 1);
   // The last pieces first: of image and StdMap they are what the forward pass has left in the cache.
-  for (int64_t index = last; index-- > first;) {
-    const Piece piece(cut, index);
+  for (int64_t index; pieces.take(&index);) {
+    const Piece piece(cut, pieces.count() - 1 - index);
     const int64_t image_at = piece.plane * shape.height * shape.width;
     const int64_t map_at = piece.plane * shape.map_height() * shape.map_width();
     const Centre centre = centre_of(piece.top, piece.bottom, piece.left, piece.right, [&](int64_t row, int64_t x) {
@@ -168,10 +168,10 @@ ZNCC_INLINE bool sums_piece(const LocalStdShape& shape, const Map* plane, Map* o
 }
 
 template <typename Map>
-ZNCC_INLINE void sums_of_pieces(const LocalStdShape& shape, const Map* planes, Map* out, int64_t first, int64_t last) {
+ZNCC_INLINE void sums_of_pieces(const LocalStdShape& shape, const Map* planes, Map* out, Pieces& pieces) {
   const Cut cut(shape.map_height(), shape.map_width(), shape.h);
   BoxSums<1> sums(shape.h, shape.w, cut.widest() + shape.w - 1);
-  for (int64_t index = first; index < last; ++index) {
+  for (int64_t index; pieces.take(&index);) {
     const Piece piece(cut, index);
     const Map* plane = planes + piece.plane * shape.height * shape.width;
     const Centre centre =
@@ -188,30 +188,30 @@ ZNCC_INLINE void sums_of_pieces(const LocalStdShape& shape, const Map* planes, M
 
 }  // namespace
 
-void box_forward(const LocalStdShape& shape, const float* image, float* std, int64_t first, int64_t last) {
-  forward(shape, image, std, first, last);
+void box_forward(const LocalStdShape& shape, const float* image, float* std, Pieces& pieces) {
+  forward(shape, image, std, pieces);
 }
 
-void box_forward(const LocalStdShape& shape, const double* image, double* std, int64_t first, int64_t last) {
-  forward(shape, image, std, first, last);
+void box_forward(const LocalStdShape& shape, const double* image, double* std, Pieces& pieces) {
+  forward(shape, image, std, pieces);
 }
 
 void box_backward(const LocalStdShape& shape, const float* g, const float* image, const float* std, float* dI,
-                  int64_t first, int64_t last) {
-  backward(shape, g, image, std, dI, first, last);
+                  Pieces& pieces) {
+  backward(shape, g, image, std, dI, pieces);
 }
 
 void box_backward(const LocalStdShape& shape, const double* g, const double* image, const double* std, double* dI,
-                  int64_t first, int64_t last) {
-  backward(shape, g, image, std, dI, first, last);
+                  Pieces& pieces) {
+  backward(shape, g, image, std, dI, pieces);
 }
 
-void window_sums(const LocalStdShape& shape, const float* planes, float* sums, int64_t first, int64_t last) {
-  sums_of_pieces(shape, planes, sums, first, last);
+void window_sums(const LocalStdShape& shape, const float* planes, float* sums, Pieces& pieces) {
+  sums_of_pieces(shape, planes, sums, pieces);
 }
 
-void window_sums(const LocalStdShape& shape, const double* planes, double* sums, int64_t first, int64_t last) {
-  sums_of_pieces(shape, planes, sums, first, last);
+void window_sums(const LocalStdShape& shape, const double* planes, double* sums, Pieces& pieces) {
+  sums_of_pieces(shape, planes, sums, pieces);
 }
 
 }  // namespace zncc

@@ -23,18 +23,18 @@ struct LocalStdShape {
   int64_t pixels() const { return planes * height * width; }
 };
 
-// Compute pieces [first, last) of all planes' pieces of StdMap, cut as Cut(map_height, map_width, h).
-void box_forward(const LocalStdShape& shape, const float* image, float* std, int64_t first, int64_t last);
-void box_forward(const LocalStdShape& shape, const double* image, double* std, int64_t first, int64_t last);
+// Compute the pieces of StdMap that are left, of all planes, cut as Cut(map_height, map_width, h).
+void box_forward(const LocalStdShape& shape, const float* image, float* std, Pieces& pieces);
+void box_forward(const LocalStdShape& shape, const double* image, double* std, Pieces& pieces);
 
-// Compute pieces [first, last) of the image's gradient, cut as Cut(height, width, h).
+// Compute the pieces of the image's gradient that are left, cut as Cut(height, width, h).
 void box_backward(const LocalStdShape& shape, const float* g, const float* image, const float* std,
-                            float* dI, int64_t first, int64_t last);
+                  float* dI, Pieces& pieces);
 void box_backward(const LocalStdShape& shape, const double* g, const double* image, const double* std,
-                            double* dI, int64_t first, int64_t last);
+                  double* dI, Pieces& pieces);
 
-// Compute pieces [first, last) of the sums over all windows, cut as those of StdMap; eps is not used.
-void window_sums(const LocalStdShape& shape, const float* planes, float* sums, int64_t first, int64_t last);
-void window_sums(const LocalStdShape& shape, const double* planes, double* sums, int64_t first, int64_t last);
+// Compute the pieces of the sums over all windows that are left, cut as those of StdMap; eps is not used.
+void window_sums(const LocalStdShape& shape, const float* planes, float* sums, Pieces& pieces);
+void window_sums(const LocalStdShape& shape, const double* planes, double* sums, Pieces& pieces);
 
 }  // namespace zncc

@@ -145,12 +145,12 @@ ZNCC_INLINE bool nothing_counts(const LocalZnccShape& shape, const Map* weight, 
 }
 
 template <typename Map>
-ZNCC_INLINE void zncc(const LocalZnccShape& shape, const LocalZnccData<Map>& data, int64_t first, int64_t last) {
+ZNCC_INLINE void zncc(const LocalZnccShape& shape, const LocalZnccData<Map>& data, Pieces& pieces) {
   const Cut cut = shape.cut();
   const int64_t n = cut.widest() + shape.w - 1;
   BoxSums<5> image_sums(shape.h, shape.w, n + shape.w - 1);
   BoxSums<3> map_sums(data.dm ? shape.h : 1, shape.w, n, shape.w - 1);
-  for (int64_t index = first; index < last; ++index) {
+  for (int64_t index; pieces.take(&index);) {
     const Piece piece(cut, index);
     if (data.weight && !data.z && nothing_counts(shape, data.weight, piece)) {
       data.wz[index] = 0.0;
@@ -169,12 +169,12 @@ ZNCC_INLINE void zncc(const LocalZnccShape& shape, const LocalZnccData<Map>& dat
 
 }  // namespace
 
-void zncc_box(const LocalZnccShape& shape, const LocalZnccData<float>& data, int64_t first, int64_t last) {
-  zncc(shape, data, first, last);
+void zncc_box(const LocalZnccShape& shape, const LocalZnccData<float>& data, Pieces& pieces) {
+  zncc(shape, data, pieces);
 }
 
-void zncc_box(const LocalZnccShape& shape, const LocalZnccData<double>& data, int64_t first, int64_t last) {
-  zncc(shape, data, first, last);
+void zncc_box(const LocalZnccShape& shape, const LocalZnccData<double>& data, Pieces& pieces) {
+  zncc(shape, data, pieces);
 }
 
 }  // namespace zncc

@@ -28,8 +28,8 @@ struct LocalZnccData {
   Map* z;
 };
 
-// Compute pieces [first, last) of all planes, cut as shape.cut().
-void zncc_box(const LocalZnccShape& shape, const LocalZnccData<float>& data, int64_t first, int64_t last);
-void zncc_box(const LocalZnccShape& shape, const LocalZnccData<double>& data, int64_t first, int64_t last);
+// Compute the pieces of all planes that are left, cut as shape.cut().
+void zncc_box(const LocalZnccShape& shape, const LocalZnccData<float>& data, Pieces& pieces);
+void zncc_box(const LocalZnccShape& shape, const LocalZnccData<double>& data, Pieces& pieces);
 
 }  // namespace zncc

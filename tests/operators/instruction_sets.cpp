@@ -5,8 +5,9 @@ template <typename Map>
 static void forward_and_backward(const int64_t* sizes, double eps, const Map* image, const Map* g, Map* std, Map* dI) {
   const zncc::LocalStdShape shape{sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], eps};
   const zncc::Cut maps(shape.map_height(), shape.map_width(), shape.h), pixels(shape.height, shape.width, shape.h);
-  zncc::box_forward(shape, image, std, 0, shape.planes * maps.pieces());
-  zncc::box_backward(shape, g, image, std, dI, 0, shape.planes * pixels.pieces());
+  zncc::Pieces of_maps(shape.planes * maps.pieces()), of_pixels(shape.planes * pixels.pieces());
+  zncc::box_forward(shape, image, std, of_maps);
+  zncc::box_backward(shape, g, image, std, dI, of_pixels);
 }
 
 extern "C" void forward_and_backward_4(const int64_t* sizes, double eps, const float* image, const float* g, float* std,
