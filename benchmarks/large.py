@@ -63,12 +63,12 @@ def main() -> int:
         "RMS error, px": f"{rms_error(found, truth, shape):.4f}",
         "largest corner error, px": f"{np.linalg.norm(apart, axis=1).max():.4f}",
     }
-    date = datetime.date.today().isoformat()
-    facts = machine.describe(torch.device("cpu"), torch.get_num_threads())
+    date, device = datetime.date.today().isoformat(), torch.device("cpu")
+    facts = machine.describe(device, torch.get_num_threads())
     lines = [f"# A large pair, {date}", "", "| | |", "|---|---|", *(f"| {k} | {v} |" for k, v in facts.items()), ""]
     lines += ["| | |", "|---|---|", *(f"| {k} | {v} |" for k, v in rows.items())]
     options.out.mkdir(parents=True, exist_ok=True)
-    file = options.out / f"large-{options.side}-{options.compression}-{date}.md"
+    file = options.out / f"large-{machine.slug(device)}-{options.side}-{options.compression}-{date}.md"
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
     return code

@@ -89,7 +89,7 @@ def main() -> int:
     print(text)
     options.out.mkdir(parents=True, exist_ok=True)
     date = datetime.date.today().isoformat()
-    (options.out / f"stack-cpu-{options.side}-{date}.md").write_text(text)
+    (options.out / f"stack-{machine.slug(torch.device('cpu'))}-{options.side}-{date}.md").write_text(text)
     return 0
 
 
