@@ -15,7 +15,7 @@ from zncc_cli.errors import OutputError
 from zncc_cli.files.transforms import write_transform
 from zncc_cli.jobs import budget
 from zncc_cli.jobs.pair import align_pair
-from zncc_cli.jobs.products import MAPS
+from zncc_cli.jobs.products import MAPS, file_names
 from zncc_cli.jobs.summary import print_summary
 from zncc_cli.registration.verdict import Status
 from zncc_cli.registration.warp import corners, map_points
@@ -186,3 +186,25 @@ def test_all_is_computed_with_the_backend_that_was_asked_for(
     )
     align_pair(config, lambda _: None)
     assert {str(one) for one in asked} == {backend}
+
+
+@pytest.mark.parametrize("canvas", ["fixed", "union", "common"])
+@pytest.mark.parametrize("shape", [(96, 1025), (1101, 70), (67, 2053)])
+def test_sides_that_no_factor_divides_give_all_files_on_every_canvas(
+    tmp_path: Path, shape: tuple[int, int], canvas: str
+) -> None:
+    """The page's pictures are reduced by a whole factor from 1024 pixels on."""
+    noise = np.random.default_rng(0).random((shape[0] + 4, shape[1] + 4))
+    scene = sum(np.roll(noise, (i, j), (0, 1)) for i in range(3) for j in range(3)) * 6000
+    tifffile.imwrite(tmp_path / "a.tif", scene[2:-2, 2:-2].astype(np.uint16))
+    tifffile.imwrite(tmp_path / "b.tif", scene[3:-1, :-4].astype(np.uint16))
+    config = PairConfig(
+        fixed=tmp_path / "a.tif",
+        moving=tmp_path / "b.tif",
+        out=tmp_path / "out",
+        registration=RegistrationConfig(model="translation"),  # type: ignore[arg-type]
+        resampling=ResamplingConfig(canvas=canvas),  # type: ignore[arg-type]
+    )
+    outcome = align_pair(config, lambda _: None)
+    assert outcome.result.status is Status.OK
+    assert names(tmp_path / "out") == set(file_names(config))

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from zncc_cli.files.grey import reduced_shape
 from zncc_cli.files.images import Image
 from zncc_cli.files.metadata import Metadata
-from zncc_cli.jobs.reduction import full_matrix, reduced, reduced_matrix, reduction_factor
+from zncc_cli.jobs.reduction import block_means, full_matrix, reduced, reduced_matrix, reduction_factor
 from zncc_cli.jobs.views import View
 from zncc_cli.registration.warp import map_points
 
@@ -55,3 +56,15 @@ def test_only_large_images_are_reduced() -> None:
     assert reduction_factor((4096, 4096), (100, 100)) == 1
     assert reduction_factor((20000, 20000), (4096, 4096)) == 7
     assert reduction_factor((4096, 4096), (100, 100), most=2**22) == 2
+
+
+@pytest.mark.parametrize("shape", [(1024, 1025), (700, 1101), (1083, 1443), (97, 2600)])
+@pytest.mark.parametrize("factor", [1, 2, 3, 7])
+def test_means_of_blocks_cover_the_whole_plane_with_as_many_blocks_as_the_one_rule_says(
+    shape: tuple[int, int], factor: int
+) -> None:
+    plane = np.ones(shape, np.float32)
+    got = block_means(lambda rows, columns: (plane[rows, columns], plane[rows, columns] > 0), shape, factor)
+    assert got.grey.shape == got.valid.shape == reduced_shape(shape, factor)
+    assert got.valid.all()  # a block that hangs over the edge counts by the pixels that it has
+    assert (got.grey == 1).all()

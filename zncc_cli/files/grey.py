@@ -38,17 +38,25 @@ def stretched(values: NDArray[Any], known: NDArray[np.bool_], limits: Limits) ->
     return np.clip(scaled, 0, 1, out=scaled)
 
 
-def block_sums(values: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
-    """Sums over blocks of ``factor`` x ``factor`` pixels; the last blocks are smaller where it does not divide."""
+def reduced_shape(shape: tuple[int, int], factor: int) -> tuple[int, int]:
+    """How many blocks of ``factor`` x ``factor`` pixels cover a plane (H, W): those at its end may hang over.
+
+    THE size of a reduced plane: whoever reduces a plane, or lays another beside it, takes it from here.
+    """
+    return -(-shape[0] // factor), -(-shape[1] // factor)
+
+
+def block_sums(values: NDArray[Any], factor: int) -> NDArray[Any]:
+    """Sums over blocks of ``factor`` x ``factor`` pixels, `reduced_shape` of them; the last ones may be smaller."""
     if factor == 1:
         return values
     missing = [(0, -side % factor) for side in values.shape]
-    whole: NDArray[np.float32] = np.pad(values, missing) if any(map(any, missing)) else values
+    whole: NDArray[Any] = np.pad(values, missing) if any(map(any, missing)) else values
     # Whole rows, then whole columns are added: several times as fast as numpy's reduceat.
     rows = whole[::factor].copy()
     for row in range(1, factor):
         rows += whole[row::factor]
-    blocks: NDArray[np.float32] = rows[:, ::factor].copy()
+    blocks: NDArray[Any] = rows[:, ::factor].copy()
     for column in range(1, factor):
         blocks += rows[:, column::factor]
     return blocks
@@ -59,13 +67,13 @@ def block_means(
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Means (H', W') of the known ``values`` of each block, and which blocks are known: half of their pixels are.
 
-    Means are NaN where a block is not known.
+    Sums are float64. Means are NaN where a block is not known.
     """
-    sums = block_sums(np.where(known, values, 0).astype(np.float32), factor)
-    share = block_sums(known.astype(np.float32), factor)
+    sums = block_sums(np.where(known, values, 0).astype(np.float64), factor)
+    count = block_sums(known.astype(np.int64), factor)
     sides = [np.minimum(factor, side - np.arange(0, side, factor)) for side in values.shape]
-    there = 2 * share >= np.multiply.outer(*sides)
-    means: NDArray[np.float32] = np.where(there, sums / np.maximum(share, 1), np.float32(np.nan))
+    there = 2 * count >= np.multiply.outer(*sides)
+    means: NDArray[np.float32] = np.where(there, sums / np.maximum(count, 1), np.nan).astype(np.float32)
     return means, there
 
 

@@ -130,7 +130,7 @@ def _mixed(images: Iterable[tuple[NDArray[Any], NDArray[np.bool_], Limits]], fac
         (block_sums(stretched(*image), factor), block_sums(image[1].astype(np.float32), factor)) for image in images
     ]
     magenta, green = (total / np.maximum(weight, 1) for total, weight in sums)
-    levels = np.rint(255 * np.stack([magenta, green, magenta], axis=-1)).astype(np.uint8)
+    levels: NDArray[np.uint8] = np.rint(255 * np.stack([magenta, green, magenta], axis=-1)).astype(np.uint8)
     levels[(sums[0][1] == 0) & (sums[1][1] == 0)] = _BACKGROUND
     return levels
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from zncc_cli.config import Interpolation
+from zncc_cli.files.grey import reduced_shape
 from zncc_cli.files.images import read_image
 from zncc_cli.files.page_pictures import PagePictures
 from zncc_cli.files.report import overlay
@@ -34,7 +35,7 @@ def pair_layers(pair: tuple[Reduced, Reduced], result: RegistrationResult) -> La
         result: in the pixels of the images.
     """
     factor = _factor(pair, result.fixed_shape)
-    return _layers(pair, result, factor, *(range(math.ceil(side / factor)) for side in result.fixed_shape))
+    return _layers(pair, result, factor, *map(range, reduced_shape(result.fixed_shape, factor)))
 
 
 def pair_pictures(

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from zncc_cli.files.grey import block_means as means_of_blocks
+from zncc_cli.files.grey import reduced_shape
 from zncc_cli.jobs.views import View
 from zncc_cli.registration.register import RegistrationResult
 from zncc_cli.registration.resample import Read
@@ -39,31 +41,34 @@ def reduction_factor(*shapes: tuple[int, int], most: int = FULL) -> int:
 
 
 def reduced(view: View, factor: int) -> Reduced:
-    """Return the means of blocks of a view's pixels, see `block_means`."""
-    return Reduced(*view.read(), 1) if factor == 1 else block_means(view.read, view.shape, factor)
+    """Return the means of whole blocks of a view's pixels, see `block_means`: those cut by the edge are left out.
+
+    What is registered is the grid of the blocks' centres, and the mean of a cut block lies beside its centre.
+    """
+    if factor == 1:
+        return Reduced(*view.read(), 1)
+    return block_means(view.read, (view.shape[0] // factor * factor, view.shape[1] // factor * factor), factor)
 
 
 def block_means(read: Read, shape: tuple[int, int], factor: int) -> Reduced:
-    """Return the means of blocks; one counts when at least half of its pixels do. Blocks cut by the edge are left out.
+    """Return the means of all blocks, `reduced_shape` of them; one counts when half of the pixels that it has do.
 
     Memory: the result, and some hundred rows of the image.
 
     Args:
         read: values (h, w) of some rows and columns, and which of them count, bool (h, w).
         shape: (H, W) of the image.
-        factor: side of a block, pixels.
+        factor: side of a block, pixels; the last blocks may be smaller.
     """
-    height, width = (n // factor for n in shape)
-    grey, valid = np.zeros((height, width), np.float32), np.zeros((height, width), np.bool_)
+    height, width = shape
+    size = reduced_shape(shape, factor)
+    grey, valid = np.zeros(size, np.float32), np.zeros(size, np.bool_)
     step = max(1, _ROWS // factor)
-    for first in range(0, height, step):
-        last = min(first + step, height)
-        values, counts = read(slice(first * factor, last * factor), slice(0, width * factor))
-        blocks = (last - first, factor, width, factor)
-        number = counts.reshape(blocks).sum(axis=(1, 3))
-        sums = np.where(counts, values, 0).reshape(blocks).sum(axis=(1, 3), dtype=np.float64)
-        grey[first:last] = sums / np.maximum(number, 1)
-        valid[first:last] = 2 * number >= factor * factor
+    for first in range(0, size[0], step):
+        last = min(first + step, size[0])
+        strip = read(slice(first * factor, min(last * factor, height)), slice(0, width))
+        means, there = means_of_blocks(*strip, factor)
+        grey[first:last], valid[first:last] = np.where(there, means, 0), there
     return Reduced(grey, valid, factor)
 
 
