@@ -10,7 +10,8 @@
         WindowError                2   the window does not fit the image
 
 A message names the argument, what was expected, what was found and what to do next.
-A registration that ran but is not to be trusted is no exception: it is a status (exit code 3).
+A registration that ran but is not to be trusted is no exception: it is a status (exit code 3). Neither is a picture, a
+map or a mask that could not be made beside a result, or a pair of a batch that is not good: exit code 5.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """Exit codes of every command."""
+    """Exit codes of every command; SOME_FAILED: some files or pairs are missing."""
 
     OK = 0
     ERROR = 1

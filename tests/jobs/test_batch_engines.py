@@ -14,6 +14,7 @@ import pytest
 from tests.jobs.fake_worker import COMMAND
 from zncc_cli.config.batch import BatchConfig
 from zncc_cli.errors import BackendError, OutputError
+from zncc_cli.jobs.batch import run
 from zncc_cli.jobs.batch.manifest import manifests, read_manifests
 from zncc_cli.jobs.batch.pairs import Pair
 from zncc_cli.jobs.batch.processes import Processes, Worker
@@ -188,3 +189,15 @@ def test_a_worker_that_may_use_the_gpu_is_replaced_by_one_that_may(batch):
 
 def test_no_pair_at_all_is_a_shard_that_has_nothing_to_do(batch):
     assert batch({}, shard="7/9").exit_code == 0
+
+
+def test_a_page_that_cannot_be_drawn_costs_no_row_and_no_older_one_stays(batch, monkeypatch):
+    assert batch({"a": "ok"}).exit_code == 0
+    monkeypatch.setattr(run, "write_batch_page", lambda *_, **__: 1 / 0)
+    outcome = batch({"a": "ok", "b": "ok"}, resume=True)
+    assert outcome.exit_code == 5
+    assert outcome.missing == {
+        "batch.html": "ZeroDivisionError: division by zero; a defect, not your mistake: report what --debug prints"
+    }
+    assert statuses(outcome) == {"a": "ok", "b": "ok"}
+    assert {path.name for path in batch.out.iterdir()} == {"batch.csv", "manifest.jsonl"}

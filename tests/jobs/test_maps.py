@@ -13,6 +13,8 @@ import torch
 from zncc_cli.files.images import Image
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.jobs.maps import Rows, write_maps, write_mask
+from zncc_cli.jobs.missing import Missing
+from zncc_cli.jobs.products import MAPS
 from zncc_cli.jobs.views import View
 from zncc_cli.registration.canvas import Frame
 from zncc_cli.registration.zncc import std_map, zncc_frame_map
@@ -32,7 +34,9 @@ def write(
         for rows, values in ((a, aligned), (b, covered), (c, counts)):
             rows.put(values[:7])
             rows.put(values[7:])
-        write_maps(folder, view, (a, c), **options)
+        missing = Missing(folder)
+        write_maps(folder, view, (a, c), **options, missing=missing)
+        assert not missing.of(MAPS)
         write_mask(folder / "mask.tif", b, options["frame"], METADATA)
 
 

@@ -11,7 +11,7 @@ import typer
 
 from zncc_cli.cli import console, options
 from zncc_cli.config import InputConfig, PairConfig, RegistrationConfig, ResamplingConfig
-from zncc_cli.errors import OptionError
+from zncc_cli.errors import ExitCode, OptionError
 
 if TYPE_CHECKING:
     from zncc_cli.jobs.repeat import EarlierRun
@@ -75,7 +75,8 @@ def align(
     The folder is <moving's stem>_aligned in the working folder, or --out. transform.json maps FIXED to MOVING
     coordinates, (x, y) in pixels, the centre of the top-left pixel being (0, 0).
 
-    Exit codes: 0 aligned, 1 error, 2 usage, 3 the result is not to be trusted (files are written all the same).
+    Exit codes: 0 aligned, 1 error, 2 usage, 3 the result is not to be trusted (files are written all the same),
+    5 some files are missing: pictures, maps or the mask, and why.
     """
     inputs = None
     if from_report is not None:
@@ -107,13 +108,16 @@ def align(
             from zncc_cli.jobs.pair import align_pair
 
         outcome = align_pair(config, progress, time.perf_counter() - began, inputs)
+    from zncc_cli.jobs.missing import sentence
     from zncc_cli.jobs.summary import print_json, print_summary
 
+    if outcome.missing:
+        console.show_warning("align", sentence(outcome.missing))
     if json:
         print_json(outcome.report)
     elif not quiet:
         print_summary(outcome)
-    elif outcome.exit_code:
+    elif outcome.exit_code is ExitCode.NOT_TRUSTED:
         console.show_warning("align", f"{outcome.result.status}: {outcome.result.reasons[0]}")
     raise typer.Exit(outcome.exit_code)
 

@@ -93,7 +93,7 @@ def batch(
 
     One bad pair does not stop the rest. What is done stands in OUT/manifest.jsonl as it is done; --resume goes on.
 
-    Exit codes: 0 all aligned, 1 error, 2 usage, 5 some are not.
+    Exit codes: 0 all aligned, 1 error, 2 usage, 5 some are not, or some files are missing.
     """
     parts = {
         "inputs": options.gather(InputConfig, locals()),
@@ -104,6 +104,7 @@ def batch(
     from zncc_cli.jobs.batch.live import live
     from zncc_cli.jobs.batch.pairs import find_pairs
     from zncc_cli.jobs.batch.run import run_batch
+    from zncc_cli.jobs.missing import sentence
     from zncc_cli.jobs.summary import print_batch, print_json
 
     with console.progress(quiet) as progress:
@@ -111,6 +112,13 @@ def batch(
         pairs = find_pairs(config)
     with live(len(pairs), shown=not quiet and sys.stderr.isatty()) as on_row:
         outcome = run_batch(config, pairs, on_row)
+    if outcome.missing or outcome.incomplete:
+        of_pairs = (
+            {f"files of {count} of {len(pairs)} pairs": f"see {outcome.table}"}
+            if (count := len(outcome.incomplete))
+            else {}
+        )
+        console.show_warning("batch", sentence({**of_pairs, **outcome.missing}, "--resume"))
     if json:
         print_json(dataclasses.asdict(outcome))
     elif not quiet:

@@ -30,6 +30,8 @@ def set_debug(value: bool) -> None:
     """Show tracebacks of errors from now on."""
     global _debug
     _debug = _debug or value
+    if _debug:
+        logging.getLogger("zncc_cli").setLevel(logging.DEBUG)
 
 
 class _Unheard(io.FileIO):
@@ -164,7 +166,7 @@ def _fail(prog: str, message: str, code: ExitCode) -> ExitCode:
 @contextlib.contextmanager
 def progress(quiet: bool) -> Iterator[Callable[[str], None]]:
     """Yield a function that shows what is going on, on stderr and only on a terminal."""
-    if quiet:
+    if quiet and not _debug:
         logging.getLogger("zncc_cli").setLevel(logging.WARNING)
     if quiet or not sys.stderr.isatty():
         yield lambda _: None

@@ -11,6 +11,7 @@ import typer
 from zncc_cli.cli import console, options
 from zncc_cli.config import NESTED_MODELS, Canvas, Model, ResamplingConfig
 from zncc_cli.config.stack import StackConfig
+from zncc_cli.errors import ExitCode
 
 _DEFAULT, _RESAMPLING = StackConfig(image=Path()), ResamplingConfig()
 
@@ -67,7 +68,8 @@ def stack(
     The folder is <MOVIE's stem>_stack in the working folder, or --out. Blank frames, and those that agree with no
     other, lie between their neighbours, and are named.
 
-    Exit codes: 0 aligned, 1 error, 2 usage, 3 not to be trusted, and why (files are written all the same).
+    Exit codes: 0 aligned, 1 error, 2 usage, 3 not to be trusted, and why (files are written all the same), 5 drift.svg
+    is missing, and why.
     """
     config = options.gather(StackConfig, {**locals(), "resampling": options.gather(ResamplingConfig, locals())})
     with console.progress(quiet) as progress:
@@ -77,12 +79,15 @@ def stack(
             from zncc_cli.jobs.stack import align_stack
 
         outcome = align_stack(config, progress, import_seconds=time.perf_counter() - began)
+    from zncc_cli.jobs.missing import sentence
     from zncc_cli.jobs.summary import print_json, print_stack
 
+    if outcome.missing:
+        console.show_warning("stack", sentence(outcome.missing))
     if json:
         print_json(outcome.report)
     elif not quiet:
         print_stack(outcome)
-    elif outcome.exit_code:
+    elif outcome.exit_code is ExitCode.NOT_TRUSTED:
         console.show_warning("stack", f"{outcome.status}: {outcome.report['reasons'][0]}")
     raise typer.Exit(outcome.exit_code)

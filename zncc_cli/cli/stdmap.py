@@ -45,7 +45,7 @@ def stdmap(
     And <stem>_texture.png: white where a window finds its place to half a pixel, so that it can carry a registration.
     The files go into the working folder, or --out. A window spans rows y - PIXELS // 2 onwards, as in SciPy.
 
-    Exit codes: 0 all are written, 1 error, 2 usage, 5 some images have no map, and are named.
+    Exit codes: 0 all are written, 1 error, 2 usage, 5 some images have no map, or a picture is missing: they are named.
     """
     out = out or Path()
     config = options.gather(StdMapConfig, {**locals(), "images": tuple(images)})
@@ -56,8 +56,11 @@ def stdmap(
 
         progress(f"{len(images)} images")
         outcome = write_std_maps(config)
+    from zncc_cli.jobs.missing import sentence
     from zncc_cli.jobs.summary import print_json, print_std_maps
 
+    if outcome.missing:
+        console.show_warning("stdmap", sentence(outcome.missing))
     console.show_notes("stdmap", (note for files in outcome.maps for note in files.notes))
     if json:
         print_json({"window": window, "scale": scale, **dataclasses.asdict(outcome)})

@@ -37,7 +37,7 @@ VERDICTS: Mapping[str, Verdict] = {
 # What of a report has a place of its own on the page; the rest is shown at its end, under its own name.
 _PLACED = (
     *("status", "reasons", "notes", "model", "model_asked", "selection", "inverted", "fixed", "moving", "metrics"),
-    *("seconds", "levels", "settings", "backend", "versions", "command", "uncertainty"),
+    *("seconds", "levels", "settings", "backend", "versions", "command", "uncertainty", "missing"),
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,6 +15,8 @@ from numpy.typing import DTypeLike
 
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.output import STRIP_ROWS, write_strips
+from zncc_cli.jobs.missing import Missing
+from zncc_cli.jobs.products import MAPS
 from zncc_cli.jobs.views import View
 from zncc_cli.registration.canvas import Frame
 from zncc_cli.registration.zncc import std_map, zncc_frame_map
@@ -34,7 +37,12 @@ class Rows:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Forget them."""
-        self._file.close()
+        self.close()
+
+    def close(self) -> None:
+        """Forget them, also those that a full disk did not take."""
+        with suppress(OSError):
+            self._file.close()
 
     def put(self, rows: np.ndarray) -> None:
         """Take the next rows (h, W)."""
@@ -54,8 +62,9 @@ def write_maps(
     frame: Frame,
     window: int,
     spreads: tuple[float, float],
+    missing: Missing,
 ) -> None:
-    """Write std_fixed.tif, std_aligned.tif and zncc.tif.
+    """Write std_fixed.tif, std_aligned.tif and zncc.tif; those that cannot be are ``missing``.
 
     Args:
         folder: where.
@@ -65,9 +74,7 @@ def write_maps(
         frame: which pixels are written, in the fixed image's own.
         window: side of the windows, pixels.
         spreads: standard deviations of the two whole images: a window that varies far less counts as flat.
-
-    Raises:
-        OutputError: a file cannot be written.
+        missing: is told of them.
     """
     grey, counts = aligned
     grid = fixed.image.metadata
@@ -84,8 +91,9 @@ def write_maps(
         a, a_mask, b, b_mask = _tensors(*on_frame(fixed, rows, frame), grey.read(rows), counts.read(rows))
         return zncc_frame_map(a, b, a_mask & b_mask, window, spreads)
 
-    for name, values in (("std_fixed", fixed_std), ("std_aligned", aligned_std), ("zncc", zncc)):
-        _write(folder / f"{name}.tif", map_strips(values, frame.shape, window), frame, np.float32, grid)
+    for name, values in zip(MAPS, (fixed_std, aligned_std, zncc), strict=True):
+        with missing.spared(name):
+            _write(folder / name, map_strips(values, frame.shape, window), frame, np.float32, grid)
 
 
 def write_mask(path: Path, covered: Rows, frame: Frame, grid: Metadata) -> None:

@@ -7,7 +7,7 @@ import logging
 import platform
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 import zncc_cli
-from zncc_cli.config import IDENTITY, Accept, Canvas, Interpolation, PairConfig, Product, ResamplingConfig
-from zncc_cli.errors import ContentError, ExitCode, OptionError
+from zncc_cli.config import IDENTITY, Accept, Canvas, PairConfig, Product, ResamplingConfig
+from zncc_cli.errors import ContentError, ExitCode, OptionError, OutputError
 from zncc_cli.files.exchange import read_linear
 from zncc_cli.files.folder import OutputFolder, refuse_sources
 from zncc_cli.files.images import check_kind, read_image
@@ -27,16 +27,16 @@ from zncc_cli.files.report import write_json
 from zncc_cli.files.transforms import write_transform
 from zncc_cli.jobs.budget import affordable_factor, check_disk, file_bytes, map_bytes
 from zncc_cli.jobs.digests import digests
-from zncc_cli.jobs.maps import Rows, write_maps, write_mask
-from zncc_cli.jobs.pictures import pair_layers, pair_overlay, pair_pictures
-from zncc_cli.jobs.products import FIXED_ON_CANVAS, PAGE, REPORT, file_names, names_before, others
+from zncc_cli.jobs.missing import Missing, sentence
+from zncc_cli.jobs.pictures import Layers, pair_layers, pair_overlay, pair_pictures
+from zncc_cli.jobs.products import FIXED_ON_CANVAS, MAPS, MASK, OVERLAY, PAGE, REPORT, file_names, names_before, others
 from zncc_cli.jobs.reduction import Reduced, full_result, reduced, reduced_matrix
 from zncc_cli.jobs.resampled import missing_value, write_resampled
+from zncc_cli.jobs.strips import Strips
 from zncc_cli.jobs.views import View, choose_views, masked
 from zncc_cli.operators import native
 from zncc_cli.registration.canvas import Frame, frame_of
 from zncc_cli.registration.register import RegistrationResult, register_images
-from zncc_cli.registration.resample import resample
 from zncc_cli.registration.verdict import Status
 from zncc_cli.settings import command_line
 
@@ -54,17 +54,21 @@ class PairOutcome:
         result: the registration.
         report: what ``report.json`` holds.
         accept: which verdicts are good enough.
+        missing: the files that could not be made, and why.
     """
 
     folder: Path
     result: RegistrationResult
     report: dict[str, Any]
     accept: Accept = Accept.OK
+    missing: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> ExitCode:
-        """0 when the result is to be trusted, or suspect and accepted; else 3."""
-        return ExitCode.OK if self.accept.takes(self.result.status) else ExitCode.NOT_TRUSTED
+        """0 when the result is to be trusted, or suspect and accepted, and all files are there; else 3, or 5."""
+        if not self.accept.takes(self.result.status):
+            return ExitCode.NOT_TRUSTED
+        return ExitCode.SOME_FAILED if self.missing else ExitCode.OK
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,6 @@ class _Products:
 
 # The others are made from the resampled image, which has all of the image's planes, in full.
 _WITHOUT_PIXELS = frozenset({Product.TRANSFORM, Product.REPORT, Product.OVERLAY})
-_DRAWN = frozenset({Product.OVERLAY, Product.PAGE})
 _MAPPED = frozenset({Product.MAPS, Product.PAGE})  # which shows the maps
 
 
@@ -91,7 +94,8 @@ def align_pair(
 ) -> PairOutcome:
     """Align the moving file to the fixed file and write the products that are asked for into ``config.folder``.
 
-    What an earlier pair wrote there is replaced or removed: the folder holds the files of one run.
+    What an earlier pair wrote there is replaced or removed: the folder holds the files of one run. Pictures, maps
+    and a mask that cannot be made are missing, and all else is written.
 
     Args:
         config: what to do.
@@ -142,26 +146,35 @@ def align_pair(
         clock.restart()
         progress(f"writing {config.folder}")
         with native.selected(config.registration.backend):
-            products = _write_products(folder.staging, fixed, moving, pair, result, config)
-            layers = pair_layers(pair, result) if wanted & _DRAWN else {}
-            if Product.OVERLAY in wanted:
-                drawn = pair_overlay(pair, layers, result, products.frame)
-                write_picture(folder.staging / "overlay.png", drawn)
+            missing = Missing(folder.staging)
+            products = _write_products(folder.staging, fixed, moving, pair, result, config, missing)
+            notes += products.notes
+            layers = _write_overlay(folder.staging, pair, result, products.frame, wanted, missing)
         clock.lap("write")
-        report = _report(config, inputs, result, clock.finish(), products, notes)
+        report = _report(config, inputs, result, clock.finish(), products)
         report["registered_by"] = {"fixed": fixed.described, "moving": moving.described, "blocks": factor}
+        report |= _said(notes, missing.of(names))
         if Product.PAGE in wanted:
-            pictures = pair_pictures(folder.staging, pair, layers, result, products.frame)
-            write_page(folder.staging / PAGE, report, pictures, files=[name for name in names if name != PAGE])
+            missing.follow(PAGE, MAPS)  # it shows them
+        if Product.PAGE in wanted and PAGE not in missing:
+            with missing.spared(PAGE):
+                pictures = pair_pictures(folder.staging, pair, layers, result, products.frame)
+                beside = [name for name in names if name != PAGE and name not in missing]
+                write_page(folder.staging / PAGE, report, pictures, files=beside)
         clock.lap("write")
-        report["seconds"] = clock.finish()
+        report |= {"seconds": clock.finish(), **_said(notes, missing.of(names))}
         if Product.REPORT in wanted:
             write_json(folder.staging / REPORT, report)
         for made_on_the_way in {file.name for file in folder.staging.iterdir()} - set(names):
             (folder.staging / made_on_the_way).unlink()
-    for note in report["notes"]:
+    for note in notes:
         logger.info("%s", note)
-    return PairOutcome(config.folder, result, report, config.accept)
+    return PairOutcome(config.folder, result, report, config.accept, missing.of(names))
+
+
+def _said(notes: tuple[str, ...], missing: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a report says of the files that are missing, and its notes."""
+    return {"missing": list(missing), "notes": [*notes, *([sentence(missing)] if missing else [])]}
 
 
 class _Clock:
@@ -232,12 +245,15 @@ def _write_products(
     pair: tuple[Reduced, Reduced],
     result: RegistrationResult,
     config: PairConfig,
+    missing: Missing,
 ) -> _Products:
     """Write the aligned image, the transform and the maps, as far as anything that is asked for needs them."""
     frame, notes = _frame(result, config.resampling)
     on_canvas = 0 if config.resampling.canvas is Canvas.FIXED else file_bytes(fixed.image, frame)
-    check_disk(config.folder, file_bytes(moving.image, frame) + map_bytes(frame) + on_canvas)
-    wanted = config.products
+    needed, wanted = file_bytes(moving.image, frame) + on_canvas, config.products
+    check_disk(config.folder, needed)
+    with missing.spared(*MASK, *MAPS):
+        check_disk(config.folder, needed + map_bytes(frame))
     grid = fixed.image.metadata
     write_transform(
         folder / "transform.json",
@@ -254,43 +270,36 @@ def _write_products(
     if config.resampling.canvas is not Canvas.FIXED:
         copied = write_resampled(folder / FIXED_ON_CANVAS, fixed.image, np.eye(3), frame, ResamplingConfig(), grid)
         notes += copied.notes
-    sign = np.float32(-1 if result.inverted else 1)
-    filled = 0
     mapped, masked = bool(wanted & _MAPPED), Product.MASK in wanted
-    width = frame.shape[1]
-    with (
-        Rows(folder, width, np.float32) as grey,
-        Rows(folder, width, bool) as covered,
-        Rows(folder, width, bool) as counts,
-    ):
-
-        def on_strip(index: tuple[int, ...], first: int, values: np.ndarray, there: np.ndarray) -> None:
-            nonlocal filled
-            if index != moving.index:
-                return
-            filled += int((~there).sum())
-            if masked:
-                covered.put(there)
-            if not mapped:
-                return
-            grey.put(sign * moving.grey_of(values))
-            rows = frame.rows[first : first + len(there)]
-            counts.put(there if moving.mask is None else there & _counted(moving, result.matrix, rows, frame.columns))
-
-        written = write_resampled(
-            folder / "aligned.tif", moving.image, result.matrix, frame, config.resampling, grid, on_strip
-        )
-        if masked:
-            write_mask(folder / "mask.tif", covered, frame, grid)
-        if mapped:
-            spreads = _spread(pair[0]), _spread(pair[1])
-            write_maps(folder, fixed, (grey, counts), frame, config.registration.window, spreads)
-    return _Products(frame, written.clipped, filled, (*notes, *written.notes))
+    with Strips(folder, moving, result, frame, missing, mask=masked, maps=mapped) as strips:
+        image = folder / "aligned.tif", moving.image, result.matrix, frame, config.resampling, grid
+        try:
+            written = write_resampled(*image, strips.take)
+        except OutputError as error:
+            if not strips.give_up(error):  # what they took of the disk may be what it lacks
+                raise
+            written = write_resampled(*image, strips.take)
+        strips.write(fixed, config.registration.window, (_spread(pair[0]), _spread(pair[1])))
+    return _Products(frame, written.clipped, strips.filled, (*notes, *written.notes))
 
 
-def _counted(view: View, matrix: np.ndarray, rows: range, columns: range) -> np.ndarray:
-    """Return where a view's pixels count, on rows and columns of another frame, bool (h, w)."""
-    return resample(view.read, view.shape, matrix, rows, columns, Interpolation.LINEAR)[1]
+def _write_overlay(
+    folder: Path,
+    pair: tuple[Reduced, Reduced],
+    result: RegistrationResult,
+    frame: Frame,
+    wanted: frozenset[Product],
+    missing: Missing,
+) -> Layers:
+    """Write before and after as one picture, if it is asked for; return what that and the page are drawn from."""
+    layers: Layers = {}
+    if Product.OVERLAY in wanted or Product.PAGE in wanted:
+        with missing.spared(OVERLAY, PAGE):
+            layers = pair_layers(pair, result)
+    if Product.OVERLAY in wanted and OVERLAY not in missing:
+        with missing.spared(OVERLAY):
+            write_picture(folder / OVERLAY, pair_overlay(pair, layers, result, frame))
+    return layers
 
 
 def _spread(image: Reduced) -> float:
@@ -304,7 +313,6 @@ def _report(
     result: RegistrationResult,
     seconds: dict[str, float],
     products: _Products,
-    notes: tuple[str, ...],
 ) -> dict[str, Any]:
     evidence = dataclasses.asdict(result.evidence)
     values = {"clipped_values": products.clipped, "filled_pixels": products.filled}
@@ -321,7 +329,6 @@ def _report(
         "metrics": {**evidence, **{key: value for key, value in values.items() if value is not None}},
         "uncertainty": _uncertainty(result),
         "canvas": {"offset": list(products.frame.offset), "shape": list(products.frame.shape)},
-        "notes": [*notes, *products.notes],
         "seconds": seconds,
         "levels": [dataclasses.asdict(level) for level in result.levels],
         "settings": dataclasses.asdict(config),

@@ -11,15 +11,17 @@ from zncc_cli.jobs.repeat import run_of_report
 PAGE = "report.html"
 REPORT = "report.json"
 FIXED_ON_CANVAS = "fixed.tif"  # written where the canvas is not the fixed image's own frame
+OVERLAY = "overlay.png"
+MASK = ("mask.tif",)
 MAPS = ("std_fixed.tif", "std_aligned.tif", "zncc.tif")
 
 _FILES = {
     Product.PAGE: (PAGE,),
     Product.ALIGNED: ("aligned.tif",),
     Product.TRANSFORM: ("transform.json",),
-    Product.MASK: ("mask.tif",),
+    Product.MASK: MASK,
     Product.MAPS: MAPS,
-    Product.OVERLAY: ("overlay.png",),
+    Product.OVERLAY: (OVERLAY,),
     Product.REPORT: (REPORT,),
 }
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from zncc_cli.files.folder import OutputFolder, refuse_sources
 from zncc_cli.files.images import check_kind, read_image
 from zncc_cli.files.report import write_json
 from zncc_cli.jobs.budget import check_disk, file_bytes
+from zncc_cli.jobs.missing import Missing, sentence
 from zncc_cli.jobs.movie import BLANK, OK, OUTLIER, Progress, movie_of
 from zncc_cli.jobs.pair import versions
 from zncc_cli.jobs.resampled import missing_value
@@ -47,17 +48,21 @@ class StackOutcome:
         status: whether the path of the frames is to be trusted.
         rows: every frame.
         report: what ``report.json`` holds.
+        missing: drift.svg, if it could not be made, and why.
     """
 
     folder: Path
     status: Status
     rows: tuple[DriftRow, ...]
     report: dict[str, Any]
+    missing: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> ExitCode:
-        """0 when the path is to be trusted, else 3."""
-        return ExitCode.OK if self.status is Status.OK else ExitCode.NOT_TRUSTED
+        """0 when the path is to be trusted and all files are there, else 3, or 5."""
+        if self.status is not Status.OK:
+            return ExitCode.NOT_TRUSTED
+        return ExitCode.SOME_FAILED if self.missing else ExitCode.OK
 
 
 def align_stack(config: StackConfig, progress: Progress, import_seconds: float = 0.0) -> StackOutcome:
@@ -93,7 +98,9 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
         written = movie.write(folder.staging / STACK, matrices, frame, config, progress)
         write_drift_table(folder.staging / TABLE, rows)
         title = f"{config.image.name}: drift of {len(rows)} frames, to {config.to}, {config.model}"
-        write_drift_picture(folder.staging / PICTURE, rows, title)
+        missing = Missing(folder.staging)
+        with missing.spared(PICTURE):
+            write_drift_picture(folder.staging / PICTURE, rows, title)
         write_frame_transforms(
             folder.staging / TRANSFORMS_FILE,
             matrices,
@@ -141,7 +148,8 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
             },
             "registered_on": {"channel_index": list(movie.view.index), "blocks": movie.factor},
             "canvas": {"offset": list(frame.offset), "shape": list(frame.shape)},
-            "notes": list(notes),
+            "missing": list(missing.of(names)),
+            "notes": [*notes, *([sentence(missing.of(names))] if missing.of(names) else [])],
             "seconds": {stage: round(value, 4) for stage, value in seconds.items()},
             "settings": dataclasses.asdict(config),
             "threads": movie.threads,
@@ -150,7 +158,7 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
         write_json(folder.staging / REPORT, report)
     for note in notes:
         logger.info("%s", note)
-    return StackOutcome(config.folder, verdict, rows, report)
+    return StackOutcome(config.folder, verdict, rows, report, missing.of(names))
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from zncc_cli.files.images import check_kind, read_image
 from zncc_cli.files.output import write_picture, write_strips
 from zncc_cli.files.report import std_picture
 from zncc_cli.jobs.maps import map_strips
+from zncc_cli.jobs.missing import Missing
 from zncc_cli.jobs.reduction import block_means, reduced, reduction_factor
 from zncc_cli.jobs.views import View, choose_views
 from zncc_cli.operators import native
@@ -37,6 +38,7 @@ class StdMapFiles:
     Attributes:
         image, map, picture: its file, its map and a picture of that.
         texture: picture of where it can carry a registration: 255, else 0.
+        missing: which of the two pictures could not be made, and why.
         median: of the map, in its units.
         textured: share of the windows that can carry a registration.
         recommended_window: side in pixels of the smallest window by which half of them can; None where hardly any can.
@@ -53,6 +55,7 @@ class StdMapFiles:
     recommended_window: int | None
     texture_factor: int
     notes: tuple[str, ...]
+    missing: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -72,14 +75,20 @@ class StdMapOutcome:
 
     @property
     def exit_code(self) -> ExitCode:
-        """0 when every image has a map, else 5."""
-        return ExitCode.SOME_FAILED if self.failed else ExitCode.OK
+        """0 when every image has a map and pictures, else 5."""
+        return ExitCode.SOME_FAILED if self.failed or self.missing else ExitCode.OK
+
+    @property
+    def missing(self) -> dict[str, str]:
+        """The pictures that could not be made, and why."""
+        return {name: reason for files in self.maps for name, reason in files.missing.items()}
 
 
 def write_std_maps(config: StdMapConfig) -> StdMapOutcome:
     """Write ``<stem>_std.tif``, ``<stem>_std.png`` and ``<stem>_texture.png`` of each image.
 
-    The map is float32, on the image's frame, NaN where the window leaves it. One bad image does not stop the rest.
+    The map is float32, on the image's frame, NaN where the window leaves it. One bad image does not stop the rest, and
+    a picture that cannot be made is missing.
 
     Raises:
         InputError, ContentError, OptionError, ResourceError: the only image is bad, or the last one where all are.
@@ -144,9 +153,12 @@ def _write_one(path: Path, folder: Path, config: StdMapConfig, device: torch.dev
     shrunk = max(1, math.ceil(math.sqrt(math.prod(view.shape) / _PICTURE)))
     means = reduced(written, 1) if shrunk == 1 else block_means(written.read, view.shape, shrunk)
     values = np.where(means.valid, means.grey, np.float32(np.nan))
-    write_picture(folder / picture_name, std_picture(values))
     found = _texture(torch.from_numpy(look.grey), torch.from_numpy(look.valid), config.window)
-    write_picture(folder / texture_name, np.where(found.mask, np.uint8(255), np.uint8(0)))
+    missing = Missing(folder)
+    with missing.spared(picture_name):
+        write_picture(folder / picture_name, std_picture(values))
+    with missing.spared(texture_name):
+        write_picture(folder / texture_name, np.where(found.mask, np.uint8(255), np.uint8(0)))
     known = values[np.isfinite(values)]
     return StdMapFiles(
         image=path,
@@ -158,6 +170,7 @@ def _write_one(path: Path, folder: Path, config: StdMapConfig, device: torch.dev
         recommended_window=found.recommended,
         texture_factor=factor,
         notes=(*image.notes, *notes),
+        missing=missing.of((picture_name, texture_name)),
     )
 
 

@@ -20,7 +20,10 @@ STATUSES = ("ok", "suspect", "failed", ERROR)
 
 @dataclass(frozen=True)
 class BatchRow:
-    """What became of one pair: a row of ``batch.csv``. ``status`` is a verdict's, or ``error``."""
+    """What became of one pair: a row of ``batch.csv``.
+
+    ``status`` is a verdict's, or ``error``; ``missing`` names the files that could not be made, divided by blanks.
+    """
 
     name: str
     status: str
@@ -32,6 +35,7 @@ class BatchRow:
     seconds: float | None = None
     model: str | None = None
     attempts: int = 1
+    missing: str = ""
 
 
 COLUMNS = tuple(field.name for field in fields(BatchRow))
@@ -43,14 +47,15 @@ def row_of(content: Mapping[str, Any]) -> BatchRow:
     Raises:
         ValueError: it holds none.
     """
-    values = {column: content.get(column) for column in COLUMNS}
-    texts = all(isinstance(values[column], str) for column in ("name", "status", "reason"))
+    values: dict[str, Any] = {column: content.get(column) for column in COLUMNS}
+    values["missing"] = values["missing"] or ""  # of an earlier version
+    texts = all(isinstance(values[column], str) for column in ("name", "status", "reason", "missing"))
     numbers = (values[column] for column in ("zncc_before", "zncc_after", "overlap", "motion", "seconds"))
     if not texts or values["status"] not in STATUSES or not isinstance(values["attempts"], int):
         raise ValueError("no row of a batch")
     if not all(number is None or (isinstance(number, int | float) and math.isfinite(number)) for number in numbers):
         raise ValueError("no row of a batch")
-    return BatchRow(**values)  # type: ignore[arg-type]
+    return BatchRow(**values)
 
 
 def write_table(table: Path, rows: Iterable[BatchRow]) -> None:

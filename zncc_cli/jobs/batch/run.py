@@ -8,8 +8,8 @@ import itertools
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,8 @@ from zncc_cli.jobs.batch.pairs import Pair
 from zncc_cli.jobs.batch.processes import Processes
 from zncc_cli.jobs.batch.row import ERROR, STATUSES, BatchRow, row_of, write_table
 from zncc_cli.jobs.batch.worker import clear
-from zncc_cli.jobs.products import PAGE, file_names
+from zncc_cli.jobs.missing import Missing
+from zncc_cli.jobs.products import OVERLAY, PAGE, file_names
 from zncc_cli.process import usable_cores
 
 logger = logging.getLogger("zncc_cli.batch")
@@ -53,6 +54,7 @@ class BatchOutcome:
         left: how many pairs were not begun, or not ended.
         kept: how many had been done before.
         accept: which verdicts are good enough.
+        missing: the batch's page, if it could not be made, and why.
     """
 
     pairs: tuple[BatchRow, ...]
@@ -60,6 +62,7 @@ class BatchOutcome:
     left: int = 0
     kept: int = 0
     accept: Accept = Accept.OK
+    missing: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def bad(self) -> tuple[BatchRow, ...]:
@@ -67,9 +70,14 @@ class BatchOutcome:
         return tuple(row for row in self.pairs if not self.accept.takes(row.status))
 
     @property
+    def incomplete(self) -> tuple[BatchRow, ...]:
+        """The rows of pairs of which files are missing."""
+        return tuple(row for row in self.pairs if row.missing)
+
+    @property
     def exit_code(self) -> ExitCode:
-        """0 when every pair is good enough, else 5."""
-        return ExitCode.SOME_FAILED if self.left or self.bad else ExitCode.OK
+        """0 when every pair is good enough, and all files are there, else 5."""
+        return ExitCode.SOME_FAILED if self.left or self.bad or self.incomplete or self.missing else ExitCode.OK
 
 
 def run_batch(
@@ -123,8 +131,10 @@ def run_batch(
         write_table(table, _ordered(pairs, rows))
     left = len(pairs) - len(rows)
     outcome = BatchOutcome(tuple(_ordered(pairs, rows)), table, left=left, kept=before_this, accept=config.accept)
-    write_batch_page(config.file("batch.html"), _page_rows(config, outcome.pairs), total=len(outcome.pairs))
-    return outcome
+    page, missing = config.file("batch.html"), Missing(config.out)  # an older page, of other rows, does not stay either
+    with missing.spared(page.name):
+        write_batch_page(page, _page_rows(config, outcome.pairs), total=len(outcome.pairs))
+    return dataclasses.replace(outcome, missing=missing.of([page.name]))
 
 
 def _absolute(pair: Pair) -> Pair:
@@ -255,9 +265,9 @@ def _page_rows(config: BatchConfig, rows: Iterable[BatchRow]) -> list[BatchPageR
 
 def _page_row(row: BatchRow, folder: Path, picture: bool, page: bool) -> BatchPageRow:
     shown_metrics = ("zncc_before", "zncc_after", "motion", "model", "seconds")
-    there = row.status != ERROR
+    there, missing = row.status != ERROR, row.missing.split()
     small: np.ndarray[Any, Any] | None = None
-    if there and picture:
+    if there and picture and OVERLAY not in missing:
         try:
             small = thumbnail(np.asarray(read_image(folder / "overlay.png").data))
         except ZnccError as error:  # of an earlier run, and removed since
@@ -268,5 +278,5 @@ def _page_row(row: BatchRow, folder: Path, picture: bool, page: bool) -> BatchPa
         reason=row.reason,
         metrics={key: value for key in shown_metrics if (value := getattr(row, key)) is not None},
         thumbnail=small,
-        report=f"{row.name}/{PAGE}" if there and page else None,
+        report=f"{row.name}/{PAGE}" if there and page and PAGE not in missing else None,
     )

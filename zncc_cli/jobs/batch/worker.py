@@ -26,6 +26,7 @@ from zncc_cli.config import GPU_PIXELS, Backend, PairConfig
 from zncc_cli.errors import ZnccError, is_memory_error
 from zncc_cli.jobs.batch.key import done_before, pair_key
 from zncc_cli.jobs.batch.row import ERROR, BatchRow
+from zncc_cli.jobs.missing import sentence
 from zncc_cli.jobs.products import file_names, names_before
 from zncc_cli.process import keep_freed_memory
 from zncc_cli.settings import pair_config
@@ -148,13 +149,15 @@ def align_task(task: Content, settings: Content, base: PairConfig) -> dict[str, 
         complete = ours and set(standing) == set(names)
         if complete and task["key"] == key:
             return {"name": name, "key": key, "kept": True}
+        missing: Mapping[str, str] = {}
         report = done_before(folder, key) if complete else None  # killed after the files, before the record
         config = dataclasses.replace(config, overwrite=base.overwrite or (ours and bool(standing)))
         if report is None:
             clear(folder)
             folder.mkdir(parents=True, exist_ok=True)  # what is half-written lies in it, and nowhere else
-            report = align_pair(config, progress=lambda _: None).report
-        return {"name": name, "key": key, "row": dataclasses.asdict(_row(name, report, began))}
+            outcome = align_pair(config, progress=lambda _: None)
+            report, missing = outcome.report, outcome.missing
+        return {"name": name, "key": key, "row": dataclasses.asdict(_row(name, report, missing, began))}
     except Exception as error:
         # One bad pair does not stop the rest, whatever is bad about it; a defect is told apart by its name.
         # What stood there stays: its report.json says of which inputs and settings it is.
@@ -172,13 +175,22 @@ def _standing(path: Path) -> os.stat_result | None:
     return info if stat.S_ISREG(info.st_mode) else None
 
 
-def _row(name: str, report: Content, began: float) -> BatchRow:
+def _row(name: str, report: Content, missing: Mapping[str, str], began: float) -> BatchRow:
     before, after, overlap, motion = (
         _finite(report["metrics"][key]) for key in ("zncc_before", "zncc_after", "overlap", "motion")
     )
-    reason = "; ".join(report["reasons"])
+    reason = "; ".join([*report["reasons"], *([sentence(missing, "--resume")] if missing else [])])
     return BatchRow(
-        name, report["status"], reason, before, after, overlap, motion, seconds=_since(began), model=report["model"]
+        name,
+        report["status"],
+        reason,
+        before,
+        after,
+        overlap,
+        motion,
+        seconds=_since(began),
+        model=report["model"],
+        missing=" ".join(missing),
     )
 
 

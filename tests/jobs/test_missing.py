@@ -1,0 +1,295 @@
+"""A picture, a map or a mask that cannot be made never costs the result."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+
+from zncc_cli.config import PairConfig, RegistrationConfig, StdMapConfig
+from zncc_cli.config.stack import StackConfig
+from zncc_cli.errors import ExitCode, OutputError
+from zncc_cli.jobs import maps, pair, stack, stdmap
+from zncc_cli.jobs.missing import Missing, sentence
+from zncc_cli.jobs.pair import align_pair
+from zncc_cli.jobs.products import MAPS, MASK, OVERLAY, PAGE, file_names
+from zncc_cli.jobs.stack import align_stack
+from zncc_cli.jobs.stdmap import write_std_maps
+
+DEFECT = "ZeroDivisionError: no scale; a defect, not your mistake: report what --debug prints"
+FULL = "No space left on device; free some space"
+
+
+def scene(height: int, width: int) -> np.ndarray:
+    noise = np.random.default_rng(0).random((height + 2, width + 2))
+    return sum(noise[i : i + height, j : j + width] for i in range(3) for j in range(3)) * 6000
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> PairConfig:
+    """A pair of 72 x 64 pixels, shifted by three and two, with a mask."""
+    whole = scene(80, 70).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", whole[3:75, 3:67])
+    tifffile.imwrite(tmp_path / "b.tif", whole[1:73, :64])
+    tifffile.imwrite(tmp_path / "use.tif", np.ones((72, 64), np.uint8))
+    return PairConfig(
+        fixed=tmp_path / "a.tif",
+        moving=tmp_path / "b.tif",
+        moving_mask=tmp_path / "use.tif",
+        out=tmp_path / "out",
+        registration=RegistrationConfig(model="translation"),  # type: ignore[arg-type]
+    )
+
+
+def breaks(*_: Any, **__: Any) -> None:
+    raise ZeroDivisionError("no scale")
+
+
+def is_full(*_: Any, **__: Any) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+class FullAfter:
+    """A temporary file on a disk that is full after some bytes, and says so again when it is closed."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+
+    def write(self, data: memoryview) -> None:
+        self.room -= len(bytes(data))
+        if self.room < 0:
+            is_full()
+
+    def close(self) -> None:
+        if self.room < 0:
+            is_full()
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def assert_all_but(config: PairConfig, missing: dict[str, str], expected: np.ndarray) -> None:
+    """Run ``config``, and check that all but ``missing``, names and reasons, is written as if nothing had happened."""
+    outcome = align_pair(config, lambda _: None)
+    assert outcome.exit_code is ExitCode.SOME_FAILED
+    assert outcome.missing == missing
+    assert names(config.folder) == set(file_names(config)) - set(missing)
+    assert {path.name for path in config.folder.parent.glob(".zncc-*")} == set()
+    np.testing.assert_array_equal(tifffile.imread(config.folder / "aligned.tif"), expected)
+    report = json.loads((config.folder / "report.json").read_text())
+    assert report["status"] == "ok"
+    assert sorted(report["missing"]) == sorted(missing)
+    assert report["notes"][-1] == sentence(missing)
+
+
+@pytest.fixture
+def expected(config: PairConfig, tmp_path: Path) -> np.ndarray:
+    """What aligned.tif holds when nothing goes wrong; the report says then that nothing is missing."""
+    outcome = align_pair(replace(config, out=tmp_path / "whole"), lambda _: None)
+    assert (outcome.exit_code, outcome.missing, outcome.report["missing"]) == (ExitCode.OK, {}, [])
+    assert outcome.report["notes"] == []
+    return tifffile.imread(tmp_path / "whole" / "aligned.tif")
+
+
+@pytest.mark.parametrize(
+    ("function", "missing"),
+    [
+        ("pair_layers", (PAGE, OVERLAY)),
+        ("pair_overlay", (OVERLAY,)),
+        ("write_picture", (OVERLAY,)),
+        ("pair_pictures", (PAGE,)),
+        ("write_page", (PAGE,)),
+    ],
+)
+@pytest.mark.parametrize(("failure", "reason"), [(breaks, DEFECT), (is_full, FULL)])
+def test_a_picture_that_cannot_be_drawn_is_missing_alone(
+    config: PairConfig,
+    expected: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+    function: str,
+    missing: tuple[str, ...],
+    failure: Callable[..., None],
+    reason: str,
+) -> None:
+    monkeypatch.setattr(pair, function, failure)
+    assert_all_but(config, dict.fromkeys(missing, reason), expected)
+
+
+def test_an_interrupt_ends_it_all_the_same(config: PairConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pair, "pair_overlay", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        align_pair(config, lambda _: None)
+    assert not config.folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("room", "missing"),
+    [
+        ((0, None, None), MASK),  # covered
+        ((None, 0, None), (PAGE, *MAPS)),  # grey
+        ((None, None, 0), (PAGE, *MAPS)),  # counts
+        ((None, 72 * 64 * 4 - 1, None), (PAGE, *MAPS)),
+        ((0, 0, 0), (PAGE, *MASK, *MAPS)),
+    ],
+)
+def test_maps_whose_rows_find_no_room_are_missing_with_the_page_that_shows_them(
+    config: PairConfig,
+    expected: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+    room: tuple[int | None, ...],
+    missing: tuple[str, ...],
+) -> None:
+    """Bytes, in the order in which the rows are opened; None: a real file."""
+    rooms, real = iter(room), maps.tempfile.TemporaryFile
+
+    def opened(**options: Any) -> Any:
+        limit = next(rooms)
+        return real(**options) if limit is None else FullAfter(limit)
+
+    monkeypatch.setattr(maps.tempfile, "TemporaryFile", opened)
+    assert_all_but(config, dict.fromkeys(missing, FULL), expected)
+
+
+def test_no_temporary_file_at_all_costs_the_mask_and_the_maps(
+    config: PairConfig, expected: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maps.tempfile, "TemporaryFile", is_full)
+    assert_all_but(config, dict.fromkeys((PAGE, *MASK, *MAPS), FULL), expected)
+
+
+@pytest.mark.parametrize("last", [0, 1, 2, 3])
+def test_the_maps_that_are_whole_stay(
+    config: PairConfig, expected: np.ndarray, monkeypatch: pytest.MonkeyPatch, last: int
+) -> None:
+    """mask.tif and the maps are written in this order; the disk is full from number ``last`` on."""
+    written, write = [], maps.write_strips
+
+    def until_full(path: Path, strips: Any, **options: Any) -> None:
+        written.append(path.name)
+        write(path, strips if len(written) <= last else map(is_full, strips), **options)
+
+    monkeypatch.setattr(maps, "write_strips", until_full)
+    missing = (PAGE, *(*MASK, *MAPS)[last:])
+    assert_all_but(config, dict.fromkeys(missing, FULL), expected)
+
+
+def test_where_the_strips_take_the_room_of_the_image_they_make_way(
+    config: PairConfig, expected: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, tries = pair.write_resampled, []
+
+    def at_the_second_try(*arguments: Any) -> Any:
+        tries.append(write(*arguments))
+        if len(tries) == 1:
+            raise OutputError("aligned.tif: cannot be written") from OSError(errno.ENOSPC, "No space left on device")
+        return tries[-1]
+
+    monkeypatch.setattr(pair, "write_resampled", at_the_second_try)
+    assert_all_but(config, dict.fromkeys((PAGE, *MASK, *MAPS), FULL), expected)
+    filled = json.loads((config.folder / "report.json").read_text())["metrics"]["filled_pixels"]
+    whole = config.folder.parent / "whole" / "report.json"
+    assert filled == json.loads(whole.read_text())["metrics"]["filled_pixels"]
+
+
+def test_room_for_the_image_but_not_for_maps_is_seen_before_they_are_begun(
+    config: PairConfig, expected: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from zncc_cli.jobs import budget
+
+    usage = budget.shutil.disk_usage("/")
+    monkeypatch.setattr(budget.shutil, "disk_usage", lambda _: usage._replace(free=2 * 72 * 64))
+    monkeypatch.setattr(maps.tempfile, "TemporaryFile", pytest.fail)
+    outcome = align_pair(config, lambda _: None)
+    assert list(outcome.missing) == [PAGE, *MASK, *MAPS]
+    np.testing.assert_array_equal(tifffile.imread(config.folder / "aligned.tif"), expected)
+    assert "of free disk for what is to be written" in outcome.missing[PAGE]
+
+
+def test_what_nobody_asked_for_is_not_missing(config: PairConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maps.tempfile, "TemporaryFile", is_full)
+    outcome = align_pair(replace(config, write="aligned,report"), lambda _: None)
+    assert (outcome.exit_code, outcome.missing) == (ExitCode.OK, {})
+    outcome = align_pair(replace(config, write="page,report", overwrite=True), lambda _: None)
+    assert (outcome.exit_code, outcome.missing) == (ExitCode.SOME_FAILED, {PAGE: FULL})
+    assert names(config.folder) == {"report.json"}
+
+
+def test_a_result_that_is_not_to_be_trusted_ends_with_3_also_without_its_page(
+    config: PairConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tifffile.imwrite(config.moving, scene(72, 64)[::-1].astype(np.uint16))
+    monkeypatch.setattr(pair, "write_page", breaks)
+    outcome = align_pair(config, lambda _: None)
+    assert (outcome.exit_code, outcome.report["missing"]) == (ExitCode.NOT_TRUSTED, [PAGE])
+
+
+def test_a_missing_file_of_an_earlier_run_does_not_stay(config: PairConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    align_pair(config, lambda _: None)
+    monkeypatch.setattr(pair, "write_page", breaks)
+    align_pair(replace(config, overwrite=True), lambda _: None)
+    assert names(config.folder) == set(file_names(config)) - {PAGE}
+
+
+def test_a_stack_without_its_plot_is_a_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = scene(80, 80).astype(np.uint16)
+    movie = np.stack([whole[k : k + 64, 4 - k : 68 - k] for k in range(4)])
+    tifffile.imwrite(tmp_path / "movie.tif", movie, photometric="minisblack", metadata={"axes": "TYX"})
+    monkeypatch.setattr(stack, "write_drift_picture", breaks)
+    outcome = align_stack(StackConfig(image=tmp_path / "movie.tif", out=tmp_path / "out"), lambda _: None)
+    assert (outcome.exit_code, outcome.missing) == (ExitCode.SOME_FAILED, {"drift.svg": DEFECT})
+    assert names(tmp_path / "out") == {"stack.tif", "drift.csv", "transforms.json", "report.json"}
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert (report["missing"], report["notes"][-1]) == (["drift.svg"], sentence(outcome.missing))
+    assert tifffile.imread(tmp_path / "out" / "stack.tif").shape == movie.shape
+
+
+def test_a_std_map_without_its_pictures_is_a_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", scene(64, 64).astype(np.uint16))
+    config = StdMapConfig(images=(tmp_path / "a.tif",), out=tmp_path / "out")
+    monkeypatch.setattr(stdmap, "std_picture", breaks)
+    outcome = write_std_maps(config)
+    assert (outcome.exit_code, outcome.missing) == (ExitCode.SOME_FAILED, {"a_std.png": DEFECT})
+    assert names(tmp_path / "out") == {"a_std.tif", "a_texture.png"}
+    monkeypatch.setattr(stdmap, "write_picture", is_full)
+    outcome = write_std_maps(replace(config, overwrite=True))
+    assert list(outcome.missing) == ["a_std.png", "a_texture.png"]
+    assert names(tmp_path / "out") == {"a_std.tif"}
+
+
+def test_a_reason_says_what_to_do_and_nothing_of_the_hidden_folder(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    missing = Missing(tmp_path)
+    (tmp_path / "half.png").write_text("half")
+    with caplog.at_level(logging.DEBUG), missing.spared("half.png"):
+        raise RuntimeError(f"{tmp_path}/half.png\nis odd")
+    assert not (tmp_path / "half.png").exists()
+    assert "Traceback" in caplog.text
+    with missing.spared("full.png"):
+        raise OutputError("cannot be written") from OSError(errno.EFBIG, "File too large")
+    with missing.spared("large.png", "larger.png"):
+        raise MemoryError
+    with missing.spared("well.png"):
+        pass
+    assert missing.of(["larger.png", "half.png", "well.png", "full.png", "large.png"]) == {
+        "larger.png": "not enough memory; close other programs",
+        "half.png": "RuntimeError: half.png is odd; a defect, not your mistake: report what --debug prints",
+        "full.png": "File too large; raise the limit on the size of a file",
+        "large.png": "not enough memory; close other programs",
+    }
+    assert sentence(missing.of(["large.png", "full.png", "larger.png"])) == (
+        "missing: large.png and larger.png (not enough memory; close other programs), full.png (File too large; raise "
+        "the limit on the size of a file); all else is written, a run with --overwrite makes it good"
+    )
