@@ -65,6 +65,7 @@ ALLOWED = {
         "config",
     ),
     "registration.frames": (
+        "registration.inpainting",
         "registration.inputs",
         "registration.look",
         "registration.pyramid",
@@ -78,7 +79,10 @@ ALLOWED = {
     ),
     "registration.drift": ("registration.frames", "registration.transforms"),
     "registration.texture": ("registration.pyramid", "registration.zncc"),
-    "registration.inputs": ("registration.warp", "errors"),
+    "registration.no_data": ("config",),
+    "registration.inpainting": (),
+    "registration.hot_pixels": ("registration.pyramid",),
+    "registration.inputs": ("registration.no_data", "registration.warp", "config", "errors"),
     "registration.descent": (
         "registration.initialization",
         "registration.objective",
@@ -112,6 +116,7 @@ ALLOWED = {
     ),
     "registration.evidence": (
         "registration.border",
+        "registration.hot_pixels",
         "registration.look",
         "registration.objective",
         "registration.optimizer",

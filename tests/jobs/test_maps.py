@@ -17,6 +17,7 @@ from zncc_cli.jobs.missing import Missing
 from zncc_cli.jobs.products import MAPS
 from zncc_cli.jobs.views import View
 from zncc_cli.registration.canvas import Frame
+from zncc_cli.registration.inpainting import inpaint
 from zncc_cli.registration.zncc import std_map, zncc_frame_map
 
 METADATA = Metadata(path=Path("fixed.tif"), format="TIFF")
@@ -53,9 +54,11 @@ def test_strips_make_the_maps_of_the_whole(
     covered[:, 43:] = False
     counts = covered.copy()
     counts[20, 10] = False
+    counts[30:33, 5:40] = False
     spreads = 5.0, 2.0
     write(tmp_path, fixed, aligned, covered, counts, frame=Frame(0, 0, 52, 60), window=window, spreads=spreads)
-    f, m, there = map(torch.from_numpy, (fixed, aligned, counts))
+    f = torch.from_numpy(fixed)
+    m, there = inpaint(torch.from_numpy(aligned), torch.from_numpy(counts), window)  # gaps up to a window are filled
     expected = {
         "std_fixed": std_map(f, torch.ones_like(there), window),
         "std_aligned": std_map(m, there, window),

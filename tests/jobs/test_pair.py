@@ -11,7 +11,7 @@ import pytest
 import tifffile
 
 from zncc_cli.config import PairConfig, RegistrationConfig, ResamplingConfig
-from zncc_cli.errors import OutputError
+from zncc_cli.errors import OptionError, OutputError
 from zncc_cli.files.transforms import write_transform
 from zncc_cli.jobs import budget
 from zncc_cli.jobs.pair import align_pair
@@ -208,3 +208,39 @@ def test_sides_that_no_factor_divides_give_all_files_on_every_canvas(
     outcome = align_pair(config, lambda _: None)
     assert outcome.result.status is Status.OK
     assert names(tmp_path / "out") == set(file_names(config))
+
+
+def test_gaps_are_no_data_in_registration_maps_and_words_and_no_data_none_keeps_them(
+    small: PairConfig, tmp_path: Path
+) -> None:
+    for name in ("a.tif", "b.tif"):
+        pixels = tifffile.imread(tmp_path / name)
+        pixels[::6] = 0
+        tifffile.imwrite(tmp_path / name, pixels)
+    outcome = align_pair(small, lambda _: None)
+    assert outcome.result.status is Status.OK
+    np.testing.assert_allclose(outcome.result.matrix[:2, 2], [3, 2], atol=0.05)  # a sixth of the rows are guesses
+    said = "pixels of exactly 0 lie in the scene like gaps, and are left out as no data; --no-data none keeps them"
+    assert [note for note in outcome.report["notes"] if "gaps" in note] == [f"a.tif: {said}", f"b.tif: {said}"]
+    filled = tifffile.imread(tmp_path / "out" / "std_fixed.tif")
+    # Windows of 11 are crossed by gaps of one row, which are bridged; the first row is one that has but one end.
+    assert np.isfinite(filled[6:-5, 5:-5]).all()
+    kept = replace(small.registration, no_data="none")
+    outcome = align_pair(replace(small, registration=kept, overwrite=True), lambda _: None)
+    assert not [note for note in outcome.report["notes"] if "gaps" in note]
+    assert np.nanmedian(tifffile.imread(tmp_path / "out" / "std_fixed.tif")) > 2 * np.nanmedian(filled)
+
+
+def test_hot_pixels_are_said(small: PairConfig, tmp_path: Path) -> None:
+    for name in ("a.tif", "b.tif"):
+        pixels = tifffile.imread(tmp_path / name)
+        pixels[20, 30] = pixels[50, 9] = 65535
+        tifffile.imwrite(tmp_path / name, pixels)
+    outcome = align_pair(small, lambda _: None)
+    assert any(note.startswith("2 single pixels stand out") for note in outcome.report["notes"])
+    np.testing.assert_allclose(outcome.result.matrix[:2, 2], [3, 2], atol=0.01)
+
+
+def test_a_value_that_is_no_number_is_refused() -> None:
+    with pytest.raises(OptionError, match="--no-data: expected a number, auto or none, got 'black'"):
+        RegistrationConfig(no_data="black")

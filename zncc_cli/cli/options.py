@@ -36,6 +36,14 @@ MaxIterationsOption = Annotated[
 ToleranceOption = Annotated[
     float, typer.Option(metavar="PIXELS", help="A step that moves the corners by less ends the search.")
 ]
+NoDataOption = Annotated[
+    str,
+    typer.Option(
+        "--no-data",
+        metavar="VALUE|auto|none",
+        help="Pixels of this value hold no data; auto finds values that lie in the scene like gaps.",
+    ),
+]
 _EACH = "N|N,M"
 SeriesOption = Annotated[
     str | None,

@@ -161,6 +161,9 @@ def coerce(settings: object, **kinds: type[Choice]) -> None:
         object.__setattr__(settings, name, choose(kind, getattr(settings, name), f"--{name}"))
 
 
+AUTO, NONE = "auto", "none"  # what --no-data takes beside a number
+
+
 @dataclass(frozen=True, kw_only=True)
 class RegistrationConfig:
     """Settings of one registration.
@@ -173,6 +176,8 @@ class RegistrationConfig:
         optimizer: how the loss is descended on the coarse levels; the finest one is refined by Gauss-Newton steps to
             the zero of a score, whatever is chosen here.
         tolerance: an iteration that moves no corner of the image by more than this many pixels ends a level.
+        no_data: the value of pixels that hold no data, in the images' own units: a number; ``none``; or ``auto``, which
+            leaves out the values that lie in the scene like gaps (`zncc_cli.registration.no_data`).
         device: where the tensors live.
         backend: which arithmetic the operator runs.
     """
@@ -183,6 +188,7 @@ class RegistrationConfig:
     max_iterations: int = 60
     tolerance: float = 0.002
     optimizer: Optimizer = Optimizer.BFGS
+    no_data: str = AUTO
     device: Device = Device.AUTO
     backend: Backend = Backend.AUTO
 
@@ -195,6 +201,17 @@ class RegistrationConfig:
             raise OptionError(f"--max-iterations: expected at least 1, got {self.max_iterations}")
         if not 0 < self.tolerance <= 1:
             raise OptionError(f"--tolerance: expected pixels above 0 and at most 1, got {self.tolerance}")
+        _ = self.no_data_value
+
+    @property
+    def no_data_value(self) -> float | None:
+        """The number that ``no_data`` is; None for the words."""
+        if self.no_data in (AUTO, NONE):
+            return None
+        try:
+            return float(self.no_data)
+        except ValueError:
+            raise OptionError(f"--no-data: expected a number, {AUTO} or {NONE}, got {self.no_data!r}") from None
 
 
 LUMINANCE, BEST = "luminance", "best"  # what --channel takes beside a number

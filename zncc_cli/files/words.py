@@ -50,6 +50,11 @@ MEASURES: Mapping[str, Measure] = {
         "",
         "How many times better the aligned images agree than at the best other shift; repeated texture stays near 1.",
     ),
+    "held_by_pixels": Measure(
+        "Held by single pixels",
+        "",
+        "How many times better the images agree with the pixels that stand out by themselves than without.",
+    ),
     "zncc_coarse": Measure("ZNCC, coarse", "", "ZNCC after, on a coarser level, where noise hides less."),
     "held_out_before": Measure("Held out, before", "", "ZNCC of the windows held out, as the images came."),
     "held_out_after": Measure(

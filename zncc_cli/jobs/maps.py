@@ -19,6 +19,7 @@ from zncc_cli.jobs.missing import Missing
 from zncc_cli.jobs.products import MAPS
 from zncc_cli.jobs.views import View
 from zncc_cli.registration.canvas import Frame
+from zncc_cli.registration.inpainting import inpaint
 from zncc_cli.registration.zncc import std_map, zncc_frame_map
 
 
@@ -66,6 +67,8 @@ def write_maps(
 ) -> None:
     """Write std_fixed.tif, std_aligned.tif and zncc.tif; those that cannot be are ``missing``.
 
+    Gaps that are no longer than a window are filled for them, as they were for the registration.
+
     Args:
         folder: where.
         fixed: the fixed image as the registration saw it; its pixel size and georeference are the files'.
@@ -80,20 +83,19 @@ def write_maps(
     grid = fixed.image.metadata
 
     def fixed_std(rows: slice) -> torch.Tensor:
-        values, valid = _tensors(*on_frame(fixed, rows, frame))
-        return std_map(values, valid, window)
+        return std_map(*_without_gaps(on_frame(fixed, rows, frame), window), window)
 
     def aligned_std(rows: slice) -> torch.Tensor:
-        values, valid = _tensors(grey.read(rows), counts.read(rows))
-        return std_map(values, valid, window)
+        return std_map(*_without_gaps((grey.read(rows), counts.read(rows)), window), window)
 
     def zncc(rows: slice) -> torch.Tensor:
-        a, a_mask, b, b_mask = _tensors(*on_frame(fixed, rows, frame), grey.read(rows), counts.read(rows))
+        a, a_mask = _without_gaps(on_frame(fixed, rows, frame), window)
+        b, b_mask = _without_gaps((grey.read(rows), counts.read(rows)), window)
         return zncc_frame_map(a, b, a_mask & b_mask, window, spreads)
 
     for name, values in zip(MAPS, (fixed_std, aligned_std, zncc), strict=True):
         with missing.spared(name):
-            _write(folder / name, map_strips(values, frame.shape, window), frame, np.float32, grid)
+            _write(folder / name, map_strips(values, frame.shape, window, reach=2 * window), frame, np.float32, grid)
 
 
 def write_mask(path: Path, covered: Rows, frame: Frame, grid: Metadata) -> None:
@@ -116,8 +118,9 @@ def _write(path: Path, strips: Iterator[np.ndarray], frame: Frame, dtype: DTypeL
     write_strips(path, strips, shape=frame.shape, dtype=dtype, axes="YX", like=None, frame=grid, offset=frame.offset)
 
 
-def _tensors(*planes: np.ndarray) -> list[torch.Tensor]:
-    return [torch.from_numpy(plane) for plane in planes]
+def _without_gaps(rows: tuple[np.ndarray, np.ndarray], window: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return values, and which of them count, (h, W), with gaps filled that are no longer than a window."""
+    return inpaint(torch.from_numpy(rows[0]), torch.from_numpy(rows[1]), window)
 
 
 def _rows(height: int) -> Iterator[slice]:
@@ -125,10 +128,19 @@ def _rows(height: int) -> Iterator[slice]:
         yield slice(first, min(first + STRIP_ROWS, height))
 
 
-def map_strips(values: Callable[[slice], torch.Tensor], shape: tuple[int, int], window: int) -> Iterator[np.ndarray]:
-    """Yield the strips of a map (H, W) float32, each from rows that hold all windows of its pixels."""
+def map_strips(
+    values: Callable[[slice], torch.Tensor], shape: tuple[int, int], window: int, reach: int = 0
+) -> Iterator[np.ndarray]:
+    """Yield the strips of a map (H, W) float32, each from rows that hold all windows of its pixels.
+
+    Args:
+        values: rows -> the map of them alone, (h, W).
+        shape: (H, W).
+        window: side of the windows, pixels.
+        reach: how many rows farther away a pixel depends on.
+    """
     height, width = shape
-    before, after = window // 2, window - 1 - window // 2
+    before, after = window // 2 + reach, window - 1 - window // 2 + reach
     for rows in _rows(height):
         if window > min(height, width):
             yield np.full((rows.stop - rows.start, width), np.nan, np.float32)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 import zncc_cli
-from zncc_cli.config import IDENTITY, Accept, Canvas, PairConfig, Product, ResamplingConfig
+from zncc_cli.config import IDENTITY, NONE, Accept, Canvas, PairConfig, Product, ResamplingConfig
 from zncc_cli.errors import ContentError, ExitCode, OptionError, OutputError
 from zncc_cli.files.exchange import read_linear
 from zncc_cli.files.folder import OutputFolder, refuse_sources
@@ -33,7 +33,7 @@ from zncc_cli.jobs.products import FIXED_ON_CANVAS, MAPS, MASK, OVERLAY, PAGE, R
 from zncc_cli.jobs.reduction import Reduced, full_result, reduced, reduced_matrix
 from zncc_cli.jobs.resampled import missing_value, write_resampled
 from zncc_cli.jobs.strips import Strips
-from zncc_cli.jobs.views import View, choose_views, masked
+from zncc_cli.jobs.views import View, choose_views, masked, without_gaps
 from zncc_cli.operators import native
 from zncc_cli.registration.canvas import Frame, frame_of
 from zncc_cli.registration.register import RegistrationResult, register_images
@@ -138,9 +138,9 @@ def align_pair(
         clock.lap("read")
         progress(f"registering, {config.registration.model}")
         names_said = f"fixed {shown(config.fixed)}", f"moving {shown(config.moving)}"
-        found = register_images(
-            pair[0].grey, pair[1].grey, config.registration, pair[0].valid, pair[1].valid, init, names_said
-        )
+        settings = dataclasses.replace(config.registration, no_data=NONE)  # the views are without it
+        found = register_images(pair[0].grey, pair[1].grey, settings, pair[0].valid, pair[1].valid, init, names_said)
+        notes += found.notes
         result = full_result(found, factor, fixed, moving)
         clock.seconds["registration"] = result.seconds
         clock.restart()
@@ -206,9 +206,11 @@ def _views(config: PairConfig) -> tuple[View, View, tuple[str, ...]]:
     ]
     views, notes = choose_views((images[0], images[1]), asked.each_channel)
     masks = [None if path is None else read_image(path) for path in (config.fixed_mask, config.moving_mask)]
-    fixed, moving = (masked(view, mask) for view, mask in zip(views, masks, strict=True))
+    (fixed, of_fixed), (moving, of_moving) = (
+        without_gaps(masked(view, mask), config.registration.no_data) for view, mask in zip(views, masks, strict=True)
+    )
     read = (note for image in (*images, *masks) if image is not None for note in image.notes)
-    return fixed, moving, (*read, *notes)
+    return fixed, moving, (*read, *notes, *of_fixed, *of_moving)
 
 
 def _init(name: str | None, fixed: View, moving: View) -> tuple[np.ndarray | None, tuple[str, ...]]:

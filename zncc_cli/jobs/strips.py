@@ -86,7 +86,7 @@ class Strips:
             return (there,)
         sign = np.float32(-1 if self._result.inverted else 1)
         moving, counts = self._moving, there
-        if moving.mask is not None:
+        if moving.mask is not None or moving.no_data:
             rows = self._frame.rows[first : first + len(there)]
             place = self._result.matrix, rows, self._frame.columns, Interpolation.LINEAR
             counts = there & resample(moving.read, moving.shape, *place)[1]

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from zncc_cli.config import BEST, LUMINANCE
+from zncc_cli.config import AUTO, BEST, LUMINANCE, NONE
 from zncc_cli.errors import InputError, OptionError
 from zncc_cli.files.images import Image
 from zncc_cli.files.pages import among
+from zncc_cli.registration.no_data import gap_note, no_data_values
 from zncc_cli.registration.pyramid import Level
 
 _LOOKED_AT = 1024  # pixels: the side of the middle part that tells how much texture a channel has
@@ -29,12 +30,14 @@ class View:
         index: which plane, a number for each leading axis.
         sample: which sample of its pixels, or None for the luminance.
         mask: image of the same frame whose pixels above zero count, or None for all.
+        no_data: values, in the image's own units, whose pixels do not count: see `without_gaps`.
     """
 
     image: Image
     index: tuple[int, ...]
     sample: int | None = None
     mask: Image | None = None
+    no_data: tuple[float, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -53,7 +56,15 @@ class View:
         """Return grey values, float32 (h, w), and which of them count, bool (h, w)."""
         part, valid = self._part(rows, columns)
         grey = self._grey(part)
-        return grey, valid & np.isfinite(grey)
+        counts = valid & np.isfinite(grey)
+        for value in self.no_data:
+            counts &= grey != np.float32(value - self.offset)
+        return grey, counts
+
+    @property
+    def offset(self) -> float:
+        """What grey values are less than those of the image."""
+        return 0.0 if self._offset is None else float(self._offset)
 
     def grey_of(self, pixels: np.ndarray) -> np.ndarray:
         """Return the grey values, float32 (h, w), of pixels (h, w[, S]) like the image's own, whatever their dtype."""
@@ -128,7 +139,20 @@ def masked(view: View, mask: Image | None) -> View:
             f"{mask.metadata.path}: expected a mask of {width} x {height} pixels like {view.image.metadata.path}, "
             f"found {found_width} x {found_height}{axes}; save one 2D mask of this size"
         )
-    return View(view.image, view.index, view.sample, mask)
+    return replace(view, mask=mask)
+
+
+def without_gaps(view: View, no_data: str) -> tuple[View, tuple[str, ...]]:
+    """Return the view without pixels that hold no data, and a sentence for each value that nobody named.
+
+    ``no_data``: as in `zncc_cli.config.RegistrationConfig`.
+    """
+    if no_data not in (AUTO, NONE):
+        return replace(view, no_data=(float(no_data),)), ()
+    found = tuple(value + view.offset for value in no_data_values(view.read, view.shape, no_data))
+    name = view.image.metadata.path.name
+    notes = (f"{gap_note(name, value)}; --no-data {NONE} keeps them" for value in found)
+    return replace(view, no_data=found), tuple(notes)
 
 
 def choose_views(

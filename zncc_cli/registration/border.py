@@ -95,7 +95,7 @@ def without_pull(fixed: Level, moving: Level, refined: Refined, config: Registra
 
 def _without(level: Level, border: Tensor) -> Level:
     mask = level.mask & ~border
-    return Level(level.image * mask.to(level.image), mask, level.factor)
+    return replace(level, image=level.image * mask.to(level.image), mask=mask)
 
 
 def _is_plain(level: Level, corner: tuple[int, int]) -> bool:

@@ -6,12 +6,13 @@ Every figure is defined in `zncc_cli.registration.verdict.Evidence`.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from zncc_cli.config import Model, RegistrationConfig
+from zncc_cli.config import Interpolation, Model, RegistrationConfig
 from zncc_cli.registration.border import Unhindered
+from zncc_cli.registration.hot_pixels import without_single_pixels
 from zncc_cli.registration.look import BLOCK, Look, fine
 from zncc_cli.registration.objective import LevelObjective
 from zncc_cli.registration.optimizer import safe_inverse
@@ -37,6 +38,7 @@ RICHER = {
 
 _STEPS = 3  # of the refinement by a richer model, whose sureness is that of where it leads: misfit passes for noise
 CHANCE = 4.0  # standard deviations: a shorter step is nothing but noise
+_STAYS = 5.0  # pixels at a corner: a result nearer to the identity may be that of a camera's own pixels
 _SMALLEST = 1e-12  # of a variance: directions below it are not there
 
 
@@ -83,13 +85,16 @@ def weigh(
     stretch = _stretch(matrix, by.seen.fixed[0].shape)
     points = _overlap(matrix, by.seen.fixed[0], by.seen.moving[0])
     judged = None if after is None else _sight(by, by.judged, matrix, config)
+    motion = float(np.linalg.norm(map_points(matrix, frame) - frame, axis=-1).max())
+    stays = after is not None and motion < _STAYS and by.seen.fixed[0].shape == by.seen.moving[0].shape
     return Evidence(
         zncc_before=None if before is None else before.zncc,
         zncc_after=None if after is None else after.zncc,
         overlap=by.fine.overlap(matrix) if after is None else after.overlap,
         agreement=max((a for a in found if a is not None), default=None),
         ending=refined.ending,
-        motion=float(np.linalg.norm(map_points(matrix, frame) - frame, axis=-1).max()),
+        motion=motion,
+        held_by_pixels=_held_by_pixels(by.seen, matrix, config, found[0]) if stays else None,
         distinctness=distinctness,
         peak_ratio=None if after is None else peak_ratio(by.seen.fixed, by.seen.moving, matrix),
         zncc_coarse=None if looks[-1] is None else looks[-1].zncc,
@@ -107,6 +112,17 @@ def weigh(
         most_scale=stretch[1],
         shear=stretch[2],
     )
+
+
+def _held_by_pixels(seen: Seen, matrix: np.ndarray, config: RegistrationConfig, agreed: float | None) -> float | None:
+    """Return how many times as well the finest level agrees as it does without pixels that stand out by themselves."""
+    if agreed is None:
+        return None
+    fixed, moving = (replace(one[0], image=without_single_pixels(one[0].image)) for one in (seen.fixed, seen.moving))
+    linear = Interpolation.LINEAR  # of the moving image, which hardly moved
+    got = LevelObjective(fixed, moving, fixed.shape, config.window, config.min_overlap, linear).agreement(matrix)
+    left = None if got is None else agreement(got.blocks)
+    return agreed / left if left is not None and left > 0 else math.inf
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zncc_cli.config import Model, RegistrationConfig
+from zncc_cli.registration.inpainting import inpaint
 from zncc_cli.registration.inputs import check_window, prepare
 from zncc_cli.registration.look import Look, Still, fine_both
 from zncc_cli.registration.pyramid import Level
@@ -68,9 +69,9 @@ class PreparedFrame:
             ContentError: the image is too small, constant, or has no valid pixels.
             WindowError: the window does not fit.
         """
-        pixels, valid = prepare("frame", image, mask, torch.device("cpu"))
-        check_window(config.window, valid)
-        level = Level(pixels, valid, 1)
+        ready = prepare("frame", image, mask, torch.device("cpu"))
+        check_window(config.window, ready.mask)
+        level = Level(*inpaint(ready.image, ready.mask, config.window), 1)
         flat = _flat(level)
         looks = None if config.model is Model.TRANSLATION else fine_both(level, config.window)
         return cls(level, flat, torch.fft.rfft2(flat * _fade(level.shape)), looks)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from zncc_cli.config import AUTO
 from zncc_cli.errors import ContentError, OptionError, WindowError
+from zncc_cli.registration.no_data import no_data_values
 from zncc_cli.registration.warp import corners, in_front, map_points
 
 SMALLEST_IMAGE = 16  # pixels on the shorter side; below it no window has room to move
@@ -17,10 +20,25 @@ _AT_ONCE = 2**17  # pixels of a strip, which stays in the cache
 _FARTHEST = 1e7  # pixels; float32 knows no coordinate beyond to a pixel
 
 
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """An image as it is registered.
+
+    Attributes:
+        image: (1, 1, H, W) float32 of mean zero and variance one over the mask, zero outside it.
+        mask: (H, W) bool, pixels that count.
+        no_data: the values that were taken as no data, in the image's own units.
+    """
+
+    image: Tensor
+    mask: Tensor
+    no_data: tuple[float, ...] = ()
+
+
 def prepare(
-    name: str, image: np.ndarray | Tensor, mask: np.ndarray | Tensor | None, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Return the image as (1, 1, H, W) float32 of mean zero and variance one over its (H, W) bool mask.
+    name: str, image: np.ndarray | Tensor, mask: np.ndarray | Tensor | None, device: torch.device, no_data: str = AUTO
+) -> Prepared:
+    """Return the image made ready; pixels do not count that are not finite, masked, or of a value that is no data.
 
     What a masked array masks does not count either.
     """
@@ -48,7 +66,7 @@ def prepare(
     if isinstance(image, np.ma.MaskedArray):
         unmasked = torch.from_numpy(~np.ma.getmaskarray(image)).to(device)
         given = unmasked if given is None else given & unmasked
-    return _standardized(name, pixels, given)
+    return _standardized(name, pixels, given, no_data)
 
 
 def _readable(image: np.ndarray) -> np.ndarray:
@@ -58,8 +76,15 @@ def _readable(image: np.ndarray) -> np.ndarray:
     return np.array(pixels, dtype=pixels.dtype.newbyteorder("="), order="C")
 
 
-def _standardized(name: str, pixels: Tensor, given: Tensor | None) -> tuple[Tensor, Tensor]:
+def _standardized(name: str, pixels: Tensor, given: Tensor | None, no_data: str) -> Prepared:
     """Return what `prepare` does; a strip of rows at a time, in float64 whatever the image's range."""
+
+    def read(strip: slice) -> tuple[np.ndarray, np.ndarray]:
+        values = pixels[strip].double()
+        counts = values.isfinite() if given is None else values.isfinite() & given[strip]
+        return values.cpu().numpy(), counts.cpu().numpy()
+
+    gaps = no_data_values(read, (int(pixels.shape[0]), int(pixels.shape[1])), no_data)
     valid = torch.ones(pixels.shape, dtype=torch.bool, device=pixels.device) if given is None else given.clone()
     out = torch.empty(pixels.shape, dtype=torch.float32, device=pixels.device)
     rows = max(1, _AT_ONCE // pixels.shape[1])
@@ -68,6 +93,8 @@ def _standardized(name: str, pixels: Tensor, given: Tensor | None) -> tuple[Tens
     for strip in strips:
         values = pixels[strip].double()
         valid[strip] &= values.isfinite()
+        for value in gaps:
+            valid[strip] &= values != value
         total += float(torch.where(valid[strip], values, 0).sum())
         least = min(least, float(torch.where(valid[strip], values, math.inf).min()))
         most = max(most, float(torch.where(valid[strip], values, -math.inf).max()))
@@ -83,7 +110,7 @@ def _standardized(name: str, pixels: Tensor, given: Tensor | None) -> tuple[Tens
         values = torch.where(valid[strip], (pixels[strip].double() - total / count) / scale, 0)
         squares += float(values.square().sum())
         out[strip] = values
-    return out.mul_(math.sqrt(count / squares))[None, None], valid
+    return Prepared(out.mul_(math.sqrt(count / squares))[None, None], valid, gaps)
 
 
 def check_window(window: int, *masks: Tensor) -> None:

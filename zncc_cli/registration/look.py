@@ -28,7 +28,7 @@ from torch import Tensor
 from zncc_cli.config import Interpolation, RegistrationConfig
 from zncc_cli.registration.matrix_gradient import MatrixGradient
 from zncc_cli.registration.objective import NOISE_WEIGHT, block_zncc, gauss_newton, gradients
-from zncc_cli.registration.pyramid import Level, background, fill_holes, smooth
+from zncc_cli.registration.pyramid import Level, background, fill_holes, smooth, smoothed_share
 from zncc_cli.registration.spectrum import REACH, ring_correlation, taper
 from zncc_cli.registration.warp import Sampler, applied, coordinates, in_front, inside
 from zncc_cli.registration.zncc import (
@@ -84,12 +84,16 @@ class Look:
     Args:
         fixed: the image that lies still.
         moving: the other one, without holes.
+        measured: what share of the pixels of fixed (H, W) and of moving was measured and not filled in; None for all.
     """
 
-    def __init__(self, fixed: Still, moving: Sampler) -> None:
+    def __init__(
+        self, fixed: Still, moving: Sampler, measured: tuple[Tensor | None, Sampler | None] = (None, None)
+    ) -> None:
         self.shape = int(fixed.image.shape[0]), int(fixed.image.shape[1])
         self.moving_shape = moving.shape
         self._fixed, self._sampler = fixed.image, moving
+        self._measured = measured
         self._window, self._weight, self._eps = fixed.window, fixed.weight, fixed.window**2 * _LEAST_EPS
         self._v_fixed, self._sum_fixed = fixed.variance, fixed.sums
         self._v_fixed_held = self._v_fixed.clamp_min(0) + self._eps
@@ -107,14 +111,17 @@ class Look:
         total, counts = float(w.sum()), w * z.clamp_min(0)
         gx, gy = _pulled(pull, *gradients((self._fixed + warped) / 2))
         curvature = np.zeros((0, 0))
+        differences, measured = self._differences(warped, counts, v, w > 0), self._measured_at(pull)
+        if measured is not None:
+            differences = differences * measured
         if with_curvature:
             share = counts * z / v
+            if measured is not None:
+                share = share * window_sums(measured, self._window) / self._window**2
             curvature = gauss_newton(pull, warped, gx, gy, share, v, self._window, projective).numpy()
         return Linearized(
             loss=1 - float((w * z).sum()) / total,
-            scores=MatrixGradient.of(pull, gx, gy, projective)
-            .scores(self._differences(warped, counts, v, w > 0), BLOCK)
-            .numpy(),
+            scores=MatrixGradient.of(pull, gx, gy, projective).scores(differences, BLOCK).numpy(),
             curvature=curvature,
         )
 
@@ -141,6 +148,8 @@ class Look:
         )
         of_mean, of_half = (to_matrix.T @ each.products(weight).numpy() @ to_matrix for each in (mean, half))
         values, vectors = np.linalg.eigh(of_mean + of_half)
+        if not values[-1] > 0:  # no window that counts has a gradient
+            return np.empty(0)
         to_unit = vectors / np.sqrt(values.clip(_SMALLEST * values[-1]))
         weakest = to_unit @ np.linalg.eigh(to_unit.T @ (of_mean - of_half) @ to_unit)[1][:, 0]
         change = (to_matrix @ weakest).reshape(3, 3)
@@ -188,6 +197,14 @@ class Look:
         differences = self._fixed * spread(by_fixed, side) - warped * spread(by_warped, side) + spread(means, side)
         return differences / (spread(held.to(warped), side) / n).clamp_min(_LEAST_SHARE)
 
+    def _measured_at(self, pull: Tensor) -> Tensor | None:
+        """Return what share of what is compared at each pixel (H, W) was measured; None for all."""
+        fixed, moving = self._measured
+        if moving is None:
+            return fixed
+        there = moving.warped(pull, self.shape)[0][0].clamp(0, 1)
+        return there if fixed is None else fixed * there
+
     def _at(self, matrix: np.ndarray) -> tuple[Tensor, Tensor, Tensor] | None:
         """Return the matrix, the warped moving image (H, W) and the windows' weights; None without overlap."""
         if not in_front(matrix, self.shape):
@@ -213,7 +230,13 @@ class Linearized:
 def fine(fixed: Level, moving: Level, scale: float, config: RegistrationConfig) -> Look:
     """Return the look at fine texture; ``scale`` is how many moving pixels lie along a fixed one."""
     still = _fine_still(fixed, *smooth(fixed.image, fixed.mask, _FINE_SIGMA), config.window)
-    return Look(still, _fine_moving(*smooth(moving.image, moving.mask, _FINE_SIGMA * scale)))
+    return Look(still, _fine_moving(*smooth(moving.image, moving.mask, _FINE_SIGMA * scale)), _measured(fixed, moving))
+
+
+def _measured(fixed: Level, moving: Level) -> tuple[Tensor | None, Sampler | None]:
+    """Return what share of the pixels of both, smoothed as for fine texture, was measured: see `Look`."""
+    of_fixed, of_moving = (smoothed_share(level, _FINE_SIGMA) for level in (fixed, moving))
+    return of_fixed, None if of_moving is None else Sampler(of_moving[None, None], Interpolation.LINEAR)
 
 
 def fine_both(level: Level, window: int) -> tuple[Still, Sampler]:
@@ -262,7 +285,8 @@ def wide(fixed: Level, moving: Level, matrix: np.ndarray, scale: float, config: 
     f, m = spectrum.filtered(f), spectrum.filtered(m, scale)
     variance = window_variance(f[0, 0], window)
     weight = torch.where(held, variance / variance.mean(), 0)
-    return Look(Still.of(f, window, weight), Sampler(m, Interpolation.CUBIC, _eroded(m_mask, REACH)))
+    still, sampler = Still.of(f, window, weight), Sampler(m, Interpolation.CUBIC, _eroded(m_mask, REACH))
+    return Look(still, sampler, _measured(fixed, moving))
 
 
 def _seen(other: Level, matrix: Tensor, shape: tuple[int, int]) -> Tensor:

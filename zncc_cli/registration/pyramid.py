@@ -7,7 +7,7 @@ pixels only (normalised convolution; Knutsson and Westin 1993, doi:10.1109/CVPR.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -37,11 +37,14 @@ class Level:
         image: (1, 1, H, W) float, zero where not valid.
         mask: (H, W) bool, valid pixels.
         factor: full-resolution pixels per pixel of this level; pixel (i, j) lies on (factor i, factor j).
+        measured: (H, W) float, what share of each valid pixel comes from pixels that were measured, in [0, 1]: the rest
+            was filled in (`zncc_cli.registration.inpainting`); None where nothing was.
     """
 
     image: Tensor
     mask: Tensor
     factor: int
+    measured: Tensor | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -69,8 +72,9 @@ class Level:
         above, here, below = (self.image[0, 0, row : row + self.shape[0] - 2 : step] for row in range(3))
         down = above - 2 * here + below
         second = down[:, :-2] - 2 * down[:, 1:-1] + down[:, 2:]
-        if not bool(self.mask.all()):
-            top, middle, bottom = (self.mask[row : row + self.shape[0] - 2 : step] for row in range(3))
+        known = self.mask if self.measured is None else self.mask & (self.measured == 1)
+        if not bool(known.all()):
+            top, middle, bottom = (known[row : row + self.shape[0] - 2 : step] for row in range(3))
             held = top & middle & bottom
             second = second[held[:, :-2] & held[:, 1:-1] & held[:, 2:]]
         if second.numel() == 0:
@@ -81,7 +85,7 @@ class Level:
     @property
     def negative(self) -> Level:
         """The level with bright and dark exchanged, about zero."""
-        return Level(-self.image, self.mask, self.factor)
+        return replace(self, image=-self.image)
 
 
 def convolve(planes: Tensor, kernel: Tensor, padding: tuple[int, int] = (0, 0)) -> Tensor:
@@ -183,14 +187,23 @@ def rectangle(mask: Tensor) -> tuple[slice, slice] | None:
     return held if (held[0].stop - held[0].start, held[1].stop - held[1].start) == (len(rows), len(columns)) else None
 
 
-def pyramid(image: Tensor, mask: Tensor, levels: int) -> list[Level]:
-    """Return ``levels`` levels of ``image`` (1, 1, H, W) and ``mask`` (H, W), the finest (the image itself) first."""
-    out = [Level(image * mask.to(image.dtype), mask, 1)]
+def pyramid(image: Tensor, mask: Tensor, levels: int, measured: Tensor | None = None) -> list[Level]:
+    """Return ``levels`` levels of an image, the finest (the image itself) first; all shapes as in `Level`."""
+    out = [Level(image * mask.to(image.dtype), mask, 1, measured)]
     while len(out) < levels:
         last = out[-1]
-        image, mask = smooth(last.image, last.mask, DECIMATION_SIGMA)
-        out.append(Level(image[..., ::2, ::2].contiguous(), mask[::2, ::2].contiguous(), 2 * last.factor))
+        image, mask = (plane[..., ::2, ::2].contiguous() for plane in smooth(last.image, last.mask, DECIMATION_SIGMA))
+        share = smoothed_share(last, DECIMATION_SIGMA)
+        measured = None if share is None else share[::2, ::2].contiguous()
+        out.append(Level(image, mask, 2 * last.factor, measured))
     return out
+
+
+def smoothed_share(level: Level, sigma: float) -> Tensor | None:
+    """Return what `Level.measured` is, (H, W), when the level is smoothed by ``sigma`` pixels."""
+    if level.measured is None:
+        return None
+    return smooth(level.measured[None, None], level.mask, sigma, enough=0.0)[0][0, 0]
 
 
 def count_levels(shape: tuple[int, int], smallest: int) -> int:

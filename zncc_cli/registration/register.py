@@ -14,13 +14,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zncc_cli.config import GPU_PIXELS, NESTED_MODELS, Device, Interpolation, Model, RegistrationConfig, choose
+from zncc_cli.config import AUTO, GPU_PIXELS, NESTED_MODELS, Device, Interpolation, Model, RegistrationConfig, choose
 from zncc_cli.errors import BackendError
 from zncc_cli.operators import native
 from zncc_cli.registration.border import without_pull
 from zncc_cli.registration.descent import LevelRecord, descend, distinctness, follow_starts
 from zncc_cli.registration.evidence import Judging, Seen, weigh
-from zncc_cli.registration.inputs import check_window, checked_init, prepare
+from zncc_cli.registration.hot_pixels import hot_pixels
+from zncc_cli.registration.inpainting import inpaint
+from zncc_cli.registration.inputs import Prepared, check_window, checked_init, prepare
+from zncc_cli.registration.no_data import gap_note
 from zncc_cli.registration.objective import LevelObjective
 from zncc_cli.registration.pyramid import Level, coarsest_of, count_levels, pyramid
 from zncc_cli.registration.refinement import refine
@@ -50,6 +53,7 @@ class RegistrationResult:
         evidence: what it rests on.
         uncertainty: what the matrix may be off by; None where texture does not hold every parameter of the model.
         levels: what each level did, the coarsest first.
+        notes: a sentence for each thing that was done and not asked for.
         backend: which arithmetic ran, and why.
         device: where.
         seconds: images in memory to transform.
@@ -67,6 +71,7 @@ class RegistrationResult:
     evidence: Evidence
     uncertainty: Uncertainty | None
     levels: tuple[LevelRecord, ...]
+    notes: tuple[str, ...]
     backend: native.Loaded
     device: str
     seconds: float
@@ -140,11 +145,13 @@ def _register(
 ) -> RegistrationResult:
     began = time.perf_counter()
     backend = native.load(device)
-    f, f_mask = prepare(names[0], fixed, fixed_mask, device)
-    m, m_mask = prepare(names[1], moving, moving_mask, device)
-    check_window(config.window, f_mask, m_mask)
-
-    fixed_levels, moving_levels = _pyramids(f, f_mask, m, m_mask, config.window)
+    ready = (
+        prepare(names[0], fixed, fixed_mask, device, config.no_data),
+        prepare(names[1], moving, moving_mask, device, config.no_data),
+    )
+    check_window(config.window, *(image.mask for image in ready))
+    hot = hot_pixels(*(Level(image.image, image.mask, 1) for image in ready))
+    fixed_levels, moving_levels = _pyramids(ready, hot, config.window)
     init = None if init is None else checked_init(init, fixed_levels[0].shape)
 
     def compared(level: int, inverted: bool) -> tuple[Level, Level]:
@@ -186,7 +193,8 @@ def _register(
     uncertainty = Uncertainty.of_blocks(fitted.model, matrix, shape, refined.influences)
     seen = Seen(fixed_levels, [compared(level, start.inverted)[1] for level in range(len(moving_levels))])
     if unhindered.levels[0] is not fixed_levels[0]:
-        seen = Seen(*(pyramid(level.image, level.mask, len(fixed_levels)) for level in unhindered.levels))
+        levels = len(fixed_levels)
+        seen = Seen(*(pyramid(level.image, level.mask, levels, level.measured) for level in unhindered.levels))
         objectives = [_objective(*pair, shape, config) for pair in zip(seen.fixed, seen.moving, strict=True)]
     stands_out = distinctness(ends, shape, moving_levels[0].shape)
     judging = Judging(seen, objectives[0], objectives[judged], judged)
@@ -205,10 +213,26 @@ def _register(
         evidence=evidence,
         uncertainty=uncertainty,
         levels=tuple(records),
+        notes=_left_out(names, ready, hot, config),
         backend=backend,
         device=str(device),
         seconds=time.perf_counter() - began,
     )
+
+
+def _left_out(
+    names: tuple[str, str], ready: tuple[Prepared, Prepared], hot: Tensor | None, config: RegistrationConfig
+) -> tuple[str, ...]:
+    """Return a sentence for each kind of pixels that were left out though nobody said so."""
+    notes = list[str]()
+    if config.no_data == AUTO:
+        notes = [gap_note(name, value) for name, image in zip(names, ready, strict=True) for value in image.no_data]
+    if hot is not None:
+        notes.append(
+            f"{int(hot.sum())} single pixels stand out at the same places in both images, as hot pixels of a camera "
+            "do; they are left out"
+        )
+    return tuple(notes)
 
 
 def _pixels(image: np.ndarray | Tensor) -> int:
@@ -234,7 +258,14 @@ def _objective(fixed: Level, moving: Level, shape: tuple[int, int], config: Regi
     return LevelObjective(fixed, moving, shape, config.window, config.min_overlap, interpolation)
 
 
-def _pyramids(f: Tensor, f_mask: Tensor, m: Tensor, m_mask: Tensor, window: int) -> tuple[list[Level], list[Level]]:
-    shorter = min(min(f_mask.shape), min(m_mask.shape))
+def _pyramids(ready: tuple[Prepared, Prepared], hot: Tensor | None, window: int) -> tuple[list[Level], list[Level]]:
+    """Return both pyramids, the finest level first, without ``hot`` pixels and with thin gaps filled."""
+    shorter = min(min(image.mask.shape) for image in ready)
     levels = count_levels((shorter, shorter), max(_COARSEST, 3 * window))
-    return pyramid(f, f_mask, levels), pyramid(m, m_mask, levels)
+
+    def of(image: Prepared) -> list[Level]:
+        mask = image.mask if hot is None else image.mask & ~hot
+        filled, usable = inpaint(image.image, mask, window)
+        return pyramid(filled, usable, levels, mask.to(filled) if filled is not image.image else None)
+
+    return of(ready[0]), of(ready[1])
