@@ -37,6 +37,7 @@ def align(
     out: options.OutOption = None,
     window: options.WindowOption = _DEFAULT.window,
     min_overlap: options.MinOverlapOption = _DEFAULT.min_overlap,
+    max_motion: options.MaxMotionOption = _DEFAULT.max_motion,
     fixed_mask: Annotated[
         Path | None, typer.Option(metavar="IMAGE", help="Use only fixed pixels where this is above zero.")
     ] = None,

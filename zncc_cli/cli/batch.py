@@ -72,6 +72,7 @@ def batch(
     model: options.ModelOption = _DEFAULT.model,
     window: options.WindowOption = _DEFAULT.window,
     min_overlap: options.MinOverlapOption = _DEFAULT.min_overlap,
+    max_motion: options.MaxMotionOption = _DEFAULT.max_motion,
     series: options.SeriesOption = None,
     page: options.PageOption = None,
     channel: options.ChannelOption = None,

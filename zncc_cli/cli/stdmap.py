@@ -17,7 +17,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command()
 def stdmap(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
-    window: options.WindowOption = 11,
+    window: options.WindowOption = StdMapConfig.window,
     out: options.OutOption = None,
     series: options.OneSeriesOption = None,
     page: options.OnePageOption = None,
@@ -62,7 +62,7 @@ def stdmap(
     if json:
         print_json({"window": window, "scale": scale, **dataclasses.asdict(outcome)})
     elif not quiet:
-        print_std_maps(outcome, window)
+        print_std_maps(outcome)
     raise typer.Exit(outcome.exit_code)
 
 

@@ -133,11 +133,13 @@ def align_pair(
         init = None if init is None else reduced_matrix(init, factor)
         clock.lap("read")
         progress(f"registering, {config.registration.model}")
+        asked = config.registration
+        if factor > 1 and asked.max_motion is not None:
+            asked = dataclasses.replace(asked, max_motion=asked.max_motion / factor)
         names_said = f"fixed {shown(config.fixed)}", f"moving {shown(config.moving)}"
-        found = register_images(
-            pair[0].grey, pair[1].grey, config.registration, pair[0].valid, pair[1].valid, init, names_said
-        )
+        found = register_images(pair[0].grey, pair[1].grey, asked, pair[0].valid, pair[1].valid, init, names_said)
         result = full_result(found, factor, fixed, moving)
+        notes += result.notes
         clock.seconds["registration"] = result.seconds
         clock.restart()
         progress(f"writing {config.folder}")
@@ -149,7 +151,13 @@ def align_pair(
                 write_picture(folder.staging / "overlay.png", drawn)
         clock.lap("write")
         report = _report(config, inputs, result, clock.finish(), products, notes)
-        report["registered_by"] = {"fixed": fixed.described, "moving": moving.described, "blocks": factor}
+        report["registered_by"] = {
+            "fixed": fixed.described,
+            "moving": moving.described,
+            "blocks": factor,
+            "window": result.window,
+            "min_overlap": result.min_overlap,
+        }
         if Product.PAGE in wanted:
             pictures = pair_pictures(folder.staging, pair, layers, result, products.frame)
             write_page(folder.staging / PAGE, report, pictures, files=[name for name in names if name != PAGE])
@@ -284,7 +292,7 @@ def _write_products(
             write_mask(folder / "mask.tif", covered, frame, grid)
         if mapped:
             spreads = _spread(pair[0]), _spread(pair[1])
-            write_maps(folder, fixed, (grey, counts), frame, config.registration.window, spreads)
+            write_maps(folder, fixed, (grey, counts), frame, result.window, spreads)
     return _Products(frame, written.clipped, filled, (*notes, *written.notes))
 
 

@@ -19,7 +19,7 @@ from zncc_cli.registration.verdict import Status
 
 FULL = 2**24  # pixels up to which an image is registered as it is: about half a minute on two cores
 _REDUCED = 2**23  # pixels of a reduced one, at most
-_LENGTHS = ("motion", "split", "round_trip", "expected_error", "border_pull")  # of the evidence, in pixels
+_LENGTHS = ("motion", "split", "round_trip", "expected_error", "border_pull", "beyond")  # of the evidence, in pixels
 _ROWS = 512  # about as many rows are read at a time
 
 

@@ -69,10 +69,10 @@ class PreparedFrame:
             WindowError: the window does not fit.
         """
         pixels, valid = prepare("frame", image, mask, torch.device("cpu"))
-        check_window(config.window, valid)
+        check_window(config.window_side, valid)
         level = Level(pixels, valid, 1)
         flat = _flat(level)
-        looks = None if config.model is Model.TRANSLATION else fine_both(level, config.window)
+        looks = None if config.model is Model.TRANSLATION else fine_both(level, config.window_side)
         return cls(level, flat, torch.fft.rfft2(flat * _fade(level.shape)), looks)
 
 
