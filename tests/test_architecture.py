@@ -143,6 +143,7 @@ ALLOWED = {
     "registration.candidates": (
         "registration.initialization",
         "registration.look",
+        "registration.optimizer",
         "registration.pyramid",
         "registration.refinement",
         "registration.selection",

@@ -19,7 +19,7 @@ import numpy as np
 from zncc_cli.config import LEAST_MIN_OVERLAP, NESTED_MODELS, Interpolation, Model, RegistrationConfig
 from zncc_cli.registration.border import without_pull
 from zncc_cli.registration.bound import MotionBound
-from zncc_cli.registration.candidates import Candidate, Held, held
+from zncc_cli.registration.candidates import Candidate, Held, held, preferred
 from zncc_cli.registration.descent import End, LevelRecord, Search, descend, distinctness, follow_starts
 from zncc_cli.registration.evidence import Judging, Seen, weigh
 from zncc_cli.registration.objective import LevelObjective
@@ -103,13 +103,16 @@ def found_of(images: Images, task: Task, window: int) -> Found:
     """Return the result of a pair; ``window`` is its side at first, pixels."""
     config = task.config
     settings = dataclasses.replace(config, window=window, min_overlap=config.least_overlap)
+    notes = tuple[str, ...]()
+    if window < config.window_side:
+        notes = (f"windows of {window} pixels; of {config.window_side}, so small images hold too few independent ones",)
     ends = _ends(images, task, settings, narrow=False)
     found = _finished(images, task, settings, ends)
     if found.verdict.status is Status.FAILED and (least := _less_overlap(images, task, found)) is not None:
         found = _with_less_overlap(images, task, found, least)
     if config.window is None:
         found = _with_smaller_windows(images, task, found)
-    return found
+    return dataclasses.replace(found, notes=(*notes, *found.notes))
 
 
 def _less_overlap(images: Images, task: Task, found: Found) -> float | None:
@@ -163,7 +166,8 @@ def _with_smaller_windows(images: Images, task: Task, found: Found) -> Found:
     if found.evidence.zncc_after is not None and found.evidence.agreement is None and window < before:
         again = _finished(images, task, dataclasses.replace(found.settings, window=window), found.ends)
         if again.evidence.agreement is not None:
-            return dataclasses.replace(again, notes=(*found.notes, *again.notes))
+            said = f"judged by windows of {window} pixels; of {before}, the overlap holds too few that are independent"
+            return dataclasses.replace(again, notes=(*found.notes, *again.notes, said))
     return found
 
 
@@ -280,28 +284,37 @@ def _choice(images: Images, task: Task, settings: RegistrationConfig, descended:
     if inside and task.start is None:
         return _Choice(descended)
 
+    looked_at: dict[int, Held] = {}
+
     def agreeing(candidate: Candidate) -> Held:
-        return held(*images.compared(0, candidate.inverted), candidate.matrix, settings)
+        if id(candidate) not in looked_at:
+            pair = images.compared(0, candidate.inverted)
+            looked_at[id(candidate)] = held(*pair, candidate.matrix, settings)
+        return looked_at[id(candidate)]
 
     start = dataclasses.replace(descended, refined=unrefined(origin, descended.model, images.shape))
     if agreeing(start).zncc < 0:
         start = dataclasses.replace(start, inverted=not start.inverted)
-    candidates, records = [descended] if inside else [], tuple[LevelRecord, ...]()
-    if apart > _SAME:
+    if apart <= _SAME:
+        candidates, records = [descended] if inside else [], tuple[LevelRecord, ...]()
+    else:
         near, record = _near(images, settings, origin, start)
-        records = (record,)
-        candidates += [near] if bound is None or bound.holds(near.matrix) else []
         start = dataclasses.replace(near, refined=unrefined(origin, near.model, images.shape))
-    best = max(candidates, key=lambda candidate: agreeing(candidate).significance, default=start)
-    if best is descended and not agreeing(start).beats(agreeing(descended)):
+        candidates = [one for one in (descended, near) if bound is None or bound.holds(one.matrix)]
+        if len(candidates) > 1:
+            candidates = [preferred(descended, near, agreeing)]
+        records = (record,)
+    best = candidates[0] if candidates else start
+    if best is descended and not agreeing(start).beats_as_start(agreeing(descended)):
         return _Choice(descended)
     away = f"what was found from coarse to fine, {apart:.1f} px from the start at a corner"
     if not candidates:
         said = f"the start is kept: {away}, lies beyond --max-motion"
         return _Choice(start, records, apart, (said,))
-    why = "agrees less on the finest level" if inside else "lies beyond --max-motion"
-    if agreeing(start).beats(agreeing(best)):
-        return _Choice(start, records, None, (f"the start is kept: {away}, {why}, and so does what is near it",))
+    why = "is no better on the finest level" if inside else "lies beyond --max-motion"
+    if agreeing(start).beats_as_start(agreeing(best)):
+        said = f"the start is kept: {away}, {why}, and what is near it agrees less"
+        return _Choice(start, records, None, (said,))
     return _Choice(best, records, None, (f"found near the start: {away}, {why}",))
 
 

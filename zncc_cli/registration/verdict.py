@@ -344,7 +344,7 @@ def _richer(asked: Asked) -> str:
     richer = Model.HOMOGRAPHY if asked.model is Model.AFFINE else Model.AFFINE
     if asked.config.model is not Model.AUTO:
         return f"try --model {richer}, or auto"
-    return f"windows held out from the fit do not confirm it, or the parts move apart: compare with --model {richer}"
+    return f"compare with --model {richer}, which was no better on windows held out from the fit"
 
 
 def _needed_agreement(distinctness: float | None) -> float:
