@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from zncc_cli.config import DEFAULT_WINDOW, StdMapConfig, StdScale
+from zncc_cli.config import DEFAULT_WINDOW, SMALLEST_WINDOW, StdMapConfig, StdScale
 from zncc_cli.errors import ContentError, ExitCode, InputError, OptionError, ResourceError, WindowError
 from zncc_cli.files.folder import OutputFolder, refuse_sources
 from zncc_cli.files.images import check_kind, read_image
@@ -129,8 +129,13 @@ def _write_one(path: Path, folder: Path, config: StdMapConfig, device: torch.dev
         raise WindowError(
             f"--window: expected at most {min(view.shape)} pixels, the shorter side of {path}, got {config.window}"
         )
+    if min(view.shape) < SMALLEST_WINDOW:
+        raise ContentError(
+            f"{path}: expected at least {SMALLEST_WINDOW} pixels a side, as many as the smallest window has, "
+            f"found {view.shape[1]} x {view.shape[0]}"
+        )
     window = min(DEFAULT_WINDOW, *view.shape) if config.window is None else config.window
-    if window < (config.window or DEFAULT_WINDOW):
+    if config.window is None and window < DEFAULT_WINDOW:
         notes += (f"{shown(path)}: a window of {window} pixels, as many as its shorter side has",)
     factor = reduction_factor(view.shape)
     look = reduced(view, factor)
