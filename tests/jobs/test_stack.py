@@ -233,7 +233,7 @@ def test_small_frames_are_seen_by_smaller_windows(tmp_path: Path) -> None:
     got = align(write(tmp_path / "small.tif", frames), model=Model.RIGID)
     assert any(note.startswith("small.tif: windows of ") for note in got.report["notes"])
     with pytest.raises(WindowError, match=r"--window: .* at most 9"):
-        align(tmp_path / "small.tif", window=11, model=Model.RIGID)
+        align(tmp_path / "small.tif", window=11, overwrite=True)
 
 
 def test_what_is_no_movie_is_refused(tmp_path: Path) -> None:
