@@ -284,13 +284,9 @@ def _choice(images: Images, task: Task, settings: RegistrationConfig, descended:
     if inside and task.start is None:
         return _Choice(descended)
 
-    looked_at: dict[int, Held] = {}
-
+    @cache
     def agreeing(candidate: Candidate) -> Held:
-        if id(candidate) not in looked_at:
-            pair = images.compared(0, candidate.inverted)
-            looked_at[id(candidate)] = held(*pair, candidate.matrix, settings)
-        return looked_at[id(candidate)]
+        return held(*images.compared(0, candidate.inverted), candidate.matrix, settings)
 
     start = dataclasses.replace(descended, refined=unrefined(origin, descended.model, images.shape))
     if agreeing(start).zncc < 0:

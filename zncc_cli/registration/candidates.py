@@ -30,7 +30,7 @@ _NOTABLE = 0.01
 _QUANTILE, _LEAST_BLOCKS = 2.33, 4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Candidate:
     """A result that may be taken.
 
