@@ -36,6 +36,7 @@ _JUDGED = 256  # the coarsest level with at least this shorter side is judged, b
 # windows lie side by side on the level of half of them.
 _NARROW_WINDOW = 5
 _ACROSS = 2  # windows across the narrowest overlap that is looked for
+_TOGETHER = 0.1  # pixels at a corner: two ways that end nearer to each other than this lead to one place
 _SAME = 1.0  # pixels at a corner: what lies nearer to the start than this is where the start itself leads
 
 
@@ -295,6 +296,8 @@ def _choice(images: Images, task: Task, settings: RegistrationConfig, descended:
         candidates, records = [descended] if inside else [], tuple[LevelRecord, ...]()
     else:
         near, record = _near(images, settings, origin, start)
+        if inside and MotionBound(near.matrix, images.shape, _TOGETHER).holds(descended.matrix):
+            return _Choice(descended)
         start = dataclasses.replace(near, refined=unrefined(origin, near.model, images.shape))
         candidates = [one for one in (descended, near) if bound is None or bound.holds(one.matrix)]
         if len(candidates) > 1:
