@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from zncc_cli.config import Model, RegistrationConfig
+from zncc_cli.config import NESTED_MODELS, Model, RegistrationConfig
 from zncc_cli.registration.bound import MotionBound
 from zncc_cli.registration.initialization import Start, find_starts, significance
 from zncc_cli.registration.objective import LevelObjective
@@ -25,6 +25,8 @@ _SEARCH = 128  # the ends of the starts are compared on the coarsest level with 
 _GOOD_START = 1.0
 # Shifts are searched in no time, rotations in little, scales take longest: what is not known is searched for in turn.
 _SEARCHES = {Model.AUTO: (Model.TRANSLATION, Model.RIGID, Model.HOMOGRAPHY)}
+# Of tiles that share a strip: what is scaled is not looked for, ten times as many looks as a rotation takes.
+_NARROW_SEARCHES: tuple[Model, ...] = (Model.TRANSLATION, Model.RIGID)
 # An end that is fairly significant and stands out is the place, though a richer model may fit it better. Of 21 hard
 # pairs wrong ends came to 0.17 at most, or stood out by 1.15 (a brick wall a period off); right ones stood out by 1.79.
 _FAIR, _STANDS_OUT = 0.2, 1.7
@@ -74,7 +76,7 @@ class Search:
         init: (3, 3) to start from, without a search; None for the identity, and a search.
         bound: what lies beyond it is not searched, nor the best end; None for none.
         narrow: an overlap may be too narrow for a window on the coarsest level: a start is followed on the coarsest one
-            on which two lie side by side in its overlap. What has only shifted is looked for first.
+            on which two lie side by side in its overlap. What has only shifted is looked for first, and no scale.
     """
 
     init: np.ndarray | None = None
@@ -101,10 +103,10 @@ def follow_starts(
     the richest model first.
     """
     coarsest, search = len(fixed) - 1, coarsest_of(fixed, _SEARCH)
-    searches = _SEARCHES.get(config.model, (config.model,))
-    if asked.narrow and searches[0] is not Model.TRANSLATION:
-        searches = (Model.TRANSLATION, *searches)
+    searches: tuple[Model, ...] = _SEARCHES.get(config.model, (config.model,))
     richest = searches[-1]
+    if asked.narrow:
+        searches = _NARROW_SEARCHES[: NESTED_MODELS.index(richest) + 1]
 
     def level_of(start: Start) -> int:
         if not asked.narrow:
