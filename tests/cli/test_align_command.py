@@ -102,7 +102,7 @@ def test_aligns_the_sample_pair_and_writes_every_file(run: Run, model: str) -> N
     assert report["backend"]["used"] in ("native", "reference")
     assert report["backend"]["reason"]
     assert all(level["seconds"] > 0 for level in report["levels"])
-    assert report["settings"]["registration"]["window"] == 11
+    assert (report["registered_by"]["window"], report["registered_by"]["min_overlap"]) == (11, 0.25)
     assert report["versions"]["torch"]
 
 
@@ -219,6 +219,7 @@ def test_some_nan_pixels_are_left_out_and_stay_nan(run: Run, textured: Path) -> 
         (("--window", "many"), ("--window", "integer", "got 'many'")),
         (("--model", "wobbly"), ("--model' / '-m': 'wobbly' is not one of", "translation")),
         (("--min-overlap", "1.5"), ("--min-overlap", "1.5")),
+        (("--max-motion", "0"), ("--max-motion", "pixels above 0")),
         (("--max-iterations", "0"), ("--max-iterations",)),
         (("--nonsense",), ("--nonsense",)),
     ],
@@ -238,6 +239,35 @@ def test_init_takes_a_transform_file(run: Run) -> None:
     matrix = json.loads((run.folder / "out" / "transform.json").read_text())["matrix"]
     content = json.loads(truth.read_text())
     assert corner_error(content["matrix"], matrix, content["fixed_shape"]).max < 0.1  # as without
+
+
+def test_what_the_largest_motion_does_not_allow_is_refused_and_runs_again_from_its_report(run: Run) -> None:
+    pair = SAMPLES / "translation" / "fixed.tif", SAMPLES / "translation" / "moving.tif"
+    got = run("zncc-align", *pair, "-m", "translation", "--max-motion", 2, "--write", "report", "--out", "out")
+    assert got.returncode == 3, got.stderr
+    assert "within --max-motion 2" in got.stdout
+    assert "--max-motion" in got.stderr  # what was done is told
+    report = json.loads((run.folder / "out" / "report.json").read_text())
+    assert report["settings"]["registration"]["max_motion"] == 2.0
+    assert "--max-motion=2.0" in report["command"]
+    assert report["metrics"]["beyond"] > 2
+    again = run("zncc-align", "--from", "out/report.json", "--out", "again")
+    assert again.returncode == 3
+    assert json.loads((run.folder / "again" / "report.json").read_text())["reasons"] == report["reasons"]
+
+
+def test_a_small_pair_is_judged_by_a_smaller_window_and_that_is_told(run: Run) -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(21, 31))
+    tifffile.imwrite(run.folder / "a.tif", noise[:20, :30])
+    tifffile.imwrite(run.folder / "b.tif", noise[1:, 1:])
+    got = run("zncc-align", "a.tif", "b.tif", "-m", "translation", "--accept", "suspect", "--out", "out")
+    assert got.returncode == 0, got.stderr
+    report = json.loads((run.folder / "out" / "report.json").read_text())
+    window = report["registered_by"]["window"]
+    assert window < 11
+    assert f"windows of {window} pixels" in got.stderr
+    assert np.isfinite(tifffile.imread(run.folder / "out" / "std_fixed.tif")[window:-window, window:-window]).all()
 
 
 def test_init_identity_searches_nothing(run: Run, textured: Path) -> None:

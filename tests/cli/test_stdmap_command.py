@@ -63,8 +63,8 @@ def test_several_images_and_json(run: Run) -> None:
 
 def test_one_bad_image_does_not_stop_the_rest(run: Run) -> None:
     tifffile.imwrite(run.folder / "nan.tif", np.full((40, 50), np.nan, np.float32))
-    tifffile.imwrite(run.folder / "tiny.tif", np.arange(25, dtype=np.uint8).reshape(5, 5))
-    bad = {"missing.png": "nothing there", "nan.tif": "found none that are finite", "tiny.tif": "--window"}
+    tifffile.imwrite(run.folder / "tiny.tif", np.arange(10, dtype=np.uint8).reshape(2, 5))
+    bad = {"missing.png": "nothing there", "nan.tif": "found none that are finite", "tiny.tif": "found 5 x 2"}
     good = SAMPLES / "batch" / "cells_fixed.png"
     got = run("zncc-stdmap", "missing.png", "nan.tif", good, "tiny.tif", "--json", "--out", "maps")
     assert got.returncode == 5
@@ -93,6 +93,21 @@ def test_where_every_image_is_bad_nothing_is_written(run: Run) -> None:
 def test_a_channel_that_is_none_is_refused_with_those_that_are(run: Run) -> None:
     got = run("zncc-stdmap", SAMPLES / "batch" / "cells_fixed.png", "--channel", "all")
     assert_one_line_error(got, 2, "--channel: expected a number counted from 0, luminance or best, got 'all'")
+
+
+def test_in_an_image_smaller_than_the_usual_window_that_is_as_large_as_it_can_be(run: Run) -> None:
+    noise = np.random.default_rng(0).normal(size=(7, 30))
+    tifffile.imwrite(run.folder / "narrow.tif", noise)
+    got = run("zncc-stdmap", "narrow.tif")
+    assert got.returncode == 0, got.stderr
+    assert "narrow.tif: a window of 7 pixels" in got.stderr
+    assert "of the windows of 7;" in got.stdout
+    written = tifffile.imread(run.folder / "narrow_std.tif")[3, 3:27]
+    np.testing.assert_allclose(
+        written, np.lib.stride_tricks.sliding_window_view(noise, (7, 7)).std(axis=(2, 3))[0], 1e-5
+    )
+    asked = run("zncc-stdmap", "narrow.tif", "--window", 11, "--overwrite")
+    assert_one_line_error(asked, 2, "--window", "at most 7", "got 11")
 
 
 def test_window_larger_than_the_image_is_refused(run: Run) -> None:

@@ -52,6 +52,13 @@ def test_a_small_image_keeps_two_windows_and_sixteen_pixels(
             budget.affordable_factor(image(large, large), image(small - 1, 300), window)
 
 
+def test_a_window_that_nobody_asked_for_keeps_no_image_from_being_reduced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "available", lambda: int(64e9))
+    assert budget.affordable_factor(image(4200, 4200), image(32, 300), None) == 2
+    with pytest.raises(ContentError, match=r"expected at least 32 pixels a side, for a pair .* crop the larger image$"):
+        budget.affordable_factor(image(4200, 4200), image(31, 300), None)
+
+
 @pytest.mark.parametrize(("gigabytes", "large", "blocks"), [(64, 20000, 7), (64, 4200, 2)])
 def test_a_small_image_of_which_too_little_would_be_left_is_named_with_its_size_and_the_blocks(
     monkeypatch: pytest.MonkeyPatch, gigabytes: float, large: int, blocks: int

@@ -228,6 +228,14 @@ def test_frames_lie_by_their_mean_place_where_too_few_show_the_mean_image(tmp_pa
     assert np.flatnonzero(~shown).tolist() == [0, 9]
 
 
+def test_small_frames_are_seen_by_smaller_windows(tmp_path: Path) -> None:
+    frames = [frame[:18, :40] for frame in DriftMovie.walk(3, 96, blanks=0).frames()]
+    got = align(write(tmp_path / "small.tif", frames), model=Model.RIGID)
+    assert any(note.startswith("small.tif: windows of ") for note in got.report["notes"])
+    with pytest.raises(WindowError, match=r"--window: .* at most 9"):
+        align(tmp_path / "small.tif", window=11, overwrite=True)
+
+
 def test_what_is_no_movie_is_refused(tmp_path: Path) -> None:
     frames = list(DriftMovie.walk(2, 96, blanks=0).frames())
     with pytest.raises(InputError, match="expected several frames"):

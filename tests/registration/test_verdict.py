@@ -13,7 +13,7 @@ from zncc_cli.config import Model, RegistrationConfig
 from zncc_cli.files.report import json_text
 from zncc_cli.registration.digits import told_apart
 from zncc_cli.registration.optimizer import Ending
-from zncc_cli.registration.verdict import Evidence, Status, agreement, judge
+from zncc_cli.registration.verdict import Asked, Evidence, Status, agreement, judge
 
 GOOD = Evidence(zncc_before=0.1, zncc_after=0.8, overlap=0.9, agreement=200.0, ending=Ending.CONVERGED, motion=3.0)
 
@@ -30,11 +30,88 @@ def test_no_overlap_has_failed() -> None:
 
 def test_an_overlap_below_the_bound_is_told_with_the_option_that_sets_it() -> None:
     little = replace(GOOD, zncc_after=None, overlap=0.238, agreement=None)
-    verdict = judge(little)
+    verdict = judge(little, Asked(RegistrationConfig(min_overlap=0.25)))
     assert verdict.status is Status.FAILED
-    assert "they overlap by 23.8%, less than the 25.0% of --min-overlap; lower it" in verdict.reasons[0]
+    told = "they overlap by 23.8%, less than the 25.0% of --min-overlap; --min-overlap 0.238 takes that"
+    assert told in verdict.reasons[0]
     # Enough of it, but no whole window: another --min-overlap would not help.
-    assert "--min-overlap" not in judge(little, RegistrationConfig(min_overlap=0.2)).reasons[0]
+    assert "--min-overlap" not in judge(little, Asked(RegistrationConfig(min_overlap=0.2))).reasons[0]
+    assert "--min-overlap" not in judge(little).reasons[0]
+    no_room = judge(little, Asked(RegistrationConfig(min_overlap=0.2, window=31))).reasons[0]
+    assert "no window of 31 pixels fits; lower --window" in no_room
+    # Where nobody asked for a bound, the least that is looked for is one.
+    least = judge(replace(little, overlap=0.0312)).reasons[0]
+    assert "they overlap by 3.1%, less than the 5.0% that is looked for; --min-overlap 0.031 takes that" in least
+
+
+def test_what_was_found_beyond_the_largest_motion_has_failed_and_names_the_option() -> None:
+    verdict = judge(replace(GOOD, beyond=46.2), Asked(RegistrationConfig(max_motion=5.0)))
+    assert verdict.status is Status.FAILED
+    assert "within --max-motion 5" in verdict.reasons[0]
+    assert "46.2 px from the start" in verdict.reasons[0]
+
+
+# What is against a result, what was asked for, and the advice: what helps, and not what was done.
+ADVICE: dict[str, tuple[dict[str, object], Asked, str, str]] = {
+    "richer": ({"richer": 2.0}, Asked(RegistrationConfig(model=Model.RIGID)), "try --model affine, or auto", "compare"),
+    "richer than affine": ({"richer": 2.0}, Asked(), "try --model homography, or auto", "affine, or"),
+    "richer than auto": (
+        {"richer": 2.0},
+        Asked(RegistrationConfig(model=Model.AUTO), Model.TRANSLATION),
+        "the translation that --model auto chose",
+        "or auto",
+    ),
+    "no simpler model": (
+        {"expected_error": 1.15},
+        Asked(RegistrationConfig(model=Model.TRANSLATION)),
+        "the texture tells the position to 1.15 px only",
+        "simpler",
+    ),
+    "a parameter that nothing holds": ({"least_held": 2.0}, Asked(), "try a simpler --model", "auto"),
+    "no simpler one to hold it": (
+        {"least_held": 2.0},
+        Asked(RegistrationConfig(model=Model.AUTO), Model.TRANSLATION),
+        "parallel lines",
+        "simpler",
+    ),
+    "undetermined": ({"ending": Ending.UNDETERMINED}, Asked(), "try a simpler --model", "--max-iterations"),
+    "elsewhere": ({"peak_ratio": 1.2}, Asked(), "with --init, and allow less than a period with --max-motion", "out;"),
+    "elsewhere from a start": ({"peak_ratio": 1.2}, Asked(started=True), "--max-motion", "--init"),
+    "elsewhere, bounded": (
+        {"peak_ratio": 1.2},
+        Asked(RegistrationConfig(max_motion=4.0), started=True),
+        "a period off",
+        "--",
+    ),
+    "too few windows": ({"agreement": None}, Asked(), "too few independent windows", "--window"),
+    "too few of those asked for": (
+        {"agreement": None},
+        Asked(RegistrationConfig(window=21)),
+        "choose a --window smaller than 21, or leave it out",
+        "--model",
+    ),
+    "nothing found": ({"agreement": 4.2}, Asked(), "the motion is beyond the search", "--min-overlap"),
+    "nothing found from a start": (
+        {"agreement": 4.2},
+        Asked(started=True),
+        "without it the start is searched",
+        "beyond",
+    ),
+    "nothing found in a bound": (
+        {"agreement": 4.2},
+        Asked(RegistrationConfig(max_motion=4.0, min_overlap=0.5)),
+        "is more than --max-motion 4, or leaves less in common than the 50% of --min-overlap",
+        "--init",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ADVICE)
+def test_advice_is_what_was_not_done(case: str) -> None:
+    against, asked, said, unsaid = ADVICE[case]
+    reasons = "; ".join(judge(replace(GOOD, **against), asked).reasons)  # type: ignore[arg-type]
+    assert said in reasons
+    assert unsaid not in reasons
 
 
 def test_a_figure_reads_otherwise_than_the_bound_that_it_misses() -> None:
@@ -54,9 +131,11 @@ def test_agreement_no_better_than_chance_has_failed() -> None:
 def test_a_richer_model_is_named_among_the_remedies_where_there_is_one() -> None:
     nothing = replace(GOOD, zncc_after=0.05, agreement=4.2)
     for model in ("translation", "rigid", "similarity", "affine"):
-        assert f"a --model richer than {model}" in judge(nothing, RegistrationConfig(model=Model(model))).reasons[0]
+        assert (
+            f"a --model richer than {model}" in judge(nothing, Asked(RegistrationConfig(model=Model(model)))).reasons[0]
+        )
     for model in ("auto", "homography"):
-        assert "--model" not in judge(nothing, RegistrationConfig(model=Model(model))).reasons[0]
+        assert "--model" not in judge(nothing, Asked(RegistrationConfig(model=Model(model)))).reasons[0]
 
 
 def test_a_simpler_model_is_not_advised_beside_a_richer_one() -> None:

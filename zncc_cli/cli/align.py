@@ -38,6 +38,7 @@ def align(
     window: options.WindowOption = _DEFAULT.window,
     min_overlap: options.MinOverlapOption = _DEFAULT.min_overlap,
     no_data: options.NoDataOption = _DEFAULT.no_data,
+    max_motion: options.MaxMotionOption = _DEFAULT.max_motion,
     fixed_mask: Annotated[
         Path | None, typer.Option(metavar="IMAGE", help="Use only fixed pixels where this is above zero.")
     ] = None,

@@ -73,6 +73,7 @@ def batch(
     window: options.WindowOption = _DEFAULT.window,
     min_overlap: options.MinOverlapOption = _DEFAULT.min_overlap,
     no_data: options.NoDataOption = _DEFAULT.no_data,
+    max_motion: options.MaxMotionOption = _DEFAULT.max_motion,
     series: options.SeriesOption = None,
     page: options.PageOption = None,
     channel: options.ChannelOption = None,

@@ -11,7 +11,18 @@ import typer
 
 import zncc_cli
 from zncc_cli.cli.console import set_debug
-from zncc_cli.config import Accept, Backend, Canvas, Device, Interpolation, Model, Optimizer
+from zncc_cli.config import (
+    DEFAULT_MIN_OVERLAP,
+    DEFAULT_WINDOW,
+    LEAST_MIN_OVERLAP,
+    Accept,
+    Backend,
+    Canvas,
+    Device,
+    Interpolation,
+    Model,
+    Optimizer,
+)
 from zncc_cli.errors import OptionError
 
 _Config = TypeVar("_Config")
@@ -21,11 +32,29 @@ ModelOption = Annotated[
     typer.Option("--model", "-m", help="The richest motion allowed, or auto for the simplest that explains the pair."),
 ]
 WindowOption = Annotated[
-    int, typer.Option("--window", "-w", metavar="PIXELS", help="Side of the square window.", show_default=True)
+    int | None,
+    typer.Option(
+        "--window",
+        "-w",
+        metavar="PIXELS",
+        help=f"Side of the square window [default: {DEFAULT_WINDOW}, less where images are small or narrow].",
+    ),
 ]
 MinOverlapOption = Annotated[
-    float,
-    typer.Option(metavar="FRACTION", help="Least share of the smaller image that must stay in the overlap."),
+    float | None,
+    typer.Option(
+        metavar="FRACTION",
+        help="Least share of the smaller image that must stay in the overlap "
+        f"[default: {DEFAULT_MIN_OVERLAP}; where nothing is found, {LEAST_MIN_OVERLAP}].",
+    ),
+]
+MaxMotionOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="PIXELS",
+        help="Most that a corner may move from the start, --init or else the identity; nothing beyond is searched "
+        "or returned [default: any].",
+    ),
 ]
 OptimizerOption = Annotated[
     Optimizer, typer.Option(help="How the loss is descended on the coarse levels; the finest is refined either way.")

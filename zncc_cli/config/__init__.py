@@ -5,6 +5,7 @@ Frozen keyword-only dataclasses; ``__post_init__`` validates and raises `OptionE
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -147,11 +148,13 @@ def choose(kind: type[_C], value: str, option: str) -> _C:
 
 
 SMALLEST_WINDOW = 3  # a window of one pixel has no variance, one of two hardly a texture
+DEFAULT_WINDOW = 11  # where none is asked for, and the image has room for it
+DEFAULT_MIN_OVERLAP, LEAST_MIN_OVERLAP = 0.25, 0.05  # where none is asked for: at first, and where nothing is found
 
 
-def check_window(window: int) -> None:
-    """Raise `OptionError` where ``window`` is no side of one."""
-    if window < SMALLEST_WINDOW:
+def check_window(window: int | None) -> None:
+    """Raise `OptionError` where ``window`` is no side of one; None leaves it to the image."""
+    if window is not None and window < SMALLEST_WINDOW:
         raise OptionError(f"--window: expected a whole number of pixels, at least {SMALLEST_WINDOW}, got {window}")
 
 
@@ -170,8 +173,12 @@ class RegistrationConfig:
 
     Attributes:
         model: the richest motion allowed, or the simplest that explains the pair.
-        window: side of the square ZNCC window, in pixels of each pyramid level.
-        min_overlap: the least fraction of the smaller image that must stay in the overlap, in (0, 1].
+        window: side of the square ZNCC window, in pixels of each pyramid level; None for `DEFAULT_WINDOW`, or less
+            where a small or narrow image, or overlap, holds too few windows that are independent.
+        min_overlap: the least fraction of the smaller image that must stay in the overlap, in (0, 1]; None for
+            `DEFAULT_MIN_OVERLAP`, and where nothing is found for `LEAST_MIN_OVERLAP`.
+        max_motion: the most that a corner of the fixed frame may move from where the start has it (``init``, or else
+            the identity), pixels; None for any motion. It bounds the search, and no result lies beyond it.
         max_iterations: most optimiser iterations on one pyramid level; on the finest 20, or a third if more.
         optimizer: how the loss is descended on the coarse levels; the finest one is refined by Gauss-Newton steps to
             the zero of a score, whatever is chosen here.
@@ -183,8 +190,9 @@ class RegistrationConfig:
     """
 
     model: Model = Model.AFFINE
-    window: int = 11
-    min_overlap: float = 0.25
+    window: int | None = None
+    min_overlap: float | None = None
+    max_motion: float | None = None
     max_iterations: int = 60
     tolerance: float = 0.002
     optimizer: Optimizer = Optimizer.BFGS
@@ -195,8 +203,10 @@ class RegistrationConfig:
     def __post_init__(self) -> None:
         coerce(self, model=Model, optimizer=Optimizer, device=Device, backend=Backend)
         check_window(self.window)
-        if not 0 < self.min_overlap <= 1:
+        if self.min_overlap is not None and not 0 < self.min_overlap <= 1:
             raise OptionError(f"--min-overlap: expected a fraction above 0 and at most 1, got {self.min_overlap}")
+        if self.max_motion is not None and not 0 < self.max_motion < math.inf:
+            raise OptionError(f"--max-motion: expected pixels above 0, got {self.max_motion}")
         if self.max_iterations < 1:
             raise OptionError(f"--max-iterations: expected at least 1, got {self.max_iterations}")
         if not 0 < self.tolerance <= 1:
@@ -212,6 +222,16 @@ class RegistrationConfig:
             return float(self.no_data)
         except ValueError:
             raise OptionError(f"--no-data: expected a number, {AUTO} or {NONE}, got {self.no_data!r}") from None
+
+    @property
+    def window_side(self) -> int:
+        """The side of the window, where the image has room for it."""
+        return DEFAULT_WINDOW if self.window is None else self.window
+
+    @property
+    def least_overlap(self) -> float:
+        """The least fraction of the smaller image that is looked for at first."""
+        return DEFAULT_MIN_OVERLAP if self.min_overlap is None else self.min_overlap
 
 
 LUMINANCE, BEST = "luminance", "best"  # what --channel takes beside a number
@@ -400,7 +420,7 @@ class StdMapConfig:
     Attributes:
         images: image files.
         out: output folder.
-        window: side of the square window, in pixels.
+        window: side of the square window, in pixels; None for `DEFAULT_WINDOW`, or the shorter side of a smaller image.
         series, page: numbers, counted from 0, of the series, and of the page over all axes but the channels; None for
             the first.
         channel: number of the channel, counted from 0, ``luminance`` or ``best``; None for the luminance of RGB, and
@@ -413,7 +433,7 @@ class StdMapConfig:
 
     images: tuple[Path, ...]
     out: Path
-    window: int = 11
+    window: int | None = None
     series: int | None = None
     page: int | None = None
     channel: str | None = None

@@ -22,7 +22,8 @@ class StackConfig:
             the mean of all; or the number of a frame, counted from 0.
         axis: letter of the axis along which the frames lie; None for T, or the longest that is no channel.
         model: the richest motion allowed.
-        window: side of the square ZNCC window, in pixels of what is registered.
+        window: side of the square ZNCC window, in pixels of what is registered; None for `DEFAULT_WINDOW`, or less
+            where frames are small or narrow.
         series: number of the series, counted from 0; None for the first.
         channel: number of the channel that is registered, counted from 0, ``luminance`` or ``best``; None for the
             luminance of RGB, and else for the best. All are moved.
@@ -36,7 +37,7 @@ class StackConfig:
     to: str = TO_FIRST
     axis: str | None = None
     model: Model = Model.TRANSLATION
-    window: int = 11
+    window: int | None = None
     series: int | None = None
     channel: str | None = None
     backend: Backend = Backend.AUTO

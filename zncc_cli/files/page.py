@@ -74,7 +74,7 @@ def write_page(
         "views": views(shown),
         "frame": {"width": width, "height": height, "pixel": value_text(shown.pixel), "reduced": shown.pixel > 1},
         "overlaps": bool(shown.shared(after=True).any()),
-        "maps": maps(shown, _setting(report, "window")),
+        "maps": maps(shown, _mapping(report, "registered_by").get("window")),
         "motion": motion(shown.matrix, (height, width), shown.pixel),
         "levels": _levels(report.get("levels")),
         "metrics": list(measured(_mapping(report, "metrics"))),
@@ -99,10 +99,6 @@ def link(path: str) -> str:
 def _mapping(report: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = report.get(key)
     return value if isinstance(value, Mapping) else {}
-
-
-def _setting(report: Mapping[str, Any], name: str) -> object:
-    return _mapping(_mapping(report, "settings"), "registration").get(name)
 
 
 def _highlights(report: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -67,6 +67,9 @@ MEASURES: Mapping[str, Measure] = {
     "expected_error": Measure("Expected error", "px", "Predicted standard deviation of a position in the overlap."),
     "border_pull": Measure("Border pull", "px", "How far a border that both images have alike had pulled a corner."),
     "border_left_out": Measure("Border left out", "", "Whether that border was left out of the result."),
+    "beyond": Measure(
+        "Beyond the bound", "px", "How far from the start what was found lies that --max-motion refuses."
+    ),
     "least_scale": Measure("Least scale", "", "Least moving pixels per fixed pixel, along any direction."),
     "most_scale": Measure("Most scale", "", "Most moving pixels per fixed pixel, along any direction."),
     "shear": Measure("Shear", "", "How much more one direction is scaled than another; 1 is not at all."),

@@ -22,7 +22,7 @@ _SHARE = 0.8  # of what is free: others want some, too
 _MAP_BYTES, _ROWS_BYTES = 3 * 4 + 1, 4 + 2  # a pixel of the maps and the mask, and of the rows they are made from
 
 
-def affordable_factor(fixed: Image, moving: Image, window: int) -> int:
+def affordable_factor(fixed: Image, moving: Image, window: int | None) -> int:
     """Return the side of the blocks by which a pair is reduced so that its registration fits into the memory.
 
     Raises:
@@ -40,13 +40,14 @@ def affordable_factor(fixed: Image, moving: Image, window: int) -> int:
         )
     factor = reduction_factor(fixed.shape, moving.shape, most=min(FULL, spare // _PER_PIXEL))
     small = min(fixed, moving, key=lambda image: min(image.shape))
-    side, least = min(small.shape), max(2 * window, SMALLEST_IMAGE)
+    side, least = min(small.shape), max(2 * (window or 0), SMALLEST_IMAGE)
     if factor > 1 and side < factor * least:
         found, of_large = (f"{width} x {height}" for height, width in (small.shape, large.shape))
+        by, advice = ("", "") if window is None else (f" (--window {window})", ", or choose a smaller --window")
         raise ContentError(
-            f"{small.metadata.path}: expected at least {factor * least} pixels a side (--window {window}), for a pair "
+            f"{small.metadata.path}: expected at least {factor * least} pixels a side{by}, for a pair "
             f"of up to {of_large} is registered on means of {factor} x {factor} pixels, found {found}; "
-            "crop the larger image, or choose a smaller --window"
+            f"crop the larger image{advice}"
         )
     return factor
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from zncc_cli.config import Interpolation, Model, RegistrationConfig
+from zncc_cli.config import DEFAULT_WINDOW, Interpolation, Model, RegistrationConfig
 from zncc_cli.config.stack import TO_PREVIOUS, StackConfig
 from zncc_cli.errors import ContentError, InputError, OptionError
 from zncc_cli.files.drift import DriftRow
@@ -31,6 +31,7 @@ from zncc_cli.registration.texture import texture
 from zncc_cli.registration.transforms import TRANSFORMS
 from zncc_cli.registration.transforms.matrices import invert
 from zncc_cli.registration.warp import Sampler
+from zncc_cli.registration.window import fitting_window
 
 OK, BLANK, OUTLIER = "ok", "blank", "outlier"
 
@@ -81,7 +82,10 @@ def movie_of(image: Image, config: StackConfig) -> tuple[Movie, tuple[str, ...]]
         )
     if factor > 1:
         notes.append(f"{name}: registered on means of {factor} x {factor} pixels")
-    return Movie(view, axis, count, factor, usable_cores()), (*notes, *chosen)
+    window = config.window or fitting_window((image.shape[0] // factor, image.shape[1] // factor))
+    if config.window is None and window < DEFAULT_WINDOW:
+        notes.append(f"{name}: windows of {window} pixels; of larger ones its small frames hold too few")
+    return Movie(view, axis, count, factor, window, usable_cores()), (*notes, *chosen)
 
 
 @dataclass
@@ -93,6 +97,7 @@ class Movie:
         axis: along which axis they lie.
         count: how many.
         factor: side of the blocks whose means are registered.
+        window: side of the windows, blocks.
         threads: how many frames are worked on at a time.
         pairs: how many were measured.
     """
@@ -101,6 +106,7 @@ class Movie:
     axis: int
     count: int
     factor: int
+    window: int
     threads: int
     pairs: int = 0
 
@@ -116,7 +122,7 @@ class Movie:
     def followed(self, config: StackConfig, progress: Progress) -> tuple[DriftPath, list[str], tuple[str, ...]]:
         """Return the path of the frames in blocks, what each of them is (ok, blank or an outlier), and what to say."""
         farthest = NEAR if config.to == TO_PREVIOUS else self.count - 1
-        settings = RegistrationConfig(model=config.model, window=config.window)
+        settings = RegistrationConfig(model=config.model, window=self.window)
         height, width = self.view.shape
         family = TRANSFORMS[config.model](config.model, (height // self.factor, width // self.factor))
         measurements = self._measured(farthest, settings, progress)
@@ -208,7 +214,10 @@ class Movie:
 
     def _is_blank(self, frame: int, settings: RegistrationConfig) -> bool:
         ready = self._prepared(frame, settings)
-        return ready is None or texture(ready.level.image[0, 0], ready.level.mask, settings.window).fraction < _TEXTURED
+        return (
+            ready is None
+            or texture(ready.level.image[0, 0], ready.level.mask, settings.window_side).fraction < _TEXTURED
+        )
 
     def full(self, path: DriftPath, status: list[str], model: Model) -> tuple[np.ndarray, tuple[DriftRow, ...]]:
         """Return the matrices (n, 3, 3), reference -> frame, in pixels, and what is said of each frame."""
@@ -227,7 +236,7 @@ class Movie:
 
         Of a single pair, how far it does.
         """
-        settings = misfit_config(config.model, config.window)
+        settings = misfit_config(config.model, self.window)
 
         def of_pair(pair: tuple[int, int]) -> float:
             progress(f"comparing frames {pair[0] + 1} and {pair[1] + 1} of {self.count}")

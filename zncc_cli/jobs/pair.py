@@ -137,11 +137,14 @@ def align_pair(
         init = None if init is None else reduced_matrix(init, factor)
         clock.lap("read")
         progress(f"registering, {config.registration.model}")
+        asked = config.registration
+        if factor > 1 and asked.max_motion is not None:
+            asked = dataclasses.replace(asked, max_motion=asked.max_motion / factor)
         names_said = f"fixed {shown(config.fixed)}", f"moving {shown(config.moving)}"
-        settings = dataclasses.replace(config.registration, no_data=NONE)  # the views are without it
+        settings = dataclasses.replace(asked, no_data=NONE)  # the views are without it
         found = register_images(pair[0].grey, pair[1].grey, settings, pair[0].valid, pair[1].valid, init, names_said)
-        notes += found.notes
         result = full_result(found, factor, fixed, moving)
+        notes += result.notes
         clock.seconds["registration"] = result.seconds
         clock.restart()
         progress(f"writing {config.folder}")
@@ -152,7 +155,13 @@ def align_pair(
             layers = _write_overlay(folder.staging, pair, result, products.frame, wanted, missing)
         clock.lap("write")
         report = _report(config, inputs, result, clock.finish(), products)
-        report["registered_by"] = {"fixed": fixed.described, "moving": moving.described, "blocks": factor}
+        report["registered_by"] = {
+            "fixed": fixed.described,
+            "moving": moving.described,
+            "blocks": factor,
+            "window": result.window,
+            "min_overlap": result.min_overlap,
+        }
         report |= _said(notes, missing.of(names))
         if Product.PAGE in wanted:
             missing.follow(PAGE, MAPS)  # it shows them
@@ -281,7 +290,7 @@ def _write_products(
             if not strips.give_up(error):  # what they took of the disk may be what it lacks
                 raise
             written = write_resampled(*image, strips.take)
-        strips.write(fixed, config.registration.window, (_spread(pair[0]), _spread(pair[1])))
+        strips.write(fixed, result.window, (_spread(pair[0]), _spread(pair[1])))
     return _Products(frame, written.clipped, strips.filled, (*notes, *written.notes))
 
 

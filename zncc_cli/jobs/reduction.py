@@ -19,7 +19,7 @@ from zncc_cli.registration.verdict import Status
 
 FULL = 2**24  # pixels up to which an image is registered as it is: about half a minute on two cores
 _REDUCED = 2**23  # pixels of a reduced one, at most
-_LENGTHS = ("motion", "split", "round_trip", "expected_error", "border_pull")  # of the evidence, in pixels
+_LENGTHS = ("motion", "split", "round_trip", "expected_error", "border_pull", "beyond")  # of the evidence, in pixels
 _ROWS = 512  # about as many rows are read at a time
 
 
@@ -88,6 +88,10 @@ def _pixels(factor: int) -> np.ndarray:
     return np.array([[factor, 0, middle], [0, factor, middle], [0, 0, 1.0]])
 
 
+def _of_blocks(sentences: tuple[str, ...], factor: int) -> tuple[str, ...]:
+    return tuple(f"on means of {factor} x {factor} pixels, in these: {sentence}" for sentence in sentences)
+
+
 def full_result(result: RegistrationResult, factor: int, fixed: View, moving: View) -> RegistrationResult:
     """Return the result of a registration of blocks in the pixels of the images."""
     if factor == 1:
@@ -100,9 +104,8 @@ def full_result(result: RegistrationResult, factor: int, fixed: View, moving: Vi
         matrix=matrix / matrix[2, 2],
         fixed_shape=fixed.shape,
         moving_shape=moving.shape,
-        reasons=result.reasons
-        if result.status is Status.OK
-        else tuple(f"on means of {factor} x {factor} pixels, in these: {reason}" for reason in result.reasons),
+        reasons=result.reasons if result.status is Status.OK else _of_blocks(result.reasons, factor),
+        notes=_of_blocks(result.notes, factor),
         evidence=dataclasses.replace(result.evidence, **lengths),
         uncertainty=None if sure is None else sure.conjugated(_pixels(factor), fixed.shape),
         levels=tuple(dataclasses.replace(level, factor=level.factor * factor) for level in result.levels),

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from zncc_cli.config import StdMapConfig, StdScale
+from zncc_cli.config import DEFAULT_WINDOW, SMALLEST_WINDOW, StdMapConfig, StdScale
 from zncc_cli.errors import ContentError, ExitCode, InputError, OptionError, ResourceError, WindowError
 from zncc_cli.files.folder import OutputFolder, refuse_sources
 from zncc_cli.files.images import check_kind, read_image
 from zncc_cli.files.output import write_picture, write_strips
+from zncc_cli.files.paths import shown
 from zncc_cli.files.report import std_picture
 from zncc_cli.jobs.maps import map_strips
 from zncc_cli.jobs.missing import Missing
@@ -39,6 +40,7 @@ class StdMapFiles:
         image, map, picture: its file, its map and a picture of that.
         texture: picture of where it can carry a registration: 255, else 0.
         missing: which of the two pictures could not be made, and why.
+        window: side of its windows, pixels.
         median: of the map, in its units.
         textured: share of the windows that can carry a registration.
         recommended_window: side in pixels of the smallest window by which half of them can; None where hardly any can.
@@ -50,6 +52,7 @@ class StdMapFiles:
     map: Path
     picture: Path
     texture: Path
+    window: int
     median: float
     textured: float
     recommended_window: int | None
@@ -131,10 +134,18 @@ def _names(stems: Iterable[str]) -> Iterable[str]:
 def _write_one(path: Path, folder: Path, config: StdMapConfig, device: torch.device) -> StdMapFiles:
     image = read_image(path, series=config.series, page=config.page)
     (view,), notes = choose_views([image], [config.chosen_channel], alone=True)
-    if config.window > min(view.shape):
+    if config.window is not None and config.window > min(view.shape):
         raise WindowError(
             f"--window: expected at most {min(view.shape)} pixels, the shorter side of {path}, got {config.window}"
         )
+    if min(view.shape) < SMALLEST_WINDOW:
+        raise ContentError(
+            f"{path}: expected at least {SMALLEST_WINDOW} pixels a side, as many as the smallest window has, "
+            f"found {view.shape[1]} x {view.shape[0]}"
+        )
+    window = min(DEFAULT_WINDOW, *view.shape) if config.window is None else config.window
+    if config.window is None and window < DEFAULT_WINDOW:
+        notes += (f"{shown(path)}: a window of {window} pixels, as many as its shorter side has",)
     factor = reduction_factor(view.shape)
     look = reduced(view, factor)
     if not look.valid.any():
@@ -142,7 +153,7 @@ def _write_one(path: Path, folder: Path, config: StdMapConfig, device: torch.dev
     map_name, picture_name, texture_name = _names([path.stem])
     write_strips(
         folder / map_name,
-        _strips(view, config, device),
+        _strips(view, config, window, device),
         shape=view.shape,
         dtype=np.float32,
         axes="YX",
@@ -153,7 +164,7 @@ def _write_one(path: Path, folder: Path, config: StdMapConfig, device: torch.dev
     shrunk = max(1, math.ceil(math.sqrt(math.prod(view.shape) / _PICTURE)))
     means = reduced(written, 1) if shrunk == 1 else block_means(written.read, view.shape, shrunk)
     values = np.where(means.valid, means.grey, np.float32(np.nan))
-    found = _texture(torch.from_numpy(look.grey), torch.from_numpy(look.valid), config.window)
+    found = _texture(torch.from_numpy(look.grey), torch.from_numpy(look.valid), window)
     missing = Missing(folder)
     with missing.spared(picture_name):
         write_picture(folder / picture_name, std_picture(values))
@@ -165,6 +176,7 @@ def _write_one(path: Path, folder: Path, config: StdMapConfig, device: torch.dev
         map=config.out / map_name,
         picture=config.out / picture_name,
         texture=config.out / texture_name,
+        window=window,
         median=float(np.median(known)) if known.size else float("nan"),
         textured=found.fraction,
         recommended_window=found.recommended,
@@ -178,10 +190,10 @@ def _texture(grey: torch.Tensor, valid: torch.Tensor, window: int) -> Texture:
     return texture(grey, valid, min(window, *grey.shape))
 
 
-def _strips(view: View, config: StdMapConfig, device: torch.device) -> Iterator[np.ndarray]:
+def _strips(view: View, config: StdMapConfig, window: int, device: torch.device) -> Iterator[np.ndarray]:
     def values(rows: slice) -> torch.Tensor:
         grey, valid = (torch.from_numpy(plane).to(device) for plane in view.read(rows))
         norm = config.scale is StdScale.NORM
-        return std_map(grey, valid, config.window, norm=norm, method=str(config.method)).cpu()
+        return std_map(grey, valid, window, norm=norm, method=str(config.method)).cpu()
 
-    return map_strips(values, view.shape, config.window)
+    return map_strips(values, view.shape, window)

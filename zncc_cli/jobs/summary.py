@@ -110,15 +110,15 @@ def print_stack(outcome: StackOutcome) -> None:
     summary_table(lines, _console())
 
 
-def print_std_maps(outcome: StdMapOutcome, window: int) -> None:
+def print_std_maps(outcome: StdMapOutcome) -> None:
     """Print a line per image on stdout: the map's median, and what of the image can carry a registration."""
     for files in outcome.maps:
         side = files.recommended_window
         advice = "no window is enough" if side is None else f"recommended window {side}"
         blocks = "" if files.texture_factor == 1 else f", of means of {files.texture_factor} x {files.texture_factor}"
         print(
-            f"{shown(files.map)}  median {files.median:.6g}  texture in {files.textured:.0%} of the windows of {window}"
-            f"{blocks}; {advice}"
+            f"{shown(files.map)}  median {files.median:.6g}  texture in {files.textured:.0%} of the windows of "
+            f"{files.window}{blocks}; {advice}"
         )
 
 

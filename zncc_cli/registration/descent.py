@@ -10,10 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from zncc_cli.config import Model, RegistrationConfig
+from zncc_cli.config import NESTED_MODELS, Model, RegistrationConfig
+from zncc_cli.registration.bound import MotionBound
 from zncc_cli.registration.initialization import Start, find_starts, significance
 from zncc_cli.registration.objective import LevelObjective
 from zncc_cli.registration.optimizer import Ending, minimize
+from zncc_cli.registration.overlap import overlap_shape
 from zncc_cli.registration.pyramid import Level, coarsest_of
 from zncc_cli.registration.transforms import TRANSFORMS, WARM_START
 from zncc_cli.registration.warp import map_points
@@ -23,11 +25,14 @@ _SEARCH = 128  # the ends of the starts are compared on the coarsest level with 
 _GOOD_START = 1.0
 # Shifts are searched in no time, rotations in little, scales take longest: what is not known is searched for in turn.
 _SEARCHES = {Model.AUTO: (Model.TRANSLATION, Model.RIGID, Model.HOMOGRAPHY)}
+# Of tiles that share a strip: what is scaled is not looked for, ten times as many looks as a rotation takes.
+_NARROW_SEARCHES: tuple[Model, ...] = (Model.TRANSLATION, Model.RIGID)
 # An end that is fairly significant and stands out is the place, though a richer model may fit it better. Of 21 hard
 # pairs wrong ends came to 0.17 at most, or stood out by 1.15 (a brick wall a period off); right ones stood out by 1.79.
 _FAIR, _STANDS_OUT = 0.2, 1.7
 # Two ends are at different places when half of the overlap, at these points a side, moves by this share of a diagonal.
 _POINTS, _ELSEWHERE = 17, 1 / 16
+_ACROSS = 2  # windows across the overlap, on the coarsest level on which a start in a narrow one is followed
 # Lengths in level pixels: the first trial step, the longest step, and the step that ends a level. A simpler model need
 # come no nearer than the next one starts well from: shorter steps cost half as many evaluations again, for nothing.
 _FIRST_STEP, _MAX_STEP, _TOLERANCE, _WARM_TOLERANCE = 0.25, 2.0, 0.1, 0.25
@@ -63,17 +68,33 @@ class End:
     records: tuple[LevelRecord, ...]
 
 
+@dataclass(frozen=True)
+class Search:
+    """What is searched for.
+
+    Attributes:
+        init: (3, 3) to start from, without a search; None for the identity, and a search.
+        bound: what lies beyond it is not searched, nor the best end; None for none.
+        narrow: an overlap may be too narrow for a window on the coarsest level: a start is followed on the coarsest one
+            on which two lie side by side in its overlap. What has only shifted is looked for first, and no scale.
+    """
+
+    init: np.ndarray | None = None
+    bound: MotionBound | None = None
+    narrow: bool = False
+
+
 def follow_starts(
     fixed: list[Level],
     moving: list[Level],
     objective: Callable[[int, bool], LevelObjective],
     config: RegistrationConfig,
-    init: np.ndarray | None,
+    asked: Search,
 ) -> list[End]:
     """Return where the starts led, the most significant end first.
 
     The identity, in either contrast, and the most significant starts of the global search are each followed on the
-    coarsest level, model by model, and looked at on the search level. A good end ends the search. ``init`` takes the
+    coarsest level, model by model, and looked at on the search level. A good end ends the search. An init takes the
     identity's place, and nothing is searched. Before anything is, the better of the identity's two ends is followed on
     the search level too.
 
@@ -82,16 +103,27 @@ def follow_starts(
     the richest model first.
     """
     coarsest, search = len(fixed) - 1, coarsest_of(fixed, _SEARCH)
-    searches = _SEARCHES.get(config.model, (config.model,))
+    searches: tuple[Model, ...] = _SEARCHES.get(config.model, (config.model,))
     richest = searches[-1]
+    if asked.narrow:
+        searches = _NARROW_SEARCHES[: NESTED_MODELS.index(richest) + 1]
+
+    def level_of(start: Start) -> int:
+        if not asked.narrow:
+            return coarsest
+        across = min(overlap_shape(start.matrix, fixed[0].shape, moving[0].shape))
+        wide = [k for k, level in enumerate(fixed) if across >= _ACROSS * config.window_side * level.factor]
+        return max(wide, default=0)
 
     def reached(matrix: np.ndarray, inverted: bool, records: list[LevelRecord]) -> End:
-        got = objective(search, inverted).agreement(matrix)
-        score = -math.inf if got is None else float(significance(*torch.tensor((got.zncc, got.overlap))))
+        level = min(search, level_of(Start(matrix)))
+        got = objective(level, inverted).agreement(matrix)
+        beyond = asked.bound is not None and not asked.bound.holds(matrix, slack=fixed[level].factor)
+        score = -math.inf if got is None or beyond else float(significance(*torch.tensor((got.zncc, got.overlap))))
         return End(Start(matrix, inverted), score, tuple(records))
 
     def follow(start: Start, model: Model) -> End:
-        matrix, records, ends = start.matrix, list[LevelRecord](), list[End]()
+        matrix, records, ends, coarsest = start.matrix, list[LevelRecord](), list[End](), level_of(start)
         for step in _warm_start(model, matrix, fixed[0].shape):
             tolerance = _TOLERANCE if step is model else _WARM_TOLERANCE
             matrix, record = descend(objective(coarsest, start.inverted), step, matrix, config, tolerance)
@@ -114,7 +146,7 @@ def follow_starts(
         matrix, record = descend(objective(search, inverted), model, end.start.matrix, config)
         return reached(matrix, inverted, [*end.records, record])
 
-    first = [Start(np.eye(3) if init is None else init, inverted) for inverted in (False, True)]
+    first = [Start(np.eye(3) if asked.init is None else asked.init, inverted) for inverted in (False, True)]
     of_first = ends = list(followed(first, richest))
     if ends[-1].score <= _GOOD_START and 0 < search < coarsest:
         # The coarsest level sees no fine texture, and leaves what has only that a pixel off.
@@ -122,15 +154,17 @@ def follow_starts(
         if nearest.score > _GOOD_START:
             return _sorted([*ends, nearest])
     bests = list[End]()
-    for model in searches if init is None and ends[-1].score <= _GOOD_START else ():
+    for model in searches if asked.init is None and ends[-1].score <= _GOOD_START else ():
         ends = list(of_first) if model is richest else [follow(start, model) for start in first]
-        ends += followed(find_starts(fixed, moving, model, config.min_overlap), model)
+        ends += followed(find_starts(fixed, moving, model, config.least_overlap, asked.bound), model)
         if model is richest:
             break
         best = _sorted(ends)[0]
         bests.append(best)
         out = distinctness(_sorted(ends), fixed[0].shape, moving[0].shape) or 0.0
-        if best.score > _GOOD_START or (best.score > _FAIR and out > _STANDS_OUT):
+        # Of a narrow overlap no end is significant, however well it agrees: the verdict tells.
+        fair = best.score > _FAIR or asked.narrow
+        if best.score > _GOOD_START or (fair and out > _STANDS_OUT):
             bests = [best]
             break
     return _sorted(ends + [follow(best.start, richest) for best in bests])

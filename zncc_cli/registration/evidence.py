@@ -120,7 +120,7 @@ def _held_by_pixels(seen: Seen, matrix: np.ndarray, config: RegistrationConfig, 
         return None
     fixed, moving = (replace(one[0], image=without_single_pixels(one[0].image)) for one in (seen.fixed, seen.moving))
     linear = Interpolation.LINEAR  # of the moving image, which hardly moved
-    got = LevelObjective(fixed, moving, fixed.shape, config.window, config.min_overlap, linear).agreement(matrix)
+    got = LevelObjective(fixed, moving, fixed.shape, config.window_side, config.least_overlap, linear).agreement(matrix)
     left = None if got is None else agreement(got.blocks)
     return agreed / left if left is not None and left > 0 else math.inf
 

@@ -70,10 +70,10 @@ class PreparedFrame:
             WindowError: the window does not fit.
         """
         ready = prepare("frame", image, mask, torch.device("cpu"))
-        check_window(config.window, ready.mask)
-        level = Level(*inpaint(ready.image, ready.mask, config.window), 1)
+        check_window(config.window_side, ready.mask)
+        level = Level(*inpaint(ready.image, ready.mask, config.window_side), 1)
         flat = _flat(level)
-        looks = None if config.model is Model.TRANSLATION else fine_both(level, config.window)
+        looks = None if config.model is Model.TRANSLATION else fine_both(level, config.window_side)
         return cls(level, flat, torch.fft.rfft2(flat * _fade(level.shape)), looks)
 
 

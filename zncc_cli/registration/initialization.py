@@ -12,6 +12,7 @@ Names: a the image that lies still, b the one that is turned and shrunk; f, m fi
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ from torch import Tensor
 
 from zncc_cli.config import NESTED_MODELS, Interpolation, Model
 from zncc_cli.operators.fft import good_size
+from zncc_cli.registration.bound import Discs, MotionBound
 from zncc_cli.registration.pyramid import DECIMATION_SIGMA, Level, smooth
 from zncc_cli.registration.warp import Sampler, coordinates, corners, inside, map_points
 
@@ -111,7 +113,9 @@ def significance(zncc: Tensor, count: Tensor) -> Tensor:
     return zncc.clamp(-_CERTAIN, _CERTAIN).atanh() * count.sqrt()
 
 
-def find_starts(fixed: list[Level], moving: list[Level], model: Model, min_overlap: float) -> list[Start]:
+def find_starts(
+    fixed: list[Level], moving: list[Level], model: Model, min_overlap: float, bound: MotionBound | None = None
+) -> list[Start]:
     """Return the few most significant starts of ``model``, the best first, those of an inverted contrast among them.
 
     Args:
@@ -119,6 +123,7 @@ def find_starts(fixed: list[Level], moving: list[Level], model: Model, min_overl
         model: any has its shifts and both contrasts searched; all but translation the full circle; all with a scale
             0.5 to 2.
         min_overlap: least share of the smaller image in the overlap.
+        bound: what lies beyond it by more than a pixel of the grid is not looked at.
     """
     area = math.prod(fixed[0].shape) * math.prod(moving[0].shape)
     # By area; coarser where both are long and narrow, since the number of looks grows with the diagonal.
@@ -127,9 +132,10 @@ def find_starts(fixed: list[Level], moving: list[Level], model: Model, min_overl
     found = []
     for scale in _scales(fixed[0], moving[0], spacing) if model in _SCALED else [1.0]:
         angles = _angles(fixed[0], moving[0], spacing * scale) if model in _TURNED else torch.zeros(1)
-        found += _look(fixed, moving, spacing, scale, angles, min_overlap)
+        there, back = (None, None) if bound is None else (bound.shifts, bound.shifts_back)
+        found += _look(fixed, moving, spacing, scale, angles, min_overlap, there)
         if scale > 1:
-            looks = _look(moving, fixed, spacing, scale, angles, min_overlap)
+            looks = _look(moving, fixed, spacing, scale, angles, min_overlap, back)
             found += [(score, Start(np.linalg.inv(s.matrix), s.inverted)) for score, s in looks]
     found.sort(key=lambda scored: -scored[0])
     return _distinct([start for _, start in found], fixed[0].shape, _DISTINCT * spacing)
@@ -153,9 +159,18 @@ def _scales(a: Level, b: Level, spacing: float) -> list[float]:
 
 
 def _look(
-    a: list[Level], b: list[Level], spacing: float, scale: float, angles: Tensor, min_overlap: float
+    a: list[Level],
+    b: list[Level],
+    spacing: float,
+    scale: float,
+    angles: Tensor,
+    min_overlap: float,
+    allowed: Callable[[np.ndarray, float], Discs] | None,
 ) -> list[tuple[float, Start]]:
-    """Return the best places, a -> b, of ``b`` shrunk by ``scale`` and turned by ``angles`` (n,), and their scores."""
+    """Return the best places, a -> b, of ``b`` shrunk by ``scale`` and turned by ``angles`` (n,), and their scores.
+
+    ``allowed``: from_canvas (3, 3), spacing -> the shifts that are looked at; None for all.
+    """
     # What both images show of the scene is no larger than the smaller of them.
     shading = max(2.0, min(*a[0].shape, *(n / scale for n in b[0].shape)) / spacing * _SHADING)
     still, turning = _prepared(a, spacing, shading), _prepared(b, spacing * scale, shading)
@@ -166,11 +181,23 @@ def _look(
     zncc = MaskedZncc(plane[0], mask[0], (side, side))
     centre = _shift(*corners(b[0].shape).mean(axis=0))
     uncentred = _shift(-(side - 1) / 2, -(side - 1) / 2)
-    found = []
-    for some in angles.split(max(1, _BATCH // ((height + side) * (width + side)))):
-        from_canvas = [centre @ _linear(spacing * scale, float(angle)) @ uncentred for angle in some]
+    turned = [centre @ _linear(spacing * scale, angle) @ uncentred for angle in angles.tolist()]
+    discs = [] if allowed is None else [allowed(matrix, spacing) for matrix in turned]
+    if allowed is not None:
+        turned = [matrix for matrix, disc in zip(turned, discs, strict=True) if disc.meet]
+        discs = [disc for disc in discs if disc.meet]
+    found, batch = [], max(1, _BATCH // ((height + side) * (width + side)))
+    for first in range(0, len(turned), batch):
+        from_canvas = turned[first : first + batch]
         surface, count = zncc(*_sampled(turning, from_canvas, (side, side)), min_overlap)
-        for k, dx, dy, score in _peaks(significance(surface, count), side):
+        scores = significance(surface, count)
+        if allowed is not None:
+            down, across = (_signed(torch.arange(n), side, n) for n in surface.shape[-2:])
+            held = np.stack(
+                [disc.hold(across.numpy()[None], down.numpy()[:, None]) for disc in discs[first : first + batch]]
+            )
+            scores = torch.where(torch.from_numpy(held).to(scores.device), scores, 0)
+        for k, dx, dy, score in _peaks(scores, side):
             found.append((abs(score), Start(from_canvas[k] @ _shift(dx, dy) @ _linear(1 / spacing, 0.0), score < 0)))
     return found
 
@@ -186,9 +213,14 @@ def _peaks(score: Tensor, side: int) -> list[tuple[int, int, int, float]]:
     where = where.flatten(1).gather(1, blocks)
     values = score.flatten(1).gather(1, where)
     dy, dx = where // width, where % width
-    dy, dx = torch.where(dy < side, dy, dy - height), torch.where(dx < side, dx, dx - width)
+    dy, dx = _signed(dy, side, height), _signed(dx, side, width)
     rows = (axis.flatten().tolist() for axis in (dx, dy, values))
     return [(k // where.shape[1], *entry) for k, entry in enumerate(zip(*rows, strict=True)) if entry[2]]
+
+
+def _signed(place: Tensor, side: int, length: int) -> Tensor:
+    """Return the shifts along an axis of ``length`` entries that lie at ``place``; ``side`` of the canvas."""
+    return torch.where(place < side, place, place - length)
 
 
 def _linear(scale: float, angle: float) -> np.ndarray:

@@ -229,7 +229,7 @@ class Linearized:
 
 def fine(fixed: Level, moving: Level, scale: float, config: RegistrationConfig) -> Look:
     """Return the look at fine texture; ``scale`` is how many moving pixels lie along a fixed one."""
-    still = _fine_still(fixed, *smooth(fixed.image, fixed.mask, _FINE_SIGMA), config.window)
+    still = _fine_still(fixed, *smooth(fixed.image, fixed.mask, _FINE_SIGMA), config.window_side)
     return Look(still, _fine_moving(*smooth(moving.image, moving.mask, _FINE_SIGMA * scale)), _measured(fixed, moving))
 
 
@@ -268,7 +268,7 @@ def wide(fixed: Level, moving: Level, matrix: np.ndarray, scale: float, config: 
 
     None where the images are too small for it, or do not overlap at ``matrix``.
     """
-    window = max(config.window, _WIDE_WINDOW)
+    window = max(config.window_side, _WIDE_WINDOW)
     if 3 * window > min(*fixed.shape, *moving.shape):
         return None
     pull, push = torch.from_numpy(matrix), torch.from_numpy(np.linalg.inv(matrix))

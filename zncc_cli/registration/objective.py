@@ -222,11 +222,18 @@ def block_zncc(w: Tensor, z: Tensor, evidence: Tensor | None, window: int) -> np
     NaN where a block holds little evidence.
     """
     z, weight = _overlap(w, w * z, w if evidence is None else w * evidence)
-    # Blocks no smaller than a window, so that neighbours share little, and as many as a grid of _BLOCKS has.
-    side = [max(window, -(-n // _BLOCKS)) for n in z.shape]
+    side = [block_side(n, window) for n in z.shape]
     sums, weights = (F.avg_pool2d(plane[None, None], side, ceil_mode=True)[0, 0] for plane in (z, weight))
     held = weights > weights.max() * _LEAST_EVIDENCE
     return np.asarray(torch.where(held, sums / weights, torch.nan).cpu().double())
+
+
+def block_side(count: int, window: int) -> int:
+    """Return the side of a block of windows where ``count`` of them, of side ``window``, lie along an axis.
+
+    Blocks are no smaller than a window, so that neighbours share little, and as many as a grid of `_BLOCKS` has.
+    """
+    return max(window, -(-count // _BLOCKS))
 
 
 def gradients(image: Tensor) -> tuple[Tensor, Tensor]:

@@ -23,10 +23,11 @@ class Ending(str, Enum):
     MAX_ITERATIONS = "max_iterations"
     OUT_OF_DOMAIN = "out_of_domain"
     UNDETERMINED = "undetermined"
+    NOTHING_BETTER = "nothing_better"
 
     @property
     def advice(self) -> str:
-        """What it means, and what helps whatever else is known."""
+        """What it means."""
         return _ADVICE[self]
 
 
@@ -34,7 +35,8 @@ _ADVICE = {
     Ending.CONVERGED: "no step longer than the tolerance lowers the loss any more",
     Ending.MAX_ITERATIONS: "the iterations ran out before the steps became short",
     Ending.OUT_OF_DOMAIN: "the start has too little overlap to be judged, or the steps led far from it",
-    Ending.UNDETERMINED: "the texture in the overlap does not hold every parameter of the model; try a simpler --model",
+    Ending.NOTHING_BETTER: "what was found agrees less than the start, which is the result",
+    Ending.UNDETERMINED: "the texture in the overlap does not hold every parameter of the model",
 }
 
 Curvature = Callable[[np.ndarray], np.ndarray]

@@ -55,3 +55,13 @@ def clip(polygon: np.ndarray, planes: np.ndarray) -> np.ndarray:
                 kept.append(a + (b - a) * (at_a / (at_a - at_b)))
         polygon = np.array(kept).reshape(-1, 2)
     return polygon
+
+
+def overlap_shape(matrix: np.ndarray, shape: tuple[int, int], moving_shape: tuple[int, int]) -> tuple[int, int]:
+    """Return how many rows and columns of the fixed frame (H, W) are seen in the moving one at ``matrix`` (3, 3)."""
+    frame = rectangle_corners(range(shape[0]), range(shape[1]))
+    seen = clip(frame, half_planes(matrix, moving_shape, 0.0))
+    if len(seen) == 0:
+        return 0, 0
+    width, height = np.floor(np.ptp(seen, axis=0) + 1).astype(int).tolist()
+    return height, width

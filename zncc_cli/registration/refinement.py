@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from zncc_cli.config import RegistrationConfig
+from zncc_cli.config import Model, RegistrationConfig
 from zncc_cli.registration.look import Look, fine, wide
 from zncc_cli.registration.optimizer import Ending, safe_inverse, updated_inverse
 from zncc_cli.registration.pyramid import Level
@@ -123,6 +123,12 @@ def refine(fixed: Level, moving: Level, start: np.ndarray, config: RegistrationC
 def _nowhere(family: TransformFamily, start: np.ndarray, loss: float, ending: Ending, iterations: int) -> Refined:
     """Return that there is nothing to hold on to."""
     return Refined(start, math.inf, np.zeros((family.size, 0)), loss, ending, iterations, iterations)
+
+
+def unrefined(start: np.ndarray, model: Model, shape: tuple[int, int]) -> Refined:
+    """Return the start (3, 3) itself, as far as ``model`` can be it, of a fixed frame (H, W): nothing is better."""
+    family = TRANSFORMS[model](model, shape)
+    return _nowhere(family, family.matrix(family.parameters(start)), math.nan, Ending.NOTHING_BETTER, 0)
 
 
 def solve(look: Look, family: TransformFamily, start: np.ndarray, config: RegistrationConfig) -> Refined:

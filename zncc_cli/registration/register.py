@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import math
 import time
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from zncc_cli.config import AUTO, GPU_PIXELS, NESTED_MODELS, Device, Interpolation, Model, RegistrationConfig, choose
+from zncc_cli.config import AUTO, GPU_PIXELS, Device, Model, RegistrationConfig, choose
 from zncc_cli.errors import BackendError
 from zncc_cli.operators import native
-from zncc_cli.registration.border import without_pull
-from zncc_cli.registration.descent import LevelRecord, descend, distinctness, follow_starts
-from zncc_cli.registration.evidence import Judging, Seen, weigh
+from zncc_cli.registration.attempt import Images, Task, found_of
+from zncc_cli.registration.bound import MotionBound
+from zncc_cli.registration.descent import LevelRecord
 from zncc_cli.registration.hot_pixels import hot_pixels
 from zncc_cli.registration.inpainting import inpaint
 from zncc_cli.registration.inputs import Prepared, check_window, checked_init, prepare
 from zncc_cli.registration.no_data import gap_note
-from zncc_cli.registration.objective import LevelObjective
-from zncc_cli.registration.pyramid import Level, coarsest_of, count_levels, pyramid
-from zncc_cli.registration.refinement import refine
-from zncc_cli.registration.selection import Selection, select_model
+from zncc_cli.registration.pyramid import Level, count_levels, pyramid
+from zncc_cli.registration.selection import Selection
 from zncc_cli.registration.uncertainty import Uncertainty
-from zncc_cli.registration.verdict import Evidence, Status, judge
+from zncc_cli.registration.verdict import Evidence, Status
+from zncc_cli.registration.window import fitting_window
 
 logger = logging.getLogger("zncc_cli.registration")
 
 _COARSEST = 48  # pixels on the shorter side of the coarsest level
-_JUDGED = 256  # the coarsest level with at least this shorter side is judged, beside the finest
 
 
 @dataclass(frozen=True)
@@ -53,6 +49,8 @@ class RegistrationResult:
         evidence: what it rests on.
         uncertainty: what the matrix may be off by; None where texture does not hold every parameter of the model.
         levels: what each level did, the coarsest first.
+        window: side of the windows that the result was found and judged by, pixels.
+        min_overlap: the least share of the smaller image that was looked for.
         notes: a sentence for each thing that was done and not asked for.
         backend: which arithmetic ran, and why.
         device: where.
@@ -71,6 +69,8 @@ class RegistrationResult:
     evidence: Evidence
     uncertainty: Uncertainty | None
     levels: tuple[LevelRecord, ...]
+    window: int
+    min_overlap: float
     notes: tuple[str, ...]
     backend: native.Loaded
     device: str
@@ -94,7 +94,8 @@ def register(
             are masked are not used. Gradients do not flow through a registration.
         model: translation, rigid, similarity, affine or homography; or auto, the simplest that explains the pair.
         fixed_mask, moving_mask: (H, W), true where pixels may be used; pixels that are not finite never are.
-        init: (3, 3) matrix to start from, fixed -> moving, (x, y) pixels; without it the start is searched for.
+        init: (3, 3) matrix to start from, fixed -> moving, (x, y) pixels; without it the start is searched for. No
+            result agrees less than it does.
         options: further fields of `RegistrationConfig`.
 
     Returns:
@@ -149,71 +150,33 @@ def _register(
         prepare(names[0], fixed, fixed_mask, device, config.no_data),
         prepare(names[1], moving, moving_mask, device, config.no_data),
     )
-    check_window(config.window, *(image.mask for image in ready))
+    if config.window is not None:
+        check_window(config.window, *(image.mask for image in ready))
+    smaller = min(image.mask.shape[0] for image in ready), min(image.mask.shape[1] for image in ready)
+    window = fitting_window(smaller) if config.window is None else config.window
     hot = hot_pixels(*(Level(image.image, image.mask, 1) for image in ready))
-    fixed_levels, moving_levels = _pyramids(ready, hot, config.window)
-    init = None if init is None else checked_init(init, fixed_levels[0].shape)
-
-    def compared(level: int, inverted: bool) -> tuple[Level, Level]:
-        moving = moving_levels[level]
-        return fixed_levels[level], moving.negative if inverted else moving
-
-    @cache
-    def objective(level: int, inverted: bool) -> LevelObjective:
-        return _objective(*compared(level, inverted), fixed_levels[0].shape, config)
-
-    ends = follow_starts(fixed_levels, moving_levels, objective, config, init)
-    start, records = ends[0].start, list(ends[0].records)
-    objectives = [objective(level, start.inverted) for level in range(len(fixed_levels))]
-    matrix = start.matrix
-    richest = NESTED_MODELS[-1] if config.model is Model.AUTO else config.model
-    # From below the level that was reached; from that again where the end is of a simpler model.
-    last = [level.factor for level in fixed_levels].index(records[-1].factor) + (records[-1].model is not richest)
-    judged = coarsest_of(fixed_levels, _JUDGED)
-    for level in reversed(range(min(max(1, judged), len(objectives) - 1), last)):
-        matrix, record = descend(objectives[level], richest, matrix, config)
-        records.append(record)
-    selection = None
-    if config.model is Model.AUTO:
-        selection = select_model(*compared(judged, start.inverted), matrix, config)
-        matrix = selection.matrix
-    fitted = dataclasses.replace(config, model=richest if selection is None else selection.model)
-    for level in reversed(range(1, min(judged, len(objectives) - 1))):
-        matrix, record = descend(objectives[level], fitted.model, matrix, config)
-        records.append(record)
-    refining = time.perf_counter()
-    refined = refine(*compared(0, start.inverted), matrix, fitted)
-    matrix, took = refined.matrix, time.perf_counter() - refining
-    counts = refined.iterations, refined.evaluations
-    records.append(LevelRecord(fitted.model, 1, refined.loss, refined.ending, *counts, took))
-
-    # A border that both have is no part of what is judged.
-    unhindered = without_pull(*compared(0, start.inverted), refined, fitted)
-    refined, matrix, shape = unhindered.refined, unhindered.refined.matrix, fixed_levels[0].shape
-    uncertainty = Uncertainty.of_blocks(fitted.model, matrix, shape, refined.influences)
-    seen = Seen(fixed_levels, [compared(level, start.inverted)[1] for level in range(len(moving_levels))])
-    if unhindered.levels[0] is not fixed_levels[0]:
-        levels = len(fixed_levels)
-        seen = Seen(*(pyramid(level.image, level.mask, levels, level.measured) for level in unhindered.levels))
-        objectives = [_objective(*pair, shape, config) for pair in zip(seen.fixed, seen.moving, strict=True)]
-    stands_out = distinctness(ends, shape, moving_levels[0].shape)
-    judging = Judging(seen, objectives[0], objectives[judged], judged)
-    evidence = weigh(judging, fitted, unhindered, uncertainty, stands_out)
-    verdict = judge(evidence, config)
+    images = Images(*_pyramids(ready, hot, window))
+    start = None if init is None else checked_init(init, images.shape)
+    origin = np.eye(3) if start is None else start
+    bound = None if config.max_motion is None else MotionBound(origin, images.shape, config.max_motion)
+    found = found_of(images, Task(config, start, bound), window)
+    evidence, taken = found.evidence, found.taken
     return RegistrationResult(
-        model=fitted.model,
+        model=taken.model,
         model_asked=config.model,
-        selection=selection,
-        matrix=matrix,
-        inverted=start.inverted,
-        fixed_shape=fixed_levels[0].shape,
-        moving_shape=moving_levels[0].shape,
-        status=verdict.status,
-        reasons=verdict.reasons,
+        selection=taken.selection,
+        matrix=taken.matrix,
+        inverted=taken.inverted,
+        fixed_shape=images.shape,
+        moving_shape=images.moving[0].shape,
+        status=found.verdict.status,
+        reasons=found.verdict.reasons,
         evidence=evidence,
-        uncertainty=uncertainty,
-        levels=tuple(records),
-        notes=_left_out(names, ready, hot, config),
+        uncertainty=found.uncertainty,
+        levels=found.records,
+        window=found.settings.window_side,
+        min_overlap=found.settings.least_overlap,
+        notes=(*_left_out(names, ready, hot, config), *found.notes),
         backend=backend,
         device=str(device),
         seconds=time.perf_counter() - began,
@@ -251,11 +214,6 @@ def resolve_device(device: Device, pixels: int = GPU_PIXELS) -> torch.device:
     if device is Device.AUTO:
         device = Device.CUDA if pixels >= GPU_PIXELS and torch.cuda.is_available() else Device.CPU
     return torch.device(device.value)
-
-
-def _objective(fixed: Level, moving: Level, shape: tuple[int, int], config: RegistrationConfig) -> LevelObjective:
-    interpolation = Interpolation.CUBIC if fixed.factor == 1 else Interpolation.LINEAR
-    return LevelObjective(fixed, moving, shape, config.window, config.min_overlap, interpolation)
 
 
 def _pyramids(ready: tuple[Prepared, Prepared], hot: Tensor | None, window: int) -> tuple[list[Level], list[Level]]:

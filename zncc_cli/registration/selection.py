@@ -71,7 +71,7 @@ def select_model(fixed: Level, moving: Level, start: np.ndarray, config: Registr
     to_level = level_scale(fixed.factor)
     at = start * to_level
     look = fine(fixed, moving, math.sqrt(area_scale(at, fixed.shape)), config)
-    fits = _cross_validated(look, at, config.window)
+    fits = _cross_validated(look, at, config.window_side)
     if not fits:
         simplest = NESTED_MODELS[0]
         family = TRANSFORMS[simplest](simplest, fixed.shape)

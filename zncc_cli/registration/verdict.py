@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from zncc_cli.config import NESTED_MODELS, Choice, Model, RegistrationConfig
+from zncc_cli.config import LEAST_MIN_OVERLAP, NESTED_MODELS, Choice, Model, RegistrationConfig
 from zncc_cli.registration.digits import told_apart
 from zncc_cli.registration.optimizer import Ending
 
@@ -62,6 +62,8 @@ class Evidence:
         border_pull: how far a corner moved, pixels, when a border of constant pixels that both images have alike was
             left out (`zncc_cli.registration.border`); infinite where nothing was found without it; None without one.
         border_left_out: whether the border pulled by more than chance, and the result is the one without it.
+        beyond: how far from the start, at a corner, what was found lies, where ``max_motion`` does not allow it and
+            nothing else was found: the result is the start then; None else.
         least_scale, most_scale: least and most moving pixels per fixed pixel, along any direction anywhere in the
             frame; least_scale is below zero where the transform mirrors.
         shear: the most that one direction is scaled more than another at one place, a ratio.
@@ -87,6 +89,7 @@ class Evidence:
     expected_error: float | None = None
     border_pull: float | None = None
     border_left_out: bool = False
+    beyond: float | None = None
     least_scale: float = 1.0
     most_scale: float = 1.0
     shear: float = 1.0
@@ -106,11 +109,11 @@ AGREEMENT = 55.0
 # All of n blocks are above zero by chance with a probability of 2^-n: n such blocks count for this times n at most, so
 # that fewer than 14 can say nothing.
 _PER_BLOCK = 4.0
-_LEAST_BLOCKS = 14
+LEAST_BLOCKS = 14
 # The best of many places that all agree by chance is hardly better than the next. Of 55 unrelated pairs none stood out
 # by more than 1.6, and none whose blocks agreed by more than 1.45; of 26 aligned ones that were searched a noisy brick
 # wall, beside itself a period off, stood out by 1.79, the others by more than 2.1.
-_DISTINCT = 1.6
+DISTINCT = 1.6
 # Where a result stands out by this much, less agreement will do, as where noise hides most of it or tissue differs from
 # section to section: of 73 unrelated pairs those that stood out by more than 1.8 agreed by less than 13, and those that
 # agreed by more than 20 stood out by less than 1.4.
@@ -144,19 +147,49 @@ _HELD_BY_PIXELS = 2.0
 # What no camera does: beyond it a result is more likely to have slipped. The global search looks for 0.5 to 2.
 _SCALES, _SHEAR = (0.2, 5.0), 3.0
 _SMALLEST = 1e-12  # of a ZNCC: all blocks zero agree by nothing
-_DEFAULT = RegistrationConfig()
 _NOTABLE = 0.01  # the loss weighs windows by evidence and the ZNCC does not: less than this is no contradiction
 
 
-def judge(evidence: Evidence, asked: RegistrationConfig = _DEFAULT) -> Verdict:
-    """Return the verdict on ``evidence`` of a registration with the settings that were ``asked`` for."""
+@dataclass(frozen=True)
+class Asked:
+    """What was asked for: advice to do what was done is none.
+
+    Attributes:
+        config: the settings.
+        fitted: the model that was fitted; None for the one of ``config``.
+        started: whether a start was given (``init``).
+    """
+
+    config: RegistrationConfig = field(default_factory=RegistrationConfig)
+    fitted: Model | None = None
+    started: bool = False
+
+    @property
+    def model(self) -> Model:
+        """The model that was fitted."""
+        return self.fitted or self.config.model
+
+    @property
+    def least_overlap(self) -> float:
+        """The least overlap that was looked for before nothing was said to be found."""
+        return LEAST_MIN_OVERLAP if self.config.min_overlap is None else self.config.min_overlap
+
+    @property
+    def simpler(self) -> str:
+        """Advice to try a simpler model, where there is one."""
+        return "" if self.model is NESTED_MODELS[0] else "; try a simpler --model"
+
+
+_DEFAULT = Asked()
+
+
+def judge(evidence: Evidence, asked: Asked = _DEFAULT) -> Verdict:
+    """Return the verdict on ``evidence`` of a registration that was ``asked`` for."""
     failures = list(_failures(evidence, asked))
-    doubts = [] if evidence.zncc_after is None else list(_doubts(evidence))
+    doubts = [] if evidence.zncc_after is None else list(_doubts(evidence, asked))
     if evidence.ending is not Ending.CONVERGED:
-        # What else speaks against a result is seldom mended by more iterations.
-        alone = evidence.ending is Ending.MAX_ITERATIONS and not failures and not doubts
         doubts.append(
-            f"the optimiser ended early: {evidence.ending.advice}{'; raise --max-iterations' if alone else ''}"
+            f"the optimiser ended early: {evidence.ending.advice}{_more_iterations(evidence, failures + doubts, asked)}"
         )
     if failures:
         return Verdict(Status.FAILED, tuple(failures + doubts))
@@ -165,43 +198,94 @@ def judge(evidence: Evidence, asked: RegistrationConfig = _DEFAULT) -> Verdict:
     return Verdict(Status.OK, ("the images agree",))
 
 
-def _failures(evidence: Evidence, asked: RegistrationConfig) -> Iterator[str]:
+def _more_iterations(evidence: Evidence, against: list[str], asked: Asked) -> str:
+    """Return what helps where the optimiser ended early; what else speaks against a result, iterations seldom mend."""
+    if evidence.ending is Ending.UNDETERMINED:
+        return asked.simpler
+    return "; raise --max-iterations" if evidence.ending is Ending.MAX_ITERATIONS and not against else ""
+
+
+def _failures(evidence: Evidence, asked: Asked) -> Iterator[str]:
     """Yield why nothing was found."""
     needed = _needed_agreement(evidence.distinctness)
+    if evidence.beyond is not None:
+        yield (
+            f"nothing was found within --max-motion {asked.config.max_motion:g}: what was found lies "
+            f"{evidence.beyond:.1f} px from the start at a corner; raise --max-motion, or start nearer with --init"
+        )
     if evidence.zncc_after is None:
-        share, least = told_apart(100 * evidence.overlap, 100 * asked.min_overlap, 1)
-        told = f": they overlap by {share}%, less than the {least}% of --min-overlap; lower it"
-        below = 0 < evidence.overlap < asked.min_overlap
-        yield f"the images do not overlap enough to be compared{told if below else ''}"
+        yield f"the images do not overlap enough to be compared{_overlap(evidence.overlap, asked)}"
     elif evidence.agreement is not None and evidence.agreement < needed:
         found, bound = told_apart(max(evidence.agreement, 0), needed, 0)
         yield (
             f"no agreement found: with a ZNCC of {evidence.zncc_after:.3f} the parts of the overlap agree no better "
             f"than those of unrelated images may (by {found} times the error that chance leaves, {bound} times is "
-            f"needed); the images may not show the same scene, or the motion is beyond the search{_richer(asked.model)}"
+            f"needed); the images may not show the same scene, or {_or(_causes(asked))}"
         )
-    elif evidence.distinctness is not None and evidence.distinctness < _DISTINCT:
+    elif evidence.distinctness is not None and evidence.distinctness < DISTINCT:
         yield (
             "no agreement found that stands out: elsewhere the images agree nearly as well (by a factor of "
             "{}, {} is needed); they may show different scenes, or repeat themselves"
-        ).format(*told_apart(evidence.distinctness, _DISTINCT, 2))
-    elif evidence.agreement is None and evidence.ending is Ending.OUT_OF_DOMAIN:
+        ).format(*told_apart(evidence.distinctness, DISTINCT, 2))
+    elif evidence.agreement is None and evidence.ending in (Ending.OUT_OF_DOMAIN, Ending.NOTHING_BETTER):
         yield "nothing was found beyond the start, and too few windows tell whether that is right"
     if evidence.least_scale <= 0:
         yield "the transform turns part of the frame inside out"
 
 
-def _doubts(evidence: Evidence) -> Iterator[str]:
+def _overlap(overlap: float, asked: Asked) -> str:
+    """Return by how much images overlap that do so too little, and what lets them be compared all the same."""
+    share, least = told_apart(100 * overlap, 100 * asked.least_overlap, 1)
+    if 0 < overlap < asked.least_overlap:
+        enough = math.floor(overlap * 1000) / 1000
+        named = "of --min-overlap" if asked.config.min_overlap is not None else "that is looked for"
+        advice = f"; --min-overlap {enough:g} takes that" if enough > 0 else ""
+        return f": they overlap by {share}%, less than the {least}% {named}{advice}"
+    if overlap > 0 and asked.config.window is not None:
+        return f": they overlap by {share}%, in which no window of {asked.config.window} pixels fits; lower --window"
+    return ""
+
+
+def _causes(asked: Asked) -> Iterator[str]:
+    """Yield what may have kept a place from being found where there is one."""
+    config = asked.config
+    if asked.started:
+        yield "lie far from where --init has them; without it the start is searched for"
+    else:
+        yield "the motion is beyond the search"
+    if config.max_motion is not None:
+        yield f"is more than --max-motion {config.max_motion:g}"
+    if config.min_overlap is not None and config.min_overlap > LEAST_MIN_OVERLAP:
+        yield f"leaves less in common than the {config.min_overlap:.0%} of --min-overlap"
+    if config.model not in (Model.AUTO, NESTED_MODELS[-1]):
+        yield f"needs a --model richer than {config.model}"
+
+
+def _or(parts: Iterator[str]) -> str:
+    return ", or ".join(parts)
+
+
+def _elsewhere(asked: Asked) -> str:
+    """Return what helps where another shift agrees as well, as far as it was not done."""
+    start = "" if asked.started else "start near the truth with --init"
+    bound = "" if asked.config.max_motion is not None else "allow less than a period with --max-motion"
+    advice = ", and ".join(part for part in (start, bound) if part)
+    return f"; {advice}" if advice else ""
+
+
+def _doubts(evidence: Evidence, asked: Asked) -> Iterator[str]:
     """Yield what speaks against what was found."""
     e = evidence
     if e.agreement is None:
-        yield "the overlap holds too few independent windows to judge by; choose a smaller --window"
+        window = asked.config.window
+        advice = "" if window is None else f"; choose a --window smaller than {window}, or leave it out"
+        yield f"the overlap holds too few independent windows to judge by{advice}"
     if e.peak_ratio is not None and e.peak_ratio < _PEAK_RATIO:
         yield (
             "the aligned images agree as well, or nearly, when one is shifted elsewhere (by a factor of {}, {} is "
             "needed): a texture that repeats itself may be a period off, and images without a scene in common agree "
-            "nowhere better; start near the truth with --init"
-        ).format(*told_apart(e.peak_ratio, _PEAK_RATIO, 2))
+            "nowhere better{}"
+        ).format(*told_apart(e.peak_ratio, _PEAK_RATIO, 2), _elsewhere(asked))
     if e.zncc_before is not None and e.zncc_after is not None and e.zncc_after < e.zncc_before - _NOTABLE:
         yield f"the ZNCC fell from {e.zncc_before:.3f} to {e.zncc_after:.3f}"
     elif e.held_out_after is not None and e.zncc_coarse is not None:
@@ -217,23 +301,23 @@ def _doubts(evidence: Evidence) -> Iterator[str]:
     wants_richer = e.richer is not None and e.richer > NOTABLE_MOTION
     splits = (e.split or 0) > _NOTABLE_SPLIT and (e.split_ratio or 0) > _SPLIT_RATIO
     if e.expected_error is not None and e.expected_error > LARGEST_ERROR:
-        advice = "" if wants_richer or splits else "; try a simpler --model"
+        advice = "" if wants_richer or splits else asked.simpler
         yield f"the texture tells the position to {e.expected_error:.2f} px only{advice}"
     if splits and e.split_ratio:
         yield (
             f"parts of the overlap want to move {e.split:.2f} px apart, {math.sqrt(e.split_ratio):.1f} times what "
-            "chance explains: the motion may be richer than the --model"
+            f"chance explains: the motion may be richer than {_named(asked)}"
         )
     if wants_richer:
         yield (
-            f"a richer model than the --model asks for would move the overlap by {e.richer:.1f} px more than chance "
-            "explains; try --model auto"
+            f"a model richer than {_named(asked)} would move the overlap by {e.richer:.1f} px more than chance "
+            f"explains; {_richer(asked)}"
         )
     if e.least_held is not None and e.least_held < LEAST_HELD:
         yield (
             "the images say nothing about one of the motions that the --model allows, as parallel lines do not tell a "
             f"shift along them (gradients agree there by {e.least_held:.1f} times what chance explains, "
-            f"{LEAST_HELD:.0f} is needed){'' if wants_richer else '; try a simpler --model, if there is one'}"
+            f"{LEAST_HELD:.0f} is needed){'' if wants_richer else asked.simpler}"
         )
     if e.round_trip is not None and e.round_trip > _ROUND_TRIP:
         yield f"with fixed and moving exchanged the result would move by {e.round_trip:.2f} px"
@@ -258,9 +342,21 @@ def _doubts(evidence: Evidence) -> Iterator[str]:
         yield f"the transform stretches one direction {e.shear:.1f} times as much as another, more than is likely"
 
 
-def _richer(model: Model) -> str:
-    """Return a word for the model among what may have failed, where there is a richer one."""
-    return "" if model in (Model.AUTO, NESTED_MODELS[-1]) else f", or needs a --model richer than {model}"
+def _named(asked: Asked) -> str:
+    """Return how the model is told of that was fitted."""
+    if asked.config.model is Model.AUTO:
+        return (
+            f"the {asked.model} that --model auto chose" if asked.model is not Model.AUTO else "what --model auto chose"
+        )
+    return f"--model {asked.model}"
+
+
+def _richer(asked: Asked) -> str:
+    """Return what helps where a richer model than the one that was fitted moves the result."""
+    richer = Model.HOMOGRAPHY if asked.model is Model.AFFINE else Model.AFFINE
+    if asked.config.model is not Model.AUTO:
+        return f"try --model {richer}, or auto"
+    return f"compare with --model {richer}, which was no better on windows held out from the fit"
 
 
 def _needed_agreement(distinctness: float | None) -> float:
@@ -277,7 +373,7 @@ def agreement(blocks: np.ndarray) -> float | None:
     """
     values = blocks[np.isfinite(blocks)]
     n = len(values)
-    if n < _LEAST_BLOCKS:
+    if n < LEAST_BLOCKS:
         return None
     chance = math.sqrt(2 * float(np.square(np.minimum(values, 0)).mean()))
     mean = float(values.mean())

@@ -1,0 +1,81 @@
+"""How far a result may lie from its start."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from zncc_cli.registration.warp import corners, map_points
+
+
+@dataclass(frozen=True, eq=False)
+class MotionBound:
+    """The most that a corner of the fixed frame may move from where the start has it.
+
+    Attributes:
+        start: (3, 3), fixed -> moving, full-resolution pixels.
+        shape: (H, W) of the fixed frame.
+        most: moving pixels.
+    """
+
+    start: np.ndarray
+    shape: tuple[int, int]
+    most: float
+
+    def motion(self, matrix: np.ndarray) -> float:
+        """Return how far ``matrix`` (3, 3) takes a corner from where the start has it, at most; moving pixels."""
+        return float(np.linalg.norm(map_points(matrix, self.frame) - self.places, axis=-1).max())
+
+    def holds(self, matrix: np.ndarray, slack: float = 0.0) -> bool:
+        """Tell whether ``matrix`` (3, 3) moves no corner by more than is allowed, and ``slack`` pixels."""
+        return self.motion(matrix) <= self.most + slack
+
+    def shifts(self, from_canvas: np.ndarray, spacing: float) -> Discs:
+        """Return the shifts d, grid pixels, that ``from_canvas`` shift(d) / ``spacing`` is allowed, and one more.
+
+        ``from_canvas`` (3, 3) is affine, and turns and scales alike along x and y.
+        """
+        scale = math.sqrt(abs(np.linalg.det(from_canvas[:2, :2])))
+        places = map_points(np.linalg.inv(from_canvas), self.places)
+        return Discs(places - self.frame / spacing, self.most / scale + 1)
+
+    def shifts_back(self, from_canvas: np.ndarray, spacing: float) -> Discs:
+        """Return the shifts d, grid pixels, for which the inverse of what `shifts` has is allowed, and a pixel more."""
+        canvas = map_points(np.linalg.inv(from_canvas), self.frame)
+        return Discs(canvas - self.places / spacing, self.most / spacing + 1)
+
+    @property
+    def frame(self) -> np.ndarray:
+        """The corners of the fixed frame, (4, 2), (x, y)."""
+        return corners(self.shape)
+
+    @property
+    def places(self) -> np.ndarray:
+        """Where the start has them, (4, 2), (x, y)."""
+        return map_points(self.start, self.frame)
+
+
+@dataclass(frozen=True, eq=False)
+class Discs:
+    """Shifts that lie in all of some discs of one radius.
+
+    Attributes:
+        centres: (4, 2), (x, y).
+        radius: of each.
+    """
+
+    centres: np.ndarray
+    radius: float
+
+    @property
+    def meet(self) -> bool:
+        """Whether any two of them meet: where they do not, no shift lies in all."""
+        apart = np.linalg.norm(self.centres[:, None] - self.centres, axis=-1)
+        return bool(apart.max() <= 2 * self.radius)
+
+    def hold(self, dx: np.ndarray, dy: np.ndarray) -> np.ndarray:
+        """Return which shifts lie in all of them, bool, of the shape that ``dx`` and ``dy`` have together."""
+        squares = [np.square(dx - x) + np.square(dy - y) for x, y in self.centres]
+        return np.asarray(np.max(np.broadcast_arrays(*squares), axis=0) <= self.radius**2)
