@@ -1,5 +1,8 @@
 # make demo    an environment, the tool, and one aligned pair
 # make test    an environment, the tool, and every check
+# make soak    random commands, each held to what it promises: MINUTES=30; SEED=7, LARGE=1 (a side beyond 1024 pixels),
+#              ONLY=stack (or zncc-align, zncc-stdmap, apply, points, register), COMMANDS=200 at most; CASE='...' runs one
+#              that failed again
 # make bench   the benchmarks on the CPU, beside other packages; about three quarters of an hour
 # make gpu     every CUDA test and benchmark, with the python3 that is there; installs nothing; below ten minutes
 
@@ -9,7 +12,7 @@ BIN := $(VENV)/bin
 DEMO := demo
 RESULTS := $(or $(OUT),benchmarks/results)
 
-.PHONY: demo test check bench gpu clean
+.PHONY: demo test check soak bench gpu clean
 
 # The stamp is written last: an install that was cut off is done again.
 $(VENV)/installed: pyproject.toml .ci/constraints.txt
@@ -30,6 +33,10 @@ check: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+soak: $(VENV)/installed
+	SOAK_MINUTES=$(or $(MINUTES),10) SOAK_SEED=$(SEED) SOAK_LARGE=$(LARGE) SOAK_ONLY=$(ONLY) SOAK_COMMANDS=$(COMMANDS) \
+	    SOAK_CASE=$(if $(CASE),'$(subst ','\'',$(CASE))') OMP_NUM_THREADS=1 $(BIN)/python tests/properties/soak.py
 
 bench: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt -e '.[bench]'

@@ -91,10 +91,11 @@ struct Lanczos {
   static ZNCC_INLINE void weights(Map t, Map* out) {
     constexpr double kPi = 3.14159265358979323846;
     const double s = static_cast<double>(t);
-    // Nearer than this to a pixel, a square below would be no number.
-    if (s < 1e-100) {
+    // Nearer than this to a pixel, a square below would be no number. A point less than a rounding before the next
+    // pixel is on it: the distance to the one before is 1 then.
+    if (s < 1e-100 || s >= 1.0) {
       std::fill_n(out, kCount, Map(0));
-      out[kBefore] = Map(1);
+      out[kBefore + (s >= 1.0 ? 1 : 0)] = Map(1);
       return;
     }
     // sin(pi d) is the same of all six, up to its sign; the constant 3 / pi^2 falls out.

@@ -53,6 +53,7 @@ def test_what_lies_before_the_horizon_does_so_for_the_inverse_too() -> None:
         [[1, 2, 0], [2, 4, 5], [0, 0, 1]],
         np.diag([1e-20, 1, 0]),
         [[1e300] * 3] * 3,
+        [[0, 1e-5, 0.06], [2e-309, 1, 0.05], [0, 0, 1]],
     ],
 )
 def test_a_singular_matrix_has_no_inverse(matrix: np.ndarray) -> None:

@@ -155,6 +155,21 @@ def test_lanczos_is_its_formula() -> None:
     assert out[0, 0] == pytest.approx(weights[0] @ mirrored @ weights[1], abs=1e-14)
 
 
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+@pytest.mark.parametrize("interpolation", BETWEEN)
+@pytest.mark.parametrize("dx", [-1e-17, -1e-200, 1e-200, 1e-17])
+def test_a_point_less_than_a_rounding_from_a_pixel_is_on_it(
+    dx: float, interpolation: Interpolation, backend: str
+) -> None:
+    """The distance to the pixel before is one then: its Lanczos weights were no numbers."""
+    image = np.random.default_rng(3).random(SHAPE)
+    nearly = np.array([[1, 0, dx], [0, 1, -dx], [0, 0, 1]])
+    with native.selected(backend):
+        out, valid = on_frame(image, ALL, nearly, interpolation)
+    assert valid.all()
+    np.testing.assert_allclose(out, image, rtol=0, atol=1e-10)  # a cubic spline is cut off at 1e-11 of the range
+
+
 @pytest.mark.parametrize("interpolation", BETWEEN)
 def test_a_constant_stays_constant_even_beside_a_hole(interpolation: Interpolation) -> None:
     mask = np.random.default_rng(4).random(SHAPE) > 0.02

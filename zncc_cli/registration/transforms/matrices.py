@@ -51,7 +51,7 @@ def invert(matrix: np.ndarray) -> np.ndarray:
 def is_singular(matrix: np.ndarray) -> bool:
     """Tell whether a (3, 3) matrix maps the plane onto a line or a point, or so nearly that float64 cannot tell."""
     unit = np.array([_UNIT, _UNIT, 1.0])
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         balanced = np.asarray(matrix, dtype=np.float64) * unit / unit[:, None]
         # Hadamard: the ratio is 1 for orthogonal rows, 0 for dependent ones. NaN, from overflow, is refused too.
         lengths = np.sqrt((balanced**2).sum(axis=1))
