@@ -26,7 +26,7 @@ def stars(places: np.ndarray, sigma: float, seed: int) -> np.ndarray:
 def test_bright_and_dead_pixels_at_the_same_place_in_both_are_found() -> None:
     first, second = (np.random.default_rng(seed).normal(size=SHAPE) for seed in (0, 1))
     expected = np.zeros(SHAPE, bool)
-    for y, x, value in ((10, 20, 30.0), (50, 70, 30.0), (80, 5, -30.0)):
+    for y, x, value in ((10, 20, 30.0), (50, 70, 30.0), (80, 5, -30.0), (12, 90, 30.0), (60, 100, -30.0)):
         expected[y, x] = True
         first[y, x], second[y, x] = value, 0.8 * value
     first[30, 30] = second[31, 30] = 30.0  # one each, and not at one place
@@ -34,6 +34,13 @@ def test_bright_and_dead_pixels_at_the_same_place_in_both_are_found() -> None:
     found = hot_pixels(level(first), level(second))
     assert found is not None
     np.testing.assert_array_equal(found.numpy(), expected)
+
+
+def test_a_few_are_chance() -> None:
+    first, second = (np.random.default_rng(seed).normal(size=SHAPE) for seed in (0, 1))
+    for place in ((10, 20), (50, 70), (80, 5), (12, 90)):
+        first[place] = second[place] = 30.0
+    assert hot_pixels(level(first), level(second)) is None
 
 
 def test_stars_that_did_not_move_are_none() -> None:
@@ -50,7 +57,8 @@ def test_a_texture_of_single_pixels_is_none() -> None:
 
 def test_images_of_two_cameras_have_none() -> None:
     image = np.random.default_rng(0).normal(size=SHAPE)
-    image[20, 20] = 40
+    image[20:60:4, 20] = 40
+    assert hot_pixels(level(image), level(image)) is not None
     assert hot_pixels(level(image), level(image[:-1])) is None
 
 
@@ -59,8 +67,8 @@ def test_beside_pixels_that_do_not_count_nothing_is_told() -> None:
     image += 0.01 * np.random.default_rng(0).normal(size=SHAPE)
     mask[:, 40:] = False
     image[~mask] = 0
-    image[30, 40] = 9
-    mask[30, 40] = True
+    image[10:80:6, 40] = 9
+    mask[10:80:6, 40] = True
     assert hot_pixels(level(image, mask), level(image, mask)) is None
 
 

@@ -19,6 +19,7 @@ from zncc_cli.registration.pyramid import Level
 _LEAST_NOISE = 4.0
 # Of the neighbours' range. A point seen through optics of a width at half maximum of 2 pixels or more has at most 2.
 _LEAST_RANGE = 2.0
+_FEWEST = 5  # four points make a homography agree anywhere: fewer than these hold no result, and may be chance
 _MOST = 0.01  # of all pixels: more are a texture
 _NEIGHBOURS = [(dy, dx) for dy, dx in itertools.product((0, 1, 2), repeat=2) if (dy, dx) != (1, 1)]
 
@@ -32,7 +33,7 @@ def without_single_pixels(image: Tensor) -> Tensor:
 
 
 def hot_pixels(fixed: Level, moving: Level) -> Tensor | None:
-    """Return the single pixels (H, W) bool that stand out at the same place in both images; None where there are none.
+    """Return the single pixels (H, W) bool that stand out at the same place in both images; None where few do.
 
     Two images of different size do not come from one camera. Single pixels that only one of them has hold nothing.
 
@@ -44,7 +45,7 @@ def hot_pixels(fixed: Level, moving: Level) -> Tensor | None:
     first, second = _single(fixed), _single(moving)
     both = (first == second) & (first != 0)
     count = int(both.sum())
-    return both if 0 < count <= _MOST * both.numel() else None
+    return both if _FEWEST <= count <= _MOST * both.numel() else None
 
 
 def _single(level: Level) -> Tensor:
