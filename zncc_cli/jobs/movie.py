@@ -17,6 +17,7 @@ from zncc_cli.errors import ContentError, InputError, OptionError
 from zncc_cli.files.drift import DriftRow
 from zncc_cli.files.images import Image
 from zncc_cli.files.pages import among
+from zncc_cli.jobs.joined import joined
 from zncc_cli.jobs.reduction import full_matrix, reduced, reduction_factor
 from zncc_cli.jobs.resampled import Written, write_resampled
 from zncc_cli.jobs.threads import in_order, workers
@@ -26,10 +27,10 @@ from zncc_cli.registration.canvas import Frame
 from zncc_cli.registration.drift import NEAR, DriftPath, last_partner, partners, solve_path
 from zncc_cli.registration.frames import Measurement, PreparedFrame, measure
 from zncc_cli.registration.inputs import SMALLEST_IMAGE
+from zncc_cli.registration.joining import joining_config
 from zncc_cli.registration.misfit import compared, misfit, misfit_config
 from zncc_cli.registration.texture import texture
-from zncc_cli.registration.transforms import TRANSFORMS
-from zncc_cli.registration.transforms.matrices import invert
+from zncc_cli.registration.transforms import TRANSFORMS, TransformFamily
 from zncc_cli.registration.warp import Sampler
 
 OK, BLANK, OUTLIER = "ok", "blank", "outlier"
@@ -104,12 +105,12 @@ class Movie:
     threads: int
     pairs: int = 0
 
-    def _prepared(self, frame: int, settings: RegistrationConfig) -> PreparedFrame | None:
-        """Return a frame made ready; None where it has no texture at all."""
+    def _prepared(self, frame: int, settings: RegistrationConfig, inverted: bool = False) -> PreparedFrame | None:
+        """Return a frame, or its negative, made ready; None where it has no texture at all."""
         index = (*self.view.index[: self.axis], frame, *self.view.index[self.axis + 1 :])
         blocks = reduced(replace(self.view, index=index), self.factor)
         try:
-            return PreparedFrame.of(blocks.grey, blocks.valid, settings)
+            return PreparedFrame.of(-blocks.grey if inverted else blocks.grey, blocks.valid, settings)
         except ContentError:
             return None
 
@@ -121,26 +122,103 @@ class Movie:
         family = TRANSFORMS[config.model](config.model, (height // self.factor, width // self.factor))
         measurements = self._measured(farthest, settings, progress)
         path = solve_path(self.count, measurements, family, config.reference)
-        notes: tuple[str, ...] = ()
+        bad = np.flatnonzero(~path.good).tolist()
+        are_blank = in_order(lambda k: self._is_blank(k, settings), bad, self.threads)
+        blank = [k for k, found in zip(bad, are_blank, strict=True) if found]
+        notes = list[str]()
+        if len(bad) > len(blank):
+            path, measurements, notes = self._joined(path, measurements, blank, config, settings, family, progress)
         if config.reference is None and path.good.any():
-            measurements += self._onto_mean(path, settings, progress)
+            measurements = measurements + self._onto_mean(path, settings, progress)
             onto_mean = solve_path(self.count, measurements, family, self.count)
             if onto_mean.good[-1]:
                 path = replace(
-                    onto_mean, matrices=onto_mean.matrices[:-1], good=onto_mean.good[:-1], sigma=onto_mean.sigma[:-1]
+                    onto_mean,
+                    matrices=onto_mean.matrices[:-1],
+                    good=onto_mean.good[:-1],
+                    sigma=onto_mean.sigma[:-1],
+                    inverted=onto_mean.inverted[:-1],
+                    parts=onto_mean.parts[:-1],
                 )
             else:  # it is smeared, or shows what most frames do not
-                name = self.view.image.metadata.path.name
-                notes = (f"{name}: no frame finds a place on the mean of all; the mean of their places is taken",)
+                notes.append(
+                    f"{self._name}: no frame finds a place on the mean of all; the mean of their places is taken"
+                )
         self.pairs = len(measurements)
-        bad = np.flatnonzero(~path.good).tolist()
-        status = [OK] * self.count
-        for frame, blank in zip(bad, in_order(lambda k: self._is_blank(k, settings), bad, self.threads), strict=True):
-            status[frame] = BLANK if blank else OUTLIER
-        return path, status, notes
+        status = [OK if good else OUTLIER for good in path.good]
+        for frame in blank:
+            status[frame] = BLANK
+        return path, status, (*notes, *self._exchanged(path, config))
 
-    def _measured(self, farthest: int, settings: RegistrationConfig, progress: Progress) -> list[Measurement]:
-        """Return the motions between all pairs of `partners`; frames are read in order, and few are kept."""
+    @property
+    def _name(self) -> str:
+        return self.view.image.metadata.path.name
+
+    def _joined(
+        self,
+        path: DriftPath,
+        measurements: list[Measurement],
+        blank: list[int],
+        config: StackConfig,
+        settings: RegistrationConfig,
+        family: TransformFamily,
+        progress: Progress,
+    ) -> tuple[DriftPath, list[Measurement], list[str]]:
+        """Return the path, its measurements and what to say once its parts are joined where they can be."""
+        shown = sorted(set(range(self.count)) - set(blank))
+        gaps = joined(
+            path,
+            measurements,
+            shown,
+            lambda k: self._prepared(k, settings),
+            joining_config(config.model, config.window, config.backend),
+            self.threads,
+            progress,
+        )
+        notes = []
+        if gaps.given_up:
+            notes.append(f"{self._name}: so many frames agree with no other that no more were searched for")
+        if len(gaps.kept) == path.counts.sum() and not gaps.found:
+            return path, measurements, notes
+        known = {(m.fixed, m.moving) for m in gaps.found}
+        one_part = solve_path(self.count, [*gaps.kept, *gaps.found], family, None)
+        anew = self._measured(
+            NEAR if config.to == TO_PREVIOUS else self.count - 1,
+            settings,
+            progress,
+            lambda i, j: bool(one_part.good[[i, j]].all()) and gaps.parts[i] != gaps.parts[j] and (i, j) not in known,
+            one_part,
+        )
+        measurements = [*gaps.kept, *gaps.found, *anew]
+        return solve_path(self.count, measurements, family, config.reference), measurements, notes
+
+    def _exchanged(self, path: DriftPath, config: StackConfig) -> tuple[str, ...]:
+        """Return a sentence where bright and dark are exchanged in some frames."""
+        frames = np.flatnonzero(path.inverted)
+        if not len(frames):
+            return ()
+        named = config.reference is not None and path.good[config.reference]
+        against = f"frame {config.reference}" if named else "most"
+        said = f"bright and dark are exchanged in {len(frames)} of {self.count} frames against {against}"
+        return (f"{self._name}: {said}: {frames[0]} first; they are placed, and written as they are",)
+
+    def _measured(
+        self,
+        farthest: int,
+        settings: RegistrationConfig,
+        progress: Progress,
+        wanted: Callable[[int, int], bool] = lambda i, j: True,
+        known: DriftPath | None = None,
+    ) -> list[Measurement]:
+        """Return the motions between pairs of `partners`; frames are read in order, and few are kept.
+
+        Args:
+            farthest: the largest lag.
+            settings: model and window.
+            progress: told which frame it is.
+            wanted: whether a pair is.
+            known: where frames lie, and in which contrast, that are measured from there on; None where nobody knows.
+        """
         prepared: dict[int, Future[PreparedFrame | None]] = {}
         begun: deque[list[Future[Measurement | None]]] = deque()
         out: list[Measurement] = []
@@ -150,7 +228,12 @@ class Movie:
         ) -> Measurement | None:
             # Begun before this one, each of them: whoever waits here waits for another thread.
             a, b = fixed.result(), moving.result()
-            return None if a is None or b is None else measure(a, b, (i, j), settings)
+            if a is None or b is None:
+                return None
+            if known is None:
+                return measure(a, b, (i, j), settings)
+            found = measure(a, b, (i, j), settings, known.between(i, j))
+            return replace(found, inverted=bool(known.inverted[i] ^ known.inverted[j]))
 
         def take() -> None:
             out.extend(found for future in begun.popleft() if (found := future.result()) is not None)
@@ -159,8 +242,9 @@ class Movie:
             try:
                 for frame in range(self.count):
                     progress(f"frame {frame + 1} of {self.count}")
-                    here = prepared[frame] = pool.submit(self._prepared, frame, settings)
-                    pairs = [(k, prepared[k]) for k in partners(frame, farthest)]
+                    inverted = known is not None and bool(known.inverted[frame])
+                    here = prepared[frame] = pool.submit(self._prepared, frame, settings, inverted)
+                    pairs = [(k, prepared[k]) for k in partners(frame, farthest) if wanted(k, frame)]
                     begun.append([pool.submit(of_pair, k, there, frame, here) for k, there in pairs])
                     for k in [k for k in prepared if last_partner(k, farthest) <= frame]:
                         del prepared[k]
@@ -179,7 +263,7 @@ class Movie:
 
         def moved(frame: int) -> tuple[torch.Tensor, torch.Tensor] | None:
             progress(f"mean, frame {frame + 1} of {self.count}")
-            ready = self._prepared(frame, settings)
+            ready = self._prepared(frame, settings, bool(path.inverted[frame]))
             if ready is None:
                 return None
             level = ready.level
@@ -200,9 +284,11 @@ class Movie:
 
         def onto(frame: int) -> Measurement | None:
             progress(f"to the mean, frame {frame + 1} of {self.count}")
-            ready = self._prepared(frame, settings)
-            numbers = self.count, frame
-            return None if ready is None else measure(fixed, ready, numbers, settings, path.matrices[frame])
+            ready = self._prepared(frame, settings, bool(path.inverted[frame]))
+            if ready is None:
+                return None
+            found = measure(fixed, ready, (self.count, frame), settings, path.matrices[frame])
+            return replace(found, inverted=bool(path.inverted[frame]))
 
         return [found for found in in_order(onto, known, self.threads) if found is not None]
 
@@ -219,7 +305,8 @@ class Movie:
         for frame, (matrix, sigma) in enumerate(zip(matrices, path.sigma, strict=True)):
             dx, dy = family.parameters(matrix)[:2].tolist()
             known = float(sigma) * self.factor if np.isfinite(sigma) else None
-            rows.append(DriftRow(frame, dx, dy, status[frame], known, _FURTHER[model](matrix)))
+            inverted = bool(path.inverted[frame])
+            rows.append(DriftRow(frame, dx, dy, status[frame], known, _FURTHER[model](matrix), inverted))
         return matrices, tuple(rows)
 
     def misfit(self, path: DriftPath, config: StackConfig, progress: Progress) -> float | None:
@@ -231,11 +318,10 @@ class Movie:
 
         def of_pair(pair: tuple[int, int]) -> float:
             progress(f"comparing frames {pair[0] + 1} and {pair[1] + 1} of {self.count}")
-            fixed, moving = (self._prepared(frame, settings) for frame in pair)
+            fixed, moving = (self._prepared(frame, settings, bool(path.inverted[frame])) for frame in pair)
             if fixed is None or moving is None:
                 return 0.0
-            matrix = path.matrices[pair[1]] @ invert(path.matrices[pair[0]])
-            return misfit(fixed, moving, matrix / matrix[2, 2], settings) * self.factor
+            return misfit(fixed, moving, path.between(*pair), settings) * self.factor
 
         found = sorted(in_order(of_pair, compared(path.good), self.threads))
         return found[-2:][0] if found else None

@@ -1,0 +1,62 @@
+"""Frames that the measurements of a movie do not put on each other, registered as two files are.
+
+What a movie asks of a pair is little: a shift of less than half a frame, in the same contrast, and hardly a turn. The
+registration of a pair searches every shift, rotation and scale, in both contrasts, and has a verdict of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from zncc_cli.config import Backend, Device, Model, RegistrationConfig
+from zncc_cli.registration.drift import DriftPath
+from zncc_cli.registration.frames import LEAST_OVERLAP, Measurement, PreparedFrame
+from zncc_cli.registration.parts import bridges, connected
+from zncc_cli.registration.register import register_images
+from zncc_cli.registration.verdict import AGREEMENT, Status
+
+
+def joining_config(model: Model, window: int, backend: Backend) -> RegistrationConfig:
+    """Return the settings by which frames are registered as two files are."""
+    return RegistrationConfig(model=model, window=window, backend=backend, min_overlap=LEAST_OVERLAP, device=Device.CPU)
+
+
+def registered(
+    fixed: PreparedFrame, moving: PreparedFrame, numbers: tuple[int, int], config: RegistrationConfig
+) -> Measurement | None:
+    """Return the motion between two frames where the verdict of a pair on it is ok, else None.
+
+    Args:
+        fixed, moving: the frames.
+        numbers: their numbers.
+        config: see `joining_config`.
+    """
+    a, b = fixed.level, moving.level
+    found = register_images(a.image[0, 0], b.image[0, 0], config, a.mask, b.mask)
+    if found.status is not Status.OK or found.uncertainty is None:
+        return None
+    return Measurement.of(numbers, found.matrix, found.uncertainty.rms, found.evidence.agreement or 0.0, found.inverted)
+
+
+def confirmed(path: DriftPath, measurements: Sequence[Measurement]) -> np.ndarray:
+    """Return which of the ``measurements`` (m,) bool a part of the path can rest on.
+
+    They are those that count, less any that agrees by less than two files have to where no circle of pairs says the
+    same: a descent from a wrong start may find as much.
+    """
+    # Of frames that most of their pairs disagree with, no pair is believed.
+    ends = [(m.fixed, m.moving) for m in measurements]
+    first, second = np.array(ends, dtype=np.int64).reshape(-1, 2).T
+    held = path.counts & (path.parts[first] == path.parts[second])
+    alone = np.zeros(len(held), bool)
+    alone[held] = bridges(len(path.parts), first[held], second[held])
+    weak = np.array([m.agreement < AGREEMENT for m in measurements], dtype=bool)
+    return np.asarray(held & ~(alone & weak))
+
+
+def parts_of(count: int, measurements: Sequence[Measurement]) -> np.ndarray:
+    """Return the part (n,) of each of ``count`` frames, as ``measurements`` join them."""
+    ends = np.array([(m.fixed, m.moving) for m in measurements], dtype=np.int64).reshape(-1, 2)
+    return connected(count, ends[:, 0], ends[:, 1])
