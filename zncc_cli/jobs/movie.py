@@ -122,15 +122,15 @@ class Movie:
         family = TRANSFORMS[config.model](config.model, (height // self.factor, width // self.factor))
         measurements = self._measured(farthest, settings, progress)
         path = solve_path(self.count, measurements, family, config.reference)
-        bad = np.flatnonzero(~path.good).tolist()
-        are_blank = in_order(lambda k: self._is_blank(k, settings), bad, self.threads)
-        blank = [k for k, found in zip(bad, are_blank, strict=True) if found]
-        notes = list[str]()
-        if len(bad) > len(blank):
+        blank = self._blank(np.flatnonzero(~path.good).tolist(), settings)
+        notes, unequal = list[str](), False
+        if len(blank) < (~path.good).sum():
+            before = path
             path, measurements, notes = self._joined(path, measurements, blank, config, settings, family, progress)
+            unequal = path is not before
         if config.reference is None and path.good.any():
             measurements = measurements + self._onto_mean(path, settings, progress)
-            onto_mean = solve_path(self.count, measurements, family, self.count)
+            onto_mean = solve_path(self.count, measurements, family, self.count, unequal=unequal)
             if onto_mean.good[-1]:
                 path = replace(
                     onto_mean,
@@ -141,11 +141,12 @@ class Movie:
                     parts=onto_mean.parts[:-1],
                 )
             else:  # it is smeared, or shows what most frames do not
-                notes.append(
-                    f"{self._name}: no frame finds a place on the mean of all; the mean of their places is taken"
-                )
+                said = "no frame finds a place on the mean of all; the mean of their places is taken"
+                notes.append(f"{self._name}: {said}")
         self.pairs = len(measurements)
-        status = [OK if good else OUTLIER for good in path.good]
+        bad = set(np.flatnonzero(~path.good).tolist())
+        blank = [k for k in blank if k in bad] + self._blank(sorted(bad.difference(blank)), settings)
+        status = [OUTLIER if k in bad else OK for k in range(self.count)]
         for frame in blank:
             status[frame] = BLANK
         return path, status, (*notes, *self._exchanged(path, config))
@@ -178,10 +179,10 @@ class Movie:
         notes = []
         if gaps.given_up:
             notes.append(f"{self._name}: so many frames agree with no other that no more were searched for")
-        if len(gaps.kept) == path.counts.sum() and not gaps.found:
+        if not gaps.found and len(set(gaps.parts[path.good])) <= 1:
             return path, measurements, notes
         known = {(m.fixed, m.moving) for m in gaps.found}
-        one_part = solve_path(self.count, [*gaps.kept, *gaps.found], family, None)
+        one_part = solve_path(self.count, [*gaps.kept, *gaps.found], family, None, unequal=True)
         anew = self._measured(
             NEAR if config.to == TO_PREVIOUS else self.count - 1,
             settings,
@@ -190,7 +191,7 @@ class Movie:
             one_part,
         )
         measurements = [*gaps.kept, *gaps.found, *anew]
-        return solve_path(self.count, measurements, family, config.reference), measurements, notes
+        return solve_path(self.count, measurements, family, config.reference, unequal=True), measurements, notes
 
     def _exchanged(self, path: DriftPath, config: StackConfig) -> tuple[str, ...]:
         """Return a sentence where bright and dark are exchanged in some frames."""
@@ -292,9 +293,16 @@ class Movie:
 
         return [found for found in in_order(onto, known, self.threads) if found is not None]
 
-    def _is_blank(self, frame: int, settings: RegistrationConfig) -> bool:
-        ready = self._prepared(frame, settings)
-        return ready is None or texture(ready.level.image[0, 0], ready.level.mask, settings.window).fraction < _TEXTURED
+    def _blank(self, frames: list[int], settings: RegistrationConfig) -> list[int]:
+        """Return those of ``frames`` that show no texture."""
+
+        def is_blank(frame: int) -> bool:
+            ready = self._prepared(frame, settings)
+            if ready is None:
+                return True
+            return texture(ready.level.image[0, 0], ready.level.mask, settings.window).fraction < _TEXTURED
+
+        return [k for k, found in zip(frames, in_order(is_blank, frames, self.threads), strict=True) if found]
 
     def full(self, path: DriftPath, status: list[str], model: Model) -> tuple[np.ndarray, tuple[DriftRow, ...]]:
         """Return the matrices (n, 3, 3), reference -> frame, in pixels, and what is said of each frame."""

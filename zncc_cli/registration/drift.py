@@ -91,7 +91,12 @@ def last_partner(frame: int, farthest: int) -> int:
 
 
 def solve_path(
-    count: int, measurements: Sequence[Measurement], family: TransformFamily, reference: int | None
+    count: int,
+    measurements: Sequence[Measurement],
+    family: TransformFamily,
+    reference: int | None,
+    *,
+    unequal: bool = False,
 ) -> DriftPath:
     """Return the path of ``count`` frames.
 
@@ -101,9 +106,13 @@ def solve_path(
         family: of the motions.
         reference: the frame that the others are put on; ``count`` for an image that is no frame and was measured
             against them, whose place is the last of the path; None for the mean of all places.
+        unequal: the pairs are few, or known to very different errors: what they disagree by is compared with the
+            deviation of each, rather than with what is usual.
     """
     counts = np.array([m.agreement >= _AGREEMENT and np.isfinite(m.deviation) for m in measurements], dtype=bool)
-    graph = _Graph(count + (reference == count), [m for m, kept in zip(measurements, counts, strict=True) if kept])
+    graph = _Graph(
+        count + (reference == count), [m for m, kept in zip(measurements, counts, strict=True) if kept], unequal
+    )
     matrices, inverted = graph.along_tree()
     inlier, residuals = graph.settle(matrices, inverted, family)
     counts[counts] = inlier
@@ -121,7 +130,7 @@ def solve_path(
 class _Graph:
     """Frames, and the pairs of them between which a motion was measured."""
 
-    def __init__(self, count: int, measurements: Sequence[Measurement]) -> None:
+    def __init__(self, count: int, measurements: Sequence[Measurement], unequal: bool) -> None:
         self.count = count
         self.first = np.array([m.fixed for m in measurements], dtype=np.int64)
         self.second = np.array([m.moving for m in measurements], dtype=np.int64)
@@ -132,6 +141,8 @@ class _Graph:
         held = np.hypot(self.deviation, _FLOOR)
         # Relative, so that weights of a pair are about one.
         self.trust = (np.median(held) / held) ** 2 if measurements else np.empty(0)
+        # In what unit pairs disagree, and by how many at least.
+        self._unit, self._floor = (held, 1.0) if unequal else (np.ones(len(held)), _FLOOR)
 
     def along_tree(self) -> tuple[np.ndarray, np.ndarray]:
         """Return where the frames lie along a tree of the pairs that agree best; each tree has its own first frame.
@@ -169,24 +180,24 @@ class _Graph:
             Which pairs agree (m,) bool, and what is left of each (m, size).
         """
         residuals = self._residuals(matrices, family)
-        norms = np.linalg.norm(residuals, axis=1)
+        norms = np.linalg.norm(residuals, axis=1) / self._unit
         alike = inverted[self.first] ^ inverted[self.second] == self._inverted
         inlier = np.ones(len(norms), bool)
         width = float(norms.max(initial=0))
         last = 0
         while last < _LAST_ROUNDS and len(norms):
-            usual = max(_FLOOR, float(np.median(norms)))
+            usual = max(self._floor, float(np.median(norms)))
             if width > _WIDTH * usual:
                 weights = self.trust / (1 + (norms / width) ** 2) ** 2
                 width *= _NARROWER
             else:
                 last += 1
-                inlier = alike & (norms <= max(_OUTLIER * usual, _LEAST_OUTLIER))
+                inlier = alike & (norms <= np.maximum(_OUTLIER * usual, _LEAST_OUTLIER / self._unit))
                 weights = self.trust * inlier
             steps = self._solve(weights, residuals)
             matrices[:] = [matrix @ family.matrix(step) for matrix, step in zip(matrices, steps, strict=True)]
             residuals = self._residuals(matrices, family)
-            norms = np.linalg.norm(residuals, axis=1)
+            norms = np.linalg.norm(residuals, axis=1) / self._unit
         return inlier, residuals
 
     def noise(self, inlier: np.ndarray, spread: float, size: int, reference: int | None) -> np.ndarray:

@@ -7,6 +7,7 @@ registration of a pair searches every shift, rotation and scale, in both contras
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from zncc_cli.registration.drift import DriftPath
 from zncc_cli.registration.frames import LEAST_OVERLAP, Measurement, PreparedFrame
 from zncc_cli.registration.parts import bridges, connected
 from zncc_cli.registration.register import register_images
-from zncc_cli.registration.verdict import AGREEMENT, Status
+from zncc_cli.registration.verdict import AGREEMENT, LARGEST_ERROR, Status, judge
 
 
 def joining_config(model: Model, window: int, backend: Backend) -> RegistrationConfig:
@@ -28,6 +29,9 @@ def registered(
 ) -> Measurement | None:
     """Return the motion between two frames where the verdict of a pair on it is ok, else None.
 
+    That the place is not known well is no reason against it: the path counts a pair by its deviation, and says what
+    comes of that.
+
     Args:
         fixed, moving: the frames.
         numbers: their numbers.
@@ -35,7 +39,8 @@ def registered(
     """
     a, b = fixed.level, moving.level
     found = register_images(a.image[0, 0], b.image[0, 0], config, a.mask, b.mask)
-    if found.status is not Status.OK or found.uncertainty is None:
+    verdict = judge(replace(found.evidence, expected_error=None), config)
+    if verdict.status is not Status.OK or found.uncertainty is None:
         return None
     return Measurement.of(numbers, found.matrix, found.uncertainty.rms, found.evidence.agreement or 0.0, found.inverted)
 
@@ -43,8 +48,8 @@ def registered(
 def confirmed(path: DriftPath, measurements: Sequence[Measurement]) -> np.ndarray:
     """Return which of the ``measurements`` (m,) bool a part of the path can rest on.
 
-    They are those that count, less any that agrees by less than two files have to where no circle of pairs says the
-    same: a descent from a wrong start may find as much.
+    They are those that count, less any that agrees by less than two files have to, or is known to less than that, where
+    no circle of pairs says the same: a descent from a wrong start may find as much.
     """
     # Of frames that most of their pairs disagree with, no pair is believed.
     ends = [(m.fixed, m.moving) for m in measurements]
@@ -52,7 +57,7 @@ def confirmed(path: DriftPath, measurements: Sequence[Measurement]) -> np.ndarra
     held = path.counts & (path.parts[first] == path.parts[second])
     alone = np.zeros(len(held), bool)
     alone[held] = bridges(len(path.parts), first[held], second[held])
-    weak = np.array([m.agreement < AGREEMENT for m in measurements], dtype=bool)
+    weak = np.array([m.agreement < AGREEMENT or m.deviation > LARGEST_ERROR for m in measurements], dtype=bool)
     return np.asarray(held & ~(alone & weak))
 
 
