@@ -142,7 +142,8 @@ class _Graph:
         # Relative, so that weights of a pair are about one.
         self.trust = (np.median(held) / held) ** 2 if measurements else np.empty(0)
         # In what unit pairs disagree, and by how many at least.
-        self._unit, self._floor = (held, 1.0) if unequal else (np.ones(len(held)), _FLOOR)
+        self._unit = held if unequal else np.ones(len(held))
+        self._floor = 1.0 if unequal else _FLOOR
 
     def along_tree(self) -> tuple[np.ndarray, np.ndarray]:
         """Return where the frames lie along a tree of the pairs that agree best; each tree has its own first frame.
