@@ -27,7 +27,7 @@ from zncc_cli.registration.canvas import Frame
 from zncc_cli.registration.drift import NEAR, DriftPath, last_partner, partners, solve_path
 from zncc_cli.registration.frames import Measurement, PreparedFrame, measure
 from zncc_cli.registration.inputs import SMALLEST_IMAGE
-from zncc_cli.registration.joining import joining_config
+from zncc_cli.registration.joining import contradicted, joining_config, shown
 from zncc_cli.registration.misfit import compared, misfit, misfit_config
 from zncc_cli.registration.texture import texture
 from zncc_cli.registration.transforms import TRANSFORMS, TransformFamily
@@ -124,9 +124,10 @@ class Movie:
         path = solve_path(self.count, measurements, family, config.reference)
         blank = self._blank(np.flatnonzero(~path.good).tolist(), settings)
         notes, unequal = list[str](), False
-        if len(blank) < (~path.good).sum():
+        frames = shown(path, measurements, blank)
+        if not path.good[frames].all() or contradicted(path, measurements):
             before = path
-            path, measurements, notes = self._joined(path, measurements, blank, config, settings, family, progress)
+            path, measurements, notes = self._joined(path, measurements, frames, config, settings, family, progress)
             unequal = path is not before
         if config.reference is None and path.good.any():
             measurements = measurements + self._onto_mean(path, settings, progress)
@@ -159,18 +160,17 @@ class Movie:
         self,
         path: DriftPath,
         measurements: list[Measurement],
-        blank: list[int],
+        frames: list[int],
         config: StackConfig,
         settings: RegistrationConfig,
         family: TransformFamily,
         progress: Progress,
     ) -> tuple[DriftPath, list[Measurement], list[str]]:
         """Return the path, its measurements and what to say once its parts are joined where they can be."""
-        shown = sorted(set(range(self.count)) - set(blank))
         gaps = joined(
             path,
             measurements,
-            shown,
+            frames,
             lambda k: self._prepared(k, settings),
             joining_config(config.model, config.window, config.backend),
             self.threads,

@@ -53,6 +53,7 @@ class DriftPath:
             where none is named or it is not good.
         disagreement: RMS error of a pair, as far as the pairs show it, pixels.
         counts: (m,) bool, which of the pairs count.
+        agreed: (m,) bool, of which pairs the frames agree; those that do not count either contradict others.
         parts: (n,) int, the same for frames that hang together by pairs that count; one of a frame's own where more of
             its pairs disagree than agree.
     """
@@ -63,6 +64,7 @@ class DriftPath:
     inverted: np.ndarray
     disagreement: float
     counts: np.ndarray
+    agreed: np.ndarray
     parts: np.ndarray
 
     def between(self, i: int, j: int) -> np.ndarray:
@@ -109,13 +111,14 @@ def solve_path(
         unequal: the pairs are few, or known to very different errors: what they disagree by is compared with the
             deviation of each, rather than with what is usual.
     """
-    counts = np.array([m.agreement >= _AGREEMENT and np.isfinite(m.deviation) for m in measurements], dtype=bool)
+    agreed = np.array([m.agreement >= _AGREEMENT and np.isfinite(m.deviation) for m in measurements], dtype=bool)
     graph = _Graph(
-        count + (reference == count), [m for m, kept in zip(measurements, counts, strict=True) if kept], unequal
+        count + (reference == count), [m for m, kept in zip(measurements, agreed, strict=True) if kept], unequal
     )
     matrices, inverted = graph.along_tree()
     inlier, residuals = graph.settle(matrices, inverted, family)
-    counts[counts] = inlier
+    counts = agreed.copy()
+    counts[agreed] = inlier
     good, parts = _good(graph, inlier)
     matrices = _between(matrices, good, count, family, reference)
     spread = _spread(graph, inlier, residuals)
@@ -124,7 +127,7 @@ def solve_path(
         sigma[reference] = 0
     named = reference is not None and good[reference]
     exchanged = inverted[reference] if named else 2 * int(inverted[good].sum()) > int(good.sum())
-    return DriftPath(matrices, good, sigma, good & (inverted != exchanged), spread, counts, parts)
+    return DriftPath(matrices, good, sigma, good & (inverted != exchanged), spread, counts, agreed, parts)
 
 
 class _Graph:

@@ -61,6 +61,25 @@ def confirmed(path: DriftPath, measurements: Sequence[Measurement]) -> np.ndarra
     return np.asarray(held & ~(alone & weak))
 
 
+def contradicted(path: DriftPath, measurements: Sequence[Measurement]) -> bool:
+    """Tell whether good frames hang together by pairs that are not `confirmed` and that others contradict."""
+    kept = [m for m, rests in zip(measurements, confirmed(path, measurements), strict=True) if rests]
+    parts = parts_of(len(path.parts), kept)
+    against = [m for m, no in zip(measurements, path.agreed & ~path.counts, strict=True) if no]
+    return any(path.good[m.fixed] and path.good[m.moving] and parts[m.fixed] != parts[m.moving] for m in against)
+
+
+def shown(path: DriftPath, measurements: Sequence[Measurement], blank: Sequence[int]) -> list[int]:
+    """Return the frames that are worth a search: all but those of the ``blank`` that agree with none.
+
+    Where blank ones outnumber the good ones, they are worth it, too: a smooth scene under noise has little texture.
+    """
+    if len(blank) > path.good.sum():
+        return list(range(len(path.parts)))
+    agreeing = {end for m, yes in zip(measurements, path.agreed, strict=True) if yes for end in (m.fixed, m.moving)}
+    return sorted(set(range(len(path.parts))) - (set(blank) - agreeing))
+
+
 def parts_of(count: int, measurements: Sequence[Measurement]) -> np.ndarray:
     """Return the part (n,) of each of ``count`` frames, as ``measurements`` join them."""
     ends = np.array([(m.fixed, m.moving) for m in measurements], dtype=np.int64).reshape(-1, 2)
