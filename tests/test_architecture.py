@@ -138,6 +138,7 @@ ALLOWED = {
         "registration.parts",
         "registration.register",
         "registration.verdict",
+        "registration.warp",
         "config",
     ),
     "files": ("files", "registration.transforms", "config", "errors"),

@@ -27,7 +27,7 @@ from zncc_cli.registration.canvas import Frame
 from zncc_cli.registration.drift import NEAR, DriftPath, last_partner, partners, solve_path
 from zncc_cli.registration.frames import Measurement, PreparedFrame, measure
 from zncc_cli.registration.inputs import SMALLEST_IMAGE
-from zncc_cli.registration.joining import contradicted, joining_config, shown
+from zncc_cli.registration.joining import LEAST_SHARED, contradicted, joining_config, shared, shown
 from zncc_cli.registration.misfit import compared, misfit, misfit_config
 from zncc_cli.registration.texture import texture
 from zncc_cli.registration.transforms import TRANSFORMS, TransformFamily
@@ -118,8 +118,7 @@ class Movie:
         """Return the path of the frames in blocks, what each of them is (ok, blank or an outlier), and what to say."""
         farthest = NEAR if config.to == TO_PREVIOUS else self.count - 1
         settings = RegistrationConfig(model=config.model, window=config.window)
-        height, width = self.view.shape
-        family = TRANSFORMS[config.model](config.model, (height // self.factor, width // self.factor))
+        family = TRANSFORMS[config.model](config.model, self._shape)
         measurements = self._measured(farthest, settings, progress)
         path = solve_path(self.count, measurements, family, config.reference)
         blank = self._blank(np.flatnonzero(~path.good).tolist(), settings)
@@ -156,6 +155,12 @@ class Movie:
     def _name(self) -> str:
         return self.view.image.metadata.path.name
 
+    @property
+    def _shape(self) -> tuple[int, int]:
+        """(H, W) of a frame in blocks."""
+        height, width = self.view.shape
+        return height // self.factor, width // self.factor
+
     def _joined(
         self,
         path: DriftPath,
@@ -183,13 +188,14 @@ class Movie:
             return path, measurements, notes
         known = {(m.fixed, m.moving) for m in gaps.found}
         one_part = solve_path(self.count, [*gaps.kept, *gaps.found], family, None, unequal=True)
-        anew = self._measured(
-            NEAR if config.to == TO_PREVIOUS else self.count - 1,
-            settings,
-            progress,
-            lambda i, j: bool(one_part.good[[i, j]].all()) and gaps.parts[i] != gaps.parts[j] and (i, j) not in known,
-            one_part,
-        )
+
+        def wanted(i: int, j: int) -> bool:
+            if gaps.parts[i] == gaps.parts[j] or (i, j) in known or not one_part.good[[i, j]].all():
+                return False
+            return shared(one_part.between(i, j), self._shape) >= LEAST_SHARED
+
+        farthest = NEAR if config.to == TO_PREVIOUS else self.count - 1
+        anew = self._measured(farthest, settings, progress, wanted, one_part)
         measurements = [*gaps.kept, *gaps.found, *anew]
         return solve_path(self.count, measurements, family, config.reference, unequal=True), measurements, notes
 
