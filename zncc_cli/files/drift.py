@@ -36,6 +36,7 @@ class DriftRow:
         further: what the model has beside a shift (angle, scale, ...), by name.
         status: "ok", "blank" or "outlier".
         sigma: expected RMS error of the place, pixels; None where not known.
+        inverted: bright and dark are exchanged against the reference.
     """
 
     frame: int
@@ -44,20 +45,22 @@ class DriftRow:
     status: str
     sigma: float | None
     further: dict[str, float] = field(default_factory=dict)
+    inverted: bool = False
 
 
 def write_drift_table(path: str | os.PathLike[str], rows: Sequence[DriftRow]) -> None:
-    """Write a CSV: frame, dx, dy, what else the model has, status, sigma.
+    """Write a CSV: frame, dx, dy, what else the model has, status, sigma, inverted (0 or 1).
 
     Raises:
         OutputError: the file cannot be written.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["frame", "dx", "dy", *rows[0].further, "status", "sigma"])
+    writer.writerow(["frame", "dx", "dy", *rows[0].further, "status", "sigma", "inverted"])
     for row in rows:
         numbers = [f"{value:.9g}" for value in (row.dx, row.dy, *row.further.values())]
-        writer.writerow([row.frame, *numbers, row.status, "" if row.sigma is None else f"{row.sigma:.3g}"])
+        sigma = "" if row.sigma is None else f"{row.sigma:.3g}"
+        writer.writerow([row.frame, *numbers, row.status, sigma, int(row.inverted)])
     with beside(Path(path)) as file:
         file.write(text.getvalue().encode())
 

@@ -17,6 +17,7 @@ from zncc_cli.errors import ContentError, InputError, OptionError
 from zncc_cli.files.drift import DriftRow
 from zncc_cli.files.images import Image
 from zncc_cli.files.pages import among
+from zncc_cli.jobs.joined import joined
 from zncc_cli.jobs.reduction import full_matrix, reduced, reduction_factor
 from zncc_cli.jobs.resampled import Written, write_resampled
 from zncc_cli.jobs.threads import in_order, workers
@@ -26,10 +27,9 @@ from zncc_cli.registration.canvas import Frame
 from zncc_cli.registration.drift import NEAR, DriftPath, last_partner, partners, solve_path
 from zncc_cli.registration.frames import Measurement, PreparedFrame, measure
 from zncc_cli.registration.inputs import SMALLEST_IMAGE
+from zncc_cli.registration.joining import LEAST_SHARED, contradicted, joining_config, shared, shown
 from zncc_cli.registration.misfit import compared, misfit, misfit_config
-from zncc_cli.registration.texture import texture
-from zncc_cli.registration.transforms import TRANSFORMS
-from zncc_cli.registration.transforms.matrices import invert
+from zncc_cli.registration.transforms import TRANSFORMS, TransformFamily
 from zncc_cli.registration.warp import Sampler
 from zncc_cli.registration.window import fitting_window
 
@@ -110,12 +110,12 @@ class Movie:
     threads: int
     pairs: int = 0
 
-    def _prepared(self, frame: int, settings: RegistrationConfig) -> PreparedFrame | None:
-        """Return a frame made ready; None where it has no texture at all."""
+    def _prepared(self, frame: int, settings: RegistrationConfig, inverted: bool = False) -> PreparedFrame | None:
+        """Return a frame, or its negative, made ready; None where it has no texture at all."""
         index = (*self.view.index[: self.axis], frame, *self.view.index[self.axis + 1 :])
         blocks = reduced(replace(self.view, index=index), self.factor)
         try:
-            return PreparedFrame.of(blocks.grey, blocks.valid, settings)
+            return PreparedFrame.of(-blocks.grey if inverted else blocks.grey, blocks.valid, settings)
         except ContentError:
             return None
 
@@ -123,30 +123,114 @@ class Movie:
         """Return the path of the frames in blocks, what each of them is (ok, blank or an outlier), and what to say."""
         farthest = NEAR if config.to == TO_PREVIOUS else self.count - 1
         settings = RegistrationConfig(model=config.model, window=self.window)
-        height, width = self.view.shape
-        family = TRANSFORMS[config.model](config.model, (height // self.factor, width // self.factor))
+        family = TRANSFORMS[config.model](config.model, self._shape)
         measurements = self._measured(farthest, settings, progress)
         path = solve_path(self.count, measurements, family, config.reference)
-        notes: tuple[str, ...] = ()
+        blank = self._blank(np.flatnonzero(~path.good).tolist(), settings)
+        notes, unequal = list[str](), False
+        frames = shown(path, measurements, blank)
+        if not path.good[frames].all() or contradicted(path, measurements):
+            before = path
+            path, measurements, notes = self._joined(path, measurements, frames, config, settings, family, progress)
+            unequal = path is not before
         if config.reference is None and path.good.any():
-            measurements += self._onto_mean(path, settings, progress)
-            onto_mean = solve_path(self.count, measurements, family, self.count)
+            measurements = measurements + self._onto_mean(path, settings, progress)
+            onto_mean = solve_path(self.count, measurements, family, self.count, unequal=unequal)
             if onto_mean.good[-1]:
                 path = replace(
-                    onto_mean, matrices=onto_mean.matrices[:-1], good=onto_mean.good[:-1], sigma=onto_mean.sigma[:-1]
+                    onto_mean,
+                    matrices=onto_mean.matrices[:-1],
+                    good=onto_mean.good[:-1],
+                    sigma=onto_mean.sigma[:-1],
+                    inverted=onto_mean.inverted[:-1],
+                    parts=onto_mean.parts[:-1],
                 )
             else:  # it is smeared, or shows what most frames do not
-                name = self.view.image.metadata.path.name
-                notes = (f"{name}: no frame finds a place on the mean of all; the mean of their places is taken",)
+                said = "no frame finds a place on the mean of all; the mean of their places is taken"
+                notes.append(f"{self._name}: {said}")
         self.pairs = len(measurements)
-        bad = np.flatnonzero(~path.good).tolist()
-        status = [OK] * self.count
-        for frame, blank in zip(bad, in_order(lambda k: self._is_blank(k, settings), bad, self.threads), strict=True):
-            status[frame] = BLANK if blank else OUTLIER
-        return path, status, notes
+        bad = set(np.flatnonzero(~path.good).tolist())
+        blank = [k for k in blank if k in bad] + self._blank(sorted(bad.difference(blank)), settings)
+        status = [OUTLIER if k in bad else OK for k in range(self.count)]
+        for frame in blank:
+            status[frame] = BLANK
+        return path, status, (*notes, *self._exchanged(path, config))
 
-    def _measured(self, farthest: int, settings: RegistrationConfig, progress: Progress) -> list[Measurement]:
-        """Return the motions between all pairs of `partners`; frames are read in order, and few are kept."""
+    @property
+    def _name(self) -> str:
+        return self.view.image.metadata.path.name
+
+    @property
+    def _shape(self) -> tuple[int, int]:
+        """(H, W) of a frame in blocks."""
+        height, width = self.view.shape
+        return height // self.factor, width // self.factor
+
+    def _joined(
+        self,
+        path: DriftPath,
+        measurements: list[Measurement],
+        frames: list[int],
+        config: StackConfig,
+        settings: RegistrationConfig,
+        family: TransformFamily,
+        progress: Progress,
+    ) -> tuple[DriftPath, list[Measurement], list[str]]:
+        """Return the path, its measurements and what to say once its parts are joined where they can be."""
+        gaps = joined(
+            path,
+            measurements,
+            frames,
+            lambda k: self._prepared(k, settings),
+            joining_config(config.model, self.window, config.backend),
+            self.threads,
+            progress,
+        )
+        notes = []
+        if gaps.given_up:
+            notes.append(f"{self._name}: so many frames agree with no other that no more were searched for")
+        if not gaps.found and len(set(gaps.parts[path.good])) <= 1:
+            return path, measurements, notes
+        known = {(m.fixed, m.moving) for m in gaps.found}
+        one_part = solve_path(self.count, [*gaps.kept, *gaps.found], family, None, unequal=True)
+
+        def wanted(i: int, j: int) -> bool:
+            if gaps.parts[i] == gaps.parts[j] or (i, j) in known or not one_part.good[[i, j]].all():
+                return False
+            return shared(one_part.between(i, j), self._shape) >= LEAST_SHARED
+
+        farthest = NEAR if config.to == TO_PREVIOUS else self.count - 1
+        anew = self._measured(farthest, settings, progress, wanted, one_part)
+        measurements = [*gaps.kept, *gaps.found, *anew]
+        return solve_path(self.count, measurements, family, config.reference, unequal=True), measurements, notes
+
+    def _exchanged(self, path: DriftPath, config: StackConfig) -> tuple[str, ...]:
+        """Return a sentence where bright and dark are exchanged in some frames."""
+        frames = np.flatnonzero(path.inverted)
+        if not len(frames):
+            return ()
+        named = config.reference is not None and path.good[config.reference]
+        against = f"frame {config.reference}" if named else "most"
+        said = f"bright and dark are exchanged in {len(frames)} of {self.count} frames against {against}"
+        return (f"{self._name}: {said}: {frames[0]} first; they are placed, and written as they are",)
+
+    def _measured(
+        self,
+        farthest: int,
+        settings: RegistrationConfig,
+        progress: Progress,
+        wanted: Callable[[int, int], bool] = lambda i, j: True,
+        known: DriftPath | None = None,
+    ) -> list[Measurement]:
+        """Return the motions between pairs of `partners`; frames are read in order, and few are kept.
+
+        Args:
+            farthest: the largest lag.
+            settings: model and window.
+            progress: told which frame it is.
+            wanted: whether a pair is.
+            known: where frames lie, and in which contrast, that are measured from there on; None where nobody knows.
+        """
         prepared: dict[int, Future[PreparedFrame | None]] = {}
         begun: deque[list[Future[Measurement | None]]] = deque()
         out: list[Measurement] = []
@@ -156,7 +240,12 @@ class Movie:
         ) -> Measurement | None:
             # Begun before this one, each of them: whoever waits here waits for another thread.
             a, b = fixed.result(), moving.result()
-            return None if a is None or b is None else measure(a, b, (i, j), settings)
+            if a is None or b is None:
+                return None
+            if known is None:
+                return measure(a, b, (i, j), settings)
+            found = measure(a, b, (i, j), settings, known.between(i, j))
+            return replace(found, inverted=bool(known.inverted[i] ^ known.inverted[j]))
 
         def take() -> None:
             out.extend(found for future in begun.popleft() if (found := future.result()) is not None)
@@ -165,8 +254,9 @@ class Movie:
             try:
                 for frame in range(self.count):
                     progress(f"frame {frame + 1} of {self.count}")
-                    here = prepared[frame] = pool.submit(self._prepared, frame, settings)
-                    pairs = [(k, prepared[k]) for k in partners(frame, farthest)]
+                    inverted = known is not None and bool(known.inverted[frame])
+                    here = prepared[frame] = pool.submit(self._prepared, frame, settings, inverted)
+                    pairs = [(k, prepared[k]) for k in partners(frame, farthest) if wanted(k, frame)]
                     begun.append([pool.submit(of_pair, k, there, frame, here) for k, there in pairs])
                     for k in [k for k in prepared if last_partner(k, farthest) <= frame]:
                         del prepared[k]
@@ -185,7 +275,7 @@ class Movie:
 
         def moved(frame: int) -> tuple[torch.Tensor, torch.Tensor] | None:
             progress(f"mean, frame {frame + 1} of {self.count}")
-            ready = self._prepared(frame, settings)
+            ready = self._prepared(frame, settings, bool(path.inverted[frame]))
             if ready is None:
                 return None
             level = ready.level
@@ -206,18 +296,24 @@ class Movie:
 
         def onto(frame: int) -> Measurement | None:
             progress(f"to the mean, frame {frame + 1} of {self.count}")
-            ready = self._prepared(frame, settings)
-            numbers = self.count, frame
-            return None if ready is None else measure(fixed, ready, numbers, settings, path.matrices[frame])
+            ready = self._prepared(frame, settings, bool(path.inverted[frame]))
+            if ready is None:
+                return None
+            found = measure(fixed, ready, (self.count, frame), settings, path.matrices[frame])
+            return replace(found, inverted=bool(path.inverted[frame]))
 
         return [found for found in in_order(onto, known, self.threads) if found is not None]
 
-    def _is_blank(self, frame: int, settings: RegistrationConfig) -> bool:
-        ready = self._prepared(frame, settings)
-        return (
-            ready is None
-            or texture(ready.level.image[0, 0], ready.level.mask, settings.window_side).fraction < _TEXTURED
-        )
+    def _blank(self, frames: list[int], settings: RegistrationConfig) -> list[int]:
+        """Return those of ``frames`` that show no texture."""
+
+        def is_blank(frame: int) -> bool:
+            ready = self._prepared(frame, settings)
+            if ready is None:
+                return True
+            return texture(ready.level.image[0, 0], ready.level.mask, settings.window_side).fraction < _TEXTURED
+
+        return [k for k, found in zip(frames, in_order(is_blank, frames, self.threads), strict=True) if found]
 
     def full(self, path: DriftPath, status: list[str], model: Model) -> tuple[np.ndarray, tuple[DriftRow, ...]]:
         """Return the matrices (n, 3, 3), reference -> frame, in pixels, and what is said of each frame."""
@@ -228,7 +324,8 @@ class Movie:
         for frame, (matrix, sigma) in enumerate(zip(matrices, path.sigma, strict=True)):
             dx, dy = family.parameters(matrix)[:2].tolist()
             known = float(sigma) * self.factor if np.isfinite(sigma) else None
-            rows.append(DriftRow(frame, dx, dy, status[frame], known, _FURTHER[model](matrix)))
+            inverted = bool(path.inverted[frame])
+            rows.append(DriftRow(frame, dx, dy, status[frame], known, _FURTHER[model](matrix), inverted))
         return matrices, tuple(rows)
 
     def misfit(self, path: DriftPath, config: StackConfig, progress: Progress) -> float | None:
@@ -240,11 +337,10 @@ class Movie:
 
         def of_pair(pair: tuple[int, int]) -> float:
             progress(f"comparing frames {pair[0] + 1} and {pair[1] + 1} of {self.count}")
-            fixed, moving = (self._prepared(frame, settings) for frame in pair)
+            fixed, moving = (self._prepared(frame, settings, bool(path.inverted[frame])) for frame in pair)
             if fixed is None or moving is None:
                 return 0.0
-            matrix = path.matrices[pair[1]] @ invert(path.matrices[pair[0]])
-            return misfit(fixed, moving, matrix / matrix[2, 2], settings) * self.factor
+            return misfit(fixed, moving, path.between(*pair), settings) * self.factor
 
         found = sorted(in_order(of_pair, compared(path.good), self.threads))
         return found[-2:][0] if found else None

@@ -137,6 +137,7 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
             "frames": len(rows),
             "blank": [row.frame for row in rows if row.status == BLANK],
             "outliers": [row.frame for row in rows if row.status == OUTLIER],
+            "inverted": [row.frame for row in rows if row.inverted],
             "outside": unseen,
             "metrics": {
                 "pairs": movie.pairs,

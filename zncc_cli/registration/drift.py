@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from zncc_cli.registration.frames import Measurement
+from zncc_cli.registration.parts import connected
 from zncc_cli.registration.transforms import TransformFamily
 from zncc_cli.registration.transforms.matrices import invert
 
@@ -48,15 +49,33 @@ class DriftPath:
         matrices: (n, 3, 3) float64, reference -> frame, (x, y) pixels.
         good: (n,) bool, frames whose place is known from pairs that agree; the others lie between their neighbours.
         sigma: (n,), expected RMS error of the displacement against the reference, pixels; NaN where not known.
+        inverted: (n,) bool, good frames in which bright and dark are exchanged against the reference, or against most
+            where none is named or it is not good.
         disagreement: RMS error of a pair, as far as the pairs show it, pixels.
-        left_out: how many of the pairs do not count.
+        counts: (m,) bool, which of the pairs count.
+        agreed: (m,) bool, of which pairs the frames agree; those that do not count either contradict others.
+        parts: (n,) int, the same for frames that hang together by pairs that count; one of a frame's own where more of
+            its pairs disagree than agree.
     """
 
     matrices: np.ndarray
     good: np.ndarray
     sigma: np.ndarray
+    inverted: np.ndarray
     disagreement: float
-    left_out: int
+    counts: np.ndarray
+    agreed: np.ndarray
+    parts: np.ndarray
+
+    def between(self, i: int, j: int) -> np.ndarray:
+        """Return the matrix (3, 3), frame i -> frame j."""
+        matrix = self.matrices[j] @ invert(self.matrices[i])
+        return np.asarray(matrix / matrix[2, 2])
+
+    @property
+    def left_out(self) -> int:
+        """How many of the pairs do not count."""
+        return int((~self.counts).sum())
 
 
 def partners(frame: int, farthest: int) -> list[int]:
@@ -74,7 +93,12 @@ def last_partner(frame: int, farthest: int) -> int:
 
 
 def solve_path(
-    count: int, measurements: Sequence[Measurement], family: TransformFamily, reference: int | None
+    count: int,
+    measurements: Sequence[Measurement],
+    family: TransformFamily,
+    reference: int | None,
+    *,
+    unequal: bool = False,
 ) -> DriftPath:
     """Return the path of ``count`` frames.
 
@@ -84,37 +108,53 @@ def solve_path(
         family: of the motions.
         reference: the frame that the others are put on; ``count`` for an image that is no frame and was measured
             against them, whose place is the last of the path; None for the mean of all places.
+        unequal: the pairs are few, or known to very different errors: what they disagree by is compared with the
+            deviation of each, rather than with what is usual.
     """
-    kept = [m for m in measurements if m.agreement >= _AGREEMENT and np.isfinite(m.deviation)]
-    graph = _Graph(count + (reference == count), kept)
-    matrices = graph.along_tree()
-    inlier, residuals = graph.settle(matrices, family)
-    good = _good(graph, inlier)
+    agreed = np.array([m.agreement >= _AGREEMENT and np.isfinite(m.deviation) for m in measurements], dtype=bool)
+    graph = _Graph(
+        count + (reference == count), [m for m, kept in zip(measurements, agreed, strict=True) if kept], unequal
+    )
+    matrices, inverted = graph.along_tree()
+    inlier, residuals = graph.settle(matrices, inverted, family)
+    counts = agreed.copy()
+    counts[agreed] = inlier
+    good, parts = _good(graph, inlier)
     matrices = _between(matrices, good, count, family, reference)
     spread = _spread(graph, inlier, residuals)
     sigma = np.where(good, graph.noise(inlier, spread, family.size, reference), np.nan)
     if reference is not None and good[reference]:
         sigma[reference] = 0
-    return DriftPath(matrices, good, sigma, spread, len(measurements) - int(inlier.sum()))
+    named = reference is not None and good[reference]
+    exchanged = inverted[reference] if named else 2 * int(inverted[good].sum()) > int(good.sum())
+    return DriftPath(matrices, good, sigma, good & (inverted != exchanged), spread, counts, agreed, parts)
 
 
 class _Graph:
     """Frames, and the pairs of them between which a motion was measured."""
 
-    def __init__(self, count: int, measurements: Sequence[Measurement]) -> None:
+    def __init__(self, count: int, measurements: Sequence[Measurement], unequal: bool) -> None:
         self.count = count
         self.first = np.array([m.fixed for m in measurements], dtype=np.int64)
         self.second = np.array([m.moving for m in measurements], dtype=np.int64)
         self._motion = np.array([m.entries for m in measurements]).reshape(-1, 3, 3)
+        self._inverted = np.array([m.inverted for m in measurements], dtype=bool)
         self._agreement = np.array([m.agreement for m in measurements])
         self.deviation = np.array([m.deviation for m in measurements])
         held = np.hypot(self.deviation, _FLOOR)
         # Relative, so that weights of a pair are about one.
         self.trust = (np.median(held) / held) ** 2 if measurements else np.empty(0)
+        # In what unit pairs disagree, and by how many at least.
+        self._unit = held if unequal else np.ones(len(held))
+        self._floor = 1.0 if unequal else _FLOOR
 
-    def along_tree(self) -> np.ndarray:
-        """Return matrices (n, 3, 3) of the frames along a tree of the pairs that agree best; each tree has its own."""
-        matrices = np.tile(np.eye(3), (self.count, 1, 1))
+    def along_tree(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return where the frames lie along a tree of the pairs that agree best; each tree has its own first frame.
+
+        Returns:
+            Matrices (n, 3, 3), and which frames are inverted against the first one (n,) bool.
+        """
+        matrices, inverted = np.tile(np.eye(3), (self.count, 1, 1)), np.zeros(self.count, bool)
         ways: list[list[int]] = [[] for _ in range(self.count)]
         for pair in np.argsort(-self._agreement, kind="stable"):
             ways[self.first[pair]].append(pair)
@@ -131,33 +171,37 @@ class _Graph:
                         seen[there] = True
                         motion = self._motion[pair] if here == i else invert(self._motion[pair])
                         matrices[there] = motion @ matrices[here]
+                        inverted[there] = inverted[here] ^ self._inverted[pair]
                         queue.append(there)
-        return matrices
+        return matrices, inverted
 
-    def settle(self, matrices: np.ndarray, family: TransformFamily) -> tuple[np.ndarray, np.ndarray]:
-        """Move ``matrices`` (n, 3, 3), in place, to where they agree best with the pairs.
+    def settle(
+        self, matrices: np.ndarray, inverted: np.ndarray, family: TransformFamily
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Move ``matrices`` (n, 3, 3), in place, to where they agree best with the pairs; see `along_tree`.
 
         Returns:
             Which pairs agree (m,) bool, and what is left of each (m, size).
         """
         residuals = self._residuals(matrices, family)
-        norms = np.linalg.norm(residuals, axis=1)
+        norms = np.linalg.norm(residuals, axis=1) / self._unit
+        alike = inverted[self.first] ^ inverted[self.second] == self._inverted
         inlier = np.ones(len(norms), bool)
         width = float(norms.max(initial=0))
         last = 0
         while last < _LAST_ROUNDS and len(norms):
-            usual = max(_FLOOR, float(np.median(norms)))
+            usual = max(self._floor, float(np.median(norms)))
             if width > _WIDTH * usual:
                 weights = self.trust / (1 + (norms / width) ** 2) ** 2
                 width *= _NARROWER
             else:
                 last += 1
-                inlier = norms <= max(_OUTLIER * usual, _LEAST_OUTLIER)
+                inlier = alike & (norms <= np.maximum(_OUTLIER * usual, _LEAST_OUTLIER / self._unit))
                 weights = self.trust * inlier
             steps = self._solve(weights, residuals)
             matrices[:] = [matrix @ family.matrix(step) for matrix, step in zip(matrices, steps, strict=True)]
             residuals = self._residuals(matrices, family)
-            norms = np.linalg.norm(residuals, axis=1)
+            norms = np.linalg.norm(residuals, axis=1) / self._unit
         return inlier, residuals
 
     def noise(self, inlier: np.ndarray, spread: float, size: int, reference: int | None) -> np.ndarray:
@@ -220,30 +264,19 @@ class _Graph:
         return out.numpy()
 
 
-def _good(graph: _Graph, inlier: np.ndarray) -> np.ndarray:
-    """Return the frames (n,) bool that more pairs agree than disagree on, and that hang together."""
+def _good(graph: _Graph, inlier: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the frames (n,) bool that more pairs agree than disagree on and that hang together, and all parts (n,)."""
 
     def at_ends(which: np.ndarray) -> np.ndarray:
         ends = np.concatenate((graph.first[which], graph.second[which]))
         return np.bincount(ends, minlength=graph.count)
 
-    good = (at_ends(inlier) > at_ends(~inlier)) & (at_ends(inlier) > 0)
-    # Labels spread along the pairs until every part has its least one.
-    labels = np.where(good, np.arange(graph.count), graph.count)
-    held = inlier & good[graph.first] & good[graph.second]
-    a, b = graph.first[held], graph.second[held]
-    while True:
-        least = np.minimum(labels[a], labels[b])
-        after = labels.copy()
-        np.minimum.at(after, a, least)
-        np.minimum.at(after, b, least)
-        after = np.where(good, after[np.minimum(after, graph.count - 1)], graph.count)
-        if (after == labels).all():
-            break
-        labels = after
-    sizes = np.bincount(labels[good], minlength=1)
-    out: np.ndarray = good & (labels == sizes.argmax()) & (sizes.max() > 1)
-    return out
+    agreed = (at_ends(inlier) > at_ends(~inlier)) & (at_ends(inlier) > 0)
+    held = inlier & agreed[graph.first] & agreed[graph.second]
+    parts = connected(graph.count, graph.first[held], graph.second[held])
+    sizes = np.bincount(parts[agreed], minlength=1)
+    out: np.ndarray = agreed & (parts == sizes.argmax()) & (sizes.max() > 1)
+    return out, parts
 
 
 def _between(

@@ -37,7 +37,7 @@ _WINDOW = 31  # pixels: about a pixel, whose mean and contrast it is freed of
 _FLATTEST = 1e-3  # of the frame's variance: less contrast than this is none
 _FADED = 0.1  # of a side: at each edge, where frames fade out
 _BLOCKS = 8  # along each side of the overlap
-_LEAST_OVERLAP = 0.2  # of the frame
+LEAST_OVERLAP = 0.2  # of the frame
 # Pixels: a Newton step shorter than this is the last; one longer than the second looks at another overlap.
 _SHORT, _LONGEST = 2e-3, 0.75
 _STEPS, _LOOKS = 5, 3
@@ -87,6 +87,7 @@ class Measurement:
             lie among the large ones of their time and kept 30 kB a frame from being used again.
         deviation: its expected RMS error over the frame, pixels.
         agreement: how clearly the frames agree there (`verdict.agreement`); zero where nothing can be said.
+        inverted: bright in one frame is dark in the other.
     """
 
     fixed: int
@@ -94,11 +95,14 @@ class Measurement:
     entries: tuple[float, ...]
     deviation: float
     agreement: float
+    inverted: bool = False
 
     @classmethod
-    def of(cls, numbers: tuple[int, int], matrix: np.ndarray, deviation: float, agreement: float) -> Measurement:
+    def of(
+        cls, numbers: tuple[int, int], matrix: np.ndarray, deviation: float, agreement: float, inverted: bool = False
+    ) -> Measurement:
         """Return it for a matrix (3, 3)."""
-        return cls(*numbers, tuple(matrix.ravel().tolist()), float(deviation), float(agreement))
+        return cls(*numbers, tuple(matrix.ravel().tolist()), float(deviation), float(agreement), inverted)
 
     @property
     def matrix(self) -> np.ndarray:
@@ -174,7 +178,7 @@ def _shift(fixed: PreparedFrame, moving: PreparedFrame, near: tuple[float, float
     found = _NOWHERE
     for _ in range(_LOOKS):
         rows, columns = (range(max(0, -d), n - max(0, d)) for d, n in ((dy, height), (dx, width)))
-        if len(rows) * len(columns) < _LEAST_OVERLAP * height * width:
+        if len(rows) * len(columns) < LEAST_OVERLAP * height * width:
             return _NOWHERE
         here = fixed.flat[rows.start : rows.stop, columns.start : columns.stop]
         there = moving.flat[rows.start + dy : rows.stop + dy, columns.start + dx : columns.stop + dx]

@@ -1,0 +1,54 @@
+"""Parts of a movie, and the pairs that hold them together."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from zncc_cli.registration.parts import bridges, connected, to_join
+
+
+def graph(seed: int, count: int = 14, pairs: int = 13) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ends of random pairs, none of them twice: some circles, some bridges, some frames alone."""
+    every = np.array([(i, j) for j in range(count) for i in range(j)])
+    some = every[np.random.default_rng(seed).choice(len(every), pairs, replace=False)]
+    return some[:, 0], some[:, 1]
+
+
+def reached(frame: int, first: np.ndarray, second: np.ndarray) -> set[int]:
+    """Return what hangs together with a frame, by walking there."""
+    out, before = {frame}, set[int]()
+    while out != before:
+        before = set(out)
+        for i, j in zip(first.tolist(), second.tolist(), strict=True):
+            if {i, j} & out:
+                out |= {i, j}
+    return out
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_part_is_what_can_be_walked_to(seed: int) -> None:
+    first, second = graph(seed)
+    got = connected(14, first, second)
+    assert got.tolist() == [min(reached(frame, first, second)) for frame in range(14)]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_bridge_is_a_pair_without_which_its_frames_fall_apart(seed: int) -> None:
+    first, second = graph(seed)
+    got = bridges(14, first, second)
+    others = [np.arange(len(first)) != k for k in range(len(first))]
+    assert got.tolist() == [
+        j not in reached(i, first[rest], second[rest]) for i, j, rest in zip(first, second, others, strict=True)
+    ]
+    assert 0 < got.sum() < len(got)  # both kinds are there
+
+
+def test_of_two_parts_a_few_pairs_are_asked_for_that_were_not_tried() -> None:
+    parts = np.array([0, 1, 0, 1, 0, 5, 0])
+    frames = [0, 1, 2, 3, 4, 6]  # frame 5 shows nothing
+    assert to_join(parts, frames, 1, set(), 2) == [(0, 1), (1, 2)]
+    assert to_join(parts, frames, 1, {(0, 1), (1, 2)}, 2) == [(2, 3), (3, 4)]
+    assert to_join(parts, frames, 2, set(), 2) == [(3, 6)]
+    assert to_join(np.arange(7), frames, 2, set(), 2) == [(0, 2), (1, 3), (2, 4), (3, 6)]
+    assert to_join(np.zeros(7, int), frames, 1, set(), 2) == []
