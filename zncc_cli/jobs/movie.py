@@ -5,30 +5,34 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from zncc_cli.config import DEFAULT_WINDOW, Interpolation, Model, RegistrationConfig
+from zncc_cli.config import AUTO, DEFAULT_WINDOW, NONE, Interpolation, Model, RegistrationConfig
 from zncc_cli.config.stack import TO_PREVIOUS, StackConfig
 from zncc_cli.errors import ContentError, InputError, OptionError
 from zncc_cli.files.drift import DriftRow
 from zncc_cli.files.images import Image
 from zncc_cli.files.pages import among
 from zncc_cli.jobs.joined import joined
-from zncc_cli.jobs.reduction import full_matrix, reduced, reduction_factor
+from zncc_cli.jobs.reduction import Reduced, full_matrix, reduced, reduction_factor
 from zncc_cli.jobs.resampled import Written, write_resampled
 from zncc_cli.jobs.threads import in_order, workers
-from zncc_cli.jobs.views import View, choose_view
+from zncc_cli.jobs.views import View, choose_view, without_gaps
 from zncc_cli.process import usable_cores
 from zncc_cli.registration.canvas import Frame
 from zncc_cli.registration.drift import NEAR, DriftPath, last_partner, partners, solve_path
 from zncc_cli.registration.frames import Measurement, PreparedFrame, measure
-from zncc_cli.registration.inputs import SMALLEST_IMAGE
+from zncc_cli.registration.hot_pixels import hot_pixels
+from zncc_cli.registration.inputs import SMALLEST_IMAGE, prepare
 from zncc_cli.registration.joining import LEAST_SHARED, contradicted, joining_config, shared, shown
 from zncc_cli.registration.misfit import compared, misfit, misfit_config
+from zncc_cli.registration.pyramid import Level
+from zncc_cli.registration.texture import texture
 from zncc_cli.registration.transforms import TRANSFORMS, TransformFamily
 from zncc_cli.registration.warp import Sampler
 from zncc_cli.registration.window import fitting_window
@@ -38,6 +42,7 @@ OK, BLANK, OUTLIER = "ok", "blank", "outlier"
 # Pixels of a frame that is registered as it is, a shift and a richer motion; of a larger one the means of blocks are:
 # several times faster, and known to hundredths of a pixel.
 _REGISTERED, _REGISTERED_RICHER = 2**17, 2**15
+_LOOKED_AT = 5  # frames, in which hot pixels are looked for
 _TEXTURED = 0.02  # of the windows: a frame in which fewer can carry a registration is blank
 
 Progress = Callable[[str], None]
@@ -71,6 +76,7 @@ def movie_of(image: Image, config: StackConfig) -> tuple[Movie, tuple[str, ...]]
         raise OptionError(f"--to {config.to}: expected a frame from 0 to {count - 1}, the last of {name}")
     # The middle of what is no frame, a stack of slices perhaps, shows most; and the first frame is often blank.
     view, chosen = choose_view(image, config.chosen_channel, tuple(n // 2 for n in image.leading))
+    view, gaps = without_gaps(view, AUTO)
     others = [among(leading[k], view.index[k], image.leading[k]) for k in several if k != axis]
     if others:
         notes.append(f"{name}: registered by {', '.join(others)}, all are moved")
@@ -85,7 +91,14 @@ def movie_of(image: Image, config: StackConfig) -> tuple[Movie, tuple[str, ...]]
     window = config.window or fitting_window((image.shape[0] // factor, image.shape[1] // factor))
     if config.window is None and window < DEFAULT_WINDOW:
         notes.append(f"{name}: windows of {window} pixels; of larger ones its small frames hold too few")
-    return Movie(view, axis, count, factor, window, usable_cores()), (*notes, *chosen)
+    movie = Movie(view, axis, count, factor, window, usable_cores())
+    hot = movie.leave_out_hot_pixels()
+    if hot:
+        notes.append(
+            f"{name}: {hot} single pixels stand out at the same places in frame after frame, as hot pixels of a camera "
+            "do; they are left out"
+        )
+    return movie, (*notes, *chosen, *gaps)
 
 
 @dataclass
@@ -100,6 +113,7 @@ class Movie:
         window: side of the windows, blocks.
         threads: how many frames are worked on at a time.
         pairs: how many were measured.
+        hot: (h, w) bool, blocks that are left out of every frame; None where none is.
     """
 
     view: View
@@ -109,11 +123,29 @@ class Movie:
     window: int
     threads: int
     pairs: int = 0
+    hot: np.ndarray | None = None
+
+    def leave_out_hot_pixels(self) -> int:
+        """Leave out single pixels that stand out in frames all over the movie, and return how many they are."""
+        levels = list[Level]()
+        for frame in sorted({round(at) for at in np.linspace(0, self.count - 1, _LOOKED_AT)}):
+            blocks = self._blocks(frame)
+            with suppress(ContentError):  # a blank frame tells nothing
+                ready = prepare("frame", blocks.grey, blocks.valid, torch.device("cpu"), NONE)
+                levels.append(Level(ready.image, ready.mask, 1))
+        found = hot_pixels(*levels) if len(levels) > 1 else None
+        self.hot = None if found is None else found.numpy()
+        return 0 if self.hot is None else int(self.hot.sum())
+
+    def _blocks(self, frame: int) -> Reduced:
+        """Return what of a frame is registered."""
+        index = (*self.view.index[: self.axis], frame, *self.view.index[self.axis + 1 :])
+        blocks = reduced(replace(self.view, index=index), self.factor)
+        return blocks if self.hot is None else replace(blocks, valid=blocks.valid & ~self.hot)
 
     def _prepared(self, frame: int, settings: RegistrationConfig, inverted: bool = False) -> PreparedFrame | None:
         """Return a frame, or its negative, made ready; None where it has no texture at all."""
-        index = (*self.view.index[: self.axis], frame, *self.view.index[self.axis + 1 :])
-        blocks = reduced(replace(self.view, index=index), self.factor)
+        blocks = self._blocks(frame)
         try:
             return PreparedFrame.of(-blocks.grey if inverted else blocks.grey, blocks.valid, settings)
         except ContentError:

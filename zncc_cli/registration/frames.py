@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zncc_cli.config import Model, RegistrationConfig
+from zncc_cli.config import NONE, Model, RegistrationConfig
 from zncc_cli.registration.inpainting import inpaint
 from zncc_cli.registration.inputs import check_window, prepare
 from zncc_cli.registration.look import Look, Still, fine_both
@@ -69,7 +69,7 @@ class PreparedFrame:
             ContentError: the image is too small, constant, or has no valid pixels.
             WindowError: the window does not fit.
         """
-        ready = prepare("frame", image, mask, torch.device("cpu"))
+        ready = prepare("frame", image, mask, torch.device("cpu"), NONE)
         check_window(config.window_side, ready.mask)
         level = Level(*inpaint(ready.image, ready.mask, config.window_side), 1)
         flat = _flat(level)

@@ -9,6 +9,7 @@ Legend: excess is by how much a pixel lies above the brightest of its neighbours
 from __future__ import annotations
 
 import itertools
+import math
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ _LEAST_NOISE = 4.0
 # Of the neighbours' range. A point seen through optics of a width at half maximum of 2 pixels or more has at most 2.
 _LEAST_RANGE = 2.0
 _FEWEST = 5  # four points make a homography agree anywhere: fewer than these hold no result, and may be chance
+_NEARLY_ALL = 0.8  # of the images: a pair's both; of a movie, noise or a bead may hide a pixel here and there
 _MOST = 0.01  # of all pixels: more are a texture
 _NEIGHBOURS = [(dy, dx) for dy, dx in itertools.product((0, 1, 2), repeat=2) if (dy, dx) != (1, 1)]
 
@@ -32,20 +34,20 @@ def without_single_pixels(image: Tensor) -> Tensor:
     return out
 
 
-def hot_pixels(fixed: Level, moving: Level) -> Tensor | None:
-    """Return the single pixels (H, W) bool that stand out at the same place in both images; None where few do.
+def hot_pixels(*levels: Level) -> Tensor | None:
+    """Return the single pixels (H, W) bool that stand out at the same place in nearly all images; None where few do.
 
-    Two images of different size do not come from one camera. Single pixels that only one of them has hold nothing.
+    Images of different size do not come from one camera. Single pixels that only one of them has hold nothing.
 
     Args:
-        fixed, moving: the images at full resolution.
+        levels: two images or more, at full resolution.
     """
-    if fixed.shape != moving.shape:
+    if len({level.shape for level in levels}) > 1:
         return None
-    first, second = _single(fixed), _single(moving)
-    both = (first == second) & (first != 0)
-    count = int(both.sum())
-    return both if _FEWEST <= count <= _MOST * both.numel() else None
+    signs = torch.stack([_single(level) for level in levels]).sum(dim=0)
+    staying = signs.abs() >= math.ceil(_NEARLY_ALL * len(levels))
+    count = int(staying.sum())
+    return staying if _FEWEST <= count <= _MOST * staying.numel() else None
 
 
 def _single(level: Level) -> Tensor:
