@@ -56,6 +56,12 @@ def test_gaps_in_strips_of_a_large_image_are_found() -> None:
     assert found(image) == (0,)
 
 
+def test_a_single_patch_is_found_where_its_value_lies_far_beyond_all_others() -> None:
+    image = scene().astype(np.float32)
+    image[40:80, 50:110] = -9999
+    assert found(image) == (-9999,)
+
+
 def test_two_values_are_found() -> None:
     image = scene()
     image[np.arange(200) % 16 < 2] = 0
@@ -67,6 +73,13 @@ def disc() -> Image:
     """A soft bright disc on exactly black ground."""
     y, x = np.mgrid[:200, :240]
     return (scene() * np.clip(2 - np.hypot(y - 100, x - 120) / 40, 0, 1)).astype(np.uint16)
+
+
+def events(above: float) -> Image:
+    """Photons or the like: of any brightness, each for itself, where a smooth density is high."""
+    density = (scene(width=21).astype(float) - 3000) / 400
+    bright = np.random.default_rng(5).gamma(3.0, 300.0, density.shape)
+    return np.where(density > above, bright, 0).round().astype(np.uint16)
 
 
 SCENES: dict[str, Callable[[], Image]] = {
@@ -81,6 +94,8 @@ SCENES: dict[str, Callable[[], Image]] = {
     "labels": lambda: np.kron(np.random.default_rng(0).integers(0, 40, (25, 30)), np.ones((8, 8), int)),
     "a disc on black": disc,
     "a drawing": lambda: np.where((np.add.outer(np.arange(200), np.arange(240)) % 23) < 3, 0, 255),
+    "events on zeros": lambda: events(0.3),
+    "many events on zeros": lambda: events(-0.8),
     "constant": lambda: np.full((200, 240), 7),
 }
 

@@ -94,13 +94,13 @@ ADVICE: dict[str, tuple[dict[str, object], Asked, str, str]] = {
     "nothing found from a start": (
         {"agreement": 4.2},
         Asked(started=True),
-        "without it the start is searched",
+        "without it one is searched for",
         "beyond",
     ),
     "nothing found in a bound": (
         {"agreement": 4.2},
         Asked(RegistrationConfig(max_motion=4.0, min_overlap=0.5)),
-        "is more than --max-motion 4, or leaves less in common than the 50% of --min-overlap",
+        "the motion is more than --max-motion 4, or they have less in common than the 50% of --min-overlap",
         "--init",
     ),
 }

@@ -41,6 +41,7 @@ def stack(
     ] = _DEFAULT.model,
     out: options.OutOption = None,
     window: options.WindowOption = _DEFAULT.window,
+    no_data: options.NoDataOption = _DEFAULT.no_data,
     series: options.OneSeriesOption = None,
     channel: Annotated[
         str | None,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from zncc_cli.cli import console, options
-from zncc_cli.config import DEFAULT_WINDOW, Method, StdMapConfig, StdScale
+from zncc_cli.config import Method, StdMapConfig, StdScale
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -63,7 +63,7 @@ def stdmap(
         console.show_warning("stdmap", sentence(outcome.missing))
     console.show_notes("stdmap", (note for files in outcome.maps for note in files.notes))
     if json:
-        print_json({"window": window or DEFAULT_WINDOW, "scale": scale, **dataclasses.asdict(outcome)})
+        print_json({"scale": scale, **dataclasses.asdict(outcome)})
     elif not quiet:
         print_std_maps(outcome)
     raise typer.Exit(outcome.exit_code)

@@ -167,6 +167,16 @@ def coerce(settings: object, **kinds: type[Choice]) -> None:
 AUTO, NONE = "auto", "none"  # what --no-data takes beside a number
 
 
+def no_data_number(no_data: str) -> float | None:
+    """Return the number that ``--no-data`` names, None for its words; raise `OptionError` for anything else."""
+    if no_data in (AUTO, NONE):
+        return None
+    try:
+        return float(no_data)
+    except ValueError:
+        raise OptionError(f"--no-data: expected a number, {AUTO} or {NONE}, got {no_data!r}") from None
+
+
 @dataclass(frozen=True, kw_only=True)
 class RegistrationConfig:
     """Settings of one registration.
@@ -211,17 +221,7 @@ class RegistrationConfig:
             raise OptionError(f"--max-iterations: expected at least 1, got {self.max_iterations}")
         if not 0 < self.tolerance <= 1:
             raise OptionError(f"--tolerance: expected pixels above 0 and at most 1, got {self.tolerance}")
-        _ = self.no_data_value
-
-    @property
-    def no_data_value(self) -> float | None:
-        """The number that ``no_data`` is; None for the words."""
-        if self.no_data in (AUTO, NONE):
-            return None
-        try:
-            return float(self.no_data)
-        except ValueError:
-            raise OptionError(f"--no-data: expected a number, {AUTO} or {NONE}, got {self.no_data!r}") from None
+        no_data_number(self.no_data)
 
     @property
     def window_side(self) -> int:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from zncc_cli.config import NESTED_MODELS, Backend, Model, ResamplingConfig, channel_choice, check_window, coerce
+from zncc_cli.config import (
+    AUTO,
+    NESTED_MODELS,
+    Backend,
+    Model,
+    ResamplingConfig,
+    channel_choice,
+    check_window,
+    coerce,
+    no_data_number,
+)
 from zncc_cli.errors import OptionError
 
 TO_FIRST, TO_PREVIOUS, TO_MEAN = "first", "previous", "mean"  # what --to takes beside a number
@@ -27,6 +37,7 @@ class StackConfig:
         series: number of the series, counted from 0; None for the first.
         channel: number of the channel that is registered, counted from 0, ``luminance`` or ``best``; None for the
             luminance of RGB, and else for the best. All are moved.
+        no_data: the value of pixels that hold no data: a number, ``none``, or ``auto``, as for a pair.
         backend: with what arithmetic.
         overwrite: replace files that exist.
         resampling: how the frames are put on the reference's frame.
@@ -40,12 +51,14 @@ class StackConfig:
     window: int | None = None
     series: int | None = None
     channel: str | None = None
+    no_data: str = AUTO
     backend: Backend = Backend.AUTO
     overwrite: bool = False
     resampling: ResamplingConfig = field(default_factory=ResamplingConfig)
 
     def __post_init__(self) -> None:
         coerce(self, model=Model, backend=Backend)
+        no_data_number(self.no_data)
         check_window(self.window)
         if self.model is Model.AUTO:
             names = ", ".join(NESTED_MODELS)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from zncc_cli.config import AUTO, DEFAULT_WINDOW, NONE, Interpolation, Model, RegistrationConfig
+from zncc_cli.config import DEFAULT_WINDOW, NONE, Interpolation, Model, RegistrationConfig
 from zncc_cli.config.stack import TO_PREVIOUS, StackConfig
 from zncc_cli.errors import ContentError, InputError, OptionError
 from zncc_cli.files.drift import DriftRow
@@ -76,7 +76,7 @@ def movie_of(image: Image, config: StackConfig) -> tuple[Movie, tuple[str, ...]]
         raise OptionError(f"--to {config.to}: expected a frame from 0 to {count - 1}, the last of {name}")
     # The middle of what is no frame, a stack of slices perhaps, shows most; and the first frame is often blank.
     view, chosen = choose_view(image, config.chosen_channel, tuple(n // 2 for n in image.leading))
-    view, gaps = without_gaps(view, AUTO)
+    view, gaps = without_gaps(view, config.no_data)
     others = [among(leading[k], view.index[k], image.leading[k]) for k in several if k != axis]
     if others:
         notes.append(f"{name}: registered by {', '.join(others)}, all are moved")

@@ -282,7 +282,8 @@ def _write_products(
         copied = write_resampled(folder / FIXED_ON_CANVAS, fixed.image, np.eye(3), frame, ResamplingConfig(), grid)
         notes += copied.notes
     mapped, masked = bool(wanted & _MAPPED), Product.MASK in wanted
-    with Strips(folder, moving, result, frame, missing, mask=masked, maps=mapped) as strips:
+    settings = config.resampling.interpolation
+    with Strips(folder, moving, result, frame, missing, settings, mask=masked, maps=mapped) as strips:
         image = folder / "aligned.tif", moving.image, result.matrix, frame, config.resampling, grid
         try:
             written = write_resampled(*image, strips.take)

@@ -162,12 +162,13 @@ def _write_one(path: Path, folder: Path, config: StdMapConfig, device: torch.dev
     )
     written = View(read_image(folder / map_name), ())
     shrunk = max(1, math.ceil(math.sqrt(math.prod(view.shape) / _PICTURE)))
-    means = reduced(written, 1) if shrunk == 1 else block_means(written.read, view.shape, shrunk)
-    values = np.where(means.valid, means.grey, np.float32(np.nan))
-    found = _texture(torch.from_numpy(look.grey), torch.from_numpy(look.valid), window)
+    values = np.full((1, 1), np.nan, np.float32)
     missing = Missing(folder)
     with missing.spared(picture_name):
+        means = reduced(written, 1) if shrunk == 1 else block_means(written.read, view.shape, shrunk)
+        values = np.where(means.valid, means.grey, np.float32(np.nan))
         write_picture(folder / picture_name, std_picture(values))
+    found = _texture(torch.from_numpy(look.grey), torch.from_numpy(look.valid), window)
     with missing.spared(texture_name):
         write_picture(folder / texture_name, np.where(found.mask, np.uint8(255), np.uint8(0)))
     known = values[np.isfinite(values)]

@@ -39,12 +39,14 @@ class Strips:
         result: RegistrationResult,
         frame: Frame,
         missing: Missing,
+        interpolation: Interpolation,
         *,
         mask: bool,
         maps: bool,
     ) -> None:
         """``folder``: where; ``frame``: of the aligned image; ``mask``, ``maps``: which of them will be made."""
         self._folder, self._moving, self._result, self._frame = folder, moving, result, frame
+        self._interpolation = interpolation
         self._missing, self._wanted = missing, (*([MASK] if mask else []), *([MAPS] if maps else []))
         self._rows: dict[tuple[str, ...], list[Rows]] = {}
         self.filled = 0
@@ -85,12 +87,14 @@ class Strips:
         if names == MASK:
             return (there,)
         sign = np.float32(-1 if self._result.inverted else 1)
-        moving, counts = self._moving, there
-        if moving.mask is not None or moving.no_data:
-            rows = self._frame.rows[first : first + len(there)]
-            place = self._result.matrix, rows, self._frame.columns, Interpolation.LINEAR
-            counts = there & resample(moving.read, moving.shape, *place)[1]
-        return sign * moving.grey_of(values), counts
+        moving = self._moving
+        if moving.mask is None and not moving.no_data:
+            return sign * moving.grey_of(values), there
+        # Anew, from the pixels that count: a spline carries far what stands in a gap.
+        rows = self._frame.rows[first : first + len(there)]
+        place = self._result.matrix, rows, self._frame.columns, self._interpolation
+        grey, counts = resample(moving.read, moving.shape, *place)
+        return sign * grey.astype(np.float32), there & counts
 
     def _forget(self, names: tuple[str, ...]) -> None:
         for rows in self._rows.pop(names):

@@ -125,11 +125,18 @@ def _less_overlap(images: Images, task: Task, found: Found) -> float | None:
     config, before = task.config, found.settings
     if task.start is not None and found.evidence.zncc_after is not None:
         return None
+    if task.start is None and task.bound is not None and _overlap_within(task.bound) > before.least_overlap:
+        return None
     if config.min_overlap is not None:
         return None if config.window is not None else config.min_overlap
     shorter = min(*images.shape, *images.moving[0].shape)
     least = max(LEAST_MIN_OVERLAP, _ACROSS * _narrow_window(config, before) / shorter)
     return least if least < before.least_overlap else None
+
+
+def _overlap_within(bound: MotionBound) -> float:
+    """Return the share of the frame that stays on it when it is shifted as far as is allowed along both axes."""
+    return math.prod(max(0.0, 1 - bound.most / n) for n in bound.shape)
 
 
 def _narrow_window(config: RegistrationConfig, before: RegistrationConfig) -> int:
@@ -197,14 +204,13 @@ def _finished(images: Images, task: Task, settings: RegistrationConfig, ends: li
     objective = _objectives(images, settings)
     descended, records = _descended(images, settings, ends[0], objective)
     choice = _choice(images, task, settings, descended)
-    taken, beyond = choice.taken, choice.beyond
+    taken = choice.taken
     shape, judged, refined = images.shape, images.judged, taken.refined
     # A border that both have is no part of what is judged.
     fitted = dataclasses.replace(settings, model=taken.model)
     unhindered = without_pull(*images.compared(0, taken.inverted), refined, fitted)
     if task.bound is not None and not task.bound.holds(unhindered.refined.matrix):
-        beyond = task.bound.motion(unhindered.refined.matrix)
-        unhindered = dataclasses.replace(unhindered, refined=refined)
+        unhindered = dataclasses.replace(unhindered, refined=refined, left_out=False)
     taken = dataclasses.replace(taken, refined=unhindered.refined)
     uncertainty = Uncertainty.of_blocks(taken.model, taken.matrix, shape, unhindered.refined.influences)
     levels = range(len(images.fixed))
@@ -217,7 +223,7 @@ def _finished(images: Images, task: Task, settings: RegistrationConfig, ends: li
     stands_out = None if choice.from_start else distinctness(ends, shape, images.moving[0].shape)
     judging = Judging(seen, objectives[0], objectives[judged], judged)
     evidence = weigh(judging, fitted, unhindered, uncertainty, stands_out)
-    evidence = dataclasses.replace(evidence, beyond=beyond)
+    evidence = dataclasses.replace(evidence, beyond=choice.beyond)
     verdict = judge(evidence, Asked(task.config, taken.model, task.start is not None))
     return Found(taken, evidence, verdict, uncertainty, (*records, *choice.records), ends, settings, choice.notes)
 

@@ -21,7 +21,7 @@ from zncc_cli.registration.refinement import Refined
 from zncc_cli.registration.rival import peak_ratio
 from zncc_cli.registration.transforms import TRANSFORMS, TransformFamily
 from zncc_cli.registration.uncertainty import Uncertainty
-from zncc_cli.registration.verdict import LEAST_HELD, Evidence, agreement
+from zncc_cli.registration.verdict import AGREEMENT, LEAST_HELD, Evidence, agreement
 from zncc_cli.registration.warp import area_scale, corners, in_front, level_scale, map_points
 
 _FIELDS = 4  # of a chessboard, along the shorter side of the frame
@@ -116,7 +116,7 @@ def weigh(
 
 def _held_by_pixels(seen: Seen, matrix: np.ndarray, config: RegistrationConfig, agreed: float | None) -> float | None:
     """Return how many times as well the finest level agrees as it does without pixels that stand out by themselves."""
-    if agreed is None:
+    if agreed is None or agreed < AGREEMENT:  # what does not agree is held by nothing
         return None
     fixed, moving = (replace(one[0], image=without_single_pixels(one[0].image)) for one in (seen.fixed, seen.moving))
     linear = Interpolation.LINEAR  # of the moving image, which hardly moved

@@ -21,6 +21,7 @@ _LEAST_NOISE = 4.0
 # Of the neighbours' range. A point seen through optics of a width at half maximum of 2 pixels or more has at most 2.
 _LEAST_RANGE = 2.0
 _FEWEST = 5  # four points make a homography agree anywhere: fewer than these hold no result, and may be chance
+_CHANCE = 4.0  # times as many as two images with as many single pixels anywhere have in common
 _NEARLY_ALL = 0.8  # of the images: a pair's both; of a movie, noise or a bead may hide a pixel here and there
 _MOST = 0.01  # of all pixels: more are a texture
 _NEIGHBOURS = [(dy, dx) for dy, dx in itertools.product((0, 1, 2), repeat=2) if (dy, dx) != (1, 1)]
@@ -44,10 +45,11 @@ def hot_pixels(*levels: Level) -> Tensor | None:
     """
     if len({level.shape for level in levels}) > 1:
         return None
-    signs = torch.stack([_single(level) for level in levels]).sum(dim=0)
-    staying = signs.abs() >= math.ceil(_NEARLY_ALL * len(levels))
-    count = int(staying.sum())
-    return staying if _FEWEST <= count <= _MOST * staying.numel() else None
+    signs = torch.stack([_single(level) for level in levels])
+    staying = signs.sum(dim=0).abs() >= math.ceil(_NEARLY_ALL * len(levels))
+    count, pixels = int(staying.sum()), staying.numel()
+    by_chance = pixels * math.prod(float((one != 0).sum()) / pixels for one in signs[:2])
+    return staying if max(_FEWEST, _CHANCE * by_chance) <= count <= _MOST * pixels else None
 
 
 def _single(level: Level) -> Tensor:

@@ -47,6 +47,8 @@ def _filled(image: Tensor, mask: Tensor, longest: int) -> tuple[Tensor, Tensor]:
         weight = torch.where(length <= longest, length.clamp_min(1).to(image.dtype).pow(-2), 0)
         total, weights = total + torch.where(weight > 0, weight * line, 0), weights + weight
     filled = ~mask & (weights > 0)
+    if not bool(filled.any()):
+        return image, mask
     return torch.where(filled, total / torch.where(filled, weights, 1), image), mask | filled
 
 

@@ -85,6 +85,8 @@ def _standardized(name: str, pixels: Tensor, given: Tensor | None, no_data: str)
         return values.cpu().numpy(), counts.cpu().numpy()
 
     gaps = no_data_values(read, (int(pixels.shape[0]), int(pixels.shape[1])), no_data)
+    if pixels.is_floating_point():  # -3.4028235e38 is what float32 makes of it
+        gaps = tuple(float(torch.tensor(value, dtype=torch.float64).to(pixels.dtype)) for value in gaps)
     valid = torch.ones(pixels.shape, dtype=torch.bool, device=pixels.device) if given is None else given.clone()
     out = torch.empty(pixels.shape, dtype=torch.float32, device=pixels.device)
     rows = max(1, _AT_ONCE // pixels.shape[1])

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from zncc_cli.config import Backend, Device, Model, RegistrationConfig
+from zncc_cli.config import NONE, Backend, Device, Model, RegistrationConfig
 from zncc_cli.registration.drift import DriftPath
 from zncc_cli.registration.frames import LEAST_OVERLAP, Measurement, PreparedFrame
 from zncc_cli.registration.parts import bridges, connected
@@ -27,7 +27,9 @@ _GRID = 17  # points along each side, where what is shared is counted
 
 def joining_config(model: Model, window: int, backend: Backend) -> RegistrationConfig:
     """Return the settings by which frames are registered as two files are."""
-    return RegistrationConfig(model=model, window=window, backend=backend, min_overlap=LEAST_OVERLAP, device=Device.CPU)
+    return RegistrationConfig(
+        model=model, window=window, backend=backend, min_overlap=LEAST_OVERLAP, no_data=NONE, device=Device.CPU
+    )
 
 
 def registered(

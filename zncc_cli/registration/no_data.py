@@ -7,6 +7,7 @@ the image: what lies there was cut out of the scene without regard to it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -15,11 +16,13 @@ from numpy.typing import NDArray
 
 from zncc_cli.config import AUTO, NONE
 
+_SMALLEST = 1e-300
 _T = TypeVar("_T", bound=np.generic)
 Rows = Callable[[slice], tuple[NDArray[np.generic], NDArray[np.bool_]]]
 
 _SAMPLE = 2**14  # pixels that are drawn to find frequent values
-_LEAST_SHARE = 0.005  # of the pixels: a value that is rarer does little harm
+# Of the pixels: a value that is rarer does little harm, and one that most of them have is the ground of the scene.
+_LEAST_SHARE, _MOST_SHARE = 0.005, 0.5
 _SPIKE = 4.0  # times as frequent as the values next to it: others are ordinary grey levels
 _CANDIDATES = 3  # values that are looked at closely
 _STRIPS, _STRIP_PIXELS = 8, 2**16  # of rows, all over the image, in which their surroundings are looked at
@@ -36,6 +39,11 @@ _MOST_FLAT = 0.5
 # the share within a tenth of their standard deviation must be below a fiftieth of the value's (clipped noise: a tenth).
 _LEAST_COHERENCE = 0.25
 _NEAR, _MOST_NEAR = 0.1, 0.02
+# Correlation of neighbours in what is left. Scenes have 0.8 and more, with noise as strong as the texture 0.4; sparse
+# events (photons, localizations) on a ground of zeros have none, and their zeros lie as gaps would.
+_LEAST_RELATED = 0.25
+# A value that lies beyond all others by more than their whole range (-9999 among grey levels) belongs to no scene.
+_APART = 1.0
 
 
 def no_data_values(read: Rows, shape: tuple[int, int], no_data: str = AUTO) -> tuple[float, ...]:
@@ -77,6 +85,7 @@ def gap_note(name: str, value: float) -> str:
 def _is_cut_out(parts: list[tuple[NDArray[np.generic], NDArray[np.bool_]]], value: np.generic) -> bool:
     """Tell whether the pixels of a value were cut out of the scene without regard to what lies there."""
     beside, others = list[NDArray[np.float64]](), list[NDArray[np.float64]]()
+    neighbours = list[NDArray[np.float64]]()
     alike = pairs = within = at_edge = pixels = 0
     for grey, counts in parts:
         of_value: NDArray[np.bool_] = (grey == value) & counts
@@ -87,6 +96,7 @@ def _is_cut_out(parts: list[tuple[NDArray[np.generic], NDArray[np.bool_]]], valu
             (a, b), (a_rest, b_rest) = _neighbours(of_value, axis), _neighbours(rest, axis)
             pairs += int((a_rest & b_rest).sum())
             alike += int(((first == second) & a_rest & b_rest).sum())
+            neighbours.append(np.stack((first[a_rest & b_rest], second[a_rest & b_rest])).astype(np.float64))
             within += 2 * int((a & b).sum())
             at_edge += int(((a & b_rest) | (b & a_rest)).sum())
             for part, touched in zip(_neighbours(near, axis), (b, a), strict=True):
@@ -95,9 +105,15 @@ def _is_cut_out(parts: list[tuple[NDArray[np.generic], NDArray[np.bool_]]], valu
         others.append(grey[rest].astype(np.float64))
         beside.append(grey[rest & near].astype(np.float64))
     edge, scene = np.concatenate(beside), np.concatenate(others)
-    if not edge.size or not pairs or alike > _MOST_FLAT * pairs or _distance(edge, scene) > _MOST_DISTANCE:
-        return False
     share = 1 - scene.size / pixels
+    if not edge.size or not pairs or share > _MOST_SHARE or alike > _MOST_FLAT * pairs:
+        return False
+    low, high = float(scene.min()), float(scene.max())
+    if max(low - float(value), float(value) - high) > _APART * (high - low):
+        return True
+    first, second = np.concatenate(neighbours, axis=1)
+    if _distance(edge, scene) > _MOST_DISTANCE or _correlation(first, second) < _LEAST_RELATED:
+        return False
     coherence = (within / (within + at_edge) - share) / (1 - share)
     close = float((np.abs(scene - float(value)) < _NEAR * scene.std()).mean())
     return coherence > _LEAST_COHERENCE or close < _MOST_NEAR * share
@@ -105,6 +121,11 @@ def _is_cut_out(parts: list[tuple[NDArray[np.generic], NDArray[np.bool_]]], valu
 
 def _neighbours(plane: NDArray[_T], axis: int) -> tuple[NDArray[_T], NDArray[_T]]:
     return (plane[:-1], plane[1:]) if axis == 0 else (plane[:, :-1], plane[:, 1:])
+
+
+def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    a, b = a - a.mean(), b - b.mean()
+    return float((a * b).sum() / max(math.sqrt(float((a * a).sum() * (b * b).sum())), _SMALLEST))
 
 
 def _distance(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:

@@ -26,6 +26,9 @@ _TRUNCATE = 3.0  # a Gaussian is cut at this many standard deviations
 # too little to pull the mean to one side, and a frame loses two rows or so, not the whole reach of the kernel.
 ENOUGH = 0.95
 
+_MEASURED = (
+    0.5  # of a pixel: what is filled in is smoother than noise, and on coarse levels a little of it is everywhere
+)
 _NOISE_PIXELS = 2**16  # the noise is known to half a percent from these
 
 
@@ -72,7 +75,7 @@ class Level:
         above, here, below = (self.image[0, 0, row : row + self.shape[0] - 2 : step] for row in range(3))
         down = above - 2 * here + below
         second = down[:, :-2] - 2 * down[:, 1:-1] + down[:, 2:]
-        known = self.mask if self.measured is None else self.mask & (self.measured == 1)
+        known = self.mask if self.measured is None else self.mask & (self.measured >= _MEASURED)
         if not bool(known.all()):
             top, middle, bottom = (known[row : row + self.shape[0] - 2 : step] for row in range(3))
             held = top & middle & bottom

@@ -187,7 +187,10 @@ def judge(evidence: Evidence, asked: Asked = _DEFAULT) -> Verdict:
     """Return the verdict on ``evidence`` of a registration that was ``asked`` for."""
     failures = list(_failures(evidence, asked))
     doubts = [] if evidence.zncc_after is None else list(_doubts(evidence, asked))
-    if evidence.ending is not Ending.CONVERGED:
+    if evidence.ending is Ending.NOTHING_BETTER:
+        # Where the result would lie beyond the bound, that is the reason, and nothing was compared.
+        doubts += [] if evidence.beyond is not None else [evidence.ending.advice]
+    elif evidence.ending is not Ending.CONVERGED:
         doubts.append(
             f"the optimiser ended early: {evidence.ending.advice}{_more_iterations(evidence, failures + doubts, asked)}"
         )
@@ -250,15 +253,15 @@ def _causes(asked: Asked) -> Iterator[str]:
     """Yield what may have kept a place from being found where there is one."""
     config = asked.config
     if asked.started:
-        yield "lie far from where --init has them; without it the start is searched for"
+        yield "the start of --init lies far from the place (without it one is searched for)"
     else:
         yield "the motion is beyond the search"
     if config.max_motion is not None:
-        yield f"is more than --max-motion {config.max_motion:g}"
+        yield f"the motion is more than --max-motion {config.max_motion:g}"
     if config.min_overlap is not None and config.min_overlap > LEAST_MIN_OVERLAP:
-        yield f"leaves less in common than the {config.min_overlap:.0%} of --min-overlap"
+        yield f"they have less in common than the {config.min_overlap:.0%} of --min-overlap"
     if config.model not in (Model.AUTO, NESTED_MODELS[-1]):
-        yield f"needs a --model richer than {config.model}"
+        yield f"the motion needs a --model richer than {config.model}"
 
 
 def _or(parts: Iterator[str]) -> str:
@@ -323,8 +326,8 @@ def _doubts(evidence: Evidence, asked: Asked) -> Iterator[str]:
         yield f"with fixed and moving exchanged the result would move by {e.round_trip:.2f} px"
     if e.held_by_pixels is not None and e.held_by_pixels > _HELD_BY_PIXELS:
         yield (
-            "nothing moved, and the images agree by single pixels that stand out at the same places, as hot pixels of "
-            "a camera do; remove them before (by a dark frame, or a 3 x 3 median), or leave them out by masks"
+            "hardly anything moved, and the images agree by single pixels that stand out at the same places, as hot "
+            "pixels of a camera do; remove them before (by a dark frame, or a 3 x 3 median), or leave them out by masks"
         )
     if e.border_left_out:
         yield (
