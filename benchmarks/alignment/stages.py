@@ -16,10 +16,12 @@ import zncc_cli
 from benchmarks.alignment.contender import Contender
 from benchmarks.alignment.pairs import Pair, large_pair
 from benchmarks.alignment.trials import Trial, trial
-from zncc_cli.registration import register
+from zncc_cli.registration import attempt, register
 from zncc_cli.registration.descent import LevelRecord
 
 _WARM_UP_SIDE = 256  # enough to load all that a tool needs
+# The functions that tell the story from top to bottom: what they call are its stages.
+_STORY = (register._register, attempt.found_of, attempt._ends, attempt._finished, attempt._descended, attempt._refined)
 _PACKAGE = str(Path(zncc_cli.__file__).parent)
 
 
@@ -57,9 +59,15 @@ def anatomy(side: int, device: torch.device, others: list[Contender], say: Calla
 
 
 def _stages(profile: cProfile.Profile) -> dict[str, float]:
-    """Return the seconds of each of our functions that the registration's own calls, those inside it left out."""
-    story = register._register.__code__
-    (calls,) = (entry.calls for entry in profile.getstats() if entry.code is story)
-    ours = [call for call in calls if getattr(call.code, "co_filename", "").startswith(_PACKAGE)]
-    named = {call.code.co_name.strip("_"): call.totaltime for call in ours if call.code.co_name.isidentifier()}
+    """Return the seconds of each of our functions that the story of a registration calls, those inside it left out."""
+    story = [function.__code__ for function in _STORY]
+    named: dict[str, float] = {}
+    for entry in profile.getstats():
+        if entry.code not in story:
+            continue
+        for call in entry.calls or ():
+            inside = getattr(call.code, "co_filename", "").startswith(_PACKAGE) and call.code not in story
+            if inside and call.code.co_name.isidentifier():
+                name = call.code.co_name.strip("_")
+                named[name] = named.get(name, 0.0) + call.totaltime
     return dict(sorted(named.items(), key=lambda item: -item[1]))

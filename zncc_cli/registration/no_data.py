@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import numpy as np
+from numpy.random import default_rng  # here: numpy loads it when it is first asked for, and swallows an interrupt
 from numpy.typing import NDArray
 
 from zncc_cli.config import AUTO, NONE
@@ -66,7 +67,7 @@ def no_data_values(read: Rows, shape: tuple[int, int], no_data: str = AUTO) -> t
     known = np.concatenate([values[counts] for values, counts in parts])
     if known.size < _SAMPLE // 16:
         return ()
-    drawn = known[np.random.default_rng(0).integers(0, known.size, _SAMPLE)]
+    drawn = known[default_rng(0).integers(0, known.size, _SAMPLE)]
     values, count = np.unique(drawn, return_counts=True)
     found = list[float]()
     for at in np.argsort(-count)[:_CANDIDATES].tolist():
