@@ -1,6 +1,5 @@
 """Pixels that show nothing of the scene: how often a result is right, and called so: `--help` says more."""
 
-import argparse
 import os
 import sys
 
@@ -8,6 +7,8 @@ import sys
 sys.path[0] = __file__.rpartition("benchmarks")[0] or "."
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"
+
+import argparse  # noqa: E402
 
 import torch  # noqa: E402
 
