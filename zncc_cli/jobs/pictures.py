@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from zncc_cli.config import Interpolation
 from zncc_cli.files.grey import reduced_shape
@@ -16,6 +18,7 @@ from zncc_cli.jobs.maps import beyond
 from zncc_cli.jobs.reduction import Reduced, block_means, reduced_matrix
 from zncc_cli.jobs.views import View
 from zncc_cli.registration.canvas import Frame
+from zncc_cli.registration.inpainting import inpaint
 from zncc_cli.registration.register import RegistrationResult
 from zncc_cli.registration.resample import array_reader, resample
 
@@ -85,8 +88,8 @@ def _factor(pair: tuple[Reduced, Reduced], shape: tuple[int, int]) -> int:
 def _layers(
     pair: tuple[Reduced, Reduced], result: RegistrationResult, factor: int, rows: range, columns: range
 ) -> Layers:
-    """Return both images on some rows and columns of the fixed plane, counted in blocks."""
-    fixed, moving = (_smaller(image, factor // image.factor) for image in pair)
+    """Return both images on some rows and columns of the fixed plane, counted in blocks; thin gaps are filled."""
+    fixed, moving = (_smaller(_without_gaps(image, result.window), factor // image.factor) for image in pair)
     sign = np.float32(-1 if result.inverted else 1)
     (shown, valid), (before, valid_before), (after, valid_after) = (
         resample(array_reader(image.grey, image.valid), image.grey.shape, matrix, rows, columns, Interpolation.CUBIC)
@@ -115,6 +118,11 @@ def _uncertainty(result: RegistrationResult, shape: tuple[int, int]) -> np.ndarr
     rows, columns = (np.linspace(0, n - 1, count) for n, count in zip(result.fixed_shape, shape, strict=True))
     across = np.array([np.interp(columns, known[1], row) for row in values])
     return np.column_stack([np.interp(rows, known[0], column) for column in across.T])
+
+
+def _without_gaps(image: Reduced, window: int) -> Reduced:
+    grey, valid = inpaint(torch.from_numpy(image.grey), torch.from_numpy(image.valid), window)
+    return replace(image, grey=grey.numpy(), valid=valid.numpy())
 
 
 def _smaller(image: Reduced, factor: int) -> Reduced:
