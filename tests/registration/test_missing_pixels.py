@@ -41,7 +41,7 @@ def test_gaps_of_zeros_that_stay_hold_nothing_and_are_said(lost: np.ndarray) -> 
     # Waves of 7 px cannot be guessed across 4; without any guess but the zeros' own it is 8 px and called ok.
     assert corner_error(result.matrix, TRUTH, SHAPE) < 0.1
     assert result.notes == tuple(
-        f"{name}: pixels of exactly 0 lie in the scene like gaps, and are left out as no data"
+        f"{name}: pixels of exactly 0 lie in the scene like gaps, and are left out of registration and maps as no data"
         for name in ("fixed", "moving")
     )
 

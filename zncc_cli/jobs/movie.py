@@ -243,8 +243,9 @@ class Movie:
             return ()
         named = config.reference is not None and path.good[config.reference]
         against = f"frame {config.reference}" if named else "most"
-        said = f"bright and dark are exchanged in {len(frames)} of {self.count} frames against {against}"
-        return (f"{self._name}: {said}: {frames[0]} first; they are placed, and written as they are",)
+        which = f"frame {frames[0]} of" if len(frames) == 1 else f"{len(frames)} of the frames, {frames[0]} first, of"
+        said = f"bright and dark are exchanged against {against} in {which} {self.count}"
+        return (f"{self._name}: {said}; what is written keeps its values",)
 
     def _measured(
         self,

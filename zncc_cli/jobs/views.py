@@ -14,7 +14,7 @@ from zncc_cli.config import AUTO, BEST, LUMINANCE, NONE
 from zncc_cli.errors import InputError, OptionError
 from zncc_cli.files.images import Image
 from zncc_cli.files.pages import among
-from zncc_cli.registration.no_data import gap_note, no_data_values
+from zncc_cli.registration.no_data import gap_note, gap_words, no_data_values
 from zncc_cli.registration.pyramid import Level
 
 _LOOKED_AT = 1024  # pixels: the side of the middle part that tells how much texture a channel has
@@ -143,15 +143,18 @@ def masked(view: View, mask: Image | None) -> View:
 
 
 def without_gaps(view: View, no_data: str) -> tuple[View, tuple[str, ...]]:
-    """Return the view without pixels that hold no data, and a sentence for each value that nobody named.
+    """Return the view without pixels that hold no data, and a sentence for each value that lies like gaps unnamed.
 
     ``no_data``: as in `zncc_cli.config.RegistrationConfig`.
     """
     if no_data not in (AUTO, NONE):
         return replace(view, no_data=(float(no_data),)), ()
-    found = tuple(value + view.offset for value in no_data_values(view.read, view.shape, no_data))
+    found = tuple(value + view.offset for value in no_data_values(view.read, view.shape, AUTO))
     name = view.image.metadata.path.name
-    notes = (f"{gap_note(name, value)}; --no-data {NONE} keeps them" for value in found)
+    if no_data == NONE:
+        kept = f"; they count, as --no-data {NONE} has it, and can pull the result where both images have them"
+        return view, tuple(f"{gap_words(name, value)}{kept}" for value in found)
+    notes = (f"{gap_note(name, value)}; --no-data {NONE} counts them" for value in found)
     return replace(view, no_data=found), tuple(notes)
 
 

@@ -106,7 +106,7 @@ def found_of(images: Images, task: Task, window: int) -> Found:
     settings = dataclasses.replace(config, window=window, min_overlap=config.least_overlap)
     notes = tuple[str, ...]()
     if window < config.window_side:
-        notes = (f"windows of {window} pixels; of {config.window_side}, so small images hold too few independent ones",)
+        notes = (f"windows of {window} pixels: of {config.window_side}, images as small hold too few to judge by",)
     ends = _ends(images, task, settings, narrow=False)
     found = _finished(images, task, settings, ends)
     if found.verdict.status is Status.FAILED and (least := _less_overlap(images, task, found)) is not None:
@@ -159,11 +159,11 @@ def _with_less_overlap(images: Images, task: Task, found: Found, least: float) -
         if config.window is None:
             window = fitting_window(overlap_shape(matrix, images.shape, moving_shape), before.window_side)
         again = _finished(images, task, dataclasses.replace(settings, window=window), ends)
-        judged = again.verdict.status is not Status.FAILED and again.evidence.agreement is not None
-        if judged or found.evidence.zncc_after is None:
-            said = f"nothing was found with an overlap of {before.least_overlap:.0%}, and it was searched {tried}"
+        # Of unrelated images, too, a strip somewhere agrees a little: what is doubtful there is not found.
+        if again.verdict.status is Status.OK or found.evidence.zncc_after is None:
+            said = f"nothing was found with an overlap of {before.least_overlap:.0%}; it was searched {tried}"
             return dataclasses.replace(again, notes=(*again.notes, said))
-    return dataclasses.replace(found, notes=(*found.notes, f"it was searched again {tried}, and nothing was found"))
+    return dataclasses.replace(found, notes=(*found.notes, f"it was searched again {tried}; nothing stands out there"))
 
 
 def _with_smaller_windows(images: Images, task: Task, found: Found) -> Found:
@@ -174,7 +174,7 @@ def _with_smaller_windows(images: Images, task: Task, found: Found) -> Found:
     if found.evidence.zncc_after is not None and found.evidence.agreement is None and window < before:
         again = _finished(images, task, dataclasses.replace(found.settings, window=window), found.ends)
         if again.evidence.agreement is not None:
-            said = f"judged by windows of {window} pixels; of {before}, the overlap holds too few that are independent"
+            said = f"judged by windows of {window} pixels: of {before}, the overlap holds too few"
             return dataclasses.replace(again, notes=(*found.notes, *again.notes, said))
     return found
 

@@ -80,7 +80,12 @@ def no_data_values(read: Rows, shape: tuple[int, int], no_data: str = AUTO) -> t
 
 def gap_note(name: str, value: float) -> str:
     """Return a sentence that says that pixels of ``value`` are no data."""
-    return f"{name}: pixels of exactly {value:g} lie in the scene like gaps, and are left out as no data"
+    return f"{gap_words(name, value)}, and are left out of registration and maps as no data"
+
+
+def gap_words(name: str, value: float) -> str:
+    """Return what of an image lies like gaps."""
+    return f"{name}: pixels of exactly {value:g} lie in the scene like gaps"
 
 
 def _is_cut_out(parts: list[tuple[NDArray[np.generic], NDArray[np.bool_]]], value: np.generic) -> bool:

@@ -186,7 +186,8 @@ _DEFAULT = Asked()
 def judge(evidence: Evidence, asked: Asked = _DEFAULT) -> Verdict:
     """Return the verdict on ``evidence`` of a registration that was ``asked`` for."""
     failures = list(_failures(evidence, asked))
-    doubts = [] if evidence.zncc_after is None else list(_doubts(evidence, asked))
+    silent = evidence.zncc_after is None or evidence.beyond is not None
+    doubts = [] if silent else list(_doubts(evidence, asked))
     if evidence.ending is Ending.NOTHING_BETTER:
         # Where the result would lie beyond the bound, that is the reason, and nothing was compared.
         doubts += [] if evidence.beyond is not None else [evidence.ending.advice]
@@ -216,6 +217,7 @@ def _failures(evidence: Evidence, asked: Asked) -> Iterator[str]:
             f"nothing was found within --max-motion {asked.config.max_motion:g}: what was found lies "
             f"{evidence.beyond:.1f} px from the start at a corner; raise --max-motion, or start nearer with --init"
         )
+        return  # the start is the result, and what speaks against that is no news
     if evidence.zncc_after is None:
         yield f"the images do not overlap enough to be compared{_overlap(evidence.overlap, asked)}"
     elif evidence.agreement is not None and evidence.agreement < needed:
