@@ -116,9 +116,9 @@ def test_frames_of_inverted_contrast_are_placed_and_said(align: Align, to: str, 
     expected = sorted(set(range(11)) - set(inverted)) if to == "5" and 5 in inverted else inverted
     assert got.report["inverted"] == expected
     against = {"mean": "most", "5": "frame 5"}.get(to, "frame 0")
-    said = (
-        f"bright and dark are exchanged against {against} in {len(expected)} of the frames, {expected[0]} first, of 11"
-    )
+    several = f"{len(expected)} of the frames, {expected[0]} first,"
+    which = several if len(expected) > 1 else f"frame {expected[0]}"
+    said = f"bright and dark are exchanged against {against} in {which} of 11"
     assert any(said in note for note in got.report["notes"])
     with (got.folder / "drift.csv").open() as table:
         assert [k for k, row in enumerate(csv.DictReader(table)) if row["inverted"] == "1"] == expected
