@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zncc_cli.config import ComposeConfig, ConvertConfig
+from zncc_cli.config.transforms import ComposeConfig, ConvertConfig
 from zncc_cli.files.grid import grid_content, parse_grid
 from zncc_cli.files.metadata import Metadata, PixelSize, Resolution
 from zncc_cli.files.transforms import read_transform, write_transform

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from zncc_cli.cli import options
-from zncc_cli.config import ComposeConfig, ConvertConfig, PointsConfig, TransformFormat
+from zncc_cli.config import TransformFormat
+from zncc_cli.config.transforms import ComposeConfig, ConvertConfig, PointsConfig
 from zncc_cli.files.paths import shown
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from zncc_cli.config import ComposeConfig, ConvertConfig, PointsConfig, TransformFormat
+from zncc_cli.config import TransformFormat
+from zncc_cli.config.transforms import ComposeConfig, ConvertConfig, PointsConfig
 from zncc_cli.errors import InputError, OptionError
 from zncc_cli.files.exchange import FORMATS, Linear, format_for, read_linear, write_linear
 from zncc_cli.files.folder import beside, refuse_what_stands
