@@ -33,8 +33,9 @@ class MotionBound:
         return self.motion(matrix) <= self.most + slack
 
     def shifts(self, from_canvas: np.ndarray, spacing: float) -> Discs:
-        """Return the shifts d, grid pixels, that ``from_canvas`` shift(d) / ``spacing`` is allowed, and one more.
+        """Return which shifts of the turned image on the search grid stay within the bound, and a grid pixel more.
 
+        A shift d, grid pixels, stands for the matrix ``from_canvas`` shift(d) scaling(1 / ``spacing``).
         ``from_canvas`` (3, 3) is affine, and turns and scales alike along x and y.
         """
         scale = math.sqrt(abs(np.linalg.det(from_canvas[:2, :2])))

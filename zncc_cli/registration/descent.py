@@ -74,7 +74,8 @@ class Search:
 
     Attributes:
         init: (3, 3) to start from, without a search; None for the identity, and a search.
-        bound: what lies beyond it is not searched, nor the best end; None for none.
+        bound: starts beyond it are not searched, and an end beyond it is not taken as the best; None where there is
+            none.
         narrow: an overlap may be too narrow for a window on the coarsest level: a start is followed on the coarsest one
             on which two lie side by side in its overlap. What has only shifted is looked for first, and no scale.
     """

@@ -144,7 +144,7 @@ class _Graph:
         held = np.hypot(self.deviation, _FLOOR)
         # Relative, so that weights of a pair are about one.
         self.trust = (np.median(held) / held) ** 2 if measurements else np.empty(0)
-        # In what unit pairs disagree, and by how many at least.
+        # The unit in which disagreements are counted (each pair's own deviation, or pixels), and the least that counts.
         self._unit = held if unequal else np.ones(len(held))
         self._floor = 1.0 if unequal else _FLOOR
 

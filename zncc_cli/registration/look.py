@@ -230,12 +230,13 @@ class Linearized:
 def fine(fixed: Level, moving: Level, scale: float, config: RegistrationConfig) -> Look:
     """Return the look at fine texture; ``scale`` is how many moving pixels lie along a fixed one."""
     still = _fine_still(fixed, *smooth(fixed.image, fixed.mask, _FINE_SIGMA), config.window_side)
-    return Look(still, _fine_moving(*smooth(moving.image, moving.mask, _FINE_SIGMA * scale)), _measured(fixed, moving))
+    sampler = _fine_moving(*smooth(moving.image, moving.mask, _FINE_SIGMA * scale))
+    return Look(still, sampler, _measured(fixed, moving, scale))
 
 
-def _measured(fixed: Level, moving: Level) -> tuple[Tensor | None, Sampler | None]:
+def _measured(fixed: Level, moving: Level, scale: float) -> tuple[Tensor | None, Sampler | None]:
     """Return what share of the pixels of both, smoothed as for fine texture, was measured: see `Look`."""
-    of_fixed, of_moving = (smoothed_share(level, _FINE_SIGMA) for level in (fixed, moving))
+    of_fixed, of_moving = smoothed_share(fixed, _FINE_SIGMA), smoothed_share(moving, _FINE_SIGMA * scale)
     return of_fixed, None if of_moving is None else Sampler(of_moving[None, None], Interpolation.LINEAR)
 
 
@@ -286,7 +287,7 @@ def wide(fixed: Level, moving: Level, matrix: np.ndarray, scale: float, config: 
     variance = window_variance(f[0, 0], window)
     weight = torch.where(held, variance / variance.mean(), 0)
     still, sampler = Still.of(f, window, weight), Sampler(m, Interpolation.CUBIC, _eroded(m_mask, REACH))
-    return Look(still, sampler, _measured(fixed, moving))
+    return Look(still, sampler, _measured(fixed, moving, scale))
 
 
 def _seen(other: Level, matrix: Tensor, shape: tuple[int, int]) -> Tensor:
