@@ -25,7 +25,7 @@ def level(image: np.ndarray) -> Level:
 
 def pair() -> tuple[np.ndarray, np.ndarray]:
     fixed, moving = Scene(seed=4).pair(TRUTH, SHAPE)
-    return fixed + 2, moving + 2
+    return fixed + 0.5, moving + 0.5  # a third of their range above the zero of a frame
 
 
 def framed(free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -69,6 +69,14 @@ def test_a_black_frame_that_pulls_is_left_out_and_the_result_suspect() -> None:
     assert got.evidence.border_pull is not None
     assert got.evidence.border_pull > 0.03
     # The spline between pixels, and a border of two pixels more; with the frame it is off by tenths of a pixel.
+    assert corner_error(got.matrix, TRUTH, SHAPE) < 0.01
+
+
+def test_a_frame_that_is_far_darker_than_all_of_the_scene_is_no_data() -> None:
+    fixed, moving = (np.where(FREE, image + 10, 0) for image in pair())
+    got = register(fixed, moving, "translation")
+    assert got.status is Status.OK
+    assert len(got.notes) == 2  # an image each
     assert corner_error(got.matrix, TRUTH, SHAPE) < 0.01
 
 

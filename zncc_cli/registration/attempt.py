@@ -159,8 +159,12 @@ def _with_less_overlap(images: Images, task: Task, found: Found, least: float) -
         if config.window is None:
             window = fitting_window(overlap_shape(matrix, images.shape, moving_shape), before.window_side)
         again = _finished(images, task, dataclasses.replace(settings, window=window), ends)
-        # Of unrelated images, too, a strip somewhere agrees a little: what is doubtful there is not found.
-        if again.verdict.status is Status.OK or found.evidence.zncc_after is None:
+        # Of unrelated images, too, a strip somewhere agrees a little: what is doubtful there is not found. And a place
+        # of enough overlap was refused before: to ask again of other candidates is to draw another lot.
+        taken = again.taken
+        overlap = _objectives(images, settings)(0, taken.inverted).overlap(taken.matrix)
+        new = again.verdict.status is Status.OK and overlap < before.least_overlap
+        if new or found.evidence.zncc_after is None:
             said = f"nothing was found with an overlap of {before.least_overlap:.0%}; it was searched {tried}"
             return dataclasses.replace(again, notes=(*again.notes, said))
     return dataclasses.replace(found, notes=(*found.notes, f"it was searched again {tried}; nothing stands out there"))
