@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import csv
 import json
 import os
@@ -10,6 +11,7 @@ import platform
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -235,3 +237,16 @@ def test_a_real_cluster_aligns_pairs(run: Run) -> None:
     assert got.returncode == 0, got.stdout + got.stderr
     assert "4 of 4 pairs aligned" in got.stdout
     assert got.stderr == ""
+
+
+def test_a_second_cluster_beside_another_says_nothing_of_its_ports(run: Run) -> None:
+    """Dask looks for port 8787, where another cluster's page may be."""
+    pytest.importorskip("distributed", reason="Dask distributed is not installed: pip install 'zncc-cli[dask]'")
+    draw_pairs(run.folder / "in", 1)
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with contextlib.suppress(OSError):  # another cluster has it
+            taken.bind(("127.0.0.1", 8787))
+            taken.listen()
+        got = run("zncc-batch", "in", "-o", "out", *BRIEF, "--engine", "dask", "--workers", 1)
+    assert (got.returncode, got.stderr) == (0, "")

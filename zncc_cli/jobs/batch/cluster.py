@@ -141,7 +141,7 @@ class Cluster:
                     threads_per_worker=1,
                     processes=True,
                     host="127.0.0.1",
-                    dashboard_address=None,
+                    dashboard_address="127.0.0.1:0",  # any free port: of two clusters at once one would complain
                     memory_limit=0,
                     silence_logs=logging.CRITICAL,
                 )
