@@ -286,7 +286,7 @@ def _registered(case: Case) -> int:
     masks: dict[str, Callable[[], np.ndarray]] = {
         "all": lambda: np.ones(moving.shape, np.bool_),
         "none": lambda: np.zeros(moving.shape, np.bool_),
-        "holes": lambda: np.arange(moving.size).reshape(moving.shape) % 7 > 0,
+        "holes": lambda: np.arange(math.prod(moving.shape)).reshape(tuple(moving.shape)) % 7 > 0,
         "wrong": lambda: np.ones((5, 5), np.bool_),
     }
     giving: dict[str, Callable[[np.ndarray], Any]] = {
