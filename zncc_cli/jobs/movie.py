@@ -27,7 +27,7 @@ from zncc_cli.process import usable_cores
 from zncc_cli.registration.canvas import Frame
 from zncc_cli.registration.drift import NEAR, DriftPath, last_partner, partners, solve_path
 from zncc_cli.registration.frames import Measurement, PreparedFrame, measure
-from zncc_cli.registration.hot_pixels import hot_pixels
+from zncc_cli.registration.hot_pixels import hot_note, hot_pixels
 from zncc_cli.registration.inputs import SMALLEST_IMAGE, prepare
 from zncc_cli.registration.joining import LEAST_SHARED, contradicted, joining_config, shared, shown
 from zncc_cli.registration.misfit import compared, misfit, misfit_config
@@ -94,10 +94,7 @@ def movie_of(image: Image, config: StackConfig) -> tuple[Movie, tuple[str, ...]]
     movie = Movie(view, axis, count, factor, window, usable_cores())
     hot = movie.leave_out_hot_pixels()
     if hot:
-        notes.append(
-            f"{name}: {hot} single pixels stand out at the same places in frame after frame, as hot pixels of a camera "
-            "do; they are left out"
-        )
+        notes.append(f"{name}: {hot_note(hot, 'frame after frame')}")
     return movie, (*notes, *chosen, *gaps)
 
 

@@ -20,7 +20,7 @@ from zncc_cli.config import LEAST_MIN_OVERLAP, NESTED_MODELS, Interpolation, Mod
 from zncc_cli.registration.border import without_pull
 from zncc_cli.registration.bound import MotionBound
 from zncc_cli.registration.candidates import Candidate, Held, held, preferred
-from zncc_cli.registration.descent import End, LevelRecord, Search, descend, distinctness, follow_starts
+from zncc_cli.registration.descent import WINDOWS_ACROSS, End, LevelRecord, Search, descend, distinctness, follow_starts
 from zncc_cli.registration.evidence import Judging, Seen, weigh
 from zncc_cli.registration.objective import LevelObjective
 from zncc_cli.registration.overlap import overlap_shape
@@ -35,7 +35,6 @@ _JUDGED = 256  # the coarsest level with at least this shorter side is judged, b
 # Pixels, on the coarse levels, where a narrow overlap is looked for: of a strip of 5 percent of 512 pixels two such
 # windows lie side by side on the level of half of them.
 _NARROW_WINDOW = 5
-_ACROSS = 2  # windows across the narrowest overlap that is looked for
 _TOGETHER = 0.1  # pixels at a corner: two ways that end nearer to each other than this lead to one place
 _SAME = 1.0  # pixels at a corner: what lies nearer to the start than this is where the start itself leads
 
@@ -130,7 +129,7 @@ def _less_overlap(images: Images, task: Task, found: Found) -> float | None:
     if config.min_overlap is not None:
         return None if config.window is not None else config.min_overlap
     shorter = min(*images.shape, *images.moving[0].shape)
-    least = max(LEAST_MIN_OVERLAP, _ACROSS * _narrow_window(config, before) / shorter)
+    least = max(LEAST_MIN_OVERLAP, WINDOWS_ACROSS * _narrow_window(config, before) / shorter)
     return least if least < before.least_overlap else None
 
 

@@ -32,7 +32,7 @@ _NARROW_SEARCHES: tuple[Model, ...] = (Model.TRANSLATION, Model.RIGID)
 _FAIR, _STANDS_OUT = 0.2, 1.7
 # Two ends are at different places when half of the overlap, at these points a side, moves by this share of a diagonal.
 _POINTS, _ELSEWHERE = 17, 1 / 16
-_ACROSS = 2  # windows across the overlap, on the coarsest level on which a start in a narrow one is followed
+WINDOWS_ACROSS = 2  # windows across the overlap, on the coarsest level on which a start in a narrow one is followed
 # Lengths in level pixels: the first trial step, the longest step, and the step that ends a level. A simpler model need
 # come no nearer than the next one starts well from: shorter steps cost half as many evaluations again, for nothing.
 _FIRST_STEP, _MAX_STEP, _TOLERANCE, _WARM_TOLERANCE = 0.25, 2.0, 0.1, 0.25
@@ -113,7 +113,7 @@ def follow_starts(
         if not asked.narrow:
             return coarsest
         across = min(overlap_shape(start.matrix, fixed[0].shape, moving[0].shape))
-        wide = [k for k, level in enumerate(fixed) if across >= _ACROSS * config.window_side * level.factor]
+        wide = [k for k, level in enumerate(fixed) if across >= WINDOWS_ACROSS * config.window_side * level.factor]
         return max(wide, default=0)
 
     def reached(matrix: np.ndarray, inverted: bool, records: list[LevelRecord]) -> End:

@@ -52,6 +52,12 @@ def hot_pixels(*levels: Level) -> Tensor | None:
     return staying if max(_FEWEST, _CHANCE * by_chance) <= count <= _MOST * pixels else None
 
 
+def hot_note(count: int, places: str) -> str:
+    """Return a sentence that says that ``count`` pixels were left out, which stand out at the same ``places``."""
+    said = f"{count} single pixels stand out at the same places in {places}, as hot pixels of a camera do"
+    return f"{said}; they are left out"
+
+
 def _single(level: Level) -> Tensor:
     """Return 1 at bright and -1 at dark pixels that stand out by themselves, 0 elsewhere, (H, W) int8."""
     image = level.image[0, 0]

@@ -18,7 +18,7 @@ from zncc_cli.operators import native
 from zncc_cli.registration.attempt import Images, Task, found_of
 from zncc_cli.registration.bound import MotionBound
 from zncc_cli.registration.descent import LevelRecord
-from zncc_cli.registration.hot_pixels import hot_pixels
+from zncc_cli.registration.hot_pixels import hot_note, hot_pixels
 from zncc_cli.registration.inpainting import inpaint
 from zncc_cli.registration.inputs import Prepared, check_window, checked_init, prepare
 from zncc_cli.registration.no_data import gap_note
@@ -191,10 +191,7 @@ def _left_out(
     if config.no_data == AUTO:
         notes = [gap_note(name, value) for name, image in zip(names, ready, strict=True) for value in image.no_data]
     if hot is not None:
-        notes.append(
-            f"{int(hot.sum())} single pixels stand out at the same places in both images, as hot pixels of a camera "
-            "do; they are left out"
-        )
+        notes.append(hot_note(int(hot.sum()), "both images"))
     return tuple(notes)
 
 
