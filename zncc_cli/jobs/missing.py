@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from zncc_cli.errors import ZnccError, is_memory_error
 from zncc_cli.files.paths import one_line
@@ -87,3 +88,8 @@ def sentence(missing: Mapping[str, str], again: str = "--overwrite") -> str:
         names.setdefault(reason, []).append(name)
     said = ", ".join(f"{' and '.join(several)} ({reason})" for reason, several in names.items())
     return f"missing: {said}; all else is written, a run with {again} makes it good" if said else ""
+
+
+def said_of(notes: tuple[str, ...], missing: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a report says of the files that are missing, and its notes."""
+    return {"missing": list(missing), "notes": [*notes, *([sentence(missing)] if missing else [])]}

@@ -27,7 +27,7 @@ from zncc_cli.files.report import write_json
 from zncc_cli.files.transforms import write_transform
 from zncc_cli.jobs.budget import affordable_factor, check_disk, file_bytes, map_bytes
 from zncc_cli.jobs.digests import digests
-from zncc_cli.jobs.missing import Missing, sentence
+from zncc_cli.jobs.missing import Missing, said_of
 from zncc_cli.jobs.pictures import Layers, pair_layers, pair_overlay, pair_pictures
 from zncc_cli.jobs.products import FIXED_ON_CANVAS, MAPS, MASK, OVERLAY, PAGE, REPORT, file_names, names_before, others
 from zncc_cli.jobs.reduction import Reduced, full_result, reduced, reduced_matrix
@@ -162,7 +162,7 @@ def align_pair(
             "window": result.window,
             "min_overlap": result.min_overlap,
         }
-        report |= _said(notes, missing.of(names))
+        report |= said_of(notes, missing.of(names))
         if Product.PAGE in wanted:
             missing.follow(PAGE, MAPS)  # it shows them
         if Product.PAGE in wanted and PAGE not in missing:
@@ -171,7 +171,7 @@ def align_pair(
                 beside = [name for name in names if name != PAGE and name not in missing]
                 write_page(folder.staging / PAGE, report, pictures, files=beside)
         clock.lap("write")
-        report |= {"seconds": clock.finish(), **_said(notes, missing.of(names))}
+        report |= {"seconds": clock.finish(), **said_of(notes, missing.of(names))}
         if Product.REPORT in wanted:
             write_json(folder.staging / REPORT, report)
         for made_on_the_way in {file.name for file in folder.staging.iterdir()} - set(names):
@@ -179,11 +179,6 @@ def align_pair(
     for note in notes:
         logger.info("%s", note)
     return PairOutcome(config.folder, result, report, config.accept, missing.of(names))
-
-
-def _said(notes: tuple[str, ...], missing: Mapping[str, str]) -> dict[str, Any]:
-    """Return what a report says of the files that are missing, and its notes."""
-    return {"missing": list(missing), "notes": [*notes, *([sentence(missing)] if missing else [])]}
 
 
 class _Clock:

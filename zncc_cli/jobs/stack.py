@@ -21,7 +21,7 @@ from zncc_cli.files.folder import OutputFolder, refuse_sources
 from zncc_cli.files.images import check_kind, read_image
 from zncc_cli.files.report import write_json
 from zncc_cli.jobs.budget import check_disk, file_bytes
-from zncc_cli.jobs.missing import Missing, sentence
+from zncc_cli.jobs.missing import Missing, said_of
 from zncc_cli.jobs.movie import BLANK, OK, OUTLIER, Progress, movie_of
 from zncc_cli.jobs.pair import versions
 from zncc_cli.jobs.resampled import missing_value
@@ -149,8 +149,7 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
             },
             "registered_on": {"channel_index": list(movie.view.index), "blocks": movie.factor},
             "canvas": {"offset": list(frame.offset), "shape": list(frame.shape)},
-            "missing": list(missing.of(names)),
-            "notes": [*notes, *([sentence(missing.of(names))] if missing.of(names) else [])],
+            **said_of(notes, missing.of(names)),
             "seconds": {stage: round(value, 4) for stage, value in seconds.items()},
             "settings": dataclasses.asdict(config),
             "threads": movie.threads,
