@@ -56,7 +56,7 @@ class UsersCluster:
         from distributed import LocalCluster
 
         how = {"n_workers": 1, "threads_per_worker": threads, "host": "127.0.0.1", "memory_limit": 0}
-        self.cluster = LocalCluster(dashboard_address=None, **how)
+        self.cluster = LocalCluster(dashboard_address="127.0.0.1:0", **how)
         self.worker = psutil.Process(self.cluster.workers[0].pid)
         self._before = set(self.worker.children(recursive=True))
         self._dead = psutil.STATUS_ZOMBIE

@@ -15,7 +15,7 @@ from tests.jobs.fake_worker import COMMAND
 from zncc_cli.config.batch import BatchConfig
 from zncc_cli.errors import BackendError, OutputError
 from zncc_cli.jobs.batch import run
-from zncc_cli.jobs.batch.manifest import manifests, read_manifests
+from zncc_cli.jobs.batch.manifest import Manifest, manifests, read_manifests
 from zncc_cli.jobs.batch.pairs import Pair
 from zncc_cli.jobs.batch.processes import Processes, Worker
 from zncc_cli.jobs.batch.run import run_batch
@@ -185,6 +185,20 @@ def test_a_worker_that_may_use_the_gpu_is_replaced_by_one_that_may(batch):
         while len(answers) < 3:
             answers += engine.wait(60.0)
         assert sorted(worker.gpu for worker in engine._workers) == [False, True, True]
+
+
+def test_a_pair_recorded_when_the_signal_came_is_in_the_table(batch, monkeypatch):
+    add = Manifest.add
+
+    def add_and_be_interrupted(manifest, row, key):
+        add(manifest, row, key)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Manifest, "add", add_and_be_interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        batch({"a": "ok"})
+    with (batch.out / "batch.csv").open(newline="") as file:
+        assert [row["name"] for row in csv.DictReader(file)] == ["a"]
 
 
 def test_no_pair_at_all_is_a_shard_that_has_nothing_to_do(batch):

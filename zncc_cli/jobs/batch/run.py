@@ -104,6 +104,7 @@ def run_batch(
     table = config.file("batch.csv")
     rows: dict[str, BatchRow] = {}
     before_this = 0
+    start = round(time.time(), 3)  # as records are rounded
     with Manifest(config.file(NAME), keep=config.resume) as manifest:
         last, pause = time.monotonic(), _TABLE_SECONDS
         try:
@@ -126,7 +127,10 @@ def run_batch(
             if isinstance(error, BackendError) and not rows and manifest.begun:
                 manifest.discard()  # it has not begun: nothing of it stays in the way
             else:
-                write_table(table, _ordered(pairs, rows))
+                # A signal may come between a pair's record and its row: what this run has recorded is done.
+                records = read_manifests([manifest.path]).items()
+                recorded = {name: record.row for name, record in records if record.time >= start}
+                write_table(table, _ordered(pairs, rows | recorded))
             raise
         write_table(table, _ordered(pairs, rows))
     left = len(pairs) - len(rows)
