@@ -15,7 +15,7 @@ from torch import Tensor
 from benchmarks import torch_forms
 from zncc_cli.operators.local_std import METHODS, local_std
 from zncc_cli.operators.local_zncc import local_zncc_sum
-from zncc_cli.registration.zncc import RELATIVE_EPS, zncc_loss
+from zncc_cli.registration.metric.local_zncc import RELATIVE_EPS, zncc_loss
 
 EPS = 1e-5
 

@@ -41,7 +41,7 @@ finally:
     Path(told).write_text(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
 """
 _STACK = _PEAK.format(body="from zncc_cli.cli.main import main; main()")
-_NOTHING = _PEAK.format(body="import torch, zncc_cli.jobs.stack")
+_NOTHING = _PEAK.format(body="import torch, zncc_cli.jobs.stack.align")
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from benchmarks.alignment.contender import Contender
 from benchmarks.alignment.pairs import Pair, large_pair
 from benchmarks.alignment.trials import Trial, trial
 from zncc_cli.registration import attempt, register
-from zncc_cli.registration.descent import LevelRecord
+from zncc_cli.registration.search.multistart import LevelRecord
 
 _WARM_UP_SIDE = 256  # enough to load all that a tool needs
 # The functions that tell the story from top to bottom: what they call are its stages.

@@ -26,8 +26,8 @@ from benchmarks.alignment.motion import MODELS, SIZES
 from benchmarks.alignment.pairs import SHAPE, Plan, make
 from benchmarks.alignment.scenery import SCENES
 from zncc_cli import register
+from zncc_cli.registration.quality.uncertainty import Uncertainty
 from zncc_cli.registration.register import RegistrationResult
-from zncc_cli.registration.uncertainty import Uncertainty
 from zncc_cli.registration.warp import corners, map_points
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"

@@ -26,7 +26,7 @@ from benchmarks.alignment.processes import ALIGN, IMPORT_TORCH
 from benchmarks.alignment.scenery import SCENES, Sight
 from benchmarks.alignment.trials import trial
 from zncc_cli.config import Interpolation, Model
-from zncc_cli.registration.resample import array_reader, resample
+from zncc_cli.registration.resampling.resample import array_reader, resample
 from zncc_cli.registration.transforms import TRANSFORMS
 
 ROOT = Path(__file__).parents[2]

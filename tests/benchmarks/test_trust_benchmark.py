@@ -10,7 +10,7 @@ import pytest
 from benchmarks.alignment import trust, trust_report, unalignable
 from benchmarks.alignment.trust import Word
 from zncc_cli.config import Model
-from zncc_cli.registration.uncertainty import Uncertainty
+from zncc_cli.registration.quality.uncertainty import Uncertainty
 
 SHAPE = (96, 128)
 

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from tests.files.pages import HOSTILE, nothing, pictures, report
-from zncc_cli.files.batch_page import BatchPageRow, thumbnail, write_batch_page
-from zncc_cli.files.page import write_page
-from zncc_cli.files.report import overlay
+from zncc_cli.report.batch_html import BatchPageRow, thumbnail, write_batch_page
+from zncc_cli.report.pair_html import write_page
+from zncc_cli.report.report import overlay
 
 selenium = pytest.importorskip("selenium.webdriver", reason="selenium drives the browser: pip install selenium")
 

@@ -17,7 +17,7 @@ import pytest
 import tifffile
 from conftest import SAMPLES, SCRIPTS, Run, assert_one_line_error
 
-from zncc_cli.files.transforms import write_transform
+from zncc_cli.files.transforms.transform_json import write_transform
 
 sys.path.insert(0, str(SAMPLES))
 from corner_error import corner_error

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import SAMPLES, Run, assert_one_line_error
 
-from zncc_cli.files.transforms import read_transform, write_transform
+from zncc_cli.files.transforms.transform_json import read_transform, write_transform
 from zncc_cli.registration.transforms.matrices import map_points
 
 AFFINE = np.array([[1.02, 0.04, 12.5], [-0.03, 0.97, -7.25], [0, 0, 1]])

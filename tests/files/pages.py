@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import numpy as np
 from PIL import Image as PillowImage
 
-from zncc_cli.files.page_pictures import PagePictures
+from zncc_cli.report.pair_figures import PagePictures
 
 REASON = "the images agree"
 HOSTILE = "<img src=x onerror=alert(1)>\"'&{{7*7}}</script>\u202etif\n\x1b[31m\udcff.tif"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.files.pages import HOSTILE, Page, decoded
-from zncc_cli.files.batch_page import BatchPageRow, thumbnail, write_batch_page
+from zncc_cli.report.batch_html import BatchPageRow, thumbnail, write_batch_page
 
 
 def row(name, status="ok", zncc=0.9, agreement=100.0, **changes):

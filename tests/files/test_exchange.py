@@ -18,7 +18,7 @@ import pytest
 
 from zncc_cli.config import Model, TransformFormat
 from zncc_cli.errors import InputError, OptionError, OutputError
-from zncc_cli.files.exchange import FORMATS, Linear, format_for, read_linear, write_linear
+from zncc_cli.files.transforms.formats import FORMATS, Linear, format_for, read_linear, write_linear
 from zncc_cli.registration.transforms.matrices import map_points, model_of
 
 FIXED, MOVING = (480, 640), (500, 700)
@@ -480,7 +480,7 @@ def test_many_matrices_without_an_end_are_refused_without_a_search_from_each_to_
     (tmp_path / "file").write_text("%YAML:1.0\n---\n" + one * (2_000_000 // len(one)))
     read = (
         "import sys; from pathlib import Path; from zncc_cli.config import TransformFormat; "
-        "from zncc_cli.files.exchange import read_linear; read_linear(Path(sys.argv[1]), TransformFormat.OPENCV)"
+        "from zncc_cli.files.transforms.formats import read_linear; read_linear(Path(sys.argv[1]), TransformFormat.OPENCV)"
     )
     command = [sys.executable, "-c", read, str(tmp_path / "file")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

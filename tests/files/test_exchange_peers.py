@@ -22,9 +22,9 @@ import numpy as np
 import pytest
 
 from zncc_cli.config import Interpolation, Model, TransformFormat
-from zncc_cli.files.exchange import Linear, read_linear, write_linear
-from zncc_cli.files.transforms import write_transform
-from zncc_cli.registration.resample import array_reader, resample
+from zncc_cli.files.transforms.formats import Linear, read_linear, write_linear
+from zncc_cli.files.transforms.transform_json import write_transform
+from zncc_cli.registration.resampling.resample import array_reader, resample
 from zncc_cli.registration.transforms.matrices import invert, map_points
 
 FIXED, MOVING = (180, 230), (200, 240)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from zncc_cli.config.transforms import ComposeConfig, ConvertConfig
-from zncc_cli.files.grid import grid_content, parse_grid
 from zncc_cli.files.metadata import Metadata, PixelSize, Resolution
-from zncc_cli.files.transforms import read_transform, write_transform
+from zncc_cli.files.transforms.grid import grid_content, parse_grid
+from zncc_cli.files.transforms.transform_json import read_transform, write_transform
 from zncc_cli.jobs.transforms import compose_files, convert
 
 MATRIX = [[1.0, 0.0, 3.0], [0.0, 1.0, -4.0], [0.0, 0.0, 1.0]]

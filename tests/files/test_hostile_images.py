@@ -17,7 +17,7 @@ import tifffile
 
 from zncc_cli.errors import InputError, OptionError
 from zncc_cli.files.images import read_image
-from zncc_cli.files.tiff_segments import Planes
+from zncc_cli.files.tiff.segments import Planes
 
 
 def refused(path, *words, **options):

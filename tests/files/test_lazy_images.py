@@ -7,10 +7,11 @@ import pytest
 import tifffile
 
 from zncc_cli.errors import InputError
-from zncc_cli.files import images, tiff_segments
+from zncc_cli.files import images
 from zncc_cli.files.images import read_image
 from zncc_cli.files.lazy import Cache, LazyArray
-from zncc_cli.files.orientation import oriented
+from zncc_cli.files.tiff import segments as tiff_segments
+from zncc_cli.files.tiff.orientation import oriented
 
 H, W = 75, 91
 

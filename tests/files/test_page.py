@@ -14,9 +14,9 @@ import pytest
 
 from tests.files.pages import HOSTILE, REASON, Page, decoded, nothing, pictures, report
 from zncc_cli.errors import OutputError
-from zncc_cli.files.page import write_page
-from zncc_cli.files.page_pictures import residual, view_pixels
-from zncc_cli.files.words import shell_line
+from zncc_cli.report.pair_figures import residual, view_pixels
+from zncc_cli.report.pair_html import write_page
+from zncc_cli.report.words import shell_line
 
 
 @pytest.fixture

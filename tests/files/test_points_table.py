@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from zncc_cli.errors import InputError
-from zncc_cli.files.points import mapped_table
+from zncc_cli.files.transforms.points import mapped_table
 
 
 def shifted(points: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from zncc_cli.errors import OutputError
-from zncc_cli.files.report import overlay, std_picture, summary_table, write_json
+from zncc_cli.report.report import overlay, std_picture, summary_table, write_json
 
 
 class Status(enum.Enum):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from zncc_cli.files.exchange import read_linear
+from zncc_cli.files.transforms.formats import read_linear
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "transforms.md").read_text()

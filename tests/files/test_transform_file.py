@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from zncc_cli.errors import InputError, OutputError
-from zncc_cli.files.exchange import read_linear
-from zncc_cli.files.transforms import read_transform, write_transform
+from zncc_cli.files.transforms.formats import read_linear
+from zncc_cli.files.transforms.transform_json import read_transform, write_transform
 
 MATRIX = [[1 / 3, -1e-17, 12.3], [np.nextafter(0, 1), 0.1 + 0.2, -7e300], [0, 0, 1]]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from test_transform_file import GRID, MATRIX, REQUIRED, UNUSABLE
 
-from zncc_cli.files.transforms import read_transform, write_transform
+from zncc_cli.files.transforms.transform_json import read_transform, write_transform
 
 jsonschema = pytest.importorskip("jsonschema", reason="jsonschema validates by the schema")
 ROOT = Path(__file__).parents[2]

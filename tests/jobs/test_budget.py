@@ -13,7 +13,7 @@ from zncc_cli.errors import ContentError, ResourceError
 from zncc_cli.files.images import Image
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.jobs import budget
-from zncc_cli.registration.canvas import Frame
+from zncc_cli.registration.resampling.canvas import Frame
 
 
 def image(height: int, width: int, *leading: int) -> Image:

@@ -12,13 +12,13 @@ import torch
 
 from zncc_cli.files.images import Image
 from zncc_cli.files.metadata import Metadata
-from zncc_cli.jobs.maps import Rows, write_maps, write_mask
 from zncc_cli.jobs.missing import Missing
-from zncc_cli.jobs.products import MAPS
+from zncc_cli.jobs.pair.maps import Rows, write_maps, write_mask
+from zncc_cli.jobs.pair.products import MAPS
 from zncc_cli.jobs.views import View
-from zncc_cli.registration.canvas import Frame
-from zncc_cli.registration.inpainting import inpaint
-from zncc_cli.registration.zncc import std_map, zncc_frame_map
+from zncc_cli.registration.inputs.inpainting import inpaint
+from zncc_cli.registration.metric.local_zncc import std_map, zncc_frame_map
+from zncc_cli.registration.resampling.canvas import Frame
 
 METADATA = Metadata(path=Path("fixed.tif"), format="TIFF")
 
@@ -46,8 +46,8 @@ def write(
 def test_strips_make_the_maps_of_the_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, window: int, height: int
 ) -> None:
-    monkeypatch.setattr("zncc_cli.jobs.maps.STRIP_ROWS", height)
-    monkeypatch.setattr("zncc_cli.files.tiff_write.STRIP_ROWS", height)
+    monkeypatch.setattr("zncc_cli.jobs.pair.maps.STRIP_ROWS", height)
+    monkeypatch.setattr("zncc_cli.files.tiff.write.STRIP_ROWS", height)
     rng = np.random.default_rng(0)
     fixed, aligned = rng.normal(100, 5, (60, 52)).astype(np.float32), rng.normal(7, 2, (60, 52)).astype(np.float32)
     covered = np.ones((60, 52), np.bool_)

@@ -17,11 +17,14 @@ import tifffile
 from zncc_cli.config import PairConfig, RegistrationConfig, StdMapConfig
 from zncc_cli.config.stack import StackConfig
 from zncc_cli.errors import ExitCode, OutputError
-from zncc_cli.jobs import maps, pair, stack, stdmap
+from zncc_cli.jobs import stdmap
 from zncc_cli.jobs.missing import Missing, sentence
-from zncc_cli.jobs.pair import align_pair
-from zncc_cli.jobs.products import MAPS, MASK, OVERLAY, PAGE, file_names
-from zncc_cli.jobs.stack import align_stack
+from zncc_cli.jobs.pair import align as pair
+from zncc_cli.jobs.pair import maps
+from zncc_cli.jobs.pair.align import align_pair
+from zncc_cli.jobs.pair.products import MAPS, MASK, OVERLAY, PAGE, file_names
+from zncc_cli.jobs.stack import align as stack
+from zncc_cli.jobs.stack.align import align_stack
 from zncc_cli.jobs.stdmap import write_std_maps
 
 DEFECT = "ZeroDivisionError: no scale; a defect, not your mistake: report what --debug prints"

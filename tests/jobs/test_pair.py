@@ -12,12 +12,12 @@ import tifffile
 
 from zncc_cli.config import PairConfig, RegistrationConfig, ResamplingConfig
 from zncc_cli.errors import OptionError, OutputError
-from zncc_cli.files.transforms import write_transform
+from zncc_cli.files.transforms.transform_json import write_transform
 from zncc_cli.jobs import budget
-from zncc_cli.jobs.pair import align_pair
-from zncc_cli.jobs.products import MAPS, file_names
+from zncc_cli.jobs.pair.align import align_pair
+from zncc_cli.jobs.pair.products import MAPS, file_names
 from zncc_cli.jobs.summary import print_summary
-from zncc_cli.registration.verdict import Status
+from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.warp import corners, map_points
 
 SAMPLE = Path(__file__).parents[2] / "sample_data" / "affine"

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zncc_cli.files.grey import reduced_shape
 from zncc_cli.files.images import Image
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.jobs.reduction import block_means, full_matrix, reduced, reduced_matrix, reduction_factor
 from zncc_cli.jobs.views import View
 from zncc_cli.registration.warp import map_points
+from zncc_cli.report.grey import reduced_shape
 
 
 def view(data: np.ndarray) -> View:

@@ -10,7 +10,7 @@ import pytest
 
 from zncc_cli.config import PairConfig
 from zncc_cli.errors import InputError
-from zncc_cli.jobs.repeat import run_again
+from zncc_cli.jobs.pair.repeat import run_again
 
 FILES = {"fixed": "a.tif", "moving": "b.tif", "fixed_mask": "c.tif", "moving_mask": "d.tif", "init": "e.json"}
 

@@ -14,7 +14,7 @@ from zncc_cli.errors import OptionError
 from zncc_cli.files.images import read_image
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.jobs.resampled import missing_value, to_dtype, write_resampled
-from zncc_cli.registration.canvas import Frame
+from zncc_cli.registration.resampling.canvas import Frame
 
 ALL = np.ones((1, 4), dtype=bool)
 

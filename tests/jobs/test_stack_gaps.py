@@ -16,9 +16,9 @@ from tests.registration.analytic import Scene, about_centre, corner_error
 from zncc_cli.config import Model
 from zncc_cli.config.stack import StackConfig
 from zncc_cli.errors import ExitCode
-from zncc_cli.jobs import joined
-from zncc_cli.jobs.stack import StackOutcome, align_stack
-from zncc_cli.registration.verdict import Status
+from zncc_cli.jobs.stack import joined
+from zncc_cli.jobs.stack.align import StackOutcome, align_stack
+from zncc_cli.registration.quality.verdict import Status
 
 SHAPE = (160, 160)
 CONTRAST, NOISE = 1500.0, 150.0  # standard deviations, grey values

@@ -9,8 +9,8 @@ import pytest
 import tifffile
 
 from zncc_cli.config.stack import StackConfig
-from zncc_cli.jobs.stack import StackOutcome, align_stack
-from zncc_cli.registration.verdict import Status
+from zncc_cli.jobs.stack.align import StackOutcome, align_stack
+from zncc_cli.registration.quality.verdict import Status
 
 COUNT, SIDE = 10, 160
 DRIFT = np.outer(np.arange(COUNT), (4.3, -2.6))  # pixels (x, y)

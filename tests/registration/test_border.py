@@ -8,9 +8,9 @@ import torch
 from analytic import Scene, about_centre, corner_error
 
 from zncc_cli import register
-from zncc_cli.registration.border import common_border
 from zncc_cli.registration.pyramid import Level
-from zncc_cli.registration.verdict import Status
+from zncc_cli.registration.quality.static_border import common_border
+from zncc_cli.registration.quality.verdict import Status
 
 SHAPE = (160, 192)
 TRUTH = about_centre([[1, 0], [0, 1]], (3.3, -2.25), SHAPE)

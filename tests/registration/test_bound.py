@@ -8,7 +8,7 @@ from analytic import Scene, about_centre, corner_error
 
 from zncc_cli import register
 from zncc_cli.errors import OptionError
-from zncc_cli.registration.bound import MotionBound
+from zncc_cli.registration.search.motion_bound import MotionBound
 
 SHAPE = (96, 128)
 EYE = [[1.0, 0.0], [0.0, 1.0]]

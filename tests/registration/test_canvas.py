@@ -8,8 +8,8 @@ import pytest
 from zncc_cli import config
 from zncc_cli.config import Interpolation
 from zncc_cli.errors import ContentError, OptionError
-from zncc_cli.registration.canvas import Frame, frame_of
-from zncc_cli.registration.resample import array_reader, resample
+from zncc_cli.registration.resampling.canvas import Frame, frame_of
+from zncc_cli.registration.resampling.resample import array_reader, resample
 from zncc_cli.registration.warp import corners, map_points
 
 FIXED, UNION, COMMON = config.Canvas

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from zncc_cli.config import Model
-from zncc_cli.registration.drift import NEAR, last_partner, partners, solve_path
-from zncc_cli.registration.frames import Measurement
+from zncc_cli.registration.drift.frame_pair import Measurement
+from zncc_cli.registration.drift.path import NEAR, last_partner, partners, solve_path
 from zncc_cli.registration.transforms import TRANSFORMS, TransformFamily
 
 SHAPE = (256, 256)

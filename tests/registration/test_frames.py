@@ -8,7 +8,7 @@ from analytic import Scene, about_centre, corner_error
 
 from zncc_cli.config import Model, RegistrationConfig
 from zncc_cli.errors import ContentError, WindowError
-from zncc_cli.registration.frames import Measurement, PreparedFrame, measure
+from zncc_cli.registration.drift.frame_pair import Measurement, PreparedFrame, measure
 
 SHAPE = (140, 150)
 WHOLE = np.ones(SHAPE, bool)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from zncc_cli.registration.hot_pixels import hot_pixels, without_single_pixels
+from zncc_cli.registration.inputs.hot_pixels import hot_pixels, without_single_pixels
 from zncc_cli.registration.pyramid import Level
 
 SHAPE = (96, 128)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from zncc_cli.registration.inpainting import inpaint
+from zncc_cli.registration.inputs.inpainting import inpaint
 
 
 def ramp(height: int = 24, width: int = 31) -> torch.Tensor:

@@ -10,7 +10,7 @@ from analytic import Scene, about_centre, corner_error
 
 from zncc_cli import register
 from zncc_cli.registration import register as story
-from zncc_cli.registration.verdict import Status
+from zncc_cli.registration.quality.verdict import Status
 
 SHAPE = (180, 200)
 TRUTH = about_centre([[1.02, -0.03], [0.02, 0.99]], (12.4, -7.7), SHAPE)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from zncc_cli.registration.no_data import no_data_values
+from zncc_cli.registration.inputs.no_data import no_data_values
 
 Image = np.ndarray
 

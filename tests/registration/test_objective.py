@@ -8,7 +8,7 @@ import torch
 from analytic import Scene, about_centre
 
 from zncc_cli.config import NESTED_MODELS, Interpolation, Model
-from zncc_cli.registration.objective import LevelObjective
+from zncc_cli.registration.metric.level_metric import LevelObjective
 from zncc_cli.registration.pyramid import Level
 from zncc_cli.registration.transforms import TRANSFORMS
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from zncc_cli.registration.parts import bridges, connected, to_join
+from zncc_cli.registration.drift.parts import bridges, connected, to_join
 
 
 def graph(seed: int, count: int = 14, pairs: int = 13) -> tuple[np.ndarray, np.ndarray]:

@@ -8,10 +8,10 @@ import torch
 from analytic import Scene, about_centre, corner_error
 
 from zncc_cli.config import Model, RegistrationConfig
-from zncc_cli.registration.look import wide
 from zncc_cli.registration.optimizer import Ending
 from zncc_cli.registration.pyramid import Level
-from zncc_cli.registration.refinement import Refined, refine
+from zncc_cli.registration.refine.refine import Refined, refine
+from zncc_cli.registration.refine.symmetric_metric import wide
 
 SHAPE = (160, 192)
 IDENTITY = about_centre([[1, 0], [0, 1]], (0, 0), SHAPE)

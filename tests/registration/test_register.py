@@ -13,8 +13,8 @@ from analytic import Scene, about_centre, corner_error
 from zncc_cli import register
 from zncc_cli.config import GPU_PIXELS, Device, Optimizer
 from zncc_cli.errors import BackendError, ContentError, OptionError, WindowError
-from zncc_cli.registration import descent
 from zncc_cli.registration.register import resolve_device
+from zncc_cli.registration.search import multistart
 
 SHAPE = (160, 192)
 
@@ -84,7 +84,7 @@ def test_unknown_optimizer_names_the_choices() -> None:
 def test_fine_texture_a_pixel_off_needs_no_search(monkeypatch: pytest.MonkeyPatch) -> None:
     """White noise is nothing but fine texture: on the coarsest of three levels hardly any of it is left."""
     noise = np.random.default_rng(0).normal(size=(421, 421))
-    monkeypatch.setattr(descent, "find_starts", lambda *_: pytest.fail("was searched"))
+    monkeypatch.setattr(multistart, "find_starts", lambda *_: pytest.fail("was searched"))
     result = register(noise[:420, :420], noise[1:, 1:], "translation")
     assert result.status == "ok"
     # Between the pixels white noise can only be guessed at, but the shift is by whole ones.

@@ -9,9 +9,9 @@ from analytic import Scene, about_centre
 
 from zncc_cli.config import Interpolation
 from zncc_cli.operators import native
-from zncc_cli.registration import resample as module
-from zncc_cli.registration.interpolators import INTERPOLATORS
-from zncc_cli.registration.resample import Read, array_reader, resample
+from zncc_cli.registration.resampling import resample as module
+from zncc_cli.registration.resampling.interpolators import INTERPOLATORS
+from zncc_cli.registration.resampling.resample import Read, array_reader, resample
 from zncc_cli.registration.warp import map_points
 
 SHAPE = (40, 50)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from zncc_cli.config import Interpolation
-from zncc_cli.registration.resample import array_reader, resample
+from zncc_cli.registration.resampling.resample import array_reader, resample
 from zncc_cli.registration.warp import map_points
 
 SHAPE, FRAME = (150, 170), (140, 160)

@@ -8,7 +8,7 @@ import torch
 from analytic import Scene, about_centre
 
 from zncc_cli.registration.pyramid import Level, pyramid
-from zncc_cli.registration.rival import peak_ratio
+from zncc_cli.registration.quality.peak_ratio import peak_ratio
 
 SHAPE = (200, 240)
 

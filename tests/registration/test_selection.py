@@ -12,7 +12,7 @@ from analytic import Scene, about_centre, corner_error
 from zncc_cli import register
 from zncc_cli.config import NESTED_MODELS, Model, RegistrationConfig
 from zncc_cli.registration.pyramid import Level
-from zncc_cli.registration.selection import _chessboard, select_model
+from zncc_cli.registration.search.model_selection import _chessboard, select_model
 
 SHAPE = (160, 192)
 WINDOW = 11

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from zncc_cli.registration.spectrum import Spectrum, ring_correlation, taper
+from zncc_cli.registration.refine.ring_correlation import Spectrum, ring_correlation, taper
 
 SHAPE = (256, 320)
 

@@ -15,10 +15,10 @@ from analytic import corner_error
 
 from zncc_cli import register
 from zncc_cli.config import Model, RegistrationConfig
-from zncc_cli.registration.candidates import Held, held
 from zncc_cli.registration.optimizer import Ending
 from zncc_cli.registration.pyramid import pyramid
-from zncc_cli.registration.refinement import unrefined
+from zncc_cli.registration.refine.refine import unrefined
+from zncc_cli.registration.search.candidates import Held, held
 
 Make = Callable[[int], tuple[np.ndarray, np.ndarray, np.ndarray]]
 

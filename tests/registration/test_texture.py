@@ -7,7 +7,7 @@ import pytest
 import torch
 from analytic import Scene
 
-from zncc_cli.registration.texture import texture
+from zncc_cli.registration.quality.texture import texture
 
 SHAPE = (160, 200)
 

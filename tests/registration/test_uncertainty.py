@@ -8,8 +8,8 @@ from analytic import Scene, about_centre
 
 from zncc_cli import register
 from zncc_cli.config import NESTED_MODELS, Model
+from zncc_cli.registration.quality.uncertainty import FLOOR, Uncertainty
 from zncc_cli.registration.transforms import TRANSFORMS
-from zncc_cli.registration.uncertainty import FLOOR, Uncertainty
 from zncc_cli.registration.warp import corners, map_points
 
 SHAPE = (160, 192)

@@ -10,10 +10,10 @@ from analytic import Scene, about_centre
 
 from zncc_cli import register
 from zncc_cli.config import Model, RegistrationConfig
-from zncc_cli.files.report import json_text
-from zncc_cli.registration.digits import told_apart
 from zncc_cli.registration.optimizer import Ending
-from zncc_cli.registration.verdict import Asked, Evidence, Status, agreement, judge
+from zncc_cli.registration.quality.verdict import Asked, Evidence, Status, agreement, judge
+from zncc_cli.report.report import json_text
+from zncc_cli.text import told_apart
 
 GOOD = Evidence(zncc_before=0.1, zncc_after=0.8, overlap=0.9, agreement=200.0, ending=Ending.CONVERGED, motion=3.0)
 

@@ -7,10 +7,10 @@ import pytest
 from analytic import Scene, about_centre, corner_error
 
 from zncc_cli import register
-from zncc_cli.registration.objective import block_side
-from zncc_cli.registration.overlap import overlap_shape
-from zncc_cli.registration.verdict import LEAST_BLOCKS
-from zncc_cli.registration.window import fitting_window
+from zncc_cli.registration.geometry import overlap_shape
+from zncc_cli.registration.metric.level_metric import block_side
+from zncc_cli.registration.quality.fitting_window import fitting_window
+from zncc_cli.registration.quality.verdict import LEAST_BLOCKS
 
 
 def blocks(shape: tuple[int, int], window: int) -> int:

@@ -10,7 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from zncc_cli import zncc_loss, zncc_map
 from zncc_cli.errors import ContentError, OptionError, WindowError
-from zncc_cli.registration.zncc import full_windows, local_zncc, std_map, zncc_frame_map
+from zncc_cli.registration.metric.local_zncc import full_windows, local_zncc, std_map, zncc_frame_map
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:

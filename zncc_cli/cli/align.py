@@ -14,7 +14,7 @@ from zncc_cli.config import InputConfig, PairConfig, RegistrationConfig, Resampl
 from zncc_cli.errors import ExitCode, OptionError
 
 if TYPE_CHECKING:
-    from zncc_cli.jobs.repeat import EarlierRun
+    from zncc_cli.jobs.pair.repeat import EarlierRun
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _DEFAULT, _RESAMPLING = RegistrationConfig(), ResamplingConfig()
@@ -107,7 +107,7 @@ def align(
         progress("loading torch")
         began = time.perf_counter()
         with console.loading():
-            from zncc_cli.jobs.pair import align_pair
+            from zncc_cli.jobs.pair.align import align_pair
 
         outcome = align_pair(config, progress, time.perf_counter() - began, inputs)
     from zncc_cli.jobs.missing import sentence
@@ -125,7 +125,7 @@ def align(
 
 
 def _earlier(report: Path) -> EarlierRun:
-    from zncc_cli.jobs.repeat import run_again
+    from zncc_cli.jobs.pair.repeat import run_again
 
     return run_again(report)
 

@@ -77,7 +77,7 @@ def stack(
         progress("loading torch")
         began = time.perf_counter()
         with console.loading():
-            from zncc_cli.jobs.stack import align_stack
+            from zncc_cli.jobs.stack.align import align_stack
 
         outcome = align_stack(config, progress, import_seconds=time.perf_counter() - began)
     from zncc_cli.jobs.missing import sentence

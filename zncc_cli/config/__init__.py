@@ -194,7 +194,7 @@ class RegistrationConfig:
             the zero of a score, whatever is chosen here.
         tolerance: an iteration that moves no corner of the image by more than this many pixels ends a level.
         no_data: the value of pixels that hold no data, in the images' own units: a number; ``none``; or ``auto``, which
-            leaves out the values that lie in the scene like gaps (`zncc_cli.registration.no_data`).
+            leaves out the values that lie in the scene like gaps (`zncc_cli.registration.inputs.no_data`).
         device: where the tensors live.
         backend: which arithmetic the operator runs.
     """

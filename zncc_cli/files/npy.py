@@ -15,7 +15,7 @@ from zncc_cli.errors import InputError
 from zncc_cli.files.lazy import LazyArray, Stored
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.paths import refusal
-from zncc_cli.files.tiff_segments import read_rows
+from zncc_cli.files.tiff.segments import read_rows
 
 _EXPECTED = "an array (..., H, W), or (..., H, W, 3 or 4) for RGB and alpha, of integers or floats"
 _DAMAGE = (OSError, EOFError, ValueError, TypeError, SyntaxError, OverflowError, TokenError)

@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 from zncc_cli.files.folder import beside
 from zncc_cli.files.images import Image
 from zncc_cli.files.metadata import Metadata
-from zncc_cli.files.tiff_write import STRIP_ROWS, write_tiff
+from zncc_cli.files.tiff.write import STRIP_ROWS, write_tiff
 
 __all__ = ["STRIP_ROWS", "write_image", "write_map", "write_picture", "write_strips"]
 

@@ -20,11 +20,11 @@ from PIL.ExifTags import TAGS
 from PIL.Image import DecompressionBombError
 
 from zncc_cli.errors import InputError
-from zncc_cli.files.calibration import INCH, rational
 from zncc_cli.files.lazy import Stored
 from zncc_cli.files.metadata import Metadata, Resolution, Tag
-from zncc_cli.files.orientation import orientation_notes, oriented, transposes
 from zncc_cli.files.paths import refusal
+from zncc_cli.files.tiff.calibration import INCH, rational
+from zncc_cli.files.tiff.orientation import orientation_notes, oriented, transposes
 
 # What Pillow's decoders raise on damaged files: in words that help, and in words that speak of Python.
 _SPOKEN = (OSError, EOFError, ValueError, RuntimeError, SyntaxError, zlib.error, DecompressionBombError)

@@ -13,12 +13,12 @@ from zncc_cli.files.folder import OutputFolder, refuse_sources
 from zncc_cli.files.images import Image, check_kind, read_image
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.paths import one_line
-from zncc_cli.files.transforms import read_transform
+from zncc_cli.files.transforms.transform_json import read_transform
 from zncc_cli.jobs.budget import check_disk, file_bytes
 from zncc_cli.jobs.resampled import write_resampled
 from zncc_cli.jobs.transforms import inverse_of, warn_of_status
 from zncc_cli.operators import native
-from zncc_cli.registration.canvas import frame_of
+from zncc_cli.registration.resampling.canvas import frame_of
 from zncc_cli.registration.transforms.matrices import is_singular, map_points
 from zncc_cli.registration.warp import corners
 

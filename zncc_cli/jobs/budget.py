@@ -10,8 +10,8 @@ from zncc_cli.errors import ContentError, ResourceError
 from zncc_cli.files.images import Image
 from zncc_cli.files.memory import available
 from zncc_cli.jobs.reduction import FULL, reduction_factor
-from zncc_cli.registration.canvas import Frame
-from zncc_cli.registration.inputs import SMALLEST_IMAGE
+from zncc_cli.registration.inputs.prepare import SMALLEST_IMAGE
+from zncc_cli.registration.resampling.canvas import Frame
 
 # Measured at the peak of pairs of 0.3 to 8 million pixels: bytes beyond the program itself for each pixel of the larger
 # image, and for each column of a strip of the maps.

@@ -8,7 +8,7 @@ import torch
 
 from zncc_cli.config import Device
 from zncc_cli.errors import ExitCode
-from zncc_cli.jobs.pair import versions
+from zncc_cli.jobs.pair.align import versions
 from zncc_cli.operators import native
 from zncc_cli.registration.register import resolve_device
 

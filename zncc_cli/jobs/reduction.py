@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zncc_cli.files.grey import block_means as means_of_blocks
-from zncc_cli.files.grey import reduced_shape
 from zncc_cli.jobs.views import View
+from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.register import RegistrationResult
-from zncc_cli.registration.resample import Read
-from zncc_cli.registration.verdict import Status
+from zncc_cli.registration.resampling.resample import Read
+from zncc_cli.report.grey import block_means as means_of_blocks
+from zncc_cli.report.grey import reduced_shape
 
 FULL = 2**24  # pixels up to which an image is registered as it is: about half a minute on two cores
 _REDUCED = 2**23  # pixels of a reduced one, at most

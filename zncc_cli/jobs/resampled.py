@@ -16,8 +16,8 @@ from zncc_cli.files.images import Image
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.output import STRIP_ROWS, write_strips
 from zncc_cli.jobs.threads import in_order
-from zncc_cli.registration.canvas import Frame
-from zncc_cli.registration.resample import Read, copies, resample
+from zncc_cli.registration.resampling.canvas import Frame
+from zncc_cli.registration.resampling.resample import Read, copies, resample
 
 # Beyond it float64, in which values between pixels are computed, does not hold every integer.
 _WHOLE = 2.0**53

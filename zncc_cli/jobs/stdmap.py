@@ -17,15 +17,15 @@ from zncc_cli.files.folder import OutputFolder, refuse_sources
 from zncc_cli.files.images import check_kind, read_image
 from zncc_cli.files.output import write_picture, write_strips
 from zncc_cli.files.paths import shown
-from zncc_cli.files.report import std_picture
-from zncc_cli.jobs.maps import map_strips
 from zncc_cli.jobs.missing import Missing
+from zncc_cli.jobs.pair.maps import map_strips
 from zncc_cli.jobs.reduction import block_means, reduced, reduction_factor
 from zncc_cli.jobs.views import View, choose_views
 from zncc_cli.operators import native
+from zncc_cli.registration.metric.local_zncc import std_map
+from zncc_cli.registration.quality.texture import Texture, texture
 from zncc_cli.registration.register import resolve_device
-from zncc_cli.registration.texture import Texture, texture
-from zncc_cli.registration.zncc import std_map
+from zncc_cli.report.report import std_picture
 
 logger = logging.getLogger("zncc_cli.stdmap")
 

@@ -10,16 +10,16 @@ from rich.table import Table
 from rich.text import Text
 
 from zncc_cli.files.paths import shown
-from zncc_cli.files.report import json_text, summary_table
+from zncc_cli.report.report import json_text, summary_table
 
 if TYPE_CHECKING:  # most of them load torch
     from zncc_cli.jobs.batch.run import BatchOutcome
     from zncc_cli.jobs.build import Builds
     from zncc_cli.jobs.doctor import Diagnosis
-    from zncc_cli.jobs.pair import PairOutcome
-    from zncc_cli.jobs.stack import StackOutcome
+    from zncc_cli.jobs.pair.align import PairOutcome
+    from zncc_cli.jobs.stack.align import StackOutcome
     from zncc_cli.jobs.stdmap import StdMapOutcome
-    from zncc_cli.registration.uncertainty import Uncertainty
+    from zncc_cli.registration.quality.uncertainty import Uncertainty
 
 _STYLE = {"ok": "green", "suspect": "yellow", "failed": "red", "error": "red"}
 

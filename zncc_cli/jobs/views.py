@@ -14,7 +14,7 @@ from zncc_cli.config import AUTO, BEST, LUMINANCE, NONE
 from zncc_cli.errors import InputError, OptionError
 from zncc_cli.files.images import Image
 from zncc_cli.files.pages import among
-from zncc_cli.registration.no_data import gap_note, gap_words, no_data_values
+from zncc_cli.registration.inputs.no_data import gap_note, gap_words, no_data_values
 from zncc_cli.registration.pyramid import Level
 
 _LOOKED_AT = 1024  # pixels: the side of the middle part that tells how much texture a channel has

@@ -17,19 +17,27 @@ from functools import cache
 import numpy as np
 
 from zncc_cli.config import LEAST_MIN_OVERLAP, NESTED_MODELS, Interpolation, Model, RegistrationConfig
-from zncc_cli.registration.border import without_pull
-from zncc_cli.registration.bound import MotionBound
-from zncc_cli.registration.candidates import Candidate, Held, held, preferred
-from zncc_cli.registration.descent import WINDOWS_ACROSS, End, LevelRecord, Search, descend, distinctness, follow_starts
-from zncc_cli.registration.evidence import Judging, Seen, weigh
-from zncc_cli.registration.objective import LevelObjective
-from zncc_cli.registration.overlap import overlap_shape
+from zncc_cli.registration.geometry import overlap_shape
+from zncc_cli.registration.metric.level_metric import LevelObjective
 from zncc_cli.registration.pyramid import Level, coarsest_of, pyramid
-from zncc_cli.registration.refinement import Refined, refine, unrefined
-from zncc_cli.registration.selection import select_model
-from zncc_cli.registration.uncertainty import Uncertainty
-from zncc_cli.registration.verdict import DISTINCT, Asked, Evidence, Status, Verdict, judge
-from zncc_cli.registration.window import fitting_window
+from zncc_cli.registration.quality.evidence import Judging, Seen, weigh
+from zncc_cli.registration.quality.fitting_window import fitting_window
+from zncc_cli.registration.quality.static_border import without_pull
+from zncc_cli.registration.quality.uncertainty import Uncertainty
+from zncc_cli.registration.quality.verdict import DISTINCT, Asked, Evidence, Status, Verdict, judge
+from zncc_cli.registration.refine.refine import Refined, refine, unrefined
+from zncc_cli.registration.search.candidates import Candidate, Held, held, preferred
+from zncc_cli.registration.search.model_selection import select_model
+from zncc_cli.registration.search.motion_bound import MotionBound
+from zncc_cli.registration.search.multistart import (
+    WINDOWS_ACROSS,
+    End,
+    LevelRecord,
+    Search,
+    descend,
+    distinctness,
+    follow_starts,
+)
 
 _JUDGED = 256  # the coarsest level with at least this shorter side is judged, beside the finest
 # Pixels, on the coarse levels, where a narrow overlap is looked for: of a strip of 5 percent of 512 pixels two such

@@ -41,7 +41,7 @@ class Level:
         mask: (H, W) bool, valid pixels.
         factor: full-resolution pixels per pixel of this level; pixel (i, j) lies on (factor i, factor j).
         measured: (H, W) float, what share of each valid pixel comes from pixels that were measured, in [0, 1]: the rest
-            was filled in (`zncc_cli.registration.inpainting`); None where nothing was.
+            was filled in (`zncc_cli.registration.inputs.inpainting`); None where nothing was.
     """
 
     image: Tensor

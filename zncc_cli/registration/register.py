@@ -16,17 +16,17 @@ from zncc_cli.config import AUTO, GPU_PIXELS, Device, Model, RegistrationConfig,
 from zncc_cli.errors import BackendError
 from zncc_cli.operators import native
 from zncc_cli.registration.attempt import Images, Task, found_of
-from zncc_cli.registration.bound import MotionBound
-from zncc_cli.registration.descent import LevelRecord
-from zncc_cli.registration.hot_pixels import hot_note, hot_pixels
-from zncc_cli.registration.inpainting import inpaint
-from zncc_cli.registration.inputs import Prepared, check_window, checked_init, prepare
-from zncc_cli.registration.no_data import gap_note
+from zncc_cli.registration.inputs.hot_pixels import hot_note, hot_pixels
+from zncc_cli.registration.inputs.inpainting import inpaint
+from zncc_cli.registration.inputs.no_data import gap_note
+from zncc_cli.registration.inputs.prepare import Prepared, check_window, checked_init, prepare
 from zncc_cli.registration.pyramid import Level, count_levels, pyramid
-from zncc_cli.registration.selection import Selection
-from zncc_cli.registration.uncertainty import Uncertainty
-from zncc_cli.registration.verdict import Evidence, Status
-from zncc_cli.registration.window import fitting_window
+from zncc_cli.registration.quality.fitting_window import fitting_window
+from zncc_cli.registration.quality.uncertainty import Uncertainty
+from zncc_cli.registration.quality.verdict import Evidence, Status
+from zncc_cli.registration.search.model_selection import Selection
+from zncc_cli.registration.search.motion_bound import MotionBound
+from zncc_cli.registration.search.multistart import LevelRecord
 
 logger = logging.getLogger("zncc_cli.registration")
 

@@ -18,7 +18,6 @@ import numpy as np
 from zncc_cli.config import Accept, Device, PairConfig, Product
 from zncc_cli.config.batch import BatchConfig, Engine
 from zncc_cli.errors import BackendError, ExitCode, OutputError, ZnccError
-from zncc_cli.files.batch_page import BatchPageRow, thumbnail, write_batch_page
 from zncc_cli.files.images import read_image
 from zncc_cli.files.paths import shown
 from zncc_cli.jobs.batch import engine as engines
@@ -29,8 +28,9 @@ from zncc_cli.jobs.batch.processes import Processes
 from zncc_cli.jobs.batch.row import ERROR, STATUSES, BatchRow, row_of, write_table
 from zncc_cli.jobs.batch.worker import clear
 from zncc_cli.jobs.missing import Missing
-from zncc_cli.jobs.products import OVERLAY, PAGE, file_names
+from zncc_cli.jobs.pair.products import OVERLAY, PAGE, file_names
 from zncc_cli.process import usable_cores
+from zncc_cli.report.batch_html import BatchPageRow, thumbnail, write_batch_page
 
 logger = logging.getLogger("zncc_cli.batch")
 

@@ -23,13 +23,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from zncc_cli.config import GPU_PIXELS, Backend, PairConfig
+from zncc_cli.config.settings import pair_config
 from zncc_cli.errors import ZnccError, is_memory_error
 from zncc_cli.jobs.batch.key import done_before, pair_key
 from zncc_cli.jobs.batch.row import ERROR, BatchRow
 from zncc_cli.jobs.missing import sentence
-from zncc_cli.jobs.products import file_names, names_before
+from zncc_cli.jobs.pair.products import file_names, names_before
 from zncc_cli.process import keep_freed_memory
-from zncc_cli.settings import pair_config
 
 Content = Mapping[str, Any]
 Job = Callable[[Content], dict[str, Any]]
@@ -100,7 +100,7 @@ def _prepare(settings: Content) -> Job:
     keep_freed_memory()
     import torch
 
-    import zncc_cli.jobs.pair  # noqa: F401
+    import zncc_cli.jobs.pair.align  # noqa: F401
     from zncc_cli.operators import native
     from zncc_cli.registration.register import resolve_device
 
@@ -129,7 +129,7 @@ def align_task(task: Content, settings: Content, base: PairConfig) -> dict[str, 
         ``name``; ``key``, "" if an input cannot be read; ``kept``: it is done, and ``row`` left out; else ``row``, a
         `BatchRow`; ``passing``: an error that may not come again.
     """
-    from zncc_cli.jobs.pair import align_pair  # torch: not where a worker is only looked after
+    from zncc_cli.jobs.pair.align import align_pair  # torch: not where a worker is only looked after
 
     began = time.perf_counter()
     name = task["name"]

@@ -1,0 +1,244 @@
+"""Pixels of TIFF pages, read by rows where they lie in one piece, else decoded strip by strip or tile by tile.
+
+A part of a page is (h, w, C) with C its interleaved samples. The decoders are tifffile's.
+"""
+
+from __future__ import annotations
+
+import lzma
+import math
+import os
+import threading
+import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from zncc_cli.files.lazy import CACHE_BYTES, Cache
+from zncc_cli.files.tiff.codestreams import Size, jpeg2000_size, jpeg_size, lerc_size
+
+# Rows that lie in one piece are read this many bytes at a time.
+_BLOCK = 2**22
+# Below this size of a segment threads cost more than they gain.
+_WORTH_A_THREAD = 2**14
+_WORKERS = min(8, os.cpu_count() or 1)
+
+JPEG = (6, 7, 33007, 34892)
+"""Compressions of JPEG, whose YCbCr the decoder turns into RGB."""
+
+_SIZES: dict[int, Callable[[bytes], Size | None]] = {
+    **dict.fromkeys(JPEG, jpeg_size),
+    **dict.fromkeys((33003, 33004, 33005, 34712), jpeg2000_size),
+    34887: lerc_size,
+}
+# These decoders refuse a picture that does not fit into the array they are given, before they take memory for it.
+_INTO_ARRAY = (22610, 34933, 34934, 50001, 34927, 50002, 52546)
+_WEBP = (50001, 34927)
+_DEFLATE = (8, 32946, 50013)
+_LZMA = 34925
+_ZSTD = (50000, 34926)
+
+
+@dataclass(frozen=True, eq=False)
+class Planes:
+    """Planes of pages that are alike.
+
+    keyframe: the page that says how all are stored; its file may be closed.
+    offsets, counts: for every page, where its segments are and how many bytes each has; None for a missing page.
+    tables: for every page, the JPEG tables that its segments share, or None.
+    contiguous: every page is one run of plain rows from its first offset on.
+    """
+
+    path: Path
+    keyframe: tifffile.TiffPage
+    offsets: list[NDArray[np.int64] | None]
+    counts: list[NDArray[np.int64] | None]
+    tables: list[bytes | None]
+    contiguous: bool
+    cache: Cache
+
+    def read(self, page: int, sample: int, depth: int, rows: range, columns: range) -> NDArray[Any]:
+        """Rows and columns of one plane (h, w, C): of a page, of a separate sample, at a depth."""
+        key = self.keyframe
+        if self.offsets[page] is None:
+            return np.zeros((len(rows), len(columns), key.shaped[4]), key.dtype)
+        with self.path.open("rb") as file:
+            if self.contiguous:
+                return self._rows(file, page, sample, depth, rows, columns)
+            return self._segments(file, page, sample, depth, rows, columns)
+
+    def _rows(self, file: BinaryIO, page: int, sample: int, depth: int, rows: range, columns: range) -> NDArray[Any]:
+        _, depths, height, width, samples = self.keyframe.shaped
+        assert self.keyframe.dtype is not None
+        offsets = self.offsets[page]
+        assert offsets is not None
+        stored = np.dtype(self.keyframe.parent.byteorder + self.keyframe.dtype.char)
+        line = width * samples * stored.itemsize
+        start = int(offsets[0]) + (sample * depths + depth) * height * line
+        return read_rows(file, start, (width, samples), stored, rows, columns)
+
+    def _segments(
+        self, file: BinaryIO, page: int, sample: int, depth: int, rows: range, columns: range
+    ) -> NDArray[Any]:
+        key = self.keyframe
+        _, depths, height, width, samples = key.shaped
+        tiled = key.is_tiled
+        tall, wide = (key.tilelength, key.tilewidth) if tiled else (key.rowsperstrip, width)
+        deep = key.tiledepth if tiled else 1
+        down, across = math.ceil(height / tall), math.ceil(width / wide)
+        layer = (sample * math.ceil(depths / deep) + depth // deep) * down
+        out: NDArray[Any] = np.empty((len(rows), len(columns), samples), key.dtype)
+        lock = threading.Lock()
+
+        def fill(place: tuple[int, int]) -> None:
+            top, left = place[0] * tall, place[1] * wide
+            piece = self._segment(file, lock, page, (layer + place[0]) * across + place[1])
+            r0, r1 = max(rows.start, top), min(rows.stop, top + tall, height)
+            c0, c1 = max(columns.start, left), min(columns.stop, left + wide, width)
+            target = out[r0 - rows.start : r1 - rows.start, c0 - columns.start : c1 - columns.start]
+            if piece is None:
+                target[...] = key.nodata
+            else:
+                target[...] = piece[depth % deep, r0 - top : r1 - top, c0 - left : c1 - left]
+
+        places = [
+            (r, c)
+            for r in range(rows.start // tall, math.ceil(rows.stop / tall))
+            for c in range(columns.start // wide, math.ceil(columns.stop / wide))
+        ]
+        if not (len(rows) and len(columns)):
+            return out
+        if len(places) < 4 or tall * wide * samples < _WORTH_A_THREAD or _WORKERS == 1:
+            for place in places:
+                fill(place)
+        else:
+            with ThreadPoolExecutor(_WORKERS) as pool:
+                for _ in pool.map(fill, places):
+                    pass
+        return out
+
+    def _segment(self, file: BinaryIO, lock: threading.Lock, page: int, number: int) -> NDArray[Any] | None:
+        """One decoded strip or tile (depth, h, w, C), or None where the file leaves it out."""
+        piece = self.cache.get((page, number))
+        if piece is not None:
+            return piece
+        offsets, counts = self.offsets[page], self.counts[page]
+        assert offsets is not None
+        assert counts is not None
+        count = int(counts[number])
+        if not count:
+            return None
+        with lock:
+            file.seek(int(offsets[number]))
+            data = file.read(count)
+        if len(data) < count:
+            raise tifffile.TiffFileError(f"strip or tile {number} was cut off")
+        piece = self._decoded(data, number, self.tables[page])
+        self.cache.put((page, number), piece)
+        return piece
+
+    def _decoded(self, data: bytes, number: int, tables: bytes | None) -> NDArray[Any]:
+        key = self.keyframe
+        shape = segment_shape(key)
+        assert key.dtype is not None
+        compression = int(key.compression)
+        if compression in _SIZES:
+            size = _SIZES[compression](data)
+            if size is None or min(size) < 1 or math.prod(size) > math.prod(shape):
+                raise tifffile.TiffFileError(f"strip or tile {number} claims the size {size}, not {shape[1:]}")
+        elif compression in _INTO_ARRAY:
+            return self._pictured(data, number, shape)
+        elif len(data) > 2 * math.prod(shape) * key.dtype.itemsize + 2**16:
+            raise tifffile.TiffFileError(f"strip or tile {number} has {len(data)} bytes, more than its pixels")
+        _check_inflation(data, compression, math.prod(shape) * key.dtype.itemsize)
+        options = {"jpegtables": tables} if compression in JPEG else {}
+        piece, _, _ = key.decode(data, number, **options)
+        assert isinstance(piece, np.ndarray)
+        return piece
+
+    def _pictured(self, data: bytes, number: int, shape: tuple[int, int, int, int]) -> NDArray[Any]:
+        key = self.keyframe
+        _, height, width, samples = shape
+        across = math.ceil(key.imagewidth / width)
+        top, left = number // across % math.ceil(key.imagelength / height) * height, number % across * width
+        # Tiles at the edge may be cut to the image.
+        cut = (min(height, key.imagelength - top), min(width, key.imagewidth - left))
+        decode = tifffile.TIFF.DECOMPRESSORS[int(key.compression)]
+        # WebP leaves opacity out where all is opaque.
+        options = {"hasalpha": True} if int(key.compression) in _WEBP and samples == 4 else {}
+        for size in dict.fromkeys([(height, width), cut]):
+            out: NDArray[Any] = np.empty(size if samples == 1 else (*size, samples), key.dtype)
+            try:
+                decode(data, out=out, **options)
+            except ValueError as error:
+                cause = error
+            else:
+                return out.reshape(1, *size, samples)
+        raise cause
+
+
+def read_rows(
+    file: BinaryIO, start: int, line: tuple[int, int], stored: np.dtype[Any], rows: range, columns: range
+) -> NDArray[Any]:
+    """A part (h, w, C) of rows of ``line`` (width, samples) that begin at byte ``start``, in native byte order."""
+    width, samples = line
+    bytes_per_line = width * samples * stored.itemsize
+    if len(columns) == width:
+        pixels: NDArray[Any] = np.empty((len(rows), width, samples), stored)
+        file.seek(start + rows.start * bytes_per_line)
+        if file.readinto(pixels.reshape(-1).view(np.uint8)) < pixels.nbytes:  # type: ignore[attr-defined]
+            raise tifffile.TiffFileError(f"row {rows.stop - 1} was cut off")
+        return pixels.astype(stored.newbyteorder("="), copy=False)
+    out: NDArray[Any] = np.empty((len(rows), len(columns), samples), stored.newbyteorder("="))
+    whole = len(columns) * 4 > width
+    step = max(1, _BLOCK // max(1, bytes_per_line)) if whole else 1
+    skip = 0 if whole else columns.start * samples * stored.itemsize
+    for row in range(rows.start, rows.stop, step):
+        count = min(step, rows.stop - row)
+        length = bytes_per_line * count if whole else len(columns) * samples * stored.itemsize
+        file.seek(start + row * bytes_per_line + skip)
+        data = file.read(length)
+        if len(data) < length:
+            raise tifffile.TiffFileError(f"row {row + count - 1} was cut off")
+        pixels = np.frombuffer(data, stored).reshape(count, -1, samples)
+        out[row - rows.start :][:count] = pixels[:, columns.start : columns.stop] if whole else pixels
+    return out
+
+
+def segment_shape(page: tifffile.TiffPage) -> tuple[int, int, int, int]:
+    """(depth, height, width, samples) of a whole strip or tile of ``page``."""
+    samples = int(page.shaped[4])
+    if page.is_tiled:
+        return page.tiledepth, page.tilelength, page.tilewidth, samples
+    return 1, page.rowsperstrip, page.imagewidth, samples
+
+
+def cache_for(page: tifffile.TiffPage, max_bytes: int) -> Cache:
+    """A cache that holds a row of tiles of ``page``, where that is a small part of ``max_bytes``."""
+    assert page.dtype is not None
+    shape = segment_shape(page)
+    row = math.prod(shape) * math.ceil(page.imagewidth / max(1, shape[2])) * page.dtype.itemsize
+    return Cache(min(max(CACHE_BYTES, 2 * row), max_bytes // 4))
+
+
+def _check_inflation(data: bytes, compression: int, size: int) -> None:
+    """tifffile's own decoders, used where imagecodecs is missing, inflate without a bound; see first where they end."""
+    decode = tifffile.TIFF.DECOMPRESSORS.get(compression)
+    if not getattr(decode, "__module__", "").endswith("tifffile._imagecodecs"):
+        return
+    if compression in _DEFLATE:
+        inflated = zlib.decompressobj().decompress(data, size + 1)
+    elif compression == _LZMA:
+        inflated = lzma.LZMADecompressor().decompress(data, size + 1)
+    elif compression in _ZSTD:
+        raise tifffile.TiffFileError("Zstandard requires the 'imagecodecs' package")
+    else:
+        return
+    if len(inflated) > size:
+        raise tifffile.TiffFileError("a strip or tile holds more than its pixels")

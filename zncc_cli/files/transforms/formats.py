@@ -1,0 +1,173 @@
+"""Transforms in the files of other tools: which there are, told by name or content, read and written.
+
+    read_linear("warp.tfm") -> Linear(matrix, ...) -> write_linear("TransformParameters.0.txt", linear)
+
+A file's content says how it is read. Its name says how it is written, unless a format is named. What a format cannot
+hold is refused; a matrix is read back as it was written, but for the landmarks of TurboReg: to rounding.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from zncc_cli.config import TransformFormat
+from zncc_cli.errors import OptionError, OutputError
+from zncc_cli.files.folder import beside
+from zncc_cli.files.paths import MismatchError, one_line, refusal, shown, small_file
+from zncc_cli.files.transforms import elastix, itk, opencv, plain, turboreg
+from zncc_cli.files.transforms.linear import Linear, usable
+from zncc_cli.files.transforms.transform_json import (
+    TransformFile,
+    parse_json,
+    parse_rows,
+    parse_transform,
+    transform_content,
+)
+from zncc_cli.registration.transforms.matrices import model_of
+
+__all__ = ["FORMATS", "Linear", "format_for", "read_linear", "write_linear"]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Format:
+    """One kind of file.
+
+    names: patterns of the file names, in small letters, that stand for it when a file is written.
+    claims: whether a content is of this kind; the first of the table that says so reads it.
+    parse: content -> Linear, or MismatchError.
+    form: Linear, suffix in small letters -> content.
+    needs: the frames, fields of Linear, that it cannot be written without.
+    perspective: whether it holds homographies.
+    """
+
+    names: tuple[str, ...]
+    claims: Callable[[bytes], bool]
+    parse: Callable[[bytes], Linear]
+    form: Callable[[Linear, str], bytes]
+    needs: tuple[str, ...] = ()
+    perspective: bool = True
+
+
+def _begins(magic: bytes) -> Callable[[bytes], bool]:
+    return lambda content: content.startswith(magic)
+
+
+def _parse_own(content: bytes) -> Linear:
+    """Read a transform.json, or a JSON list of 3 rows of 3 numbers."""
+    value = parse_json(content, "a transform.json, or a JSON list of 3 rows of 3 numbers")
+    if isinstance(value, list):
+        return Linear(parse_rows(value))
+    own = parse_transform(value)
+    return Linear(own.matrix, own.fixed_shape, own.moving_shape, own.model, own.grid, own.status)
+
+
+def _form_own(transform: Linear, suffix: str) -> bytes:
+    assert transform.fixed_shape is not None
+    assert transform.moving_shape is not None
+    model = transform.model or str(model_of(transform.matrix))
+    frames = transform.fixed_shape, transform.moving_shape
+    return transform_content(TransformFile(model, transform.matrix, *frames, transform.grid, transform.status))
+
+
+_FRAMES = ("fixed_shape", "moving_shape")
+
+FORMATS: dict[TransformFormat, _Format] = {
+    TransformFormat.ITK: _Format(("*.tfm",), _begins(itk.MAGIC), itk.parse, itk.form, perspective=False),
+    TransformFormat.ELASTIX: _Format(
+        ("transformparameters*.txt",), elastix.claims, elastix.parse, elastix.form, ("fixed_shape",), perspective=False
+    ),
+    TransformFormat.TURBOREG: _Format(
+        (),
+        _begins(turboreg.TURBOREG_MAGIC),
+        turboreg.parse_turboreg,
+        turboreg.form_turboreg,
+        _FRAMES,
+        perspective=False,
+    ),
+    TransformFormat.MULTISTACKREG: _Format(
+        (),
+        _begins(turboreg.MULTISTACKREG_MAGIC),
+        turboreg.parse_multistackreg,
+        turboreg.form_multistackreg,
+        perspective=False,
+    ),
+    TransformFormat.NPY: _Format(("*.npy",), _begins(plain.NPY_MAGIC), plain.parse_npy, plain.form_npy),
+    TransformFormat.OPENCV: _Format(("*.yml", "*.yaml"), opencv.claims, opencv.parse, opencv.form),
+    TransformFormat.ZNCC: _Format(
+        ("*.json",), lambda content: content.lstrip()[:1] in (b"{", b"["), _parse_own, _form_own, _FRAMES
+    ),
+    TransformFormat.TEXT: _Format(("*.txt", "*.csv"), plain.claims_text, plain.parse_text, plain.form_text),
+}
+
+_EXPECTED = "a transform (" + ", ".join(FORMATS) + ")"
+_ADVICE = "check the file, or name its format to zncc convert (--from)"
+
+
+def read_linear(path: str | os.PathLike[str], kind: TransformFormat | None = None) -> Linear:
+    """Read a transform of the format ``kind``, or of what its content says.
+
+    Raises:
+        InputError: nothing readable is there, it is of no known format, or holds what is no usable 2D matrix.
+    """
+    path = Path(path)
+    content = small_file(path, expected=_EXPECTED, advice=_ADVICE)
+    kind = kind or next((kind for kind, each in FORMATS.items() if each.claims(content)), None)
+    if kind is None:
+        raise refusal(path, expected=_EXPECTED, found=f"content that begins with {content[:12]!r}", advice=_ADVICE)
+    try:
+        return FORMATS[kind].parse(content)
+    except MismatchError as problem:
+        expected = f"{problem.expected} (read as {kind})"
+        raise refusal(path, expected=expected, found=problem.found, advice=_ADVICE) from None
+
+
+def format_for(path: Path, kind: TransformFormat | None = None) -> TransformFormat:
+    """Return ``kind``, or the format that the name of ``path`` stands for.
+
+    Raises:
+        OptionError: it stands for none.
+    """
+    name = path.name.lower()
+    named = kind or next(
+        (k for k, each in FORMATS.items() if any(fnmatch.fnmatchcase(name, n) for n in each.names)), None
+    )
+    if named is None:
+        patterns = ", ".join(pattern for each in FORMATS.values() for pattern in each.names)
+        raise OptionError(f"{shown(path)}: expected a name like {patterns}; use one, or name the format with --format")
+    return named
+
+
+def write_linear(path: str | os.PathLike[str], transform: Linear, kind: TransformFormat | None = None) -> None:
+    """Write a transform in the format ``kind``, or in the one that the name of ``path`` stands for.
+
+    Raises:
+        OptionError: no format, or the size of an image that the format needs is not known.
+        OutputError: the format cannot hold this transform, or the file cannot be written.
+    """
+    path = Path(path)
+    kind = format_for(path, kind)
+    each = FORMATS[kind]
+    for frame in each.needs:
+        if getattr(transform, frame) is None:
+            option = frame.removesuffix("_shape")
+            raise OptionError(
+                f"--{option}: expected the {option} image or its size WxH in pixels, width first, which {kind} files "
+                "hold and the transform read does not; give it"
+            )
+    if transform.matrix[2, :2].any() and not each.perspective:
+        raise OutputError(
+            f"{shown(path)}: expected a transform without perspective, which is all that {kind} files hold, found a "
+            "homography; choose json, yml, npy, csv or txt"
+        )
+    if kind is not TransformFormat.ZNCC:
+        try:
+            transform = dataclasses.replace(transform, matrix=usable(transform.matrix))
+        except MismatchError as problem:
+            found = one_line(problem.found)
+            raise OutputError(f"{shown(path)}: expected {problem.expected}, found {found}; align again") from None
+    with beside(path) as file:
+        file.write(each.form(transform, path.suffix.lower()))

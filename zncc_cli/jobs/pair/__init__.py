@@ -1,0 +1,1 @@
+"""One pair of files: read, registered, resampled, written, reported."""

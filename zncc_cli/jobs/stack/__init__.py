@@ -1,0 +1,1 @@
+"""One movie or z-stack: every frame put on one of them."""

@@ -1,0 +1,1 @@
+"""Many frames at once: pairs of frames, and the path that explains them."""

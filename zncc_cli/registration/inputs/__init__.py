@@ -1,0 +1,1 @@
+"""Images made ready: masks, no-data values, hot pixels, thin gaps."""

@@ -1,0 +1,283 @@
+"""The loss of one pyramid level, from its local ZNCC, as a function of a transform's parameters.
+
+    loss = 1 - sum(w z) / sum(w e)          e = v_fixed / (v_fixed + eps), what z is where the images agree
+
+w: a window counts by its pixel that lies least safely in the overlap, from zero on the edge to one a pixel further
+in: the loss has no jumps, and no window that sees beyond the overlap has a say. e, the evidence a window holds over
+the noise, is in the denominator so that windows gain nothing by entering or leaving the overlap.
+
+Names: v window variance, z local ZNCC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from zncc_cli.config import Interpolation
+from zncc_cli.operators.local_zncc import local_zncc_sum
+from zncc_cli.registration.metric.local_zncc import (
+    RELATIVE_EPS,
+    correlation,
+    full_windows,
+    spread,
+    variance_and_covariance,
+    window_sums,
+    window_variance,
+    window_weights,
+)
+from zncc_cli.registration.metric.matrix_gradient import MatrixGradient
+from zncc_cli.registration.pyramid import Level, fill_holes
+from zncc_cli.registration.transforms import TransformFamily
+from zncc_cli.registration.warp import Sampler, area_scale, in_front, level_matrix, level_scale
+
+# A window counts by half where its variance is this many times that of the noise. Between 1 and 8 the error on noisy
+# pairs of the benchmark halves, on clean ones it stays below 0.02 px (docs/architecture.md, "Weights").
+NOISE_WEIGHT = 8.0
+# Windows whose variance is this share of the image's own count as flat even where there is no noise at all.
+_FLATTEST = 1e-6
+_BLOCKS = 8  # blocks along each side of the overlap
+_LEAST_EVIDENCE = 0.25  # of the evidence in the richest block: less is mostly noise
+_ROUNDING = 1e-3  # float32 sums of weights are good to less
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How well two images agree at a transform.
+
+    Attributes:
+        zncc: mean local ZNCC in [-1, 1]; every textured window counts alike, noise or not: the number that people know.
+        overlap: of the windows that could be compared, in [0, 1].
+        blocks: sum(w z) / sum(w e) of each block of a grid over the overlap, (rows, columns); NaN where a block holds
+            little evidence.
+    """
+
+    zncc: float
+    overlap: float
+    blocks: np.ndarray
+
+
+class LevelObjective:
+    """The loss of one level; keeps what does not change from one evaluation to the next.
+
+    Args:
+        fixed, moving: the level's images, of about unit variance.
+        shape: (H, W) of the fixed image at full resolution.
+        window: side of the ZNCC window, level pixels.
+        min_overlap: least share of the smaller image that must lie in the overlap, see `overlap`.
+        interpolation: of the moving image.
+    """
+
+    def __init__(
+        self,
+        fixed: Level,
+        moving: Level,
+        shape: tuple[int, int],
+        window: int,
+        min_overlap: float,
+        interpolation: Interpolation,
+    ) -> None:
+        self._fixed, self._moving, self._window = fixed, moving, window
+        self.shape = shape
+        self._sampler = Sampler(fill_holes(moving.image, moving.mask), interpolation, moving.mask)
+        self._v_fixed = window_variance(fixed.image[0, 0], window)
+        self._eps = _noise_eps(fixed, window), _noise_eps(moving, window)
+        self._evidence = self._v_fixed / (self._v_fixed + self._eps[0])
+        # The images have a variance of about one.
+        self._plain_eps = RELATIVE_EPS * window**2, RELATIVE_EPS * window**2
+        self._fixed_windows = full_windows(fixed.mask, window)
+        depth = self._sampler.own_depth
+        self._windows_of = float(self._fixed_windows.sum()), float(window_weights(depth, window).sum())
+        self._pixels_of = float(fixed.mask.sum()), float(depth.sum())
+        self._min_overlap = min_overlap * (1 - _ROUNDING)
+
+    def agreement(self, matrix: np.ndarray) -> Agreement | None:
+        """Return how well the images agree at ``matrix``; None with too little overlap."""
+        got = self._compared(matrix, (self._plain_eps, self._eps))
+        if got is None:
+            return None
+        w, plain, z = got
+        total = float(w.sum())
+        return Agreement(
+            zncc=float((w * plain).sum()) / total,
+            overlap=min(1.0, total / self._possible(self._windows_of, matrix)),
+            blocks=block_zncc(w, z, self._evidence, self._window),
+        )
+
+    def overlap(self, matrix: np.ndarray) -> float:
+        """Return the share of the smaller image's pixels that lie in the overlap at ``matrix``, in [0, 1].
+
+        Pixels that a mask leaves out are none. With a horizon in the frame there is no overlap.
+        """
+        if not in_front(matrix, self.shape):
+            return 0.0
+        with torch.no_grad():
+            depth = self._sampled(level_matrix(torch.from_numpy(matrix), self._fixed.factor))[2]
+        return min(1.0, self._share(depth, matrix))
+
+    def agreeing(self, matrix: np.ndarray, side: int) -> tuple[float, float] | None:
+        """Return the mean local ZNCC at ``matrix`` inside the black and inside the white fields of a chessboard.
+
+        NaN where a colour holds no window; None with too little overlap.
+
+        Args:
+            matrix: (3, 3), fixed -> moving, full-resolution pixels.
+            side: of the fields, level pixels, from the first pixel of the fixed frame on.
+        """
+        got = self._compared(matrix, (self._plain_eps,))
+        if got is None:
+            return None
+        w, z = got
+        row, column = (torch.arange(n, device=w.device) for n in w.shape)
+        fits = [place % side <= side - self._window for place in (row, column)]
+        inside, black = fits[0][:, None] & fits[1], (row[:, None] // side + column // side) % 2 == 0
+        by_colour = (torch.where(inside & colour, w, 0) for colour in (black, ~black))
+        return tuple(float((some * z).sum()) / float(some.sum() or torch.nan) for some in by_colour)  # type: ignore[return-value]
+
+    def _compared(self, matrix: np.ndarray, eps: tuple[tuple[float, float], ...]) -> tuple[Tensor, ...] | None:
+        """Return the weight of every window, and its local ZNCC with each of ``eps``; None with too little overlap."""
+        if not in_front(matrix, self.shape):
+            return None
+        with torch.no_grad():
+            got = self._warped(torch.from_numpy(np.ascontiguousarray(matrix, dtype=np.float64)))
+            if got is None:
+                return None
+            warped, w = got
+            v, covariance = variance_and_covariance(self._fixed.image[0, 0], self._v_fixed, warped, self._window)
+            return w, *(correlation(covariance, self._v_fixed, v, each) for each in eps)
+
+    def of(self, family: TransformFamily, parameters: np.ndarray) -> tuple[float, np.ndarray] | None:
+        """Return loss and gradient (n,) at the (n,) parameters of ``family``; None outside the domain."""
+        matrix = torch.from_numpy(family.matrix(parameters)).requires_grad_()
+        if not in_front(matrix.detach().numpy(), self.shape):
+            return None
+        got = self._warped(matrix)
+        if got is None:
+            return None
+        warped, w = got
+        agreeing = local_zncc_sum(self._fixed.image[0, 0], warped, self._window, self._eps, w)
+        loss = 1 - agreeing / (w * self._evidence).sum()
+        (by_matrix,) = torch.autograd.grad(loss, matrix)
+        value, gradient = float(loss.detach()), by_matrix.numpy().ravel() @ family.jacobian(parameters)
+        return (value, gradient) if np.isfinite(value) and np.isfinite(gradient).all() else None
+
+    def curvature(self, family: TransformFamily, parameters: np.ndarray) -> np.ndarray:
+        """Return the Gauss-Newton approximation (n, n) of the loss's Hessian at the (n,) parameters of ``family``.
+
+        It is taken as if the images agreed there: enough to start from, BFGS finds the rest.
+        """
+        factor, shape = self._fixed.factor, self._fixed.shape
+        pull = level_matrix(torch.from_numpy(family.matrix(parameters)), factor)
+        warped, w, _ = self._sampled(pull)
+        share = w / (self._v_fixed + self._eps[0]) / (w * self._evidence).sum()
+        gx, gy = self._gradients.warped(pull, shape)[0]
+        v = window_variance(warped, self._window)
+        h9 = gauss_newton(pull, warped, gx, gy, share, v, self._window, family.projective).numpy()
+        to_level = level_scale(factor).reshape(9, 1) * family.jacobian(parameters)
+        return np.asarray(to_level.T @ h9 @ to_level)
+
+    @cached_property
+    def _gradients(self) -> Sampler:
+        return Sampler(torch.cat(gradients(self._moving.image), dim=1), Interpolation.LINEAR)
+
+    @property
+    def factor(self) -> int:
+        """Full-resolution pixels per pixel of the level."""
+        return self._fixed.factor
+
+    def _warped(self, matrix: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Return the warped moving image and the weight of every window, or None with too little overlap."""
+        warped, w, depth = self._sampled(level_matrix(matrix, self._fixed.factor))
+        enough = self._share(depth.detach(), matrix.detach().numpy()) >= self._min_overlap
+        return (warped, w) if enough and float(w.detach().sum()) >= 1 else None
+
+    def _sampled(self, pull: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the warped moving image, the weight of every window and the depth, at a matrix in level pixels."""
+        values, depth = self._sampler.warped(pull, self._fixed.shape)
+        return values[0], torch.where(self._fixed_windows, window_weights(depth, self._window), 0), depth
+
+    def _share(self, depth: Tensor, matrix: np.ndarray) -> float:
+        """Return the share of the smaller image's pixels in the overlap, at a depth (H, W) in the moving image."""
+        return float((depth * self._fixed.mask).sum()) / self._possible(self._pixels_of, matrix)
+
+    def _possible(self, of: tuple[float, float], matrix: np.ndarray) -> float:
+        """Return the most that an overlap can hold ``of`` the fixed and the moving image, as seen in the fixed one."""
+        fixed, moving = of
+        return max(1.0, min(fixed, moving / area_scale(matrix, self.shape)))
+
+
+def block_zncc(w: Tensor, z: Tensor, evidence: Tensor | None, window: int) -> np.ndarray:
+    """Return the local ZNCC of each block of a grid over the overlap, (rows, columns), sum(w z) / sum(w e).
+
+    Args:
+        w, z: weight and local ZNCC of every window, (H-w+1, W-w+1).
+        evidence: e of every window, likewise; None for one.
+        window: its side.
+
+    NaN where a block holds little evidence.
+    """
+    z, weight = _overlap(w, w * z, w if evidence is None else w * evidence)
+    side = [block_side(n, window) for n in z.shape]
+    sums, weights = (F.avg_pool2d(plane[None, None], side, ceil_mode=True)[0, 0] for plane in (z, weight))
+    held = weights > weights.max() * _LEAST_EVIDENCE
+    return np.asarray(torch.where(held, sums / weights, torch.nan).cpu().double())
+
+
+def block_side(count: int, window: int) -> int:
+    """Return the side of a block of windows where ``count`` of them, of side ``window``, lie along an axis.
+
+    Blocks are no smaller than a window, so that neighbours share little, and as many as a grid of `_BLOCKS` has.
+    """
+    return max(window, -(-count // _BLOCKS))
+
+
+def gradients(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Return d/dx and d/dy of ``image`` (..., H, W) by central differences, per pixel."""
+    y, x = torch.gradient(image, dim=(-2, -1))
+    return x, y
+
+
+def gauss_newton(
+    matrix: Tensor, image: Tensor, gx: Tensor, gy: Tensor, share: Tensor, v: Tensor, window: int, projective: bool
+) -> Tensor:
+    """Return the Gauss-Newton approximation (9, 9) of the Hessian of -sum(w z) in the entries of ``matrix``.
+
+    Moving a window's pixels by d changes its z by -1/2 sum (g . d)^2 / v, with g the gradient less what a change of
+    the window's mean and of its contrast would explain. Here d is that of the window's centre for the latter two.
+
+    Args:
+        matrix: (3, 3) float64 on the CPU, fixed -> moving.
+        image, gx, gy: the warped moving image and its gradient in moving coordinates, (H, W).
+        share: w z / v of each window, (H-w+1, W-w+1), not negative.
+        v: N times the variance of each window of ``image``.
+        window: its side.
+        projective: whether the last row of the matrix may change; else it counts as zero here.
+    """
+    all_pixels = MatrixGradient.of(matrix, gx, gy, projective).products(spread(share, window))
+    S_m, S_x, S_y = (window_sums(plane, window) for plane in (image, gx, gy))
+    cov_x, cov_y = (window_sums(g * image, window) - S * S_m / window**2 for g, S in ((gx, S_x), (gy, S_y)))
+    centre = window // 2
+    by_mean = MatrixGradient.of(matrix, S_x, S_y, projective, centre).products(share / window**2)
+    by_contrast = MatrixGradient.of(matrix, cov_x, cov_y, projective, centre).products(
+        share / v.clamp_min(RELATIVE_EPS * window**2)
+    )
+    return all_pixels - by_mean - by_contrast
+
+
+def _overlap(w: Tensor, *maps: Tensor) -> list[Tensor]:
+    """Return ``maps`` cut to the rows and columns in which any window has a weight ``w``."""
+    rows, columns = torch.nonzero((w > 0).any(dim=1)), torch.nonzero((w > 0).any(dim=0))
+    box = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+    return [plane[box] for plane in maps]
+
+
+def _noise_eps(level: Level, window: int) -> float:
+    """Return eps for a window of N pixels: a window whose variance is mostly noise counts little."""
+    variance = NOISE_WEIGHT * level.noise_sigma**2
+    image_variance = float(level.image.square().sum() / level.mask.sum().clamp_min(1))  # its mean is about zero
+    return window**2 * max(variance, _FLATTEST * image_variance, 1e-12)

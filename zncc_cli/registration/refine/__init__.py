@@ -1,0 +1,1 @@
+"""The last fraction of a pixel, by the symmetric metric on the images themselves."""

@@ -1,0 +1,131 @@
+"""What of two aligned images is signal, frequency by frequency, and the filter that makes the most of it.
+
+The Fourier ring correlation of two images of one scene, each with white noise of its own, is rho = S / (S + noise)
+with S the scene's power in the ring (Saxton and Baumeister 1982, doi:10.1111/j.1365-2818.1982.tb00405.x). Position is
+measured best when both images are filtered by sqrt(rho / (1 + rho)), the maximum likelihood weight of the generalised
+correlation (Knapp and Carter 1976, doi:10.1109/TASSP.1976.1162830): flat where there is signal, small where there is
+noise. Nothing about the noise has to be known, and what the images do not share for any other reason is left out alike.
+
+Legend: k frequency, cycles per pixel; rho ring correlation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.fft
+import torch.nn.functional as F
+from torch import Tensor
+
+from zncc_cli.registration.metric.local_zncc import window_sums
+
+_RINGS = 40  # up to the Nyquist frequency, where the image is large enough
+_PIXELS_PER_RING = 4  # of the shorter side, so that no ring is without a frequency
+_MOST = 0.9999  # the rounding of float32 is no more than this
+# How far the image is continued by its mirror image before it is filtered, in pixels.
+_BORDER = 64
+# What a filtered pixel owes to pixels farther away than this is less than a hundredth.
+REACH = 4
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """The ring correlation of two images on the frame of the first one.
+
+    Attributes:
+        rho: (n,) float, in [0, 1), of n rings of equal width from 0 to 0.5 cycles per pixel.
+    """
+
+    rho: Tensor
+
+    def filtered(self, image: Tensor, scale: float = 1.0, border: int = _BORDER) -> Tensor:
+        """Return ``image`` (1, 1, H, W) filtered by sqrt(rho / (1 + rho)), of unit gain where all is signal.
+
+        Args:
+            image: without holes; continued by its mirror image beyond the frame.
+            scale: pixels of this image per pixel of the frame in which rho was measured.
+            border: how far the mirror image goes on; beyond it stands the opposite edge.
+        """
+        height, width = image.shape[-2:]
+        border = min(border, height - 1, width - 1)
+        padded = F.pad(image, [border] * 4, mode="reflect")
+        transformed = torch.fft.rfft2(padded)
+        k = _radius(padded.shape[-2], padded.shape[-1], image) * scale
+        gain = (2 * self.rho / (1 + self.rho)).sqrt()
+        gain = torch.cat((gain[:1], gain, gain.new_zeros(1)))
+        # Ring i has its centre at (i + 1/2) of its width; beyond the Nyquist frequency there is nothing.
+        place = (2 * k * len(self.rho) + 0.5).clamp(max=len(gain) - 1)
+        below = place.long().clamp(max=len(gain) - 2)
+        gains = torch.lerp(gain[below], gain[below + 1], place - below)
+        out: Tensor = torch.fft.irfft2(transformed * gains, s=padded.shape[-2:])
+        return out[..., border : border + height, border : border + width].contiguous()
+
+
+def signal_share(image: Tensor, weight: Tensor, noise: float) -> Spectrum:
+    """Return what share of an image's power is signal, ring by ring: that of its correlation with another of its scene.
+
+    Args:
+        image: (H, W), its mean about zero.
+        weight: (H, W), falls to zero softly towards the edges.
+        noise: variance of its white noise.
+    """
+    transformed = torch.fft.rfft2(image * weight)
+    index, rings = _rings(int(image.shape[0]), int(image.shape[1]), image)
+    count = torch.bincount(index, minlength=rings + 1)[:rings]
+    power = image.new_zeros(rings + 1).index_add_(0, index, transformed.abs().square().flatten())[:rings] / count
+    white = noise * float(weight.square().sum())
+    return Spectrum((1 - white / power.clamp_min(torch.finfo(power.dtype).tiny)).clamp(0, _MOST))
+
+
+def ring_correlation(a: Tensor, b: Tensor, weight: Tensor) -> Spectrum:
+    """Return the ring correlation of two aligned images (H, W), weighted by (H, W), which falls to zero softly."""
+    box = _support(weight)
+    total = weight.sum().clamp_min(torch.finfo(weight.dtype).tiny)
+    planes = [((image - (image * weight).sum() / total) * weight)[box] for image in (a, b)]
+    height, width = planes[0].shape
+    # The other half of the frequencies holds the same.
+    spectra = [torch.fft.rfft2(plane) for plane in planes]
+    index, rings = _rings(height, width, a)
+
+    def over_rings(power: Tensor) -> Tensor:
+        return power.new_zeros(rings + 1).index_add_(0, index, power.flatten())[:rings]
+
+    cross = over_rings((spectra[0] * spectra[1].conj()).real)
+    norm = (over_rings(spectra[0].abs().square()) * over_rings(spectra[1].abs().square())).sqrt()
+    return Spectrum((cross / norm.clamp_min(torch.finfo(norm.dtype).tiny)).clamp(0, _MOST))
+
+
+def taper(held: Tensor) -> Tensor:
+    """Return a weight (H, W) for `ring_correlation`: a Hann window over the bounding box of ``held`` (H, W) bool.
+
+    Where ``held`` has an edge inside the box, the weight falls to zero within some pixels.
+    """
+    rows, columns = _support(held)
+    hann = torch.zeros(held.shape, device=held.device)
+    sides = (rows.stop - rows.start, columns.stop - columns.start)
+    y, x = (torch.hann_window(n + 2, periodic=False, device=held.device)[1:-1] for n in sides)
+    hann[rows, columns] = y[:, None] * x
+    inner = window_sums(F.pad(held.float(), [REACH] * 4), 2 * REACH + 1) / (2 * REACH + 1) ** 2
+    return hann * (2 * inner - 1).clamp_min(0)
+
+
+def _support(weight: Tensor) -> tuple[slice, slice]:
+    rows, columns = torch.nonzero((weight > 0).any(dim=1)), torch.nonzero((weight > 0).any(dim=0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def _rings(height: int, width: int, like: Tensor) -> tuple[Tensor, int]:
+    """Return the ring of each frequency, (H * (W//2+1),), in the layout of rfft2, and how many rings there are.
+
+    Frequencies above 0.5, in the corners, fall into a ring of their own, the last, which is left out.
+    """
+    rings = max(1, min(_RINGS, min(height, width) // _PIXELS_PER_RING))
+    return (2 * _radius(height, width, like) * rings).long().clamp(max=rings).flatten(), rings
+
+
+def _radius(height: int, width: int, like: Tensor) -> Tensor:
+    """Return the frequencies' distance from zero, cycles per pixel, in the layout of rfft2."""
+    y = torch.fft.fftfreq(height, dtype=like.dtype, device=like.device)
+    x = torch.fft.rfftfreq(width, dtype=like.dtype, device=like.device)
+    return torch.hypot(y[:, None].expand(-1, len(x)), x[None].expand(height, -1))

@@ -1,0 +1,1 @@
+"""Where to start, which starts to follow, and which model to fit."""

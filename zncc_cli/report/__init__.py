@@ -1,0 +1,1 @@
+"""What people look at: report.json, HTML pages, figures and overlays."""
