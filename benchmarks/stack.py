@@ -168,7 +168,7 @@ def _lines(
     lines += [
         "",
         f"Named blank: {report['blank']}; outliers: {report['outliers']}; status {report['status']}. Expected RMS "
-        f"error of a frame, at most: {report['metrics']['largest_sigma']:.4f} px. Of the last shift-only run's "
+        f"error of a frame, at most: {report['metrics']['largest_expected_error']:.4f} px. Of the last shift-only run's "
         f"{report['seconds']['total']:.1f} s, {report['seconds']['import']:.1f} went into loading torch.",
         f"Peak memory {peak / 1024:.0f} MiB, {(peak - base) / 1024:.0f} MiB beyond the interpreter with torch "
         f"({base / 1024:.0f} MiB); the pixels are {frames * side * side * 2 / 2**20:.0f} MiB.",

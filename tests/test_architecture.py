@@ -1,4 +1,4 @@
-"""Imports go down only; this test reads them."""
+"""Imports go down only: wings above wings, and inside a wing rooms above rooms. This test reads the imports."""
 
 from __future__ import annotations
 
@@ -11,218 +11,97 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "zncc_cli"
 
-# What each part may import of ours. A part is the longest name here that a module's name begins with.
-ALLOWED = {
+# What each wing may import beside itself. A name with a dot is one room of a wing.
+WINGS = {
+    "text": (),
     "errors": (),
-    "config": ("config", "errors"),
     "process": (),
-    "settings": ("config", "errors"),
-    "operators": ("operators", "config", "errors"),
-    "registration.pyramid": (),
-    "registration.warp": ("operators", "registration.pyramid", "registration.transforms", "config"),
-    "registration.digits": (),
-    "registration.overlap": (),
-    "registration.interpolators": ("operators.warp", "registration.warp", "config"),
-    "registration.resample": (
-        "operators.warp",
-        "registration.interpolators",
-        "registration.overlap",
-        "registration.warp",
-        "config",
+    "config": ("errors", "text"),
+    "operators": ("config", "errors"),
+    "registration": ("operators", "config", "errors", "text"),
+    "files": ("registration.transforms", "config", "errors", "text"),
+    "report": ("files", "registration", "config", "errors", "text"),
+    "jobs": ("report", "files", "registration", "operators", "config", "errors", "text", "process"),
+    "cli": ("jobs", "config", "errors", "text", "process"),
+}
+# The rooms of a wing from the lowest to the highest: each may import those before it. A room is a package, or a file.
+ROOMS = {
+    "registration": (
+        ("transforms", "pyramid", "geometry", "optimizer"),
+        ("warp",),
+        ("inputs", "resampling", "metric"),
+        ("refine",),
+        ("search",),
+        ("quality",),
+        ("attempt", "register"),
+        ("drift",),
     ),
-    "registration.canvas": ("registration.overlap", "registration.warp", "config", "errors"),
-    "registration.matrix_gradient": ("registration.warp",),
-    "registration.optimizer": ("config",),
-    "registration.transforms": ("registration.transforms", "config", "errors"),
-    "registration.zncc": ("operators", "errors"),
-    "registration.bound": ("registration.warp",),
-    "registration.initialization": (
-        "operators",
-        "registration.bound",
-        "registration.pyramid",
-        "registration.warp",
-        "config",
-    ),
-    "registration.objective": (
-        "operators",
-        "registration.matrix_gradient",
-        "registration.pyramid",
-        "registration.transforms",
-        "registration.warp",
-        "registration.zncc",
-        "config",
-    ),
-    "registration.spectrum": ("registration.zncc",),
-    "registration.look": (
-        "operators",
-        "registration.matrix_gradient",
-        "registration.objective",
-        "registration.pyramid",
-        "registration.spectrum",
-        "registration.warp",
-        "registration.zncc",
-        "config",
-    ),
-    "registration.refinement": (
-        "registration.look",
-        "registration.optimizer",
-        "registration.pyramid",
-        "registration.transforms",
-        "registration.warp",
-        "config",
-    ),
-    "registration.frames": (
-        "registration.inpainting",
-        "registration.inputs",
-        "registration.look",
-        "registration.pyramid",
-        "registration.refinement",
-        "registration.spectrum",
-        "registration.transforms",
-        "registration.verdict",
-        "registration.warp",
-        "registration.zncc",
-        "config",
-    ),
-    "registration.parts": (),
-    "registration.drift": ("registration.frames", "registration.parts", "registration.transforms"),
-    "registration.texture": ("registration.pyramid", "registration.zncc"),
-    "registration.no_data": ("config",),
-    "registration.inpainting": (),
-    "registration.hot_pixels": ("registration.pyramid",),
-    "registration.inputs": ("registration.no_data", "registration.warp", "config", "errors"),
-    "registration.descent": (
-        "registration.bound",
-        "registration.initialization",
-        "registration.objective",
-        "registration.optimizer",
-        "registration.overlap",
-        "registration.pyramid",
-        "registration.transforms",
-        "registration.warp",
-        "config",
-    ),
-    "registration.selection": (
-        "registration.digits",
-        "registration.look",
-        "registration.optimizer",
-        "registration.pyramid",
-        "registration.transforms",
-        "registration.warp",
-        "config",
-    ),
-    "registration.uncertainty": ("registration.transforms", "registration.warp", "config"),
-    "registration.rival": ("registration.initialization", "registration.pyramid", "registration.warp", "config"),
-    "registration.verdict": ("registration.digits", "registration.optimizer", "config"),
-    "registration.border": (
-        "registration.optimizer",
-        "registration.pyramid",
-        "registration.refinement",
-        "registration.uncertainty",
-        "registration.verdict",
-        "registration.warp",
-        "registration.zncc",
-        "config",
-    ),
-    "registration.evidence": (
-        "registration.border",
-        "registration.hot_pixels",
-        "registration.look",
-        "registration.objective",
-        "registration.optimizer",
-        "registration.pyramid",
-        "registration.refinement",
-        "registration.rival",
-        "registration.transforms",
-        "registration.uncertainty",
-        "registration.verdict",
-        "registration.warp",
-        "config",
-    ),
-    "registration.misfit": (
-        "registration.evidence",
-        "registration.frames",
-        "registration.verdict",
-        "config",
-    ),
-    "registration.window": ("registration.objective", "registration.verdict", "config"),
-    "registration.candidates": (
-        "registration.initialization",
-        "registration.look",
-        "registration.optimizer",
-        "registration.pyramid",
-        "registration.refinement",
-        "registration.selection",
-        "registration.warp",
-        "config",
-    ),
-    "registration.attempt": (
-        "registration.border",
-        "registration.bound",
-        "registration.candidates",
-        "registration.descent",
-        "registration.evidence",
-        "registration.objective",
-        "registration.overlap",
-        "registration.pyramid",
-        "registration.refinement",
-        "registration.selection",
-        "registration.uncertainty",
-        "registration.verdict",
-        "registration.window",
-        "config",
-    ),
-    "registration.register": ("operators", "registration", "config", "errors"),
-    "registration.joining": (
-        "registration.drift",
-        "registration.frames",
-        "registration.parts",
-        "registration.register",
-        "registration.verdict",
-        "registration.warp",
-        "config",
-    ),
-    "files": ("files", "registration.transforms", "config", "errors"),
-    "jobs": ("jobs", "files", "registration", "operators.native", "settings", "process", "config", "errors"),
-    "cli": ("cli", "jobs", "files.paths", "process", "config", "errors"),
+    "files": (("memory", "paths", "metadata", "digest"), ("tiff", "transforms"), ("images",)),
+    "jobs": (("pair", "stack"), ("batch",), ("summary",)),
 }
 
 
 def modules() -> dict[str, Path]:
-    names = {".".join(p.relative_to(PACKAGE).with_suffix("").parts): p for p in PACKAGE.rglob("*.py")}
+    names = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in PACKAGE.rglob("*.py")}
     return {name.removesuffix(".__init__"): path for name, path in names.items() if name != "__init__"}
 
 
-def part_of(module: str) -> str:
-    parts = [part for part in ALLOWED if module == part or module.startswith(part + ".")]
-    return max(parts, key=len, default=module)
+MODULES = modules()
 
 
 def imports(path: Path) -> set[str]:
-    found = set()
+    """The modules of ours that a file imports."""
+    names = set()
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("zncc_cli"):
-            base = node.module.removeprefix("zncc_cli").lstrip(".")
-            for alias in node.names:
-                name = f"{base}.{alias.name}".lstrip(".")
-                found.add(name if name in modules() else base)
-    return found - {""}
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("zncc_cli"):
+            base = (node.module or "").removeprefix("zncc_cli").lstrip(".")
+            members = (f"{base}.{alias.name}".lstrip(".") for alias in node.names)
+            names |= {member if member in MODULES else base for member in members}
+    return names - {""}
 
 
-@pytest.mark.parametrize("module", sorted(modules()))
-def test_imports_go_down_only(module: str) -> None:
-    part = part_of(module)
-    if part not in ALLOWED:
-        assert not imports(modules()[module]), f"{module} belongs to no part of the house"
-        return
-    for imported in imports(modules()[module]):
-        allowed = any(imported == a or imported.startswith(a + ".") for a in ALLOWED[part])
-        assert allowed, f"{module} imports {imported}; {part} may import {ALLOWED[part]}"
+def is_of(module: str, part: str) -> bool:
+    return module == part or module.startswith(f"{part}.")
 
 
-def test_files_wing_and_commands_load_without_torch() -> None:
-    light = ("config", "errors", "files.images", "files.report", "files.batch_page", "jobs.transforms", "jobs.summary")
-    names = [n for n in modules() if n.startswith(("cli", "jobs.batch")) or n in light]
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_a_wing_imports_only_wings_below_it(module: str) -> None:
+    wing = module.split(".")[0]
+    assert wing in WINGS, f"{module} belongs to no wing"
+    for imported in imports(MODULES[module]):
+        allowed = any(is_of(imported, part) for part in (wing, *WINGS[wing]))
+        assert allowed, f"{module} imports {imported}; {wing} may import {WINGS[wing]}"
+
+
+@pytest.mark.parametrize("wing", ROOMS)
+def test_a_room_imports_only_rooms_below_it(wing: str) -> None:
+    heights = {f"{wing}.{room}": height for height, rooms in enumerate(ROOMS[wing]) for room in rooms}
+
+    def room_of(module: str) -> str:
+        return next((room for room in heights if is_of(module, room)), module)
+
+    for module in (name for name in MODULES if room_of(name) in heights):
+        for imported in map(room_of, imports(MODULES[module])):
+            if imported in heights and imported != room_of(module):
+                assert heights[imported] <= heights[room_of(module)], f"{module} imports {imported}, which is above it"
+
+
+def test_every_room_of_registration_has_its_height() -> None:
+    rooms = {room for floor in ROOMS["registration"] for room in floor}
+    assert {name.split(".")[1] for name in MODULES if name.startswith("registration.")} == rooms
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = {name: imports(path) & MODULES.keys() for name, path in MODULES.items()}
+    while free := [name for name, below in graph.items() if not below & (graph.keys() - {name})]:
+        for name in free:
+            del graph[name]
+    assert not graph, f"these import each other: {sorted(graph)}"
+
+
+def test_files_report_and_commands_load_without_torch() -> None:
+    light = ("config", "errors", "text", "files.images", "jobs.transforms", "jobs.summary")
+    names = [n for n in MODULES if n.startswith(("cli", "report", "jobs.batch")) or n in light]
     program = f"import sys\nfor n in {names!r}: __import__('zncc_cli.' + n)\nsys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 

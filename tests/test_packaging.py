@@ -30,8 +30,8 @@ def test_wheel_holds_the_package_and_its_native_sources(installed: Path) -> None
     shipped = {p.name for p in (installed / "zncc_cli" / "csrc").iterdir()}
     assert shipped == {p.name for p in (ROOT / "csrc").iterdir()}
     assert (installed / "zncc_cli" / "py.typed").exists()
-    assert (installed / "zncc_cli" / "files" / "transform.schema.json").exists()
-    templates = Path("zncc_cli", "files", "templates")
+    assert (installed / "zncc_cli" / "files" / "transforms" / "transform.schema.json").exists()
+    templates = Path("zncc_cli", "report", "templates")
     assert {p.name for p in (installed / templates).iterdir()} == {p.name for p in (ROOT / templates).iterdir()}
     assert not (installed / "tests").exists()
     assert not (installed / "sample_data").exists()

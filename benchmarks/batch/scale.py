@@ -40,7 +40,7 @@ def main() -> None:
         print(f"{processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {count} pairs, {workers} workers")
         print("\n| what | seconds | us a pair | our process: CPU s | MiB |\n|---|---|---|---|---|")
         _listing(folder, count)
-        pairs = [Pair(f"plate{n // 384:04}/w{n % 384:03}", f"in/{n:07}_fixed.tif", f"in/{n:07}_moving.tif") for n in range(count)]  # fmt: skip # noqa: E501
+        pairs = [Pair(f"plate{n // 384:04}/w{n % 384:03}", f"in/{n:07}_fixed.tif", f"in/{n:07}_moving.tif") for n in range(count)]  # fmt: skip
         plain, dask = folder / "processes", folder / "dask"
         _measured("processes, all", count, lambda: _run("processes", plain, pairs, workers))
         _measured("processes, --resume, all done", count, lambda: _run("processes", plain, pairs, workers, resume=True))

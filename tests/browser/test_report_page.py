@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.files.pages import HOSTILE, nothing, pictures, report
+from tests.report.pages import HOSTILE, nothing, pictures, report
 from zncc_cli.report.batch_html import BatchPageRow, thumbnail, write_batch_page
 from zncc_cli.report.pair_html import write_page
 from zncc_cli.report.report import overlay

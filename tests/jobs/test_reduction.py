@@ -10,13 +10,13 @@ import pytest
 from zncc_cli.files.images import Image
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.jobs.reduction import block_means, full_matrix, reduced, reduced_matrix, reduction_factor
-from zncc_cli.jobs.views import View
+from zncc_cli.jobs.views import ChannelView
 from zncc_cli.registration.warp import map_points
 from zncc_cli.report.grey import reduced_shape
 
 
-def view(data: np.ndarray) -> View:
-    return View(Image(data, "YX", Metadata(path=Path("a.tif"), format="TIFF")), ())
+def view(data: np.ndarray) -> ChannelView:
+    return ChannelView(Image(data, "YX", Metadata(path=Path("a.tif"), format="TIFF")), ())
 
 
 def test_blocks_are_means_of_their_pixels_and_cut_blocks_are_left_out() -> None:

@@ -6,8 +6,8 @@ import itertools
 
 import numpy as np
 import pytest
-from analytic import corner_error
 
+from tests.registration.analytic import corner_error
 from zncc_cli.config import NESTED_MODELS, Model
 from zncc_cli.registration.transforms import TRANSFORMS, WARM_START
 

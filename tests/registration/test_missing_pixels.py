@@ -6,8 +6,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-from analytic import Scene, about_centre, corner_error
 
+from tests.registration.analytic import Scene, about_centre, corner_error
 from zncc_cli import register
 from zncc_cli.registration import register as story
 from zncc_cli.registration.quality.verdict import Status
@@ -133,7 +133,7 @@ def test_an_agreement_at_the_identity_that_rests_on_single_pixels_is_suspect(mon
     assert np.abs(result.matrix[:2, 2]).max() < 1
     assert result.status is not Status.OK
     assert any("single pixels that stand out at the same places" in reason for reason in result.reasons)
-    assert dataclasses.asdict(result.evidence)["held_by_pixels"] > 2
+    assert dataclasses.asdict(result.evidence)["single_pixel_ratio"] > 2
 
 
 def test_no_gradient_anywhere_is_a_status_and_no_crash() -> None:

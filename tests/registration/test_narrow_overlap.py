@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from analytic import Scene, about_centre
 
+from tests.registration.analytic import Scene, about_centre
 from zncc_cli import register
 from zncc_cli.registration.warp import corners, map_points
 

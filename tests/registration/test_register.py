@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from analytic import Scene, about_centre, corner_error
 
+from tests.registration.analytic import Scene, about_centre, corner_error
 from zncc_cli import register
 from zncc_cli.config import GPU_PIXELS, Device, Optimizer
 from zncc_cli.errors import BackendError, ContentError, OptionError, WindowError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from analytic import about_centre
 
+from tests.registration.analytic import about_centre
 from zncc_cli.registration.warp import coordinates, in_front, level_matrix, map_points
 
 SHAPE = (40, 50)

@@ -17,8 +17,8 @@ from typing import Any, NoReturn, TextIO
 import typer
 
 from zncc_cli.errors import ExitCode, ZnccError, is_memory_error
-from zncc_cli.files.paths import shown
 from zncc_cli.process import keep_freed_memory
+from zncc_cli.text import shown
 
 # typer raises the click exceptions of its own copy of click, or click's, by version; this is their common base.
 _ClickException: Any = typer.BadParameter.__mro__[2]

@@ -11,7 +11,7 @@ import typer
 from zncc_cli.cli import options
 from zncc_cli.config import TransformFormat
 from zncc_cli.config.transforms import ComposeConfig, ConvertConfig, PointsConfig
-from zncc_cli.files.paths import shown
+from zncc_cli.text import shown
 
 if TYPE_CHECKING:
     from zncc_cli.jobs.transforms import Written

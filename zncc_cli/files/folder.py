@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import BinaryIO
 
 from zncc_cli.errors import InputError, OutputError
-from zncc_cli.files.paths import one_line, shown
+from zncc_cli.text import one_line, shown
 
 
 def _hidden_name() -> str:

@@ -25,9 +25,10 @@ from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.npy import read_npy
 from zncc_cli.files.ome_zarr import is_zarr, read_ome_zarr
 from zncc_cli.files.pages import not_among, page_of
-from zncc_cli.files.paths import no_room, refusal, regular_file_size, shown
+from zncc_cli.files.paths import no_room, refusal, regular_file_size
 from zncc_cli.files.pictures import read_picture
 from zncc_cli.files.tiff.read import read_tiff
+from zncc_cli.text import shown
 
 # Up to this size a file is decoded at once.
 _SMALL = 2**26

@@ -12,7 +12,7 @@ import numpy as np
 
 from zncc_cli.errors import OptionError
 from zncc_cli.files.lazy import LazyArray, Stored
-from zncc_cli.files.paths import shown
+from zncc_cli.text import shown
 
 
 def not_among(path: Path, option: str, number: int, count: int) -> OptionError:

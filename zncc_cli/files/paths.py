@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from pathlib import Path
 
 from zncc_cli.errors import InputError
+from zncc_cli.text import one_line, shown
 
 # A transform takes about a kilobyte; what is larger by far is something else, and is not read.
 SMALL = 2**20
@@ -18,21 +18,6 @@ _OTHER_KINDS = (
     (stat.S_ISCHR, "a device", "name a file"),
     (stat.S_ISBLK, "a device", "name a file"),
 )
-
-
-def one_line(text: object, limit: int = 200) -> str:
-    """``text`` on one line of at most ``limit`` characters.
-
-    Names and headers come from strangers: line breaks and terminal escapes in them are spelt out, not obeyed.
-    """
-    words = " ".join(str(text).split())
-    shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in words)
-    return shown if len(shown) <= limit else shown[: limit - 3] + "..."
-
-
-def shown(path: str | os.PathLike[str]) -> str:
-    """``path`` as it may be printed: printable characters only, never shortened."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in os.fspath(path))
 
 
 def refusal(path: Path, *, expected: str, found: object, advice: str) -> InputError:

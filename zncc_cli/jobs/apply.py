@@ -12,7 +12,6 @@ from zncc_cli.errors import InputError, OptionError
 from zncc_cli.files.folder import OutputFolder, refuse_sources
 from zncc_cli.files.images import Image, check_kind, read_image
 from zncc_cli.files.metadata import Metadata
-from zncc_cli.files.paths import one_line
 from zncc_cli.files.transforms.transform_json import read_transform
 from zncc_cli.jobs.budget import check_disk, file_bytes
 from zncc_cli.jobs.resampled import write_resampled
@@ -21,6 +20,7 @@ from zncc_cli.operators import native
 from zncc_cli.registration.resampling.canvas import frame_of
 from zncc_cli.registration.transforms.matrices import is_singular, map_points
 from zncc_cli.registration.warp import corners
+from zncc_cli.text import one_line
 
 _NO_UNIT = 1  # TIFF's ResolutionUnit of files that say nothing
 _FARTHEST = 1e9  # pixels; what is farther is no place in an image

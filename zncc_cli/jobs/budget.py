@@ -12,6 +12,7 @@ from zncc_cli.files.memory import available
 from zncc_cli.jobs.reduction import FULL, reduction_factor
 from zncc_cli.registration.inputs.prepare import SMALLEST_IMAGE
 from zncc_cli.registration.resampling.canvas import Frame
+from zncc_cli.text import byte_count
 
 # Measured at the peak of pairs of 0.3 to 8 million pixels: bytes beyond the program itself for each pixel of the larger
 # image, and for each column of a strip of the maps.
@@ -35,8 +36,8 @@ def affordable_factor(fixed: Image, moving: Image, window: int | None) -> int:
         height, width = large.shape
         needed = _LEAST * _PER_PIXEL + free - spare
         raise ResourceError(
-            f"{large.metadata.path}: expected {_spelled(needed)} of memory for {width} x {height} pixels, found "
-            f"{_spelled(free)} that can be used; close other programs, raise the limit, or bin the images"
+            f"{large.metadata.path}: expected {byte_count(needed)} of memory for {width} x {height} pixels, found "
+            f"{byte_count(free)} that can be used; close other programs, raise the limit, or bin the images"
         )
     factor = reduction_factor(fixed.shape, moving.shape, most=min(FULL, spare // _PER_PIXEL))
     small = min(fixed, moving, key=lambda image: min(image.shape))
@@ -62,7 +63,7 @@ def check_disk(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(nearest).free
     if needed > free:
         raise ResourceError(
-            f"{folder}: expected {_spelled(needed)} of free disk for what is to be written, found {_spelled(free)}; "
+            f"{folder}: expected {byte_count(needed)} of free disk for what is to be written, found {byte_count(free)}; "
             "choose another --out"
         )
 
@@ -76,7 +77,3 @@ def file_bytes(image: Image, frame: Frame) -> int:
 def map_bytes(frame: Frame) -> int:
     """Return the size of the maps of a pair on a frame, and of what they are made from meanwhile."""
     return math.prod(frame.shape) * (_MAP_BYTES + _ROWS_BYTES)
-
-
-def _spelled(count: int) -> str:
-    return f"{count / 1e9:.2f} GB" if count >= 1e8 else f"{count / 1e6:.2f} MB"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zncc_cli.errors import ZnccError, is_memory_error
-from zncc_cli.files.paths import one_line
+from zncc_cli.text import one_line
 
 logger = logging.getLogger("zncc_cli.missing")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zncc_cli.jobs.views import View
+from zncc_cli.jobs.views import ChannelView
 from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.register import RegistrationResult
 from zncc_cli.registration.resampling.resample import Read
@@ -19,12 +19,19 @@ from zncc_cli.report.grey import reduced_shape
 
 FULL = 2**24  # pixels up to which an image is registered as it is: about half a minute on two cores
 _REDUCED = 2**23  # pixels of a reduced one, at most
-_LENGTHS = ("motion", "split", "round_trip", "expected_error", "border_pull", "beyond")  # of the evidence, in pixels
+_LENGTHS = (
+    "motion",
+    "fold_distance",
+    "round_trip",
+    "expected_error",
+    "border_pull",
+    "beyond",
+)  # of the evidence, in pixels
 _ROWS = 512  # about as many rows are read at a time
 
 
 @dataclass(frozen=True, eq=False)
-class Reduced:
+class Downsampled:
     """Grey values, float32 (h, w), and which of them count, bool (h, w); each of ``factor`` x ``factor`` pixels."""
 
     grey: np.ndarray
@@ -40,17 +47,17 @@ def reduction_factor(*shapes: tuple[int, int], most: int = FULL) -> int:
     return int(np.ceil(np.sqrt(pixels / min(_REDUCED, most))))
 
 
-def reduced(view: View, factor: int) -> Reduced:
+def reduced(view: ChannelView, factor: int) -> Downsampled:
     """Return the means of whole blocks of a view's pixels, see `block_means`: those cut by the edge are left out.
 
     What is registered is the grid of the blocks' centres, and the mean of a cut block lies beside its centre.
     """
     if factor == 1:
-        return Reduced(*view.read(), 1)
+        return Downsampled(*view.read(), 1)
     return block_means(view.read, (view.shape[0] // factor * factor, view.shape[1] // factor * factor), factor)
 
 
-def block_means(read: Read, shape: tuple[int, int], factor: int) -> Reduced:
+def block_means(read: Read, shape: tuple[int, int], factor: int) -> Downsampled:
     """Return the means of all blocks, `reduced_shape` of them; one counts when half of the pixels that it has do.
 
     Memory: the result, and some hundred rows of the image.
@@ -69,7 +76,7 @@ def block_means(read: Read, shape: tuple[int, int], factor: int) -> Reduced:
         strip = read(slice(first * factor, min(last * factor, height)), slice(0, width))
         means, there = means_of_blocks(*strip, factor)
         grey[first:last], valid[first:last] = np.where(there, means, 0), there
-    return Reduced(grey, valid, factor)
+    return Downsampled(grey, valid, factor)
 
 
 def full_matrix(matrix: np.ndarray, factor: int) -> np.ndarray:
@@ -92,7 +99,7 @@ def _of_blocks(sentences: tuple[str, ...], factor: int) -> tuple[str, ...]:
     return tuple(f"on means of {factor} x {factor} pixels, in these: {sentence}" for sentence in sentences)
 
 
-def full_result(result: RegistrationResult, factor: int, fixed: View, moving: View) -> RegistrationResult:
+def full_result(result: RegistrationResult, factor: int, fixed: ChannelView, moving: ChannelView) -> RegistrationResult:
     """Return the result of a registration of blocks in the pixels of the images."""
     if factor == 1:
         return result

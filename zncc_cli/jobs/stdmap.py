@@ -16,16 +16,16 @@ from zncc_cli.errors import ContentError, ExitCode, InputError, OptionError, Res
 from zncc_cli.files.folder import OutputFolder, refuse_sources
 from zncc_cli.files.images import check_kind, read_image
 from zncc_cli.files.output import write_picture, write_strips
-from zncc_cli.files.paths import shown
 from zncc_cli.jobs.missing import Missing
 from zncc_cli.jobs.pair.maps import map_strips
 from zncc_cli.jobs.reduction import block_means, reduced, reduction_factor
-from zncc_cli.jobs.views import View, choose_views
+from zncc_cli.jobs.views import ChannelView, choose_views
 from zncc_cli.operators import native
 from zncc_cli.registration.metric.local_zncc import std_map
 from zncc_cli.registration.quality.texture import Texture, texture
 from zncc_cli.registration.register import resolve_device
 from zncc_cli.report.report import std_picture
+from zncc_cli.text import shown
 
 logger = logging.getLogger("zncc_cli.stdmap")
 
@@ -160,7 +160,7 @@ def _write_one(path: Path, folder: Path, config: StdMapConfig, device: torch.dev
         like=None,
         frame=image.metadata,
     )
-    written = View(read_image(folder / map_name), ())
+    written = ChannelView(read_image(folder / map_name), ())
     shrunk = max(1, math.ceil(math.sqrt(math.prod(view.shape) / _PICTURE)))
     values = np.full((1, 1), np.nan, np.float32)
     missing = Missing(folder)
@@ -191,7 +191,7 @@ def _texture(grey: torch.Tensor, valid: torch.Tensor, window: int) -> Texture:
     return texture(grey, valid, min(window, *grey.shape))
 
 
-def _strips(view: View, config: StdMapConfig, window: int, device: torch.device) -> Iterator[np.ndarray]:
+def _strips(view: ChannelView, config: StdMapConfig, window: int, device: torch.device) -> Iterator[np.ndarray]:
     def values(rows: slice) -> torch.Tensor:
         grey, valid = (torch.from_numpy(plane).to(device) for plane in view.read(rows))
         norm = config.scale is StdScale.NORM

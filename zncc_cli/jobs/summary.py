@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from zncc_cli.files.paths import shown
 from zncc_cli.report.report import json_text, summary_table
+from zncc_cli.text import shown
 
 if TYPE_CHECKING:  # most of them load torch
     from zncc_cli.jobs.batch.run import BatchOutcome
@@ -99,11 +99,15 @@ def print_stack(outcome: StackOutcome) -> None:
     """Print the result of one movie on stdout."""
     report, rows = outcome.report, outcome.rows
     spans = (max(values) - min(values) for values in ([row.dx for row in rows], [row.dy for row in rows]))
-    seconds, sigma = report["seconds"], report["metrics"]["largest_sigma"]
+    seconds, expected_error = report["seconds"], report["metrics"]["largest_expected_error"]
     lines = [
         ("status", f"{outcome.status.value}: {'; '.join(report['reasons'])}"),
         ("drift", "{:.2f} px along x, {:.2f} px along y, {}".format(*spans, report["model"])),
-        *([] if sigma is None else [("precision", f"{sigma:.3f} px at most, expected RMS error of a frame")]),
+        *(
+            []
+            if expected_error is None
+            else [("precision", f"{expected_error:.3f} px at most, expected RMS error of a frame")]
+        ),
         ("seconds", f"{seconds['registration']:.2f} registration, {seconds['total']:.2f} in all"),
         ("files", f"{outcome.folder}/"),
     ]

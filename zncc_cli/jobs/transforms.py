@@ -19,11 +19,12 @@ from zncc_cli.config.transforms import ComposeConfig, ConvertConfig, PointsConfi
 from zncc_cli.errors import InputError, OptionError
 from zncc_cli.files.folder import beside, refuse_what_stands
 from zncc_cli.files.images import read_image
-from zncc_cli.files.paths import regular_file_size, shown
+from zncc_cli.files.paths import regular_file_size
 from zncc_cli.files.transforms.formats import FORMATS, Linear, format_for, read_linear, write_linear
 from zncc_cli.files.transforms.points import EXPECTED, mapped_table
 from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.transforms.matrices import compose, invert, map_points, model_of
+from zncc_cli.text import shown
 
 logger = logging.getLogger("zncc_cli.transforms")
 

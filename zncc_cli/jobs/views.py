@@ -22,7 +22,7 @@ _LEAST_NOISE = 1e-6  # of the variance: below it noise is rounding
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class ChannelView:
     """One grey plane of an image, less an offset where the file's numbers have more digits than float32.
 
     Attributes:
@@ -124,7 +124,7 @@ def _middle(shape: tuple[int, int]) -> tuple[slice, slice]:
     return height, width
 
 
-def masked(view: View, mask: Image | None) -> View:
+def masked(view: ChannelView, mask: Image | None) -> ChannelView:
     """Return the view with only the pixels that count in ``mask``.
 
     Raises:
@@ -142,7 +142,7 @@ def masked(view: View, mask: Image | None) -> View:
     return replace(view, mask=mask)
 
 
-def without_gaps(view: View, no_data: str) -> tuple[View, tuple[str, ...]]:
+def without_gaps(view: ChannelView, no_data: str) -> tuple[ChannelView, tuple[str, ...]]:
     """Return the view without pixels that hold no data, and a sentence for each value that lies like gaps unnamed.
 
     ``no_data``: as in `zncc_cli.config.RegistrationConfig`.
@@ -160,7 +160,7 @@ def without_gaps(view: View, no_data: str) -> tuple[View, tuple[str, ...]]:
 
 def choose_views(
     images: Sequence[Image], channels: Sequence[int | str | None], *, alone: bool = False
-) -> tuple[tuple[View, ...], tuple[str, ...]]:
+) -> tuple[tuple[ChannelView, ...], tuple[str, ...]]:
     """Return a view of each image, and a sentence for each choice that was not the user's.
 
     ``channels``: what --channel says of each, see `zncc_cli.config.InputConfig`; ``alone``: nothing else is used.
@@ -183,7 +183,7 @@ def choose_views(
     return views, tuple(note for view, asked in chosen for note in _notes(view, asked, alone))
 
 
-def choose_view(image: Image, channel: int | str | None, at: tuple[int, ...]) -> tuple[View, tuple[str, ...]]:
+def choose_view(image: Image, channel: int | str | None, at: tuple[int, ...]) -> tuple[ChannelView, tuple[str, ...]]:
     """Return the view of the page at ``at`` (its place along a channel axis does not matter), as `choose_views` does.
 
     Raises:
@@ -207,7 +207,7 @@ def _count(image: Image) -> int:
     return 3 if image.metadata.photometric == "rgb" else 1
 
 
-def _candidates(image: Image, channel: int | str | None, first: tuple[int, ...] | None = None) -> list[View]:
+def _candidates(image: Image, channel: int | str | None, first: tuple[int, ...] | None = None) -> list[ChannelView]:
     """Return the views that may be taken: one, or one for each channel where the best is sought.
 
     ``first``: the page; by default the first.
@@ -226,15 +226,15 @@ def _candidates(image: Image, channel: int | str | None, first: tuple[int, ...] 
         )
     if axis is not None:
         numbers = [channel] if isinstance(channel, int) else range(image.leading[axis])
-        return [View(image, (*first[:axis], number, *first[axis + 1 :])) for number in numbers]
+        return [ChannelView(image, (*first[:axis], number, *first[axis + 1 :])) for number in numbers]
     if rgb and isinstance(channel, int):
-        return [View(image, first, channel)]
+        return [ChannelView(image, first, channel)]
     if rgb and channel == BEST:
-        return [View(image, first, number) for number in range(3)]
-    return [View(image, first)]
+        return [ChannelView(image, first, number) for number in range(3)]
+    return [ChannelView(image, first)]
 
 
-def _texture(view: View) -> float:
+def _texture(view: ChannelView) -> float:
     """Return how precisely the view can be placed: the power of its gradient over that of its noise."""
     grey, valid = (torch.from_numpy(x) for x in view.read(*_middle(view.shape)))
     if int(valid.sum()) < 2:
@@ -250,7 +250,7 @@ def _texture(view: View) -> float:
     return max(0.0, power) / (noise + least) if least > 0 else 0.0
 
 
-def _notes(view: View, asked: int | str | None, alone: bool) -> list[str]:
+def _notes(view: ChannelView, asked: int | str | None, alone: bool) -> list[str]:
     image, notes = view.image, []
     others = [(letter, n) for letter, n in zip(image.axes, image.leading, strict=False) if letter != "C" and n > 1]
     if others:
@@ -267,7 +267,7 @@ def _use(alone: bool) -> str:
     return "taken is" if alone else "registered by"
 
 
-def _channel_notes(view: View, asked: int | str | None, *, alone: bool) -> list[str]:
+def _channel_notes(view: ChannelView, asked: int | str | None, *, alone: bool) -> list[str]:
     image, axis = view.image, _channel_axis(view.image)
     taken = view.sample if axis is None else view.index[axis]
     if taken is None or isinstance(asked, int):

@@ -18,25 +18,25 @@ import numpy as np
 
 from zncc_cli.config import LEAST_MIN_OVERLAP, NESTED_MODELS, Interpolation, Model, RegistrationConfig
 from zncc_cli.registration.geometry import overlap_shape
-from zncc_cli.registration.metric.level_metric import LevelObjective
+from zncc_cli.registration.metric.level_metric import LevelMetric
 from zncc_cli.registration.pyramid import Level, coarsest_of, pyramid
 from zncc_cli.registration.quality.evidence import Judging, Seen, weigh
 from zncc_cli.registration.quality.fitting_window import fitting_window
-from zncc_cli.registration.quality.static_border import without_pull
+from zncc_cli.registration.quality.static_border import refine_without_border
 from zncc_cli.registration.quality.uncertainty import Uncertainty
-from zncc_cli.registration.quality.verdict import DISTINCT, Asked, Evidence, Status, Verdict, judge
+from zncc_cli.registration.quality.verdict import MIN_START_RATIO, Asked, Evidence, Status, Verdict, judge
 from zncc_cli.registration.refine.refine import Refined, refine, unrefined
-from zncc_cli.registration.search.candidates import Candidate, Held, held, preferred
+from zncc_cli.registration.search.candidates import Fit, PlaceSimilarity, place_similarity, preferred
 from zncc_cli.registration.search.model_selection import select_model
 from zncc_cli.registration.search.motion_bound import MotionBound
 from zncc_cli.registration.search.multistart import (
     WINDOWS_ACROSS,
-    End,
+    Candidate,
     LevelRecord,
     Search,
     descend,
-    distinctness,
     follow_starts,
+    start_ratio,
 )
 
 _JUDGED = 256  # the coarsest level with at least this shorter side is judged, beside the finest
@@ -92,17 +92,17 @@ class Found:
         taken: where it is.
         evidence, verdict, uncertainty: whether it is to be trusted, and how sure it is.
         records: what each level did.
-        ends: where the starts led.
+        candidates: where the starts led.
         settings: window and least overlap by which it was found.
         notes: a sentence for each thing that was done and not asked for.
     """
 
-    taken: Candidate
+    taken: Fit
     evidence: Evidence
     verdict: Verdict
     uncertainty: Uncertainty | None
     records: tuple[LevelRecord, ...]
-    ends: list[End]
+    candidates: list[Candidate]
     settings: RegistrationConfig
     notes: tuple[str, ...] = ()
 
@@ -114,8 +114,8 @@ def found_of(images: Images, task: Task, window: int) -> Found:
     notes = tuple[str, ...]()
     if window < config.window_side:
         notes = (f"windows of {window} pixels: of {config.window_side}, images as small hold too few to judge by",)
-    ends = _ends(images, task, settings, narrow=False)
-    found = _finished(images, task, settings, ends)
+    candidates = _candidates(images, task, settings, narrow=False)
+    found = _finished(images, task, settings, candidates)
     if found.verdict.status is Status.FAILED and (least := _less_overlap(images, task, found)) is not None:
         found = _with_less_overlap(images, task, found, least)
     if config.window is None:
@@ -156,16 +156,16 @@ def _with_less_overlap(images: Images, task: Task, found: Found, least: float) -
     config, before = task.config, found.settings
     window = _narrow_window(config, before)
     settings = dataclasses.replace(before, window=window, min_overlap=least)
-    ends = _ends(images, task, settings, narrow=True)
-    matrix, moving_shape = ends[0].start.matrix, images.moving[0].shape
-    out = distinctness(ends, images.shape, moving_shape)
+    candidates = _candidates(images, task, settings, narrow=True)
+    matrix, moving_shape = candidates[0].start.matrix, images.moving[0].shape
+    out = start_ratio(candidates, images.shape, moving_shape)
     tried = f"down to an overlap of {least:.0%}, by windows of {window} pixels on coarse levels"
 
-    promising = ends[0].score > 0 and (out is None or out >= DISTINCT)
+    promising = candidates[0].score > 0 and (out is None or out >= MIN_START_RATIO)
     if promising or found.evidence.zncc_after is None:
         if config.window is None:
             window = fitting_window(overlap_shape(matrix, images.shape, moving_shape), before.window_side)
-        again = _finished(images, task, dataclasses.replace(settings, window=window), ends)
+        again = _finished(images, task, dataclasses.replace(settings, window=window), candidates)
         # Of unrelated images, too, a strip somewhere agrees a little: what is doubtful there is not found. And a place
         # of enough overlap was refused before: to ask again of other candidates is to draw another lot.
         taken = again.taken
@@ -182,71 +182,71 @@ def _with_smaller_windows(images: Images, task: Task, found: Found) -> Found:
     before = found.settings.window_side
     seen = overlap_shape(found.taken.matrix, images.shape, images.moving[0].shape)
     window = fitting_window(seen, before)
-    if found.evidence.zncc_after is not None and found.evidence.agreement is None and window < before:
-        again = _finished(images, task, dataclasses.replace(found.settings, window=window), found.ends)
-        if again.evidence.agreement is not None:
+    if found.evidence.zncc_after is not None and found.evidence.block_significance is None and window < before:
+        again = _finished(images, task, dataclasses.replace(found.settings, window=window), found.candidates)
+        if again.evidence.block_significance is not None:
             said = f"judged by windows of {window} pixels: of {before}, the overlap holds too few"
             return dataclasses.replace(again, notes=(*found.notes, *again.notes, said))
     return found
 
 
-def _ends(images: Images, task: Task, settings: RegistrationConfig, narrow: bool) -> list[End]:
+def _candidates(images: Images, task: Task, settings: RegistrationConfig, narrow: bool) -> list[Candidate]:
     objective = _objectives(images, settings)
     return follow_starts(images.fixed, images.moving, objective, settings, Search(task.start, task.bound, narrow))
 
 
-def _objectives(images: Images, settings: RegistrationConfig) -> Callable[[int, bool], LevelObjective]:
+def _objectives(images: Images, settings: RegistrationConfig) -> Callable[[int, bool], LevelMetric]:
     """Return what gives the objective of a level and a contrast."""
 
     @cache
-    def objective(level: int, inverted: bool) -> LevelObjective:
+    def objective(level: int, inverted: bool) -> LevelMetric:
         return _objective(*images.compared(level, inverted), images.shape, settings)
 
     return objective
 
 
-def _objective(fixed: Level, moving: Level, shape: tuple[int, int], config: RegistrationConfig) -> LevelObjective:
+def _objective(fixed: Level, moving: Level, shape: tuple[int, int], config: RegistrationConfig) -> LevelMetric:
     interpolation = Interpolation.CUBIC if fixed.factor == 1 else Interpolation.LINEAR
-    return LevelObjective(fixed, moving, shape, config.window_side, config.least_overlap, interpolation)
+    return LevelMetric(fixed, moving, shape, config.window_side, config.least_overlap, interpolation)
 
 
-def _finished(images: Images, task: Task, settings: RegistrationConfig, ends: list[End]) -> Found:
-    """Follow the best of ``ends`` to the finest level, and judge the result."""
+def _finished(images: Images, task: Task, settings: RegistrationConfig, candidates: list[Candidate]) -> Found:
+    """Follow the best of ``candidates`` to the finest level, and judge the result."""
     objective = _objectives(images, settings)
-    descended, records = _descended(images, settings, ends[0], objective)
+    descended, records = _descended(images, settings, candidates[0], objective)
     choice = _choice(images, task, settings, descended)
     taken = choice.taken
     shape, judged, refined = images.shape, images.judged, taken.refined
     # A border that both have is no part of what is judged.
     fitted = dataclasses.replace(settings, model=taken.model)
-    unhindered = without_pull(*images.compared(0, taken.inverted), refined, fitted)
-    if task.bound is not None and not task.bound.holds(unhindered.refined.matrix):
-        unhindered = dataclasses.replace(unhindered, refined=refined, left_out=False)
-    taken = dataclasses.replace(taken, refined=unhindered.refined)
-    uncertainty = Uncertainty.of_blocks(taken.model, taken.matrix, shape, unhindered.refined.influences)
+    border_check = refine_without_border(*images.compared(0, taken.inverted), refined, fitted)
+    if task.bound is not None and not task.bound.holds(border_check.refined.matrix):
+        border_check = dataclasses.replace(border_check, refined=refined, left_out=False)
+    taken = dataclasses.replace(taken, refined=border_check.refined)
+    uncertainty = Uncertainty.of_blocks(taken.model, taken.matrix, shape, border_check.refined.influences)
     levels = range(len(images.fixed))
     seen = Seen(images.fixed, [images.compared(level, taken.inverted)[1] for level in levels])
     objectives = [objective(level, taken.inverted) for level in levels]
-    if unhindered.levels[0] is not images.fixed[0]:
-        seen = Seen(*(pyramid(level.image, level.mask, len(levels), level.measured) for level in unhindered.levels))
+    if border_check.levels[0] is not images.fixed[0]:
+        seen = Seen(*(pyramid(level.image, level.mask, len(levels), level.measured) for level in border_check.levels))
         objectives = [_objective(*pair, shape, settings) for pair in zip(seen.fixed, seen.moving, strict=True)]
     # What came of the start itself was chosen from no others.
-    stands_out = None if choice.from_start else distinctness(ends, shape, images.moving[0].shape)
+    stands_out = None if choice.from_start else start_ratio(candidates, shape, images.moving[0].shape)
     judging = Judging(seen, objectives[0], objectives[judged], judged)
-    evidence = weigh(judging, fitted, unhindered, uncertainty, stands_out)
+    evidence = weigh(judging, fitted, border_check, uncertainty, stands_out)
     evidence = dataclasses.replace(evidence, beyond=choice.beyond)
     verdict = judge(evidence, Asked(task.config, taken.model, task.start is not None))
-    return Found(taken, evidence, verdict, uncertainty, (*records, *choice.records), ends, settings, choice.notes)
+    return Found(taken, evidence, verdict, uncertainty, (*records, *choice.records), candidates, settings, choice.notes)
 
 
 def _descended(
-    images: Images, settings: RegistrationConfig, end: End, objective: Callable[[int, bool], LevelObjective]
-) -> tuple[Candidate, list[LevelRecord]]:
-    """Return where ``end`` leads from level to level, refined, and what each level did."""
-    inverted, matrix, records = end.start.inverted, end.start.matrix, list(end.records)
+    images: Images, settings: RegistrationConfig, candidate: Candidate, objective: Callable[[int, bool], LevelMetric]
+) -> tuple[Fit, list[LevelRecord]]:
+    """Return where ``candidate`` leads from level to level, refined, and what each level did."""
+    inverted, matrix, records = candidate.start.inverted, candidate.start.matrix, list(candidate.records)
     levels, judged = len(images.fixed), images.judged
     richest = NESTED_MODELS[-1] if settings.model is Model.AUTO else settings.model
-    # From below the level that was reached; from that again where the end is of a simpler model.
+    # From below the level that was reached; from that again where the candidate is of a simpler model.
     factors = [level.factor for level in images.fixed]
     last = factors.index(records[-1].factor) + (records[-1].model is not richest)
     for level in reversed(range(min(max(1, judged), levels - 1), last)):
@@ -260,7 +260,7 @@ def _descended(
         matrix, record = descend(objective(level, inverted), model, matrix, settings)
         records.append(record)
     refined, record = _refined(images, dataclasses.replace(settings, model=model), matrix, inverted)
-    return Candidate(refined, model, inverted, selection), [*records, record]
+    return Fit(refined, model, inverted, selection), [*records, record]
 
 
 def _refined(
@@ -283,7 +283,7 @@ class _Choice:
         notes: why it is another one.
     """
 
-    taken: Candidate
+    taken: Fit
     records: tuple[LevelRecord, ...] = ()
     beyond: float | None = None
     notes: tuple[str, ...] = ()
@@ -294,7 +294,7 @@ class _Choice:
         return bool(self.notes)
 
 
-def _choice(images: Images, task: Task, settings: RegistrationConfig, descended: Candidate) -> _Choice:
+def _choice(images: Images, task: Task, settings: RegistrationConfig, descended: Fit) -> _Choice:
     """Return the candidate that agrees best on the finest level: within the bound, and no worse than a given start."""
     origin, bound = task.origin, task.bound
     apart = MotionBound(origin, images.shape, math.inf).motion(descended.matrix)
@@ -303,8 +303,8 @@ def _choice(images: Images, task: Task, settings: RegistrationConfig, descended:
         return _Choice(descended)
 
     @cache
-    def agreeing(candidate: Candidate) -> Held:
-        return held(*images.compared(0, candidate.inverted), candidate.matrix, settings)
+    def agreeing(candidate: Fit) -> PlaceSimilarity:
+        return place_similarity(*images.compared(0, candidate.inverted), candidate.matrix, settings)
 
     start = dataclasses.replace(descended, refined=unrefined(origin, descended.model, images.shape))
     if agreeing(start).zncc < 0:
@@ -334,13 +334,11 @@ def _choice(images: Images, task: Task, settings: RegistrationConfig, descended:
     return _Choice(best, records, None, (f"found near the start: {away}, {why}",))
 
 
-def _near(
-    images: Images, settings: RegistrationConfig, origin: np.ndarray, start: Candidate
-) -> tuple[Candidate, LevelRecord]:
+def _near(images: Images, settings: RegistrationConfig, origin: np.ndarray, start: Fit) -> tuple[Fit, LevelRecord]:
     """Return where the start itself, (3, 3), leads on the finest level, in the contrast of ``start``."""
     matrix, model, selection = origin, start.model, None
     if settings.model is Model.AUTO:
         selection = select_model(*images.compared(images.judged, start.inverted), origin, settings)
         matrix, model = selection.matrix, selection.model
     refined, record = _refined(images, dataclasses.replace(settings, model=model), matrix, start.inverted)
-    return Candidate(refined, model, start.inverted, selection), record
+    return Fit(refined, model, start.inverted, selection), record

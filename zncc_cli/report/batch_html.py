@@ -84,7 +84,7 @@ def write_batch_page(path: str | os.PathLike[str], rows: Iterable[BatchPageRow],
 
 def _badness(row: BatchPageRow) -> tuple[int, str, float, float, str]:
     rank = _WORST_FIRST.index(row.status) if row.status in _WORST_FIRST else -1
-    zncc, agreement = (_or_lowest(row.metrics.get(key)) for key in ("zncc_after", "agreement"))
+    zncc, agreement = (_or_lowest(row.metrics.get(key)) for key in ("zncc_after", "block_significance"))
     return rank, row.status, zncc, agreement, row.name
 
 

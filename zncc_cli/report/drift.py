@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zncc_cli.files.folder import beside
-from zncc_cli.files.paths import shown
 from zncc_cli.report.report import write_json
+from zncc_cli.text import shown
 
 FORMAT, VERSION = "zncc-stack", 1
 
@@ -35,7 +35,7 @@ class DriftRow:
         dx, dy: where the centre of the reference lies in this frame, less where it lies in the reference, pixels.
         further: what the model has beside a shift (angle, scale, ...), by name.
         status: "ok", "blank" or "outlier".
-        sigma: expected RMS error of the place, pixels; None where not known.
+        expected_error: expected RMS error of the place, pixels; None where not known.
         inverted: bright and dark are exchanged against the reference.
     """
 
@@ -43,24 +43,24 @@ class DriftRow:
     dx: float
     dy: float
     status: str
-    sigma: float | None
+    expected_error: float | None
     further: dict[str, float] = field(default_factory=dict)
     inverted: bool = False
 
 
 def write_drift_table(path: str | os.PathLike[str], rows: Sequence[DriftRow]) -> None:
-    """Write a CSV: frame, dx, dy, what else the model has, status, sigma, inverted (0 or 1).
+    """Write a CSV: frame, dx, dy, what else the model has, status, expected_error, inverted (0 or 1).
 
     Raises:
         OutputError: the file cannot be written.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["frame", "dx", "dy", *rows[0].further, "status", "sigma", "inverted"])
+    writer.writerow(["frame", "dx", "dy", *rows[0].further, "status", "expected_error", "inverted"])
     for row in rows:
         numbers = [f"{value:.9g}" for value in (row.dx, row.dy, *row.further.values())]
-        sigma = "" if row.sigma is None else f"{row.sigma:.3g}"
-        writer.writerow([row.frame, *numbers, row.status, sigma, int(row.inverted)])
+        expected_error = "" if row.expected_error is None else f"{row.expected_error:.3g}"
+        writer.writerow([row.frame, *numbers, row.status, expected_error, int(row.inverted)])
     with beside(Path(path)) as file:
         file.write(text.getvalue().encode())
 
@@ -91,7 +91,7 @@ def write_frame_transforms(
         "axis_order": "xy",
         "pixel_origin": "centre of the top-left pixel is (0, 0)",
         "frames": [
-            {"frame": row.frame, "status": row.status, "sigma": row.sigma, "matrix": matrix}
+            {"frame": row.frame, "status": row.status, "expected_error": row.expected_error, "matrix": matrix}
             for row, matrix in zip(rows, matrices, strict=True)
         ],
     }

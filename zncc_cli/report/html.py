@@ -12,7 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from zncc_cli.files.folder import beside
-from zncc_cli.files.paths import shown
+from zncc_cli.text import shown
 
 _TEMPLATES = Path(__file__).with_name("templates")
 

@@ -29,7 +29,7 @@ class Verdict:
 
 VERDICTS: Mapping[str, Verdict] = {
     "ok": Verdict("Aligned", "The evidence below supports this result.", "✓"),
-    "suspect": Verdict("Suspect", "Look at the pictures before you use this result.", "!"),
+    "suspect": Verdict("Suspect", "SymmetricMetric at the pictures before you use this result.", "!"),
     "failed": Verdict("Failed", "Do not use this result: nothing shows that it is right.", "×"),  # noqa: RUF001
     "error": Verdict("Error", "The pair could not be processed.", "×"),  # noqa: RUF001
 }

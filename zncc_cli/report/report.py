@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.text import Text
 
 from zncc_cli.files.folder import beside
-from zncc_cli.files.paths import shown
 from zncc_cli.report.grey import Limits, block_sums, robust_limits, stretched
+from zncc_cli.text import shown
 
 # Two panels and the gap between them stay below the 2400 pixels that fit a screen or a page.
 _PANEL_SIDE = 1190

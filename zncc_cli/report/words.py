@@ -32,7 +32,7 @@ MEASURES: Mapping[str, Measure] = {
         "Share of the smaller image's windows that both images show; of its pixels where too few do.",
         100,
     ),
-    "agreement": Measure(
+    "block_significance": Measure(
         "Agreement",
         "",
         "How much better the parts of the overlap agree than chance would have them: unrelated images stayed below 51, "
@@ -40,7 +40,7 @@ MEASURES: Mapping[str, Measure] = {
     ),
     "ending": Measure("Ending", "", "How the last level's optimisation ended."),
     "motion": Measure("Motion", "px", "Largest displacement of a corner of the fixed image."),
-    "distinctness": Measure(
+    "start_ratio": Measure(
         "Distinctness",
         "",
         "How many times better this place is than the next best; empty where nothing had to be searched.",
@@ -50,7 +50,7 @@ MEASURES: Mapping[str, Measure] = {
         "",
         "How many times better the aligned images agree than at the best other shift; repeated texture stays near 1.",
     ),
-    "held_by_pixels": Measure(
+    "single_pixel_ratio": Measure(
         "Held by single pixels",
         "",
         "How many times better the images agree with the pixels that stand out by themselves than without.",
@@ -60,9 +60,11 @@ MEASURES: Mapping[str, Measure] = {
     "held_out_after": Measure(
         "Held out, after", "", "ZNCC of windows that took no part in the fit that puts them on each other."
     ),
-    "split": Measure("Halves apart", "px", "Distance between what two halves of the overlap find."),
-    "split_ratio": Measure("Halves apart / chance", "", "The same squared, over what chance explains: about 1."),
-    "richer": Measure("Richer model", "px", "How far a richer model would move the result beyond chance."),
+    "fold_distance": Measure("Halves apart", "px", "Distance between what two halves of the overlap find."),
+    "fold_distance_ratio": Measure(
+        "Halves apart / chance", "", "The same squared, over what chance explains: about 1."
+    ),
+    "model_misfit": Measure("Richer model", "px", "How far a richer model would move the result beyond chance."),
     "round_trip": Measure("Round trip", "px", "What a step with fixed and moving exchanged would still change."),
     "expected_error": Measure("Expected error", "px", "Predicted standard deviation of a position in the overlap."),
     "border_pull": Measure("Border pull", "px", "How far a border that both images have alike had pulled a corner."),

@@ -25,7 +25,7 @@ from zncc_cli.errors import ZnccError
 from zncc_cli.files.lazy import LazyArray, Stored
 from zncc_cli.files.metadata import Photometric
 from zncc_cli.files.pages import among, not_among
-from zncc_cli.files.paths import no_room, one_line, refusal
+from zncc_cli.files.paths import no_room, refusal
 from zncc_cli.files.tiff.chain import follow_pages
 from zncc_cli.files.tiff.checks import check_pages, check_segment
 from zncc_cli.files.tiff.further_tags import georeference_tags
@@ -33,6 +33,7 @@ from zncc_cli.files.tiff.ome import Ome, read_ome
 from zncc_cli.files.tiff.orientation import orientation_notes, oriented, stored_part, transposes, turns
 from zncc_cli.files.tiff.segments import JPEG, Planes, cache_for
 from zncc_cli.files.tiff.tags import ORIENTATION, metadata_of, value
+from zncc_cli.text import one_line
 
 # What tifffile and its codecs raise on damaged or unsupported files: in words that help, and, where a tag holds
 # nonsense, in words that speak of Python.

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from zncc_cli.files.folder import beside
 from zncc_cli.files.metadata import Flavor, Metadata, Tag
-from zncc_cli.files.paths import one_line
 from zncc_cli.files.tiff import georeference
 from zncc_cli.files.tiff.calibration import pixel_size, resolution_tags
 from zncc_cli.files.tiff.codecs import NONE, Codec, codec
 from zncc_cli.files.tiff.flavors import Words, imagej_refusal, imagej_words, ome_words
 from zncc_cli.files.tiff.further_tags import OF_THE_GRID, handed_on, tag_name
+from zncc_cli.text import one_line
 
 STRIP_ROWS = 512
 """Rows of a strip that `write_tiff` is given; a multiple of the rows of a strip in the file."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from zncc_cli.config import TransformFormat
 from zncc_cli.errors import OptionError, OutputError
 from zncc_cli.files.folder import beside
-from zncc_cli.files.paths import MismatchError, one_line, refusal, shown, small_file
+from zncc_cli.files.paths import MismatchError, refusal, small_file
 from zncc_cli.files.transforms import elastix, itk, opencv, plain, turboreg
 from zncc_cli.files.transforms.linear import Linear, usable
 from zncc_cli.files.transforms.transform_json import (
@@ -28,6 +28,7 @@ from zncc_cli.files.transforms.transform_json import (
     transform_content,
 )
 from zncc_cli.registration.transforms.matrices import model_of
+from zncc_cli.text import one_line, shown
 
 __all__ = ["FORMATS", "Linear", "format_for", "read_linear", "write_linear"]
 

@@ -21,10 +21,10 @@ from types import TracebackType
 from typing import Any
 
 from zncc_cli.errors import BackendError
-from zncc_cli.files.paths import one_line
 from zncc_cli.jobs.batch.engine import Answer, Task
 from zncc_cli.jobs.batch.processes import WORKER, Processes
 from zncc_cli.jobs.batch.worker import clear
+from zncc_cli.text import one_line
 
 logger = logging.getLogger("zncc_cli.batch")
 

@@ -20,8 +20,8 @@ from types import TracebackType
 from typing import Any
 
 from zncc_cli.errors import OutputError
-from zncc_cli.files.paths import one_line, shown
 from zncc_cli.jobs.batch.row import ERROR, BatchRow, row_of
+from zncc_cli.text import one_line, shown
 
 NAME = "manifest.jsonl"
 _NAMES = re.compile(r"manifest(-[0-9]+-of-[0-9]+)?\.jsonl")

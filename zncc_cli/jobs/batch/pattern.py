@@ -9,7 +9,8 @@ from pathlib import Path
 
 from zncc_cli.config.batch import EXAMPLE
 from zncc_cli.errors import OptionError
-from zncc_cli.files.paths import refusal, shown
+from zncc_cli.files.paths import refusal
+from zncc_cli.text import shown
 
 _FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 

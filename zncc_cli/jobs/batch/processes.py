@@ -19,8 +19,8 @@ from types import TracebackType
 from typing import IO, Any
 
 from zncc_cli.errors import BackendError
-from zncc_cli.files.paths import one_line
 from zncc_cli.jobs.batch.engine import Answer, Task
+from zncc_cli.text import one_line
 
 logger = logging.getLogger("zncc_cli.batch")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from zncc_cli.errors import OutputError
 from zncc_cli.files.folder import beside
-from zncc_cli.files.paths import shown
+from zncc_cli.text import shown
 
 ERROR = "error"
 STATUSES = ("ok", "suspect", "failed", ERROR)

@@ -19,7 +19,6 @@ from zncc_cli.config import Accept, Device, PairConfig, Product
 from zncc_cli.config.batch import BatchConfig, Engine
 from zncc_cli.errors import BackendError, ExitCode, OutputError, ZnccError
 from zncc_cli.files.images import read_image
-from zncc_cli.files.paths import shown
 from zncc_cli.jobs.batch import engine as engines
 from zncc_cli.jobs.batch.cluster import Cluster
 from zncc_cli.jobs.batch.manifest import NAME, Manifest, Record, manifests, read_manifests
@@ -31,6 +30,7 @@ from zncc_cli.jobs.missing import Missing
 from zncc_cli.jobs.pair.products import OVERLAY, PAGE, file_names
 from zncc_cli.process import usable_cores
 from zncc_cli.report.batch_html import BatchPageRow, thumbnail, write_batch_page
+from zncc_cli.text import shown
 
 logger = logging.getLogger("zncc_cli.batch")
 

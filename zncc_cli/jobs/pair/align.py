@@ -21,7 +21,6 @@ from zncc_cli.errors import ContentError, ExitCode, OptionError, OutputError
 from zncc_cli.files.folder import OutputFolder, refuse_sources
 from zncc_cli.files.images import check_kind, read_image
 from zncc_cli.files.output import write_picture
-from zncc_cli.files.paths import shown
 from zncc_cli.files.transforms.formats import read_linear
 from zncc_cli.files.transforms.transform_json import write_transform
 from zncc_cli.jobs.budget import affordable_factor, check_disk, file_bytes, map_bytes
@@ -40,15 +39,16 @@ from zncc_cli.jobs.pair.products import (
     others,
 )
 from zncc_cli.jobs.pair.strips import Strips
-from zncc_cli.jobs.reduction import Reduced, full_result, reduced, reduced_matrix
+from zncc_cli.jobs.reduction import Downsampled, full_result, reduced, reduced_matrix
 from zncc_cli.jobs.resampled import missing_value, write_resampled
-from zncc_cli.jobs.views import View, choose_views, masked, without_gaps
+from zncc_cli.jobs.views import ChannelView, choose_views, masked, without_gaps
 from zncc_cli.operators import native
 from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.register import RegistrationResult, register_images
 from zncc_cli.registration.resampling.canvas import Frame, frame_of
 from zncc_cli.report.pair_html import write_page
 from zncc_cli.report.report import write_json
+from zncc_cli.text import shown
 
 logger = logging.getLogger("zncc_cli.pair")
 
@@ -211,7 +211,7 @@ class _Clock:
         return {**{stage: round(s, 4) for stage, s in self.seconds.items()}, "total": round(total, 4)}
 
 
-def _views(config: PairConfig) -> tuple[View, View, tuple[str, ...]]:
+def _views(config: PairConfig) -> tuple[ChannelView, ChannelView, tuple[str, ...]]:
     """Return what is registered of both files, and a sentence for each choice that was not the user's."""
     asked, paths = config.inputs, (config.fixed, config.moving)
     images = [
@@ -227,7 +227,7 @@ def _views(config: PairConfig) -> tuple[View, View, tuple[str, ...]]:
     return fixed, moving, (*read, *notes, *of_fixed, *of_moving)
 
 
-def _init(name: str | None, fixed: View, moving: View) -> tuple[np.ndarray | None, tuple[str, ...]]:
+def _init(name: str | None, fixed: ChannelView, moving: ChannelView) -> tuple[np.ndarray | None, tuple[str, ...]]:
     """Return the matrix to start from, if any, and a sentence for each image that is not as large as its own was."""
     if name is None:
         return None, ()
@@ -256,9 +256,9 @@ def _frame(result: RegistrationResult, settings: ResamplingConfig) -> tuple[Fram
 
 def _write_products(
     folder: Path,
-    fixed: View,
-    moving: View,
-    pair: tuple[Reduced, Reduced],
+    fixed: ChannelView,
+    moving: ChannelView,
+    pair: tuple[Downsampled, Downsampled],
     result: RegistrationResult,
     config: PairConfig,
     missing: Missing,
@@ -302,7 +302,7 @@ def _write_products(
 
 def _write_overlay(
     folder: Path,
-    pair: tuple[Reduced, Reduced],
+    pair: tuple[Downsampled, Downsampled],
     result: RegistrationResult,
     frame: Frame,
     wanted: frozenset[Product],
@@ -319,7 +319,7 @@ def _write_overlay(
     return layers
 
 
-def _spread(image: Reduced) -> float:
+def _spread(image: Downsampled) -> float:
     values = image.grey[image.valid]
     return float(values.std(dtype=np.float64)) if values.size else 0.0
 

@@ -17,7 +17,7 @@ from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.output import STRIP_ROWS, write_strips
 from zncc_cli.jobs.missing import Missing
 from zncc_cli.jobs.pair.products import MAPS
-from zncc_cli.jobs.views import View
+from zncc_cli.jobs.views import ChannelView
 from zncc_cli.registration.inputs.inpainting import inpaint
 from zncc_cli.registration.metric.local_zncc import std_map, zncc_frame_map
 from zncc_cli.registration.resampling.canvas import Frame
@@ -58,7 +58,7 @@ class Rows:
 
 def write_maps(
     folder: Path,
-    fixed: View,
+    fixed: ChannelView,
     aligned: tuple[Rows, Rows],
     frame: Frame,
     window: int,
@@ -151,13 +151,13 @@ def map_strips(
         yield values(around).numpy()[rows.start - start : rows.stop - start]
 
 
-def on_frame(view: View, rows: slice, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
+def on_frame(view: ChannelView, rows: slice, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
     """Return the view's values, float32, and which count, bool, on rows of a frame that may reach beyond it (h, W)."""
     top = frame.rows[0]
     return beyond(view, slice(top + rows.start, top + rows.stop), slice(frame.columns[0], frame.columns[-1] + 1))
 
 
-def beyond(view: View, rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
+def beyond(view: ChannelView, rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
     """Return what ``view.read`` does, of rows and columns that may lie beyond the image: there no pixel counts."""
     wanted = rows, columns
     grey = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.float32)

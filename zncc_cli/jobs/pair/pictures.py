@@ -12,8 +12,8 @@ import torch
 from zncc_cli.config import Interpolation
 from zncc_cli.files.images import read_image
 from zncc_cli.jobs.pair.maps import beyond
-from zncc_cli.jobs.reduction import Reduced, block_means, reduced_matrix
-from zncc_cli.jobs.views import View
+from zncc_cli.jobs.reduction import Downsampled, block_means, reduced_matrix
+from zncc_cli.jobs.views import ChannelView
 from zncc_cli.registration.inputs.inpainting import inpaint
 from zncc_cli.registration.register import RegistrationResult
 from zncc_cli.registration.resampling.canvas import Frame
@@ -30,7 +30,7 @@ Layers = dict[str, np.ndarray]
 """Both images on one frame, by the names that `PagePictures` gives them."""
 
 
-def pair_layers(pair: tuple[Reduced, Reduced], result: RegistrationResult) -> Layers:
+def pair_layers(pair: tuple[Downsampled, Downsampled], result: RegistrationResult) -> Layers:
     """Return the images of a pair on the fixed frame by means of blocks of pixels, at most about a thousand a side.
 
     Args:
@@ -42,7 +42,7 @@ def pair_layers(pair: tuple[Reduced, Reduced], result: RegistrationResult) -> La
 
 
 def pair_pictures(
-    folder: Path, pair: tuple[Reduced, Reduced], layers: Layers, result: RegistrationResult, frame: Frame
+    folder: Path, pair: tuple[Downsampled, Downsampled], layers: Layers, result: RegistrationResult, frame: Frame
 ) -> PagePictures:
     """Return the pictures of a pair, as small as ``layers``.
 
@@ -66,7 +66,9 @@ def pair_pictures(
     )
 
 
-def pair_overlay(pair: tuple[Reduced, Reduced], layers: Layers, result: RegistrationResult, frame: Frame) -> np.ndarray:
+def pair_overlay(
+    pair: tuple[Downsampled, Downsampled], layers: Layers, result: RegistrationResult, frame: Frame
+) -> np.ndarray:
     """Return before and after in colours on the frame of the aligned image, to the whole block; see `overlay`.
 
     ``layers`` are those on the fixed frame. On another one, what only one image has is shown too.
@@ -80,13 +82,13 @@ def pair_overlay(pair: tuple[Reduced, Reduced], layers: Layers, result: Registra
     return overlay(*images, alone=elsewhere)
 
 
-def _factor(pair: tuple[Reduced, Reduced], shape: tuple[int, int]) -> int:
+def _factor(pair: tuple[Downsampled, Downsampled], shape: tuple[int, int]) -> int:
     """Return the side of the blocks of image pixels by which ``shape`` (H, W) becomes small."""
     return pair[0].factor * math.ceil(max(shape) / (pair[0].factor * _SIDE))
 
 
 def _layers(
-    pair: tuple[Reduced, Reduced], result: RegistrationResult, factor: int, rows: range, columns: range
+    pair: tuple[Downsampled, Downsampled], result: RegistrationResult, factor: int, rows: range, columns: range
 ) -> Layers:
     """Return both images on some rows and columns of the fixed plane, counted in blocks; thin gaps are filled."""
     fixed, moving = (_smaller(_without_gaps(image, result.window), factor // image.factor) for image in pair)
@@ -120,18 +122,18 @@ def _uncertainty(result: RegistrationResult, shape: tuple[int, int]) -> np.ndarr
     return np.column_stack([np.interp(rows, known[0], column) for column in across.T])
 
 
-def _without_gaps(image: Reduced, window: int) -> Reduced:
+def _without_gaps(image: Downsampled, window: int) -> Downsampled:
     grey, valid = inpaint(torch.from_numpy(image.grey), torch.from_numpy(image.valid), window)
     return replace(image, grey=grey.numpy(), valid=valid.numpy())
 
 
-def _smaller(image: Reduced, factor: int) -> Reduced:
+def _smaller(image: Downsampled, factor: int) -> Downsampled:
     return image if factor == 1 else block_means(array_reader(image.grey, image.valid), image.grey.shape, factor)
 
 
 def _map(path: Path, frame: Frame, shape: tuple[int, int], factor: int) -> np.ndarray:
     """Return a map on the fixed image's frame (H, W) by means of blocks; NaN where half of one has no value."""
-    view, (x, y) = View(read_image(path), ()), frame.offset
+    view, (x, y) = ChannelView(read_image(path), ()), frame.offset
 
     def read(rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
         return beyond(view, slice(rows.start - y, rows.stop - y), slice(columns.start - x, columns.stop - x))

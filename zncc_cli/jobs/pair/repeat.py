@@ -8,8 +8,9 @@ from pathlib import Path
 
 from zncc_cli.config import IDENTITY, PairConfig
 from zncc_cli.config.settings import pair_config
-from zncc_cli.files.paths import MismatchError, refusal, shown, small_file
+from zncc_cli.files.paths import MismatchError, refusal, small_file
 from zncc_cli.files.transforms.transform_json import parse_json
+from zncc_cli.text import shown
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from zncc_cli.config import Interpolation
 from zncc_cli.jobs.missing import Missing
 from zncc_cli.jobs.pair.maps import Rows, write_maps, write_mask
 from zncc_cli.jobs.pair.products import MAPS, MASK
-from zncc_cli.jobs.views import View
+from zncc_cli.jobs.views import ChannelView
 from zncc_cli.registration.register import RegistrationResult
 from zncc_cli.registration.resampling.canvas import Frame
 from zncc_cli.registration.resampling.resample import resample
@@ -35,7 +35,7 @@ class Strips:
     def __init__(
         self,
         folder: Path,
-        moving: View,
+        moving: ChannelView,
         result: RegistrationResult,
         frame: Frame,
         missing: Missing,
@@ -109,7 +109,7 @@ class Strips:
         self.filled = 0
         return bool(kept)
 
-    def write(self, fixed: View, window: int, spreads: tuple[float, float]) -> None:
+    def write(self, fixed: ChannelView, window: int, spreads: tuple[float, float]) -> None:
         """Write mask.tif and the maps, as far as their strips were kept; see `write_maps`."""
         if MASK in self._rows:
             with self._missing.spared(*MASK):

@@ -143,7 +143,9 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
                 "pairs": movie.pairs,
                 "pairs_left_out": path.left_out,
                 "pair_sigma": path.disagreement * movie.factor,
-                "largest_sigma": max((row.sigma for row in rows if row.sigma is not None), default=None),
+                "largest_expected_error": max(
+                    (row.expected_error for row in rows if row.expected_error is not None), default=None
+                ),
                 "misfit": misfit,
                 "clipped_values": written.clipped,
             },
@@ -216,10 +218,10 @@ def _doubts(rows: tuple[DriftRow, ...], config: StackConfig, misfit: float | Non
     """Yield what speaks against the path of the frames that agree."""
     if config.reference is not None and rows[config.reference].status == OUTLIER:
         yield f"the others are put on frame {config.reference}, with which they do not agree"
-    sigma, frame = max((row.sigma, row.frame) for row in rows if row.sigma is not None)
-    if sigma > LARGEST_ERROR:
+    expected_error, frame = max((row.expected_error, row.frame) for row in rows if row.expected_error is not None)
+    if expected_error > LARGEST_ERROR:
         yield (
-            f"the place of frame {frame} is known to {sigma:.2f} px only: its pairs with others contradict each other, "
+            f"the place of frame {frame} is known to {expected_error:.2f} px only: its pairs with others contradict each other, "
             f"or hold too little texture for --model {config.model}"
         )
     if misfit is not None and misfit > NOTABLE_MOTION:

@@ -17,11 +17,11 @@ from zncc_cli.config.stack import TO_PREVIOUS, StackConfig
 from zncc_cli.errors import ContentError, InputError, OptionError
 from zncc_cli.files.images import Image
 from zncc_cli.files.pages import among
-from zncc_cli.jobs.reduction import Reduced, full_matrix, reduced, reduction_factor
+from zncc_cli.jobs.reduction import Downsampled, full_matrix, reduced, reduction_factor
 from zncc_cli.jobs.resampled import Written, write_resampled
 from zncc_cli.jobs.stack.joined import joined
 from zncc_cli.jobs.threads import in_order, workers
-from zncc_cli.jobs.views import View, choose_view, without_gaps
+from zncc_cli.jobs.views import ChannelView, choose_view, without_gaps
 from zncc_cli.process import usable_cores
 from zncc_cli.registration.drift.frame_pair import Measurement, PreparedFrame, measure
 from zncc_cli.registration.drift.joining import LEAST_SHARED, contradicted, joining_config, shared, shown
@@ -113,7 +113,7 @@ class Movie:
         hot: (h, w) bool, blocks that are left out of every frame; None where none is.
     """
 
-    view: View
+    view: ChannelView
     axis: int
     count: int
     factor: int
@@ -134,7 +134,7 @@ class Movie:
         self.hot = None if found is None else found.numpy()
         return 0 if self.hot is None else int(self.hot.sum())
 
-    def _blocks(self, frame: int) -> Reduced:
+    def _blocks(self, frame: int) -> Downsampled:
         """Return what of a frame is registered."""
         index = (*self.view.index[: self.axis], frame, *self.view.index[self.axis + 1 :])
         blocks = reduced(replace(self.view, index=index), self.factor)
@@ -170,7 +170,7 @@ class Movie:
                     onto_mean,
                     matrices=onto_mean.matrices[:-1],
                     good=onto_mean.good[:-1],
-                    sigma=onto_mean.sigma[:-1],
+                    expected_error=onto_mean.expected_error[:-1],
                     inverted=onto_mean.inverted[:-1],
                     parts=onto_mean.parts[:-1],
                 )
@@ -351,9 +351,9 @@ class Movie:
         matrices /= matrices[:, 2:, 2:]
         family = TRANSFORMS[model](model, self.view.shape)
         rows = []
-        for frame, (matrix, sigma) in enumerate(zip(matrices, path.sigma, strict=True)):
+        for frame, (matrix, expected_error) in enumerate(zip(matrices, path.expected_error, strict=True)):
             dx, dy = family.parameters(matrix)[:2].tolist()
-            known = float(sigma) * self.factor if np.isfinite(sigma) else None
+            known = float(expected_error) * self.factor if np.isfinite(expected_error) else None
             inverted = bool(path.inverted[frame])
             rows.append(DriftRow(frame, dx, dy, status[frame], known, _FURTHER[model](matrix), inverted))
         return matrices, tuple(rows)

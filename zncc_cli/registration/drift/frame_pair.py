@@ -26,10 +26,10 @@ from zncc_cli.registration.inputs.inpainting import inpaint
 from zncc_cli.registration.inputs.prepare import check_window, prepare
 from zncc_cli.registration.metric.local_zncc import window_sums
 from zncc_cli.registration.pyramid import Level
-from zncc_cli.registration.quality.verdict import agreement
+from zncc_cli.registration.quality.verdict import block_significance
 from zncc_cli.registration.refine.refine import solve
 from zncc_cli.registration.refine.ring_correlation import REACH, signal_share
-from zncc_cli.registration.refine.symmetric_metric import Look, Still, fine_both
+from zncc_cli.registration.refine.symmetric_metric import FixedWindows, SymmetricMetric, local_parts
 from zncc_cli.registration.transforms import TRANSFORMS
 from zncc_cli.registration.warp import Sampler
 
@@ -59,7 +59,7 @@ class PreparedFrame:
     level: Level
     flat: Tensor
     spectrum: Tensor
-    looks: tuple[Still, Sampler] | None
+    looks: tuple[FixedWindows, Sampler] | None
 
     @classmethod
     def of(cls, image: np.ndarray, mask: np.ndarray, config: RegistrationConfig) -> PreparedFrame:
@@ -73,7 +73,7 @@ class PreparedFrame:
         check_window(config.window_side, ready.mask)
         level = Level(*inpaint(ready.image, ready.mask, config.window_side), 1)
         flat = _flat(level)
-        looks = None if config.model is Model.TRANSLATION else fine_both(level, config.window_side)
+        looks = None if config.model is Model.TRANSLATION else local_parts(level, config.window_side)
         return cls(level, flat, torch.fft.rfft2(flat * _fade(level.shape)), looks)
 
 
@@ -85,24 +85,29 @@ class Measurement:
         fixed, moving: their numbers.
         entries: of the matrix, row-major. Python's own numbers lie apart; arrays as small, of which thousands are kept,
             lie among the large ones of their time and kept 30 kB a frame from being used again.
-        deviation: its expected RMS error over the frame, pixels.
-        agreement: how clearly the frames agree there (`verdict.agreement`); zero where nothing can be said.
+        expected_error: its expected RMS error over the frame, pixels.
+        block_significance: how clearly the frames agree there (`verdict.block_significance`); zero where nothing can be said.
         inverted: bright in one frame is dark in the other.
     """
 
     fixed: int
     moving: int
     entries: tuple[float, ...]
-    deviation: float
-    agreement: float
+    expected_error: float
+    block_significance: float
     inverted: bool = False
 
     @classmethod
     def of(
-        cls, numbers: tuple[int, int], matrix: np.ndarray, deviation: float, agreement: float, inverted: bool = False
+        cls,
+        numbers: tuple[int, int],
+        matrix: np.ndarray,
+        expected_error: float,
+        block_significance: float,
+        inverted: bool = False,
     ) -> Measurement:
         """Return it for a matrix (3, 3)."""
-        return cls(*numbers, tuple(matrix.ravel().tolist()), float(deviation), float(agreement), inverted)
+        return cls(*numbers, tuple(matrix.ravel().tolist()), float(expected_error), float(block_significance), inverted)
 
     @property
     def matrix(self) -> np.ndarray:
@@ -129,14 +134,16 @@ def measure(
         shift = _shift(fixed, moving, None if start is None else (float(start[0, 2]), float(start[1, 2])))
         start = np.array([[1, 0, shift.dx], [0, 1, shift.dy], [0, 0, 1]])
         if fixed.looks is None or moving.looks is None:
-            return Measurement.of(numbers, start, shift.deviation, agreement(shift.blocks) or 0.0)
+            return Measurement.of(numbers, start, shift.expected_error, block_significance(shift.blocks) or 0.0)
     assert fixed.looks is not None
     assert moving.looks is not None
     family = TRANSFORMS[config.model](config.model, fixed.level.shape)
     short = replace(config, tolerance=_TOLERANCE, max_iterations=_MAX_ITERATIONS)
-    look = Look(fixed.looks[0], moving.looks[1])
+    look = SymmetricMetric(fixed.looks[0], moving.looks[1])
     found = solve(look, family, start, short)
-    return Measurement.of(numbers, found.matrix, found.deviation, agreement(look.blocks(found.matrix)) or 0.0)
+    return Measurement.of(
+        numbers, found.matrix, found.expected_error, block_significance(look.blocks(found.matrix)) or 0.0
+    )
 
 
 def _flat(level: Level) -> Tensor:
@@ -158,7 +165,7 @@ class _Shift:
 
     dx: float
     dy: float
-    deviation: float
+    expected_error: float
     blocks: np.ndarray
 
 

@@ -15,7 +15,7 @@ from zncc_cli.config import NONE, Backend, Device, Model, RegistrationConfig
 from zncc_cli.registration.drift.frame_pair import LEAST_OVERLAP, Measurement, PreparedFrame
 from zncc_cli.registration.drift.parts import bridges, connected
 from zncc_cli.registration.drift.path import DriftPath
-from zncc_cli.registration.quality.verdict import AGREEMENT, LARGEST_ERROR, Asked, Status, judge
+from zncc_cli.registration.quality.verdict import LARGEST_ERROR, MIN_BLOCK_SIGNIFICANCE, Asked, Status, judge
 from zncc_cli.registration.register import register_images
 from zncc_cli.registration.warp import map_points
 
@@ -50,7 +50,9 @@ def registered(
     verdict = judge(replace(found.evidence, expected_error=None), Asked(config))
     if verdict.status is not Status.OK or found.uncertainty is None:
         return None
-    return Measurement.of(numbers, found.matrix, found.uncertainty.rms, found.evidence.agreement or 0.0, found.inverted)
+    return Measurement.of(
+        numbers, found.matrix, found.uncertainty.rms, found.evidence.block_significance or 0.0, found.inverted
+    )
 
 
 def confirmed(path: DriftPath, measurements: Sequence[Measurement]) -> np.ndarray:
@@ -65,7 +67,10 @@ def confirmed(path: DriftPath, measurements: Sequence[Measurement]) -> np.ndarra
     held = path.counts & (path.parts[first] == path.parts[second])
     alone = np.zeros(len(held), bool)
     alone[held] = bridges(len(path.parts), first[held], second[held])
-    weak = np.array([m.agreement < AGREEMENT or m.deviation > LARGEST_ERROR for m in measurements], dtype=bool)
+    weak = np.array(
+        [m.block_significance < MIN_BLOCK_SIGNIFICANCE or m.expected_error > LARGEST_ERROR for m in measurements],
+        dtype=bool,
+    )
     return np.asarray(held & ~(alone & weak))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from zncc_cli.config import Model, RegistrationConfig
 from zncc_cli.registration.drift.frame_pair import PreparedFrame, measure
 from zncc_cli.registration.quality.evidence import CHANCE, RICHER, distance
-from zncc_cli.registration.quality.verdict import AGREEMENT
+from zncc_cli.registration.quality.verdict import MIN_BLOCK_SIGNIFICANCE
 
 # Lags grow by this factor: frames still agree where they are off by ten times what is notable.
 _FARTHER = 4
@@ -48,6 +48,6 @@ def misfit(fixed: PreparedFrame, moving: PreparedFrame, matrix: np.ndarray, conf
     """
     found = measure(fixed, moving, (0, 1), config, matrix)
     apart = distance(found.matrix, matrix, fixed.level, moving.level)
-    if found.agreement < AGREEMENT or apart is None or apart < CHANCE * found.deviation:
+    if found.block_significance < MIN_BLOCK_SIGNIFICANCE or apart is None or apart < CHANCE * found.expected_error:
         return 0.0
     return apart

@@ -48,7 +48,7 @@ class DriftPath:
     Attributes:
         matrices: (n, 3, 3) float64, reference -> frame, (x, y) pixels.
         good: (n,) bool, frames whose place is known from pairs that agree; the others lie between their neighbours.
-        sigma: (n,), expected RMS error of the displacement against the reference, pixels; NaN where not known.
+        expected_error: (n,), expected RMS error of the displacement against the reference, pixels; NaN where not known.
         inverted: (n,) bool, good frames in which bright and dark are exchanged against the reference, or against most
             where none is named or it is not good.
         disagreement: RMS error of a pair, as far as the pairs show it, pixels.
@@ -60,7 +60,7 @@ class DriftPath:
 
     matrices: np.ndarray
     good: np.ndarray
-    sigma: np.ndarray
+    expected_error: np.ndarray
     inverted: np.ndarray
     disagreement: float
     counts: np.ndarray
@@ -111,7 +111,9 @@ def solve_path(
         unequal: the pairs are few, or known to very different errors: what they disagree by is compared with the
             deviation of each, rather than with what is usual.
     """
-    agreed = np.array([m.agreement >= _AGREEMENT and np.isfinite(m.deviation) for m in measurements], dtype=bool)
+    agreed = np.array(
+        [m.block_significance >= _AGREEMENT and np.isfinite(m.expected_error) for m in measurements], dtype=bool
+    )
     graph = _Graph(
         count + (reference == count), [m for m, kept in zip(measurements, agreed, strict=True) if kept], unequal
     )
@@ -122,12 +124,12 @@ def solve_path(
     good, parts = _good(graph, inlier)
     matrices = _between(matrices, good, count, family, reference)
     spread = _spread(graph, inlier, residuals)
-    sigma = np.where(good, graph.noise(inlier, spread, family.size, reference), np.nan)
+    expected_error = np.where(good, graph.noise(inlier, spread, family.size, reference), np.nan)
     if reference is not None and good[reference]:
-        sigma[reference] = 0
+        expected_error[reference] = 0
     named = reference is not None and good[reference]
     exchanged = inverted[reference] if named else 2 * int(inverted[good].sum()) > int(good.sum())
-    return DriftPath(matrices, good, sigma, good & (inverted != exchanged), spread, counts, agreed, parts)
+    return DriftPath(matrices, good, expected_error, good & (inverted != exchanged), spread, counts, agreed, parts)
 
 
 class _Graph:
@@ -139,9 +141,9 @@ class _Graph:
         self.second = np.array([m.moving for m in measurements], dtype=np.int64)
         self._motion = np.array([m.entries for m in measurements]).reshape(-1, 3, 3)
         self._inverted = np.array([m.inverted for m in measurements], dtype=bool)
-        self._agreement = np.array([m.agreement for m in measurements])
-        self.deviation = np.array([m.deviation for m in measurements])
-        held = np.hypot(self.deviation, _FLOOR)
+        self._agreement = np.array([m.block_significance for m in measurements])
+        self.expected_error = np.array([m.expected_error for m in measurements])
+        held = np.hypot(self.expected_error, _FLOOR)
         # Relative, so that weights of a pair are about one.
         self.trust = (np.median(held) / held) ** 2 if measurements else np.empty(0)
         # The unit in which disagreements are counted (each pair's own deviation, or pixels), and the least that counts.
@@ -208,7 +210,7 @@ class _Graph:
         """Return the RMS (n,) of what noise makes of each frame's place against the reference.
 
         A frame's own noise moves it against all others alike: no two pairs disagree by it, but each says how much it is
-        (`Measurement.deviation`, of two frames). What pairs disagree by is added.
+        (`Measurement.expected_error`, of two frames). What pairs disagree by is added.
 
         Args:
             inlier: which pairs count, (m,) bool.
@@ -220,7 +222,7 @@ class _Graph:
         places = self._solve(self.trust * inlier, draws / np.sqrt(trust)[:, None])
         places = places - (places.mean(axis=0) if reference is None else places[reference])
         ends = np.concatenate((self.first[inlier], self.second[inlier]))
-        squares = np.tile(self.deviation[inlier] ** 2 / 2, 2)
+        squares = np.tile(self.expected_error[inlier] ** 2 / 2, 2)
         own = np.bincount(ends, squares, self.count) / np.maximum(np.bincount(ends, minlength=self.count), 1)
         of_reference = 0 if reference is None else own[reference]
         return np.asarray(np.sqrt((places**2).sum(axis=1) / _DRAWS + own + of_reference))
@@ -304,5 +306,5 @@ def _spread(graph: _Graph, inlier: np.ndarray, residuals: np.ndarray) -> float:
     ends = np.unique(np.concatenate((graph.first[inlier], graph.second[inlier])))
     free = int(inlier.sum()) - (len(ends) - 1)
     if free < 1:
-        return float(np.median(graph.deviation[inlier])) if inlier.any() else 0.0
+        return float(np.median(graph.expected_error[inlier])) if inlier.any() else 0.0
     return float(np.sqrt((graph.trust[inlier] * (residuals[inlier] ** 2).sum(axis=1)).sum() / free))

@@ -47,7 +47,7 @@ _ROUNDING = 1e-3  # float32 sums of weights are good to less
 
 
 @dataclass(frozen=True)
-class Agreement:
+class Similarity:
     """How well two images agree at a transform.
 
     Attributes:
@@ -62,7 +62,7 @@ class Agreement:
     blocks: np.ndarray
 
 
-class LevelObjective:
+class LevelMetric:
     """The loss of one level; keeps what does not change from one evaluation to the next.
 
     Args:
@@ -96,14 +96,14 @@ class LevelObjective:
         self._pixels_of = float(fixed.mask.sum()), float(depth.sum())
         self._min_overlap = min_overlap * (1 - _ROUNDING)
 
-    def agreement(self, matrix: np.ndarray) -> Agreement | None:
+    def similarity(self, matrix: np.ndarray) -> Similarity | None:
         """Return how well the images agree at ``matrix``; None with too little overlap."""
         got = self._compared(matrix, (self._plain_eps, self._eps))
         if got is None:
             return None
         w, plain, z = got
         total = float(w.sum())
-        return Agreement(
+        return Similarity(
             zncc=float((w * plain).sum()) / total,
             overlap=min(1.0, total / self._possible(self._windows_of, matrix)),
             blocks=block_zncc(w, z, self._evidence, self._window),
@@ -120,7 +120,7 @@ class LevelObjective:
             depth = self._sampled(level_matrix(torch.from_numpy(matrix), self._fixed.factor))[2]
         return min(1.0, self._share(depth, matrix))
 
-    def agreeing(self, matrix: np.ndarray, side: int) -> tuple[float, float] | None:
+    def similarity_by_fold(self, matrix: np.ndarray, side: int) -> tuple[float, float] | None:
         """Return the mean local ZNCC at ``matrix`` inside the black and inside the white fields of a chessboard.
 
         NaN where a colour holds no window; None with too little overlap.

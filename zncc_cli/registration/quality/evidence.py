@@ -12,15 +12,20 @@ import numpy as np
 
 from zncc_cli.config import Interpolation, Model, RegistrationConfig
 from zncc_cli.registration.inputs.hot_pixels import without_single_pixels
-from zncc_cli.registration.metric.level_metric import LevelObjective
+from zncc_cli.registration.metric.level_metric import LevelMetric
 from zncc_cli.registration.optimizer import safe_inverse
 from zncc_cli.registration.pyramid import Level
 from zncc_cli.registration.quality.peak_ratio import peak_ratio
-from zncc_cli.registration.quality.static_border import Unhindered
+from zncc_cli.registration.quality.static_border import BorderCheck
 from zncc_cli.registration.quality.uncertainty import Uncertainty
-from zncc_cli.registration.quality.verdict import AGREEMENT, LEAST_HELD, Evidence, agreement
+from zncc_cli.registration.quality.verdict import (
+    MIN_APERTURE_AGREEMENT,
+    MIN_BLOCK_SIGNIFICANCE,
+    Evidence,
+    block_significance,
+)
 from zncc_cli.registration.refine.refine import Refined
-from zncc_cli.registration.refine.symmetric_metric import BLOCK, Look, fine
+from zncc_cli.registration.refine.symmetric_metric import BLOCK, SymmetricMetric, local_metric
 from zncc_cli.registration.transforms import TRANSFORMS, TransformFamily
 from zncc_cli.registration.warp import area_scale, corners, in_front, level_scale, map_points
 
@@ -61,24 +66,24 @@ class Judging:
     """
 
     seen: Seen
-    fine: LevelObjective
-    coarse: LevelObjective
+    fine: LevelMetric
+    coarse: LevelMetric
     judged: int
 
 
 def weigh(
     by: Judging,
     config: RegistrationConfig,
-    unhindered: Unhindered,
+    border_check: BorderCheck,
     uncertainty: Uncertainty | None,
-    distinctness: float | None,
+    start_ratio: float | None,
 ) -> Evidence:
     """Return the evidence for the result of ``config.model``."""
-    refined, matrix, identity = unhindered.refined, unhindered.refined.matrix, np.eye(3)
-    before, after = by.fine.agreement(identity), by.fine.agreement(matrix)
+    refined, matrix, identity = border_check.refined, border_check.refined.matrix, np.eye(3)
+    before, after = by.fine.similarity(identity), by.fine.similarity(matrix)
     # Noise hides on a coarser level what agrees, fine texture on the finest: the clearer of the two counts.
-    looks = [after] if by.judged == 0 else [after, by.coarse.agreement(matrix)]
-    found = [agreement(look.blocks) for look in looks if look is not None]
+    looks = [after] if by.judged == 0 else [after, by.coarse.similarity(matrix)]
+    found = [block_significance(look.blocks) for look in looks if look is not None]
     halves = _halves(refined, by.seen.fixed[0].shape, config)
     held_out = (None, None) if halves is None or after is None else _held_out(by.coarse, halves)
     frame = corners(by.seen.fixed[0].shape)
@@ -91,37 +96,41 @@ def weigh(
         zncc_before=None if before is None else before.zncc,
         zncc_after=None if after is None else after.zncc,
         overlap=by.fine.overlap(matrix) if after is None else after.overlap,
-        agreement=max((a for a in found if a is not None), default=None),
+        block_significance=max((a for a in found if a is not None), default=None),
         ending=refined.ending,
         motion=motion,
-        held_by_pixels=_held_by_pixels(by.seen, matrix, config, found[0]) if stays else None,
-        distinctness=distinctness,
+        single_pixel_ratio=_single_pixel_ratio(by.seen, matrix, config, found[0]) if stays else None,
+        start_ratio=start_ratio,
         peak_ratio=None if after is None else peak_ratio(by.seen.fixed, by.seen.moving, matrix),
         zncc_coarse=None if looks[-1] is None else looks[-1].zncc,
         held_out_before=held_out[0],
         held_out_after=held_out[1],
-        split=None if halves is None or not len(points) else _rms(*(map_points(half, points) for half in halves.both)),
-        split_ratio=None if halves is None else halves.ratio,
-        richer=_richer(judged, config),
-        least_held=None if after is None else _least_held(by, judged, matrix, config),
+        fold_distance=None
+        if halves is None or not len(points)
+        else _rms(*(map_points(half, points) for half in halves.both)),
+        fold_distance_ratio=None if halves is None else halves.ratio,
+        model_misfit=_richer(judged, config),
+        aperture_agreement=None if after is None else _aperture_agreement(by, judged, matrix, config),
         round_trip=None if after is None else _round_trip(by, matrix, config),
         expected_error=None if uncertainty is None or not len(points) else _root_mean(uncertainty.at(points)),
-        border_pull=unhindered.pull,
-        border_left_out=unhindered.left_out,
+        border_pull=border_check.pull,
+        border_left_out=border_check.left_out,
         least_scale=stretch[0],
         most_scale=stretch[1],
         shear=stretch[2],
     )
 
 
-def _held_by_pixels(seen: Seen, matrix: np.ndarray, config: RegistrationConfig, agreed: float | None) -> float | None:
+def _single_pixel_ratio(
+    seen: Seen, matrix: np.ndarray, config: RegistrationConfig, agreed: float | None
+) -> float | None:
     """Return how many times as well the finest level agrees as it does without pixels that stand out by themselves."""
-    if agreed is None or agreed < AGREEMENT:  # what does not agree is held by nothing
+    if agreed is None or agreed < MIN_BLOCK_SIGNIFICANCE:  # what does not agree is held by nothing
         return None
     fixed, moving = (replace(one[0], image=without_single_pixels(one[0].image)) for one in (seen.fixed, seen.moving))
     linear = Interpolation.LINEAR  # of the moving image, which hardly moved
-    got = LevelObjective(fixed, moving, fixed.shape, config.window_side, config.least_overlap, linear).agreement(matrix)
-    left = None if got is None else agreement(got.blocks)
+    got = LevelMetric(fixed, moving, fixed.shape, config.window_side, config.least_overlap, linear).similarity(matrix)
+    left = None if got is None else block_significance(got.blocks)
     return agreed / left if left is not None and left > 0 else math.inf
 
 
@@ -132,7 +141,7 @@ class _Halves:
     Attributes:
         both: (3, 3) each.
         side: of the fields, pixels.
-        ratio: see `Evidence.split_ratio`.
+        ratio: see `Evidence.fold_distance_ratio`.
     """
 
     both: tuple[np.ndarray, np.ndarray]
@@ -166,12 +175,12 @@ def _halves(refined: Refined, shape: tuple[int, int], config: RegistrationConfig
     return _Halves((matrices[0], matrices[1]), wide * BLOCK, ratio)
 
 
-def _held_out(objective: LevelObjective, halves: _Halves) -> tuple[float | None, float | None]:
+def _held_out(objective: LevelMetric, halves: _Halves) -> tuple[float | None, float | None]:
     """Return the mean local ZNCC of windows at the identity, and where the fit to the other windows sends them."""
     side = halves.side // objective.factor
     # Black windows at the fit to the white ones, and the other way round.
-    seen = [objective.agreeing(half, side) for half in reversed(halves.both)]
-    identity = objective.agreeing(np.eye(3), side)
+    seen = [objective.similarity_by_fold(half, side) for half in reversed(halves.both)]
+    identity = objective.similarity_by_fold(np.eye(3), side)
     after = None if seen[0] is None or seen[1] is None else _mean((seen[0][0], seen[1][1]))
     return None if identity is None else _mean(identity), after
 
@@ -191,7 +200,9 @@ def _round_trip(by: Judging, matrix: np.ndarray, config: RegistrationConfig) -> 
     if not in_front(back, moving.shape):
         return None
     family = TRANSFORMS[config.model](config.model, moving.shape)
-    influences = _influences(fine(moving, fixed, math.sqrt(area_scale(back, moving.shape)), config), family, back)
+    influences = _influences(
+        local_metric(moving, fixed, math.sqrt(area_scale(back, moving.shape)), config), family, back
+    )
     if influences is None:
         return None
     there = family.matrix(family.parameters(back) + influences.sum(axis=1))
@@ -204,7 +215,7 @@ class _Sight:
     """A level as it is looked at for its fine texture: the result's matrix there (3, 3), and the two images."""
 
     matrix: np.ndarray
-    look: Look
+    look: SymmetricMetric
     fixed: Level
     moving: Level
 
@@ -215,10 +226,14 @@ def _sight(by: Judging, level: int, matrix: np.ndarray, config: RegistrationConf
     at_level = matrix * level_scale(fixed.factor)
     if not in_front(at_level, fixed.shape):
         return None
-    return _Sight(at_level, fine(fixed, moving, math.sqrt(area_scale(at_level, fixed.shape)), config), fixed, moving)
+    return _Sight(
+        at_level, local_metric(fixed, moving, math.sqrt(area_scale(at_level, fixed.shape)), config), fixed, moving
+    )
 
 
-def _least_held(by: Judging, judged: _Sight | None, matrix: np.ndarray, config: RegistrationConfig) -> float | None:
+def _aperture_agreement(
+    by: Judging, judged: _Sight | None, matrix: np.ndarray, config: RegistrationConfig
+) -> float | None:
     """Return the agreement of the gradients along the motion that they tell least about, on the clearer level."""
     found = list[float]()
     for level in dict.fromkeys((by.judged, 0)):
@@ -227,9 +242,9 @@ def _least_held(by: Judging, judged: _Sight | None, matrix: np.ndarray, config: 
             continue
         family = TRANSFORMS[config.model](config.model, sight.fixed.shape)
         to_matrix = family.jacobian(family.parameters(sight.matrix))
-        held = agreement(sight.look.least_held(sight.matrix, to_matrix, family.projective))
+        held = block_significance(sight.look.aperture_agreement(sight.matrix, to_matrix, family.projective))
         found += [] if held is None else [held]
-        if found and found[-1] >= LEAST_HELD:
+        if found and found[-1] >= MIN_APERTURE_AGREEMENT:
             break
     return max(found, default=None)
 
@@ -259,7 +274,7 @@ def _richer(judged: _Sight | None, config: RegistrationConfig) -> float | None:
     return step * judged.fixed.factor
 
 
-def _influences(look: Look, family: TransformFamily, matrix: np.ndarray) -> np.ndarray | None:
+def _influences(look: SymmetricMetric, family: TransformFamily, matrix: np.ndarray) -> np.ndarray | None:
     """Return by how much each block moves the parameters in one refinement step from ``matrix``, (k, blocks)."""
     at = look.linearized(matrix, family.projective, with_curvature=True)
     to_matrix = family.jacobian(family.parameters(matrix))

@@ -55,7 +55,7 @@ def common_border(fixed: Level, moving: Level) -> Tensor | None:
 
 
 @dataclass(frozen=True)
-class Unhindered:
+class BorderCheck:
     """A result that no border holds.
 
     Attributes:
@@ -73,9 +73,9 @@ class Unhindered:
     left_out: bool = False
 
 
-def without_pull(fixed: Level, moving: Level, refined: Refined, config: RegistrationConfig) -> Unhindered:
+def refine_without_border(fixed: Level, moving: Level, refined: Refined, config: RegistrationConfig) -> BorderCheck:
     """Return the result without a border that both images have alike, where that pulls at it."""
-    as_it_is = Unhindered(refined, None, (fixed, moving))
+    as_it_is = BorderCheck(refined, None, (fixed, moving))
     border = common_border(fixed, moving)
     if border is None:
         return as_it_is
@@ -89,8 +89,8 @@ def without_pull(fixed: Level, moving: Level, refined: Refined, config: Registra
     frame = corners(fixed.shape)
     pull = float(np.linalg.norm(map_points(free.matrix, frame) - map_points(refined.matrix, frame), axis=-1).max())
     if pull <= max(BORDER_PULL, _CHANCE * float(known.corners.max())):
-        return Unhindered(refined, pull, levels)
-    return Unhindered(free, pull, levels, left_out=True)
+        return BorderCheck(refined, pull, levels)
+    return BorderCheck(free, pull, levels, left_out=True)
 
 
 def _without(level: Level, border: Tensor) -> Level:

@@ -32,14 +32,14 @@ class Evidence:
         zncc_before, zncc_after: mean local ZNCC at the identity and at the result; None without enough overlap.
         overlap: share of the smaller image, masks apart, that lies in the overlap, at the result: of its windows, or,
             where these could not be compared, of its pixels, which is what ``min_overlap`` bounds.
-        agreement: how much better than by chance the blocks of the overlap agree, see `agreement`; None where it
+        block_significance: how much better than by chance the blocks of the overlap agree, see `block_significance`; None where it
             holds too few.
         ending: how the last level's optimisation ended.
         motion: largest displacement of a corner of the fixed frame, pixels.
-        held_by_pixels: how many times as well, by `agreement`, the images agree as they do when no pixel stands out
+        single_pixel_ratio: how many times as well, by `block_significance`, the images agree as they do when no pixel stands out
             from its eight neighbours; infinite where they do not agree at all then; None for a result that is not near
             the identity, where the pixels of a camera stay.
-        distinctness: how many times as significant the result's start was as the best of those that led elsewhere;
+        start_ratio: how many times as significant the result's start was as the best of those that led elsewhere;
             None where no other was followed, or none agreed at all.
         peak_ratio: how many times as significant the agreement is as at the best other shift of the aligned images;
             below one where another agrees better (`zncc_cli.registration.quality.peak_ratio`); None where no other agrees at all.
@@ -48,13 +48,13 @@ class Evidence:
             where the fit to the white fields sends them, and the other way round; and of the same windows at the
             identity. A field is about a quarter of the frame's shorter side; a fit knows the neighbouring fields'
             pixels as far as its windows reach.
-        split: RMS distance over the overlap between the two fits of the halves, pixels.
-        split_ratio: their distance squared, in units of its covariance as the blocks' own scatter predicts it, per
+        fold_distance: RMS distance over the overlap between the two fits of the halves, pixels.
+        fold_distance_ratio: their distance squared, in units of its covariance as the blocks' own scatter predicts it, per
             parameter; about one where blocks disagree by chance alone.
-        richer: RMS over the overlap of three refinement steps by a richer model (affine; a homography for affine) on
+        model_misfit: RMS over the overlap of three refinement steps by a richer model (affine; a homography for affine) on
             the level of `zncc_coarse`, pixels; zero where chance explains it; None for a homography.
-        least_held: how much better than by chance both images' gradients agree, block by block, along the motion of the
-            model along which they agree least, see `agreement`; None where there are too few blocks.
+        aperture_agreement: how much better than by chance both images' gradients agree, block by block, along the motion of the
+            model along which they agree least, see `block_significance`; None where there are too few blocks.
         round_trip: RMS over the overlap of a step of the refinement with fixed and moving exchanged, pixels of the
             fixed image: zero where forward and backward agree.
         expected_error: RMS over the overlap of the predicted standard deviation, pixels
@@ -72,19 +72,19 @@ class Evidence:
     zncc_before: float | None
     zncc_after: float | None
     overlap: float
-    agreement: float | None
+    block_significance: float | None
     ending: Ending
     motion: float
-    distinctness: float | None = None
+    start_ratio: float | None = None
     peak_ratio: float | None = None
-    held_by_pixels: float | None = None
+    single_pixel_ratio: float | None = None
     zncc_coarse: float | None = None
     held_out_before: float | None = None
     held_out_after: float | None = None
-    split: float | None = None
-    split_ratio: float | None = None
-    richer: float | None = None
-    least_held: float | None = None
+    fold_distance: float | None = None
+    fold_distance_ratio: float | None = None
+    model_misfit: float | None = None
+    aperture_agreement: float | None = None
     round_trip: float | None = None
     expected_error: float | None = None
     border_pull: float | None = None
@@ -105,7 +105,7 @@ class Verdict:
 
 # Of 81 unrelated pairs (noise, random scenes, different photographs) on which the search and the optimiser had done
 # their best, none came above 51; of 56 pairs that were aligned, none below 85 (docs/architecture.md, "Verdict").
-AGREEMENT = 55.0
+MIN_BLOCK_SIGNIFICANCE = 55.0
 # All of n blocks are above zero by chance with a probability of 2^-n: n such blocks count for this times n at most, so
 # that fewer than 14 can say nothing.
 _PER_BLOCK = 4.0
@@ -113,11 +113,11 @@ LEAST_BLOCKS = 14
 # The best of many places that all agree by chance is hardly better than the next. Of 55 unrelated pairs none stood out
 # by more than 1.6, and none whose blocks agreed by more than 1.45; of 26 aligned ones that were searched a noisy brick
 # wall, beside itself a period off, stood out by 1.79, the others by more than 2.1.
-DISTINCT = 1.6
+MIN_START_RATIO = 1.6
 # Where a result stands out by this much, less agreement will do, as where noise hides most of it or tissue differs from
 # section to section: of 73 unrelated pairs those that stood out by more than 1.8 agreed by less than 13, and those that
 # agreed by more than 20 stood out by less than 1.4.
-_VERY_DISTINCT, _AGREEMENT_IF_VERY_DISTINCT = 1.8, 25.0
+_CLEAR_START_RATIO, _MIN_SIGNIFICANCE_IF_CLEAR = 1.8, 25.0
 # The bounds below were set on one half of the pairs of benchmarks/trust.py (120 right results, 80 pairs that cannot be
 # aligned) and tested on the other. Against the best other shift none of the wrong results that have an agreement stood
 # out by more than 1.8 (textures that repeat themselves), of the others none by more than 2.2; of the right ones none by
@@ -133,7 +133,7 @@ _SPLIT_RATIO, _NOTABLE_SPLIT = 5.0, 0.1
 NOTABLE_MOTION = 0.5
 # Where noise alone holds a motion it agrees along it by chance: 90 fits of every model to parallel lines and to rings
 # came to 6.7 at most; of 120 right results of benchmarks/trust.py none below 150, the most that so few blocks allow.
-LEAST_HELD = 10.0
+MIN_APERTURE_AGREEMENT = 10.0
 # Pixels by which forward and backward may differ on a level of 128 pixels; right results differ by 0.42 at most.
 _ROUND_TRIP = 0.75
 # Of the ZNCC of all windows, what half of them must be able to say of the other half: 0.94 and more in right results,
@@ -143,7 +143,7 @@ _HELD_OUT = 0.75
 BORDER_PULL = 0.03
 # Without its single pixels a scene agrees nearly as well: by a factor of 1.2 less at most on 19 scenes, of white noise,
 # salt, and stars of 1.4 pixels' width among them. Results that hot pixels held lost factors of 88 and more.
-_HELD_BY_PIXELS = 2.0
+_MAX_SINGLE_PIXEL_RATIO = 2.0
 # What no camera does: beyond it a result is more likely to have slipped. The global search looks for 0.5 to 2.
 _SCALES, _SHEAR = (0.2, 5.0), 3.0
 _SMALLEST = 1e-12  # of a ZNCC: all blocks zero agree by nothing
@@ -211,7 +211,7 @@ def _more_iterations(evidence: Evidence, against: list[str], asked: Asked) -> st
 
 def _failures(evidence: Evidence, asked: Asked) -> Iterator[str]:
     """Yield why nothing was found."""
-    needed = _needed_agreement(evidence.distinctness)
+    needed = _needed_significance(evidence.start_ratio)
     if evidence.beyond is not None:
         yield (
             f"nothing was found within --max-motion {asked.config.max_motion:g}: what was found lies "
@@ -220,19 +220,19 @@ def _failures(evidence: Evidence, asked: Asked) -> Iterator[str]:
         return  # the start is the result, and what speaks against that is no news
     if evidence.zncc_after is None:
         yield f"the images do not overlap enough to be compared{_overlap(evidence.overlap, asked)}"
-    elif evidence.agreement is not None and evidence.agreement < needed:
-        found, bound = told_apart(max(evidence.agreement, 0), needed, 0)
+    elif evidence.block_significance is not None and evidence.block_significance < needed:
+        found, bound = told_apart(max(evidence.block_significance, 0), needed, 0)
         yield (
             f"no agreement found: with a ZNCC of {evidence.zncc_after:.3f} the parts of the overlap agree no better "
             f"than those of unrelated images may (by {found} times the error that chance leaves, {bound} times is "
             f"needed); the images may not show the same scene, or {_or(_causes(asked))}"
         )
-    elif evidence.distinctness is not None and evidence.distinctness < DISTINCT:
+    elif evidence.start_ratio is not None and evidence.start_ratio < MIN_START_RATIO:
         yield (
             "no agreement found that stands out: elsewhere the images agree nearly as well (by a factor of "
             "{}, {} is needed); they may show different scenes, or repeat themselves"
-        ).format(*told_apart(evidence.distinctness, DISTINCT, 2))
-    elif evidence.agreement is None and evidence.ending in (Ending.OUT_OF_DOMAIN, Ending.NOTHING_BETTER):
+        ).format(*told_apart(evidence.start_ratio, MIN_START_RATIO, 2))
+    elif evidence.block_significance is None and evidence.ending in (Ending.OUT_OF_DOMAIN, Ending.NOTHING_BETTER):
         yield "nothing was found beyond the start, and too few windows tell whether that is right"
     if evidence.least_scale <= 0:
         yield "the transform turns part of the frame inside out"
@@ -281,7 +281,7 @@ def _elsewhere(asked: Asked) -> str:
 def _doubts(evidence: Evidence, asked: Asked) -> Iterator[str]:
     """Yield what speaks against what was found."""
     e = evidence
-    if e.agreement is None:
+    if e.block_significance is None:
         window = asked.config.window
         advice = "" if window is None else f"; choose a --window smaller than {window}, or leave it out"
         yield f"the overlap holds too few independent windows to judge by{advice}"
@@ -303,30 +303,30 @@ def _doubts(evidence: Evidence, asked: Asked) -> Iterator[str]:
                 f"half of the overlap does not say where the other half lies: a ZNCC of {e.held_out_after:.3f} on "
                 f"windows held out from the fit, and of {e.zncc_coarse:.3f} on all"
             )
-    wants_richer = e.richer is not None and e.richer > NOTABLE_MOTION
-    splits = (e.split or 0) > _NOTABLE_SPLIT and (e.split_ratio or 0) > _SPLIT_RATIO
+    wants_richer = e.model_misfit is not None and e.model_misfit > NOTABLE_MOTION
+    splits = (e.fold_distance or 0) > _NOTABLE_SPLIT and (e.fold_distance_ratio or 0) > _SPLIT_RATIO
     if e.expected_error is not None and e.expected_error > LARGEST_ERROR:
         advice = "" if wants_richer or splits else asked.simpler
         yield f"the texture tells the position to {e.expected_error:.2f} px only{advice}"
-    if splits and e.split_ratio:
+    if splits and e.fold_distance_ratio:
         yield (
-            f"parts of the overlap want to move {e.split:.2f} px apart, {math.sqrt(e.split_ratio):.1f} times what "
+            f"parts of the overlap want to move {e.fold_distance:.2f} px apart, {math.sqrt(e.fold_distance_ratio):.1f} times what "
             f"chance explains: the motion may be richer than {_named(asked)}"
         )
     if wants_richer:
         yield (
-            f"a model richer than {_named(asked)} would move the overlap by {e.richer:.1f} px more than chance "
+            f"a model richer than {_named(asked)} would move the overlap by {e.model_misfit:.1f} px more than chance "
             f"explains; {_richer(asked)}"
         )
-    if e.least_held is not None and e.least_held < LEAST_HELD:
+    if e.aperture_agreement is not None and e.aperture_agreement < MIN_APERTURE_AGREEMENT:
         yield (
             "the images say nothing about one of the motions that the --model allows, as parallel lines do not tell a "
-            f"shift along them (gradients agree there by {e.least_held:.1f} times what chance explains, "
-            f"{LEAST_HELD:.0f} is needed){'' if wants_richer else asked.simpler}"
+            f"shift along them (gradients agree there by {e.aperture_agreement:.1f} times what chance explains, "
+            f"{MIN_APERTURE_AGREEMENT:.0f} is needed){'' if wants_richer else asked.simpler}"
         )
     if e.round_trip is not None and e.round_trip > _ROUND_TRIP:
         yield f"with fixed and moving exchanged the result would move by {e.round_trip:.2f} px"
-    if e.held_by_pixels is not None and e.held_by_pixels > _HELD_BY_PIXELS:
+    if e.single_pixel_ratio is not None and e.single_pixel_ratio > _MAX_SINGLE_PIXEL_RATIO:
         yield (
             "hardly anything moved, and the images agree by single pixels that stand out at the same places, as hot "
             "pixels of a camera do; remove them before (by a dark frame, or a 3 x 3 median), or leave them out by masks"
@@ -364,11 +364,15 @@ def _richer(asked: Asked) -> str:
     return f"compare with --model {richer}, which was no better on windows held out from the fit"
 
 
-def _needed_agreement(distinctness: float | None) -> float:
-    return _AGREEMENT_IF_VERY_DISTINCT if distinctness is not None and distinctness >= _VERY_DISTINCT else AGREEMENT
+def _needed_significance(start_ratio: float | None) -> float:
+    return (
+        _MIN_SIGNIFICANCE_IF_CLEAR
+        if start_ratio is not None and start_ratio >= _CLEAR_START_RATIO
+        else MIN_BLOCK_SIGNIFICANCE
+    )
 
 
-def agreement(blocks: np.ndarray) -> float | None:
+def block_significance(blocks: np.ndarray) -> float | None:
     """Return the mean ZNCC of ``blocks``, any shape, over the error that chance leaves in it; NaN does not count.
 
     Unrelated images agree here and there and disagree elsewhere, however well the best overall position was chosen:

@@ -26,7 +26,7 @@ import numpy as np
 from zncc_cli.config import Model, RegistrationConfig
 from zncc_cli.registration.optimizer import Ending, safe_inverse, updated_inverse
 from zncc_cli.registration.pyramid import Level
-from zncc_cli.registration.refine.symmetric_metric import Look, fine, wide
+from zncc_cli.registration.refine.symmetric_metric import SymmetricMetric, local_metric, whitened_metric
 from zncc_cli.registration.transforms import TRANSFORMS, TransformFamily
 from zncc_cli.registration.warp import area_scale, corners, map_points
 
@@ -53,7 +53,7 @@ class Refined:
 
     Attributes:
         matrix: (3, 3) float64, fixed -> moving.
-        deviation: expected RMS error of the displacement over the overlap, pixels; infinite where nothing is known.
+        expected_error: expected RMS error of the displacement over the overlap, pixels; infinite where nothing is known.
         influences: by how much each block of the frame, `BLOCK` pixels a side, moved the parameters, (n, blocks)
             (`zncc_cli.registration.quality.uncertainty`); without blocks where nothing is known.
         loss: one minus the weighted mean local ZNCC.
@@ -62,7 +62,7 @@ class Refined:
     """
 
     matrix: np.ndarray
-    deviation: float
+    expected_error: float
     influences: np.ndarray
     loss: float
     ending: Ending
@@ -88,17 +88,17 @@ def refine(fixed: Level, moving: Level, start: np.ndarray, config: RegistrationC
     def motion(a: np.ndarray, b: np.ndarray) -> float:
         return float(np.abs(map_points(a, frame) - map_points(b, frame)).max())
 
-    def solved(look: Look, matrix: np.ndarray) -> Refined:
+    def solved(look: SymmetricMetric, matrix: np.ndarray) -> Refined:
         found = solve(look, family, matrix, config)
         lost = motion(found.matrix, start) > farthest
         return _nowhere(family, start, found.loss, Ending.OUT_OF_DOMAIN, found.iterations) if lost else found
 
-    texture = fine(fixed, moving, scale, config)
+    texture = local_metric(fixed, moving, scale, config)
     by_texture, in_noise = [solved(texture, start)], list[Refined]()
-    if by_texture[0].deviation > _SURE:
-        matrix = by_texture[0].matrix if by_texture[0].deviation < _FAR else start
+    if by_texture[0].expected_error > _SURE:
+        matrix = by_texture[0].matrix if by_texture[0].expected_error < _FAR else start
         for _ in range(_ROUNDS):
-            look = wide(fixed, moving, matrix, scale, config)
+            look = whitened_metric(fixed, moving, matrix, scale, config)
             if look is None:
                 break
             in_noise.append(solved(look, matrix))
@@ -107,12 +107,12 @@ def refine(fixed: Level, moving: Level, start: np.ndarray, config: RegistrationC
                 break
         if motion(matrix, by_texture[0].matrix) > _FAR:
             by_texture.append(solved(texture, matrix))
-    surest = [min(reversed(one), key=lambda got: got.deviation) for one in (in_noise, by_texture) if one]
-    best = min(surest, key=lambda got: got.deviation)
+    surest = [min(reversed(one), key=lambda got: got.expected_error) for one in (in_noise, by_texture) if one]
+    best = min(surest, key=lambda got: got.expected_error)
     matrix, influences = best.matrix, best.influences
-    if 0 < best.deviation < math.inf:
-        known = [got for got in surest if got.deviation < math.inf]
-        weights = np.array([(best.deviation / got.deviation) ** _TRUST for got in known])
+    if 0 < best.expected_error < math.inf:
+        known = [got for got in surest if got.expected_error < math.inf]
+        weights = np.array([(best.expected_error / got.expected_error) ** _TRUST for got in known])
         matrix = family.matrix(np.average([family.parameters(got.matrix) for got in known], axis=0, weights=weights))
         # The blocks of both looks are the same pixels: what both make of them is averaged likewise.
         influences = np.average([got.influences for got in known], axis=0, weights=weights)
@@ -131,7 +131,7 @@ def unrefined(start: np.ndarray, model: Model, shape: tuple[int, int]) -> Refine
     return _nowhere(family, family.matrix(family.parameters(start)), math.nan, Ending.NOTHING_BETTER, 0)
 
 
-def solve(look: Look, family: TransformFamily, start: np.ndarray, config: RegistrationConfig) -> Refined:
+def solve(look: SymmetricMetric, family: TransformFamily, start: np.ndarray, config: RegistrationConfig) -> Refined:
     """Follow the score to zero from ``start`` (3, 3): far from it by Gauss-Newton steps, near it by quasi-Newton ones.
 
     Of ``config`` the tolerance is used, and most iterations: 20 of them, or a third where that is more.
@@ -166,11 +166,11 @@ def solve(look: Look, family: TransformFamily, start: np.ndarray, config: Regist
             break
     influences = inverse @ blocks
     by_block = to_matrix @ influences
-    deviation = _deviation(look, matrix, by_block @ by_block.T)
-    return Refined(matrix, deviation, influences, loss, ending, iteration, iteration)
+    expected_error = _expected_error(look, matrix, by_block @ by_block.T)
+    return Refined(matrix, expected_error, influences, loss, ending, iteration, iteration)
 
 
-def _deviation(look: Look, matrix: np.ndarray, covariance: np.ndarray) -> float:
+def _expected_error(look: SymmetricMetric, matrix: np.ndarray, covariance: np.ndarray) -> float:
     """Return the RMS over the overlap of the displacement's standard deviation, pixels.
 
     ``covariance`` is that of the entries of ``matrix``, row-major, (9, 9).

@@ -55,7 +55,7 @@ _SMALLEST = 1e-12  # of the largest own curvature: what is below has no gradient
 
 
 @dataclass(frozen=True, eq=False)
-class Still:
+class FixedWindows:
     """An image that others are laid on, with what every look at it needs.
 
     Attributes:
@@ -72,13 +72,13 @@ class Still:
     sums: Tensor
 
     @classmethod
-    def of(cls, image: Tensor, window: int, weight: Tensor) -> Still:
+    def of(cls, image: Tensor, window: int, weight: Tensor) -> FixedWindows:
         """Return it for an image (1, 1, H, W)."""
         plane = image[0, 0]
         return cls(plane, window, weight, window_variance(plane, window), window_sums(plane, window))
 
 
-class Look:
+class SymmetricMetric:
     """A pair as it is looked at: what does not change from one transform to the next.
 
     Args:
@@ -88,7 +88,7 @@ class Look:
     """
 
     def __init__(
-        self, fixed: Still, moving: Sampler, measured: tuple[Tensor | None, Sampler | None] = (None, None)
+        self, fixed: FixedWindows, moving: Sampler, measured: tuple[Tensor | None, Sampler | None] = (None, None)
     ) -> None:
         self.shape = int(fixed.image.shape[0]), int(fixed.image.shape[1])
         self.moving_shape = moving.shape
@@ -125,7 +125,7 @@ class Look:
             curvature=curvature,
         )
 
-    def least_held(self, matrix: np.ndarray, to_matrix: np.ndarray, projective: bool) -> np.ndarray:
+    def aperture_agreement(self, matrix: np.ndarray, to_matrix: np.ndarray, projective: bool) -> np.ndarray:
         """Return how the images' gradients agree along the motion along which they agree least, block by block.
 
         Of all that ``to_matrix`` (9, k) lets the entries of ``matrix`` (3, 3) do, it is the motion with the smallest
@@ -158,7 +158,7 @@ class Look:
         means, held = (F.avg_pool2d(plane[None, None], side, ceil_mode=True)[0, 0] for plane in (shared, weight))
         return np.asarray(torch.where(held > 0, means, torch.nan).cpu().double())
 
-    def agreement(self, matrix: np.ndarray) -> tuple[Tensor, Tensor] | None:
+    def local_zncc(self, matrix: np.ndarray) -> tuple[Tensor, Tensor] | None:
         """Return local ZNCC and weight of every window at ``matrix`` (3, 3), (H-w+1, W-w+1); None without overlap."""
         got = self._at(matrix)
         if got is None:
@@ -168,10 +168,10 @@ class Look:
 
     def blocks(self, matrix: np.ndarray) -> np.ndarray:
         """Return the local ZNCC at ``matrix`` (3, 3) over a grid, see `block_zncc`; empty without overlap."""
-        got = self.agreement(matrix)
+        got = self.local_zncc(matrix)
         return np.empty(0) if got is None else block_zncc(got[1], got[0], None, self._window)
 
-    def among(self, windows: Tensor) -> Look:
+    def among(self, windows: Tensor) -> SymmetricMetric:
         """Return the same look through some of its windows only, (H-w+1, W-w+1) bool."""
         some = copy.copy(self)
         some._weight = torch.where(windows, self._weight, 0)
@@ -227,29 +227,29 @@ class Linearized:
     curvature: np.ndarray
 
 
-def fine(fixed: Level, moving: Level, scale: float, config: RegistrationConfig) -> Look:
+def local_metric(fixed: Level, moving: Level, scale: float, config: RegistrationConfig) -> SymmetricMetric:
     """Return the look at fine texture; ``scale`` is how many moving pixels lie along a fixed one."""
-    still = _fine_still(fixed, *smooth(fixed.image, fixed.mask, _FINE_SIGMA), config.window_side)
-    sampler = _fine_moving(*smooth(moving.image, moving.mask, _FINE_SIGMA * scale))
-    return Look(still, sampler, _measured(fixed, moving, scale))
+    still = _local_windows(fixed, *smooth(fixed.image, fixed.mask, _FINE_SIGMA), config.window_side)
+    sampler = _local_sampler(*smooth(moving.image, moving.mask, _FINE_SIGMA * scale))
+    return SymmetricMetric(still, sampler, _measured(fixed, moving, scale))
 
 
 def _measured(fixed: Level, moving: Level, scale: float) -> tuple[Tensor | None, Sampler | None]:
-    """Return what share of the pixels of both, smoothed as for fine texture, was measured: see `Look`."""
+    """Return what share of the pixels of both, smoothed as for fine texture, was measured: see `SymmetricMetric`."""
     of_fixed, of_moving = smoothed_share(fixed, _FINE_SIGMA), smoothed_share(moving, _FINE_SIGMA * scale)
     return of_fixed, None if of_moving is None else Sampler(of_moving[None, None], Interpolation.LINEAR)
 
 
-def fine_both(level: Level, window: int) -> tuple[Still, Sampler]:
+def local_parts(level: Level, window: int) -> tuple[FixedWindows, Sampler]:
     """Return what the look at fine texture, by windows of this side, needs of an image as the fixed and the moving one.
 
     The other image of a pair has pixels of the same size.
     """
     smoothed = smooth(level.image, level.mask, _FINE_SIGMA)
-    return _fine_still(level, *smoothed, window), _fine_moving(*smoothed)
+    return _local_windows(level, *smoothed, window), _local_sampler(*smoothed)
 
 
-def _fine_still(level: Level, image: Tensor, mask: Tensor, window: int) -> Still:
+def _local_windows(level: Level, image: Tensor, mask: Tensor, window: int) -> FixedWindows:
     """Return it of a level, and of its smoothed image (1, 1, H, W) with its mask (H, W)."""
     # White noise of variance one is left with the integral of the squared Gaussian.
     noise = level.noise_sigma**2 * min(1.0, 1 / (4 * np.pi * _FINE_SIGMA**2))
@@ -257,14 +257,16 @@ def _fine_still(level: Level, image: Tensor, mask: Tensor, window: int) -> Still
     evidence = variance / (variance + window**2 * max(NOISE_WEIGHT * noise, _LEAST_EPS))
     # A gradient looks a pixel farther.
     weight = torch.where(full_windows(_eroded(mask, 1), window), evidence, 0)
-    return Still.of(fill_holes(image, mask), window, weight)
+    return FixedWindows.of(fill_holes(image, mask), window, weight)
 
 
-def _fine_moving(image: Tensor, mask: Tensor) -> Sampler:
+def _local_sampler(image: Tensor, mask: Tensor) -> Sampler:
     return Sampler(fill_holes(image, mask), Interpolation.CUBIC, _eroded(mask, 1))
 
 
-def wide(fixed: Level, moving: Level, matrix: np.ndarray, scale: float, config: RegistrationConfig) -> Look | None:
+def whitened_metric(
+    fixed: Level, moving: Level, matrix: np.ndarray, scale: float, config: RegistrationConfig
+) -> SymmetricMetric | None:
     """Return the look that minds noise, for transforms near ``matrix`` (3, 3), with ``scale`` as in `fine`.
 
     None where the images are too small for it, or do not overlap at ``matrix``.
@@ -286,8 +288,8 @@ def wide(fixed: Level, moving: Level, matrix: np.ndarray, scale: float, config: 
     f, m = spectrum.filtered(f), spectrum.filtered(m, scale)
     variance = window_variance(f[0, 0], window)
     weight = torch.where(held, variance / variance.mean(), 0)
-    still, sampler = Still.of(f, window, weight), Sampler(m, Interpolation.CUBIC, _eroded(m_mask, REACH))
-    return Look(still, sampler, _measured(fixed, moving, scale))
+    still, sampler = FixedWindows.of(f, window, weight), Sampler(m, Interpolation.CUBIC, _eroded(m_mask, REACH))
+    return SymmetricMetric(still, sampler, _measured(fixed, moving, scale))
 
 
 def _seen(other: Level, matrix: Tensor, shape: tuple[int, int]) -> Tensor:

@@ -19,7 +19,7 @@ from zncc_cli.config import Model, RegistrationConfig
 from zncc_cli.registration.optimizer import Ending
 from zncc_cli.registration.pyramid import Level
 from zncc_cli.registration.refine.refine import Refined
-from zncc_cli.registration.refine.symmetric_metric import BLOCK, fine
+from zncc_cli.registration.refine.symmetric_metric import BLOCK, local_metric
 from zncc_cli.registration.search.global_search import significance
 from zncc_cli.registration.search.model_selection import Selection
 from zncc_cli.registration.warp import area_scale
@@ -31,7 +31,7 @@ _QUANTILE, _LEAST_BLOCKS = 2.33, 4
 
 
 @dataclass(frozen=True, eq=False)
-class Candidate:
+class Fit:
     """A result that may be taken.
 
     Attributes:
@@ -53,7 +53,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, eq=False)
-class Held:
+class PlaceSimilarity:
     """How well the images agree at a place.
 
     Attributes:
@@ -66,11 +66,11 @@ class Held:
     significance: float
     blocks: np.ndarray
 
-    def beats_as_start(self, other: Held) -> bool:
+    def beats_as_start(self, other: PlaceSimilarity) -> bool:
         """Tell whether a start that agrees so is better than a result, by more than interpolation makes of noise."""
         return self.zncc > other.zncc + _NOTABLE and self.significance > other.significance
 
-    def beats(self, other: Held) -> bool:
+    def beats(self, other: PlaceSimilarity) -> bool:
         """Tell whether this place is better than another one by more than chance.
 
         In what changes slowly, whatever it is, some place agrees well on the whole, and here better and there worse
@@ -83,20 +83,20 @@ class Held:
         return bool(gains.mean() > _QUANTILE * gains.std(ddof=1) / math.sqrt(len(gains)))
 
 
-def held(fixed: Level, moving: Level, matrix: np.ndarray, config: RegistrationConfig) -> Held:
+def place_similarity(fixed: Level, moving: Level, matrix: np.ndarray, config: RegistrationConfig) -> PlaceSimilarity:
     """Return how well the finest levels, of the same contrast, agree at ``matrix`` (3, 3) by fine texture."""
-    got = fine(fixed, moving, math.sqrt(area_scale(matrix, fixed.shape)), config).agreement(matrix)
+    got = local_metric(fixed, moving, math.sqrt(area_scale(matrix, fixed.shape)), config).local_zncc(matrix)
     if got is None:
-        return Held(-1.0, -math.inf, np.empty((0, 0)))
+        return PlaceSimilarity(-1.0, -math.inf, np.empty((0, 0)))
     z, w = got
     total = float(w.sum())
     zncc = float((w * z).sum()) / total
     sums, weights = (F.avg_pool2d(plane[None, None], BLOCK, ceil_mode=True)[0, 0] for plane in (w * z, w))
     blocks = torch.where(weights > 0, sums / weights, torch.nan).cpu().double().numpy()
-    return Held(zncc, float(significance(*torch.tensor((zncc, total)))), blocks)
+    return PlaceSimilarity(zncc, float(significance(*torch.tensor((zncc, total)))), blocks)
 
 
-def preferred(descended: Candidate, near: Candidate, agreeing: Callable[[Candidate], Held]) -> Candidate:
+def preferred(descended: Fit, near: Fit, agreeing: Callable[[Fit], PlaceSimilarity]) -> Fit:
     """Return what was descended to, or what lies near the start where that is better or not clearly worse.
 
     One that did not converge is none beside one that did.

@@ -25,7 +25,7 @@ from torch import Tensor
 from zncc_cli.config import NESTED_MODELS, Model, RegistrationConfig
 from zncc_cli.registration.optimizer import safe_inverse
 from zncc_cli.registration.pyramid import Level
-from zncc_cli.registration.refine.symmetric_metric import Look, fine
+from zncc_cli.registration.refine.symmetric_metric import SymmetricMetric, local_metric
 from zncc_cli.registration.transforms import TRANSFORMS, TransformFamily
 from zncc_cli.registration.warp import area_scale, level_scale, map_points
 from zncc_cli.text import told_apart
@@ -70,7 +70,7 @@ def select_model(fixed: Level, moving: Level, start: np.ndarray, config: Registr
     """
     to_level = level_scale(fixed.factor)
     at = start * to_level
-    look = fine(fixed, moving, math.sqrt(area_scale(at, fixed.shape)), config)
+    look = local_metric(fixed, moving, math.sqrt(area_scale(at, fixed.shape)), config)
     fits = _cross_validated(look, at, config.window_side)
     if not fits:
         simplest = NESTED_MODELS[0]
@@ -102,9 +102,9 @@ class _Fit:
         return float(self.agreeing.sum() / self.weight.sum())
 
 
-def _cross_validated(look: Look, at: np.ndarray, window: int) -> list[_Fit]:
+def _cross_validated(look: SymmetricMetric, at: np.ndarray, window: int) -> list[_Fit]:
     """Return the fits of the models that the texture holds, from the simplest on."""
-    start = look.agreement(at)
+    start = look.local_zncc(at)
     if start is None:
         return []
     weight = start[1]
@@ -123,7 +123,7 @@ def _cross_validated(look: Look, at: np.ndarray, window: int) -> list[_Fit]:
     for model in NESTED_MODELS:
         family = TRANSFORMS[model](model, look.shape)
         matrices = [m for G, H in (*quadratics, both) if (m := _fitted(family, at, G, H)) is not None]
-        seen = [zw[0] for m in matrices[:2] if (zw := look.agreement(m)) is not None]
+        seen = [zw[0] for m in matrices[:2] if (zw := look.local_zncc(m)) is not None]
         if len(matrices) < 3 or len(seen) < 2:
             break
         # Each half is judged at the matrix that the other one was fitted to.
@@ -171,7 +171,7 @@ def _fitted(family: TransformFamily, at: np.ndarray, G: np.ndarray, H: np.ndarra
     return family.matrix(p)
 
 
-def _beaten(simple: _Fit, rich: _Fit, look: Look) -> float | None:
+def _beaten(simple: _Fit, rich: _Fit, look: SymmetricMetric) -> float | None:
     """Return t of the gain of ``rich`` on held-out windows, where it is more than chance and moves notably; or None."""
     t, needed = _gain(simple, rich)
     return t if t > needed and _motion(simple.matrix, rich.matrix, look) > _NOTABLE else None
@@ -188,7 +188,7 @@ def _gain(simple: _Fit, rich: _Fit) -> tuple[float, float]:
     return float(gains.mean() / max(gains.std(ddof=1) / math.sqrt(n), 1e-12)), needed
 
 
-def _motion(a: np.ndarray, b: np.ndarray, look: Look) -> float:
+def _motion(a: np.ndarray, b: np.ndarray, look: SymmetricMetric) -> float:
     """Return the RMS distance over the overlap between where two matrices send a pixel, moving pixels."""
     points = np.stack(np.meshgrid(*(np.linspace(0, n - 1, _GRID) for n in reversed(look.shape))), axis=-1)
     ends = map_points(b, points)
@@ -197,7 +197,7 @@ def _motion(a: np.ndarray, b: np.ndarray, look: Look) -> float:
     return math.sqrt(moved.mean()) if len(moved) else 0.0
 
 
-def _reason(fits: list[_Fit], chosen: _Fit, look: Look) -> str:
+def _reason(fits: list[_Fit], chosen: _Fit, look: SymmetricMetric) -> str:
     """Return what speaks against the next simpler model, and what not for richer ones."""
     said, k = [], fits.index(chosen)
     if k > 0:

@@ -1,0 +1,405 @@
+"""From evidence to a status and its reasons, and what pairs get that nobody can align."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+
+from tests.registration.analytic import Scene, about_centre
+from zncc_cli import register
+from zncc_cli.config import Model, RegistrationConfig
+from zncc_cli.registration.optimizer import Ending
+from zncc_cli.registration.quality.verdict import Asked, Evidence, Status, block_significance, judge
+from zncc_cli.report.report import json_text
+from zncc_cli.text import told_apart
+
+GOOD = Evidence(
+    zncc_before=0.1, zncc_after=0.8, overlap=0.9, block_significance=200.0, ending=Ending.CONVERGED, motion=3.0
+)
+
+
+def test_agreement_everywhere_is_ok() -> None:
+    assert judge(GOOD).status is Status.OK
+
+
+def test_no_overlap_has_failed() -> None:
+    verdict = judge(replace(GOOD, zncc_after=None, overlap=0.0, block_significance=None))
+    assert verdict.status is Status.FAILED
+    assert verdict.reasons[0] == "the images do not overlap enough to be compared"
+
+
+def test_an_overlap_below_the_bound_is_told_with_the_option_that_sets_it() -> None:
+    little = replace(GOOD, zncc_after=None, overlap=0.238, block_significance=None)
+    verdict = judge(little, Asked(RegistrationConfig(min_overlap=0.25)))
+    assert verdict.status is Status.FAILED
+    told = "they overlap by 23.8%, less than the 25.0% of --min-overlap; --min-overlap 0.238 takes that"
+    assert told in verdict.reasons[0]
+    # Enough of it, but no whole window: another --min-overlap would not help.
+    assert "--min-overlap" not in judge(little, Asked(RegistrationConfig(min_overlap=0.2))).reasons[0]
+    assert "--min-overlap" not in judge(little).reasons[0]
+    no_room = judge(little, Asked(RegistrationConfig(min_overlap=0.2, window=31))).reasons[0]
+    assert "no window of 31 pixels fits; lower --window" in no_room
+    # Where nobody asked for a bound, the least that is looked for is one.
+    least = judge(replace(little, overlap=0.0312)).reasons[0]
+    assert "they overlap by 3.1%, less than the 5.0% that is looked for; --min-overlap 0.031 takes that" in least
+
+
+def test_what_was_found_beyond_the_largest_motion_has_failed_and_names_the_option() -> None:
+    verdict = judge(replace(GOOD, beyond=46.2), Asked(RegistrationConfig(max_motion=5.0)))
+    assert verdict.status is Status.FAILED
+    assert "within --max-motion 5" in verdict.reasons[0]
+    assert "46.2 px from the start" in verdict.reasons[0]
+
+
+# What is against a result, what was asked for, and the advice: what helps, and not what was done.
+ADVICE: dict[str, tuple[dict[str, object], Asked, str, str]] = {
+    "model_misfit": (
+        {"model_misfit": 2.0},
+        Asked(RegistrationConfig(model=Model.RIGID)),
+        "try --model affine, or auto",
+        "compare",
+    ),
+    "richer than affine": ({"model_misfit": 2.0}, Asked(), "try --model homography, or auto", "affine, or"),
+    "richer than auto": (
+        {"model_misfit": 2.0},
+        Asked(RegistrationConfig(model=Model.AUTO), Model.TRANSLATION),
+        "the translation that --model auto chose",
+        "or auto",
+    ),
+    "no simpler model": (
+        {"expected_error": 1.15},
+        Asked(RegistrationConfig(model=Model.TRANSLATION)),
+        "the texture tells the position to 1.15 px only",
+        "simpler",
+    ),
+    "a parameter that nothing holds": ({"aperture_agreement": 2.0}, Asked(), "try a simpler --model", "auto"),
+    "no simpler one to hold it": (
+        {"aperture_agreement": 2.0},
+        Asked(RegistrationConfig(model=Model.AUTO), Model.TRANSLATION),
+        "parallel lines",
+        "simpler",
+    ),
+    "undetermined": ({"ending": Ending.UNDETERMINED}, Asked(), "try a simpler --model", "--max-iterations"),
+    "elsewhere": ({"peak_ratio": 1.2}, Asked(), "with --init, and allow less than a period with --max-motion", "out;"),
+    "elsewhere from a start": ({"peak_ratio": 1.2}, Asked(started=True), "--max-motion", "--init"),
+    "elsewhere, bounded": (
+        {"peak_ratio": 1.2},
+        Asked(RegistrationConfig(max_motion=4.0), started=True),
+        "a period off",
+        "--",
+    ),
+    "too few windows": ({"block_significance": None}, Asked(), "too few independent windows", "--window"),
+    "too few of those asked for": (
+        {"block_significance": None},
+        Asked(RegistrationConfig(window=21)),
+        "choose a --window smaller than 21, or leave it out",
+        "--model",
+    ),
+    "nothing found": ({"block_significance": 4.2}, Asked(), "the motion is beyond the search", "--min-overlap"),
+    "nothing found from a start": (
+        {"block_significance": 4.2},
+        Asked(started=True),
+        "without it one is searched for",
+        "beyond",
+    ),
+    "nothing found in a bound": (
+        {"block_significance": 4.2},
+        Asked(RegistrationConfig(max_motion=4.0, min_overlap=0.5)),
+        "the motion is more than --max-motion 4, or they have less in common than the 50% of --min-overlap",
+        "--init",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ADVICE)
+def test_advice_is_what_was_not_done(case: str) -> None:
+    against, asked, said, unsaid = ADVICE[case]
+    reasons = "; ".join(judge(replace(GOOD, **against), asked).reasons)  # type: ignore[arg-type]
+    assert said in reasons
+    assert unsaid not in reasons
+
+
+def test_a_figure_reads_otherwise_than_the_bound_that_it_misses() -> None:
+    assert told_apart(2.41, 2.38, 1) == ("2.41", "2.38")
+    assert told_apart(15.2, 55, 0) == ("15", "55")
+    assert "(by 54.7 times" in judge(replace(GOOD, block_significance=54.7)).reasons[0]
+    assert "1.5999, 1.6000 is needed" in judge(replace(GOOD, start_ratio=1.5999)).reasons[0]
+    assert "2.199, 2.200 is needed" in judge(replace(GOOD, peak_ratio=2.199)).reasons[0]
+
+
+def test_agreement_no_better_than_chance_has_failed() -> None:
+    verdict = judge(replace(GOOD, zncc_after=0.05, block_significance=4.2))
+    assert verdict.status is Status.FAILED
+    assert "(by 4 times the error that chance leaves, 55 times is needed)" in verdict.reasons[0]
+
+
+def test_a_richer_model_is_named_among_the_remedies_where_there_is_one() -> None:
+    nothing = replace(GOOD, zncc_after=0.05, block_significance=4.2)
+    for model in ("translation", "rigid", "similarity", "affine"):
+        assert (
+            f"a --model richer than {model}" in judge(nothing, Asked(RegistrationConfig(model=Model(model)))).reasons[0]
+        )
+    for model in ("auto", "homography"):
+        assert "--model" not in judge(nothing, Asked(RegistrationConfig(model=Model(model)))).reasons[0]
+
+
+def test_a_simpler_model_is_not_advised_beside_a_richer_one() -> None:
+    unsure = replace(GOOD, expected_error=1.15)
+    assert "simpler" in judge(unsure).reasons[0]
+    for against in ({"model_misfit": 7.8}, {"fold_distance": 0.6, "fold_distance_ratio": 9.0}):
+        reasons = judge(replace(unsure, **against)).reasons
+        assert reasons[0] == "the texture tells the position to 1.15 px only"
+        assert "richer" in reasons[1]
+
+
+def test_a_start_that_was_not_left_has_failed_where_nothing_tells_that_it_is_right() -> None:
+    unmoved = replace(GOOD, ending=Ending.OUT_OF_DOMAIN, motion=0.0)
+    assert judge(replace(unmoved, block_significance=None)).status is Status.FAILED
+    assert judge(unmoved).status is Status.SUSPECT
+    assert judge(replace(GOOD, block_significance=None)).status is Status.SUSPECT
+
+
+def test_a_lower_zncc_than_before_is_suspect() -> None:
+    verdict = judge(replace(GOOD, zncc_before=0.9))
+    assert verdict.status is Status.SUSPECT
+    assert verdict.reasons == ("the ZNCC fell from 0.900 to 0.800",)
+
+
+def test_an_optimiser_that_ended_early_is_suspect_and_says_what_helps() -> None:
+    verdict = judge(replace(GOOD, ending=Ending.MAX_ITERATIONS))
+    assert verdict.status is Status.SUSPECT
+    assert "--max-iterations" in verdict.reasons[0]
+
+
+@pytest.mark.parametrize("against", [{"block_significance": 4.2}, {"peak_ratio": 1.2}])
+def test_more_iterations_are_advised_only_where_nothing_else_speaks_against_the_result(
+    against: dict[str, float],
+) -> None:
+    verdict = judge(replace(GOOD, ending=Ending.MAX_ITERATIONS, **against))
+    assert "the iterations ran out" in verdict.reasons[-1]
+    assert "--max-iterations" not in " ".join(verdict.reasons)
+
+
+def test_agreement_is_the_mean_over_what_lies_below_zero() -> None:
+    blocks = np.full((4, 5), 0.3)
+    blocks[0, :2] = -0.1
+    chance = np.sqrt(2 * 2 * 0.1**2 / 20)
+    assert block_significance(blocks) == pytest.approx(blocks.mean() / (chance / np.sqrt(20)))
+
+
+def test_unequal_blocks_agree_as_long_as_none_is_below_zero() -> None:
+    unequal = np.linspace(0.05, 0.95, 64).reshape(8, 8)
+    assert block_significance(unequal) == block_significance(np.full((8, 8), 0.5)) == 4 * 64
+
+
+def test_few_blocks_say_nothing() -> None:
+    blocks = np.full((4, 4), 0.9)
+    assert block_significance(blocks) is not None
+    blocks[0, :3] = np.nan
+    assert block_significance(blocks) is None
+
+
+def test_blocks_that_agree_here_and_there_do_not_count() -> None:
+    chance = np.random.default_rng(0).normal(0.05, 0.3, (8, 8))
+    assert block_significance(chance) < 5
+
+
+def test_an_agreement_that_does_not_stand_out_is_none() -> None:
+    def status(start_ratio: float | None) -> Status:
+        return judge(Evidence(0.1, 0.5, 0.4, 188.0, Ending.CONVERGED, 300.0, start_ratio)).status
+
+    assert status(1.02) is Status.FAILED
+    assert status(4.0) is Status.OK
+    assert status(None) is Status.OK
+
+
+def test_a_result_that_stands_out_needs_less_agreement() -> None:
+    weak = replace(GOOD, zncc_after=0.15, block_significance=30.0)
+    assert judge(replace(weak, start_ratio=5.0)).status is Status.OK
+    for start_ratio in (None, 1.7):
+        assert judge(replace(weak, start_ratio=start_ratio)).status is Status.FAILED
+    assert judge(replace(weak, block_significance=24.0, start_ratio=5.0)).status is Status.FAILED
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"peak_ratio": 1.05}, "shifted elsewhere (by a factor of 1.05"),
+        ({"held_out_before": 0.5, "held_out_after": 0.3, "zncc_coarse": 0.8}, "held out from the fit the ZNCC fell"),
+        ({"held_out_before": 0.1, "held_out_after": 0.3, "zncc_coarse": 0.8}, "does not say where the other half lies"),
+        ({"expected_error": 0.8}, "tells the position to 0.80 px only"),
+        (
+            {"fold_distance": 0.6, "fold_distance_ratio": 9.0},
+            "want to move 0.60 px apart, 3.0 times what chance explains",
+        ),
+        ({"aperture_agreement": 2.1}, "(gradients agree there by 2.1 times what chance explains, 10 is needed)"),
+        ({"round_trip": 0.9}, "with fixed and moving exchanged the result would move by 0.90 px"),
+        ({"border_pull": 0.4, "border_left_out": True}, "pulled the result by 0.40 px and was left out"),
+        ({"border_pull": np.inf}, "without it nothing holds the result"),
+        ({"least_scale": 0.1}, "scales by 0.10 to 1.00"),
+        ({"most_scale": 7.0}, "scales by 1.00 to 7.00"),
+        ({"shear": 4.0}, "stretches one direction 4.0 times"),
+    ],
+)
+def test_each_doubt_is_suspect_and_said_in_words(change: dict[str, float], said: str) -> None:
+    verdict = judge(replace(GOOD, **change))
+    assert verdict.status is Status.SUSPECT
+    assert len(verdict.reasons) == 1
+    assert said in verdict.reasons[0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"peak_ratio": None},
+        {"peak_ratio": 8.0},
+        {"held_out_before": 0.1, "held_out_after": 0.78, "zncc_coarse": 0.8},
+        {"expected_error": 0.02},
+        {
+            "fold_distance": 0.01,
+            "fold_distance_ratio": 9.0,
+        },  # thousandths of a pixel that blocks agree about matter to nobody
+        {"fold_distance": 0.6, "fold_distance_ratio": 1.2},
+        {"aperture_agreement": 200.0},
+        {"round_trip": 0.02},
+        {"border_pull": 0.01},  # a plain background that moves with its object
+    ],
+)
+def test_what_right_results_show_is_ok(change: dict[str, float | None]) -> None:
+    assert judge(replace(GOOD, **change)).status is Status.OK
+
+
+def test_a_transform_that_turns_the_frame_inside_out_has_failed() -> None:
+    assert judge(replace(GOOD, least_scale=-0.5)).status is Status.FAILED
+
+
+def test_evidence_can_be_written_into_a_report() -> None:
+    assert '"ending": "converged"' in json_text(asdict(replace(GOOD, border_pull=np.inf)))
+
+
+# Pairs ----------------------------------------------------------------------------------------------------------------
+
+SHAPE = (160, 192)
+
+
+def bricks(dx: float, dy: float, seed: int) -> np.ndarray:
+    """Return a wall of bricks that all look alike, 28 x 20 pixels the pattern, moved by (dx, dy); a little noise."""
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    x, y = x - dx, y - dy
+    row = np.floor(y / 10)
+    u, v = np.mod(x + 14 * np.mod(row, 2), 28), np.mod(y, 10)
+    joint = np.minimum(np.minimum(u, 28 - u), np.minimum(v, 10 - v))
+    return 1 / (1 + np.exp(1.5 - joint)) + 0.03 * np.random.default_rng(seed).normal(size=SHAPE)
+
+
+@pytest.mark.parametrize("model", ["translation", "rigid", "affine"])
+def test_a_brick_wall_may_be_a_period_off_and_is_not_ok(model: str) -> None:
+    # More than half a period along both: the nearest place that agrees is the wrong one.
+    got = register(bricks(0, 0, 1), bricks(17, 12, 2), model)
+    assert got.status is not Status.OK
+    assert got.evidence.peak_ratio is not None
+    assert got.evidence.peak_ratio < 2
+
+
+@pytest.mark.parametrize("model", ["translation", "similarity", "homography"])
+def test_images_of_different_scenes_have_failed(model: str) -> None:
+    got = register(Scene(seed=1).image(SHAPE), Scene(seed=2).image(SHAPE), model)
+    assert got.status is Status.FAILED
+
+
+@pytest.mark.parametrize("model", ["translation", "similarity", "homography"])
+def test_white_noise_has_failed(model: str) -> None:
+    fixed, moving = np.random.default_rng(3).normal(size=(2, *SHAPE))
+    assert register(fixed, moving, model).status is Status.FAILED
+
+
+def test_noise_under_the_same_light_is_not_ok() -> None:
+    """The light agrees everywhere, and says nothing about where a scene would lie."""
+    y, x = np.mgrid[-1 : 1 : SHAPE[0] * 1j, -1 : 1 : SHAPE[1] * 1j]
+    noise = 0.02 * np.random.default_rng(4).normal(size=(2, *SHAPE))
+    fixed, moving = 1 - 0.4 * (x * x + y * y) + noise
+    assert register(fixed, moving, "rigid").status is not Status.OK
+
+
+@pytest.mark.parametrize("model", ["translation", "rigid", "similarity", "affine", "homography"])
+def test_a_noisy_pair_of_one_scene_is_ok(model: str) -> None:
+    truth = about_centre([[1, 0], [0, 1]], (6.3, -4.2), SHAPE)
+    fixed, moving = Scene(seed=7).pair(truth, SHAPE)
+    noise = np.random.default_rng(5).normal(size=(2, *SHAPE))
+    got = register(fixed / fixed.std() + 0.5 * noise[0], moving / moving.std() + 0.5 * noise[1], model)
+    assert got.status is Status.OK, got.reasons
+    assert got.evidence.held_out_after is not None
+    assert got.evidence.held_out_before is not None
+    assert got.evidence.held_out_after > got.evidence.held_out_before
+
+
+def lines(of: np.ndarray, noise: float, seed: int) -> np.ndarray:
+    """Return a profile without a period along ``of``, a place at every pixel, and white noise."""
+    profile = np.random.default_rng(seed).normal(size=500)
+    profile = np.convolve(profile, np.exp(-0.5 * (np.arange(-9, 10) / 3) ** 2), "same")
+    drawn = np.interp(of + 100, np.arange(500), profile / profile.std())
+    return np.asarray(drawn + noise * np.random.default_rng(int(1e4 * of.flat[0])).normal(size=of.shape))
+
+
+@pytest.mark.parametrize("noise", [0.05, 0.4])
+@pytest.mark.parametrize("model", ["translation", "rigid", "affine"])
+def test_parallel_lines_do_not_tell_the_shift_along_them_and_are_not_ok(model: str, noise: float) -> None:
+    """Noise alone has a gradient along them, and the fit would be sure of where the two noises agree by chance."""
+    y, _ = np.mgrid[: SHAPE[0], : SHAPE[1]].astype(float)
+    got = register(lines(y, noise, 1), lines(y + 5.3, noise, 1), model)
+    assert got.status is not Status.OK
+    assert any("parallel lines" in reason for reason in got.reasons)
+
+
+def test_rings_tell_the_shift_and_not_the_rotation() -> None:
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]].astype(float)
+    fixed, moving = (lines(np.hypot(x - 95 - dx, y - 80 - dy), 0.1, 2) for dx, dy in ((0, 0), (3.4, -2.6)))
+    shifted = register(fixed, moving, "translation")
+    assert shifted.status is Status.OK, shifted.reasons
+    assert shifted.matrix[:2, 2] == pytest.approx([3.4, -2.6], abs=0.03)  # three deviations that it claims
+    turned = register(fixed, moving, "rigid")
+    assert turned.status is Status.SUSPECT
+    assert any("parallel lines" in reason for reason in turned.reasons)
+
+
+@pytest.mark.parametrize("side", [88, 128])
+def test_a_rotation_is_no_translation_in_a_small_image_either(side: int) -> None:
+    """Few blocks of 32 pixels see it, and each one's own misfit must not pass for noise."""
+    a = np.radians(2)
+    truth = about_centre([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]], (3.0, 2.0), (side, side))
+    fixed, moving = Scene(seed=3).pair(truth, (side, side))
+    noise = 0.05 * np.random.default_rng(0).normal(size=(2, side, side))
+    fixed, moving = fixed / fixed.std() + noise[0], moving / moving.std() + noise[1]
+    assert register(fixed, moving, "translation").status is not Status.OK
+    assert register(fixed, moving, "rigid").status is Status.OK
+
+
+def test_what_a_mask_leaves_out_has_no_say_in_the_verdict() -> None:
+    """A fit to a corner of the frame is sure there, and extrapolated over the whole it would look bad."""
+    shape, seen = (400, 400), np.s_[30:180, 30:180]
+    a = np.radians(1)
+    truth = about_centre([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]], (5.0, 3.0), shape)
+    fixed, moving = Scene(seed=4).pair(truth, shape)
+    noise = 0.3 * np.random.default_rng(1).normal(size=(2, *shape))
+    fixed, moving = fixed / fixed.std() + noise[0], moving / moving.std() + noise[1]
+    mask = np.zeros(shape, bool)
+    mask[seen] = True
+    masked = register(fixed, moving, "affine", fixed_mask=mask)
+    assert masked.status is Status.OK, masked.reasons
+    cut = register(fixed[seen], moving, "affine")
+    assert masked.evidence.round_trip == pytest.approx(cut.evidence.round_trip, abs=0.02)
+
+
+@pytest.mark.parametrize("model", ["translation", "rigid"])
+def test_a_motion_richer_than_the_model_is_suspect(model: str) -> None:
+    """Turned by half a degree, or scaled by one percent, and clean: no window is far off, and all are."""
+    turned = np.array([[np.cos(0.009), -np.sin(0.009), 1.3], [np.sin(0.009), np.cos(0.009), -2.2], [0, 0, 1]])
+    scaled = np.array([[1.012, 0, 1.3], [0, 1.012, -2.2], [0, 0, 1]])
+    truth = turned if model == "translation" else scaled
+    scene, shape = Scene(seed=0), (300, 380)
+    fixed, moving = scene.pair(truth, shape)
+    result = register(fixed, moving, model)
+    assert result.status is not Status.OK, result.evidence
+    assert register(fixed, moving, "similarity").status is Status.OK
