@@ -7,13 +7,13 @@ import random
 import numpy as np
 import pytest
 
-from tests.report.pages import HOSTILE, Page, decoded
-from zncc_cli.report.batch_html import BatchPageRow, thumbnail, write_batch_page
+from tests.report.html_samples import HOSTILE, ParsedHtml, decoded
+from zncc_cli.report.batch_html import BatchHtmlRow, thumbnail, write_batch_html
 
 
 def row(name, status="ok", zncc=0.9, block_significance=100.0, **changes):
     given = {"name": name, "status": status, "reason": f"because of {name}", "report": f"{name}/report.html"}
-    return BatchPageRow(
+    return BatchHtmlRow(
         **{**given, "metrics": {"zncc_after": zncc, "block_significance": block_significance}, **changes}
     )
 
@@ -21,8 +21,8 @@ def row(name, status="ok", zncc=0.9, block_significance=100.0, **changes):
 @pytest.fixture
 def page(tmp_path):
     def write(rows):
-        write_batch_page(tmp_path / "batch.html", rows)
-        return Page((tmp_path / "batch.html").read_text(encoding="utf-8"))
+        write_batch_html(tmp_path / "batch.html", rows)
+        return ParsedHtml((tmp_path / "batch.html").read_text(encoding="utf-8"))
 
     return write
 
@@ -92,12 +92,12 @@ def test_a_thumbnail_is_the_picture_by_means_and_no_larger_than_is_shown():
 def test_a_thousand_pairs_are_a_page_of_6_mb(tmp_path):
     """4 kB of thumbnail and about 1 kB of text each."""
     noise = np.random.default_rng(0).integers(0, 256, (80, 160, 3)).astype(np.uint8)
-    write_batch_page(tmp_path / "batch.html", [row(f"pair_{i:04}", thumbnail=noise) for i in range(1000)])
+    write_batch_html(tmp_path / "batch.html", [row(f"pair_{i:04}", thumbnail=noise) for i in range(1000)])
     assert (tmp_path / "batch.html").stat().st_size < 6_000_000
 
 
 def test_same_rows_same_bytes(tmp_path):
     rows = [row(name) for name in "abc"]
-    write_batch_page(tmp_path / "a.html", rows)
-    write_batch_page(tmp_path / "b.html", reversed(rows))
+    write_batch_html(tmp_path / "a.html", rows)
+    write_batch_html(tmp_path / "b.html", reversed(rows))
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()

@@ -12,10 +12,10 @@ import subprocess
 import numpy as np
 import pytest
 
-from tests.report.pages import HOSTILE, REASON, Page, decoded, nothing, pictures, report
+from tests.report.html_samples import HOSTILE, REASON, ParsedHtml, decoded, nothing, pictures, report
 from zncc_cli.errors import OutputError
 from zncc_cli.report.pair_figures import residual, view_pixels
-from zncc_cli.report.pair_html import write_page
+from zncc_cli.report.pair_html import write_pair_html
 from zncc_cli.report.words import shell_line
 
 
@@ -24,8 +24,8 @@ def page(tmp_path):
     """Write a page and return it parsed."""
 
     def write(given=None, shown=None, **options):
-        write_page(tmp_path / "report.html", given or report(), shown or pictures(), **options)
-        return Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+        write_pair_html(tmp_path / "report.html", given or report(), shown or pictures(), **options)
+        return ParsedHtml((tmp_path / "report.html").read_text(encoding="utf-8"))
 
     return write
 
@@ -261,14 +261,14 @@ def test_policy_allows_this_style_and_this_script_alone(page, tmp_path):
 
 def test_same_input_same_bytes(tmp_path):
     for name in ("a.html", "b.html"):
-        write_page(tmp_path / name, report(), pictures(), files=("zncc.tif",))
+        write_pair_html(tmp_path / name, report(), pictures(), files=("zncc.tif",))
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
 
 
 @pytest.mark.parametrize("shape", [(1024, 1024), (3000, 2000)])
 def test_white_noise_stays_below_5_mb(tmp_path, shape):
     """Noise does not compress: no picture is larger than this."""
-    write_page(tmp_path / "report.html", report(), pictures(shape))
+    write_pair_html(tmp_path / "report.html", report(), pictures(shape))
     assert (tmp_path / "report.html").stat().st_size < 5_000_000
 
 
@@ -279,7 +279,7 @@ def test_odd_shapes(page, shape):
 
 def test_page_into_a_missing_folder(tmp_path):
     with pytest.raises(OutputError):
-        write_page(tmp_path / "no" / "report.html", report(), pictures())
+        write_pair_html(tmp_path / "no" / "report.html", report(), pictures())
 
 
 def test_reason_is_kept_as_it_is(page):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from zncc_cli.report.html import write_html
-from zncc_cli.report.pair_figures import Picture, data_uri, jpeg
+from zncc_cli.report.pair_figures import EmbeddedImage, embedded_image, jpeg
 from zncc_cli.report.pair_html import link, verdict
 from zncc_cli.report.words import MEASURES, Measure, measured
 
@@ -25,7 +25,7 @@ _TRIES = ((1.0, 75), (1.0, 55), (1.0, 35), (0.75, 35), (0.5, 35), (0.25, 35))  #
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class BatchPageRow:
+class BatchHtmlRow:
     """What a batch's page says of one pair.
 
     Attributes:
@@ -53,7 +53,7 @@ def thumbnail(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(full.resize(size, PillowImage.Resampling.BOX))
 
 
-def write_batch_page(path: str | os.PathLike[str], rows: Iterable[BatchPageRow], *, total: int | None = None) -> None:
+def write_batch_html(path: str | os.PathLike[str], rows: Iterable[BatchHtmlRow], *, total: int | None = None) -> None:
     """Write the page of a batch to ``path``: one HTML file, the same for the same rows in whatever order.
 
     Pairs are sorted by status (error, failed, suspect, ok), then by ZNCC and agreement, the worst first. ``total`` is
@@ -82,7 +82,7 @@ def write_batch_page(path: str | os.PathLike[str], rows: Iterable[BatchPageRow],
     )
 
 
-def _badness(row: BatchPageRow) -> tuple[int, str, float, float, str]:
+def _badness(row: BatchHtmlRow) -> tuple[int, str, float, float, str]:
     rank = _WORST_FIRST.index(row.status) if row.status in _WORST_FIRST else -1
     zncc, agreement = (_or_lowest(row.metrics.get(key)) for key in ("zncc_after", "block_significance"))
     return rank, row.status, zncc, agreement, row.name
@@ -95,7 +95,7 @@ def _or_lowest(value: Any) -> float:
 _FURTHER = {"seconds": Measure("Time", "s", ""), "model": Measure("Model", "", "")}
 
 
-def _pair(row: BatchPageRow) -> dict[str, Any]:
+def _pair(row: BatchHtmlRow) -> dict[str, Any]:
     given = {key: value for key, value in row.metrics.items() if value is not None}
     return {
         "name": row.name,
@@ -106,7 +106,7 @@ def _pair(row: BatchPageRow) -> dict[str, Any]:
     }
 
 
-def _embedded(pixels: NDArray[np.uint8]) -> Picture:
+def _embedded(pixels: NDArray[np.uint8]) -> EmbeddedImage:
     """``pixels`` as JPEG of at most 200 x 150 pixels and 3 kB, whatever they show."""
     assert pixels.dtype == np.uint8, "thumbnails are 8-bit"
     picture = PillowImage.fromarray(thumbnail(pixels))
@@ -117,4 +117,4 @@ def _embedded(pixels: NDArray[np.uint8]) -> Picture:
         content = jpeg(np.asarray(picture.resize(small, PillowImage.Resampling.BOX)), quality, small=True)
         if len(content) <= _THUMBNAIL_BYTES:
             break
-    return data_uri(content, "image/jpeg", (size[1], size[0]))
+    return embedded_image(content, "image/jpeg", (size[1], size[0]))

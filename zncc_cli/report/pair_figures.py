@@ -28,7 +28,7 @@ _BUDGET = 1_600_000  # bytes before base64, which adds a third
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class PagePictures:
+class PairFigures:
     """What a page shows, all (H, W) on one frame: that of the fixed image, or one reduced from it.
 
     Attributes:
@@ -62,7 +62,7 @@ class PagePictures:
         assert all(plane.shape == self.fixed.shape for plane in (*planes, self.std_aligned)), "one frame for all"
         assert self.uncertainty is None or self.uncertainty.shape == self.fixed.shape, "one frame for all"
 
-    def reduced(self, side: int = _VIEW_SIDE) -> PagePictures:
+    def reduced(self, side: int = _VIEW_SIDE) -> PairFigures:
         """These pictures by means over square areas, at most ``side`` pixels wide and high."""
         factor = math.ceil(max(self.fixed.shape) / side)
         if factor <= 1:
@@ -98,7 +98,7 @@ class PagePictures:
 
 
 @dataclass(frozen=True)
-class Picture:
+class EmbeddedImage:
     """An embedded picture: a data URI, and its size in pixels."""
 
     uri: Markup
@@ -107,7 +107,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class MapPicture:
+class MapFigure:
     """A map in colours with its colour bar.
 
     Attributes:
@@ -120,16 +120,16 @@ class MapPicture:
     key: str
     title: str
     meaning: str
-    picture: Picture | None
+    picture: EmbeddedImage | None
     colours: tuple[str, ...]
     ticks: tuple[str, ...]
     unit: str
     summary: str
 
 
-def data_uri(content: bytes, kind: str, shape: tuple[int, ...]) -> Picture:
+def embedded_image(content: bytes, kind: str, shape: tuple[int, ...]) -> EmbeddedImage:
     """``content``, an image file of the MIME type ``kind`` and of ``shape`` (H, W, ...), as an embedded picture."""
-    return Picture(Markup(f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"), shape[1], shape[0])
+    return EmbeddedImage(Markup(f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"), shape[1], shape[0])
 
 
 def jpeg(pixels: NDArray[np.uint8], quality: int, *, small: bool = False) -> bytes:
@@ -139,7 +139,7 @@ def jpeg(pixels: NDArray[np.uint8], quality: int, *, small: bool = False) -> byt
     return file.getvalue()
 
 
-def view_pixels(pictures: PagePictures) -> dict[str, NDArray[np.uint8]]:
+def view_pixels(pictures: PairFigures) -> dict[str, NDArray[np.uint8]]:
     """The pictures to compare: fixed, before and after in grey (H, W), both overlays in magenta and green (H, W, 3).
 
     Each image is stretched alike wherever it is shown, between the robust limits of what both images show after the
@@ -174,7 +174,7 @@ def _levels(shares: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[np.uint8]
     return levels
 
 
-def views(pictures: PagePictures) -> dict[str, Picture]:
+def views(pictures: PairFigures) -> dict[str, EmbeddedImage]:
     """`view_pixels`, embedded, at the best quality at which they stay below the page's budget together."""
     pixels = view_pixels(pictures)
     files: dict[str, bytes] = {}
@@ -182,10 +182,10 @@ def views(pictures: PagePictures) -> dict[str, Picture]:
         files = {name: jpeg(picture, quality) for name, picture in pixels.items()}
         if sum(map(len, files.values())) <= _BUDGET:
             break
-    return {name: data_uri(content, "image/jpeg", pixels[name].shape) for name, content in files.items()}
+    return {name: embedded_image(content, "image/jpeg", pixels[name].shape) for name, content in files.items()}
 
 
-def maps(pictures: PagePictures, window: object = None) -> list[MapPicture]:
+def maps(pictures: PairFigures, window: object = None) -> list[MapFigure]:
     """The maps of a page, with ``window``, the side of the ZNCC window in pixels, in their words."""
     small = pictures.reduced(_MAP_SIDE)
     windows = f"windows of {window} x {window} pixels" if isinstance(window, int) else "local windows"
@@ -239,7 +239,7 @@ def maps(pictures: PagePictures, window: object = None) -> list[MapPicture]:
     return found
 
 
-def residual(pictures: PagePictures) -> NDArray[np.float32]:
+def residual(pictures: PairFigures) -> NDArray[np.float32]:
     """Fixed less aligned, each normalised to variance one over what they share, less its local mean; NaN elsewhere.
 
     The local mean is over squares of a sixteenth of the longer side.
@@ -269,15 +269,15 @@ def _map(
     unit: str = "",
     limits: Limits | None = None,
     symmetric: bool = False,
-) -> MapPicture:
+) -> MapFigure:
     known = np.isfinite(values)
     if not known.any():
-        return MapPicture(key, title, meaning, None, colours.colours, (), unit, "")
+        return MapFigure(key, title, meaning, None, colours.colours, (), unit, "")
     if limits is None:
         limits = robust_limits(np.abs(values) if symmetric else values, known)
         limits = (-limits[1], limits[1]) if symmetric else limits
     low, high = limits
-    picture = data_uri(colour_png(values, limits, colours), "image/png", values.shape)
+    picture = embedded_image(colour_png(values, limits, colours), "image/png", values.shape)
     ticks = (
         tuple(number_text(float(tick), 3) for tick in np.linspace(low, high, 5))
         if high > low
@@ -285,4 +285,4 @@ def _map(
     )
     median = float(np.median(np.abs(values[known]) if symmetric else values[known]))
     summary = f"Median{' size' if symmetric else ''} {number_text(median, 3)}{f' {unit}' if unit else ''}"
-    return MapPicture(key, title, meaning, picture, colours.colours, ticks, unit, summary)
+    return MapFigure(key, title, meaning, picture, colours.colours, ticks, unit, summary)

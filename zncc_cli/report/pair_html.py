@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 from zncc_cli.report.arrows import motion
 from zncc_cli.report.html import write_html
-from zncc_cli.report.pair_figures import PagePictures, maps, views
-from zncc_cli.report.report import plain
+from zncc_cli.report.json import plain
+from zncc_cli.report.pair_figures import PairFigures, maps, views
 from zncc_cli.report.words import FILES, MEASURES, flat, measured, plain_name, shell_line, text_lines, value_text
 
 
@@ -41,8 +41,8 @@ _PLACED = (
 )
 
 
-def write_page(
-    path: str | os.PathLike[str], report: Mapping[str, Any], pictures: PagePictures, *, files: Sequence[str] = ()
+def write_pair_html(
+    path: str | os.PathLike[str], report: Mapping[str, Any], pictures: PairFigures, *, files: Sequence[str] = ()
 ) -> None:
     """Write the page of one pair to ``path``: one HTML file, below 5 MB, the same for the same input.
 

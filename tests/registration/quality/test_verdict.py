@@ -12,7 +12,7 @@ from zncc_cli import register
 from zncc_cli.config import Model, RegistrationConfig
 from zncc_cli.registration.optimizer import Ending
 from zncc_cli.registration.quality.verdict import Asked, Evidence, Status, block_significance, judge
-from zncc_cli.report.report import json_text
+from zncc_cli.report.json import json_text
 from zncc_cli.text import told_apart
 
 GOOD = Evidence(

@@ -13,7 +13,7 @@ from zncc_cli.errors import ZnccError
 from zncc_cli.files.paths import MismatchError, small_file
 from zncc_cli.files.transforms.transform_json import parse_json
 from zncc_cli.jobs.pair.digests import digests
-from zncc_cli.report.report import json_text
+from zncc_cli.report.json import json_text
 
 # Where the files lie is no part of it.
 _PLACES = ("fixed", "moving", "out", "overwrite")

@@ -46,8 +46,8 @@ from zncc_cli.operators import native
 from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.register import RegistrationResult, register_images
 from zncc_cli.registration.resampling.canvas import Frame, frame_of
-from zncc_cli.report.pair_html import write_page
-from zncc_cli.report.report import write_json
+from zncc_cli.report.json import write_json
+from zncc_cli.report.pair_html import write_pair_html
 from zncc_cli.text import shown
 
 logger = logging.getLogger("zncc_cli.pair")
@@ -179,7 +179,7 @@ def align_pair(
             with missing.spared(PAGE):
                 pictures = pair_pictures(folder.staging, pair, layers, result, products.frame)
                 beside = [name for name in names if name != PAGE and name not in missing]
-                write_page(folder.staging / PAGE, report, pictures, files=beside)
+                write_pair_html(folder.staging / PAGE, report, pictures, files=beside)
         clock.lap("write")
         report |= {"seconds": clock.finish(), **said_of(notes, missing.of(names))}
         if Product.REPORT in wanted:

@@ -27,8 +27,8 @@ from zncc_cli.operators import native
 from zncc_cli.registration.quality.verdict import LARGEST_ERROR, NOTABLE_MOTION, Status
 from zncc_cli.registration.resampling.canvas import Frame, frame_of_all
 from zncc_cli.registration.warp import corners, map_points
-from zncc_cli.report.drift import DriftRow, write_drift_picture, write_drift_table, write_frame_transforms
-from zncc_cli.report.report import write_json
+from zncc_cli.report.drift import DriftRow, write_drift_plot, write_drift_table, write_frame_transforms
+from zncc_cli.report.json import write_json
 
 logger = logging.getLogger("zncc_cli.stack")
 
@@ -100,7 +100,7 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
         title = f"{config.image.name}: drift of {len(rows)} frames, to {config.to}, {config.model}"
         missing = Missing(folder.staging)
         with missing.spared(PICTURE):
-            write_drift_picture(folder.staging / PICTURE, rows, title)
+            write_drift_plot(folder.staging / PICTURE, rows, title)
         write_frame_transforms(
             folder.staging / TRANSFORMS_FILE,
             matrices,

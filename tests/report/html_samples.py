@@ -9,13 +9,13 @@ from html.parser import HTMLParser
 import numpy as np
 from PIL import Image as PillowImage
 
-from zncc_cli.report.pair_figures import PagePictures
+from zncc_cli.report.pair_figures import PairFigures
 
 REASON = "the images agree"
 HOSTILE = "<img src=x onerror=alert(1)>\"'&{{7*7}}</script>\u202etif\n\x1b[31m\udcff.tif"
 
 
-class Page(HTMLParser):
+class ParsedHtml(HTMLParser):
     """The elements of a page: (tag, attributes), and the text that it shows."""
 
     VOID = ("meta", "link", "img", "input", "br")
@@ -106,7 +106,7 @@ def pictures(shape=(90, 120), *, noise=True, **changes):
         "uncertainty": maps[3],
         "matrix": matrix,
     }
-    return PagePictures(**{**given, **changes})
+    return PairFigures(**{**given, **changes})
 
 
 def nothing(shape=(90, 120)):
