@@ -103,7 +103,7 @@ def pictures(shape=(90, 120), *, noise=True, **changes):
         "zncc": maps[0],
         "std_fixed": maps[1],
         "std_aligned": maps[2],
-        "uncertainty": maps[3],
+        "expected_error": maps[3],
         "matrix": matrix,
     }
     return PairFigures(**{**given, **changes})
@@ -112,4 +112,4 @@ def pictures(shape=(90, 120), *, noise=True, **changes):
 def nothing(shape=(90, 120)):
     """Pictures of a registration after which the images share no pixel."""
     nowhere, empty = np.zeros(shape, bool), np.full(shape, np.nan)
-    return pictures(shape, valid_after=nowhere, after=empty, zncc=empty, std_aligned=empty, uncertainty=None)
+    return pictures(shape, valid_after=nowhere, after=empty, zncc=empty, std_aligned=empty, expected_error=None)

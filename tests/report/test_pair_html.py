@@ -76,13 +76,18 @@ def test_a_report_is_shown_as_its_json_is(page):
     text = page(given).text
     assert " max iterations " in text
     assert "ending:" not in text
-    assert "Sure to 0.012 px" in text
+    assert "Expected error 0.012 px" in text
     assert "Corners 0.02, 0.03" in text
     assert "[" not in text
 
 
 def test_what_belongs_to_a_place_that_is_wrong_is_no_fact(page):
-    said = ("Sure to", "Uncertainty", "Standard deviations, px", "bright in one image is dark in the other")
+    said = (
+        "Expected error 0.012 px",
+        "Expected error px",
+        "Expected error, px",
+        "bright in one image is dark in the other",
+    )
     given = {"uncertainty": {"rms": 0.0123, "corners": [0.02, 0.03]}, "inverted": True}
     for status, shown in (("ok", True), ("suspect", True), ("failed", False)):
         text = page(report(status=status, **given)).text
@@ -117,7 +122,7 @@ def test_no_overlap_is_said(page):
 
 
 def test_transform_that_cannot_be_drawn_is_said(page):
-    assert "no transform that could be drawn" in page(shown=pictures(matrix=np.full((3, 3), np.nan))).text
+    assert "no transform that can be drawn" in page(shown=pictures(matrix=np.full((3, 3), np.nan))).text
 
 
 def test_arrows_state_their_scale(page):
@@ -207,7 +212,7 @@ def test_files_beside_it_are_linked_relatively(page):
     parsed = page(files=("aligned.tif", "100%_#1?.tif"))
     links = [anchor["href"] for anchor in parsed.all("a")]
     assert links == ["./aligned.tif", "./100%25_%231%3F.tif"]
-    assert "the moving image, put on the fixed image" in parsed.text
+    assert "the moving image, aligned to the fixed image" in parsed.text
 
 
 def test_hostile_names_are_text(page):

@@ -60,7 +60,7 @@ def pair_pictures(
     return PairFigures(
         **layers,
         matrix=reduced_matrix(result.matrix, factor),
-        uncertainty=_uncertainty(result, layers["fixed"].shape),
+        expected_error=_uncertainty(result, layers["fixed"].shape),
         pixel=factor,
         **maps,
     )
