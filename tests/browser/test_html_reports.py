@@ -1,4 +1,4 @@
-"""Pages in a real browser: every control does what it says, on any screen, and nothing is loaded from anywhere."""
+"""HTML reports in a real browser: every control works on any screen, and nothing is loaded from outside."""
 
 from __future__ import annotations
 

@@ -18,5 +18,5 @@ def test_std_picture_keeps_0_for_nan():
     assert 60 < np.median(picture[10:]) < 200
 
 
-def test_std_picture_of_nothing():
+def test_the_std_picture_of_a_map_without_values_is_zero():
     assert (std_picture(np.full((4, 5), np.nan)) == 0).all()

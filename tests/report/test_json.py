@@ -1,4 +1,4 @@
-"""JSON files are strict: numbers, text, lists and mappings, and null for what is no number."""
+"""JSON files are strict: numbers, text, lists and mappings; NaN and infinity are null."""
 
 import enum
 import json
@@ -41,12 +41,12 @@ def test_json_is_strict_and_plain(tmp_path):
     }
 
 
-def test_json_of_something_else_is_a_mistake_of_the_caller(tmp_path):
+def test_json_of_another_type_is_a_type_error(tmp_path):
     with pytest.raises(TypeError, match="found object"):
         write_json(tmp_path / "report.json", {"a": object()})
     assert list(tmp_path.iterdir()) == []
 
 
-def test_json_into_a_missing_folder(tmp_path):
+def test_json_into_a_missing_folder_is_an_output_error(tmp_path):
     with pytest.raises(OutputError):
         write_json(tmp_path / "no" / "report.json", {})

@@ -16,7 +16,7 @@ def panels(picture, height, width):
     return picture[-height:, :width], picture[-height:, -width:]
 
 
-def test_agreement_is_grey_and_a_shift_is_coloured():
+def test_images_that_agree_are_grey_and_a_shift_is_coloured():
     fixed = scene()
     everywhere = np.ones(fixed.shape, bool)
     picture = overlay(fixed, np.roll(fixed, 9, axis=1), 3 * fixed + 1000, everywhere, everywhere)
@@ -53,7 +53,7 @@ def test_pixels_without_a_value_are_dark_grey_and_do_not_move_the_contrast():
 
 
 @pytest.mark.parametrize("factor", [1, 3])
-def test_what_one_image_has_alone_is_shown_in_its_colour_where_that_is_asked_for(factor):
+def test_with_alone_pixels_of_one_image_only_are_shown_in_its_colour(factor):
     side = 1190 * factor
     fixed = np.full((20 * factor, side), np.nan)
     fixed[:, : side // 2] = np.arange(20 * factor)[:, None]
@@ -87,7 +87,7 @@ def test_reduction_averages_areas():
     assert np.abs(before.astype(int) - 128).max() <= 16  # blocks of 3 x 3 hold 4 or 5 white pixels
 
 
-def test_overlay_where_nothing_overlaps():
+def test_a_panel_without_overlap_is_uniform():
     image = scene()
     picture = overlay(image, image, image, np.zeros(image.shape, bool), np.ones(image.shape, bool))
     before, _ = panels(picture, *image.shape)

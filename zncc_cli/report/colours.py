@@ -12,8 +12,8 @@ from PIL import Image as PillowImage
 
 from zncc_cli.report.grey import Limits
 
-# Equally spaced colours; those between them are interpolated. The sequential ones rise evenly in lightness and the diverging
-# ones have a light middle, so that they can be read in grey and by people who do not tell red from green.
+# Equally spaced colours; those between them are interpolated. The sequential ones rise evenly in lightness and the
+# diverging ones have a light middle, so that they can be read in grey and by people who do not tell red from green.
 # viridis, magma: van der Walt and Smith (CC0). RdBu, PuOr: Brewer, colorbrewer2.org (Apache 2.0).
 _VIRIDIS = "440154 482475 414487 355f8d 2a788e 21918c 22a884 44bf70 7ad151 bddf26 fde725"
 _MAGMA = "000004 140e36 3b0f70 641a80 8c2981 b73779 de4968 f7705c fe9f6d fecf92 fcfdbf"

@@ -1,4 +1,4 @@
-"""Values as grey levels: limits of the contrast that a few hot pixels do not decide, and reduction by area averaging."""
+"""Values as grey levels: robust limits of the contrast, and reduction by area averaging."""
 
 from __future__ import annotations
 

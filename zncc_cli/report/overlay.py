@@ -86,11 +86,11 @@ def _coloured(images: Iterable[tuple[NDArray[Any], NDArray[np.bool_], Limits]], 
 
 
 def _label_band(panel_width: int, width: int) -> NDArray[np.uint8]:
-    """Return the band of labels above the panels, uint8 (h, width, 3), in Pillow's built-in font, which needs no file."""
+    """Return the band of labels above the panels, uint8 (h, width, 3)."""
     zoom = max(1, panel_width // 400)
     band = PillowImage.new("L", (math.ceil(width / zoom), 16), _BACKGROUND)
     draw = ImageDraw.Draw(band)
-    font = ImageFont.load_default()
+    font = ImageFont.load_default()  # built into Pillow: it needs no file
     for text, left in (("before", 0), ("after", panel_width + _PANEL_GAP)):
         draw.text((left / zoom + 2, 2), text, fill=230, font=font)
     pixels = np.asarray(band).repeat(zoom, axis=0).repeat(zoom, axis=1)[:, :width]

@@ -131,7 +131,7 @@ class MapFigure:
 
 
 def embedded_image(content: bytes, kind: str, shape: tuple[int, ...]) -> EmbeddedImage:
-    """Return ``content``, an image file of the MIME type ``kind`` and of ``shape`` (H, W, ...), as an embedded image."""
+    """Return an image file of the MIME type ``kind``, whose pixels have ``shape`` (H, W, ...), as an embedded image."""
     return EmbeddedImage(Markup(f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"), shape[1], shape[0])
 
 

@@ -1,4 +1,4 @@
-"""report.html, the HTML report of one pair: the verdict, and then the evidence for it, in one file that works offline."""
+"""report.html, the HTML report of one pair: the verdict and the evidence for it, in one file that works offline."""
 
 from __future__ import annotations
 

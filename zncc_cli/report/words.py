@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Measure:
-    """How a number is shown: its label, unit and meaning, and the factor by which it is multiplied to have that unit."""
+    """How a number is shown: its label, unit and meaning, and the factor that converts it to that unit."""
 
     label: str
     unit: str
