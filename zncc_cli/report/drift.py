@@ -17,6 +17,7 @@ from zncc_cli.files.folder import beside
 from zncc_cli.report.json import write_json
 
 FORMAT, VERSION = "zncc-stack", 1
+OK, BLANK, OUTLIER = "ok", "blank", "outlier"  # status of a frame
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class DriftRow:
     Attributes:
         frame: the frame's number along the axis, from 0.
         dx, dy: position of the reference's centre in this frame minus its position in the reference, pixels.
-        status: "ok", "blank" or "outlier".
+        status: OK; BLANK, without texture; or OUTLIER, with texture that agrees with no other frame.
         expected_error: expected RMS error of the place, pixels; None if it is not known.
         further: the model's parameters beside a shift (angle, scale, ...), by name.
         inverted: whether the contrast is inverted against the reference.

@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 
 from zncc_cli.files.folder import beside
-from zncc_cli.report.drift import DriftRow
+from zncc_cli.report.drift import BLANK, OK, OUTLIER, DriftRow
 from zncc_cli.text import shown
 
 # Units of the drawing: its width, the panels' height and right margin, the place of the first panel's top left corner,
@@ -18,7 +18,7 @@ from zncc_cli.text import shown
 _WIDTH, _PANEL_HEIGHT, _RIGHT_MARGIN, _LEFT, _TOP, _PANEL_GAP, _BOTTOM = 860, 190, 20, 64, 56, 30, 34
 _PANEL_WIDTH = _WIDTH - _LEFT - _RIGHT_MARGIN
 _LEGEND_STEP = 90  # between two entries
-_COLOURS = {"ok": "#0b6e4f", "blank": "#c77700", "outlier": "#b3261e"}
+_COLOURS = {OK: "#0b6e4f", BLANK: "#c77700", OUTLIER: "#b3261e"}
 _TICK_STEPS = (1, 2, 5, 10)  # times a power of ten
 _MAX_TICKS = 6
 _MIN_RANGE_PX = 1e-6  # a range below it is drawn as one pixel
@@ -38,7 +38,7 @@ def write_drift_plot(path: str | os.PathLike[str], rows: Sequence[DriftRow], tit
         _text(_LEFT, 22, shown(title), size=15),
     ]
     legend_x = _LEFT
-    for status in ("blank", "outlier"):
+    for status in (BLANK, OUTLIER):
         if count := sum(row.status == status for row in rows):
             elements.append(_text(legend_x, 42, f"{count} {status}", colour=_COLOURS[status]))
             legend_x += _LEGEND_STEP
@@ -68,12 +68,12 @@ def _panel(rows: Sequence[DriftRow], name: str, top: float) -> list[str]:
     for tick in _ticks(0, last_frame):
         tick_x = _LEFT + tick / last_frame * _PANEL_WIDTH
         elements.append(_text(tick_x, top + _PANEL_HEIGHT + 15, f"{tick:g}", anchor="middle"))
-    for status in ("blank", "outlier"):
+    for status in (BLANK, OUTLIER):
         marks = "".join(f"M{x[k]:.1f} {top}v{_PANEL_HEIGHT}" for k, row in enumerate(rows) if row.status == status)
         if marks:
             elements.append(f'<path d="{marks}" stroke="{_COLOURS[status]}" stroke-width="1.2" opacity="0.7"/>')
     points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
-    elements.append(f'<polyline points="{points}" fill="none" stroke="{_COLOURS["ok"]}" stroke-width="1.5"/>')
+    elements.append(f'<polyline points="{points}" fill="none" stroke="{_COLOURS[OK]}" stroke-width="1.5"/>')
     elements.append(_text(_LEFT + 6, top + 16, f"{name}, pixels", size=13, halo=True))
     return elements
 
