@@ -116,9 +116,11 @@ def test_frames_of_inverted_contrast_are_placed_and_named(align: Align, to: str,
     expected = sorted(set(range(11)) - set(inverted)) if to == "5" and 5 in inverted else inverted
     assert got.report["inverted"] == expected
     against = {"mean": "most frames", "5": "frame 5"}.get(to, "frame 0")
-    several = f"{len(expected)} frames, the first of them frame {expected[0]},"
-    which = several if len(expected) > 1 else f"frame {expected[0]}"
-    expected_note = f"the contrast of {which} of 11 is inverted against {against}"
+    expected_note = (
+        f"{len(expected)} of 11 frames, the first of them frame {expected[0]}, have inverted contrast against {against}"
+        if len(expected) > 1
+        else f"frame {expected[0]} of 11 has inverted contrast against {against}"
+    )
     assert any(expected_note in note for note in got.report["notes"])
     with (got.folder / "drift.csv").open() as table:
         assert [k for k, row in enumerate(csv.DictReader(table)) if row["inverted"] == "1"] == expected

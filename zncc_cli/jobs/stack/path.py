@@ -144,11 +144,14 @@ def _inverted_note(movie: Movie, path: DriftPath, config: StackConfig) -> tuple[
         return ()
     has_reference = config.reference is not None and path.good[config.reference]
     against = f"frame {config.reference}" if has_reference else "most frames"
-    which = f"frame {frames[0]}" if len(frames) == 1 else f"{len(frames)} frames, the first of them frame {frames[0]},"
-    return (
-        f"{movie.name}: the contrast of {which} of {movie.count} is inverted against {against}; "
-        "their values are written as they are",
-    )
+    if len(frames) == 1:
+        words = f"frame {frames[0]} of {movie.count} has inverted contrast against {against}; its values are"
+    else:
+        words = (
+            f"{len(frames)} of {movie.count} frames, the first of them frame {frames[0]}, have inverted contrast "
+            f"against {against}; their values are"
+        )
+    return (f"{movie.name}: {words} written as they are",)
 
 
 def _angle(matrix: np.ndarray) -> dict[str, float]:
