@@ -1,4 +1,4 @@
-"""The path of a movie: measured pair by pair, joined where it falls into parts, and put on its reference."""
+"""The path of a movie: measured pair by pair, joined if it falls into parts, and expressed against its reference."""
 
 from __future__ import annotations
 
