@@ -245,9 +245,8 @@ def _notes_of_inputs(
 def _note_of_window(config: RegistrationConfig, settings: RegistrationConfig) -> Iterator[str]:
     """Yield a sentence where the window is smaller than the usual one though nobody said so."""
     if settings.window_side < config.window_side:
-        yield (
-            f"windows of {settings.window_side} pixels: of {config.window_side}, images as small hold too few to judge by"
-        )
+        side, usual = settings.window_side, config.window_side
+        yield f"windows of {side} pixels: of {usual}, images as small hold too few to judge by"
 
 
 def _pixels(image: np.ndarray | Tensor) -> int:

@@ -1,8 +1,8 @@
 """What is tried before a registration fails, though nobody asked for it.
 
-Where nothing is found, an overlap that is smaller is searched for, by smaller windows on the coarse levels, on which the
-strip that two tiles share is narrower than a window. Where the overlap holds too few windows to judge by, they become
-smaller. The verdict stays as strict as it is.
+Where nothing is found, a smaller overlap is searched for, by smaller windows on the coarse levels, on which the strip
+that two tiles share is narrower than a window. Where the overlap holds too few windows to judge by, they become smaller.
+The verdict stays as strict as it is.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def with_smaller_overlap(pair: PairPyramid, task: Task, failed: Solution) -> Sol
 
 
 def with_smaller_windows(pair: PairPyramid, task: Task, solution: Solution) -> Solution:
-    """Return the solution by windows of which the overlap holds enough, where it holds too few and none was asked for."""
+    """Return the solution by smaller windows, where the overlap holds too few of those that nobody asked for."""
     before = solution.config.window_side
     window = fitting_window(overlap_shape(solution.fit.matrix, pair.shape, pair.moving_shape), before)
     judged = solution.evidence.zncc_after is None or solution.evidence.block_significance is not None
@@ -71,7 +71,7 @@ def with_smaller_windows(pair: PairPyramid, task: Task, solution: Solution) -> S
 def _smaller_overlap(pair: PairPyramid, task: Task, failed: Solution) -> float | None:
     """Return the least overlap that may still be searched for; None where that is nothing new.
 
-    A start that was given, and overlaps enough, is where it is. A strip that is narrower than two windows shows nothing.
+    A start that was given and overlaps enough needs no search. A strip that is narrower than two windows shows nothing.
     """
     config, before = task.config, failed.config
     if task.init is not None and failed.evidence.zncc_after is not None:

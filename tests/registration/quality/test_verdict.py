@@ -111,7 +111,7 @@ ADVICE: dict[str, tuple[dict[str, object], Request, str, str]] = {
     "nothing found from a start": (
         {"block_significance": 4.2},
         Request(init_given=True),
-        "without it one is searched for",
+        "without it the start is searched for",
         "beyond",
     ),
     "nothing found in a bound": (

@@ -60,8 +60,8 @@ _MIN_ZNCC = 1e-12  # blocks that are all zero agree by nothing
 def block_significance(blocks: np.ndarray) -> float | None:
     """Return the mean ZNCC of ``blocks`` (any shape) over the error that chance leaves in it; None with too few blocks.
 
-    NaN is left out. Unrelated images agree here and there and disagree elsewhere, however well the best overall position
-    was chosen: chance scatters blocks to both sides of zero, so the blocks below zero show how much of it there is.
+    NaN is left out. Unrelated images agree here and there and disagree elsewhere, however well the best position was
+    chosen: chance scatters blocks to both sides of zero, so the blocks below zero show how much of it there is.
     How unequal the blocks above zero are says nothing, since texture, noise and occlusion differ from place to place.
     """
     values = blocks[np.isfinite(blocks)]

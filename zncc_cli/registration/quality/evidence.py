@@ -1,4 +1,4 @@
-"""The evidence of a verdict: each figure with its name, its unit and its meaning, which tables and reports read here."""
+"""The evidence of a verdict: each figure with the name, unit and meaning by which tables and reports show it."""
 
 from __future__ import annotations
 

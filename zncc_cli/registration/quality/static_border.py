@@ -106,7 +106,7 @@ def _is_plain(level: Level, corner: tuple[int, int]) -> bool:
 
 
 def _border(level: Level, corner: tuple[int, int]) -> Tensor:
-    """Return the valid pixels (H, W) from which a row or column leads to the edge through pixels of the corner's value."""
+    """Return the valid pixels (H, W) that a row or column of the corner's value joins to the edge of the frame."""
     image = level.image[0, 0]
     plain = ((image - image[corner]).abs() <= _SAME_VALUE) & level.mask
     runs = [_run_from_start(plain, dim) for dim in (0, 1)]
