@@ -103,7 +103,7 @@ def test_missing_values_are_a_dash(html, missing):
         )
     ).text
     assert "ZNCC \u2013 → \u2013" in text
-    assert "Agreement \u2013" in text
+    assert "Block significance \u2013" in text
     assert "Motion \u2013 Largest" in text  # no unit
     assert not re.search(r"\b(nan|None|null|inf)\b", text)
 

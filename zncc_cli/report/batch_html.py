@@ -16,7 +16,8 @@ from PIL import Image as PillowImage
 from zncc_cli.report.html import write_html
 from zncc_cli.report.pair_figures import EmbeddedImage, embedded_image, jpeg
 from zncc_cli.report.pair_html import link, verdict
-from zncc_cli.report.words import MEASURES, Measure, described
+from zncc_cli.report.words import MEASURES, described
+from zncc_cli.text import Measure
 
 _WORST_FIRST = ("error", "failed", "suspect", "ok")
 _MAX_THUMBNAIL_BYTES = 3000  # a third more in base64; a thousand of them are 4 MB

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from zncc_cli.config.stack import StackConfig
-from zncc_cli.registration.quality.verdict import LARGEST_ERROR, NOTABLE_MOTION, Status
+from zncc_cli.registration.quality.bounds import MAX_EXPECTED_ERROR_PX, MAX_MODEL_MISFIT_PX
+from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.report.drift import BLANK, OK, OUTLIER, DriftRow
 from zncc_cli.text import told_apart
 
@@ -50,13 +51,13 @@ def _doubts(rows: Sequence[DriftRow], config: StackConfig, misfit: float | None)
             "choose another with --to"
         )
     expected_error, frame = max((row.expected_error, row.frame) for row in rows if row.expected_error is not None)
-    if expected_error > LARGEST_ERROR:
-        error, bound = told_apart(expected_error, LARGEST_ERROR, 2)
+    if expected_error > MAX_EXPECTED_ERROR_PX:
+        error, bound = told_apart(expected_error, MAX_EXPECTED_ERROR_PX, 2)
         yield (
             f"the expected error of frame {frame} is {error} px, more than {bound} px: its pairs with other frames "
             f"contradict each other, or have too little texture for --model {config.model}"
         )
-    if misfit is not None and misfit > NOTABLE_MOTION:
+    if misfit is not None and misfit > MAX_MODEL_MISFIT_PX:
         yield (
             f"a richer model finds frames {misfit:.1f} px from their places, more than chance explains: the motion may "
             f"be richer than --model {config.model}"

@@ -27,7 +27,7 @@ from zncc_cli.registration.inputs.inpainting import inpaint
 from zncc_cli.registration.inputs.prepare import check_window, prepare
 from zncc_cli.registration.metric.local_zncc import window_sums
 from zncc_cli.registration.pyramid import Level
-from zncc_cli.registration.quality.verdict import block_significance
+from zncc_cli.registration.quality.bounds import block_significance
 from zncc_cli.registration.refine.refine import solve
 from zncc_cli.registration.refine.ring_correlation import REACH, signal_share
 from zncc_cli.registration.refine.symmetric_metric import FixedWindows, SymmetricMetric, local_parts
@@ -93,7 +93,7 @@ class Measurement:
         entries: nine entries of the matrix, row-major, fixed -> moving, pixels. They are Python floats, because
             thousands of small arrays lie between the large ones in memory: they kept 30 kB a frame from being reused.
         expected_error: expected RMS error of the displacement over the frame, pixels.
-        block_significance: how clearly the frames agree at the matrix (`verdict.block_significance`); zero if too few
+        block_significance: how clearly the frames agree at the matrix (`bounds.block_significance`); zero if too few
             blocks can tell.
         inverted: whether the contrast of one frame is inverted against the other's.
     """

@@ -15,7 +15,8 @@ from zncc_cli.config import NONE, Backend, Device, Model, RegistrationConfig
 from zncc_cli.registration.drift.frame_pair import MIN_OVERLAP, Measurement, PreparedFrame
 from zncc_cli.registration.drift.parts import bridges, connected
 from zncc_cli.registration.drift.path import DriftPath
-from zncc_cli.registration.quality.verdict import LARGEST_ERROR, MIN_BLOCK_SIGNIFICANCE, Asked, Status, judge
+from zncc_cli.registration.quality.bounds import MAX_EXPECTED_ERROR_PX, MIN_BLOCK_SIGNIFICANCE
+from zncc_cli.registration.quality.verdict import Request, Status, judge
 from zncc_cli.registration.register import register_images
 from zncc_cli.registration.warp import map_points
 
@@ -49,7 +50,7 @@ def register_pair(
     """
     a, b = fixed.level, moving.level
     result = register_images(a.image[0, 0], b.image[0, 0], config, a.mask, b.mask)
-    verdict = judge(replace(result.evidence, expected_error=None), Asked(config))
+    verdict = judge(replace(result.evidence, expected_error=None), Request(config))
     if verdict.status is not Status.OK or result.uncertainty is None:
         return None
     return Measurement.of(
@@ -71,7 +72,10 @@ def confirmed(path: DriftPath, measurements: Sequence[Measurement]) -> np.ndarra
     unconfirmed = np.zeros(len(in_part), bool)
     unconfirmed[in_part] = bridges(len(path.parts), first[in_part], second[in_part])
     weak = np.array(
-        [m.block_significance < MIN_BLOCK_SIGNIFICANCE or m.expected_error > LARGEST_ERROR for m in measurements],
+        [
+            m.block_significance < MIN_BLOCK_SIGNIFICANCE or m.expected_error > MAX_EXPECTED_ERROR_PX
+            for m in measurements
+        ],
         dtype=bool,
     )
     return np.asarray(in_part & ~(unconfirmed & weak))

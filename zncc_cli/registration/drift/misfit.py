@@ -11,8 +11,8 @@ import numpy as np
 
 from zncc_cli.config import Model, RegistrationConfig
 from zncc_cli.registration.drift.frame_pair import PreparedFrame, measure
-from zncc_cli.registration.quality.evidence import CHANCE, RICHER, distance
-from zncc_cli.registration.quality.verdict import MIN_BLOCK_SIGNIFICANCE
+from zncc_cli.registration.quality.bounds import MIN_BLOCK_SIGNIFICANCE
+from zncc_cli.registration.quality.weigh import CHANCE_DEVIATIONS, RICHER_MODEL, overlap_distance
 
 # Lags grow by this factor. Frames still agree if they are wrong by ten times the notable motion.
 _LAG_FACTOR = 4
@@ -33,7 +33,7 @@ def compared_pairs(good: np.ndarray) -> list[tuple[int, int]]:
 
 def misfit_config(model: Model, window: int) -> RegistrationConfig:
     """Return the settings with which frames that ``model`` aligned are prepared for `misfit`."""
-    return RegistrationConfig(model=RICHER.get(model, Model.HOMOGRAPHY), window=window)
+    return RegistrationConfig(model=RICHER_MODEL.get(model, Model.HOMOGRAPHY), window=window)
 
 
 def misfit(fixed: PreparedFrame, moving: PreparedFrame, matrix: np.ndarray, config: RegistrationConfig) -> float:
@@ -47,7 +47,7 @@ def misfit(fixed: PreparedFrame, moving: PreparedFrame, matrix: np.ndarray, conf
         config: settings of `misfit_config`.
     """
     richer = measure(fixed, moving, (0, 1), config, matrix)
-    moved = distance(richer.matrix, matrix, fixed.level, moving.level)
-    if richer.block_significance < MIN_BLOCK_SIGNIFICANCE or moved is None or moved < CHANCE * richer.expected_error:
+    distance = overlap_distance(richer.matrix, matrix, fixed.level, moving.level)
+    if distance is None or richer.block_significance < MIN_BLOCK_SIGNIFICANCE:
         return 0.0
-    return moved
+    return 0.0 if distance < CHANCE_DEVIATIONS * richer.expected_error else distance
