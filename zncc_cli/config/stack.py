@@ -68,9 +68,7 @@ class StackConfig:
                 f"--to: expected {TO_FIRST}, {TO_PREVIOUS}, {TO_MEAN} or a frame's number from 0, got {self.to!r}"
             )
         if self.axis is not None and (len(self.axis) != 1 or self.axis in "CSYX"):
-            raise OptionError(
-                f"--axis: expected the letter of an axis that is no channel, such as T or Z, got {self.axis!r}"
-            )
+            raise OptionError(f"--axis: expected the letter of an axis, as T or Z, and no channel, got {self.axis!r}")
         _ = self.chosen_channel
 
     @property
@@ -85,5 +83,5 @@ class StackConfig:
 
     @property
     def chosen_channel(self) -> int | str | None:
-        """The channel: its number, or the name of a choice; None for the default."""
+        """The channel, as a number where it is one."""
         return None if self.channel is None else channel_choice(self.channel, "--channel")
