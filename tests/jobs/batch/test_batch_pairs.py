@@ -105,16 +105,16 @@ def test_patterns_that_make_no_sense(folder, pattern, where, words):
 def test_options_that_exclude_or_need_each_other(folder):
     source = folder("a.tif")
     for options, word in (
-        ({"pattern": "{a}.tif"}, "--fixed-where"),
-        ({"fixed_where": "a=1"}, "--pattern"),
-        ({"pattern": "{a}", "fixed_where": "a=1", "fixed": source}, "--fixed"),
-        ({"resume": True, "overwrite": True}, "--overwrite"),
-        ({"workers": 2, "scheduler": "tcp://a:1"}, "--scheduler"),
-        ({"shard": "0/3"}, "--shard"),
-        ({"shard": "4/3"}, "--shard"),
-        ({"retries": -1}, "--retries"),
-        ({"timeout": float("nan")}, "--timeout"),
-        ({"write": "alined"}, "--write"),
+        ({"pattern": "{a}.tif"}, "`fixed_where`"),
+        ({"fixed_where": "a=1"}, "`pattern`"),
+        ({"pattern": "{a}", "fixed_where": "a=1", "fixed": source}, "`fixed`"),
+        ({"resume": True, "overwrite": True}, "`overwrite`"),
+        ({"workers": 2, "scheduler": "tcp://a:1"}, "`scheduler`"),
+        ({"shard": "0/3"}, "`shard`"),
+        ({"shard": "4/3"}, "`shard`"),
+        ({"retries": -1}, "`retries`"),
+        ({"timeout": float("nan")}, "`timeout`"),
+        ({"write": "alined"}, "`write`"),
     ):
         with pytest.raises(OptionError, match=word):
             found(source, **options)

@@ -24,6 +24,7 @@ from typing import Any, BinaryIO
 
 from zncc_cli.config import GPU_PIXELS, Backend, PairConfig
 from zncc_cli.config.settings import pair_config
+from zncc_cli.config.spelling import as_options
 from zncc_cli.errors import ZnccError, is_memory_error
 from zncc_cli.jobs.batch.key import done_before, pair_key
 from zncc_cli.jobs.batch.row import ERROR, BatchRow
@@ -113,7 +114,7 @@ def _prepare(settings: Content) -> Job:
         with native.selected(asked.backend):
             native.load(resolve_device(asked.device, pixels))
     except ZnccError as error:
-        sys.exit(str(error))
+        sys.exit(as_options(str(error)))
     return lambda task: align_task(task, settings, config)
 
 
@@ -162,7 +163,7 @@ def align_task(task: Content, settings: Content, base: PairConfig) -> dict[str, 
         # One bad pair does not stop the rest, whatever is bad about it; a defect is told apart by its name.
         # What stood there stays: its report.json says of which inputs and settings it is.
         clear(folder)
-        reason = str(error) if isinstance(error, ZnccError) else f"{type(error).__name__}: {error}"
+        reason = as_options(str(error)) if isinstance(error, ZnccError) else f"{type(error).__name__}: {error}"
         row = BatchRow(name, ERROR, " ".join(reason.split()), seconds=_since(began))
         return {"name": name, "key": key, "row": dataclasses.asdict(row), "passing": may_pass(error)}
 
