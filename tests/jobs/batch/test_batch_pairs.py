@@ -157,9 +157,9 @@ def test_table_has_paths_relative_to_itself_and_perhaps_names(tmp_path):
     ("text", "words"),
     [
         ("a,b\n1,2\n", "columns a, b"),
-        ("fixed;moving\na;b\n", "divide them by commas"),
+        ("fixed;moving\na;b\n", "separate the columns by commas"),
         ("", "an empty file"),
-        ("fixed,moving\n", "a table without any"),
+        ("fixed,moving\n", "a table without pairs"),
         ("fixed,moving\na.tif\n", "an empty cell in line 2"),
         ("fixed,moving\na.tif,b.tif\na.tif,x/b.tif\n", "'b' again in line 3"),
     ],
