@@ -224,7 +224,7 @@ def test_what_nobody_asked_for_is_not_missing(config: PairConfig, monkeypatch: p
     monkeypatch.setattr(maps.tempfile, "TemporaryFile", is_full)
     outcome = align_pair(replace(config, write="aligned,report"), lambda _: None)
     assert (outcome.exit_code, outcome.missing) == (ExitCode.OK, {})
-    outcome = align_pair(replace(config, write="page,report", overwrite=True), lambda _: None)
+    outcome = align_pair(replace(config, write="html,report", overwrite=True), lambda _: None)
     assert (outcome.exit_code, outcome.missing) == (ExitCode.SOME_FAILED, {PAGE: FULL})
     assert names(config.folder) == {"report.json"}
 
