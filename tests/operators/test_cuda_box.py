@@ -38,7 +38,6 @@ def cuda() -> torch.device:
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     device = torch.device("cuda")
-    native.select("auto")
     loaded = native.load(device)
     assert loaded.used == "native", loaded.reason
     return device

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -10,8 +12,9 @@ import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from zncc_cli.operators import native
 from zncc_cli.operators.dispatch import is_plain
-from zncc_cli.operators.local_std import local_std
+from zncc_cli.operators.local_std import LocalStandardDeviation, local_std
 from zncc_cli.operators.local_zncc import local_zncc_sum
 
 
@@ -21,6 +24,15 @@ def std(image: torch.Tensor) -> torch.Tensor:
 
 def zncc(image: torch.Tensor) -> torch.Tensor:
     return local_zncc_sum(image.flip(-1), image, 5)
+
+
+def std_fft(image: torch.Tensor) -> torch.Tensor:
+    return local_std(image, 5, method="fft")
+
+
+def std_specified(image: torch.Tensor) -> torch.Tensor:
+    std: torch.Tensor = LocalStandardDeviation.apply(image, torch.ones(5, 5))
+    return std
 
 
 OPERATORS = [(std, "local_std_box"), (zncc, "local_zncc_sum")]
@@ -123,6 +135,29 @@ def test_a_tensor_without_values_has_a_result_without_values(function: Function,
     result = function(image().to("meta"))
     assert result.is_meta
     assert result.shape == function(image()).shape
+
+
+@pytest.mark.parametrize("function", [std, std_fft, std_specified, zncc])
+@pytest.mark.parametrize("seen", [False, True])
+def test_a_gradient_is_computed_with_the_backend_of_its_forward_pass(
+    function: Function, seen: bool, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also on another thread, which knows nothing of the choice; and where a mode sees the operators."""
+    x = image().requires_grad_()
+    result = function(x).sum()
+    load, selections = native.load, set[str]()
+    monkeypatch.setattr(native, "load", lambda device: selections.add(native.selection().value) or load(device))
+
+    def backward() -> None:
+        with Looking() if seen else contextlib.nullcontext():
+            result.backward()
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(native.selection).result().value == "auto"
+        pool.submit(backward).result()
+    assert selections <= {backend}
+    assert selections or not seen
+    assert x.grad is not None
 
 
 def test_what_is_plain() -> None:

@@ -21,15 +21,13 @@ def planes(count: int, size: int, device: torch.device) -> torch.Tensor:
 def on_both_backends(function: object, *arguments: object) -> tuple[torch.Tensor, torch.Tensor]:
     results = []
     for choice in ("native", "reference"):
-        native.select(choice)
-        results.append(function(*arguments))  # type: ignore[operator]
-    native.select("auto")
+        with native.selected(choice):
+            results.append(function(*arguments))  # type: ignore[operator]
     return results[0], results[1]
 
 
 @pytest.fixture
 def native_device(device: torch.device) -> torch.device:
-    native.select("auto")
     loaded = native.load(device)
     if loaded.used != "native":
         pytest.skip(loaded.reason)

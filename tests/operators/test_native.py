@@ -257,9 +257,9 @@ def test_the_native_backend_fails_loudly(tmp_path: Path) -> None:
     code = (
         "import torch; from zncc_cli.errors import BackendError; from zncc_cli.operators import native\n"
         "from zncc_cli.operators.local_std import local_std\n"
-        "native.select('native')\n"
         "for attempt in range(2):\n"
-        "    try: local_std(torch.ones(9, 9), 3)\n"
+        "    try:\n"
+        "        with native.selected('native'): local_std(torch.ones(9, 9), 3)\n"
         "    except BackendError as error: print(error)\n"
     )
     environment = {**os.environ, "PATH": str(tmp_path), "ZNCC_CACHE_DIR": str(tmp_path)}
@@ -276,17 +276,14 @@ def test_the_native_backend_fails_loudly(tmp_path: Path) -> None:
 def test_the_reference_backend_builds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZNCC_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(native, "_loaded", {})
-    native.select(Backend.REFERENCE)
-    try:
+    with native.selected(Backend.REFERENCE):
         assert native.load(torch.device("cpu")).used == "reference"
-    finally:
-        native.select("auto")
     assert not list(tmp_path.iterdir())
 
 
 def test_an_unknown_backend_is_refused() -> None:
-    with pytest.raises(OptionError, match="auto, native, reference"):
-        native.select("fast")
+    with pytest.raises(OptionError, match="auto, native, reference"), native.selected("fast"):
+        pass
 
 
 def test_a_device_without_native_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,8 +291,7 @@ def test_a_device_without_native_kernels(monkeypatch: pytest.MonkeyPatch) -> Non
     loaded = native.load(torch.device("xpu"))
     assert loaded.used == "reference"
     assert "xpu" in loaded.reason
-    monkeypatch.setattr(native, "_backend", Backend.NATIVE)
-    with pytest.raises(BackendError, match="xpu"):
+    with native.selected(Backend.NATIVE), pytest.raises(BackendError, match="xpu"):
         native.load(torch.device("xpu"))
 
 

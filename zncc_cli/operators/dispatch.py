@@ -26,6 +26,9 @@ from torch._C._functorch import is_legacy_batchedtensor
 from torch.autograd import forward_ad
 from torch.compiler import is_compiling
 
+from zncc_cli.config import Backend
+from zncc_cli.operators import native
+
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
@@ -75,12 +78,19 @@ def run(plain: bool, operator: str, kernel: Callable[..., Any], *arguments: Any)
 
 
 def gradient(
-    operator: str, kernel: Callable[..., Any], tensors: tuple[torch.Tensor | None, ...], options: tuple[Any, ...] = ()
+    backend: Backend,
+    operator: str,
+    kernel: Callable[..., Any],
+    tensors: tuple[torch.Tensor | None, ...],
+    options: tuple[Any, ...] = (),
 ) -> Any:
     """Return kernel(*tensors, *options), which is ``operator`` to torch, within a backward pass.
 
-    With create_graph autograd is to see it, which refuses the gradient's own derivative when it is asked for.
+    ``backend`` is that of the forward pass: torch may call a backward pass on a thread of its own, and the user outside
+    the block in which the backend was chosen. With create_graph autograd is to see the operator, and refuses the
+    gradient's own derivative when it is asked for.
     """
-    if is_grad_enabled():
-        return getattr(torch.ops.zncc, operator)(*tensors, *options)
-    return run(is_plain(*tensors), operator, kernel, *tensors, *options)
+    with native.selected(backend):
+        if is_grad_enabled():
+            return getattr(torch.ops.zncc, operator)(*tensors, *options)
+        return run(is_plain(*tensors), operator, kernel, *tensors, *options)

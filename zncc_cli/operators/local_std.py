@@ -33,7 +33,7 @@ from torch import is_grad_enabled
 from torch.nn import functional
 
 from zncc_cli.errors import ContentError, OptionError, WindowError
-from zncc_cli.operators import kernels
+from zncc_cli.operators import kernels, native
 from zncc_cli.operators.box import box_sums
 from zncc_cli.operators.dispatch import gradient, is_plain, run, straight
 from zncc_cli.operators.fft import fft_cc
@@ -206,13 +206,14 @@ def _gradient_fake(g: torch.Tensor, image: torch.Tensor, *_: Any) -> torch.Tenso
 
 def _save_for_fft(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, torch.Tensor]) -> None:
     image, *ctx.options = inputs
+    ctx.backend = native.selection()
     ctx.save_for_backward(image, *output)
     ctx.mark_non_differentiable(output[1])
 
 
 def _box_forward(ctx: Any, plain: bool, image: torch.Tensor, h: int, w: int, eps: float) -> torch.Tensor:
     """Return StdMap, and save for `_box_backward` what it needs."""
-    ctx.options = h, w, eps
+    ctx.options, ctx.backend = (h, w, eps), native.selection()
     std: torch.Tensor
     M: torch.Tensor | None
     if image.is_cuda and any(ctx.needs_input_grad) and kernels.has_box(image, w):
@@ -224,12 +225,13 @@ def _box_forward(ctx: Any, plain: bool, image: torch.Tensor, h: int, w: int, eps
 
 
 def _box_backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-    dI = gradient("local_std_box_gradient", _backward_box, (g, *ctx.saved_tensors), ctx.options)
+    dI = gradient(ctx.backend, "local_std_box_gradient", _backward_box, (g, *ctx.saved_tensors), ctx.options)
     return None, dI, None, None, None
 
 
 def _fft_backward(ctx: Any, g: torch.Tensor, _: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-    return torch.ops.zncc.local_std_fft_gradient(g, *ctx.saved_tensors, *ctx.options), None, None, None
+    with native.selected(ctx.backend):
+        return torch.ops.zncc.local_std_fft_gradient(g, *ctx.saved_tensors, *ctx.options), None, None, None
 
 
 class _Box(torch.autograd.Function):
@@ -248,7 +250,7 @@ class _NativeBox(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, image: torch.Tensor, h: int, w: int, eps: float) -> torch.Tensor:
         std = kernels.box_forward(image.contiguous(), h, w, eps)
-        ctx.options = h, w, eps
+        ctx.options, ctx.backend = (h, w, eps), native.selection()
         ctx.save_for_backward(image, std)
         return std
 
@@ -256,7 +258,8 @@ class _NativeBox(torch.autograd.Function):
     def backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         image, std = ctx.saved_tensors
         tensors = g.contiguous(), image.contiguous(), std, None
-        return gradient("local_std_box_gradient", kernels.box_backward, tensors, ctx.options), None, None, None
+        dI = gradient(ctx.backend, "local_std_box_gradient", kernels.box_backward, tensors, ctx.options)
+        return dI, None, None, None
 
 
 _box: Any = _Box.apply
@@ -353,7 +356,7 @@ def local_std(image: torch.Tensor, window: Window, eps: float = 1e-5, method: st
         WindowError: the window is no positive size, or larger than the image.
         ContentError: the image has fewer than two dimensions or does not hold floating-point numbers.
         OptionError: ``eps`` is not positive and finite, or ``method`` is unknown.
-        BackendError: the native kernels were asked for (`native.select`) and are not there.
+        BackendError: the native kernels were asked for (`native.selected`) and are not there.
     """
     h, w = checked(image, window, eps)
     if method not in METHODS:

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from zncc_cli.errors import OptionError
-from zncc_cli.operators import kernels
+from zncc_cli.operators import kernels, native
 from zncc_cli.operators.box import box_sums
 from zncc_cli.operators.dispatch import gradient, is_plain, run, straight
 from zncc_cli.operators.local_std import Window, checked, less_a_pixel, local_std_reference, working
@@ -186,7 +186,7 @@ class _Sum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, plain: bool, *inputs: Any) -> tuple[torch.Tensor, ...]:
         output: tuple[torch.Tensor, ...] = run(plain, "local_zncc_sum", _local_zncc_sum, *inputs)
-        ctx.needed = inputs[-3:]
+        ctx.needed, ctx.backend = inputs[-3:], native.selection()
         ctx.save_for_backward(*output[1:], *inputs[:3])
         ctx.mark_non_differentiable(*output[1:])
         ctx.set_materialize_grads(False)
@@ -199,7 +199,9 @@ class _Sum(torch.autograd.Function):
         saved = ctx.saved_tensors  # once: what was put elsewhere is fetched each time
         gradients, images = saved[:3], saved[3:]
         df, dm, dw = (
-            gradient("local_zncc_sum_backward", _local_zncc_sum_backward, (g, planes, *images)) if needed else None
+            gradient(ctx.backend, "local_zncc_sum_backward", _local_zncc_sum_backward, (g, planes, *images))
+            if needed
+            else None
             for planes, needed in zip(gradients, ctx.needed, strict=True)
         )
         return (None, df, dm, dw, *[None] * 7)
@@ -248,7 +250,7 @@ def local_zncc_sum(
         WindowError: the window is no positive size, or larger than the image.
         ContentError: the images have fewer than two dimensions or do not hold floating-point numbers.
         OptionError: the shapes or dtypes do not fit, or ``eps`` is not positive and finite.
-        BackendError: the native kernels were asked for (`native.select`) and are not there.
+        BackendError: the native kernels were asked for (`native.selected`) and are not there.
     """
     h, w, eps_f, eps_m = _checked(fixed, moving, window, eps, weight)
     planes = [working(x) for x in (fixed, moving, *([] if weight is None else [weight]))]

@@ -7,6 +7,7 @@ kernels are two libraries, so that who computes on the CPU needs no CUDA compile
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import logging
 import sys
 import threading
@@ -23,7 +24,7 @@ from zncc_cli.operators import build
 from zncc_cli.operators.build import cache_folder
 from zncc_cli.operators.toolchain import Check, toolchain_checks
 
-__all__ = ["Check", "Loaded", "cache_folder", "load", "select", "toolchain"]
+__all__ = ["Check", "Loaded", "cache_folder", "load", "selected", "selection", "toolchain"]
 
 logger = logging.getLogger("zncc_cli.native")
 
@@ -60,30 +61,31 @@ _CUDA_SOURCES = tuple(
 
 _CHOSEN_REFERENCE = Loaded("reference", "plain torch was asked for")
 
-_backend = Backend.AUTO
+# Of the context and not of the process: two threads may each compute with a backend of its own.
+_selection: contextvars.ContextVar[Backend] = contextvars.ContextVar("backend", default=Backend.AUTO)
 _loaded: dict[str, Loaded] = {}
 _loading = threading.RLock()
 
 
 @contextlib.contextmanager
 def selected(backend: Backend | str) -> Iterator[None]:
-    """Choose as `select` does, until the block ends."""
-    before = _backend
-    select(backend)
+    """Choose what `load` may return within the block: 'auto', 'native' or 'reference'.
+
+    The choice holds for this thread, and for threads that run in a copy of its context (`contextvars`).
+
+    Raises:
+        OptionError: the backend is none of these.
+    """
+    token = _selection.set(choose(Backend, backend, "backend"))
     try:
         yield
     finally:
-        select(before)
+        _selection.reset(token)
 
 
-def select(backend: Backend | str) -> None:
-    """Choose, for the whole process, what `load` may return: 'auto', 'native' or 'reference'.
-
-    Raises:
-        OptionError: it is none of these.
-    """
-    global _backend
-    _backend = choose(Backend, backend, "--backend")
+def selection() -> Backend:
+    """Return the backend that `selected` has chosen here. A gradient is computed with the one of its forward pass."""
+    return _selection.get()
 
 
 def load(device: torch.device) -> Loaded:
@@ -94,10 +96,11 @@ def load(device: torch.device) -> Loaded:
     Raises:
         BackendError: the native kernels were selected, and cannot be had.
     """
-    if _backend is Backend.REFERENCE:
+    backend = _selection.get()
+    if backend is Backend.REFERENCE:
         return _CHOSEN_REFERENCE
     loaded = _loaded.get(device.type) or _load_once(device.type)
-    if _backend is Backend.NATIVE and loaded.used != "native":
+    if backend is Backend.NATIVE and loaded.used != "native":
         raise BackendError(f"backend 'native' cannot be used: {loaded.reason}; or use backend 'auto'")
     return loaded
 
