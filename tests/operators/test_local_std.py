@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 
 import numpy as np
 import pytest
@@ -117,6 +118,11 @@ def test_strides_do_not_matter(method: str, backend: str, device: torch.device) 
         torch.testing.assert_close(std, expected, **FLOAT64)
         ours, theirs = torch.autograd.grad(std, leaf, g), torch.autograd.grad(expected, copy, g)
         torch.testing.assert_close(ours, theirs, **FLOAT64)
+
+
+def test_dispatcher_contract_of_the_map_with_its_means(backend: str) -> None:
+    image = torch.tensor(normal(2, 14, 15), requires_grad=True)
+    torch.library.opcheck(torch.ops.zncc.local_std_box_with_mean, (image, 5, 4, 1e-3))
 
 
 @pytest.mark.parametrize("window", [5, (24, 31)])
@@ -405,7 +411,7 @@ def test_results_do_not_depend_on_the_number_of_threads(backend: str) -> None:
     finally:
         torch.set_num_threads(before)
     with ThreadPoolExecutor(4) as pool:
-        results += [future.result() for future in [pool.submit(run) for _ in range(8)]]
+        results += [future.result() for future in [pool.submit(copy_context().run, run) for _ in range(8)]]
     for result in results[1:]:
         torch.testing.assert_close(result, results[0], rtol=0, atol=0)
 

@@ -25,7 +25,7 @@ import torch
 from zncc_cli.errors import OptionError
 from zncc_cli.operators import kernels, native
 from zncc_cli.operators.box import box_sums
-from zncc_cli.operators.dispatch import gradient, is_plain, run, straight
+from zncc_cli.operators.dispatch import direct_apply, gradient, is_plain, refuse_forward_mode
 from zncc_cli.operators.local_std import Window, checked, less_a_pixel, local_std_reference, working
 
 # eps of the variance by which the reference twin takes its covariance: nothing beside any variance.
@@ -180,47 +180,48 @@ torch.library.register_fake("zncc::local_zncc_sum", _local_zncc_sum_fake, lib=_L
 torch.library.register_fake("zncc::local_zncc_sum_backward", _local_zncc_sum_backward_fake, lib=_LIBRARY)
 
 
-class _Sum(torch.autograd.Function):
-    """What torch.library.register_autograd would make of this, in half the time and without planes of zeros."""
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:
+    ctx.needed, ctx.backend = inputs[-3:], native.selection()
+    ctx.save_for_backward(*output[1:], *inputs[:3])
+    ctx.mark_non_differentiable(*output[1:])
+    ctx.set_materialize_grads(False)  # no planes of zeros for the gradients' own gradients
 
-    @staticmethod
-    def forward(ctx: Any, plain: bool, *inputs: Any) -> tuple[torch.Tensor, ...]:
-        output: tuple[torch.Tensor, ...] = run(plain, "local_zncc_sum", _local_zncc_sum, *inputs)
-        ctx.needed, ctx.backend = inputs[-3:], native.selection()
-        ctx.save_for_backward(*output[1:], *inputs[:3])
-        ctx.mark_non_differentiable(*output[1:])
-        ctx.set_materialize_grads(False)
-        return output
 
-    @staticmethod
-    def backward(ctx: Any, g: torch.Tensor | None, *_: Any) -> tuple[torch.Tensor | None, ...]:
-        if g is None:
-            return (None,) * 11
-        saved = ctx.saved_tensors  # once: what was put elsewhere is fetched each time
-        gradients, images = saved[:3], saved[3:]
-        df, dm, dw = (
-            gradient(ctx.backend, "local_zncc_sum_backward", _local_zncc_sum_backward, (g, planes, *images))
-            if needed
-            else None
-            for planes, needed in zip(gradients, ctx.needed, strict=True)
-        )
-        return (None, df, dm, dw, *[None] * 7)
+def _backward(ctx: Any, g: torch.Tensor | None, *_: Any) -> tuple[torch.Tensor | None, ...]:
+    if g is None:
+        return (None,) * 10
+    saved = ctx.saved_tensors  # once: what was put elsewhere is fetched each time
+    gradients, images = saved[:3], saved[3:]
+    df, dm, dw = (
+        gradient(ctx.backend, "local_zncc_sum_backward", _local_zncc_sum_backward, (g, planes, *images))
+        if needed
+        else None
+        for planes, needed in zip(gradients, ctx.needed, strict=True)
+    )
+    return (df, dm, dw, *[None] * 7)
 
 
 def _no_second_derivative(ctx: Any, *_: Any) -> None:
     raise NotImplementedError("local_zncc_sum can be differentiated once; take create_graph=True away")
 
 
-_sum: Any = _Sum.apply
-_plain_sum = straight(_Sum)
-
-
-def _sum_of_dispatcher(*inputs: Any) -> Any:
-    return _sum(False, *inputs)
-
-
-_LIBRARY.impl("local_zncc_sum", _sum_of_dispatcher, "Autograd")
+torch.library.register_autograd("zncc::local_zncc_sum", _backward, setup_context=_save, lib=_LIBRARY)
 torch.library.register_autograd("zncc::local_zncc_sum_backward", _no_second_derivative, lib=_LIBRARY)
+
+
+class _Sum(torch.autograd.Function):
+    """What torch.library.register_autograd makes of this for plain arguments, in half the time."""
+
+    @staticmethod
+    def forward(ctx: Any, *inputs: Any) -> tuple[torch.Tensor, ...]:
+        output = _local_zncc_sum(*inputs)
+        _save(ctx, inputs, output)
+        return output
+
+    backward = staticmethod(_backward)
+
+
+_plain_sum = direct_apply(_Sum)
 
 
 # Public ---------------------------------------------------------------------------------------------------------------
@@ -259,8 +260,9 @@ def local_zncc_sum(
     arguments = (planes[0], planes[1], weight, h, w, eps_f, eps_m, needed[0], needed[1], need_weight)
     sums: torch.Tensor
     if is_plain(*planes):
-        sums, *_ = _plain_sum(True, *arguments)
+        sums, *_ = _plain_sum(*arguments)
     else:
+        refuse_forward_mode("local_zncc_sum", *planes)
         sums, *_ = torch.ops.zncc.local_zncc_sum(*arguments)
     return sums.to(fixed.dtype)
 
