@@ -339,7 +339,7 @@ def test_an_unknown_method_is_refused() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("window", [11, (40, 3), (3, 40)])
-def test_box_and_fft_agree_on_planes_of_several_pieces(
+def test_box_and_fft_agree_on_planes_of_several_strips(
     window: int | tuple[int, int], dtype: torch.dtype, backend: str, device: torch.device
 ) -> None:
     image = torch.tensor(normal(2, 300, 60), dtype=dtype, device=device, requires_grad=True)
@@ -380,7 +380,7 @@ def test_an_outlier_leaves_no_trace_where_it_is_not(
     np.testing.assert_allclose(gradient.numpy(), expected, **tolerance)
 
 
-def test_lost_pixels_far_down_and_in_several_pieces(backend: str, device: torch.device) -> None:
+def test_lost_pixels_far_down_and_in_several_strips(backend: str, device: torch.device) -> None:
     image = normal(400, 40)
     lost = [(0, 5), (127, 20), (128, 21), (299, 39), (399, 0)]
     for pixel in lost:

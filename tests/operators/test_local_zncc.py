@@ -67,7 +67,7 @@ def test_value_and_gradients(
 
 
 def test_the_reference_twin_agrees(backend: str, device: torch.device) -> None:
-    """On planes that are cut into several pieces."""
+    """On planes that are cut into several strips."""
     fixed, moving = (torch.tensor(x, device=device, requires_grad=True) for x in pair(2, 300, 40))
     weight = torch.tensor(weights(2, 296, 34), device=device, requires_grad=True)
     upstream = torch.tensor([1.0, -2.0], device=device, dtype=torch.float64)

@@ -2,7 +2,7 @@
 // for what is very large or very small, and one waits for the other; these ask once for all.
 #pragma once
 
-#include "local_std.h"
+#include "../local_std.h"
 
 #include <cmath>
 

@@ -18,8 +18,8 @@
 // Every tile has a centre of its own, near its pixels, which it takes off.
 #pragma once
 
-#include "in_columns.h"
-#include "local_std_box.h"
+#include "vector_math.h"
+#include "../local_std_box.h"
 #include "tile_sums.h"
 
 #include <type_traits>

@@ -1,12 +1,12 @@
-// Launchers of the summed local ZNCC on CUDA: the border between local_zncc_box_cuda.cu, which knows no torch, and
-// local_zncc_box_cuda.cpp, which knows no CUDA.
+// Launchers of the summed local ZNCC on CUDA: the border between local_zncc_box.cu, which knows no torch, and
+// local_zncc_box.cpp, which knows no CUDA.
 #pragma once
 
-#include "local_zncc_box.h"
+#include "../local_zncc_box.h"
 
 namespace zncc {
 
-// As zncc_box, for all planes: all pointers are to memory of the current device, and data.wz gets shape.cut().pieces()
+// As zncc_box, for all planes: all pointers are to memory of the current device, and data.wz gets shape.strip_grid().strips_of_plane()
 // numbers for each plane that add up to its sum. `partial` is space for a number for each tile of the windows' maps, ABC
 // for three for each window; ABC is null without data.dm. No plane is empty, no window is wider than kMaxTileWindow.
 // `stream` is a cudaStream_t. Returns nullptr, or what a launch failed with.

@@ -52,8 +52,8 @@
 //   finish(block, shared, tile)          phases after everything else
 #pragma once
 
-#include "centre.h"
-#include "local_std.h"
+#include "../centre.h"
+#include "../local_std.h"
 #include "tile_grid.h"
 
 #include <cfloat>

@@ -1,11 +1,11 @@
-// Launchers of the CUDA kernels: the border between local_std_cuda.cu, which knows no torch, and local_std_cuda.cpp,
+// Launchers of the CUDA kernels: the border between local_std.cu, which knows no torch, and local_std.cpp,
 // which knows no CUDA. nvcc takes long over torch's headers.
 //
 // All pointers are to memory of the current device, `numel` > 0 elements each; `stream` is a cudaStream_t. Map is float
 // or double. Each returns nullptr, or what the launch failed with.
 #pragma once
 
-#include "local_std.h"
+#include "../local_std.h"
 
 #include <cstdint>
 

@@ -12,8 +12,8 @@
 // blocks of a plane are added up in theirs.
 #pragma once
 
-#include "local_zncc.h"
-#include "local_zncc_box.h"
+#include "../local_zncc.h"
+#include "../local_zncc_box.h"
 #include "tile_sums.h"
 
 namespace zncc {
@@ -300,7 +300,7 @@ ZNCC_UNROLL
   ZNCC_HOST_DEVICE void finish(Block&, Shared&, const Tile&) const {}
 };
 
-// Adds up the tiles of a plane, and leaves the sum in the first of the plane's pieces.
+// Adds up the tiles of a plane, and leaves the sum in the first of the plane's strips.
 struct PartialSums {
   struct Shared {
     double sums[kTileThreads];
@@ -309,8 +309,8 @@ struct PartialSums {
 
   const double* partial;
   int64_t tiles;  // of a plane
-  double* pieces;
-  int64_t pieces_of_plane;
+  double* strip_sums;
+  int64_t strips_of_plane;
 };
 
 template <typename Block>
@@ -331,8 +331,8 @@ ZNCC_HOST_DEVICE inline void sum_partials(const PartialSums& op, Block& block, P
     });
   }
   block.each([&](int t, auto&) {
-    for (int64_t i = t; i < op.pieces_of_plane; i += kTileThreads) {
-      op.pieces[plane * op.pieces_of_plane + i] = i == 0 ? shared.sums[0] : 0.0;
+    for (int64_t i = t; i < op.strips_of_plane; i += kTileThreads) {
+      op.strip_sums[plane * op.strips_of_plane + i] = i == 0 ? shared.sums[0] : 0.0;
     }
   });
 }

@@ -1,8 +1,8 @@
-// CUDA bindings of the operators whose schemas cpu.cpp defines.
+// CUDA bindings of the operators whose schemas cpu/bindings.cpp defines.
 #include "on_device.h"
 
-#include "local_std_cuda.h"
-#include "local_std_tensors.h"
+#include "local_std_launch.h"
+#include "../tensors.h"
 
 namespace zncc {
 namespace {

@@ -4,7 +4,7 @@
 // Doubles are added at full rate on data centre cards (a sixty-fourth of it on others, where this is bound by them):
 // exactness asks for them in every sum, and nowhere else. No fast-math, and no fused multiply-add but where one is
 // written.
-#include "local_std_box_cuda.h"
+#include "local_std_box_launch.h"
 
 #include "local_std_tiles.h"
 #include "tile_kernel.cuh"

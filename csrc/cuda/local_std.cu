@@ -1,7 +1,7 @@
 // CUDA kernels of the local standard deviation. Formulas, types and NaN policy: local_std.h.
-#include "local_std_cuda.h"
+#include "local_std_launch.h"
 
-#include "local_std.h"
+#include "../local_std.h"
 
 #include <cuda_runtime.h>
 

@@ -1,7 +1,7 @@
 // How planes are cut into tiles, each the work of one block of CUDA threads: tile_sums.h.
 #pragma once
 
-#include "local_std.h"
+#include "../local_std.h"
 
 #include <algorithm>
 #include <cstdint>
