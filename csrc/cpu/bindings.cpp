@@ -1,5 +1,5 @@
-// Schemas of all native operators, and their CPU kernels. Formulas, types and NaN policy: local_std.h, local_zncc.h, warp.h.
-// All tensors are contiguous, of one size per kernel, and may be empty; the last argument(s) are written.
+// Schemas of all native operators, and their CPU kernels. Formulas, types and NaN policy: local_std.h, local_zncc.h and
+// warp.h. All tensors are contiguous, of one size per kernel, and may be empty; the last argument(s) are written.
 #include "../local_std.h"
 #include "../local_std_box.h"
 #include "../tensors.h"
@@ -13,7 +13,7 @@
 namespace zncc {
 namespace {
 
-// Fewer elements than this are not worth waking another thread: about 20 microseconds of work.
+// Fewer elements than these, about 20 microseconds of work, are not worth waking another thread for.
 constexpr int64_t kGrain = 32768;
 
 template <typename F>
@@ -47,9 +47,9 @@ void local_std_prepare_gradients(const Tensor& g, const Tensor& std, const Tenso
     const Map* grad = g.const_data_ptr<Map>();
     const Map* value = std.const_data_ptr<Map>();
     for_each(std.numel(), [=](int64_t i) {
-      const SumGradients at = sum_gradients<Map>(grad[i], value[i], s1[i], WindowSize(N), eps, d);
-      ds1[i] = at.dS1;
-      ds2[i] = at.dS2;
+      const SumGradients gradients = sum_gradients<Map>(grad[i], value[i], s1[i], WindowSize(N), eps, d);
+      ds1[i] = gradients.dS1;
+      ds2[i] = gradients.dS2;
     });
   });
 }
@@ -81,7 +81,7 @@ void advise_huge_pages(void* data, int64_t bytes) {
 #endif
 }
 
-// A strip is worth another thread: calls f(strips) on each of them.
+// Calls f(strips) on as many threads as there are strips, at most: each strip is worth a thread.
 template <typename F>
 void share(int64_t count, const F& f) {
   StripQueue strips(count);
@@ -197,10 +197,10 @@ WarpShape check_warp(const Tensor& knots, const Tensor& matrix, int64_t degree, 
   check_plane(depth, "depth", values.scalar_type(), depth);
   WarpShape shape{knots.size(0), knots.size(1), knots.size(2), values.size(1), values.size(2),
                   degree,        left,          top,           right,          bottom,         {}, {}, {}};
-  constexpr int64_t kMost = static_cast<int64_t>(kFarthest);
+  constexpr int64_t kMaxSide = static_cast<int64_t>(kMaxCoordinate);
   ZNCC_CHECK(shape.planes == values.size(0) && depth.numel() == shape.frame_height * shape.frame_width,
              "knots, values and depth do not fit");
-  ZNCC_CHECK(knots.numel() > 0 && shape.height < kMost && shape.width < kMost, "there must be knots, not too many");
+  ZNCC_CHECK(knots.numel() > 0 && shape.height < kMaxSide && shape.width < kMaxSide, "there must be knots, not too many");
   std::copy_n(matrix.const_data_ptr<double>(), 9, shape.M);
   return shape;
 }
@@ -233,10 +233,10 @@ void warp_matrix_gradient(const Tensor& g, const Tensor& g_depth, const Tensor& 
   with_map_type(g, [&](auto map) {
     using Map = decltype(map);
     const Map *from = knots.const_data_ptr<Map>(), *arrives = g.const_data_ptr<Map>();
-    const Map* at_depth = g_depth.const_data_ptr<Map>();
+    const Map* depth_arrives = g_depth.const_data_ptr<Map>();
     double* out = dM.mutable_data_ptr<double>();
     torch::stable::parallel_for(0, shape.frame_height, warp_grain(shape), [=](int64_t first, int64_t last) {
-      warp_backward(shape, from, arrives, at_depth, out, first, last);
+      warp_backward(shape, from, arrives, depth_arrives, out, first, last);
     });
   });
 }

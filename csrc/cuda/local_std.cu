@@ -39,9 +39,9 @@ template <typename Map>
 __global__ void local_std_prepare_gradients_kernel(const Map* g, const Map* std, const double* S1, WindowSize window, double eps,
                                                    double d, double* dS1, double* dS2, int64_t numel) {
   for (int64_t i = first_index(); i < numel; i += stride()) {
-    const SumGradients at = sum_gradients<Map>(g[i], std[i], S1[i], window, eps, d);
-    dS1[i] = at.dS1;
-    dS2[i] = at.dS2;
+    const SumGradients gradients = sum_gradients<Map>(g[i], std[i], S1[i], window, eps, d);
+    dS1[i] = gradients.dS1;
+    dS2[i] = gradients.dS2;
   }
 }
 

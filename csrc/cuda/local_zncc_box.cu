@@ -29,7 +29,7 @@ const char* launch_zncc_box(const LocalZnccShape& shape, const LocalZnccData<Map
     return error;
   }
   const PartialSums sums{partial, tiles.grid.strips * tiles.grid.tiles, data.wz, shape.strip_grid().strips_of_plane()};
-  const int64_t blocks = std::min(shape.planes, kMostBlocks);
+  const int64_t blocks = std::min(shape.planes, kMaxGridBlocks);
   partial_sums_kernel<<<static_cast<unsigned int>(blocks), kTileThreads, 0, on>>>(sums, shape.planes);
   error = launch_error();
   return error || !data.dm ? error : launch_tiles(PairGradientTiles<Map>(shape, data, ABC), on);

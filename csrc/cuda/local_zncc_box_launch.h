@@ -6,10 +6,10 @@
 
 namespace zncc {
 
-// As zncc_box, for all planes: all pointers are to memory of the current device, and data.wz gets shape.strip_grid().strips_of_plane()
-// numbers for each plane that add up to its sum. `partial` is space for a number for each tile of the windows' maps, ABC
-// for three for each window; ABC is null without data.dm. No plane is empty, no window is wider than kMaxTileWindow.
-// `stream` is a cudaStream_t. Returns nullptr, or what a launch failed with.
+// Computes what zncc_box computes, for all planes. All pointers are to memory of the current device. data.wz gets
+// shape.strip_grid().strips_of_plane() numbers for each plane, which add up to its sum. `partial` is space for a number
+// for each tile of the windows' maps, ABC for three for each window; ABC is null without data.dm. No plane is empty, no
+// window is wider than kMaxTileWindow. `stream` is a cudaStream_t. Returns nullptr, or what a launch failed with.
 template <typename Map>
 const char* launch_zncc_box(const LocalZnccShape& shape, const LocalZnccData<Map>& data, double* partial, double* ABC,
                             void* stream);

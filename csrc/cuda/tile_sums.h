@@ -10,9 +10,9 @@
 //   gather   Its four windows begin in its own columns. Each one's sum is what lies before its end, less what lies before
 //            its beginning, and what is between: a few threads' sums, or the totals of the warps.
 // Two lines of shared memory take turns, so that a row costs one barrier; an Op to which memory is dearer has one line,
-// and two barriers. Up to kNarrow columns a window costs an addition for each four of them, beyond that one for each 128;
-// down the columns the work is the same for every window, but for the h - 1 rows around a tile, which are read by its
-// neighbours too.
+// and two barriers. Up to kNarrowWindow columns a window costs an addition for each four of them, beyond that one for
+// each 128; down the columns the work is the same for every window, but for the h - 1 rows around a tile, which are read
+// by its neighbours too.
 //
 // Running sums remember what has left. They begin anew with each tile; and a tile that holds what is not finite, or an
 // outlier among values that are not whole numbers, is computed a second time with care: every sum from its own values
@@ -121,7 +121,7 @@ inline int elements_at_once(int64_t pitch, const T* plane, const Planes*... plan
 
 // As many as 16 bytes hold.
 template <typename T>
-constexpr int kMostTogether = 16 / sizeof(T) < kTilePerThread ? 16 / sizeof(T) : kTilePerThread;
+constexpr int kVectorWidth = 16 / sizeof(T) < kTilePerThread ? 16 / sizeof(T) : kTilePerThread;
 
 template <typename T, int kCount>
 struct alignas(kCount * sizeof(T)) Together {
@@ -178,9 +178,9 @@ ZNCC_UNROLL
 // after it.
 template <typename T>
 ZNCC_HOST_DEVICE inline void load_four(const T* from, int at_once, int count, T* four) {
-  constexpr int kMost = kMostTogether<T>;
-  if (count >= kTilePerThread && at_once >= kMost) {
-    load_together<kMost>(from, kMost, four);
+  constexpr int kWidth = kVectorWidth<T>;
+  if (count >= kTilePerThread && at_once >= kWidth) {
+    load_together<kWidth>(from, kWidth, four);
   } else if (count >= kTilePerThread && at_once == 2) {
     load_together<2>(from, 2, four);
   } else {
@@ -193,9 +193,9 @@ ZNCC_UNROLL
 
 template <typename T>
 ZNCC_HOST_DEVICE inline void store_four(T* to, int at_once, int count, const T* four) {
-  constexpr int kMost = kMostTogether<T>;
-  if (count == kTilePerThread && at_once >= kMost) {
-    stream_together<kMost>(to, four);
+  constexpr int kWidth = kVectorWidth<T>;
+  if (count == kTilePerThread && at_once >= kWidth) {
+    stream_together<kWidth>(to, four);
   } else if (count == kTilePerThread && at_once == 2) {
     stream_together<2>(to, four);
   } else {
@@ -211,13 +211,13 @@ ZNCC_UNROLL
 // A thread's four elements of a line of shared memory: 16 bytes of each thread beside those of the next one.
 template <typename T>
 ZNCC_HOST_DEVICE inline void load_beside(const T* line, int t, T* four) {
-  constexpr int kCount = kMostTogether<T>;
+  constexpr int kCount = kVectorWidth<T>;
   load_together<kCount>(line + t * kCount, kCount * kTileThreads, four);
 }
 
 template <typename T>
 ZNCC_HOST_DEVICE inline void store_beside(T* line, int t, const T* four) {
-  constexpr int kCount = kMostTogether<T>;
+  constexpr int kCount = kVectorWidth<T>;
   store_together<kCount>(line + t * kCount, kCount * kTileThreads, four);
 }
 
@@ -548,7 +548,7 @@ ZNCC_HOST_DEVICE inline void sum_tile(const Op& op, Block& block, typename Op::S
   op.prepare(block, shared, tile);
   bool careful = op.always_careful();
   if (!careful) {
-    if (op.w > kNarrow) {
+    if (op.w > kNarrowWindow) {
       sum_rows<Way::kWide>(op, block, shared, tile);
     } else {
       sum_rows<Way::kNarrow>(op, block, shared, tile);
