@@ -30,6 +30,7 @@ from typing import Any
 
 import torch
 from torch import is_grad_enabled
+from torch.compiler import is_compiling
 from torch.nn import functional
 
 from zncc_cli.errors import ContentError, OptionError, WindowError
@@ -208,7 +209,8 @@ def _forward_box_with_mean(image: torch.Tensor, h: int, w: int, eps: float) -> t
     if image.is_cuda and native_ops.has_box(image, w):
         return native_ops.box_forward_with_mean(image, h, w, eps)
     std = _forward_box(image, h, w, eps)
-    return std, torch.zeros_like(std)  # M, which the CUDA kernels alone read
+    # M, which the CUDA kernels alone read. Infinite, so that their gradient of this map is seen to be none.
+    return std, torch.full_like(std, math.inf)
 
 
 def _backward_box(
@@ -376,7 +378,9 @@ def _by_box(image: torch.Tensor, h: int, w: int, eps: float) -> torch.Tensor:
     std: torch.Tensor
     if not is_plain(image):
         refuse_forward_mode("local_std", image)
-        if image.is_cuda and image.requires_grad and is_grad_enabled() and w <= native_ops.MAX_CUDA_WINDOW:
+        # A compiler cannot ask for the backend: its backward pass computes M again.
+        needs_mean = image.is_cuda and image.requires_grad and is_grad_enabled() and not is_compiling()
+        if needs_mean and native_ops.has_box(image, w):
             std = torch.ops.zncc.local_std_box_with_mean(image, h, w, eps)[0]
         else:
             std = torch.ops.zncc.local_std_box(image, h, w, eps)
