@@ -28,10 +28,10 @@ void box_forward(const LocalStdShape& shape, const float* image, float* std, Str
 void box_forward(const LocalStdShape& shape, const double* image, double* std, StripQueue& strips);
 
 // Compute the strips of the image's gradient that are left in the queue, cut as StripGrid(height, width, h).
-void box_backward(const LocalStdShape& shape, const float* g, const float* image, const float* std,
-                  float* dI, StripQueue& strips);
-void box_backward(const LocalStdShape& shape, const double* g, const double* image, const double* std,
-                  double* dI, StripQueue& strips);
+void box_backward(const LocalStdShape& shape, const float* g, const float* image, const float* std, float* dI,
+                  StripQueue& strips);
+void box_backward(const LocalStdShape& shape, const double* g, const double* image, const double* std, double* dI,
+                  StripQueue& strips);
 
 // Compute the strips of the sums over all windows that are left in the queue, cut as those of StdMap; eps is not used.
 void window_sums(const LocalStdShape& shape, const float* planes, float* sums, StripQueue& strips);

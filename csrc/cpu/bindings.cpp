@@ -36,8 +36,8 @@ void local_std_forward(const Tensor& S1, const Tensor& S2, int64_t N, double eps
   });
 }
 
-void local_std_prepare_gradients(const Tensor& g, const Tensor& std, const Tensor& S1, int64_t N, double eps,
-                                 double d, const Tensor& dS1, const Tensor& dS2) {
+void local_std_prepare_gradients(const Tensor& g, const Tensor& std, const Tensor& S1, int64_t N, double eps, double d,
+                                 const Tensor& dS1, const Tensor& dS2) {
   check_prepare(g, std, S1, dS1, dS2);
   const double* s1 = S1.const_data_ptr<double>();
   double* ds1 = dS1.mutable_data_ptr<double>();
@@ -163,7 +163,9 @@ void local_zncc_box(const Tensor& fixed, const Tensor& moving, const std::option
   });
 }
 
-int64_t local_zncc_strips(int64_t height, int64_t width, int64_t h) { return StripGrid(height, width, h).strips_of_plane(); }
+int64_t local_zncc_strips(int64_t height, int64_t width, int64_t h) {
+  return StripGrid(height, width, h).strips_of_plane();
+}
 
 void scaled_planes(const Tensor& planes, const Tensor& factors, const Tensor& out) {
   check_plane(planes, "planes", out.scalar_type(), out);
@@ -195,12 +197,24 @@ WarpShape check_warp(const Tensor& knots, const Tensor& matrix, int64_t degree, 
   check_plane(knots, "knots", values.scalar_type(), knots);
   check_plane(values, "values", values.scalar_type(), values);
   check_plane(depth, "depth", values.scalar_type(), depth);
-  WarpShape shape{knots.size(0), knots.size(1), knots.size(2), values.size(1), values.size(2),
-                  degree,        left,          top,           right,          bottom,         {}, {}, {}};
+  WarpShape shape{knots.size(0),
+                  knots.size(1),
+                  knots.size(2),
+                  values.size(1),
+                  values.size(2),
+                  degree,
+                  left,
+                  top,
+                  right,
+                  bottom,
+                  {},
+                  {},
+                  {}};
   constexpr int64_t kMaxSide = static_cast<int64_t>(kMaxCoordinate);
   ZNCC_CHECK(shape.planes == values.size(0) && depth.numel() == shape.frame_height * shape.frame_width,
              "knots, values and depth do not fit");
-  ZNCC_CHECK(knots.numel() > 0 && shape.height < kMaxSide && shape.width < kMaxSide, "there must be knots, not too many");
+  ZNCC_CHECK(knots.numel() > 0 && shape.height < kMaxSide && shape.width < kMaxSide,
+             "there must be knots, not too many");
   std::copy_n(matrix.const_data_ptr<double>(), 9, shape.M);
   return shape;
 }
@@ -218,9 +232,8 @@ void warp_forward(const Tensor& knots, const Tensor& matrix, int64_t degree, int
     using Map = decltype(map);
     const Map* from = knots.const_data_ptr<Map>();
     Map *to = values.mutable_data_ptr<Map>(), *how_deep = depth.mutable_data_ptr<Map>();
-    torch::stable::parallel_for(0, shape.frame_height, warp_grain(shape), [=](int64_t first, int64_t last) {
-      warp(shape, from, to, how_deep, first, last);
-    });
+    torch::stable::parallel_for(0, shape.frame_height, warp_grain(shape),
+                                [=](int64_t first, int64_t last) { warp(shape, from, to, how_deep, first, last); });
   });
 }
 
@@ -284,8 +297,7 @@ STABLE_TORCH_LIBRARY_FRAGMENT(zncc, m) {
       "local_std_prepare_gradients(Tensor g, Tensor std, Tensor S1, int N, float eps, float d, Tensor(a!) dS1,"
       " Tensor(b!) dS2) -> ()");
   m.def("local_std_box_forward(Tensor image, int h, int w, float eps, Tensor(a!) std) -> ()");
-  m.def(
-      "local_std_box_forward_with_mean(Tensor image, int h, int w, float eps, Tensor(a!) std, Tensor(b!) M) -> ()");
+  m.def("local_std_box_forward_with_mean(Tensor image, int h, int w, float eps, Tensor(a!) std, Tensor(b!) M) -> ()");
   m.def(
       "local_std_box_backward(Tensor g, Tensor image, Tensor std, Tensor? M, int h, int w, float eps, Tensor(a!) dI)"
       " -> ()");

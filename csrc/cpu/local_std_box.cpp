@@ -55,9 +55,8 @@ ZNCC_INLINE void forward(const LocalStdShape& shape, const Map* image, Map* std,
     const Strip strip(grid, index);
     const Map* plane = image + strip.plane * shape.height * shape.width;
     Map* out = std + strip.plane * grid.rows * grid.columns;
-    const Centre centre =
-        centre_of(strip.top, strip.bottom + shape.h - 1, strip.left, strip.right + shape.w - 1,
-                  [=](int64_t row, int64_t x) { return plane[row * shape.width + x]; });
+    const Centre centre = centre_of(strip.top, strip.bottom + shape.h - 1, strip.left, strip.right + shape.w - 1,
+                                    [=](int64_t row, int64_t x) { return plane[row * shape.width + x]; });
     bool careful = shape.h * shape.w == 1;  // there Var is zero to the last bit
     while (!forward_strip(shape, plane, out, strip, centre, careful, sums)) {
       careful = true;
@@ -129,9 +128,8 @@ ZNCC_INLINE void backward(const LocalStdShape& shape, const Map* g, const Map* i
     const Strip strip(grid, strips.count() - 1 - index);
     const int64_t image_at = strip.plane * shape.height * shape.width;
     const int64_t map_at = strip.plane * shape.map_height() * shape.map_width();
-    const Centre centre = centre_of(strip.top, strip.bottom, strip.left, strip.right, [&](int64_t row, int64_t x) {
-      return image[image_at + row * shape.width + x];
-    });
+    const Centre centre = centre_of(strip.top, strip.bottom, strip.left, strip.right,
+                                    [&](int64_t row, int64_t x) { return image[image_at + row * shape.width + x]; });
     bool careful = false;
     while (!backward_strip(shape, g + map_at, image + image_at, std + map_at, dI + image_at, strip, centre.value,
                            careful, image_sums, map_sums)) {
@@ -142,7 +140,7 @@ ZNCC_INLINE void backward(const LocalStdShape& shape, const Map* g, const Map* i
 
 template <typename Map>
 ZNCC_INLINE bool sum_strip(const LocalStdShape& shape, const Map* plane, Map* out, const Strip& strip, double limit,
-                            bool careful, BoxSums<1>& sums) {
+                           bool careful, BoxSums<1>& sums) {
   const int64_t width = shape.width, h = shape.h;
   const Prefetch<Map> prefetch(shape.pixels());
   sums.reset(strip.right - strip.left + shape.w - 1, careful);
@@ -174,9 +172,8 @@ ZNCC_INLINE void sum_strips(const LocalStdShape& shape, const Map* planes, Map* 
   for (int64_t index; strips.take(&index);) {
     const Strip strip(grid, index);
     const Map* plane = planes + strip.plane * shape.height * shape.width;
-    const Centre centre =
-        centre_of(strip.top, strip.bottom + shape.h - 1, strip.left, strip.right + shape.w - 1,
-                  [=](int64_t row, int64_t x) { return plane[row * shape.width + x]; });
+    const Centre centre = centre_of(strip.top, strip.bottom + shape.h - 1, strip.left, strip.right + shape.w - 1,
+                                    [=](int64_t row, int64_t x) { return plane[row * shape.width + x]; });
     const double usual = std::fabs(centre.value) + std::sqrt(centre.square);
     const double limit = kOutlier * usual * static_cast<double>(shape.h);
     bool careful = false;

@@ -133,7 +133,8 @@ ZNCC_INLINE bool zncc_strip(const LocalZnccShape& shape, const LocalZnccData<Map
 // Whether all windows that hold a pixel of the strip have weight zero.
 template <typename Map>
 ZNCC_INLINE bool nothing_counts(const LocalZnccShape& shape, const Map* weight, const Strip& strip) {
-  const int64_t top = std::max<int64_t>(strip.top - shape.h + 1, 0), left = std::max<int64_t>(strip.left - shape.w + 1, 0);
+  const int64_t top = std::max<int64_t>(strip.top - shape.h + 1, 0),
+                left = std::max<int64_t>(strip.left - shape.w + 1, 0);
   const int64_t right = std::min(strip.right, shape.map_width());
   for (int64_t y = top; y < std::min(strip.bottom, shape.map_height()); ++y) {
     const Map* row = weight + (strip.plane * shape.map_height() + y) * shape.map_width();

@@ -131,11 +131,11 @@ template <typename Map>
 struct Points {
   static constexpr int64_t kBatch = 64;
   double u[kBatch], v[kBatch];
-  double by_depth[kBatch];         // one over the third entry of M (x, y, 1)
-  double distance[kBatch];         // the depth, not yet cut
+  double by_depth[kBatch];              // one over the third entry of M (x, y, 1)
+  double distance[kBatch];              // the depth, not yet cut
   int32_t column[kBatch], row[kBatch];  // of the knot before the point
-  Map s[kBatch], t[kBatch];         // from there to the point
-  Map lost[kBatch];                // NaN where the point is too far away to be said, else zero
+  Map s[kBatch], t[kBatch];             // from there to the point
+  Map lost[kBatch];                     // NaN where the point is too far away to be said, else zero
 
   ZNCC_INLINE void find(const WarpShape& shape, int64_t y, int64_t begin, int64_t count) {
     const double* M = shape.M;
@@ -212,7 +212,8 @@ ZNCC_INLINE void warp_rows(const WarpShape& shape, const Map* knots, Map* values
       for (int64_t plane = 0; plane < shape.planes; ++plane) {
         for (int64_t i = 0; i < count; ++i) {
           const Patch<Map, Spline> patch(shape, knots + plane * size, points.column[i], points.row[i]);
-          values[plane * frame + to + i] = Spline::value(patch.data, patch.stride, points.s[i], points.t[i]) + points.lost[i];
+          values[plane * frame + to + i] =
+              Spline::value(patch.data, patch.stride, points.s[i], points.t[i]) + points.lost[i];
         }
       }
     }

@@ -17,8 +17,8 @@ const char* launch_box_forward(const LocalStdShape& shape, const Map* image, Map
 }
 
 template <typename Map>
-const char* launch_box_backward(const LocalStdShape& shape, const Map* g, const Map* image, const Map* std, const Map* M,
-                                Map* dI, void* stream) {
+const char* launch_box_backward(const LocalStdShape& shape, const Map* g, const Map* image, const Map* std,
+                                const Map* M, Map* dI, void* stream) {
   const auto on = static_cast<cudaStream_t>(stream);
   if constexpr (sizeof(Map) == 4) {  // doubles are too large for any card
     const GradientTiles<Map, true> remembering(shape, g, image, std, M, dI);

@@ -14,7 +14,7 @@ template <typename Map>
 const char* launch_box_forward(const LocalStdShape& shape, const Map* image, Map* std, Map* M, void* stream);
 
 template <typename Map>
-const char* launch_box_backward(const LocalStdShape& shape, const Map* g, const Map* image, const Map* std, const Map* M,
-                                Map* dI, void* stream);
+const char* launch_box_backward(const LocalStdShape& shape, const Map* g, const Map* image, const Map* std,
+                                const Map* M, Map* dI, void* stream);
 
 }  // namespace zncc

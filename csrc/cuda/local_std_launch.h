@@ -16,8 +16,8 @@ const char* launch_forward(const double* S1, const double* S2, WindowSize window
                            void* stream);
 
 template <typename Map>
-const char* launch_prepare_gradients(const Map* g, const Map* std, const double* S1, WindowSize window, double eps, double d,
-                                     double* dS1, double* dS2, int64_t numel, void* stream);
+const char* launch_prepare_gradients(const Map* g, const Map* std, const double* S1, WindowSize window, double eps,
+                                     double d, double* dS1, double* dS2, int64_t numel, void* stream);
 
 template <typename Map>
 const char* launch_combine_gradients(const double* dI_S1, const double* dI_S2, const double* I, Map* dI, int64_t numel,

@@ -45,7 +45,7 @@ struct DeviceBlock {
   ZNCC_HOST_DEVICE void prefix_sums(const Of& of) {
 #ifdef __CUDA_ARCH__
     double& value = of(thread);
-ZNCC_UNROLL
+    ZNCC_UNROLL
     for (int distance = 1; distance < 32; distance *= 2) {
       const double before = __shfl_up_sync(0xffffffffu, value, distance);
       value = t % 32 >= distance ? value + before : value;

@@ -17,7 +17,7 @@ ZNCC_HOST_DEVICE inline void quotients(const T* a, const T* b, T* quotient) {
 #ifdef __CUDA_ARCH__
   if constexpr (sizeof(T) == 4) {
     bool is_fast = true;
-ZNCC_UNROLL
+    ZNCC_UNROLL
     for (int j = 0; j < kCount; ++j) {
       float r;
       asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(b[j]));
@@ -25,7 +25,7 @@ ZNCC_UNROLL
       const float first = a[j] * r;
       quotient[j] = fmaf(fmaf(-b[j], first, a[j]), r, first);
       is_fast &= fabsf(b[j]) >= kMinFastSize && fabsf(b[j]) <= kMaxFastSize && fabsf(a[j]) <= kMaxFastSize &&
-               (fabsf(a[j]) >= kMinFastDividend || a[j] == 0.0f);
+                 (fabsf(a[j]) >= kMinFastDividend || a[j] == 0.0f);
     }
     if (is_fast) {
       return;
@@ -44,7 +44,7 @@ ZNCC_HOST_DEVICE inline void take_roots(T* x) {
   if constexpr (sizeof(T) == 4) {
     bool is_fast = true;
     float root[kCount];
-ZNCC_UNROLL
+    ZNCC_UNROLL
     for (int j = 0; j < kCount; ++j) {
       float r;
       asm("rsqrt.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x[j]));
@@ -53,7 +53,7 @@ ZNCC_UNROLL
       is_fast &= x[j] >= kMinFastSize && x[j] <= kMaxFastSize;
     }
     if (is_fast) {
-ZNCC_UNROLL
+      ZNCC_UNROLL
       for (int j = 0; j < kCount; ++j) {
         x[j] = root[j];
       }

@@ -4,7 +4,8 @@
 template <typename Map>
 static void forward_and_backward(const int64_t* sizes, double eps, const Map* image, const Map* g, Map* std, Map* dI) {
   const zncc::LocalStdShape shape{sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], eps};
-  const zncc::StripGrid maps(shape.map_height(), shape.map_width(), shape.h), pixels(shape.height, shape.width, shape.h);
+  const zncc::StripGrid maps(shape.map_height(), shape.map_width(), shape.h),
+      pixels(shape.height, shape.width, shape.h);
   zncc::StripQueue of_maps(shape.planes * maps.strips_of_plane()), of_pixels(shape.planes * pixels.strips_of_plane());
   zncc::box_forward(shape, image, std, of_maps);
   zncc::box_backward(shape, g, image, std, dI, of_pixels);

@@ -124,17 +124,17 @@ int64_t pair(const LocalZnccShape& shape, int order, const LocalZnccData<Map>& d
 }  // namespace
 }  // namespace zncc
 
-#define ZNCC_FOR_MAP(Map, name)                                                                                      \
-  extern "C" int64_t forward_##name(const int64_t* n, double eps, int order, const Map* image, Map* std) {           \
-    return zncc::forward<Map>({n[0], n[1], n[2], n[3], n[4], eps}, order, image, std);                               \
-  }                                                                                                                  \
-  extern "C" int64_t backward_##name(const int64_t* n, double eps, int order, const Map* g, const Map* image,        \
-                                     const Map* std, Map* dI) {                                                      \
-    return zncc::backward<Map>({n[0], n[1], n[2], n[3], n[4], eps}, order, g, image, std, dI);                       \
-  }                                                                                                                  \
-  extern "C" int64_t pair_##name(const int64_t* n, double eps_f, double eps_m, int order, const Map* f,              \
-                                 const Map* m, const Map* weight, double* strips, Map* dm, Map* z) {                 \
-    return zncc::pair<Map>({n[0], n[1], n[2], n[3], n[4], eps_f, eps_m}, order, {f, m, weight, strips, dm, z});      \
+#define ZNCC_FOR_MAP(Map, name)                                                                                       \
+  extern "C" int64_t forward_##name(const int64_t* n, double eps, int order, const Map* image, Map* std) {            \
+    return zncc::forward<Map>({n[0], n[1], n[2], n[3], n[4], eps}, order, image, std);                                \
+  }                                                                                                                   \
+  extern "C" int64_t backward_##name(const int64_t* n, double eps, int order, const Map* g, const Map* image,         \
+                                     const Map* std, Map* dI) {                                                       \
+    return zncc::backward<Map>({n[0], n[1], n[2], n[3], n[4], eps}, order, g, image, std, dI);                        \
+  }                                                                                                                   \
+  extern "C" int64_t pair_##name(const int64_t* n, double eps_f, double eps_m, int order, const Map* f, const Map* m, \
+                                 const Map* weight, double* strips, Map* dm, Map* z) {                                \
+    return zncc::pair<Map>({n[0], n[1], n[2], n[3], n[4], eps_f, eps_m}, order, {f, m, weight, strips, dm, z});       \
   }
 ZNCC_FOR_MAP(float, float32)
 ZNCC_FOR_MAP(double, float64)
