@@ -174,7 +174,7 @@ def test_all_is_computed_with_the_backend_that_was_asked_for(
 
     asked = []
     load = native.load
-    monkeypatch.setattr(native, "load", lambda device: asked.append(native._backend) or load(device))
+    monkeypatch.setattr(native, "load", lambda device: asked.append(native.selection()) or load(device))
     rng = np.random.default_rng(0)
     image = (1000 * sum(np.roll(rng.random((64, 64)), i, 1) for i in range(4))).astype(np.uint16)
     tifffile.imwrite(tmp_path / "a.tif", image)

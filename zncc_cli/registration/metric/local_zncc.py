@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zncc_cli.errors import ContentError, OptionError, WindowError
-from zncc_cli.operators import kernels
+from zncc_cli.operators import native_ops
 from zncc_cli.operators.fft import fft_cc
 from zncc_cli.operators.local_std import local_std
 from zncc_cli.operators.local_zncc import local_zncc_sum
@@ -159,8 +159,8 @@ def over_windows(planes: Tensor, window: int, combine: Callable[[Tensor, Tensor]
 
 def window_sums(planes: Tensor, window: int) -> Tensor:
     """Return (..., H-w+1, W-w+1): the sums of the pixels (..., H, W), float, of each window. Not differentiable."""
-    if planes.is_cpu and kernels.is_native(planes):
-        return kernels.window_sums(planes.contiguous(), window, window)
+    if planes.is_cpu and native_ops.is_native(planes):
+        return native_ops.window_sums(planes.contiguous(), window, window)
     return over_windows(planes, window, torch.add)
 
 

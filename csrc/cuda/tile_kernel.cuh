@@ -45,7 +45,7 @@ struct DeviceBlock {
   ZNCC_HOST_DEVICE void prefix_sums(const Of& of) {
 #ifdef __CUDA_ARCH__
     double& value = of(thread);
-ZNCC_UNROLL
+    ZNCC_UNROLL
     for (int distance = 1; distance < 32; distance *= 2) {
       const double before = __shfl_up_sync(0xffffffffu, value, distance);
       value = t % 32 >= distance ? value + before : value;
@@ -72,7 +72,7 @@ inline const char* launch_error() {
   return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
 }
 
-constexpr int64_t kMostBlocks = 2147483647;
+constexpr int64_t kMaxGridBlocks = 2147483647;
 
 // Whether a processor of the current device has the shared memory for as many blocks of a remembering Op as its
 // registers are for.
@@ -92,7 +92,7 @@ bool has_memory(const Op& op) {
 
 template <typename Op>
 const char* launch_tiles(const Op& op, cudaStream_t stream) {
-  const auto blocks = static_cast<unsigned int>(std::min(op.grid.count(), kMostBlocks));
+  const auto blocks = static_cast<unsigned int>(std::min(op.grid.count(), kMaxGridBlocks));
   if constexpr (Op::kRemembers) {
     // The attribute is the whole process's: no other thread may set it between here and the launch.
     static std::mutex launching;

@@ -1,6 +1,6 @@
 // The summed local ZNCC and its gradient on CUDA: two kernels for the value, a third one for the gradient. What they do
-// and what they read and write: local_zncc_tiles.h. Doubles: see local_std_box_cuda.cu.
-#include "local_zncc_box_cuda.h"
+// and what they read and write: local_zncc_tiles.h. Doubles: see local_std_box.cu.
+#include "local_zncc_box_launch.h"
 
 #include "local_zncc_tiles.h"
 #include "tile_kernel.cuh"
@@ -28,8 +28,8 @@ const char* launch_zncc_box(const LocalZnccShape& shape, const LocalZnccData<Map
   if (error) {
     return error;
   }
-  const PartialSums sums{partial, tiles.grid.strips * tiles.grid.tiles, data.wz, shape.cut().pieces()};
-  const int64_t blocks = std::min(shape.planes, kMostBlocks);
+  const PartialSums sums{partial, tiles.grid.strips * tiles.grid.tiles, data.wz, shape.strip_grid().strips_of_plane()};
+  const int64_t blocks = std::min(shape.planes, kMaxGridBlocks);
   partial_sums_kernel<<<static_cast<unsigned int>(blocks), kTileThreads, 0, on>>>(sums, shape.planes);
   error = launch_error();
   return error || !data.dm ? error : launch_tiles(PairGradientTiles<Map>(shape, data, ABC), on);

@@ -148,7 +148,8 @@ struct DeleteLines {
 using Lines = std::unique_ptr<double[], DeleteLines>;
 
 inline Lines lines(int64_t count) {
-  return Lines(static_cast<double*>(::operator new[](count * sizeof(double), std::align_val_t(kLine * sizeof(double)))));
+  return Lines(
+      static_cast<double*>(::operator new[](count * sizeof(double), std::align_val_t(kLine * sizeof(double)))));
 }
 
 // The sums of K planes over consecutive windows.

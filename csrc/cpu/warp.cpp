@@ -129,13 +129,13 @@ struct Lanczos {
 // Where consecutive pixels of a row of the frame lie: a few at a time, so that the loop over them is vectorised.
 template <typename Map>
 struct Points {
-  static constexpr int64_t kMost = 64;
-  double u[kMost], v[kMost];
-  double by_depth[kMost];         // one over the third entry of M (x, y, 1)
-  double distance[kMost];         // the depth, not yet cut
-  int32_t column[kMost], row[kMost];  // of the knot before the point
-  Map s[kMost], t[kMost];         // from there to the point
-  Map lost[kMost];                // NaN where the point is too far away to be said, else zero
+  static constexpr int64_t kBatch = 64;
+  double u[kBatch], v[kBatch];
+  double by_depth[kBatch];              // one over the third entry of M (x, y, 1)
+  double distance[kBatch];              // the depth, not yet cut
+  int32_t column[kBatch], row[kBatch];  // of the knot before the point
+  Map s[kBatch], t[kBatch];             // from there to the point
+  Map lost[kBatch];                     // NaN where the point is too far away to be said, else zero
 
   ZNCC_INLINE void find(const WarpShape& shape, int64_t y, int64_t begin, int64_t count) {
     const double* M = shape.M;
@@ -147,7 +147,7 @@ struct Points {
       const double x = static_cast<double>(shape.frame.column + begin + i);
       const double by = 1.0 / (M[6] * x + w0);
       const double a = (M[0] * x + u0) * by, b = (M[3] * x + v0) * by;
-      const bool near = std::fabs(a) < kFarthest && std::fabs(b) < kFarthest;
+      const bool near = std::fabs(a) < kMaxCoordinate && std::fabs(b) < kMaxCoordinate;
       by_depth[i] = near ? by : 0.0;
       u[i] = near ? a : 0.0;
       v[i] = near ? b : 0.0;
@@ -200,19 +200,20 @@ template <typename Map, typename Spline>
 ZNCC_INLINE void warp_rows(const WarpShape& shape, const Map* knots, Map* values, Map* depth, int64_t first,
                            int64_t last) {
   const int64_t size = shape.height * shape.width, frame = shape.frame_height * shape.frame_width;
-  Points<Map> at;
+  Points<Map> points;
   for (int64_t y = first; y < last; ++y) {
-    for (int64_t begin = 0; begin < shape.frame_width; begin += at.kMost) {
-      const int64_t count = std::min(at.kMost, shape.frame_width - begin);
-      at.find(shape, y, begin, count);
+    for (int64_t begin = 0; begin < shape.frame_width; begin += points.kBatch) {
+      const int64_t count = std::min(points.kBatch, shape.frame_width - begin);
+      points.find(shape, y, begin, count);
       const int64_t to = y * shape.frame_width + begin;
       for (int64_t i = 0; i < count; ++i) {
-        depth[to + i] = static_cast<Map>(std::min(std::max(at.distance[i], 0.0), 1.0));
+        depth[to + i] = static_cast<Map>(std::min(std::max(points.distance[i], 0.0), 1.0));
       }
       for (int64_t plane = 0; plane < shape.planes; ++plane) {
         for (int64_t i = 0; i < count; ++i) {
-          const Patch<Map, Spline> patch(shape, knots + plane * size, at.column[i], at.row[i]);
-          values[plane * frame + to + i] = Spline::value(patch.data, patch.stride, at.s[i], at.t[i]) + at.lost[i];
+          const Patch<Map, Spline> patch(shape, knots + plane * size, points.column[i], points.row[i]);
+          values[plane * frame + to + i] =
+              Spline::value(patch.data, patch.stride, points.s[i], points.t[i]) + points.lost[i];
         }
       }
     }
@@ -225,32 +226,32 @@ ZNCC_INLINE void backward_rows(const WarpShape& shape, const Map* knots, const M
   const int64_t size = shape.height * shape.width, frame = shape.frame_height * shape.frame_width;
   const double left = static_cast<double>(shape.left), right = static_cast<double>(shape.right);
   const double top = static_cast<double>(shape.top);
-  Points<Map> at;
+  Points<Map> points;
   for (int64_t y = first; y < last; ++y) {
     // Of each row of M: the sums of its gradient, and of the gradient times x.
     double sums[3] = {}, sums_x[3] = {};
-    for (int64_t begin = 0; begin < shape.frame_width; begin += at.kMost) {
-      const int64_t count = std::min(at.kMost, shape.frame_width - begin);
-      at.find(shape, y, begin, count);
+    for (int64_t begin = 0; begin < shape.frame_width; begin += points.kBatch) {
+      const int64_t count = std::min(points.kBatch, shape.frame_width - begin);
+      points.find(shape, y, begin, count);
       const int64_t from = y * shape.frame_width + begin;
       for (int64_t i = 0; i < count; ++i) {
         double g_u = 0.0, g_v = 0.0;
         for (int64_t plane = 0; plane < shape.planes; ++plane) {
-          const Patch<Map, Spline> patch(shape, knots + plane * size, at.column[i], at.row[i]);
+          const Patch<Map, Spline> patch(shape, knots + plane * size, points.column[i], points.row[i]);
           Map across, down;
-          Spline::slopes(patch.data, patch.stride, at.s[i], at.t[i], &across, &down);
+          Spline::slopes(patch.data, patch.stride, points.s[i], points.t[i], &across, &down);
           const double arrives = static_cast<double>(g[plane * frame + from + i]);
           g_u += arrives * static_cast<double>(across);
           g_v += arrives * static_cast<double>(down);
         }
-        const double distance = at.distance[i];
+        const double distance = points.distance[i];
         if (distance > 0.0 && distance < 1.0) {
-          const bool rises = distance == at.u[i] - left || distance == at.v[i] - top;
-          const bool along_u = distance == at.u[i] - left || distance == right - at.u[i];
+          const bool rises = distance == points.u[i] - left || distance == points.v[i] - top;
+          const bool along_u = distance == points.u[i] - left || distance == right - points.u[i];
           (along_u ? g_u : g_v) += (rises ? 1.0 : -1.0) * static_cast<double>(g_depth[from + i]);
         }
-        const double a = g_u * at.by_depth[i], b = g_v * at.by_depth[i];
-        const double of_row[3] = {a, b, -(a * at.u[i] + b * at.v[i])};
+        const double a = g_u * points.by_depth[i], b = g_v * points.by_depth[i];
+        const double of_row[3] = {a, b, -(a * points.u[i] + b * points.v[i])};
         for (int row = 0; row < 3; ++row) {
           sums[row] += of_row[row];
           sums_x[row] += of_row[row] * static_cast<double>(begin + i);
@@ -278,10 +279,10 @@ void filter(Map* values, int64_t n, int64_t step, int64_t count) {
   }
   const Map z = static_cast<Map>(kPole);
   // What the recursion from far before the mirrored beginning would have come to.
-  constexpr int64_t kAtOnce = 64;
-  for (int64_t begin = 0; begin < count; begin += kAtOnce) {
-    const int64_t some = std::min(kAtOnce, count - begin);
-    double start[kAtOnce] = {}, power = 1.0;
+  constexpr int64_t kBatch = 64;
+  for (int64_t begin = 0; begin < count; begin += kBatch) {
+    const int64_t some = std::min(kBatch, count - begin);
+    double start[kBatch] = {}, power = 1.0;
     for (int64_t k = 0; k < kReach; ++k, power *= kPole) {
       const Map* row = values + mirrored(k, n) * step + begin;
       for (int64_t x = 0; x < some; ++x) {
@@ -344,10 +345,10 @@ void knots_of(int64_t height, int64_t width, Map* plane) {
 // out[x], of count: the sum over k in [-reach, reach] of weights[|k|] middle[k step + x].
 inline void weighted_row(const double* middle, int64_t step, const double* weights, int64_t reach, int64_t count,
                          double* out) {
-  constexpr int64_t kAtOnce = 64;
-  for (int64_t begin = 0; begin < count; begin += kAtOnce) {
-    const int64_t some = std::min(kAtOnce, count - begin);
-    double sums[kAtOnce];
+  constexpr int64_t kBatch = 64;
+  for (int64_t begin = 0; begin < count; begin += kBatch) {
+    const int64_t some = std::min(kBatch, count - begin);
+    double sums[kBatch];
     for (int64_t x = 0; x < some; ++x) {
       sums[x] = weights[0] * middle[begin + x];
     }

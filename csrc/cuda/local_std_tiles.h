@@ -18,8 +18,8 @@
 // Every tile has a centre of its own, near its pixels, which it takes off.
 #pragma once
 
-#include "in_columns.h"
-#include "local_std_box.h"
+#include "vector_math.h"
+#include "../local_std_box.h"
 #include "tile_sums.h"
 
 #include <type_traits>
@@ -91,7 +91,7 @@ struct StdTiles {
   // a^2 - b^2 = (a - b) (a + b)
   ZNCC_HOST_DEVICE bool replace(const Shared& shared, const Map* enters, const Map* leaves, double (*column)[K]) const {
     bool suspect = false;
-ZNCC_UNROLL
+    ZNCC_UNROLL
     for (int j = 0; j < kTilePerThread; ++j) {
       const double a = static_cast<double>(enters[j]) - shared.centre.value;
       const double b = static_cast<double>(leaves[j]) - shared.centre.value;
@@ -118,7 +118,7 @@ ZNCC_UNROLL
   ZNCC_HOST_DEVICE void write(const Shared& shared, Thread& me, int64_t at, int count, const double (*S)[K]) const {
     Map here[kTilePerThread];
     if (std) {
-ZNCC_UNROLL
+      ZNCC_UNROLL
       for (int j = 0; j < kTilePerThread; ++j) {
         here[j] = var_map<Map>(S[j][0], S[j][1], window, eps);
       }
@@ -126,7 +126,7 @@ ZNCC_UNROLL
       store_four(std + at, maps_at_once, count, here);
     }
     if (M) {
-ZNCC_UNROLL
+      ZNCC_UNROLL
       for (int j = 0; j < kTilePerThread; ++j) {
         const double about_here = static_cast<double>(me.about[j]) - shared.centre.value;
         here[j] = static_cast<Map>(S[j][0] * half_inverse_N - 0.5 * about_here);
@@ -218,13 +218,13 @@ struct GradientTiles {
       load_four(std + at, maps_at_once, kTilePerThread, std_here);
       load_four(M + at, maps_at_once, kTilePerThread, M_here);
       load_four(image + place.about, about_at_once, kTilePerThread, about_here);
-ZNCC_UNROLL
+      ZNCC_UNROLL
       for (int j = 0; j < kTilePerThread; ++j) {
         raw[j] = {g_here[j], std_here[j], M_here[j], about_here[j]};
       }
       return;
     }
-ZNCC_UNROLL
+    ZNCC_UNROLL
     for (int j = 0; j < kTilePerThread; ++j) {
       raw[j] = load_one(inside, place, at, j);
     }
@@ -232,13 +232,13 @@ ZNCC_UNROLL
 
   ZNCC_HOST_DEVICE void keep(const Shared& shared, const Raw* raw, Terms* terms) const {
     Map g_here[kTilePerThread], divisor[kTilePerThread], quotient[kTilePerThread];
-ZNCC_UNROLL
+    ZNCC_UNROLL
     for (int j = 0; j < kTilePerThread; ++j) {
       g_here[j] = raw[j].g;
       divisor[j] = 2 * raw[j].std;
     }
     quotients<kTilePerThread>(g_here, divisor, quotient);
-ZNCC_UNROLL
+    ZNCC_UNROLL
     for (int j = 0; j < kTilePerThread; ++j) {
       const double about_here = static_cast<double>(raw[j].about) - shared.centre.value;
       const double mean = std::fma(2.0, static_cast<double>(raw[j].M), about_here);
@@ -258,7 +258,7 @@ ZNCC_UNROLL
   // What is lost of q is lost of its product, too.
   ZNCC_HOST_DEVICE bool replace(const Shared&, const Terms* enters, const Terms* leaves, double (*column)[K]) const {
     bool suspect = false;
-ZNCC_UNROLL
+    ZNCC_UNROLL
     for (int j = 0; j < kTilePerThread; ++j) {
       column[j][0] += enters[j].q_mean - leaves[j].q_mean;
       column[j][1] += static_cast<double>(enters[j].q) - static_cast<double>(leaves[j].q);
@@ -283,7 +283,7 @@ ZNCC_UNROLL
     Map q[kTilePerThread];
     load_beside(reinterpret_cast<const double*>(memory) + slot * kTileColumns, t, q_mean);
     load_beside(reinterpret_cast<const Map*>(behind) + slot * kTileColumns, t, q);
-ZNCC_UNROLL
+    ZNCC_UNROLL
     for (int j = 0; j < kTilePerThread; ++j) {
       four[j] = {q_mean[j], q[j]};
     }
@@ -293,7 +293,7 @@ ZNCC_UNROLL
     unsigned char* behind = memory + h * kTileColumns * sizeof(double);
     double q_mean[kTilePerThread];
     Map q[kTilePerThread];
-ZNCC_UNROLL
+    ZNCC_UNROLL
     for (int j = 0; j < kTilePerThread; ++j) {
       q_mean[j] = four[j].q_mean;
       q[j] = four[j].q;
@@ -319,7 +319,7 @@ ZNCC_UNROLL
 
   ZNCC_HOST_DEVICE void write(const Shared& shared, Thread& me, int64_t at, int count, const double (*S)[K]) const {
     Map here[kTilePerThread];
-ZNCC_UNROLL
+    ZNCC_UNROLL
     for (int j = 0; j < kTilePerThread; ++j) {
       const double I = static_cast<double>(me.pixel[j]) - shared.centre.value;
       here[j] = static_cast<Map>(2.0 * (I * S[j][1] - S[j][0]));

@@ -4,7 +4,7 @@
 // Doubles are added at full rate on data centre cards (a sixty-fourth of it on others, where this is bound by them):
 // exactness asks for them in every sum, and nowhere else. No fast-math, and no fused multiply-add but where one is
 // written.
-#include "local_std_box_cuda.h"
+#include "local_std_box_launch.h"
 
 #include "local_std_tiles.h"
 #include "tile_kernel.cuh"
@@ -17,8 +17,8 @@ const char* launch_box_forward(const LocalStdShape& shape, const Map* image, Map
 }
 
 template <typename Map>
-const char* launch_box_backward(const LocalStdShape& shape, const Map* g, const Map* image, const Map* std, const Map* M,
-                                Map* dI, void* stream) {
+const char* launch_box_backward(const LocalStdShape& shape, const Map* g, const Map* image, const Map* std,
+                                const Map* M, Map* dI, void* stream) {
   const auto on = static_cast<cudaStream_t>(stream);
   if constexpr (sizeof(Map) == 4) {  // doubles are too large for any card
     const GradientTiles<Map, true> remembering(shape, g, image, std, M, dI);

@@ -12,8 +12,8 @@
 // blocks of a plane are added up in theirs.
 #pragma once
 
-#include "local_zncc.h"
-#include "local_zncc_box.h"
+#include "../local_zncc.h"
+#include "../local_zncc_box.h"
 #include "tile_sums.h"
 
 namespace zncc {
@@ -36,7 +36,7 @@ struct PairTiles {
 
   const Map *f, *m, *weight;  // weight may be null: one for every window
   Map* z;                     // null where it is not wanted
-  double *partial;            // one sum for each tile
+  double* partial;            // one sum for each tile
   double *A, *B, *C;          // null where no gradient is wanted
   int64_t height, width, h, w, window_pitch;
   int pixels_at_once, maps_at_once, sums_at_once;
@@ -85,19 +85,21 @@ struct PairTiles {
     Map f_here[kTilePerThread], m_here[kTilePerThread];
     load_four(f + at, pixels_at_once, count, f_here);
     load_four(m + at, pixels_at_once, count, m_here);
-ZNCC_UNROLL
+    ZNCC_UNROLL
     for (int j = 0; j < kTilePerThread; ++j) {
       raw[j] = {f_here[j], m_here[j]};
     }
   }
 
-  ZNCC_HOST_DEVICE Raw nothing(const Shared& shared) const { return {shared.centres[0].pixel, shared.centres[1].pixel}; }
+  ZNCC_HOST_DEVICE Raw nothing(const Shared& shared) const {
+    return {shared.centres[0].pixel, shared.centres[1].pixel};
+  }
 
   // a^2 - b^2 = (a - b) (a + b)
   ZNCC_HOST_DEVICE bool replace(const Shared& shared, const Raw* enters, const Raw* leaves, double (*column)[K]) const {
     const double c_f = shared.centres[0].value, c_m = shared.centres[1].value;
     bool suspect = false;
-ZNCC_UNROLL
+    ZNCC_UNROLL
     for (int j = 0; j < kTilePerThread; ++j) {
       const double f_in = static_cast<double>(enters[j].f) - c_f, f_out = static_cast<double>(leaves[j].f) - c_f;
       const double m_in = static_cast<double>(enters[j].m) - c_m, m_out = static_cast<double>(leaves[j].m) - c_m;
@@ -124,7 +126,7 @@ ZNCC_UNROLL
       load_four(weight + at, maps_at_once, count, me.weight);
       return;
     }
-ZNCC_UNROLL
+    ZNCC_UNROLL
     for (int j = 0; j < kTilePerThread; ++j) {
       me.weight[j] = Map(1);
     }
@@ -134,7 +136,7 @@ ZNCC_UNROLL
     const TileCentre<Map>* c = shared.centres;
     double A_here[kTilePerThread], B_here[kTilePerThread], C_here[kTilePerThread];
     Map z_here[kTilePerThread];
-ZNCC_UNROLL
+    ZNCC_UNROLL
     for (int j = 0; j < kTilePerThread; ++j) {
       const double weight_here = static_cast<double>(me.weight[j]);
       const PairSums sums{S[j][0], S[j][1], S[j][2], S[j][3], S[j][4]};
@@ -199,10 +201,11 @@ struct PairGradientTiles {
   TileGrid grid;
 
   PairGradientTiles(const LocalZnccShape& shape, const LocalZnccData<Map>& data, const double* ABC)
-      : f(data.f), m(data.m), weight(data.weight), A(ABC), B(ABC + shape.planes * shape.map_height() * shape.map_width()),
-        C(ABC + 2 * shape.planes * shape.map_height() * shape.map_width()), dm(data.dm),
-        map_height(shape.map_height()), map_width(shape.map_width()), h(shape.h), w(shape.w),
-        window_pitch(h * map_width), sums_at_once(elements_at_once(map_width, A - (w - 1), B - (w - 1), C - (w - 1))),
+      : f(data.f), m(data.m), weight(data.weight), A(ABC),
+        B(ABC + shape.planes * shape.map_height() * shape.map_width()),
+        C(ABC + 2 * shape.planes * shape.map_height() * shape.map_width()), dm(data.dm), map_height(shape.map_height()),
+        map_width(shape.map_width()), h(shape.h), w(shape.w), window_pitch(h * map_width),
+        sums_at_once(elements_at_once(map_width, A - (w - 1), B - (w - 1), C - (w - 1))),
         pixels_at_once(elements_at_once(shape.width, f, m, dm)),
         grid(shape.planes, shape.height, shape.width, shape.h, shape.w, kBlocks) {}
 
@@ -239,13 +242,13 @@ struct PairGradientTiles {
       load_four(A + at, sums_at_once, kTilePerThread, A_here);
       load_four(B + at, sums_at_once, kTilePerThread, B_here);
       load_four(C + at, sums_at_once, kTilePerThread, C_here);
-ZNCC_UNROLL
+      ZNCC_UNROLL
       for (int j = 0; j < kTilePerThread; ++j) {
         raw[j] = {A_here[j], B_here[j], C_here[j]};
       }
       return;
     }
-ZNCC_UNROLL
+    ZNCC_UNROLL
     for (int j = 0; j < kTilePerThread; ++j) {
       raw[j] = load_one(inside, map_x + j, at + j);
     }
@@ -256,7 +259,7 @@ ZNCC_UNROLL
   // C is the difference of multiples of A and of B, and is lost with either.
   ZNCC_HOST_DEVICE bool replace(const Shared&, const Raw* enters, const Raw* leaves, double (*column)[K]) const {
     bool suspect = false;
-ZNCC_UNROLL
+    ZNCC_UNROLL
     for (int j = 0; j < kTilePerThread; ++j) {
       column[j][0] += enters[j].A - leaves[j].A;
       column[j][1] += enters[j].B - leaves[j].B;
@@ -285,7 +288,7 @@ ZNCC_UNROLL
 
   ZNCC_HOST_DEVICE void write(const Shared& shared, Thread& me, int64_t at, int count, const double (*S)[K]) const {
     Map here[kTilePerThread];
-ZNCC_UNROLL
+    ZNCC_UNROLL
     for (int j = 0; j < kTilePerThread; ++j) {
       const double f_here = static_cast<double>(me.f[j]) - shared.centres[0].value;
       const double m_here = static_cast<double>(me.m[j]) - shared.centres[1].value;
@@ -300,7 +303,7 @@ ZNCC_UNROLL
   ZNCC_HOST_DEVICE void finish(Block&, Shared&, const Tile&) const {}
 };
 
-// Adds up the tiles of a plane, and leaves the sum in the first of the plane's pieces.
+// Adds up the tiles of a plane, and leaves the sum in the first of the plane's strips.
 struct PartialSums {
   struct Shared {
     double sums[kTileThreads];
@@ -309,8 +312,8 @@ struct PartialSums {
 
   const double* partial;
   int64_t tiles;  // of a plane
-  double* pieces;
-  int64_t pieces_of_plane;
+  double* strip_sums;
+  int64_t strips_of_plane;
 };
 
 template <typename Block>
@@ -331,8 +334,8 @@ ZNCC_HOST_DEVICE inline void sum_partials(const PartialSums& op, Block& block, P
     });
   }
   block.each([&](int t, auto&) {
-    for (int64_t i = t; i < op.pieces_of_plane; i += kTileThreads) {
-      op.pieces[plane * op.pieces_of_plane + i] = i == 0 ? shared.sums[0] : 0.0;
+    for (int64_t i = t; i < op.strips_of_plane; i += kTileThreads) {
+      op.strip_sums[plane * op.strips_of_plane + i] = i == 0 ? shared.sums[0] : 0.0;
     }
   });
 }

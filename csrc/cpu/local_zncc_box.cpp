@@ -1,24 +1,24 @@
 // The summed local ZNCC of two images and its gradient on the CPU: local_zncc_box.h.
-#include "local_zncc_box.h"
+#include "../local_zncc_box.h"
 
 #include "box_sums.h"
-#include "local_zncc.h"
+#include "../local_zncc.h"
 
 namespace zncc {
 namespace {
 
-// Returns false where the piece has to be done with care.
+// Returns false where the strip has to be done with care.
 template <typename Map>
-ZNCC_INLINE bool zncc_piece(const LocalZnccShape& shape, const LocalZnccData<Map>& data, const Piece& piece,
-                            double* piece_sum, bool careful, BoxSums<5>& image_sums, BoxSums<3>& map_sums) {
+ZNCC_INLINE bool zncc_strip(const LocalZnccShape& shape, const LocalZnccData<Map>& data, const Strip& strip,
+                            double* strip_sum, bool careful, BoxSums<5>& image_sums, BoxSums<3>& map_sums) {
   const int64_t width = shape.width, h = shape.h, w = shape.w;
   const int64_t map_height = shape.map_height(), map_width = shape.map_width();
-  const int64_t plane_at = piece.plane * shape.height * width, map_at = piece.plane * map_height * map_width;
+  const int64_t plane_at = strip.plane * shape.height * width, map_at = strip.plane * map_height * map_width;
   const WindowSize window(h * w);
   const double eps_f = shape.eps_f, eps_m = shape.eps_m;
   const Prefetch<Map> prefetch(shape.pixels());
   const auto centre_in = [&](const Map* image) {
-    return centre_of(piece.top, piece.bottom, piece.left, piece.right, [&](int64_t row, int64_t x) {
+    return centre_of(strip.top, strip.bottom, strip.left, strip.right, [&](int64_t row, int64_t x) {
       const int64_t about = map_at + window_about(row, x, map_height, map_width, h, w);
       return counted_pixel(image[plane_at + row * width + x], !data.weight || data.weight[about] != 0);
     });
@@ -27,18 +27,18 @@ ZNCC_INLINE bool zncc_piece(const LocalZnccShape& shape, const LocalZnccData<Map
   const double c_f = centre_f.value, c_m = centre_m.value;
   const double limit_f = kOutlier * centre_f.square * static_cast<double>(h);
   const double limit_m = kOutlier * centre_m.square * static_cast<double>(h);
-  // The windows that hold a pixel of the piece, and those of them that there are. Without a gradient, those that begin
-  // in the piece.
-  const int64_t top = data.dm ? piece.top - h + 1 : piece.top;
-  const int64_t left = data.dm ? piece.left - w + 1 : piece.left, n = piece.right - left;
-  const int64_t first_row = std::max<int64_t>(top, 0), last_row = std::min(piece.bottom + h - 1, shape.height);
-  const int64_t first = std::max<int64_t>(left, 0), maps = std::min(piece.right, map_width) - first;
-  const int64_t own = piece.left - left;  // the first window that begins in the piece
+  // The windows that hold a pixel of the strip, and those of them that there are. Without a gradient, those that begin
+  // in the strip.
+  const int64_t top = data.dm ? strip.top - h + 1 : strip.top;
+  const int64_t left = data.dm ? strip.left - w + 1 : strip.left, n = strip.right - left;
+  const int64_t first_row = std::max<int64_t>(top, 0), last_row = std::min(strip.bottom + h - 1, shape.height);
+  const int64_t first = std::max<int64_t>(left, 0), maps = std::min(strip.right, map_width) - first;
+  const int64_t own = strip.left - left;  // the first window that begins in the strip
   double sum = 0.0;
   image_sums.reset(std::max(maps + w - 1, w), careful);
   map_sums.reset(n, careful);
   int64_t image_row = first_row;
-  for (int64_t y = top; y < piece.bottom; ++y) {
+  for (int64_t y = top; y < strip.bottom; ++y) {
     const bool windows = y >= 0 && y < map_height && maps > 0;
     map_sums.begin();
     if (!windows && data.dm) {
@@ -88,7 +88,7 @@ ZNCC_INLINE bool zncc_piece(const LocalZnccShape& shape, const LocalZnccData<Map
         } else {
           each([](int64_t) { return 1.0; });
         }
-        if (y >= piece.top && to + count > own) {
+        if (y >= strip.top && to + count > own) {
           const int64_t from = std::max<int64_t>(own - to, 0);
           sum += sum_of(wz + from, count - from);
           for (int64_t x = from; data.z && x < count; ++x) {
@@ -113,7 +113,7 @@ ZNCC_INLINE bool zncc_piece(const LocalZnccShape& shape, const LocalZnccData<Map
     if (data.dm) {
       map_sums.end([&](int64_t begin, int64_t count, const Sums& S) ZNCC_ALWAYS {
         const double *sum_A = S[0], *sum_B = S[1], *sum_C = S[2];
-        const int64_t at = plane_at + y * width + piece.left + begin;
+        const int64_t at = plane_at + y * width + strip.left + begin;
         const Map *f = data.f + at, *m = data.m + at;
         Map* __restrict out = data.dm + at;
         prefetch(count, out + width);
@@ -125,18 +125,19 @@ ZNCC_INLINE bool zncc_piece(const LocalZnccShape& shape, const LocalZnccData<Map
       });
     }
   }
-  *piece_sum = sum;
+  *strip_sum = sum;
   return careful || !data.dm ||
          (map_sums.largest(0) < HUGE_VAL && map_sums.largest(1) < HUGE_VAL && map_sums.largest(2) < HUGE_VAL);
 }
 
-// Whether all windows that hold a pixel of the piece have weight zero.
+// Whether all windows that hold a pixel of the strip have weight zero.
 template <typename Map>
-ZNCC_INLINE bool nothing_counts(const LocalZnccShape& shape, const Map* weight, const Piece& piece) {
-  const int64_t top = std::max<int64_t>(piece.top - shape.h + 1, 0), left = std::max<int64_t>(piece.left - shape.w + 1, 0);
-  const int64_t right = std::min(piece.right, shape.map_width());
-  for (int64_t y = top; y < std::min(piece.bottom, shape.map_height()); ++y) {
-    const Map* row = weight + (piece.plane * shape.map_height() + y) * shape.map_width();
+ZNCC_INLINE bool nothing_counts(const LocalZnccShape& shape, const Map* weight, const Strip& strip) {
+  const int64_t top = std::max<int64_t>(strip.top - shape.h + 1, 0),
+                left = std::max<int64_t>(strip.left - shape.w + 1, 0);
+  const int64_t right = std::min(strip.right, shape.map_width());
+  for (int64_t y = top; y < std::min(strip.bottom, shape.map_height()); ++y) {
+    const Map* row = weight + (strip.plane * shape.map_height() + y) * shape.map_width();
     if (std::any_of(row + left, row + right, [](Map w) { return w != 0; })) {
       return false;
     }
@@ -145,23 +146,23 @@ ZNCC_INLINE bool nothing_counts(const LocalZnccShape& shape, const Map* weight, 
 }
 
 template <typename Map>
-ZNCC_INLINE void zncc(const LocalZnccShape& shape, const LocalZnccData<Map>& data, Pieces& pieces) {
-  const Cut cut = shape.cut();
-  const int64_t n = cut.widest() + shape.w - 1;
+ZNCC_INLINE void zncc(const LocalZnccShape& shape, const LocalZnccData<Map>& data, StripQueue& strips) {
+  const StripGrid grid = shape.strip_grid();
+  const int64_t n = grid.widest() + shape.w - 1;
   BoxSums<5> image_sums(shape.h, shape.w, n + shape.w - 1);
   BoxSums<3> map_sums(data.dm ? shape.h : 1, shape.w, n, shape.w - 1);
-  for (int64_t index; pieces.take(&index);) {
-    const Piece piece(cut, index);
-    if (data.weight && !data.z && nothing_counts(shape, data.weight, piece)) {
+  for (int64_t index; strips.take(&index);) {
+    const Strip strip(grid, index);
+    if (data.weight && !data.z && nothing_counts(shape, data.weight, strip)) {
       data.wz[index] = 0.0;
-      for (int64_t y = piece.top; data.dm && y < piece.bottom; ++y) {
-        Map* row = data.dm + (piece.plane * shape.height + y) * shape.width;
-        std::fill(row + piece.left, row + piece.right, Map(0));
+      for (int64_t y = strip.top; data.dm && y < strip.bottom; ++y) {
+        Map* row = data.dm + (strip.plane * shape.height + y) * shape.width;
+        std::fill(row + strip.left, row + strip.right, Map(0));
       }
       continue;
     }
     bool careful = shape.h * shape.w == 1;  // there Var is zero to the last bit
-    while (!zncc_piece(shape, data, piece, data.wz + index, careful, image_sums, map_sums)) {
+    while (!zncc_strip(shape, data, strip, data.wz + index, careful, image_sums, map_sums)) {
       careful = true;
     }
   }
@@ -169,12 +170,12 @@ ZNCC_INLINE void zncc(const LocalZnccShape& shape, const LocalZnccData<Map>& dat
 
 }  // namespace
 
-void zncc_box(const LocalZnccShape& shape, const LocalZnccData<float>& data, Pieces& pieces) {
-  zncc(shape, data, pieces);
+void zncc_box(const LocalZnccShape& shape, const LocalZnccData<float>& data, StripQueue& strips) {
+  zncc(shape, data, strips);
 }
 
-void zncc_box(const LocalZnccShape& shape, const LocalZnccData<double>& data, Pieces& pieces) {
-  zncc(shape, data, pieces);
+void zncc_box(const LocalZnccShape& shape, const LocalZnccData<double>& data, StripQueue& strips) {
+  zncc(shape, data, strips);
 }
 
 }  // namespace zncc

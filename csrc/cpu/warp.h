@@ -17,14 +17,14 @@
 // The frame and the knots may be parts of larger ones: their first pixels have the places `frame` and `knots` there, which
 // M, u, v and the box are about. The coordinates, and so the values, are the same to the last bit whatever the part.
 //
-// Coordinates are double. A point that is not finite, or farther away than kFarthest, has the value NaN and depth zero.
+// Coordinates are double. A point that is not finite, or farther away than kMaxCoordinate, has the value NaN and depth zero.
 #pragma once
 
 #include <cstdint>
 
 namespace zncc {
 
-constexpr double kFarthest = 1e9;  // pixels; what is farther has no index of its own
+constexpr double kMaxCoordinate = 1e9;  // pixels; what is farther has no index of its own
 
 constexpr int64_t kLanczos = -3;
 

@@ -1,5 +1,5 @@
-// CUDA binding of the summed local ZNCC, whose schema cpu.cpp defines.
-#include "local_zncc_box_cuda.h"
+// CUDA binding of the summed local ZNCC, whose schema cpu/bindings.cpp defines.
+#include "local_zncc_box_launch.h"
 
 #include "on_device.h"
 #include "tile_grid.h"
@@ -8,15 +8,15 @@ namespace zncc {
 namespace {
 
 void local_zncc_box(const Tensor& fixed, const Tensor& moving, const std::optional<Tensor>& weight, int64_t h,
-                    int64_t w, double eps_f, double eps_m, const Tensor& pieces, const std::optional<Tensor>& dm,
+                    int64_t w, double eps_f, double eps_m, const Tensor& strip_sums, const std::optional<Tensor>& dm,
                     const std::optional<Tensor>& z) {
-  const LocalZnccShape shape = check_pair(fixed, moving, weight, h, w, eps_f, eps_m, pieces, dm, z);
+  const LocalZnccShape shape = check_pair(fixed, moving, weight, h, w, eps_f, eps_m, strip_sums, dm, z);
   check_tile_window(w);
-  ZNCC_CHECK(pieces.device() == fixed.device(), "pieces is on another device than fixed");
+  ZNCC_CHECK(strip_sums.device() == fixed.device(), "strip_sums is on another device than fixed");
   for (const std::optional<Tensor>& map : {weight, z}) {
     ZNCC_CHECK(!map || map->device() == fixed.device(), "a map of the windows is on another device than fixed");
   }
-  if (pieces.numel() == 0) {
+  if (strip_sums.numel() == 0) {
     return;
   }
   const TileGrid grid(shape.planes, shape.map_height(), shape.map_width(), h, w, kPairBlocks);
@@ -29,7 +29,7 @@ void local_zncc_box(const Tensor& fixed, const Tensor& moving, const std::option
     const LocalZnccData<Map> data{fixed.const_data_ptr<Map>(),
                                   moving.const_data_ptr<Map>(),
                                   weight ? weight->const_data_ptr<Map>() : nullptr,
-                                  pieces.mutable_data_ptr<double>(),
+                                  strip_sums.mutable_data_ptr<double>(),
                                   dm ? dm->mutable_data_ptr<Map>() : nullptr,
                                   z ? z->mutable_data_ptr<Map>() : nullptr};
     on_device_of(fixed, [&](void* stream) {

@@ -79,9 +79,9 @@ inline LocalStdShape check_box(const Tensor& image, int64_t h, int64_t w, double
   return shape;
 }
 
-// The planes (..., H, W) of two images, weights and z for every window, and a number for each piece of a plane.
+// The planes (..., H, W) of two images, weights and z for every window, and a number for each strip of a plane.
 inline LocalZnccShape check_pair(const Tensor& fixed, const Tensor& moving, const std::optional<Tensor>& weight,
-                                 int64_t h, int64_t w, double eps_f, double eps_m, const Tensor& pieces,
+                                 int64_t h, int64_t w, double eps_f, double eps_m, const Tensor& strip_sums,
                                  const std::optional<Tensor>& dm, const std::optional<Tensor>& z) {
   ZNCC_CHECK(fixed.dim() >= 2, "fixed must have shape (..., H, W)");
   const int64_t height = fixed.size(-2), width = fixed.size(-1);
@@ -90,9 +90,9 @@ inline LocalZnccShape check_pair(const Tensor& fixed, const Tensor& moving, cons
   const LocalZnccShape shape{planes, height, width, h, w, eps_f, eps_m};
   check_plane(fixed, "fixed", fixed.scalar_type(), fixed);
   check_plane(moving, "moving", fixed.scalar_type(), fixed);
-  check_plane(pieces, "pieces", ScalarType::Double, pieces);
-  ZNCC_CHECK(pieces.numel() == planes * shape.cut().pieces(),
-             expected("pieces", pieces.numel(), planes * shape.cut().pieces()));
+  check_plane(strip_sums, "strip_sums", ScalarType::Double, strip_sums);
+  ZNCC_CHECK(strip_sums.numel() == planes * shape.strip_grid().strips_of_plane(),
+             expected("strip_sums", strip_sums.numel(), planes * shape.strip_grid().strips_of_plane()));
   if (dm) {
     check_plane(*dm, "dm", fixed.scalar_type(), fixed);
   }

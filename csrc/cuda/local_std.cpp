@@ -1,8 +1,8 @@
-// CUDA bindings of the operators whose schemas cpu.cpp defines.
+// CUDA bindings of the operators whose schemas cpu/bindings.cpp defines.
 #include "on_device.h"
 
-#include "local_std_cuda.h"
-#include "local_std_tensors.h"
+#include "local_std_launch.h"
+#include "../tensors.h"
 
 namespace zncc {
 namespace {
@@ -27,16 +27,15 @@ void local_std_forward(const Tensor& S1, const Tensor& S2, int64_t N, double eps
   });
 }
 
-void local_std_prepare_gradients(const Tensor& g, const Tensor& std, const Tensor& S1, int64_t N, double eps,
-                                 double d, const Tensor& dS1, const Tensor& dS2) {
+void local_std_prepare_gradients(const Tensor& g, const Tensor& std, const Tensor& S1, int64_t N, double eps, double d,
+                                 const Tensor& dS1, const Tensor& dS2) {
   check_prepare(g, std, S1, dS1, dS2);
   with_map_type(std, [&](auto map) {
     using Map = decltype(map);
     on_elements_of(std, [&](int64_t numel, void* stream) {
-      return launch_prepare_gradients<Map>(g.const_data_ptr<Map>(), std.const_data_ptr<Map>(),
-                                           S1.const_data_ptr<double>(), WindowSize(N), eps, d,
-                                           dS1.mutable_data_ptr<double>(), dS2.mutable_data_ptr<double>(), numel,
-                                           stream);
+      return launch_prepare_gradients<Map>(
+          g.const_data_ptr<Map>(), std.const_data_ptr<Map>(), S1.const_data_ptr<double>(), WindowSize(N), eps, d,
+          dS1.mutable_data_ptr<double>(), dS2.mutable_data_ptr<double>(), numel, stream);
     });
   });
 }

@@ -4,7 +4,7 @@
 #ifndef USE_CUDA
 #define USE_CUDA  // torch declares the stream of its C interface only then
 #endif
-#include "local_std_tensors.h"
+#include "../tensors.h"
 #include "tile_grid.h"
 
 namespace zncc {

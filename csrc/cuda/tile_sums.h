@@ -10,9 +10,9 @@
 //   gather   Its four windows begin in its own columns. Each one's sum is what lies before its end, less what lies before
 //            its beginning, and what is between: a few threads' sums, or the totals of the warps.
 // Two lines of shared memory take turns, so that a row costs one barrier; an Op to which memory is dearer has one line,
-// and two barriers. Up to kNarrow columns a window costs an addition for each four of them, beyond that one for each 128;
-// down the columns the work is the same for every window, but for the h - 1 rows around a tile, which are read by its
-// neighbours too.
+// and two barriers. Up to kNarrowWindow columns a window costs an addition for each four of them, beyond that one for
+// each 128; down the columns the work is the same for every window, but for the h - 1 rows around a tile, which are read
+// by its neighbours too.
 //
 // Running sums remember what has left. They begin anew with each tile; and a tile that holds what is not finite, or an
 // outlier among values that are not whole numbers, is computed a second time with care: every sum from its own values
@@ -52,8 +52,8 @@
 //   finish(block, shared, tile)          phases after everything else
 #pragma once
 
-#include "centre.h"
-#include "local_std.h"
+#include "../centre.h"
+#include "../local_std.h"
 #include "tile_grid.h"
 
 #include <cfloat>
@@ -75,7 +75,7 @@ enum class Way { kNarrow, kWide, kCareful };
 template <int K, int kLines = 2>
 struct TileShared {
   double line[kLines][K][kTileLine];
-  double total[kLines][K][kSegments];  // of a segment, where windows are wide
+  double total[kLines][K][kSegments];    // of a segment, where windows are wide
   int suspect, outlier, fraction, lost;  // by any thread, set to one
 };
 
@@ -121,7 +121,7 @@ inline int elements_at_once(int64_t pitch, const T* plane, const Planes*... plan
 
 // As many as 16 bytes hold.
 template <typename T>
-constexpr int kMostTogether = 16 / sizeof(T) < kTilePerThread ? 16 / sizeof(T) : kTilePerThread;
+constexpr int kVectorWidth = 16 / sizeof(T) < kTilePerThread ? 16 / sizeof(T) : kTilePerThread;
 
 template <typename T, int kCount>
 struct alignas(kCount * sizeof(T)) Together {
@@ -131,10 +131,10 @@ struct alignas(kCount * sizeof(T)) Together {
 // Four elements, kCount of them together, each `apart` from the last.
 template <int kCount, typename T>
 ZNCC_HOST_DEVICE inline void load_together(const T* from, int apart, T* four) {
-ZNCC_UNROLL
+  ZNCC_UNROLL
   for (int i = 0; i < kTilePerThread / kCount; ++i) {
     const auto some = *reinterpret_cast<const Together<T, kCount>*>(from + i * apart);
-ZNCC_UNROLL
+    ZNCC_UNROLL
     for (int j = 0; j < kCount; ++j) {
       four[i * kCount + j] = some.part[j];
     }
@@ -144,7 +144,7 @@ ZNCC_UNROLL
 template <int kCount, typename T>
 ZNCC_HOST_DEVICE inline Together<T, kCount> together(const T* from) {
   Together<T, kCount> some;
-ZNCC_UNROLL
+  ZNCC_UNROLL
   for (int j = 0; j < kCount; ++j) {
     some.part[j] = from[j];
   }
@@ -153,7 +153,7 @@ ZNCC_UNROLL
 
 template <int kCount, typename T>
 ZNCC_HOST_DEVICE inline void store_together(T* to, int apart, const T* four) {
-ZNCC_UNROLL
+  ZNCC_UNROLL
   for (int i = 0; i < kTilePerThread / kCount; ++i) {
     *reinterpret_cast<Together<T, kCount>*>(to + i * apart) = together<kCount>(four + i * kCount);
   }
@@ -164,7 +164,7 @@ template <int kCount, typename T>
 ZNCC_HOST_DEVICE inline void stream_together(T* to, const T* four) {
 #ifdef __CUDA_ARCH__
   using Word = std::conditional_t<kCount * sizeof(T) == 16, uint4, uint2>;
-ZNCC_UNROLL
+  ZNCC_UNROLL
   for (int i = 0; i < kTilePerThread; i += kCount) {
     const auto some = together<kCount>(four + i);
     __stcs(reinterpret_cast<Word*>(to + i), *reinterpret_cast<const Word*>(&some));
@@ -178,13 +178,13 @@ ZNCC_UNROLL
 // after it.
 template <typename T>
 ZNCC_HOST_DEVICE inline void load_four(const T* from, int at_once, int count, T* four) {
-  constexpr int kMost = kMostTogether<T>;
-  if (count >= kTilePerThread && at_once >= kMost) {
-    load_together<kMost>(from, kMost, four);
+  constexpr int kWidth = kVectorWidth<T>;
+  if (count >= kTilePerThread && at_once >= kWidth) {
+    load_together<kWidth>(from, kWidth, four);
   } else if (count >= kTilePerThread && at_once == 2) {
     load_together<2>(from, 2, four);
   } else {
-ZNCC_UNROLL
+    ZNCC_UNROLL
     for (int j = 0; j < kTilePerThread; ++j) {
       four[j] = from[j < count ? j : count - 1];
     }
@@ -193,13 +193,13 @@ ZNCC_UNROLL
 
 template <typename T>
 ZNCC_HOST_DEVICE inline void store_four(T* to, int at_once, int count, const T* four) {
-  constexpr int kMost = kMostTogether<T>;
-  if (count == kTilePerThread && at_once >= kMost) {
-    stream_together<kMost>(to, four);
+  constexpr int kWidth = kVectorWidth<T>;
+  if (count == kTilePerThread && at_once >= kWidth) {
+    stream_together<kWidth>(to, four);
   } else if (count == kTilePerThread && at_once == 2) {
     stream_together<2>(to, four);
   } else {
-ZNCC_UNROLL
+    ZNCC_UNROLL
     for (int j = 0; j < kTilePerThread; ++j) {
       if (j < count) {
         to[j] = four[j];
@@ -211,13 +211,13 @@ ZNCC_UNROLL
 // A thread's four elements of a line of shared memory: 16 bytes of each thread beside those of the next one.
 template <typename T>
 ZNCC_HOST_DEVICE inline void load_beside(const T* line, int t, T* four) {
-  constexpr int kCount = kMostTogether<T>;
+  constexpr int kCount = kVectorWidth<T>;
   load_together<kCount>(line + t * kCount, kCount * kTileThreads, four);
 }
 
 template <typename T>
 ZNCC_HOST_DEVICE inline void store_beside(T* line, int t, const T* four) {
-  constexpr int kCount = kMostTogether<T>;
+  constexpr int kCount = kVectorWidth<T>;
   store_together<kCount>(line + t * kCount, kCount * kTileThreads, four);
 }
 
@@ -263,19 +263,19 @@ ZNCC_HOST_DEVICE inline void enter(const Op& op, typename Op::Shared& shared, un
 template <typename Op>
 ZNCC_HOST_DEVICE inline void warm_up(const Op& op, typename Op::Shared& shared, unsigned char* memory, const Tile& tile,
                                      int t, typename Op::Thread& me) {
-ZNCC_UNROLL
+  ZNCC_UNROLL
   for (int j = 0; j < kTilePerThread; ++j) {
-ZNCC_UNROLL
+    ZNCC_UNROLL
     for (int k = 0; k < Op::K; ++k) {
       me.column[j][k] = 0.0;
     }
   }
   me.at = op.index(tile, tile.top, t * kTilePerThread);
-ZNCC_UNROLL
+  ZNCC_UNROLL
   for (int j = 0; j < kTilePerThread; ++j) {
     me.leaves[j] = op.nothing(shared);
   }
-ZNCC_UNROLL_SOME
+  ZNCC_UNROLL_SOME
   for (int64_t i = 0; i < op.h - 1; ++i, me.at += op.pitch()) {
     load_row(op, tile, tile.top + i, t, me.at, me.enters);
     enter(op, shared, memory, static_cast<int>(i), t, me);
@@ -333,7 +333,7 @@ template <typename Op>
 ZNCC_HOST_DEVICE inline void own_prefix(const typename Op::Thread& me, int k, double* prefix) {
   prefix[0] = 0.0;
   prefix[1] = me.column[0][k];
-ZNCC_UNROLL
+  ZNCC_UNROLL
   for (int j = 2; j <= kTilePerThread; ++j) {
     prefix[j] = prefix[j - 1] + me.column[j - 1][k];
   }
@@ -342,7 +342,7 @@ ZNCC_UNROLL
 template <Way kWay, typename Op, typename Block>
 ZNCC_HOST_DEVICE inline void publish(Block& block, typename Op::Shared& shared, int turn) {
   constexpr bool kIsWide = kWay == Way::kWide;
-ZNCC_UNROLL
+  ZNCC_UNROLL
   for (int k = 0; k < Op::K; ++k) {
     if (kIsWide) {
       block.alone([&](int, auto& me) {
@@ -356,7 +356,7 @@ ZNCC_UNROLL
       double prefix[kTilePerThread + 1], *line = shared.line[turn][k] + t;
       own_prefix<Op>(me, k, prefix);
       line[0] = kIsWide ? me.before[k] : prefix[kTilePerThread];
-ZNCC_UNROLL
+      ZNCC_UNROLL
       for (int j = 1; j < kTilePerThread; ++j) {
         line[j * kPart] = kIsWide ? me.before[k] + prefix[j] : prefix[j];
       }
@@ -379,43 +379,43 @@ ZNCC_HOST_DEVICE inline void window_sums(const Op& op, const typename Op::Shared
   double whole[Op::K], more[Op::K];
   if (kIsWide) {
     int segment = t / 32;
-ZNCC_UNROLL
+    ZNCC_UNROLL
     for (int k = 0; k < Op::K; ++k) {
       whole[k] = -me.before[k];
     }
-ZNCC_NO_UNROLL
+    ZNCC_NO_UNROLL
     for (; segment < (t + threads) / 32; ++segment) {
-ZNCC_UNROLL
+      ZNCC_UNROLL
       for (int k = 0; k < Op::K; ++k) {
         whole[k] += shared.total[turn][k][segment];
       }
     }
-ZNCC_UNROLL
+    ZNCC_UNROLL
     for (int k = 0; k < Op::K; ++k) {
       more[k] = segment < (t + threads + 1) / 32 ? whole[k] + shared.total[turn][k][segment] : whole[k];
     }
   } else {
-ZNCC_UNROLL
+    ZNCC_UNROLL
     for (int k = 0; k < Op::K; ++k) {
       whole[k] = 0.0;
     }
-ZNCC_NO_UNROLL
+    ZNCC_NO_UNROLL
     for (int i = 0; i < threads; ++i) {
-ZNCC_UNROLL
+      ZNCC_UNROLL
       for (int k = 0; k < Op::K; ++k) {
         whole[k] += line[k][t + i];
       }
     }
-ZNCC_UNROLL
+    ZNCC_UNROLL
     for (int k = 0; k < Op::K; ++k) {
       more[k] = whole[k] + line[k][t + threads];
     }
   }
-ZNCC_UNROLL
+  ZNCC_UNROLL
   for (int k = 0; k < Op::K; ++k) {
     double prefix[kTilePerThread + 1];
     own_prefix<Op>(me, k, prefix);
-ZNCC_UNROLL
+    ZNCC_UNROLL
     for (int j = 0; j < kTilePerThread; ++j) {
       const int part = (rest + j) % kTilePerThread, further = (rest + j) / kTilePerThread;
       const double until = further ? more[k] : whole[k];
@@ -429,12 +429,12 @@ template <typename Op>
 ZNCC_HOST_DEVICE inline void window_sums_carefully(const Op& op, const typename Op::Shared& shared, int t, int turn,
                                                    int count, double (*S)[Op::K]) {
   const int w = static_cast<int>(op.w);
-ZNCC_UNROLL
+  ZNCC_UNROLL
   for (int j = 0; j < kTilePerThread; ++j) {
-ZNCC_UNROLL
+    ZNCC_UNROLL
     for (int k = 0; k < Op::K; ++k) {
       S[j][k] = 0.0;
-ZNCC_NO_UNROLL
+      ZNCC_NO_UNROLL
       for (int i = t * kTilePerThread + j, end = j < count ? i + w : i; i < end; ++i) {
         S[j][k] += shared.line[turn][k][place(i)];
       }
@@ -449,8 +449,8 @@ ZNCC_HOST_DEVICE inline int windows_of(const Tile& tile, int t) {
 }
 
 template <Way kWay, typename Op>
-ZNCC_HOST_DEVICE inline void gather(const Op& op, typename Op::Shared& shared, int count, int t, typename Op::Thread& me,
-                                    int turn) {
+ZNCC_HOST_DEVICE inline void gather(const Op& op, typename Op::Shared& shared, int count, int t,
+                                    typename Op::Thread& me, int turn) {
   double S[kTilePerThread][Op::K];
   if (kWay == Way::kCareful) {
     window_sums_carefully(op, shared, t, turn, count, S);
@@ -459,10 +459,17 @@ ZNCC_HOST_DEVICE inline void gather(const Op& op, typename Op::Shared& shared, i
   } else {
     static_assert(kTilePerThread == 4, "one case for each");
     switch (static_cast<int>(op.w) % kTilePerThread) {
-      case 0: window_sums<kWay, 0>(op, shared, t, turn, me, S); break;
-      case 1: window_sums<kWay, 1>(op, shared, t, turn, me, S); break;
-      case 2: window_sums<kWay, 2>(op, shared, t, turn, me, S); break;
-      default: window_sums<kWay, 3>(op, shared, t, turn, me, S);
+      case 0:
+        window_sums<kWay, 0>(op, shared, t, turn, me, S);
+        break;
+      case 1:
+        window_sums<kWay, 1>(op, shared, t, turn, me, S);
+        break;
+      case 2:
+        window_sums<kWay, 2>(op, shared, t, turn, me, S);
+        break;
+      default:
+        window_sums<kWay, 3>(op, shared, t, turn, me, S);
     }
   }
   op.write(shared, me, me.result, count, S);
@@ -508,7 +515,8 @@ ZNCC_HOST_DEVICE inline void sum_rows(const Op& op, Block& block, typename Op::S
     }
   });
   int turn = 0, slot = static_cast<int>(op.h) - 1;
-  for (int64_t y = tile.top; y < tile.bottom; ++y, turn = Op::kLines - 1 - turn, slot = slot + 1 < op.h ? slot + 1 : 0) {
+  for (int64_t y = tile.top; y < tile.bottom;
+       ++y, turn = Op::kLines - 1 - turn, slot = slot + 1 < op.h ? slot + 1 : 0) {
     block.alone([&](int t, auto& me) {
       const int count = windows_of(tile, t);
       if (count > 0) {
@@ -548,7 +556,7 @@ ZNCC_HOST_DEVICE inline void sum_tile(const Op& op, Block& block, typename Op::S
   op.prepare(block, shared, tile);
   bool careful = op.always_careful();
   if (!careful) {
-    if (op.w > kNarrow) {
+    if (op.w > kNarrowWindow) {
       sum_rows<Way::kWide>(op, block, shared, tile);
     } else {
       sum_rows<Way::kNarrow>(op, block, shared, tile);

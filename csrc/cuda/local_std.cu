@@ -1,7 +1,7 @@
 // CUDA kernels of the local standard deviation. Formulas, types and NaN policy: local_std.h.
-#include "local_std_cuda.h"
+#include "local_std_launch.h"
 
-#include "local_std.h"
+#include "../local_std.h"
 
 #include <cuda_runtime.h>
 
@@ -36,12 +36,12 @@ __global__ void local_std_forward_kernel(const double* S1, const double* S2, Win
 }
 
 template <typename Map>
-__global__ void local_std_prepare_gradients_kernel(const Map* g, const Map* std, const double* S1, WindowSize window, double eps,
-                                                   double d, double* dS1, double* dS2, int64_t numel) {
+__global__ void local_std_prepare_gradients_kernel(const Map* g, const Map* std, const double* S1, WindowSize window,
+                                                   double eps, double d, double* dS1, double* dS2, int64_t numel) {
   for (int64_t i = first_index(); i < numel; i += stride()) {
-    const SumGradients at = sum_gradients<Map>(g[i], std[i], S1[i], window, eps, d);
-    dS1[i] = at.dS1;
-    dS2[i] = at.dS2;
+    const SumGradients gradients = sum_gradients<Map>(g[i], std[i], S1[i], window, eps, d);
+    dS1[i] = gradients.dS1;
+    dS2[i] = gradients.dS2;
   }
 }
 
@@ -64,10 +64,10 @@ const char* launch_forward(const double* S1, const double* S2, WindowSize window
 }
 
 template <typename Map>
-const char* launch_prepare_gradients(const Map* g, const Map* std, const double* S1, WindowSize window, double eps, double d,
-                                     double* dS1, double* dS2, int64_t numel, void* stream) {
-  local_std_prepare_gradients_kernel<Map>
-      <<<blocks_for(numel), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(g, std, S1, window, eps, d, dS1, dS2, numel);
+const char* launch_prepare_gradients(const Map* g, const Map* std, const double* S1, WindowSize window, double eps,
+                                     double d, double* dS1, double* dS2, int64_t numel, void* stream) {
+  local_std_prepare_gradients_kernel<Map><<<blocks_for(numel), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(
+      g, std, S1, window, eps, d, dS1, dS2, numel);
   return launch_error();
 }
 
@@ -80,9 +80,9 @@ const char* launch_combine_gradients(const double* dI_S1, const double* dI_S2, c
 }
 
 #define ZNCC_FOR_MAP(Map)                                                                                           \
-  template const char* launch_forward<Map>(const double*, const double*, WindowSize, double, Map*, int64_t, void*);     \
-  template const char* launch_prepare_gradients<Map>(const Map*, const Map*, const double*, WindowSize, double, double, \
-                                                     double*, double*, int64_t, void*);                                      \
+  template const char* launch_forward<Map>(const double*, const double*, WindowSize, double, Map*, int64_t, void*); \
+  template const char* launch_prepare_gradients<Map>(const Map*, const Map*, const double*, WindowSize, double,     \
+                                                     double, double*, double*, int64_t, void*);                     \
   template const char* launch_combine_gradients<Map>(const double*, const double*, const double*, Map*, int64_t, void*);
 ZNCC_FOR_MAP(float)
 ZNCC_FOR_MAP(double)

@@ -1,5 +1,5 @@
-// CUDA bindings of the box path of the local standard deviation, whose schemas cpu.cpp defines.
-#include "local_std_box_cuda.h"
+// CUDA bindings of the box path of the local standard deviation, whose schemas cpu/bindings.cpp defines.
+#include "local_std_box_launch.h"
 
 #include "on_device.h"
 

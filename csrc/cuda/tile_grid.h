@@ -1,7 +1,7 @@
 // How planes are cut into tiles, each the work of one block of CUDA threads: tile_sums.h.
 #pragma once
 
-#include "local_std.h"
+#include "../local_std.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -19,7 +19,7 @@ constexpr int kSegments = kTileColumns / kSegment;
 constexpr int kPart = kTileThreads + 1;
 constexpr int kTileLine = kTilePerThread * kPart;
 // Wider windows are summed by prefix sums of a warp's columns, narrower ones by adding up its threads' sums.
-constexpr int kNarrow = 40;
+constexpr int kNarrowWindow = 40;
 // Wider windows leave a tile too few columns of its own.
 constexpr int64_t kMaxTileWindow = 384;
 // Of a large card. A constant, so that results do not change with their number.

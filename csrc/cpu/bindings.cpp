@@ -1,9 +1,9 @@
-// Schemas of all native operators, and their CPU kernels. Formulas, types and NaN policy: local_std.h, local_zncc.h, warp.h.
-// All tensors are contiguous, of one size per kernel, and may be empty; the last argument(s) are written.
-#include "local_std.h"
-#include "local_std_box.h"
-#include "local_std_tensors.h"
-#include "local_zncc_box.h"
+// Schemas of all native operators, and their CPU kernels. Formulas, types and NaN policy: local_std.h, local_zncc.h and
+// warp.h. All tensors are contiguous, of one size per kernel, and may be empty; the last argument(s) are written.
+#include "../local_std.h"
+#include "../local_std_box.h"
+#include "../tensors.h"
+#include "../local_zncc_box.h"
 #include "warp.h"
 
 #if defined(__linux__)
@@ -13,7 +13,7 @@
 namespace zncc {
 namespace {
 
-// Fewer elements than this are not worth waking another thread: about 20 microseconds of work.
+// Fewer elements than these, about 20 microseconds of work, are not worth waking another thread for.
 constexpr int64_t kGrain = 32768;
 
 template <typename F>
@@ -36,8 +36,8 @@ void local_std_forward(const Tensor& S1, const Tensor& S2, int64_t N, double eps
   });
 }
 
-void local_std_prepare_gradients(const Tensor& g, const Tensor& std, const Tensor& S1, int64_t N, double eps,
-                                 double d, const Tensor& dS1, const Tensor& dS2) {
+void local_std_prepare_gradients(const Tensor& g, const Tensor& std, const Tensor& S1, int64_t N, double eps, double d,
+                                 const Tensor& dS1, const Tensor& dS2) {
   check_prepare(g, std, S1, dS1, dS2);
   const double* s1 = S1.const_data_ptr<double>();
   double* ds1 = dS1.mutable_data_ptr<double>();
@@ -47,9 +47,9 @@ void local_std_prepare_gradients(const Tensor& g, const Tensor& std, const Tenso
     const Map* grad = g.const_data_ptr<Map>();
     const Map* value = std.const_data_ptr<Map>();
     for_each(std.numel(), [=](int64_t i) {
-      const SumGradients at = sum_gradients<Map>(grad[i], value[i], s1[i], WindowSize(N), eps, d);
-      ds1[i] = at.dS1;
-      ds2[i] = at.dS2;
+      const SumGradients gradients = sum_gradients<Map>(grad[i], value[i], s1[i], WindowSize(N), eps, d);
+      ds1[i] = gradients.dS1;
+      ds2[i] = gradients.dS2;
     });
   });
 }
@@ -81,11 +81,11 @@ void advise_huge_pages(void* data, int64_t bytes) {
 #endif
 }
 
-// A piece is worth another thread: calls f(pieces) on each of them.
+// Calls f(strips) on as many threads as there are strips, at most: each strip is worth a thread.
 template <typename F>
 void share(int64_t count, const F& f) {
-  Pieces pieces(count);
-  torch::stable::parallel_for(0, count, 1, [&](int64_t, int64_t) { f(pieces); });
+  StripQueue strips(count);
+  torch::stable::parallel_for(0, count, 1, [&](int64_t, int64_t) { f(strips); });
 }
 
 void local_std_box_forward(const Tensor& image, int64_t h, int64_t w, double eps, const Tensor& std) {
@@ -98,8 +98,8 @@ void local_std_box_forward(const Tensor& image, int64_t h, int64_t w, double eps
     const Map* in = image.const_data_ptr<Map>();
     Map* out = std.mutable_data_ptr<Map>();
     advise_huge_pages(out, std.numel() * sizeof(Map));
-    share(shape.planes * Cut(shape.map_height(), shape.map_width(), h).pieces(),
-          [=](Pieces& pieces) { box_forward(shape, in, out, pieces); });
+    share(shape.planes * StripGrid(shape.map_height(), shape.map_width(), h).strips_of_plane(),
+          [=](StripQueue& strips) { box_forward(shape, in, out, strips); });
   });
 }
 
@@ -113,8 +113,8 @@ void window_sums_of(const Tensor& planes, int64_t h, int64_t w, const Tensor& su
     const Map* in = planes.const_data_ptr<Map>();
     Map* out = sums.mutable_data_ptr<Map>();
     advise_huge_pages(out, sums.numel() * sizeof(Map));
-    share(shape.planes * Cut(shape.map_height(), shape.map_width(), h).pieces(),
-          [=](Pieces& pieces) { window_sums(shape, in, out, pieces); });
+    share(shape.planes * StripGrid(shape.map_height(), shape.map_width(), h).strips_of_plane(),
+          [=](StripQueue& strips) { window_sums(shape, in, out, strips); });
   });
 }
 
@@ -134,16 +134,16 @@ void local_std_box_backward(const Tensor& g, const Tensor& image, const Tensor& 
     const Map* value = std.const_data_ptr<Map>();
     Map* out = dI.mutable_data_ptr<Map>();
     advise_huge_pages(out, dI.numel() * sizeof(Map));
-    share(shape.planes * Cut(shape.height, shape.width, h).pieces(),
-          [=](Pieces& pieces) { box_backward(shape, grad, in, value, out, pieces); });
+    share(shape.planes * StripGrid(shape.height, shape.width, h).strips_of_plane(),
+          [=](StripQueue& strips) { box_backward(shape, grad, in, value, out, strips); });
   });
 }
 
 void local_zncc_box(const Tensor& fixed, const Tensor& moving, const std::optional<Tensor>& weight, int64_t h,
-                    int64_t w, double eps_f, double eps_m, const Tensor& pieces, const std::optional<Tensor>& dm,
+                    int64_t w, double eps_f, double eps_m, const Tensor& strip_sums, const std::optional<Tensor>& dm,
                     const std::optional<Tensor>& z) {
-  const LocalZnccShape shape = check_pair(fixed, moving, weight, h, w, eps_f, eps_m, pieces, dm, z);
-  if (pieces.numel() == 0) {
+  const LocalZnccShape shape = check_pair(fixed, moving, weight, h, w, eps_f, eps_m, strip_sums, dm, z);
+  if (strip_sums.numel() == 0) {
     return;
   }
   with_map_type(fixed, [&](auto map) {
@@ -151,7 +151,7 @@ void local_zncc_box(const Tensor& fixed, const Tensor& moving, const std::option
     const LocalZnccData<Map> data{fixed.const_data_ptr<Map>(),
                                   moving.const_data_ptr<Map>(),
                                   weight ? weight->const_data_ptr<Map>() : nullptr,
-                                  pieces.mutable_data_ptr<double>(),
+                                  strip_sums.mutable_data_ptr<double>(),
                                   dm ? dm->mutable_data_ptr<Map>() : nullptr,
                                   z ? z->mutable_data_ptr<Map>() : nullptr};
     for (const std::optional<Tensor>& out : {dm, z}) {
@@ -159,11 +159,13 @@ void local_zncc_box(const Tensor& fixed, const Tensor& moving, const std::option
         advise_huge_pages(out->mutable_data_ptr<Map>(), out->numel() * sizeof(Map));
       }
     }
-    share(pieces.numel(), [=](Pieces& left) { zncc_box(shape, data, left); });
+    share(strip_sums.numel(), [=](StripQueue& left) { zncc_box(shape, data, left); });
   });
 }
 
-int64_t local_zncc_pieces(int64_t height, int64_t width, int64_t h) { return Cut(height, width, h).pieces(); }
+int64_t local_zncc_strips(int64_t height, int64_t width, int64_t h) {
+  return StripGrid(height, width, h).strips_of_plane();
+}
 
 void scaled_planes(const Tensor& planes, const Tensor& factors, const Tensor& out) {
   check_plane(planes, "planes", out.scalar_type(), out);
@@ -195,12 +197,24 @@ WarpShape check_warp(const Tensor& knots, const Tensor& matrix, int64_t degree, 
   check_plane(knots, "knots", values.scalar_type(), knots);
   check_plane(values, "values", values.scalar_type(), values);
   check_plane(depth, "depth", values.scalar_type(), depth);
-  WarpShape shape{knots.size(0), knots.size(1), knots.size(2), values.size(1), values.size(2),
-                  degree,        left,          top,           right,          bottom,         {}, {}, {}};
-  constexpr int64_t kMost = static_cast<int64_t>(kFarthest);
+  WarpShape shape{knots.size(0),
+                  knots.size(1),
+                  knots.size(2),
+                  values.size(1),
+                  values.size(2),
+                  degree,
+                  left,
+                  top,
+                  right,
+                  bottom,
+                  {},
+                  {},
+                  {}};
+  constexpr int64_t kMaxSide = static_cast<int64_t>(kMaxCoordinate);
   ZNCC_CHECK(shape.planes == values.size(0) && depth.numel() == shape.frame_height * shape.frame_width,
              "knots, values and depth do not fit");
-  ZNCC_CHECK(knots.numel() > 0 && shape.height < kMost && shape.width < kMost, "there must be knots, not too many");
+  ZNCC_CHECK(knots.numel() > 0 && shape.height < kMaxSide && shape.width < kMaxSide,
+             "there must be knots, not too many");
   std::copy_n(matrix.const_data_ptr<double>(), 9, shape.M);
   return shape;
 }
@@ -218,9 +232,8 @@ void warp_forward(const Tensor& knots, const Tensor& matrix, int64_t degree, int
     using Map = decltype(map);
     const Map* from = knots.const_data_ptr<Map>();
     Map *to = values.mutable_data_ptr<Map>(), *how_deep = depth.mutable_data_ptr<Map>();
-    torch::stable::parallel_for(0, shape.frame_height, warp_grain(shape), [=](int64_t first, int64_t last) {
-      warp(shape, from, to, how_deep, first, last);
-    });
+    torch::stable::parallel_for(0, shape.frame_height, warp_grain(shape),
+                                [=](int64_t first, int64_t last) { warp(shape, from, to, how_deep, first, last); });
   });
 }
 
@@ -233,10 +246,10 @@ void warp_matrix_gradient(const Tensor& g, const Tensor& g_depth, const Tensor& 
   with_map_type(g, [&](auto map) {
     using Map = decltype(map);
     const Map *from = knots.const_data_ptr<Map>(), *arrives = g.const_data_ptr<Map>();
-    const Map* at_depth = g_depth.const_data_ptr<Map>();
+    const Map* depth_arrives = g_depth.const_data_ptr<Map>();
     double* out = dM.mutable_data_ptr<double>();
     torch::stable::parallel_for(0, shape.frame_height, warp_grain(shape), [=](int64_t first, int64_t last) {
-      warp_backward(shape, from, arrives, at_depth, out, first, last);
+      warp_backward(shape, from, arrives, depth_arrives, out, first, last);
     });
   });
 }
@@ -284,16 +297,15 @@ STABLE_TORCH_LIBRARY_FRAGMENT(zncc, m) {
       "local_std_prepare_gradients(Tensor g, Tensor std, Tensor S1, int N, float eps, float d, Tensor(a!) dS1,"
       " Tensor(b!) dS2) -> ()");
   m.def("local_std_box_forward(Tensor image, int h, int w, float eps, Tensor(a!) std) -> ()");
-  m.def(
-      "local_std_box_forward_with_mean(Tensor image, int h, int w, float eps, Tensor(a!) std, Tensor(b!) M) -> ()");
+  m.def("local_std_box_forward_with_mean(Tensor image, int h, int w, float eps, Tensor(a!) std, Tensor(b!) M) -> ()");
   m.def(
       "local_std_box_backward(Tensor g, Tensor image, Tensor std, Tensor? M, int h, int w, float eps, Tensor(a!) dI)"
       " -> ()");
   m.def("window_sums(Tensor planes, int h, int w, Tensor(a!) sums) -> ()");
   m.def(
       "local_zncc_box(Tensor fixed, Tensor moving, Tensor? weight, int h, int w, float eps_f, float eps_m,"
-      " Tensor(a!) pieces, Tensor(b!)? dm, Tensor(c!)? z) -> ()");
-  m.def("local_zncc_pieces(int height, int width, int h) -> int");
+      " Tensor(a!) strip_sums, Tensor(b!)? dm, Tensor(c!)? z) -> ()");
+  m.def("local_zncc_strips(int height, int width, int h) -> int");
   m.def("scaled_planes(Tensor planes, Tensor factors, Tensor(a!) out) -> ()");
   m.def(
       "warp(Tensor knots, Tensor matrix, int degree, int left, int top, int right, int bottom, int frame_column,"
@@ -322,5 +334,5 @@ STABLE_TORCH_LIBRARY_IMPL(zncc, CPU, m) {
 }
 
 STABLE_TORCH_LIBRARY_IMPL(zncc, CompositeExplicitAutograd, m) {
-  m.impl("local_zncc_pieces", TORCH_BOX(&zncc::local_zncc_pieces));
+  m.impl("local_zncc_strips", TORCH_BOX(&zncc::local_zncc_strips));
 }
