@@ -118,7 +118,7 @@ MIN_START_RATIO = 1.6
 # section to section: of 73 unrelated pairs those that stood out by more than 1.8 agreed by less than 13, and those that
 # agreed by more than 20 stood out by less than 1.4.
 _CLEAR_START_RATIO, _MIN_SIGNIFICANCE_IF_CLEAR = 1.8, 25.0
-# The bounds below were set on one half of the pairs of benchmarks/trust.py (120 right results, 80 pairs that cannot be
+# The bounds below were set on one half of the pairs of the trust benchmark (120 right results, 80 pairs that cannot be
 # aligned) and tested on the other. Against the best other shift none of the wrong results that have an agreement stood
 # out by more than 1.8 (textures that repeat themselves), of the others none by more than 2.2; of the right ones none by
 # less than 5.3. Photographs come lower, down to 2.5: a noisy brick wall of which a third is seen.
@@ -132,7 +132,7 @@ _SPLIT_RATIO, _NOTABLE_SPLIT = 5.0, 0.1
 # explains it all; photographs turned by half a degree and registered by a translation show 1.8 to 2.6.
 NOTABLE_MOTION = 0.5
 # Where noise alone holds a motion it agrees along it by chance: 90 fits of every model to parallel lines and to rings
-# came to 6.7 at most; of 120 right results of benchmarks/trust.py none below 150, the most that so few blocks allow.
+# came to 6.7 at most; of 120 right results of the trust benchmark none below 150, the most that so few blocks allow.
 MIN_APERTURE_AGREEMENT = 10.0
 # Pixels by which forward and backward may differ on a level of 128 pixels; right results differ by 0.42 at most.
 _ROUND_TRIP = 0.75
