@@ -10,7 +10,7 @@ import pytest
 import tifffile
 from conftest import Run, assert_one_line_error
 
-from benchmarks.movie import DriftMovie
+from benchmarks.stack.movie import DriftMovie
 
 
 def save(run: Run, name: str = "movie.tif", blanks: int = 1) -> DriftMovie:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from benchmarks.movie import DriftMovie
+from benchmarks.stack.movie import DriftMovie
 from zncc_cli.config import Model, ResamplingConfig
 from zncc_cli.config.stack import StackConfig
 from zncc_cli.errors import ContentError, ExitCode, InputError, OptionError, OutputError, WindowError
