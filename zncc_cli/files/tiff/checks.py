@@ -8,8 +8,8 @@ from pathlib import Path
 import tifffile
 
 from zncc_cli.files.paths import refusal
+from zncc_cli.files.tiff.page_metadata import GDAL_NODATA
 from zncc_cli.files.tiff.segments import Planes, segment_shape
-from zncc_cli.files.tiff.tags import GDAL_NODATA
 
 # A strip or tile is decoded whole. Tiles have a megabyte or so; strips are to have 8 kilobytes by the standard.
 _LARGEST_SEGMENT = 2**28

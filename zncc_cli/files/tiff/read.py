@@ -26,13 +26,13 @@ from zncc_cli.files.lazy import LazyArray, Stored
 from zncc_cli.files.metadata import Photometric
 from zncc_cli.files.pages import among, not_among
 from zncc_cli.files.paths import no_room, refusal
-from zncc_cli.files.tiff.chain import follow_pages
 from zncc_cli.files.tiff.checks import check_pages, check_segment
-from zncc_cli.files.tiff.further_tags import georeference_tags
-from zncc_cli.files.tiff.ome import Ome, read_ome
+from zncc_cli.files.tiff.copied_tags import georeference_tags
+from zncc_cli.files.tiff.ifd_chain import follow_pages
+from zncc_cli.files.tiff.ome_xml import Ome, read_ome
 from zncc_cli.files.tiff.orientation import orientation_notes, oriented, stored_part, transposes, turns
+from zncc_cli.files.tiff.page_metadata import ORIENTATION, metadata_of, value
 from zncc_cli.files.tiff.segments import JPEG, Planes, cache_for
-from zncc_cli.files.tiff.tags import ORIENTATION, metadata_of, value
 from zncc_cli.text import one_line
 
 # What tifffile and its codecs raise on damaged or unsupported files: in words that help, and, where a tag holds

@@ -20,8 +20,8 @@ from zncc_cli.files.metadata import Flavor, Metadata, Tag
 from zncc_cli.files.tiff import georeference
 from zncc_cli.files.tiff.calibration import pixel_size, resolution_tags
 from zncc_cli.files.tiff.codecs import NONE, Codec, codec
-from zncc_cli.files.tiff.flavors import Words, imagej_refusal, imagej_words, ome_words
-from zncc_cli.files.tiff.further_tags import OF_THE_GRID, handed_on, tag_name
+from zncc_cli.files.tiff.copied_tags import OF_THE_GRID, handed_on, tag_name
+from zncc_cli.files.tiff.descriptions import Words, imagej_refusal, imagej_words, ome_words
 from zncc_cli.text import one_line
 
 STRIP_ROWS = 512

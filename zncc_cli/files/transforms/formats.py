@@ -18,7 +18,7 @@ from zncc_cli.config import TransformFormat
 from zncc_cli.errors import OptionError, OutputError
 from zncc_cli.files.folder import beside
 from zncc_cli.files.paths import MismatchError, refusal, small_file
-from zncc_cli.files.transforms import elastix, itk, opencv, plain, turboreg
+from zncc_cli.files.transforms import bare_matrix, elastix, itk, opencv, turboreg
 from zncc_cli.files.transforms.linear import Linear, usable
 from zncc_cli.files.transforms.transform_json import (
     TransformFile,
@@ -96,12 +96,16 @@ FORMATS: dict[TransformFormat, _Format] = {
         turboreg.form_multistackreg,
         perspective=False,
     ),
-    TransformFormat.NPY: _Format(("*.npy",), _begins(plain.NPY_MAGIC), plain.parse_npy, plain.form_npy),
+    TransformFormat.NPY: _Format(
+        ("*.npy",), _begins(bare_matrix.NPY_MAGIC), bare_matrix.parse_npy, bare_matrix.form_npy
+    ),
     TransformFormat.OPENCV: _Format(("*.yml", "*.yaml"), opencv.claims, opencv.parse, opencv.form),
     TransformFormat.ZNCC: _Format(
         ("*.json",), lambda content: content.lstrip()[:1] in (b"{", b"["), _parse_own, _form_own, _FRAMES
     ),
-    TransformFormat.TEXT: _Format(("*.txt", "*.csv"), plain.claims_text, plain.parse_text, plain.form_text),
+    TransformFormat.TEXT: _Format(
+        ("*.txt", "*.csv"), bare_matrix.claims_text, bare_matrix.parse_text, bare_matrix.form_text
+    ),
 }
 
 _EXPECTED = "a transform (" + ", ".join(FORMATS) + ")"

@@ -18,7 +18,7 @@ import numpy as np
 import tifffile
 
 from zncc_cli.files.metadata import Metadata, Resolution
-from zncc_cli.files.tiff import ome
+from zncc_cli.files.tiff import ome_xml
 from zncc_cli.files.tiff.calibration import length, pixel_size, pixels_per_unit, spelled
 
 # ImageJ addresses a plane by a Java int, and its file by 32 bits; a longer file has one page, the planes follow it.
@@ -39,7 +39,7 @@ _OME_IMAGE = {
     "TimeIncrementUnit",
 }
 # Not the stage's x and y: they are of the old grid.
-_OME_PLANE = frozenset(ome.PLANE) - {"PositionX", "PositionXUnit", "PositionY", "PositionYUnit"}
+_OME_PLANE = frozenset(ome_xml.PLANE) - {"PositionX", "PositionXUnit", "PositionY", "PositionYUnit"}
 # The axes, the dtype and the frame say these.
 _OME_DERIVED = {
     *("axes", "DimensionOrder", "Type", "SizeX", "SizeY", "SizeZ", "SizeC", "SizeT", "PhysicalSizeX", "PhysicalSizeY"),
@@ -196,7 +196,7 @@ def _ome_properties(given: Mapping[str, Any], planes: int, channels: int) -> tup
     lost = []
     for key, value in given.items():
         if key in ("Channel", "Plane"):
-            count, allowed = (channels, frozenset(ome.CHANNEL)) if key == "Channel" else (planes, _OME_PLANE)
+            count, allowed = (channels, frozenset(ome_xml.CHANNEL)) if key == "Channel" else (planes, _OME_PLANE)
             columns, dropped = _ome_columns(value, count, allowed)
             lost += [f"{key} {name}" for name in dropped]
             if columns:

@@ -10,8 +10,8 @@ import tifffile
 
 from zncc_cli.files.metadata import Flavor, Metadata, Photometric, PixelSize, Resolution
 from zncc_cli.files.tiff.calibration import CENTIMETRE, length, spelled
-from zncc_cli.files.tiff.further_tags import further_tags, georeference_tags
-from zncc_cli.files.tiff.ome import OmeImage
+from zncc_cli.files.tiff.copied_tags import further_tags, georeference_tags
+from zncc_cli.files.tiff.ome_xml import OmeImage
 from zncc_cli.files.tiff.orientation import transposes, turns
 
 ORIENTATION, GDAL_NODATA = 274, 42113
