@@ -290,7 +290,7 @@ def test_refuses_a_named_pipe_for_a_chunk_without_waiting_for_it(tmp_path):
     chunk = chunk_of(folder)
     chunk.unlink()
     os.mkfifo(chunk)
-    refused(folder, "is no file")
+    refused(folder, "is not a file")
 
 
 @pytest.mark.parametrize(

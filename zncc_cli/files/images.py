@@ -24,8 +24,8 @@ from zncc_cli.files.memory import available_memory
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.npy import read_npy
 from zncc_cli.files.ome_zarr import is_zarr, read_ome_zarr
-from zncc_cli.files.pages import not_among, page_of
-from zncc_cli.files.paths import no_room, refusal, regular_file_size
+from zncc_cli.files.pages import no_such_number, page_of
+from zncc_cli.files.paths import refusal, regular_file_size, too_large_for_memory
 from zncc_cli.files.raster import read_picture
 from zncc_cli.files.tiff.read import read_tiff
 from zncc_cli.text import shown
@@ -199,10 +199,10 @@ def read_image(
             warnings.simplefilter("ignore")
             stored = file_format.read(path, file_format.name, limit, series)
             if series and stored.metadata.format not in _FORMATS_WITH_SERIES:
-                raise not_among(path, "--series", series, 1)
+                raise no_such_number(path, "--series", series, 1)
             return _decoded_if_small(stored if page is None else page_of(stored, page), limit)
     except MemoryError:
-        raise no_room(path) from None
+        raise too_large_for_memory(path) from None
 
 
 def check_kind(path: Path) -> None:

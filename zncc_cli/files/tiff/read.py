@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from zncc_cli.errors import ZnccError
 from zncc_cli.files.lazy import LazyArray, Stored
 from zncc_cli.files.metadata import Photometric
-from zncc_cli.files.pages import among, not_among
-from zncc_cli.files.paths import no_room, refusal
+from zncc_cli.files.pages import no_such_number, numbered
+from zncc_cli.files.paths import refusal, too_large_for_memory
 from zncc_cli.files.tiff.checks import check_pages, check_segment
 from zncc_cli.files.tiff.copied_tags import georeference_tags
 from zncc_cli.files.tiff.ifd_chain import follow_pages
@@ -99,7 +99,7 @@ def readable(path: Path) -> Iterator[list[str]]:
     except ZnccError:
         raise
     except MemoryError:
-        raise no_room(path) from None
+        raise too_large_for_memory(path) from None
     except (*_SPOKEN, *_STUMBLED) as error:
         if "imagecodecs" in str(error):
             expected, advice = "a compression that can be read here", 'run: pip install "zncc-cli[codecs]"'
@@ -137,8 +137,8 @@ def _choose(
         raise refusal(path, expected="a TIFF with an image", found=found, advice="copy or export the file again")
     number = series or 0
     if not 0 <= number < len(images):
-        raise not_among(path, "--series", number, len(images))
-    note = f"{among('series', 0, len(images))} was read; --series chooses"
+        raise no_such_number(path, "--series", number, len(images))
+    note = f"{numbered('series', 0, len(images))} was read; --series chooses"
     return images[number], (note,) if series is None and len(images) > 1 else ()
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from zncc_cli.config import TransformFormat
 from zncc_cli.errors import OptionError, OutputError
 from zncc_cli.files.folder import beside
-from zncc_cli.files.paths import MismatchError, refusal, small_file
+from zncc_cli.files.paths import MismatchError, read_small_file, refusal
 from zncc_cli.files.transforms import bare_matrix, elastix, itk, opencv, turboreg
 from zncc_cli.files.transforms.linear import Linear, usable
 from zncc_cli.files.transforms.transform_json import (
@@ -119,7 +119,7 @@ def read_linear(path: str | os.PathLike[str], kind: TransformFormat | None = Non
         InputError: nothing readable is there, it is of no known format, or holds what is no usable 2D matrix.
     """
     path = Path(path)
-    content = small_file(path, expected=_EXPECTED, advice=_ADVICE)
+    content = read_small_file(path, expected=_EXPECTED, advice=_ADVICE)
     kind = kind or next((kind for kind, each in FORMATS.items() if each.claims(content)), None)
     if kind is None:
         raise refusal(path, expected=_EXPECTED, found=f"content that begins with {content[:12]!r}", advice=_ADVICE)

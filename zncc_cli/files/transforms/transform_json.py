@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from zncc_cli.files.folder import beside
 from zncc_cli.files.metadata import Metadata
-from zncc_cli.files.paths import MismatchError, refusal, small_file
+from zncc_cli.files.paths import MismatchError, read_small_file, refusal
 from zncc_cli.files.transforms.grid import grid_content, parse_grid
 
 FORMAT = "zncc-transform"
@@ -106,7 +106,7 @@ def read_transform(path: str | os.PathLike[str]) -> TransformFile:
     """
     path, expected = Path(path), f"a transform of zncc-align ({FORMAT}, version {VERSION})"
     advice = "name the transform.json that zncc-align wrote"
-    content = small_file(path, expected=expected, advice=advice)
+    content = read_small_file(path, expected=expected, advice=advice)
     try:
         return parse_transform(parse_json(content, expected))
     except MismatchError as problem:
