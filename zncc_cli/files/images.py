@@ -26,7 +26,7 @@ from zncc_cli.files.npy import read_npy
 from zncc_cli.files.ome_zarr import is_zarr, read_ome_zarr
 from zncc_cli.files.pages import no_such_number, page_of
 from zncc_cli.files.paths import refusal, regular_file_size, too_large_for_memory
-from zncc_cli.files.raster import read_picture
+from zncc_cli.files.raster import read_raster
 from zncc_cli.files.tiff.read import read_tiff
 from zncc_cli.text import shown
 
@@ -54,12 +54,12 @@ _FORMATS = (
         (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
         read_tiff,
     ),
-    _Format("PNG", (".png",), (b"\x89PNG\r\n\x1a\n",), read_picture),
-    _Format("JPEG", (".jpg", ".jpeg"), (b"\xff\xd8\xff",), read_picture),
-    _Format("BMP", (".bmp",), (b"BM",), read_picture),
-    _Format("GIF", (".gif",), (b"GIF8",), read_picture),
-    _Format("WebP", (".webp",), (b"RIFF",), read_picture),
-    _Format("PNM", (".pgm", ".ppm", ".pnm"), (b"P2", b"P3", b"P5", b"P6"), read_picture),
+    _Format("PNG", (".png",), (b"\x89PNG\r\n\x1a\n",), read_raster),
+    _Format("JPEG", (".jpg", ".jpeg"), (b"\xff\xd8\xff",), read_raster),
+    _Format("BMP", (".bmp",), (b"BM",), read_raster),
+    _Format("GIF", (".gif",), (b"GIF8",), read_raster),
+    _Format("WebP", (".webp",), (b"RIFF",), read_raster),
+    _Format("PNM", (".pgm", ".ppm", ".pnm"), (b"P2", b"P3", b"P5", b"P6"), read_raster),
     _Format("NPY", (".npy",), (b"\x93NUMPY",), read_npy),
 )
 

@@ -1,4 +1,4 @@
-"""PNG, JPEG, BMP, GIF, WebP and PGM/PPM, read through imageio's Pillow plugin."""
+"""Raster images, PNG, JPEG, BMP, GIF, WebP and PGM/PPM, read through imageio's Pillow plugin."""
 
 from __future__ import annotations
 
@@ -26,44 +26,53 @@ from zncc_cli.files.paths import refusal
 from zncc_cli.files.tiff.calibration import INCH, rational
 from zncc_cli.files.tiff.orientation import orientation_notes, oriented, transposes
 
-# What Pillow's decoders raise on damaged files: in words that help, and in words that speak of Python.
-_SPOKEN = (OSError, EOFError, ValueError, RuntimeError, SyntaxError, zlib.error, DecompressionBombError)
-_STUMBLED = (
+# What Pillow's decoders raise on damaged files: with messages for users, and with messages about Python objects.
+_DECODING_ERRORS = (OSError, EOFError, ValueError, RuntimeError, SyntaxError, zlib.error, DecompressionBombError)
+_UNCLEAR_ERRORS = (
     *(TypeError, LookupError, ArithmeticError, AttributeError, struct.error),
     *(InitializationError, UnidentifiedImageError),
 )
 
-# Pillow's modes that are no grey or RGB array yet, and the mode that keeps what they show.
-_CONVERSIONS = {
+# Pillow's modes other than grey and RGB, and the mode that each is converted to without a visible change.
+_CONVERTED_MODES = {
     **{"1": "L", "P": "RGB", "PA": "RGBA", "La": "LA", "RGBa": "RGBA"},
     **{"RGBX": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB"},
 }
-_NO_RGB = ("CMYK", "LAB", "HSV")
-# What is lost where these are read.
+_OTHER_COLOUR_MODELS = ("CMYK", "LAB", "HSV")
+# What is lost when a mode is converted.
 _MODES_LEFT_OUT = {
     **{"1": "the depth of 1 bit (8 instead)", "P": "the palette (RGB instead)", "PA": "the palette (RGB instead)"},
-    **{mode: f"{mode} (RGB instead)" for mode in _NO_RGB},
+    **{mode: f"{mode} (RGB instead)" for mode in _OTHER_COLOUR_MODELS},
 }
-# Words of EXIF and of PNG for which TIFF has tags: camera, time, artist, rights, title. And further words of theirs, of
-# which the software is left out without a word: it is not that of what is written.
-_TAGS = {"Make": 271, "Model": 272, "DateTime": 306, "Artist": 315, "Author": 315, "Copyright": 33432, "Title": 269}
-_FURTHER = {"ExifOffset": "EXIF", "GPSInfo": "GPS", "comment": "comment", "Comment": "comment"}
-_DESCRIPTIONS = ("ImageDescription", "Description")
+# Fields of EXIF and PNG for which TIFF has tags: camera, time, artist, rights, title. And fields that are left out.
+# The software is not among either: it is not the one that writes the new file.
+_TIFF_TAGS = {
+    "Make": 271,
+    "Model": 272,
+    "DateTime": 306,
+    "Artist": 315,
+    "Author": 315,
+    "Copyright": 33432,
+    "Title": 269,
+}
+_LEFT_OUT_FIELDS = {"ExifOffset": "EXIF", "GPSInfo": "GPS", "comment": "comment", "Comment": "comment"}
+_DESCRIPTION_FIELDS = ("ImageDescription", "Description")
 _ICC, _XMP = 34675, 700
-_BYTE, _ASCII, _UNDEFINED = 1, 2, 7  # TIFF's types of values
-_LONGEST = 2**22
-_DEFLATE = 1100  # bytes out of a byte, at most
+_BYTE, _ASCII, _UNDEFINED = 1, 2, 7  # TIFF's data types
+_MAX_FIELD_BYTES = 2**22
+_MAX_DEFLATE_RATIO = 1100  # bytes that one compressed byte can inflate to
 
-_CONVERSIONS_WITH_TRANSPARENCY = {"1": "LA", "L": "LA", "P": "RGBA", "RGB": "RGBA"}
+_CONVERTED_MODES_WITH_ALPHA = {"1": "LA", "L": "LA", "P": "RGBA", "RGB": "RGBA"}
 
 
-def read_picture(path: Path, name: str, max_bytes: int, series: int | None) -> Stored:
-    """Read the pictures in ``path``; palettes, CMYK and YCbCr become RGB, an EXIF orientation is obeyed.
+def read_raster(path: Path, name: str, max_bytes: int, series: int | None) -> Stored:
+    """Read the image or animation in ``path``; palettes, CMYK and YCbCr become RGB, an EXIF orientation is obeyed.
 
     The frames of an animation are an axis "T", in RGB or RGBA if they are not all grey.
 
     Raises:
-        InputError: 16-bit colour that cannot be read exactly here, damage, more than ``max_bytes``.
+        InputError: the file is damaged, has 16-bit colour that cannot be read exactly here, or has more than
+            ``max_bytes`` of pixels.
     """
     try:
         with path.open("rb") as file:
@@ -71,95 +80,110 @@ def read_picture(path: Path, name: str, max_bytes: int, series: int | None) -> S
             _refuse_what_pillow_would_round(path, head)
             file.seek(0)
             if _is_deep_colour(head):
-                return _deep_png(path, name, head, max_bytes)
-            # The plugin takes more than imageio's interface for all plugins lets a type checker see.
+                return _read_deep_png(path, name, head, max_bytes)
+            # The plugin takes arguments that are not in the interface of all plugins, which type checkers see.
             picture: Any
             with iio.imopen(file, "r", plugin="pillow") as picture:
                 frames = _check_header(path, picture.properties(index=...), max_bytes)
-                tags = picture.metadata(index=0, exclude_applied=False)
-                mode, transparency = str(tags["mode"]), tags.get("transparency")
-                conversions = _CONVERSIONS if transparency is None else _CONVERSIONS_WITH_TRANSPARENCY
+                fields = picture.metadata(index=0, exclude_applied=False)
+                mode, transparency = str(fields["mode"]), fields.get("transparency")
+                conversions = _CONVERTED_MODES if transparency is None else _CONVERTED_MODES_WITH_ALPHA
                 if frames == 1:
                     data = np.asarray(picture.read(index=0, mode=conversions.get(mode)))
                 else:
-                    data = _animation(picture, frames, max_bytes, path)
+                    data = _read_animation(picture, frames, max_bytes, path)
     except InputError:
         raise
-    except (*_SPOKEN, *_STUMBLED) as error:
-        cause = error.__cause__ or error  # imageio wraps what Pillow said
+    except (*_DECODING_ERRORS, *_UNCLEAR_ERRORS) as error:
+        cause = error.__cause__ or error  # imageio wraps the error of Pillow
         if isinstance(cause, DecompressionBombError):
             advice = "crop it, or save it as TIFF, which may be larger"
             raise refusal(path, expected=f"a {name} file of ordinary size", found=cause, advice=advice) from error
         advice = "copy or export the file again"
-        found = "a truncated or damaged one" if isinstance(cause, _STUMBLED) else cause
+        found = "a truncated or damaged one" if isinstance(cause, _UNCLEAR_ERRORS) else cause
         raise refusal(path, expected=f"a complete {name} file", found=found, advice=advice) from error
     if name == "PNM" and mode == "I":
-        data = data.astype(np.uint16)  # Pillow has no other mode for 16-bit PGM
-    plane = data.ndim - (frames > 1)
-    samples = data.shape[-1] if plane == 3 else 1
-    orientation = tags.get("Orientation") if frames == 1 else None
+        data = data.astype(np.uint16)  # Pillow reads 16-bit PGM in its mode of 32 bits
+    axes = "T" * (frames > 1) + "YXS"[: data.ndim - (frames > 1)]
+    nodata = float(transparency) if mode.startswith("I") and isinstance(transparency, int) else None
+    orientation = fields.get("Orientation") if frames == 1 else None
+    return _stored(path, name, data, axes, mode, fields, orientation, nodata)
+
+
+def _stored(
+    path: Path,
+    name: str,
+    data: NDArray[Any],
+    axes: str,
+    mode: str,
+    fields: Mapping[str, Any],
+    orientation: Any,
+    nodata: float | None = None,
+) -> Stored:
+    """Return the image turned as its orientation tag says, with the metadata in ``fields``."""
+    samples = data.shape[-1] if axes.endswith("S") else 1
     metadata = Metadata(
         path=path,
         format=name,
         photometric="rgb" if samples >= 3 else "minisblack",
         alpha=samples in (2, 4),
-        nodata=float(transparency) if mode.startswith("I") and isinstance(transparency, int) else None,
-        resolution=_resolution(name, tags, orientation),
-        description=_description(tags),
-        tags=_tags(mode, tags),
-        left_out=_left_out(mode, tags),
+        nodata=nodata,
+        resolution=_resolution(name, fields, orientation),
+        description=_description(fields),
+        tags=_tags(mode, fields),
+        left_out=_left_out(mode, fields),
     )
-    axes = "T" * (frames > 1) + ("YX" if plane == 2 else "YXS")
-    return _turned(data, orientation, axes, metadata)
-
-
-def _turned(data: NDArray[Any], orientation: Any, axes: str, metadata: Metadata) -> Stored:
     return Stored(data=oriented(data, orientation), axes=axes, metadata=metadata, notes=orientation_notes(orientation))
 
 
-def _resolution(name: str, said: Mapping[str, Any], orientation: Any) -> Resolution | None:
-    """Pixels per inch; other formats than these say some number when they know none."""
-    dpi = said.get("dpi")
+def _resolution(name: str, fields: Mapping[str, Any], orientation: Any) -> Resolution | None:
+    """Return pixels per inch, or None. Formats other than PNG and JPEG give a number even where they know none."""
+    dpi = fields.get("dpi")
     if name not in ("PNG", "JPEG") or not isinstance(dpi, tuple) or len(dpi) != 2:
         return None
-    x, y = (rational(float(one)) if math.isfinite(one) else None for one in dpi)
+    x, y = (rational(float(value)) if math.isfinite(value) else None for value in dpi)
     resolution = Resolution(x=x, y=y, unit=INCH) if x and y else None
     return resolution.swapped() if resolution and transposes(orientation) else resolution
 
 
-def _description(said: Mapping[str, Any]) -> str:
-    return next((str(said[word]) for word in _DESCRIPTIONS if _is_text(said.get(word))), "")
+def _description(fields: Mapping[str, Any]) -> str:
+    """Return the text that describes the image, or ""."""
+    return next((str(fields[name]) for name in _DESCRIPTION_FIELDS if _is_text(fields.get(name))), "")
 
 
-def _tags(mode: str, said: Mapping[str, Any]) -> tuple[Tag, ...]:
-    """What is said in words of PNG and EXIF, as tags of TIFF."""
+def _tags(mode: str, fields: Mapping[str, Any]) -> tuple[Tag, ...]:
+    """Return fields of PNG and EXIF as TIFF tags, in the order of their codes."""
     tags: dict[int, Tag] = {
-        code: (code, _ASCII, 0, str(said[word])) for word, code in _TAGS.items() if _is_text(said.get(word))
+        code: (code, _ASCII, 0, str(fields[name])) for name, code in _TIFF_TAGS.items() if _is_text(fields.get(name))
     }
-    for word, code, kind in (("icc_profile", _ICC, _UNDEFINED), ("xmp", _XMP, _BYTE)):
-        content = None if word == "icc_profile" and mode in _NO_RGB else said.get(word)  # it is of the inks
-        if isinstance(content, bytes) and 0 < len(content) <= _LONGEST:
+    for name, code, kind in (("icc_profile", _ICC, _UNDEFINED), ("xmp", _XMP, _BYTE)):
+        # The profile of CMYK, Lab or HSV pixels is not one of the RGB pixels that are read.
+        content = None if name == "icc_profile" and mode in _OTHER_COLOUR_MODELS else fields.get(name)
+        if isinstance(content, bytes) and 0 < len(content) <= _MAX_FIELD_BYTES:
             tags[code] = (code, kind, len(content), content)
     return tuple(tags[code] for code in sorted(tags))
 
 
-def _left_out(mode: str, said: Mapping[str, Any]) -> tuple[str, ...]:
-    names = [_MODES_LEFT_OUT[mode]] if mode in _MODES_LEFT_OUT else []
-    return tuple(dict.fromkeys([*names, *(name for word, name in _FURTHER.items() if said.get(word))]))
+def _left_out(mode: str, fields: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of what a TIFF written from this image will not hold."""
+    conversion = [_MODES_LEFT_OUT[mode]] if mode in _MODES_LEFT_OUT else []
+    return tuple(dict.fromkeys([*conversion, *(label for name, label in _LEFT_OUT_FIELDS.items() if fields.get(name))]))
 
 
 def _is_text(content: Any) -> bool:
-    return isinstance(content, str) and content.strip() != "" and len(content) <= _LONGEST
+    return isinstance(content, str) and content.strip() != "" and len(content) <= _MAX_FIELD_BYTES
 
 
-def _animation(picture: Any, frames: int, max_bytes: int, path: Path) -> NDArray[Any]:
-    tags = [picture.metadata(index=frame, exclude_applied=False) for frame in range(frames)]
-    modes = {str(one["mode"]) for one in tags}
-    if modes == {"L"} and not any("transparency" in one for one in tags):
+def _read_animation(picture: Any, frames: int, max_bytes: int, path: Path) -> NDArray[Any]:
+    """Read all frames, (T, H, W) if all are grey and opaque, else (T, H, W, 3) or, with transparency, (T, H, W, 4)."""
+    frame_fields = [picture.metadata(index=frame, exclude_applied=False) for frame in range(frames)]
+    modes = {str(fields["mode"]) for fields in frame_fields}
+    has_key_colour = any("transparency" in fields for fields in frame_fields)
+    if modes == {"L"} and not has_key_colour:
         mode = "L"
     else:
-        opaque = not any("transparency" in one or str(one["mode"]).endswith(("A", "a")) for one in tags)
-        mode = "RGB" if opaque else "RGBA"
+        has_alpha = has_key_colour or any(mode.endswith(("A", "a")) for mode in modes)
+        mode = "RGBA" if has_alpha else "RGB"
     first = np.asarray(picture.read(index=0, mode=mode))
     _check_size(path, (frames, *first.shape), first.dtype, max_bytes)
     data: NDArray[Any] = np.empty((frames, *first.shape), first.dtype)
@@ -169,10 +193,11 @@ def _animation(picture: Any, frames: int, max_bytes: int, path: Path) -> NDArray
 
 
 def _is_deep_colour(head: bytes) -> bool:
+    """Tell whether a PNG header declares 16 bits a sample in colour or with alpha."""
     return head.startswith(b"\x89PNG") and head[24:25] == b"\x10" and head[25:26] != b"\0"
 
 
-def _deep_png(path: Path, name: str, head: bytes, max_bytes: int) -> Stored:
+def _read_deep_png(path: Path, name: str, head: bytes, max_bytes: int) -> Stored:
     """Read a PNG of 16 bits a sample in colour or with alpha, which Pillow would round to 8."""
     try:
         import imagecodecs
@@ -185,29 +210,18 @@ def _deep_png(path: Path, name: str, head: bytes, max_bytes: int) -> Stored:
     shape = (height, width, samples)
     _check_size(path, shape, np.dtype(np.uint16), max_bytes)
     content = path.read_bytes()
-    if math.prod(shape) * 2 > _DEFLATE * len(content):
+    if math.prod(shape) * 2 > _MAX_DEFLATE_RATIO * len(content):
         found, advice = f"{width} x {height} pixels", "copy or export the file again"
         raise refusal(path, expected=f"pixels that {len(content)} bytes can hold", found=found, advice=advice)
     with PillowImage.open(path) as picture:
-        said = {**picture.info, **{TAGS.get(code, ""): value for code, value in picture.getexif().items()}}
-        orientation = said.get("Orientation")
+        fields = {**picture.info, **{TAGS.get(code, ""): value for code, value in picture.getexif().items()}}
     data: NDArray[Any] = np.empty(shape, np.uint16)
     imagecodecs.png_decode(content, out=data)
-    metadata = Metadata(
-        path=path,
-        format=name,
-        photometric="rgb" if samples >= 3 else "minisblack",
-        alpha=samples in (2, 4),
-        resolution=_resolution(name, said, orientation),
-        description=_description(said),
-        tags=_tags("RGB", said),
-        left_out=_left_out("", said),
-    )
-    return _turned(data, orientation, "YXS", metadata)
+    return _stored(path, name, data, "YXS", "RGB", fields, fields.get("Orientation"))
 
 
 def _refuse_what_pillow_would_round(path: Path, head: bytes) -> None:
-    """Pillow stretches the values of a PGM whose maximum is unusual."""
+    """Raise `InputError` for a PGM or PPM of an unusual maximum: Pillow would scale its values."""
     if re.match(rb"P[2356]\s", head):
         fields = re.sub(rb"#[^\n]*\n", b" ", head).split(maxsplit=4)
         allowed = (b"255", b"65535") if fields[0] in (b"P2", b"P5") else (b"255",)
@@ -217,15 +231,15 @@ def _refuse_what_pillow_would_round(path: Path, head: bytes) -> None:
 
 
 def _check_header(path: Path, properties: Any, max_bytes: int) -> int:
-    """The number of frames, none of which is too large."""
+    """Return the number of frames; raise `InputError` where their pixels take more than ``max_bytes``."""
     frames, *shape = properties.shape
     _check_size(path, (frames, *shape), properties.dtype, max_bytes)
     return int(frames)
 
 
 def _check_size(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], max_bytes: int) -> None:
-    claimed = math.prod(shape) * dtype.itemsize
-    if claimed > max_bytes:
+    size = math.prod(shape) * dtype.itemsize
+    if size > max_bytes:
         advice = "it is decoded whole; save it as a TIFF in tiles or strips, or crop it"
-        found = f"shape {shape} ({claimed} bytes)"
+        found = f"shape {shape} ({size} bytes)"
         raise refusal(path, expected=f"at most {max_bytes} bytes of pixels", found=found, advice=advice)
