@@ -3,6 +3,7 @@
 read.py               opens a file, chooses a series, returns its pixels (lazily) and metadata
 ifd_chain.py          follows the chain of pages before tifffile does
 checks.py             compares sizes that a file claims with what it can hold
+samples.py            tells grey, RGB, alpha and channels apart; palettes
 segments.py           reads parts of pages: rows, strips, tiles
 codestreams.py        sizes that JPEG, JPEG 2000 and LERC data claim for themselves
 page_metadata.py      tags and ImageJ's words -> Metadata
