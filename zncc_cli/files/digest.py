@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from zncc_cli.files.paths import refusal
+from zncc_cli.files.paths import reason, refusal
 
 _DIGEST_BYTES = 16  # bytes: two of 10^15 contents have equal digests with a probability of 10^-8
 _BLOCK_BYTES = 2**20
-_ADVICE = "check the name and the folder's rights"
 
 
 def digest(path: Path) -> str:
@@ -34,8 +33,8 @@ def digest(path: Path) -> str:
             whole.update(f"{file.relative_to(path).as_posix()}\0{content}\n".encode(errors="surrogateescape"))
         return f"blake2b:{whole.hexdigest()}"
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        reason = (isinstance(error, OSError) and error.strerror) or error
-        raise refusal(path, expected="a readable file", found=reason, advice=_ADVICE) from error
+        advice = "check the name and the folder's permissions"
+        raise refusal(path, expected="a readable file", found=reason(error), advice=advice) from error
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, bool]]:

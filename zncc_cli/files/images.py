@@ -25,7 +25,7 @@ from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.npy import read_npy
 from zncc_cli.files.ome_zarr import is_zarr, read_ome_zarr
 from zncc_cli.files.pages import no_such_number, page_of
-from zncc_cli.files.paths import refusal, regular_file_size, too_large_for_memory
+from zncc_cli.files.paths import reason, refusal, regular_file_size, too_large_for_memory, unreadable
 from zncc_cli.files.raster import read_raster
 from zncc_cli.files.tiff.read import read_tiff
 from zncc_cli.text import shown
@@ -231,9 +231,7 @@ def _format_of(path: Path) -> _Format:
         with path.open("rb") as file:
             head = file.read(64)
     except OSError as error:
-        raise refusal(
-            path, expected="a readable file", found=error.strerror or error, advice="check its permissions"
-        ) from error
+        raise unreadable(path, error) from error
     file_format = next((candidate for candidate in _FORMATS if head.startswith(candidate.magics)), None)
     if file_format is None:
         raise refusal(path, expected=_EXPECTED_IMAGE, found=_describe_start(head), advice="convert it to TIFF or PNG")
@@ -265,8 +263,7 @@ def list_images(folder: str | os.PathLike[str]) -> list[Path]:
                 folder / entry.name for entry in entries if not entry.name.startswith(".") and _is_listed(entry)
             )
     except (OSError, ValueError) as error:
-        reason = (isinstance(error, OSError) and error.strerror) or error
-        raise refusal(folder, expected="a folder of images", found=reason, advice="check the name") from error
+        raise refusal(folder, expected="a folder of images", found=reason(error), advice="check the name") from error
 
 
 def _is_listed(entry: os.DirEntry[str]) -> bool:

@@ -30,6 +30,16 @@ def too_large_for_memory(path: Path) -> InputError:
     return InputError(f"{shown(path)}: the image does not fit into memory; crop it, or use a larger machine")
 
 
+def unreadable(path: Path, error: OSError) -> InputError:
+    """Return the error, for the caller to raise, for a file that exists and cannot be read."""
+    return refusal(path, expected="a readable file", found=reason(error), advice="check its permissions")
+
+
+def reason(error: Exception) -> object:
+    """Return what an error says, of an error of the operating system without its number and path."""
+    return (isinstance(error, OSError) and error.strerror) or error
+
+
 def regular_file_size(path: Path, *, expected: str) -> int:
     """Return the size in bytes of the file at ``path``, without opening it: opening a named pipe would wait for ever.
 
@@ -41,8 +51,8 @@ def regular_file_size(path: Path, *, expected: str) -> int:
     except FileNotFoundError:
         raise refusal(path, expected="a file", found="nothing there", advice="check the name") from None
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        reason = (isinstance(error, OSError) and error.strerror) or error
-        raise refusal(path, expected=expected, found=reason, advice="check the name and the folder's rights") from error
+        advice = "check the name and the folder's permissions"
+        raise refusal(path, expected=expected, found=reason(error), advice=advice) from error
     for is_kind, kind, advice in _OTHER_KINDS:
         if is_kind(info.st_mode):
             raise refusal(path, expected=expected, found=kind, advice=advice)
@@ -72,6 +82,4 @@ def read_small_file(path: Path, *, expected: str, advice: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise refusal(
-            path, expected="a readable file", found=error.strerror or error, advice="check its permissions"
-        ) from error
+        raise unreadable(path, error) from error
