@@ -22,7 +22,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from zncc_cli.errors import ZnccError
-from zncc_cli.files.lazy import LazyArray, Stored
+from zncc_cli.files.lazy import LazyArray, Stored, bits_as_uint8, native_dtype
 from zncc_cli.files.pages import no_such_number, numbered
 from zncc_cli.files.paths import refusal, too_large_for_memory
 from zncc_cli.files.tiff.checks import check_pages, check_segment
@@ -32,7 +32,7 @@ from zncc_cli.files.tiff.ome_xml import Ome, OmeImage, read_ome
 from zncc_cli.files.tiff.orientation import orientation_notes, oriented, stored_part, transposes, turns
 from zncc_cli.files.tiff.page_metadata import ORIENTATION, metadata_of, tag_value
 from zncc_cli.files.tiff.samples import Samples, palette_of, samples_of
-from zncc_cli.files.tiff.segments import Planes, cache_for
+from zncc_cli.files.tiff.segments import Planes, segment_cache
 from zncc_cli.text import one_line
 
 # What tifffile and its codecs raise on damaged or unsupported files: with messages for users, and, where a tag holds
@@ -243,7 +243,13 @@ def _checked_planes(path: Path, series: tifffile.TiffPageSeries, count: int, max
         # All pages are one run of bytes; only the first may have tags of its own.
         starts: list[Any] = [np.array([start + number * nbytes], dtype=np.int64) for number in range(count)]
         planes = Planes(
-            path, keyframe, starts, [np.array([nbytes])] * count, [None] * count, True, cache_for(keyframe, max_bytes)
+            path,
+            keyframe,
+            starts,
+            [np.array([nbytes])] * count,
+            [None] * count,
+            True,
+            segment_cache(keyframe, max_bytes),
         )
         check_pages(path, planes)
         return planes, 0
@@ -258,7 +264,7 @@ def _checked_planes(path: Path, series: tifffile.TiffPageSeries, count: int, max
         [None if page is None else np.array(page.databytecounts, dtype=np.int64) for page in pages],
         [None if page is None else page.jpegtables for page in pages],
         contiguous and all(page is None or page.is_final for page in pages),
-        cache_for(keyframe, max_bytes),
+        segment_cache(keyframe, max_bytes),
     )
     if not planes.contiguous:
         check_segment(path, keyframe, max_bytes)
@@ -274,7 +280,7 @@ def _lazy_array(path: Path, planes: Planes, samples: Samples, leading: tuple[int
     shown_shape = (width, height) if transposes(orientation) else (height, width)
     palette = palette_of(page)
     assert page.dtype is not None
-    dtype = palette.dtype if palette is not None else np.dtype(np.uint8) if page.dtype.kind == "b" else page.dtype
+    dtype = palette.dtype if palette is not None else native_dtype(page.dtype)
 
     def read(index: tuple[int, ...], rows: range, columns: range) -> NDArray[Any]:
         number = int(np.ravel_multi_index(index, leading)) if leading else 0
@@ -291,9 +297,7 @@ def _lazy_array(path: Path, planes: Planes, samples: Samples, leading: tuple[int
                 pixels = pixels if samples.colours and palette is None else pixels[..., channel]
             if palette is not None:
                 pixels = palette[pixels]
-        if pixels.dtype.kind == "b":
-            pixels = pixels.astype(np.uint8) * np.uint8(255)
-        return np.ascontiguousarray(oriented(pixels, orientation), dtype=dtype.newbyteorder("="))
+        return np.ascontiguousarray(oriented(bits_as_uint8(pixels), orientation), dtype=dtype)
 
     plane = (*shown_shape, samples.colours) if samples.colours else shown_shape
-    return LazyArray((*leading, *plane), dtype.newbyteorder("="), len(plane), read)
+    return LazyArray((*leading, *plane), dtype, len(plane), read)
