@@ -24,7 +24,7 @@ def _output_error(path: Path, error: OSError, advice: str) -> OutputError:
 
 
 @contextmanager
-def beside(path: Path) -> Iterator[BinaryIO]:
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Open a new file for binary writing; it replaces ``path`` when the block ends without an error.
 
     After an error the new file is removed, and the file that was at ``path`` is untouched.

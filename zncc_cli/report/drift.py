@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 from numpy.typing import NDArray
 
-from zncc_cli.files.folder import beside
+from zncc_cli.files.folder import atomic_write
 from zncc_cli.report.report import write_json
 from zncc_cli.text import shown
 
@@ -61,7 +61,7 @@ def write_drift_table(path: str | os.PathLike[str], rows: Sequence[DriftRow]) ->
         numbers = [f"{value:.9g}" for value in (row.dx, row.dy, *row.further.values())]
         expected_error = "" if row.expected_error is None else f"{row.expected_error:.3g}"
         writer.writerow([row.frame, *numbers, row.status, expected_error, int(row.inverted)])
-    with beside(Path(path)) as file:
+    with atomic_write(Path(path)) as file:
         file.write(text.getvalue().encode())
 
 
@@ -119,7 +119,7 @@ def write_drift_picture(path: str | os.PathLike[str], rows: Sequence[DriftRow], 
     for number, name in enumerate(("dx", "dy")):
         body += _panel(rows, name, _TOP + number * (_PANEL + _GAP))
     body.append(_text(_WIDTH / 2, height - 8, "frame", anchor="middle"))
-    with beside(Path(path)) as file:
+    with atomic_write(Path(path)) as file:
         file.write("\n".join([*body, "</svg>", ""]).encode())
 
 

@@ -17,7 +17,7 @@ from PIL import ImageDraw, ImageFont
 from rich.console import Console
 from rich.text import Text
 
-from zncc_cli.files.folder import beside
+from zncc_cli.files.folder import atomic_write
 from zncc_cli.report.grey import Limits, block_sums, robust_limits, stretched
 from zncc_cli.text import shown
 
@@ -45,7 +45,7 @@ def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None
     Raises:
         OutputError: the file cannot be written.
     """
-    with beside(Path(path)) as file:
+    with atomic_write(Path(path)) as file:
         file.write((json_text(content) + "\n").encode())
 
 
