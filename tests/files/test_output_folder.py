@@ -212,7 +212,7 @@ def test_errors_name_the_folder_that_was_asked_for(tmp_path):
     assert str(caught.value).startswith(str(tmp_path / "out" / "c.txt"))
 
 
-def test_beside_keeps_the_old_file_when_the_block_fails(tmp_path):
+def test_atomic_write_keeps_the_old_file_when_the_block_fails(tmp_path):
     (tmp_path / "a").write_text("old")
 
     def interrupted():
@@ -225,14 +225,14 @@ def test_beside_keeps_the_old_file_when_the_block_fails(tmp_path):
     assert contents(tmp_path) == {"a": "old"}
 
 
-def test_beside_gives_ordinary_permissions(tmp_path):
+def test_atomic_write_gives_ordinary_permissions(tmp_path):
     (tmp_path / "plain").touch()
     with atomic_write(tmp_path / "a") as file:
         file.write(b"new")
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-def test_beside_refuses_a_device():
+def test_atomic_write_refuses_a_device():
     with pytest.raises(OutputError, match="found a folder or device"), atomic_write(Path("/dev/null")):
         pass
     assert Path("/dev/null").is_char_device()

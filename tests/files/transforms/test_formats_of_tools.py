@@ -57,7 +57,7 @@ def refused(folder: Path, text: str | bytes, kind: TransformFormat | None = None
 
 @pytest.mark.parametrize("model", MATRICES)
 @pytest.mark.parametrize("kind", FORMATS)
-def test_what_is_written_is_read_back_by_its_content(tmp_path: Path, kind: TransformFormat, model: Model) -> None:
+def test_a_written_transform_is_read_back_by_its_content(tmp_path: Path, kind: TransformFormat, model: Model) -> None:
     if model is Model.HOMOGRAPHY and not FORMATS[kind].perspective:
         with pytest.raises(OutputError, match="homography"):
             write_linear(tmp_path / "out", linear(model), kind)
@@ -113,12 +113,12 @@ def test_a_factor_on_the_whole_matrix_changes_nothing(tmp_path: Path, kind: Tran
         ("matrix.yaml", TransformFormat.OPENCV),
     ],
 )
-def test_the_name_says_what_is_written(name: str, kind: TransformFormat) -> None:
+def test_the_name_of_a_file_decides_its_format(name: str, kind: TransformFormat) -> None:
     assert format_for(Path(name)) is kind
     assert format_for(Path(name), TransformFormat.TURBOREG) is TransformFormat.TURBOREG
 
 
-def test_a_name_that_says_nothing_is_refused() -> None:
+def test_a_name_of_no_format_is_refused() -> None:
     with pytest.raises(OptionError, match=r"a\.xml: expected a name like .*--format"):
         format_for(Path("a.xml"))
 
@@ -302,11 +302,11 @@ def test_a_multistackreg_file_has_three_landmarks_always(tmp_path: Path) -> None
         (TURBOREG.format(kind="AFFINE", source=MOVED, target="1\t1\n2\t2\n3\t3"), "one line"),
         (TURBOREG.format(kind="AFFINE", source="1\t1\n2\t2\n3\t3", target=TRIANGLE), "inverted"),
         (TURBOREG.format(kind="SCALED_ROTATION", source="1\t1\n2\t2", target="3\t3\n3\t3"), "different"),
-        (TURBOREG.format(kind="AFFINE", source=MOVED, target="1\t1"), "its end"),
+        (TURBOREG.format(kind="AFFINE", source=MOVED, target="1\t1"), "the end of the file"),
         (TURBOREG.format(kind="AFFINE", source=MOVED, target=TRIANGLE) + "\nRefined source landmarks", "more lines"),
         (TURBOREG.format(kind="TRANSLATION", source="NaN\t1", target="1\t1"), "NaN"),
         (TURBOREG.replace("700", "7e2").format(kind="AFFINE", source=MOVED, target=TRIANGLE), "7e2"),
-        ("Transformation\n", "its end"),
+        ("Transformation\n", "the end of the file"),
         (MULTISTACKREG + BLOCK.format(kind="AFFINE", source=MOVED, target=TRIANGLE) * 3, "3 pairs"),
         (MULTISTACKREG + BLOCK.format(kind="BILINEAR", source=MOVED, target=TRIANGLE), "BILINEAR"),
         (MULTISTACKREG.replace("0\n", "7\n"), "File Version"),
@@ -425,7 +425,7 @@ def test_a_pickle_is_no_transform(tmp_path: Path) -> None:
         "1.0\t0\t5e0\n-0.\t+1\t-2\n.0 0 1\n",
     ],
 )
-def test_text_is_read_however_its_numbers_are_parted(tmp_path: Path, text: str) -> None:
+def test_text_is_read_with_any_separator(tmp_path: Path, text: str) -> None:
     np.testing.assert_array_equal(read_text(tmp_path, text).matrix, [[1, 0, 5], [0, 1, -2], [0, 0, 1]])
 
 

@@ -74,7 +74,7 @@ def read_tiff(path: Path, name: str, max_bytes: int, series: int | None) -> Stor
             all_series = file.series
             chosen, notes = _choose_series(path, all_series, series, log)
             if ome and ome.doubt:
-                notes += (f"the OME-XML was not followed: {ome.doubt}",)
+                notes += (f"the OME-XML was not used: {ome.doubt}",)
             stored = _read_series(path, name, file, chosen, _ome_image(ome, all_series, chosen), max_bytes, notes)
             left_out = (*stored.metadata.left_out, *_left_out_series(chosen, all_series))
             if len(chosen.pages) > 1:

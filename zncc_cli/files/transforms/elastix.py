@@ -73,7 +73,7 @@ def _keys(text: str) -> dict[str, list[str]]:
         if not match:
             raise MismatchError("lines (Name value ...)", repr(line))
         if match[1] in keys:
-            raise MismatchError(f"({match[1]} ...) once", "it again")
+            raise MismatchError(f"({match[1]} ...) once", "a second one")
         keys[match[1]] = [quoted or bare for quoted, bare in _VALUE.findall(match[2])]
     return keys
 
