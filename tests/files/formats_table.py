@@ -1,9 +1,9 @@
-"""The table of docs/formats.md: what is read, what `aligned.tif` then holds, and who opens it.
+"""The table of docs/formats.md: which files are read, what `aligned.tif` then holds, and which programs open it.
 
     python -m tests.files.formats_table > docs/formats.md
 
-Every cell is found by doing: a file of each kind is made, read, moved by whole pixels and written like `aligned.tif`,
-and opened again by other programs. A program that is not installed leaves its column of None.
+Every cell is the result of a trial: a file of each kind is made, read, moved by whole pixels, written like
+`aligned.tif`, and opened by other programs. The column of a program that is not installed is None.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ H, W = 40, 56
 
 HEADER = """# Formats
 
-What is read, what `aligned.tif` holds then, and which programs open it. "yes": the program gets every plane and sample
-with the very values that were written; otherwise what it gets. OpenCV is asked with `imreadmulti(IMREAD_UNCHANGED)`,
-ImageJ by its own rules (`ij.io.TiffDecoder`; its Bio-Formats plugin opens more), rasterio page by page. OpenCV
-multiplies 8-bit samples by their alpha, and turns white-is-zero round.
+Which files are read, what `aligned.tif` holds then, and which programs open it. "yes" means that the program reads every
+plane and sample with the values that were written; otherwise the table says what it reads. OpenCV reads by
+`imreadmulti(IMREAD_UNCHANGED)`, rasterio page by page; for ImageJ the rules of `ij.io.TiffDecoder` were applied (its
+Bio-Formats plugin opens more). OpenCV multiplies 8-bit samples by their alpha, and inverts white-is-zero.
 
-An orientation tag (TIFF 274, EXIF) is obeyed, and a note says so: what is written, and every coordinate, is of the
-pixels as viewers show them, and has no such tag. tifffile and scikit-image read the pixels as they are stored.
+An orientation tag (TIFF 274, EXIF) is obeyed, and a note says so: the output, and every coordinate, is of the pixels as
+viewers show them, and the output has no such tag. tifffile and scikit-image read the pixels as they are stored.
 
-Made by `python -m tests.files.formats_table > docs/formats.md`, from files of each kind; a test compares.
+`python -m tests.files.formats_table > docs/formats.md` makes this file from files of each kind; a test compares it.
 
 """
 
 
 @dataclass(frozen=True)
 class Source:
-    """A kind of file, and what writes one at a path."""
+    """A kind of file, and the function that makes one at a path."""
 
     name: str
     make: Callable[[Path], None]
@@ -55,7 +55,7 @@ class Source:
 
 
 def pixels(*shape: int, dtype: str = "u2") -> np.ndarray:
-    """Values over most of the range of ``dtype``, negative ones and fractions included."""
+    """Return values over most of the range of ``dtype``, negative ones and fractions included."""
     kind = np.dtype(dtype)
     values = np.random.default_rng(0).integers(0, 120, shape)
     if kind.kind == "f":
@@ -163,7 +163,7 @@ SOURCES = (
 
 
 def row(source: Source, folder: Path) -> tuple[str | None, ...]:
-    """A cell for each of `COLUMNS`; None where the program is not installed."""
+    """Return a cell for each of `COLUMNS`; None where the program is not installed."""
     path = folder / f"source{source.suffix}"
     source.make(path)
     image = read_image(path)
@@ -184,7 +184,7 @@ def row(source: Source, folder: Path) -> tuple[str | None, ...]:
 
 
 def _kept(image: Image, aligned: Path) -> list[str]:
-    """What of the grid is in both files, by what the aligned one says."""
+    """Name the metadata of the grid that both files have."""
     kept = []
     with tifffile.TiffFile(aligned) as file:
         tags = {tag.code: tag.value for tag in file.pages.first.tags}

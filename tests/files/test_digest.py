@@ -1,4 +1,4 @@
-"""Equal texts mean equal content, of a file and of all that lies in a folder."""
+"""Digests are equal where the content of a file, or of all files in a folder, is equal."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_links_in_a_circle_come_to_an_end(tmp_path: Path) -> None:
 
 
 def test_each_folder_is_read_once_however_many_ways_lead_there(tmp_path: Path) -> None:
-    """Twenty folders, each with a link to all others, have more ways than can be gone."""
+    """Twenty folders, each with a link to all others, have more paths than can be walked."""
     folders = [tmp_path / "a" / str(number) for number in range(20)]
     for folder in folders:
         folder.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""docs/formats.md says what is so."""
+"""docs/formats.md agrees with trials of every format."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Files that are no image, or lie about themselves, end in one line that says so."""
+"""Files that are no images, or whose headers lie, give an error of one line that says so."""
 
 import io
 import os
@@ -21,7 +21,7 @@ from zncc_cli.files.tiff.segments import Planes
 
 
 def refused(path, *words, **options):
-    """Read ``path``, which must be refused in one line that names it and holds ``words``."""
+    """Read ``path``; check that the error is one line that names it and contains ``words``; return the line."""
     with pytest.raises(InputError) as caught:
         read_image(path, **options)
     message = str(caught.value)
@@ -43,7 +43,7 @@ def tiff_bytes(data=None, **options):
 
 
 def with_tag(content, code, value):
-    """``content`` of a little-endian TIFF with the number in tag ``code`` replaced by ``value`` (as a long)."""
+    """Return ``content``, a little-endian TIFF, with the number in tag ``code`` replaced by ``value`` (as a long)."""
     (offset,) = struct.unpack_from("<I", content, 4)
     (count,) = struct.unpack_from("<H", content, offset)
     changed = bytearray(content)

@@ -1,4 +1,4 @@
-"""What a file says beside its pixels goes into the image that is made of it, or is named in one line."""
+"""Metadata of a file are written into the image that is made from it, or are named in one line."""
 
 import struct
 import warnings
@@ -30,7 +30,7 @@ def tiff(folder, data=None, **options):
 
 
 def written(path, frame=None):
-    """Read ``path`` and write a like image; return what was read, the file and the notes of writing."""
+    """Read ``path`` and write a similar image; return the image, the written file and the notes of writing."""
     image = read_image(path)
     out = path.parent / "out.tif"
     notes = write_image(out, np.asarray(image.data), like=image, frame=frame or image)
@@ -236,7 +236,7 @@ def test_levels_of_a_pyramid_and_masks_are_named(tmp_path):
 
 
 def ome(folder, change):
-    """An OME-TIFF with its description changed."""
+    """Write an OME-TIFF with a changed description."""
     path = folder / "a.ome.tif"
     options = {"photometric": "minisblack"}
     tifffile.imwrite(path, pixels(2), metadata={"axes": "CYX", "Channel": {"Name": ["a", "b"]}}, **options)

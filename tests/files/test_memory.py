@@ -1,4 +1,4 @@
-"""What memory there is; and files that would fill it end in one line, in processes that have little of it."""
+"""Available memory; and files that would fill it give an error of one line, in processes with little memory."""
 
 import functools
 import lzma
@@ -53,7 +53,7 @@ def refused(path, *words, **options):
 
 
 def tiff(path, tags, data=b"", counts=()):
-    """A BigTIFF made by hand: ``tags`` {code: value or values}; strips of ``counts`` bytes of ``data``."""
+    """Write a BigTIFF byte by byte: ``tags`` {code: value or values}; strips of ``counts`` bytes of ``data``."""
     start = 16
     starts = start + np.concatenate([[0], np.cumsum(counts)[:-1]]).astype("<u8") if len(counts) else []
     tags = {**tags, 273: starts, 279: np.asarray(counts, "<u8")} if len(counts) else tags

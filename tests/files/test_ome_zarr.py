@@ -38,7 +38,7 @@ def pixels(shape=SHAPE, dtype="u2"):
 
 
 def write(folder, data, version=3, axes=AXES, **options):
-    """An OME-Zarr of two levels: 0.5 on Zarr 3, 0.4 on Zarr 2."""
+    """Write an OME-Zarr of two levels: 0.5 on Zarr 3, 0.4 on Zarr 2."""
     group = zarr.open_group(str(folder), mode="w", zarr_format=version)
     chunks = options.pop("chunks", CHUNKS[-data.ndim :])
     for level, values in enumerate((data, data[..., ::2, ::2])):
@@ -198,7 +198,7 @@ BOMB = bytes(2**25)
 
 
 def zstd_without_size(data):
-    """A frame as streams write it: without the size of its content."""
+    """Return a frame without the size of its content, as streams write it."""
     content = bytearray(b"\x28\xb5\x2f\xfd\x00\x58")
     for start in range(0, len(data), 2**17):
         block = data[start : start + 2**17]

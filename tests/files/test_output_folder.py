@@ -21,7 +21,7 @@ def fill(folder, text="new"):
 
 
 def run(path, *, overwrite=False, then=None, fail_with=None):
-    """A job that writes both files, calls ``then`` and fails."""
+    """Run a job that writes both files, calls ``then`` and fails."""
     with OutputFolder(path, names=NAMES, overwrite=overwrite) as folder:
         fill(folder)
         if then:

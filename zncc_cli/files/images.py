@@ -250,7 +250,7 @@ def list_images(folder: str | os.PathLike[str]) -> list[Path]:
     """List the images directly in ``folder``, sorted by name: files by suffix (`SUFFIXES`), and folders of OME-Zarr.
 
     Hidden ones are left out. A named pipe, or a broken link, with the suffix of an image is listed too: reading it
-    raises the error that says what it is.
+    raises the error that names its kind.
 
     Raises:
         InputError: ``folder`` is not a folder, or cannot be listed.

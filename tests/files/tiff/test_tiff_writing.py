@@ -1,4 +1,4 @@
-"""A TIFF is written like the image that was moved, on the grid of the image it was moved onto."""
+"""A TIFF is written with the samples of the moving image, on the grid of the fixed image."""
 
 import subprocess
 import sys
@@ -287,7 +287,7 @@ MATRIX = (34264, 12, 16, (8.0, -6.0, 0.0, 5e5, -6.0, -8.0, 0.0, 4e6, *(0.0,) * 7
 
 
 def model_place(path, column, row):
-    """Where on the Earth a pixel of the file at ``path`` lies, by the rules of GeoTIFF."""
+    """Return the point on the Earth of a pixel of the file at ``path``, by the rules of GeoTIFF."""
     got = tags(path)
     if 34264 in got:
         m = got[34264]
@@ -440,7 +440,7 @@ def test_file_that_may_pass_4_gb_is_a_bigtiff(tmp_path, monkeypatch, flavor, com
 
 @pytest.mark.parametrize("compression", [1, 8])
 def test_imagej_file_beyond_4_gb_is_one_page_with_the_planes_behind_it(tmp_path, monkeypatch, compression):
-    """As ImageJ writes it, which does not open BigTIFF."""
+    """ImageJ itself writes such files: it does not open BigTIFF."""
     like = hyperstack()
     like = Image(like.data, like.axes, Metadata(**{**vars(like.metadata), "compression": compression}))
     monkeypatch.setattr(tiff_write, "_MAX_CLASSIC_TIFF_BYTES", like.data.nbytes)

@@ -1,4 +1,4 @@
-"""Transforms in other tools' files: what is written is read back, what cannot be held or used is refused in one line.
+"""Transforms in other tools' files are read back as written; those that cannot be held or used are refused in one line.
 
 That the other tools read the same from them is tested in test_exchange_peers.py.
 """
@@ -475,7 +475,7 @@ def test_a_json_list_of_rows_is_read(tmp_path: Path) -> None:
 
 
 def test_many_matrices_without_an_end_are_refused_without_a_search_from_each_to_the_end(tmp_path: Path) -> None:
-    """In a process that can be ended: such a search took 80 seconds for half as many, and four times that for these."""
+    """Runs in a process that can be ended: such a search took 80 seconds for half as many, and four times that for these."""
     one = "a: !!opencv-matrix\n   rows: 3\n   cols: 3\n   dt: d\n   data: [ 1, 2,\n"
     (tmp_path / "file").write_text("%YAML:1.0\n---\n" + one * (2_000_000 // len(one)))
     read = (

@@ -1,4 +1,4 @@
-"""The grid of the fixed image goes with the transform, from file to file, as long as it is true."""
+"""The grid of the fixed image is kept with its transform, from file to file, as long as it belongs to it."""
 
 from __future__ import annotations
 

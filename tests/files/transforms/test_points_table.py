@@ -1,4 +1,4 @@
-"""Tables of points: x and y are mapped, all else is kept, and what cannot be mapped is named by its line."""
+"""Tables of points: x and y are mapped, other columns are kept, and errors name the line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The JSON Schema of transform.json takes what is written and refuses what the reader refuses."""
+"""The JSON Schema of transform.json accepts every written file and refuses what the reader refuses."""
 
 from __future__ import annotations
 

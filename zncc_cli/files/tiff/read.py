@@ -153,7 +153,7 @@ def _left_out_series(chosen: tifffile.TiffPageSeries, all_series: list[tifffile.
 def _ome_image(
     ome: Ome | None, all_series: list[tifffile.TiffPageSeries], chosen: tifffile.TiffPageSeries
 ) -> OmeImage | None:
-    """Return what the OME-XML says of the chosen series, or None."""
+    """Return the Image element of the OME-XML that describes the chosen series, or None."""
     if not ome or ome.doubt or chosen.kind != "ome":
         return None
     if len(ome.images) == len(all_series):
