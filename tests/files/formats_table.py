@@ -32,8 +32,8 @@ H, W = 40, 56
 
 HEADER = """# Formats
 
-Which files are read, what `aligned.tif` holds then, and which programs open it. "yes" means that the program reads every
-plane and sample with the values that were written; otherwise the table says what it reads. OpenCV reads by
+Which files are read, what `aligned.tif` holds then, and which programs open it. "yes" means that the program reads
+every plane and sample with the values that were written; otherwise the table says what it reads. OpenCV reads by
 `imreadmulti(IMREAD_UNCHANGED)`, rasterio page by page; for ImageJ the rules of `ij.io.TiffDecoder` were applied (its
 Bio-Formats plugin opens more). OpenCV multiplies 8-bit samples by their alpha, and inverts white-is-zero.
 

@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from zncc_cli.files.metadata import Metadata
-
 CACHE_BYTES = 2**26
 """Bytes that a cache of decoded pieces may take. A cache takes more where one row of pieces needs more, so that each
 piece is decoded about once when rows are read in order."""
@@ -102,16 +100,6 @@ def _from_start(index: int, size: int) -> int:
     if not -size <= index < size:
         raise IndexError(f"expected an index below {size}, found {index}")
     return index % size
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Stored:
-    """What every reader returns: pixels, in memory or lazy, with axes, metadata and notes (see `images.Image`)."""
-
-    data: NDArray[Any] | LazyArray
-    axes: str
-    metadata: Metadata
-    notes: tuple[str, ...] = ()
 
 
 class Cache:

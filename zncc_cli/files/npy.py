@@ -12,7 +12,8 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from zncc_cli.errors import InputError
-from zncc_cli.files.lazy import LazyArray, Stored, bits_as_uint8, native_dtype
+from zncc_cli.files.image import Image
+from zncc_cli.files.lazy import LazyArray, bits_as_uint8, native_dtype
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.paths import refusal
 from zncc_cli.files.tiff.segments import read_rows
@@ -21,7 +22,7 @@ _EXPECTED = "an array (..., H, W), or (..., H, W, 3 or 4) for RGB and alpha, of 
 _DAMAGE = (OSError, EOFError, ValueError, TypeError, SyntaxError, OverflowError, TokenError)
 
 
-def read_npy(path: Path, name: str, max_bytes: int, series: int | None) -> Stored:
+def read_npy(path: Path, name: str, max_bytes: int, series: int | None) -> Image:
     """Read the array in ``path``, lazily if it is in row-major (C) order; the axes before the plane are "Q".
 
     bool becomes uint8, 0 and 255. A fourth sample is alpha.
@@ -63,7 +64,7 @@ def read_npy(path: Path, name: str, max_bytes: int, series: int | None) -> Store
         data: NDArray[Any] | LazyArray = bits_as_uint8(whole).reshape(*leading, *plane)
     else:
         data = _lazy(path, start, stored, leading, plane)
-    return Stored(
+    return Image(
         data=data,
         axes="Q" * len(leading) + ("YX" if samples == 1 else "YXS"),
         metadata=Metadata(

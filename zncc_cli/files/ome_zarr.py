@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zncc_cli.errors import ZnccError
+from zncc_cli.files.image import Image
 from zncc_cli.files.inflation import CHECKSUM, COMPRESSIONS
-from zncc_cli.files.lazy import LazyArray, Stored, bits_as_uint8, cache_for, native_dtype, tiles_under
+from zncc_cli.files.lazy import LazyArray, bits_as_uint8, cache_for, native_dtype, tiles_under
 from zncc_cli.files.metadata import Metadata, PixelSize
 from zncc_cli.files.pages import no_such_number, numbered
 from zncc_cli.files.paths import refusal, too_large_for_memory
@@ -52,7 +53,7 @@ def is_zarr(path: Path) -> bool:
     return False
 
 
-def read_ome_zarr(path: Path, name: str, max_bytes: int, series: int | None) -> Stored:
+def read_ome_zarr(path: Path, name: str, max_bytes: int, series: int | None) -> Image:
     """Read the full resolution of the image in the folder ``path``, lazily.
 
     Raises:
@@ -82,9 +83,7 @@ def read_ome_zarr(path: Path, name: str, max_bytes: int, series: int | None) -> 
             and (_scale(image, letters)[-2:] != 1).any()
         ):
             notes += ("the scale has no unit: the size of a pixel is not known",)
-    return Stored(
-        data=data, axes="".join(letters[axis] for axis in leading_axes) + "YX", metadata=metadata, notes=notes
-    )
+    return Image(data=data, axes="".join(letters[axis] for axis in leading_axes) + "YX", metadata=metadata, notes=notes)
 
 
 @contextlib.contextmanager

@@ -475,7 +475,7 @@ def test_a_json_list_of_rows_is_read(tmp_path: Path) -> None:
 
 
 def test_many_matrices_without_an_end_are_refused_without_a_search_from_each_to_the_end(tmp_path: Path) -> None:
-    """Runs in a process that can be ended: such a search took 80 seconds for half as many, and four times that for these."""
+    """Runs in a process that can be ended: the search took 80 seconds for half as many, four times that for these."""
     one = "a: !!opencv-matrix\n   rows: 3\n   cols: 3\n   dt: d\n   data: [ 1, 2,\n"
     (tmp_path / "file").write_text("%YAML:1.0\n---\n" + one * (2_000_000 // len(one)))
     read = (

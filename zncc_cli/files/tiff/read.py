@@ -22,7 +22,8 @@ import tifffile
 from numpy.typing import NDArray
 
 from zncc_cli.errors import ZnccError
-from zncc_cli.files.lazy import LazyArray, Stored, bits_as_uint8, native_dtype
+from zncc_cli.files.image import Image
+from zncc_cli.files.lazy import LazyArray, bits_as_uint8, native_dtype
 from zncc_cli.files.pages import no_such_number, numbered
 from zncc_cli.files.paths import refusal, too_large_for_memory
 from zncc_cli.files.tiff.checks import check_pages, check_segment
@@ -52,7 +53,7 @@ _MAX_PYRAMID_STEP = 4
 _PADDED_DEPTHS = frozenset(range(1, 64)) - {8, 16, 32}
 
 
-def read_tiff(path: Path, name: str, max_bytes: int, series: int | None) -> Stored:
+def read_tiff(path: Path, name: str, max_bytes: int, series: int | None) -> Image:
     """Read one series of ``path``, lazily; reduced copies of images (pyramid levels, thumbnails) are not counted.
 
     Samples that are not RGB, or grey and alpha, become an axis "C" before "YX".
@@ -75,11 +76,11 @@ def read_tiff(path: Path, name: str, max_bytes: int, series: int | None) -> Stor
             chosen, notes = _choose_series(path, all_series, series, log)
             if ome and ome.doubt:
                 notes += (f"the OME-XML was not used: {ome.doubt}",)
-            stored = _read_series(path, name, file, chosen, _ome_image(ome, all_series, chosen), max_bytes, notes)
-            left_out = (*stored.metadata.left_out, *_left_out_series(chosen, all_series))
+            image = _read_series(path, name, file, chosen, _ome_image(ome, all_series, chosen), max_bytes, notes)
+            left_out = (*image.metadata.left_out, *_left_out_series(chosen, all_series))
             if len(chosen.pages) > 1:
                 left_out += tuple(f"{texts} of further pages" for texts in chain.own_texts)
-            return replace(stored, metadata=replace(stored.metadata, left_out=left_out))
+            return replace(image, metadata=replace(image.metadata, left_out=left_out))
 
 
 @contextmanager
@@ -187,7 +188,7 @@ def _read_series(
     ome: OmeImage | None,
     max_bytes: int,
     notes: tuple[str, ...],
-) -> Stored:
+) -> Image:
     """Return the pixels of ``series``, lazily, with its axes, metadata and notes."""
     page = series.keyframe
     if 0 in page.shaped or page.dtype is None or page.dtype.kind not in "buif":
@@ -225,7 +226,7 @@ def _read_series(
     if missing:
         notes += (f"{missing} planes are missing in the file and were read as 0",)
     data = _lazy_array(path, planes, samples, leading, orientation)
-    return Stored(data=data, axes=axes + ("YXS" if samples.colours else "YX"), metadata=metadata, notes=notes)
+    return Image(data=data, axes=axes + ("YXS" if samples.colours else "YX"), metadata=metadata, notes=notes)
 
 
 def _checked_planes(path: Path, series: tifffile.TiffPageSeries, count: int, max_bytes: int) -> tuple[Planes, int]:
