@@ -191,8 +191,8 @@ def _kept(image: Image, aligned: Path) -> list[str]:
         if file.is_ome:
             pixels_of = ElementTree.fromstring(file.ome_metadata)[0].find("./{*}Pixels")
             assert pixels_of is not None
-            said = pixels_of.get("PhysicalSizeX"), pixels_of.get("PhysicalSizeXUnit")
-            kept += ["pixel size"] if said == ("0.25", "µm") else []
+            size = pixels_of.get("PhysicalSizeX"), pixels_of.get("PhysicalSizeXUnit")
+            kept += ["pixel size"] if size == ("0.25", "µm") else []
         elif image.metadata.pixel_size or (image.metadata.resolution and int(tags[296]) != 1):
             metres = {1: 1e-6, 2: 0.0254, 3: 0.01}[int(tags[296])]
             kept += ["pixel size"] if np.isclose(tags[282][1] / tags[282][0] * metres, 0.25e-6, rtol=1e-9) else []
@@ -212,8 +212,8 @@ def _opencv(path: Path, data: np.ndarray, axes: str) -> str | None:
         good, pages = cv2.imreadmulti(str(path), flags=cv2.IMREAD_UNCHANGED)
         if good and pages:
             order = {3: [2, 1, 0], 4: [2, 1, 0, 3]}.get(data.shape[-1] if axes.endswith("S") else 1)
-            got = np.stack([page if order is None or page.ndim == 2 else page[..., order] for page in pages])
-            return _verdict(got, data)
+            opened = np.stack([page if order is None or page.ndim == 2 else page[..., order] for page in pages])
+            return _verdict(opened, data)
     return "no"
 
 
@@ -246,12 +246,14 @@ def _rasterio(path: Path, data: np.ndarray, axes: str) -> str | None:
     return _verdict(np.stack(pages), data)
 
 
-def _verdict(got: np.ndarray, data: np.ndarray) -> str:
-    if got.size == data.size and np.array_equal(got.reshape(data.shape), data):
-        return "yes" if got.dtype == data.dtype else f"as {got.dtype.name}"
-    if got.size < data.size and np.array_equal(got.reshape(got.shape[-data.ndim :]), data[..., : got.shape[-1]]):
+def _verdict(opened: np.ndarray, data: np.ndarray) -> str:
+    if opened.size == data.size and np.array_equal(opened.reshape(data.shape), data):
+        return "yes" if opened.dtype == data.dtype else f"as {opened.dtype.name}"
+    if opened.size < data.size and np.array_equal(
+        opened.reshape(opened.shape[-data.ndim :]), data[..., : opened.shape[-1]]
+    ):
         return "without alpha"
-    return f"other values ({got.dtype.name}, {' x '.join(map(str, got.shape))})"
+    return f"other values ({opened.dtype.name}, {' x '.join(map(str, opened.shape))})"
 
 
 def table() -> list[tuple[str | None, ...]]:

@@ -157,8 +157,8 @@ def test_refuses_a_truncated_picture(tmp_path, suffix, share):
     data = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
     content = iio.imwrite("<bytes>", data, extension=suffix, plugin="pillow")
     (tmp_path / "a").write_bytes(content[: int(len(content) * share)])
-    said = refused(tmp_path / "a")
-    assert not any(inward in said for inward in ("unpack", "<_io", "index", "NoneType"))
+    message = refused(tmp_path / "a")
+    assert not any(inward in message for inward in ("unpack", "<_io", "index", "NoneType"))
 
 
 def test_a_picture_that_ends_in_its_header_is_said_to_be_damaged(tmp_path):

@@ -5,9 +5,8 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass
 from math import ceil, prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -134,8 +133,7 @@ def cache_for(row_bytes: int, max_bytes: int) -> Cache:
     return Cache(min(max(CACHE_BYTES, 2 * row_bytes), max_bytes // 4))
 
 
-@dataclass(frozen=True)
-class Tile:
+class Tile(NamedTuple):
     """A tile of a grid, and the pixels that it shares with a part of the image.
 
     row, column: position in the grid. in_part, in_tile: slices of rows and columns of the shared pixels, counted from
@@ -150,10 +148,10 @@ class Tile:
 
 def tiles_under(rows: range, columns: range, height: int, width: int) -> Iterator[Tile]:
     """Yield the tiles, of ``height`` x ``width`` pixels, that the part of ``rows`` and ``columns`` overlaps."""
-    for row, *row_slices in _overlaps(rows, height):
-        for column, *column_slices in _overlaps(columns, width):
-            in_part, in_tile = zip(row_slices, column_slices, strict=True)
-            yield Tile(row, column, in_part, in_tile)
+    across = list(_overlaps(columns, width))
+    for row, part_rows, tile_rows in _overlaps(rows, height):
+        for column, part_columns, tile_columns in across:
+            yield Tile(row, column, (part_rows, part_columns), (tile_rows, tile_columns))
 
 
 def _overlaps(pixels: range, length: int) -> Iterator[tuple[int, slice, slice]]:

@@ -64,17 +64,17 @@ def test_a_written_transform_is_read_back_by_its_content(tmp_path: Path, kind: T
         assert list(tmp_path.iterdir()) == []
         return
     write_linear(tmp_path / "out", linear(model), kind)
-    got = read_linear(tmp_path / "out")
+    result = read_linear(tmp_path / "out")
     if kind in LANDMARKS:
         # Landmarks are rounded to 1e-13 pixels, a third of the frame from its corners.
         np.testing.assert_allclose(
-            map_points(got.matrix, CORNERS), map_points(linear(model).matrix, CORNERS), atol=1e-11
+            map_points(result.matrix, CORNERS), map_points(linear(model).matrix, CORNERS), atol=1e-11
         )
-        assert model_of(got.matrix) is model
+        assert model_of(result.matrix) is model
     else:
-        assert got.matrix.tobytes() == linear(model).matrix.tobytes()
+        assert result.matrix.tobytes() == linear(model).matrix.tobytes()
     for frame in FORMATS[kind].needs:
-        assert getattr(got, frame) == getattr(linear(), frame)
+        assert getattr(result, frame) == getattr(linear(), frame)
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -194,17 +194,17 @@ def elastix(kind: str = "EulerTransform", parameters: str = "0.5 1 2", **changes
     ],
 )
 def test_elastix_transforms_are_those_of_itk(tmp_path: Path, kind: str, itk_kind: str, parameters: str) -> None:
-    got = read_text(tmp_path, elastix(kind, parameters))
+    result = read_text(tmp_path, elastix(kind, parameters))
     other = read_text(tmp_path, ITK + itk(f"{itk_kind}_double_2_2", parameters, "10 20"))
-    assert got.matrix.tobytes() == other.matrix.tobytes()
-    assert got.fixed_shape == FIXED
-    assert got.moving_shape is None
+    assert result.matrix.tobytes() == other.matrix.tobytes()
+    assert result.fixed_shape == FIXED
+    assert result.moving_shape is None
 
 
 def test_an_elastix_translation_has_no_centre(tmp_path: Path) -> None:
-    got = read_text(tmp_path, elastix("TranslationTransform", "3 -4", CenterOfRotationPoint=None, Size=None))
-    np.testing.assert_array_equal(got.matrix, [[1, 0, 3], [0, 1, -4], [0, 0, 1]])
-    assert got.fixed_shape is None
+    result = read_text(tmp_path, elastix("TranslationTransform", "3 -4", CenterOfRotationPoint=None, Size=None))
+    np.testing.assert_array_equal(result.matrix, [[1, 0, 3], [0, 1, -4], [0, 0, 1]])
+    assert result.fixed_shape is None
 
 
 @pytest.mark.parametrize(
@@ -267,9 +267,9 @@ def test_landmarks_go_from_the_target_to_the_source(tmp_path: Path) -> None:
         ("AFFINE", 3),
     ):
         source, target = ("\n".join(points.split("\n")[:count]) for points in (MOVED, TRIANGLE))
-        got = read_text(tmp_path, TURBOREG.format(kind=kind, source=source, target=target))
-        np.testing.assert_allclose(got.matrix, shift, atol=1e-12)
-        assert (got.fixed_shape, got.moving_shape) == (FIXED, MOVING)
+        result = read_text(tmp_path, TURBOREG.format(kind=kind, source=source, target=target))
+        np.testing.assert_allclose(result.matrix, shift, atol=1e-12)
+        assert (result.fixed_shape, result.moving_shape) == (FIXED, MOVING)
         stack = read_text(tmp_path, MULTISTACKREG + BLOCK.format(kind=kind, source=MOVED, target=TRIANGLE))
         np.testing.assert_allclose(stack.matrix, shift, atol=1e-12)
 
@@ -277,8 +277,8 @@ def test_landmarks_go_from_the_target_to_the_source(tmp_path: Path) -> None:
 def test_rigid_landmarks_shift_by_the_first_and_turn_by_the_others(tmp_path: Path) -> None:
     # The line from the second to the third landmark turns from +y to -x: by a quarter.
     text = TURBOREG.format(kind="RIGID_BODY", source="5\t5\n0\t0\n-20\t0", target="1\t2\n0\t10\n0\t20")
-    got = read_text(tmp_path, text).matrix
-    np.testing.assert_allclose(got, [[0, -1, 7], [1, 0, 4], [0, 0, 1]], atol=1e-14)
+    result = read_text(tmp_path, text).matrix
+    np.testing.assert_allclose(result, [[0, -1, 7], [1, 0, 4], [0, 0, 1]], atol=1e-14)
 
 
 def test_a_turboreg_file_is_written_as_its_loader_wants_it(tmp_path: Path) -> None:

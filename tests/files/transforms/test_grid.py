@@ -62,8 +62,8 @@ def test_an_image_without_a_grid_writes_none() -> None:
 )
 def test_values_that_the_reader_refuses_are_left_out(tmp_path: Path, left_out: str, change: dict[str, object]) -> None:
     path = written(tmp_path / "t.json", dataclasses.replace(WHOLE, **change))  # type: ignore[arg-type]
-    said = json.loads(path.read_text())["grid"]
-    assert set(said) == {"pixel_size", "resolution", "origin", "georeference"} - {left_out}
+    grid = json.loads(path.read_text())["grid"]
+    assert set(grid) == {"pixel_size", "resolution", "origin", "georeference"} - {left_out}
     assert read_transform(path).grid is not None
 
 

@@ -46,8 +46,8 @@ def test_x_and_y_are_mapped_and_all_else_is_kept(tmp_path: Path, text: str, want
 
 def test_numbers_are_written_with_all_their_digits(tmp_path: Path) -> None:
     rows = np.random.default_rng(0).standard_normal((20_000, 2)) * 1e3  # more than two blocks
-    got = mapped(tmp_path, "".join(f"{x!r},{y!r}\n" for x, y in rows.tolist()))
-    read = np.array([[float(word) for word in line.split(",")] for line in got.splitlines()])
+    result = mapped(tmp_path, "".join(f"{x!r},{y!r}\n" for x, y in rows.tolist()))
+    read = np.array([[float(word) for word in line.split(",")] for line in result.splitlines()])
     np.testing.assert_array_equal(read, shifted(rows))
 
 
