@@ -246,14 +246,14 @@ def _rasterio(path: Path, data: np.ndarray, axes: str) -> str | None:
     return _verdict(np.stack(pages), data)
 
 
-def _verdict(opened: np.ndarray, data: np.ndarray) -> str:
-    if opened.size == data.size and np.array_equal(opened.reshape(data.shape), data):
-        return "yes" if opened.dtype == data.dtype else f"as {opened.dtype.name}"
-    if opened.size < data.size and np.array_equal(
-        opened.reshape(opened.shape[-data.ndim :]), data[..., : opened.shape[-1]]
+def _verdict(pixels: np.ndarray, data: np.ndarray) -> str:
+    if pixels.size == data.size and np.array_equal(pixels.reshape(data.shape), data):
+        return "yes" if pixels.dtype == data.dtype else f"as {pixels.dtype.name}"
+    if pixels.size < data.size and np.array_equal(
+        pixels.reshape(pixels.shape[-data.ndim :]), data[..., : pixels.shape[-1]]
     ):
         return "without alpha"
-    return f"other values ({opened.dtype.name}, {' x '.join(map(str, opened.shape))})"
+    return f"other values ({pixels.dtype.name}, {' x '.join(map(str, pixels.shape))})"
 
 
 def table() -> list[tuple[str | None, ...]]:
