@@ -1,4 +1,4 @@
-"""A large image is decoded where it is asked for, and every part of it equals that part of the whole."""
+"""A large image is decoded part by part, and every part equals that part of the whole."""
 
 from contextlib import suppress
 
@@ -18,7 +18,7 @@ H, W = 75, 91
 
 @pytest.fixture(autouse=True)
 def every_file_counts_as_large(monkeypatch):
-    monkeypatch.setattr(images, "_SMALL", 0)
+    monkeypatch.setattr(images, "_MAX_EAGER_BYTES", 0)
 
 
 def pixels(*shape, dtype="u2"):
@@ -27,7 +27,7 @@ def pixels(*shape, dtype="u2"):
 
 
 def assert_parts_equal(image, whole, seed=0):
-    """Random parts of random planes, and the whole, of a lazily read ``image`` are those of ``whole``."""
+    """Check random parts of random planes, and the whole, of a lazily read ``image`` against ``whole``."""
     assert isinstance(image.data, LazyArray)
     assert image.data.shape == whole.shape
     assert image.dtype == whole.dtype.newbyteorder("=")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from zncc_cli.errors import ContentError, ResourceError
 from zncc_cli.files.images import Image
-from zncc_cli.files.memory import available
+from zncc_cli.files.memory import available_memory
 from zncc_cli.jobs.reduction import FULL, reduction_factor
 from zncc_cli.registration.inputs.prepare import SMALLEST_IMAGE
 from zncc_cli.registration.resampling.canvas import Frame
@@ -29,7 +29,7 @@ def affordable_factor(fixed: Image, moving: Image, window: int | None) -> int:
     Raises:
         ResourceError: even reduced it does not fit. ContentError: too little would be left of the smaller image.
     """
-    free = int(_SHARE * available())
+    free = int(_SHARE * available_memory())
     spare = free - _PER_COLUMN * max(fixed.shape[1], moving.shape[1])
     large = max(fixed, moving, key=lambda image: math.prod(image.shape))
     if spare < _LEAST * _PER_PIXEL:

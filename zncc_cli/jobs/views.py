@@ -13,7 +13,7 @@ import torch
 from zncc_cli.config import AUTO, BEST, LUMINANCE, NONE
 from zncc_cli.errors import InputError, OptionError
 from zncc_cli.files.images import Image
-from zncc_cli.files.pages import among
+from zncc_cli.files.pages import numbered
 from zncc_cli.registration.inputs.no_data import gap_note, gap_words, no_data_values
 from zncc_cli.registration.pyramid import Level
 
@@ -258,7 +258,7 @@ def _notes(view: ChannelView, asked: int | str | None, alone: bool) -> list[str]
         axes = ", ".join(f"{letter} {n}" for letter, n in others)
         kept = "" if alone else ", all are kept"
         notes.append(
-            f"{image.metadata.path.name}: {_use(alone)} {among('page', 0, pages)}, {axes}{kept}; --page N reads one"
+            f"{image.metadata.path.name}: {_use(alone)} {numbered('page', 0, pages)}, {axes}{kept}; --page N reads one"
         )
     return [*notes, *_channel_notes(view, asked, alone=alone)]
 
@@ -274,6 +274,6 @@ def _channel_notes(view: ChannelView, asked: int | str | None, *, alone: bool) -
         return []
     moved = "" if alone else ", all are moved"
     return [
-        f"{image.metadata.path.name}: {_use(alone)} {among('channel', taken, _count(image))}, the one with the most "
+        f"{image.metadata.path.name}: {_use(alone)} {numbered('channel', taken, _count(image))}, the one with the most "
         f"texture over noise{moved}; --channel N takes another"
     ]

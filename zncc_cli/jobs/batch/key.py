@@ -10,7 +10,7 @@ from typing import Any
 
 from zncc_cli.config import PairConfig, Product
 from zncc_cli.errors import ZnccError
-from zncc_cli.files.paths import MismatchError, small_file
+from zncc_cli.files.paths import MismatchError, read_small_file
 from zncc_cli.files.transforms.transform_json import parse_json
 from zncc_cli.jobs.pair.digests import digests
 from zncc_cli.report.json import json_text
@@ -42,7 +42,7 @@ def _key(inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
 def done_before(folder: Path, key: str) -> dict[str, Any] | None:
     """Return the report in a pair's folder if a run with the inputs and settings of ``key`` wrote it, else None."""
     try:
-        content = small_file(folder / "report.json", expected="a report", advice="remove it")
+        content = read_small_file(folder / "report.json", expected="a report", advice="remove it")
         report: Any = parse_json(content, "a report")
         same = _key(report["inputs"], report["settings"]) == key
         return report if same and {"status", "reasons", "metrics", "model"} <= report.keys() else None

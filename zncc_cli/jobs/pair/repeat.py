@@ -8,7 +8,7 @@ from pathlib import Path
 
 from zncc_cli.config import IDENTITY, PairConfig
 from zncc_cli.config.settings import pair_config
-from zncc_cli.files.paths import MismatchError, refusal, small_file
+from zncc_cli.files.paths import MismatchError, read_small_file, refusal
 from zncc_cli.files.transforms.transform_json import parse_json
 from zncc_cli.text import shown
 
@@ -28,7 +28,7 @@ def run_of_report(path: Path) -> EarlierRun:
         InputError: it is no report. OptionError: its settings are not those of this version.
     """
     expected, advice = "a report.json of zncc-align", "name the one in an output folder"
-    content = small_file(path, expected=expected, advice=advice)
+    content = read_small_file(path, expected=expected, advice=advice)
     try:
         report = parse_json(content, expected)
     except MismatchError as problem:

@@ -14,7 +14,7 @@ from zncc_cli.config import DEFAULT_WINDOW, NONE, Model, RegistrationConfig
 from zncc_cli.config.stack import StackConfig
 from zncc_cli.errors import ContentError, InputError, OptionError
 from zncc_cli.files.images import Image
-from zncc_cli.files.pages import among
+from zncc_cli.files.pages import numbered
 from zncc_cli.jobs.reduction import Downsampled, reduced, reduction_factor
 from zncc_cli.jobs.resampled import Written, write_resampled
 from zncc_cli.jobs.views import ChannelView, choose_view, without_gaps
@@ -119,7 +119,7 @@ def movie_of(image: Image, config: StackConfig) -> tuple[Movie, tuple[str, ...]]
     # The middle of the other axes, of a stack of slices perhaps, shows most; and the first frame is often blank.
     view, channel_notes = choose_view(image, config.chosen_channel, tuple(n // 2 for n in image.leading))
     view, gap_notes = without_gaps(view, config.no_data)
-    others = [among(leading[k], view.index[k], image.leading[k]) for k in _long_axes(image) if k != axis]
+    others = [numbered(leading[k], view.index[k], image.leading[k]) for k in _long_axes(image) if k != axis]
     if others:
         notes.append(f"{name}: registered by {', '.join(others)}; all planes of a frame are moved alike")
     max_pixels = _MAX_PIXELS if config.model is Model.TRANSLATION else _MAX_PIXELS_RICHER
