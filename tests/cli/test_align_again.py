@@ -82,9 +82,7 @@ def test_rerun_refuses_other_settings(run: Run, report: Path) -> None:
         ('{"settings": {"fixed": "a.tif"}}', 2, ("--from", "settings", "moving")),
     ],
 )
-def test_a_file_that_is_no_report_ends_with_one_line(
-    run: Run, content: str, code: int, words: tuple[str, ...]
-) -> None:
+def test_a_file_that_is_no_report_ends_with_one_line(run: Run, content: str, code: int, words: tuple[str, ...]) -> None:
     (run.folder / "report.json").write_text(content)
     assert_one_line_error(run("zncc-align", "--rerun", "report.json"), code, *words)
 
