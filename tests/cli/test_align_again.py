@@ -103,11 +103,11 @@ def test_a_suspect_result_ends_with_3_unless_it_is_accepted(run: Run) -> None:
         tifffile.imwrite(run.folder / name, image.astype(np.uint16))
     got = run("zncc-align", "a.tif", "b.tif", "--model", "translation", "--out", "out")
     assert got.returncode == 3, got.stdout
-    assert got.stdout.startswith("status   suspect: ")
+    assert got.stdout.split()[:2] == ["status", "suspect:"]
     assert "repeats itself" in got.stdout
     got = run("zncc-align", "a.tif", "b.tif", "--model", "translation", "--out", "o", "--accept", "suspect")
     assert got.returncode == 0, got.stdout
-    assert got.stdout.startswith("status   suspect: ")
+    assert got.stdout.split()[:2] == ["status", "suspect:"]
 
 
 def test_what_is_read_is_never_replaced(run: Run, report: Path) -> None:

@@ -102,7 +102,7 @@ class Product(Choice):
     MASK = "mask"
     MAPS = "maps"
     OVERLAY = "overlay"
-    PAGE = "page"
+    HTML = "html"
     REPORT = "report"
 
 

@@ -19,10 +19,10 @@ from zncc_cli.errors import ExitCode
 from zncc_cli.files.folder import OutputFolder, refuse_sources
 from zncc_cli.files.images import check_kind, read_image
 from zncc_cli.jobs.budget import check_disk, file_bytes
-from zncc_cli.jobs.missing import Missing, said_of
-from zncc_cli.jobs.pair.align import versions
+from zncc_cli.jobs.missing import Missing, report_entries
 from zncc_cli.jobs.resampled import missing_value
 from zncc_cli.jobs.stack.movie import BLANK, OK, OUTLIER, Progress, movie_of
+from zncc_cli.jobs.versions import versions
 from zncc_cli.operators import native
 from zncc_cli.registration.quality.verdict import LARGEST_ERROR, NOTABLE_MOTION, Status
 from zncc_cli.registration.resampling.canvas import Frame, frame_of_all
@@ -99,7 +99,7 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
         write_drift_table(folder.staging / TABLE, rows)
         title = f"{config.image.name}: drift of {len(rows)} frames, to {config.to}, {config.model}"
         missing = Missing(folder.staging)
-        with missing.spared(PICTURE):
+        with missing.on_failure(PICTURE):
             write_drift_picture(folder.staging / PICTURE, rows, title)
         write_frame_transforms(
             folder.staging / TRANSFORMS_FILE,
@@ -151,7 +151,7 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
             },
             "registered_on": {"channel_index": list(movie.view.index), "blocks": movie.factor},
             "canvas": {"offset": list(frame.offset), "shape": list(frame.shape)},
-            **said_of(notes, missing.of(names)),
+            **report_entries(notes, missing.of(names)),
             "seconds": {stage: round(value, 4) for stage, value in seconds.items()},
             "settings": dataclasses.asdict(config),
             "threads": movie.threads,

@@ -17,11 +17,11 @@ from zncc_cli.config.stack import TO_PREVIOUS, StackConfig
 from zncc_cli.errors import ContentError, InputError, OptionError
 from zncc_cli.files.images import Image
 from zncc_cli.files.pages import among
-from zncc_cli.jobs.reduction import Downsampled, full_matrix, reduced, reduction_factor
+from zncc_cli.jobs.channel_view import ChannelView, choose_view, exclude_no_data
+from zncc_cli.jobs.downsampling import Downsampled, downsampled, downsampling_factor, full_resolution_matrix
 from zncc_cli.jobs.resampled import Written, write_resampled
 from zncc_cli.jobs.stack.joined import joined
 from zncc_cli.jobs.threads import in_order, workers
-from zncc_cli.jobs.views import ChannelView, choose_view, without_gaps
 from zncc_cli.process import usable_cores
 from zncc_cli.registration.drift.frame_pair import Measurement, PreparedFrame, measure
 from zncc_cli.registration.drift.joining import LEAST_SHARED, contradicted, joining_config, shared, shown
@@ -76,12 +76,12 @@ def movie_of(image: Image, config: StackConfig) -> tuple[Movie, tuple[str, ...]]
         raise OptionError(f"--to {config.to}: expected a frame from 0 to {count - 1}, the last of {name}")
     # The middle of what is no frame, a stack of slices perhaps, shows most; and the first frame is often blank.
     view, chosen = choose_view(image, config.chosen_channel, tuple(n // 2 for n in image.leading))
-    view, gaps = without_gaps(view, config.no_data)
+    view, gaps = exclude_no_data(view, config.no_data)
     others = [among(leading[k], view.index[k], image.leading[k]) for k in several if k != axis]
     if others:
         notes.append(f"{name}: registered by {', '.join(others)}, all are moved")
     most = _REGISTERED if config.model is Model.TRANSLATION else _REGISTERED_RICHER
-    factor = reduction_factor(image.shape, most=most)
+    factor = downsampling_factor(image.shape, max_pixels=most)
     if min(image.shape) // factor < SMALLEST_IMAGE:
         raise ContentError(
             f"{image.metadata.path}: expected frames of at least {SMALLEST_IMAGE * factor} pixels a side"
@@ -137,7 +137,7 @@ class Movie:
     def _blocks(self, frame: int) -> Downsampled:
         """Return what of a frame is registered."""
         index = (*self.view.index[: self.axis], frame, *self.view.index[self.axis + 1 :])
-        blocks = reduced(replace(self.view, index=index), self.factor)
+        blocks = downsampled(replace(self.view, index=index), self.factor)
         return blocks if self.hot is None else replace(blocks, valid=blocks.valid & ~self.hot)
 
     def _prepared(self, frame: int, settings: RegistrationConfig, inverted: bool = False) -> PreparedFrame | None:
@@ -347,7 +347,7 @@ class Movie:
 
     def full(self, path: DriftPath, status: list[str], model: Model) -> tuple[np.ndarray, tuple[DriftRow, ...]]:
         """Return the matrices (n, 3, 3), reference -> frame, in pixels, and what is said of each frame."""
-        matrices = np.array([full_matrix(matrix, self.factor) for matrix in path.matrices])
+        matrices = np.array([full_resolution_matrix(matrix, self.factor) for matrix in path.matrices])
         matrices /= matrices[:, 2:, 2:]
         family = TRANSFORMS[model](model, self.view.shape)
         rows = []

@@ -11,7 +11,7 @@ from zncc_cli.config import InputConfig
 from zncc_cli.errors import InputError, OptionError
 from zncc_cli.files.images import Image
 from zncc_cli.files.metadata import Metadata
-from zncc_cli.jobs.views import choose_views, masked
+from zncc_cli.jobs.channel_view import choose_views, masked
 
 
 def image(data: np.ndarray, axes: str, photometric: str = "minisblack") -> Image:
