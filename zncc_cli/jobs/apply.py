@@ -104,7 +104,8 @@ def _calibration_notes(image: Image, grid: Metadata | None) -> tuple[str, ...]:
     has_resolution = metadata.resolution is not None and metadata.resolution.unit != _NO_UNIT
     if grid is not None or not (metadata.pixel_size or has_resolution or metadata.georeference):
         return ()
-    return (f"{metadata.path.name}: pixel size and place of the frame it is resampled onto are not known, and are not written",)
+    name = metadata.path.name
+    return (f"{name}: pixel size and place of the frame that it is resampled onto are not known, and are not written",)
 
 
 def _files(config: ApplyConfig) -> list[Path]:

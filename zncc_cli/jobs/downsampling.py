@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from zncc_cli.jobs.channel_view import ChannelView
-from zncc_cli.registration.quality.verdict import Evidence, Status
+from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.register import RegistrationResult
 from zncc_cli.registration.resampling.resample import Read
 from zncc_cli.report.grey import block_means, reduced_shape
@@ -19,9 +19,6 @@ from zncc_cli.report.grey import block_means, reduced_shape
 MAX_FULL_RESOLUTION_PIXELS = 2**24  # of an image that is registered as it is: about half a minute on two cores
 _MAX_DOWNSAMPLED_PIXELS = 2**23
 _STRIP_ROWS = 512  # about as many rows are read at a time
-
-# The fields of the evidence that are lengths in pixels.
-_LENGTHS = ("motion", "fold_distance", "model_misfit", "round_trip", "expected_error", "border_pull", "beyond")
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,15 +109,10 @@ def full_resolution_result(
         moving_shape=moving_shape,
         reasons=result.reasons if result.status is Status.OK else _in_blocks(result.reasons, factor),
         notes=_in_blocks(result.notes, factor),
-        evidence=_scaled(result.evidence, factor),
+        evidence=result.evidence.scaled(factor),
         uncertainty=None if uncertainty is None else uncertainty.conjugated(_blocks_to_pixels(factor), fixed_shape),
         levels=tuple(dataclasses.replace(level, factor=level.factor * factor) for level in result.levels),
     )
-
-
-def _scaled(evidence: Evidence, factor: int) -> Evidence:
-    lengths = {name: length * factor for name in _LENGTHS if (length := getattr(evidence, name)) is not None}
-    return dataclasses.replace(evidence, **lengths)
 
 
 def _in_blocks(sentences: tuple[str, ...], factor: int) -> tuple[str, ...]:
