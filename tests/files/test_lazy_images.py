@@ -18,7 +18,7 @@ H, W = 75, 91
 
 @pytest.fixture(autouse=True)
 def every_file_counts_as_large(monkeypatch):
-    monkeypatch.setattr(images, "_SMALL", 0)
+    monkeypatch.setattr(images, "_MAX_EAGER_BYTES", 0)
 
 
 def pixels(*shape, dtype="u2"):

@@ -174,14 +174,14 @@ def test_a_command_in_little_memory_ends_in_one_line(tmp_path):
 def test_available_memory_follows_the_limits_on_the_process():
     program = (
         "import resource, sys; resource.setrlimit(getattr(resource, sys.argv[1]), (3 * 2**29,) * 2)\n"
-        "from zncc_cli.files.memory import available; print(available())"
+        "from zncc_cli.files.memory import available_memory; print(available_memory())"
     )
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     for limit in ("RLIMIT_AS", "RLIMIT_DATA"):
         command = [sys.executable, "-c", program, limit]
         run = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
         assert 0 < int(run.stdout) < 3 * 2**29
-    assert memory.available() > 0
+    assert memory.available_memory() > 0
 
 
 @pytest.mark.parametrize("membership", ["0::/a/b", "0::/"])

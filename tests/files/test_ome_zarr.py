@@ -79,7 +79,7 @@ def test_ome_zarr(tmp_path, version, dtype):
 
 @pytest.mark.parametrize("version", [2, 3])
 def test_parts_equal_the_whole_and_each_chunk_is_decoded_once(tmp_path, monkeypatch, version):
-    monkeypatch.setattr(images, "_SMALL", 0)
+    monkeypatch.setattr(images, "_MAX_EAGER_BYTES", 0)
     data = pixels()
     image = read_image(write(tmp_path / "a.zarr", data, version))
     assert isinstance(image.data, LazyArray)
@@ -290,7 +290,7 @@ def test_refuses_a_named_pipe_for_a_chunk_without_waiting_for_it(tmp_path):
     chunk = chunk_of(folder)
     chunk.unlink()
     os.mkfifo(chunk)
-    refused(folder, "is no file")
+    refused(folder, "is not a file")
 
 
 @pytest.mark.parametrize(

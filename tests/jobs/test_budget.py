@@ -26,14 +26,14 @@ def image(height: int, width: int, *leading: int) -> Image:
 def test_with_less_memory_larger_blocks_are_registered(
     monkeypatch: pytest.MonkeyPatch, gigabytes: float, factor: int
 ) -> None:
-    monkeypatch.setattr(budget, "available", lambda: int(gigabytes * 1e9))
+    monkeypatch.setattr(budget, "available_memory", lambda: int(gigabytes * 1e9))
     blocks = budget.affordable_factor(image(20000, 20000), image(600, 600), window=11)
     assert blocks == factor
     assert (20000 / blocks) ** 2 * 200 < gigabytes * 1e9
 
 
 def test_a_pair_that_does_not_fit_even_downsampled_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(budget, "available", lambda: int(0.8e9))
+    monkeypatch.setattr(budget, "available_memory", lambda: int(0.8e9))
     with pytest.raises(ResourceError, match=r"large\.tif: expected .* GB of memory for 20000 x 30000 pixels, found"):
         budget.affordable_factor(image(500, 500), image(30000, 20000), window=11)
 
@@ -44,7 +44,7 @@ def test_a_pair_that_does_not_fit_even_downsampled_is_refused(monkeypatch: pytes
 def test_the_smaller_image_keeps_two_windows_and_sixteen_pixels_a_side(
     monkeypatch: pytest.MonkeyPatch, large: int, small: int, window: int, factor: int
 ) -> None:
-    monkeypatch.setattr(budget, "available", lambda: int(64e9))
+    monkeypatch.setattr(budget, "available_memory", lambda: int(64e9))
     for pair in ((image(large, large), image(small, 300)), (image(300, small), image(large, large))):
         assert budget.affordable_factor(*pair, window) == factor
     if factor > 1:
@@ -53,7 +53,7 @@ def test_the_smaller_image_keeps_two_windows_and_sixteen_pixels_a_side(
 
 
 def test_the_default_window_does_not_limit_downsampling(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(budget, "available", lambda: int(64e9))
+    monkeypatch.setattr(budget, "available_memory", lambda: int(64e9))
     assert budget.affordable_factor(image(4200, 4200), image(32, 300), None) == 2
     with pytest.raises(ContentError, match=r"expected at least 32 pixels a side, for a pair .* crop the larger image$"):
         budget.affordable_factor(image(4200, 4200), image(31, 300), None)
@@ -63,7 +63,7 @@ def test_the_default_window_does_not_limit_downsampling(monkeypatch: pytest.Monk
 def test_an_image_too_small_to_be_downsampled_is_named_with_its_size_and_the_blocks(
     monkeypatch: pytest.MonkeyPatch, gigabytes: float, large: int, blocks: int
 ) -> None:
-    monkeypatch.setattr(budget, "available", lambda: int(gigabytes * 1e9))
+    monkeypatch.setattr(budget, "available_memory", lambda: int(gigabytes * 1e9))
     expected = (
         f"expected at least {22 * blocks} pixels a side .--window 11., for a pair of up to {large} x {large} is "
         f"registered on means of {blocks} x {blocks} pixels, found 50 x 40; crop the larger image"

@@ -1,1 +1,11 @@
-"""Everything that knows a format on disk."""
+"""Formats on disk: image files are read and written here, transforms too, and output appears whole or not at all.
+
+images.py                       read_image: which reader a file gets, and the Image that it returns
+raster.py  npy.py  ome_zarr.py  one reader for each format (PNG, JPEG, ... are raster.py); TIFF is a room, tiff/
+lazy.py  pages.py  memory.py    large images decoded in parts; one page of several; how much memory is left
+metadata.py                     what is known of an image beside its pixels
+inflation.py  zarr_store.py     limits on what compressed chunks of an OME-Zarr take
+output.py  folder.py            images, maps and pictures written; files and folders that are never half-written
+paths.py  digest.py             paths that cannot be read, and the errors that say so; digests of content
+transforms/                     transform.json, transforms of other tools, tables of points
+"""

@@ -1,4 +1,4 @@
-"""Output that never stands half-written: one file, or a folder of files that belong together."""
+"""Atomic output: a file, or a folder of files that belong together, appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def _output_error(path: Path, error: OSError, advice: str) -> OutputError:
 
 @contextmanager
 def beside(path: Path) -> Iterator[BinaryIO]:
-    """A new file, open for binary writing, that takes the place of ``path`` when the block ends well.
+    """Open a new file for binary writing; it replaces ``path`` when the block ends without an error.
 
-    When it does not, the new file is removed and what stood at ``path`` is untouched.
+    After an error the new file is removed, and the file that was at ``path`` is untouched.
 
     Raises:
         OutputError: the file cannot be written, or ``path`` is a folder or a device.
@@ -44,7 +44,7 @@ def beside(path: Path) -> Iterator[BinaryIO]:
             with suppress(OSError):
                 hidden.unlink(missing_ok=True)
             raise
-    except (OutputError, InputError):  # what is written may be read meanwhile
+    except (OutputError, InputError):  # reading the pixels that are written may fail, too
         raise
     except OSError as error:
         advice = "check that the folder exists, its permissions and the free space"
@@ -52,15 +52,15 @@ def beside(path: Path) -> Iterator[BinaryIO]:
 
 
 def refuse_sources(outputs: Iterable[Path], sources: Iterable[Path | None]) -> None:
-    """Raise `OutputError` where a file to be written is one that is read: not even --overwrite means that."""
-    read = [source for source in sources if source is not None and source.is_file()]
+    """Raise `OutputError` where an output is one of the inputs: not even --overwrite allows that."""
+    inputs = [source for source in sources if source is not None and source.is_file()]
     for output in outputs:
-        if output.is_file() and any(output.samefile(source) for source in read):
+        if output.is_file() and any(output.samefile(source) for source in inputs):
             raise OutputError(f"{shown(output)}: is an input, which would be overwritten; choose another --out")
 
 
-def refuse_what_stands(path: Path, *, overwrite: bool, advice: str = "choose another name or use --overwrite") -> None:
-    """Raise `OutputError` when something stands at ``path`` that may not be overwritten."""
+def refuse_existing(path: Path, *, overwrite: bool, advice: str = "choose another name or use --overwrite") -> None:
+    """Raise `OutputError` when ``path`` exists and may not be overwritten."""
     if not os.path.lexists(path):
         return
     if not path.is_file():
@@ -70,14 +70,14 @@ def refuse_what_stands(path: Path, *, overwrite: bool, advice: str = "choose ano
 
 
 class OutputFolder:
-    """The folder for the files of one job: all of them appear in it, or none.
+    """The folder for the output files of one job: all of them appear in it, or none.
 
         with OutputFolder(path, names=["aligned.tif", "report.json"]) as folder:
             write_image(folder.staging / "aligned.tif", ...)
 
-    Files are written into the hidden folder ``staging`` and renamed into ``path`` when the block ends well; what stands
-    there by another of the names, of an earlier job, is removed then. When it does not end well, interruption by the
-    keyboard included, no file and no folder is left behind, and none is missing.
+    Files are written into the hidden folder ``staging``, and renamed into ``path`` when the block ends well.
+    Files of an earlier job, by other names of ``names``, are removed then. After an error, or an interruption by the
+    keyboard, no new file or folder is left behind, and no old one is missing.
     """
 
     staging: Path
@@ -90,18 +90,18 @@ class OutputFolder:
         assert all(Path(name).name == name for name in self.names), "names are plain file names"
 
     def __enter__(self) -> OutputFolder:
-        """Refuse what may not be overwritten, and make ``staging``, so that both are known before any work.
+        """Make ``staging``; errors of overwriting and of permissions are found now, before any work.
 
         Raises:
             OutputError: the folder cannot be created or written, or a file stands there and may not be overwritten.
         """
-        self._refuse_what_stands()
-        self.staging = self._home() / _hidden_name()
+        self._refuse_existing()
+        self.staging = self._nearest_folder() / _hidden_name()
         try:
             self.staging.mkdir()
         except OSError as error:
             raise _output_error(self.path, error, "choose another folder with --out") from error
-        except BaseException:  # a signal that came while it was made
+        except BaseException:  # a signal that came while the folder was made
             shutil.rmtree(self.staging, ignore_errors=True)
             raise
         return self
@@ -114,13 +114,13 @@ class OutputFolder:
             if error is None:
                 self._publish()
             elif isinstance(error, OutputError) and str(self.staging) in str(error):
-                # The user knows nothing of the hidden folder.
+                # The message names the folder that the user named, not the hidden one.
                 raise OutputError(str(error).replace(str(self.staging), str(self.path))) from error
         finally:
             shutil.rmtree(self.staging, ignore_errors=True)
 
-    def _home(self) -> Path:
-        """The nearest folder that exists: what is made in it lies on the same file system as ``path`` will."""
+    def _nearest_folder(self) -> Path:
+        """Return the nearest existing folder, which is on the file system of ``path``, so that files can be renamed."""
         nearest = next(folder for folder in (self.path, *self.path.parents) if os.path.lexists(folder))
         if not nearest.is_dir():
             raise OutputError(
@@ -128,15 +128,16 @@ class OutputFolder:
             )
         return nearest
 
-    def _refuse_what_stands(self) -> None:
+    def _refuse_existing(self) -> None:
         for name in self.names:
             advice = "choose another --out or use --overwrite"
-            refuse_what_stands(self.path / name, overwrite=self.overwrite, advice=advice)
+            refuse_existing(self.path / name, overwrite=self.overwrite, advice=advice)
 
     def _publish(self) -> None:
+        """Move the written files into ``path``; after an error put everything back."""
         written = {file.name for file in self.staging.iterdir()}
         assert written <= set(self.names), f"not announced: {written - set(self.names)}"
-        self._refuse_what_stands()  # another process may have come first
+        self._refuse_existing()  # another process may have come first
         replaced = self.staging / _hidden_name()
         made = [folder for folder in (self.path, *self.path.parents) if not os.path.lexists(folder)]
         moved: list[str] = []

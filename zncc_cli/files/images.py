@@ -1,9 +1,9 @@
-"""Image files: pixels in the file's own dtype, with what is needed to write a like file.
+"""Image files: pixels in the file's own dtype, with the metadata that a similar file is written with.
 
     read_image(path) -> Image(data, axes, metadata) -> output.write_image(path, data, like=image)
 
-The content of a file decides how it is read, not its name. All its planes are read, with the axes that the file gives
-them; large ones are decoded only where they are asked for. What cannot be read exactly is refused, never rounded.
+The content of a file decides how it is read, not its name. All planes are read, with the axes that the file names;
+a large image is decoded part by part, on request. A file that cannot be read exactly is refused, never rounded.
 """
 
 from __future__ import annotations
@@ -20,24 +20,27 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from zncc_cli.files.lazy import LazyArray, Stored
-from zncc_cli.files.memory import available
+from zncc_cli.files.memory import available_memory
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.npy import read_npy
 from zncc_cli.files.ome_zarr import is_zarr, read_ome_zarr
-from zncc_cli.files.pages import not_among, page_of
-from zncc_cli.files.paths import no_room, refusal, regular_file_size
-from zncc_cli.files.pictures import read_picture
+from zncc_cli.files.pages import no_such_number, page_of
+from zncc_cli.files.paths import reason, refusal, regular_file_size, too_large_for_memory, unreadable
+from zncc_cli.files.raster import read_raster
 from zncc_cli.files.tiff.read import read_tiff
 from zncc_cli.text import shown
 
-# Up to this size a file is decoded at once.
-_SMALL = 2**26
+# Images of up to this many bytes of pixels are decoded at once.
+_MAX_EAGER_BYTES = 2**26
 
+# (path, name of the format, bytes that may be held, series) -> pixels and metadata
 _Reader = Callable[[Path, str, int, int | None], Stored]
 
 
 @dataclass(frozen=True)
 class _Format:
+    """A format, the suffixes and first bytes of its files, and the function that reads them."""
+
     name: str
     suffixes: tuple[str, ...]
     magics: tuple[bytes, ...]
@@ -51,22 +54,22 @@ _FORMATS = (
         (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
         read_tiff,
     ),
-    _Format("PNG", (".png",), (b"\x89PNG\r\n\x1a\n",), read_picture),
-    _Format("JPEG", (".jpg", ".jpeg"), (b"\xff\xd8\xff",), read_picture),
-    _Format("BMP", (".bmp",), (b"BM",), read_picture),
-    _Format("GIF", (".gif",), (b"GIF8",), read_picture),
-    _Format("WebP", (".webp",), (b"RIFF",), read_picture),
-    _Format("PNM", (".pgm", ".ppm", ".pnm"), (b"P2", b"P3", b"P5", b"P6"), read_picture),
+    _Format("PNG", (".png",), (b"\x89PNG\r\n\x1a\n",), read_raster),
+    _Format("JPEG", (".jpg", ".jpeg"), (b"\xff\xd8\xff",), read_raster),
+    _Format("BMP", (".bmp",), (b"BM",), read_raster),
+    _Format("GIF", (".gif",), (b"GIF8",), read_raster),
+    _Format("WebP", (".webp",), (b"RIFF",), read_raster),
+    _Format("PNM", (".pgm", ".ppm", ".pnm"), (b"P2", b"P3", b"P5", b"P6"), read_raster),
     _Format("NPY", (".npy",), (b"\x93NUMPY",), read_npy),
 )
 
-SUFFIXES: dict[str, str] = {suffix: kind.name for kind in _FORMATS for suffix in kind.suffixes}
-"""Every suffix that `list_images` takes for an image, and the format it stands for."""
+SUFFIXES: dict[str, str] = {suffix: file_format.name for file_format in _FORMATS for suffix in file_format.suffixes}
+"""The suffixes that `list_images` takes for images, and the format of each."""
 
-_ZARR = _Format("OME-Zarr", (".zarr",), (), read_ome_zarr)
-_IN_SERIES = ("TIFF", "OME-Zarr")
+_OME_ZARR = _Format("OME-Zarr", (".zarr",), (), read_ome_zarr)
+_FORMATS_WITH_SERIES = ("TIFF", "OME-Zarr")
 
-_EXPECTED = "an image (" + ", ".join(kind.name for kind in _FORMATS) + ", or a folder of OME-Zarr)"
+_EXPECTED_IMAGE = "an image (" + ", ".join(file_format.name for file_format in _FORMATS) + ", or a folder of OME-Zarr)"
 
 _REC_709 = (0.2126, 0.7152, 0.0722)
 
@@ -75,11 +78,11 @@ _REC_709 = (0.2126, 0.7152, 0.0722)
 class Image:
     """One image: a plane, or several along leading axes.
 
-    data: (..., H, W) or (..., H, W, S) in the file's own dtype (a 1-bit image: uint8, 0 and 255) and native byte order:
-        an array, or, where the file is large, one that decodes what is asked of it (`LazyArray`).
-    axes: a letter for each dimension, as tifffile's; ends in "YX" or "YXS". S is 3 (RGB) or 4 (RGB and alpha or one
-        more sample), or 2 (grey and alpha). The others are those of the file: T, Z, C, I or Q (unknown), ...
-    notes: a sentence for each thing that was chosen, or could not be kept, on reading, after the name of the file.
+    data: (..., H, W) or (..., H, W, S) in the file's own dtype (a 1-bit image: uint8, 0 and 255) and native byte order.
+        An array, or, for a large file, a `LazyArray`, which decodes the parts that are asked for.
+    axes: a letter for each dimension, as in tifffile; ends in "YX" or "YXS". S is 3 (RGB), 4 (RGB and alpha or one
+        more sample) or 2 (grey and alpha). The leading ones are those of the file: T, Z, C, I or Q (unknown), ...
+    notes: sentences for the user, each after the file's name: choices made on reading, and what could not be kept.
     """
 
     data: NDArray[Any] | LazyArray
@@ -89,7 +92,7 @@ class Image:
 
     @property
     def leading(self) -> tuple[int, ...]:
-        """Shape of the axes before the plane; () for a 2D image."""
+        """Lengths of the axes before the plane; () for a 2D image."""
         return tuple(self.data.shape[: self.axes.index("YX")])
 
     @property
@@ -100,11 +103,16 @@ class Image:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The file's own dtype, in native byte order."""
+        """The dtype of the pixels: the file's own, in native byte order."""
         return self.data.dtype
 
     def read(self, index: tuple[int, ...] = (), rows: slice = slice(None), columns: slice = slice(None)) -> Image:
-        """Rows and columns (of step 1) of one plane, ``index`` its place on the leading axes, in memory.
+        """Decode a part of one plane, and return it as an `Image` in memory.
+
+        Args:
+            index: the plane's position on each leading axis.
+            rows: slice of step 1.
+            columns: slice of step 1.
 
         Raises:
             InputError: the part is damaged, or does not fit into memory.
@@ -114,11 +122,11 @@ class Image:
         return Image(plane, self.axes[len(self.leading) :], self.metadata, self.notes)
 
     def luminance(self) -> NDArray[np.float32]:
-        """Brightness, float32 (H, W), in the units of the file: grey as it is, RGB by the weights of Rec. 709.
+        """Return the brightness, float32 (H, W), in the units of the file: grey values, or RGB weighted by Rec. 709.
 
-        Alpha and samples beyond RGB are ignored; "miniswhite" is turned round, so that bright is large.
-        Integers of up to 16 bits are exact. 32-bit integers and float64 are rounded to 24 significant bits: of a small
-        signal on a large offset (1e8 and more) the lowest digits are lost, unless the offset is taken off before.
+        Alpha and samples beyond RGB are ignored. "miniswhite" pixels are inverted, so that bright is large.
+        Integers of up to 16 bits are exact. 32-bit integers and float64 are rounded to 24 significant bits: a small
+        signal on a large offset (1e8 and more) loses its lowest digits, unless the offset is subtracted before.
         """
         data = self._plane()
         with np.errstate(over="ignore", invalid="ignore"):
@@ -132,10 +140,10 @@ class Image:
             return grey.astype(np.float32)
 
     def valid(self, numbers: DTypeLike = np.float32) -> NDArray[np.bool_]:
-        """Where the pixel can be used, bool (H, W).
+        """Return a mask of usable pixels, bool (H, W).
 
-        That is: finite as ``numbers`` of that dtype in all samples, not opacity 0, and not the file's own value for
-        missing pixels.
+        A pixel is usable where all its samples are finite in the dtype ``numbers``, its opacity is not 0, and its
+        value is not the one that the file declares for missing pixels.
         """
         data = self._plane()
         samples = data if data.ndim == 3 else data[..., None]
@@ -151,6 +159,7 @@ class Image:
         return valid
 
     def _plane(self) -> NDArray[Any]:
+        """Return the pixels of a 2D image in memory, (H, W) or (H, W, S); raise `InputError` for several planes."""
         if self.leading:
             found = f"axes {self.axes} of shape {tuple(self.data.shape)}"
             advice = "choose a page and a channel"
@@ -171,65 +180,66 @@ def read_image(
 
     Args:
         path: the file, or the folder of an OME-Zarr.
-        series: which of several images in the file, from 0; by default the first, with a note if there are more.
-        page: which plane along all leading axes but C, counted in their order from 0; by default all.
-        max_bytes: what may be held in memory at once; by default what the machine and the limits on us leave.
+        series: number, from 0, of one image of several in the file; by default the first, with a note if there are
+            more.
+        page: number, from 0, of one plane over all leading axes but C, in their order; by default all planes.
+        max_bytes: how much memory pixels may take at once; by default what the machine and our limits leave.
 
     Raises:
-        InputError: nothing readable is there; its codec is missing; it is damaged, or has to be decoded whole and does
-            not fit.
-        OptionError: no such series or page.
+        InputError: there is no readable image; its codec is missing; it is damaged, or must be decoded whole and does
+            not fit into memory.
+        OptionError: the file has no such series or page.
     """
     path = Path(path)
-    kind = _kind(path)
-    limit = available() if max_bytes is None else max_bytes
+    file_format = _format_of(path)
+    limit = available_memory() if max_bytes is None else max_bytes
     try:
         with warnings.catch_warnings():
-            # Libraries warn of odd metadata; what harms the pixels they raise.
+            # Libraries warn of odd metadata only; of damaged pixels they raise an error.
             warnings.simplefilter("ignore")
-            stored = kind.read(path, kind.name, limit, series)
-            if series and stored.metadata.format not in _IN_SERIES:
-                raise not_among(path, "--series", series, 1)
-            return _in_memory(stored if page is None else page_of(stored, page), limit)
+            stored = file_format.read(path, file_format.name, limit, series)
+            if series and stored.metadata.format not in _FORMATS_WITH_SERIES:
+                raise no_such_number(path, "--series", series, 1)
+            return _decoded_if_small(stored if page is None else page_of(stored, page), limit)
     except MemoryError:
-        raise no_room(path) from None
+        raise too_large_for_memory(path) from None
 
 
 def check_kind(path: Path) -> None:
-    """Raise `InputError` where there is no image, by the first bytes of the file: before all of it is read."""
-    _kind(path)
+    """Raise `InputError` unless the first bytes of the file are those of an image; the rest is not read."""
+    _format_of(path)
 
 
-def _in_memory(stored: Stored, limit: int) -> Image:
-    """Decoded, if it is small."""
+def _decoded_if_small(stored: Stored, limit: int) -> Image:
+    """Return the image that a reader found, its pixels in memory if they are few."""
     data = stored.data
     if not isinstance(data, LazyArray):
         data = np.ascontiguousarray(data, dtype=data.dtype.newbyteorder("="))
-    elif data.nbytes <= min(_SMALL, limit):
+    elif data.nbytes <= min(_MAX_EAGER_BYTES, limit):
         data = np.asarray(data)
     path = stored.metadata.path
     notes = tuple(f"{shown(path.name or path)}: {note}" for note in stored.notes)
     return Image(data, stored.axes, stored.metadata, notes)
 
 
-def _kind(path: Path) -> _Format:
+def _format_of(path: Path) -> _Format:
+    """Return the format of the image at ``path``, by its first bytes; raise `InputError` where it is none."""
     if is_zarr(path):
-        return _ZARR
-    regular_file_size(path, expected=_EXPECTED)
+        return _OME_ZARR
+    regular_file_size(path, expected=_EXPECTED_IMAGE)
     try:
         with path.open("rb") as file:
             head = file.read(64)
     except OSError as error:
-        raise refusal(
-            path, expected="a readable file", found=error.strerror or error, advice="check its permissions"
-        ) from error
-    kind = next((kind for kind in _FORMATS if head.startswith(kind.magics)), None)
-    if kind is None:
-        raise refusal(path, expected=_EXPECTED, found=_described(head), advice="convert it to TIFF or PNG")
-    return kind
+        raise unreadable(path, error) from error
+    file_format = next((candidate for candidate in _FORMATS if head.startswith(candidate.magics)), None)
+    if file_format is None:
+        raise refusal(path, expected=_EXPECTED_IMAGE, found=_describe_start(head), advice="convert it to TIFF or PNG")
+    return file_format
 
 
-def _described(head: bytes) -> str:
+def _describe_start(head: bytes) -> str:
+    """Describe the first bytes of a file of no known format, for an error: as text where they are text."""
     text = head.decode("utf-8", errors="ignore")  # a letter may be cut at the end
     if len(text.encode()) > len(head) - 4 and all(letter.isprintable() or letter.isspace() for letter in text):
         return f'text that begins with "{text[:24]}"'
@@ -237,26 +247,26 @@ def _described(head: bytes) -> str:
 
 
 def list_images(folder: str | os.PathLike[str]) -> list[Path]:
-    """The images directly in ``folder``, by suffix (`SUFFIXES`) or OME-Zarr, sorted by name; hidden ones are left out.
+    """List the images directly in ``folder``, sorted by name: files by suffix (`SUFFIXES`), and folders of OME-Zarr.
 
-    What bears an image's name and is none, as a named pipe or a link to nothing, is listed too: who reads it says so.
+    Hidden ones are left out. A named pipe, or a broken link, with the suffix of an image is listed too: reading it
+    raises the error that says what it is.
 
     Raises:
-        InputError: ``folder`` is no folder, or cannot be listed.
+        InputError: ``folder`` is not a folder, or cannot be listed.
     """
     folder = Path(folder)
     try:
-        # What the listing itself says of each entry is enough: asking for every file would take minutes on a network.
+        # The listing itself tells files from folders. A `stat` of every file would take minutes on a network.
         with os.scandir(folder) as entries:
             return sorted(
-                folder / entry.name for entry in entries if not entry.name.startswith(".") and _is_image(entry)
+                folder / entry.name for entry in entries if not entry.name.startswith(".") and _is_listed(entry)
             )
     except (OSError, ValueError) as error:
-        reason = (isinstance(error, OSError) and error.strerror) or error
-        raise refusal(folder, expected="a folder of images", found=reason, advice="check the name") from error
+        raise refusal(folder, expected="a folder of images", found=reason(error), advice="check the name") from error
 
 
-def _is_image(entry: os.DirEntry[str]) -> bool:
+def _is_listed(entry: os.DirEntry[str]) -> bool:
     if entry.is_dir():
         return is_zarr(Path(entry.path))
     return Path(entry.name).suffix.lower() in SUFFIXES

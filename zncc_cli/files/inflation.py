@@ -1,4 +1,4 @@
-"""What compressed data claim to inflate to, found before a decoder that knows no bound is let near them."""
+"""Checks that compressed chunks do not inflate to more than they may, before a decoder without a bound gets them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from collections.abc import Callable
 from typing import Any
 
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-# The window that an LZMA stream may ask for.
-_LZMA_MEMORY = 2**28
+# The memory that an LZMA stream may ask for, for its dictionary.
+_LZMA_MEMORY_BYTES = 2**28
 
 
 def check_inflated(data: bytes, codec: str, limit: int) -> None:
-    """Compressed ``data`` must not inflate to more than ``limit`` bytes.
+    """Check that ``data``, compressed by ``codec``, inflate to at most ``limit`` bytes.
 
     Raises:
-        ValueError: they do, or do not say to how many, or are no such data.
+        ValueError: they inflate to more, or their size cannot be found, or they are not data of this codec.
     """
     size = _SIZES[codec](data, limit)
     if size > limit:
@@ -26,7 +26,7 @@ def check_inflated(data: bytes, codec: str, limit: int) -> None:
 
 
 def _by_decoding(decoder: Callable[[], Any]) -> Callable[[bytes, int], int]:
-    """Inflate up to the limit, stream after stream, and keep nothing."""
+    """Return a function that counts the inflated bytes, stream after stream, up to the limit; nothing is kept."""
 
     def size(data: bytes, limit: int) -> int:
         total = 0
@@ -53,16 +53,16 @@ def _lz4(data: bytes, limit: int) -> int:
 
 
 def _zstd(data: bytes, limit: int) -> int:
-    """The content size in the header of the frame; where it is left out, by a decoder that takes a bound."""
+    """Return the content size in the header of the frame; where it is left out, that found by a bounded decoder."""
     if data[:4] != _ZSTD_MAGIC:
         raise ValueError("no Zstandard data")
     flags = _number(data, "<B", 4)
     single = flags >> 5 & 1
-    place = 5 + (1 - single) + (0, 1, 2, 4)[flags & 3]
+    offset = 5 + (1 - single) + (0, 1, 2, 4)[flags & 3]
     kind = flags >> 6
     if kind == 0 and not single:
         return _by_bounded_zstd(data, limit)
-    return _number(data, ("<B", "<H", "<I", "<Q")[kind], place) + (256 if kind == 1 else 0)
+    return _number(data, ("<B", "<H", "<I", "<Q")[kind], offset) + (256 if kind == 1 else 0)
 
 
 def _by_bounded_zstd(data: bytes, limit: int) -> int:
@@ -76,24 +76,24 @@ def _by_bounded_zstd(data: bytes, limit: int) -> int:
         raise ValueError(f"damaged data, or more than {limit} bytes ({error})") from None
 
 
-def _number(data: bytes, kind: str, place: int) -> int:
-    if len(data) < place + struct.calcsize(kind):
+def _number(data: bytes, kind: str, offset: int) -> int:
+    if len(data) < offset + struct.calcsize(kind):
         raise ValueError("data that were cut off")
-    return int(struct.unpack_from(kind, data, place)[0])
+    return int(struct.unpack_from(kind, data, offset)[0])
 
 
 _SIZES: dict[str, Callable[[bytes, int], int]] = {
     "zlib": _by_decoding(zlib.decompressobj),
     "gzip": _by_decoding(lambda: zlib.decompressobj(wbits=31)),
     "bz2": _by_decoding(bz2.BZ2Decompressor),
-    "lzma": _by_decoding(lambda: lzma.LZMADecompressor(memlimit=_LZMA_MEMORY)),
+    "lzma": _by_decoding(lambda: lzma.LZMADecompressor(memlimit=_LZMA_MEMORY_BYTES)),
     "blosc": _blosc,
     "lz4": _lz4,
     "zstd": _zstd,
 }
 
 COMPRESSIONS = frozenset(_SIZES)
-"""The codecs that are known here, by their names in Zarr."""
+"""The names, in Zarr, of the compressions that can be checked."""
 
 CHECKSUM = "crc32c"
-"""The codec that puts four bytes after what it is given."""
+"""The name, in Zarr, of the codec that appends four bytes of checksum."""

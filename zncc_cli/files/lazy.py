@@ -1,4 +1,4 @@
-"""Pixels that stay in their file until they are asked for."""
+"""Lazy arrays: pixels that stay in their file, compressed, until a part of them is read."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from numpy.typing import DTypeLike, NDArray
 from zncc_cli.files.metadata import Metadata
 
 CACHE_BYTES = 2**26
-"""What decoded pieces may take, unless one row of them takes more: then each is decoded about once when rows are read
-in order."""
+"""Bytes that a cache of decoded pieces may take. A cache takes more where one row of pieces needs more, so that each
+piece is decoded about once when rows are read in order."""
 
 ReadPart = Callable[[tuple[int, ...], range, range], NDArray[Any]]
-"""(index of the leading axes, rows, columns) -> pixels (h, w) or (h, w, S), decoded."""
+"""(index on the leading axes, rows, columns) -> decoded pixels (h, w) or (h, w, S)."""
 
 
 class LazyArray:
-    """An array (..., H, W) or (..., H, W, S) of which ``[leading integers, rows, columns]`` decodes that part alone.
+    """An array (..., H, W) or (..., H, W, S) that is decoded by parts: ``array[leading integers, rows, columns]``.
 
     Args:
-        shape: of the whole.
-        dtype: in native byte order.
-        plane: 2 for planes (H, W), 3 for (H, W, S).
-        read: decodes a part of one plane.
+        shape: shape of the whole array.
+        dtype: dtype in native byte order.
+        plane: dimensions of a plane: 2 for (H, W), 3 for (H, W, S).
+        read: function that decodes a part of one plane.
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: DTypeLike, plane: int, read: ReadPart) -> None:
@@ -45,48 +45,49 @@ class LazyArray:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the whole, decoded."""
+        """Bytes of the whole array, decoded."""
         return prod(self.shape) * self.dtype.itemsize
 
     @property
     def leading(self) -> tuple[int, ...]:
-        """Shape of the leading axes."""
+        """Lengths of the leading axes."""
         return self.shape[: -self._plane]
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
         """Decode a part of one plane.
 
         Raises:
-            IndexError: not an integer for each leading axis and then slices of step 1, or out of range.
+            IndexError: the key is not an integer for each leading axis and then up to two slices of step 1, or an
+                integer is out of range.
             InputError: the part is damaged.
         """
         key = key if isinstance(key, tuple) else (key,)
         count = len(self.leading)
         index, parts = key[:count], key[count:]
-        places = len(index) == count and all(isinstance(i, (int, np.integer)) for i in index)
-        if not places or len(parts) > 2 or not all(isinstance(part, slice) for part in parts):
+        is_index = len(index) == count and all(isinstance(i, (int, np.integer)) for i in index)
+        if not is_index or len(parts) > 2 or not all(isinstance(part, slice) for part in parts):
             raise IndexError(f"expected {count} integers and up to two slices, found {key}")
-        whole = tuple(_place(int(i), size) for i, size in zip(index, self.leading, strict=True))
+        plane = tuple(_from_start(int(i), size) for i, size in zip(index, self.leading, strict=True))
         height, width = self.shape[count : count + 2]
         rows, columns = (*parts, slice(None), slice(None))[:2]
         spans = (range(*rows.indices(height)), range(*columns.indices(width)))
         if any(span.step != 1 for span in spans):
             raise IndexError(f"expected slices of step 1, found {parts}")
-        return self._read(whole, *(range(span.start, max(span.start, span.stop)) for span in spans))
+        return self._read(plane, *(range(span.start, max(span.start, span.stop)) for span in spans))
 
     def select(self, index: tuple[int | None, ...]) -> LazyArray:
-        """The part at ``index`` of the leading axes, lazy again; None keeps an axis."""
-        kept = [axis for axis, place in enumerate(index) if place is None]
-        shape = (*(self.shape[axis] for axis in kept), *self.shape[len(self.leading) :])
+        """Return the lazy array at ``index``, a position on each leading axis; None keeps the axis."""
+        kept_axes = [axis for axis, position in enumerate(index) if position is None]
+        shape = (*(self.shape[axis] for axis in kept_axes), *self.shape[len(self.leading) :])
 
-        def read(places: tuple[int, ...], rows: range, columns: range) -> NDArray[Any]:
-            rest = iter(places)
-            return self._read(tuple(next(rest) if place is None else place for place in index), rows, columns)
+        def read(kept_index: tuple[int, ...], rows: range, columns: range) -> NDArray[Any]:
+            kept = iter(kept_index)
+            return self._read(tuple(next(kept) if position is None else position for position in index), rows, columns)
 
         return LazyArray(shape, self.dtype, self._plane, read)
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
-        """Decode the whole."""
+        """Decode the whole array."""
         if not self.leading:
             whole = self[()]
         else:
@@ -96,7 +97,8 @@ class LazyArray:
         return whole if dtype is None else whole.astype(dtype)
 
 
-def _place(index: int, size: int) -> int:
+def _from_start(index: int, size: int) -> int:
+    """Return ``index``, which may count from the end, counted from 0."""
     if not -size <= index < size:
         raise IndexError(f"expected an index below {size}, found {index}")
     return index % size
@@ -104,7 +106,7 @@ def _place(index: int, size: int) -> int:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Stored:
-    """What a reader hands over: pixels, in memory or not, their axes (see `images.Image`), what is known of them."""
+    """What every reader returns: pixels, in memory or lazy, with axes, metadata and notes (see `images.Image`)."""
 
     data: NDArray[Any] | LazyArray
     axes: str
@@ -113,7 +115,7 @@ class Stored:
 
 
 class Cache:
-    """Decoded pieces of a file, the last used ones up to ``limit`` bytes; may be used by several threads."""
+    """A cache of decoded pieces of a file, the least recently used dropped beyond ``limit`` bytes; thread-safe."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -122,14 +124,14 @@ class Cache:
         self._lock = threading.Lock()
 
     def get(self, key: Hashable) -> NDArray[Any] | None:
-        """The piece, if it is still here."""
+        """Return the piece, or None where it is not in the cache."""
         with self._lock:
             if key in self._pieces:
                 self._pieces.move_to_end(key)
             return self._pieces.get(key)
 
     def put(self, key: Hashable, piece: NDArray[Any]) -> None:
-        """Keep ``piece`` and forget the oldest ones."""
+        """Keep ``piece``, and drop the least recently used ones beyond the limit."""
         with self._lock:
             if key in self._pieces or piece.nbytes > self._limit:
                 return

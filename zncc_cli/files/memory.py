@@ -12,13 +12,14 @@ _CGROUPS = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
 
 
-def available() -> int:
-    """Bytes that can still be taken: of the machine, of every control group around us, of the limits of ``ulimit``."""
-    room = [int(psutil.virtual_memory().available), *_limits(), *_cgroups(_MEMBERSHIP, _CGROUPS)]
-    return max(0, min(room))
+def available_memory() -> int:
+    """Return the bytes that can still be taken: the least that the machine, our control groups and ``ulimit`` leave."""
+    free = [int(psutil.virtual_memory().available), *_limits(), *_cgroups(_MEMBERSHIP, _CGROUPS)]
+    return max(0, min(free))
 
 
 def _limits() -> list[int]:
+    """Return what each limit of ``ulimit`` on memory leaves; a limit that is not set is left out."""
     try:
         resource: Any = importlib.import_module("resource")
     except ImportError:  # Windows
@@ -30,12 +31,12 @@ def _limits() -> list[int]:
 
 
 def _cgroups(membership: Path, root: Path) -> list[int]:
-    """What is left in each control group from ours up to the root; caches of files count as free."""
+    """Return what each control group leaves, from ours up to the root; caches of files count as free."""
     try:
         lines = membership.read_text().splitlines()
     except OSError:
         return []
-    room = []
+    free = []
     for line in lines:
         _, controllers, group = line.split(":", 2)
         if controllers == "":
@@ -45,17 +46,17 @@ def _cgroups(membership: Path, root: Path) -> list[int]:
         else:
             continue
         folder = top / group.lstrip("/")
-        # In a container the path may be the host's: the group that is mounted here is then the top itself.
-        for place in (folder, *folder.parents):
-            if top not in (place, *place.parents):
+        # In a container the path may be the host's. The group that is mounted here is then the top itself.
+        for group_folder in (folder, *folder.parents):
+            if top not in (group_folder, *group_folder.parents):
                 break
-            bound, used = _number(place / limit), _number(place / usage)
+            bound, used = _read_number(group_folder / limit), _read_number(group_folder / usage)
             if bound is not None and used is not None:
-                room.append(bound - used + _file_cache(place / "memory.stat"))
-    return room
+                free.append(bound - used + _file_cache(group_folder / "memory.stat"))
+    return free
 
 
-def _number(path: Path) -> int | None:
+def _read_number(path: Path) -> int | None:
     try:
         return int(path.read_text())
     except (OSError, ValueError):  # "max": no limit
@@ -63,6 +64,7 @@ def _number(path: Path) -> int | None:
 
 
 def _file_cache(path: Path) -> int:
+    """Return the bytes of cached files that a memory.stat counts, or 0 where it cannot be read."""
     try:
         fields = dict(line.split(maxsplit=1) for line in path.read_text().splitlines())
         return sum(int(fields.get(name, 0)) for name in ("inactive_file", "active_file"))

@@ -1,4 +1,4 @@
-"""What is known of an image beside its pixels, enough to write a like file."""
+"""The metadata of an image: what is known of it beside its pixels, enough to write a similar file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Resolution:
     unit: int = 1
 
     def swapped(self) -> Resolution:
-        """The resolution of the transposed image."""
+        """Return the resolution of the transposed image."""
         return Resolution(x=self.y, y=self.x, unit=self.unit)
 
 
@@ -36,7 +36,7 @@ class PixelSize:
     unit: str
 
     def swapped(self) -> PixelSize:
-        """The size in the transposed image."""
+        """Return the pixel size of the transposed image."""
         return PixelSize(x=self.y, y=self.x, unit=self.unit)
 
 
@@ -44,23 +44,23 @@ class PixelSize:
 class Metadata:
     """What a file says of its pixels.
 
-    path: where the image was read from. format: "TIFF", "PNG", "JPEG", ..., "NPY", "OME-Zarr".
+    path: the file that the image was read from. format: "TIFF", "PNG", "JPEG", ..., "NPY", "OME-Zarr".
     photometric: the meaning of the samples; palettes, CMYK and YCbCr have been turned into "rgb" on reading.
     alpha: whether the last sample is opacity; premultiplied: whether the others were multiplied by it.
     nodata: the value that marks missing pixels (GDAL, transparent PNG), or None.
 
-    Of the frame, the grid that the pixels lie on:
+    The frame, the grid that the pixels lie on:
     pixel_size: physical size of a pixel (ImageJ, OME), or None. resolution: TIFF's own tags, or None.
     georeference: GeoTIFF tags, or empty.
 
-    Of the file:
+    The file:
     flavor: the convention that a TIFF follows. properties: what that convention says beside the axes and the pixel
-    size, in the words of tifffile's ``metadata`` argument (ImageJ: spacing, finterval, Labels, ...; OME: PhysicalSizeZ,
-    TimeIncrement, Channel, ...).
+    size, with the keys of tifffile's ``metadata`` argument (ImageJ: spacing, finterval, Labels, ...; OME:
+    PhysicalSizeZ, TimeIncrement, Channel, ...).
     bands: whether the axis C of a plain TIFF lies in the samples of its pages (GeoTIFF), not in pages of its own.
     compression: TIFF's number of it (1: none). predictor: TIFF's number of it (1: none).
-    description: ImageDescription of a plain TIFF, or "". tags: further tags to be handed on as they are (date, camera,
-    ICC profile, ...). left_out: the names of what the file says beside, and what is written of it cannot.
+    description: ImageDescription of a plain TIFF, or "". tags: further tags, copied as they are into a file that is
+    written (date, camera, ICC profile, ...). left_out: names of what the file holds and a file written from it cannot.
     """
 
     path: Path

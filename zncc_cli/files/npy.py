@@ -22,12 +22,13 @@ _DAMAGE = (OSError, EOFError, ValueError, TypeError, SyntaxError, OverflowError,
 
 
 def read_npy(path: Path, name: str, max_bytes: int, series: int | None) -> Stored:
-    """Read ``path``, lazily where its rows lie one after the other; the axes before the plane are "Q".
+    """Read the array in ``path``, lazily if it is in row-major (C) order; the axes before the plane are "Q".
 
-    bool becomes uint8, 0 and 255; the fourth sample is taken for alpha.
+    bool becomes uint8, 0 and 255. A fourth sample is alpha.
 
     Raises:
-        InputError: pickled objects, other shapes or dtypes, a damaged file; columns first and more than ``max_bytes``.
+        InputError: pickled objects, another shape or dtype, a damaged file; column-major (Fortran) order and more than
+            ``max_bytes``.
     """
     try:
         with path.open("rb") as file:
@@ -51,15 +52,15 @@ def read_npy(path: Path, name: str, max_bytes: int, series: int | None) -> Store
         advice = "save the image as an array of this shape"
         raise refusal(path, expected=_EXPECTED, found=f"shape {shape}, dtype {stored}", advice=advice)
     samples = shape[-1] if colour else 1
-    *before, height, width = shape[:-1] if colour else shape
-    leading = tuple(length for length in before if length > 1)
+    *leading_axes, height, width = shape[:-1] if colour else shape
+    leading = tuple(length for length in leading_axes if length > 1)
     plane = (height, width) if samples == 1 else (height, width, samples)
     if columns_first:
         if end - start > max_bytes:
             advice = "save it again with numpy.ascontiguousarray"
             raise refusal(path, expected=f"at most {max_bytes} bytes", found=end - start, advice=advice)
         whole = np.fromfile(path, stored, math.prod(shape), offset=start).reshape(shape, order="F")
-        data: NDArray[Any] | LazyArray = _known(whole).reshape(*leading, *plane)
+        data: NDArray[Any] | LazyArray = _as_numbers(whole).reshape(*leading, *plane)
     else:
         data = _lazy(path, start, stored, leading, plane)
     return Stored(
@@ -72,7 +73,7 @@ def read_npy(path: Path, name: str, max_bytes: int, series: int | None) -> Store
 
 
 def _header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """(shape, whether columns come first, dtype); the header is a literal, and nothing of it is run."""
+    """Return (shape, is column-major, dtype). The header is parsed as a literal; no code in it is run."""
     version = npy_format.read_magic(file)
     read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
     shape, columns_first, dtype = read(file)
@@ -81,11 +82,13 @@ def _header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     return shape, columns_first, dtype
 
 
-def _known(pixels: NDArray[Any]) -> NDArray[Any]:
+def _as_numbers(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Return bool pixels as uint8, 0 and 255, others as they are."""
     return pixels.astype(np.uint8) * np.uint8(255) if pixels.dtype.kind == "b" else pixels
 
 
 def _lazy(path: Path, start: int, stored: np.dtype[Any], leading: tuple[int, ...], plane: tuple[int, ...]) -> LazyArray:
+    """Return the lazy array of planes of shape ``plane`` that begin at byte ``start`` in dtype ``stored``."""
     width, samples = (*plane, 1)[1:3]
     size = math.prod(plane) * stored.itemsize
 
@@ -99,7 +102,7 @@ def _lazy(path: Path, start: int, stored: np.dtype[Any], leading: tuple[int, ...
         except (OSError, ValueError) as error:
             advice = "save the array again with numpy.save"
             raise refusal(path, expected="a complete .npy file", found=error, advice=advice) from error
-        return _known(pixels if len(plane) == 3 else pixels[..., 0])
+        return _as_numbers(pixels if len(plane) == 3 else pixels[..., 0])
 
     dtype = np.dtype(np.uint8) if stored.kind == "b" else stored.newbyteorder("=")
     return LazyArray((*leading, *plane), dtype, len(plane), read)

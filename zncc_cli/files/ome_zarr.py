@@ -1,7 +1,7 @@
 """OME-Zarr (OME-NGFF 0.4 on Zarr 2, 0.5 on Zarr 3): a folder of chunks, read through the zarr library.
 
-The metadata are read and judged here first: numbers only, codecs that are known, chunks that fit into memory. What
-decodes into Python objects never reaches the library.
+The metadata are read and checked here first: numbers only, known codecs, chunks that fit into memory. An array of
+Python objects never reaches the library.
 """
 
 from __future__ import annotations
@@ -22,16 +22,17 @@ from zncc_cli.errors import ZnccError
 from zncc_cli.files.inflation import CHECKSUM, COMPRESSIONS
 from zncc_cli.files.lazy import CACHE_BYTES, Cache, LazyArray, Stored
 from zncc_cli.files.metadata import Metadata, PixelSize
-from zncc_cli.files.pages import among, not_among
-from zncc_cli.files.paths import no_room, refusal
+from zncc_cli.files.pages import no_such_number, numbered
+from zncc_cli.files.paths import refusal, too_large_for_memory
 
-_LARGEST_METADATA = 2**24
-_LARGEST_CHUNK = 2**28
-_LARGEST_INDEX = 2**26
-_SHARDS = "sharding_indexed"
-_CODECS = COMPRESSIONS | {"shuffle", "delta", "crc32", CHECKSUM, "bytes", "transpose", _SHARDS}
-_TYPES_OF_3 = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64)")
-_TYPES_OF_2 = re.compile(r"\|b1|[<>|][ui][1248]|[<>][f][248]")
+_MAX_METADATA_BYTES = 2**24
+_MAX_CHUNK_BYTES = 2**28
+_MAX_SHARD_INDEX_BYTES = 2**26
+_INDEX_ENTRY_BYTES = 16  # offset and length of a chunk, 64 bits each
+_SHARDING = "sharding_indexed"
+_CODECS = COMPRESSIONS | {"shuffle", "delta", "crc32", CHECKSUM, "bytes", "transpose", _SHARDING}
+_ZARR_3_DTYPES = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64)")
+_ZARR_2_DTYPES = re.compile(r"\|b1|[<>|][ui][1248]|[<>][f][248]")
 
 # Units of NGFF as OME-XML spells them.
 _PREFIXES = {"pico": "p", "nano": "n", "micro": "µ", "milli": "m", "centi": "c", "": "", "kilo": "k"}
@@ -40,14 +41,14 @@ _UNITS = {
     **{prefix + "second": short + "s" for prefix, short in _PREFIXES.items()},
     **{"angstrom": "Å", "minute": "min", "hour": "h", "day": "d", "inch": "in"},
 }
-_ADVICE = "name the folder of one image of an OME-Zarr"
+_NAME_ONE_IMAGE = "name the folder of one image of an OME-Zarr"
 
 
 def is_zarr(path: Path) -> bool:
-    """Whether ``path`` is a folder that is, or should be, an OME-Zarr."""
+    """Tell whether ``path`` is a folder that is an OME-Zarr, or is named like one."""
     with contextlib.suppress(OSError, ValueError):
-        named = path.suffix == ".zarr"
-        return path.is_dir() and (named or any((path / one).is_file() for one in (".zattrs", "zarr.json")))
+        is_named = path.suffix == ".zarr"
+        return path.is_dir() and (is_named or any((path / name).is_file() for name in (".zattrs", "zarr.json")))
     return False
 
 
@@ -55,23 +56,25 @@ def read_ome_zarr(path: Path, name: str, max_bytes: int, series: int | None) -> 
     """Read the full resolution of the image in the folder ``path``, lazily.
 
     Raises:
-        InputError: no image, an unknown codec, the zarr library is missing, damage, chunks that do not fit.
+        InputError: there is no image, its codec is unknown, it is damaged, its chunks do not fit into memory, or the
+            zarr library is missing.
+        OptionError: there is no such series.
     """
-    with _readable(path):
+    with _input_errors(path):
         folder, attributes, notes = _image_folder(path, series)
-        multiscales = _list(attributes, "multiscales")
+        multiscales = _list_at(attributes, "multiscales")
         if not multiscales:
-            raise refusal(path, expected='"multiscales" of an OME-Zarr', found="none", advice=_ADVICE)
+            raise refusal(path, expected='"multiscales" of an OME-Zarr', found="none", advice=_NAME_ONE_IMAGE)
         image = multiscales[0]
-        dataset = _list(image, "datasets")[0]
+        dataset = _list_at(image, "datasets")[0]
         array = folder / str(dataset["path"])
         if not array.resolve().is_relative_to(folder.resolve()):
             raise refusal(path, expected="an array in the folder", found=array, advice="copy the folder again")
-        layout = _layout(path, array)
-        _check(path, layout, max_bytes)
+        layout = _read_layout(path, array)
+        _check_layout(path, layout, max_bytes)
         letters = _axes(path, image, len(layout.shape))
-        kept = [axis for axis, length in enumerate(layout.shape[:-2]) if length > 1]
-        data = _lazy(path, array, layout, kept, max_bytes)
+        leading_axes = [axis for axis, length in enumerate(layout.shape[:-2]) if length > 1]
+        data = _lazy_array(path, array, layout, leading_axes, max_bytes)
         metadata = _metadata(path, name, attributes, image, letters)
         if (
             metadata.pixel_size is None
@@ -79,17 +82,20 @@ def read_ome_zarr(path: Path, name: str, max_bytes: int, series: int | None) -> 
             and (_scale(image, letters)[-2:] != 1).any()
         ):
             notes += ("the scale has no unit: the size of a pixel is not known",)
-    return Stored(data=data, axes="".join(letters[axis] for axis in kept) + "YX", metadata=metadata, notes=notes)
+    return Stored(
+        data=data, axes="".join(letters[axis] for axis in leading_axes) + "YX", metadata=metadata, notes=notes
+    )
 
 
 @contextlib.contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def _input_errors(path: Path) -> Iterator[None]:
+    """Turn what reading a damaged Zarr raises into an `InputError`."""
     try:
         yield
     except ZnccError:
         raise
     except MemoryError:
-        raise no_room(path) from None
+        raise too_large_for_memory(path) from None
     except ImportError:
         expected, found = "the zarr library, which reads OME-Zarr", "that it is missing"
         advice = 'run: pip install "zncc-cli[zarr]" (Python 3.11 or newer)'
@@ -99,112 +105,122 @@ def _readable(path: Path) -> Iterator[None]:
         raise refusal(path, expected="a complete, readable OME-Zarr", found=error, advice=advice) from error
 
 
-def _list(content: Any, key: str) -> list[Any]:
+def _list_at(content: Any, key: str) -> list[Any]:
+    """Return the list at ``key``, empty where there is none; raise `ValueError` where it is something else."""
     value = content.get(key) or []
     if not isinstance(value, list):
-        raise ValueError(f'"{key}" is no list')
+        raise ValueError(f'"{key}" is not a list')
     return value
 
 
-def _json(path: Path) -> dict[str, Any]:
-    if path.stat().st_size > _LARGEST_METADATA:
-        raise ValueError(f"{path.name} has more than {_LARGEST_METADATA} bytes")
+def _read_json(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file; raise `ValueError` where it is too large, damaged or something else."""
+    if path.stat().st_size > _MAX_METADATA_BYTES:
+        raise ValueError(f"{path.name} has more than {_MAX_METADATA_BYTES} bytes")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except RecursionError:
         raise ValueError(f"{path.name} is nested too deeply") from None
     if not isinstance(content, dict):
-        raise ValueError(f"{path.name} holds no object")
+        raise ValueError(f"{path.name} is not a JSON object")
     return content
 
 
-def _attributes(folder: Path) -> dict[str, Any]:
-    """What OME says of ``folder``; empty where it says nothing."""
+def _ome_attributes(folder: Path) -> dict[str, Any]:
+    """Return the OME attributes of ``folder``, empty where it has none."""
     if (folder / "zarr.json").is_file():
-        attributes = _json(folder / "zarr.json").get("attributes", {})
-        found: Any = attributes.get("ome", attributes)
+        zarr_attributes = _read_json(folder / "zarr.json").get("attributes", {})
+        attributes: Any = zarr_attributes.get("ome", zarr_attributes)
     else:
-        found = _json(folder / ".zattrs") if (folder / ".zattrs").is_file() else {}
-    if not isinstance(found, dict):
-        raise ValueError("its attributes are no object")
-    return found
+        attributes = _read_json(folder / ".zattrs") if (folder / ".zattrs").is_file() else {}
+    if not isinstance(attributes, dict):
+        raise ValueError("its attributes are not a JSON object")
+    return attributes
 
 
 def _image_folder(path: Path, series: int | None) -> tuple[Path, dict[str, Any], tuple[str, ...]]:
-    """The folder of the image, what OME says of it, and a note of the choice; bioformats2raw puts several into one."""
-    attributes = _attributes(path)
+    """Return (folder of the image, its OME attributes, notes of the choice); bioformats2raw stores several images."""
+    attributes = _ome_attributes(path)
     folders = [path]
     if "multiscales" not in attributes and "bioformats2raw.layout" in attributes:
-        numbered = [path / one.name for one in path.iterdir() if one.name.isdecimal() and one.is_dir()]
-        folders = sorted(numbered, key=lambda folder: int(folder.name))
+        images = [child for child in path.iterdir() if child.name.isdecimal() and child.is_dir()]
+        folders = sorted(images, key=lambda folder: int(folder.name))
     if not folders:
         raise refusal(path, expected="images in numbered folders", found="none", advice="export it again")
     number = series or 0
     if not 0 <= number < len(folders):
-        raise not_among(path, "--series", number, len(folders))
-    note = f"{among('series', 0, len(folders))} was read; --series chooses"
+        raise no_such_number(path, "--series", number, len(folders))
+    note = f"{numbered('series', 0, len(folders))} was read; --series chooses"
     folder = folders[number]
-    chosen = attributes if folder == path else _attributes(folder)
-    return folder, chosen, (note,) if series is None and len(folders) > 1 else ()
+    image_attributes = attributes if folder == path else _ome_attributes(folder)
+    return folder, image_attributes, (note,) if series is None and len(folders) > 1 else ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Layout:
+    """How an array is stored.
+
+    version: of Zarr, 2 or 3. shape: of the array. chunks: shape of a chunk (in a shard, of an inner chunk). dtype: in
+    the spelling of the version. codecs: names, in the order of encoding. shards: shape of a shard, or None.
+    """
+
     version: int
     shape: tuple[int, ...]
     chunks: tuple[int, ...]
-    kind: str
+    dtype: str
     codecs: tuple[str, ...]
     shards: tuple[int, ...] | None = None
 
     @property
     def nbytes(self) -> int:
-        """Bytes of a chunk."""
-        return math.prod(self.chunks) * np.dtype(self.kind).itemsize
+        """Bytes of a decoded chunk."""
+        return math.prod(self.chunks) * np.dtype(self.dtype).itemsize
 
 
-def _layout(path: Path, array: Path) -> _Layout:
+def _read_layout(path: Path, array: Path) -> _Layout:
+    """Read how the array in the folder ``array`` is stored; ``path``, the OME-Zarr, is named in errors."""
     shards = None
     if (array / "zarr.json").is_file():
-        content = _json(array / "zarr.json")
+        content = _read_json(array / "zarr.json")
         chunks = content["chunk_grid"]["configuration"]["chunk_shape"]
-        kind = str(content["data_type"])
+        dtype = str(content["data_type"])
         codecs = [str(codec["name"]) for codec in content["codecs"]]
-        if codecs == [_SHARDS]:
+        if codecs == [_SHARDING]:
             shards, inner = chunks, content["codecs"][0]["configuration"]
-            _check_index(inner)
+            _check_shard_index(inner)
             chunks, codecs = inner["chunk_shape"], [str(codec["name"]) for codec in inner["codecs"]]
-        known = _TYPES_OF_3.fullmatch(kind)
+        is_number = _ZARR_3_DTYPES.fullmatch(dtype)
         version = 3
     elif (array / ".zarray").is_file():
-        content = _json(array / ".zarray")
-        chunks, kind = content["chunks"], str(content["dtype"])
-        codecs = [str(one["id"]) for one in (content.get("compressor"), *(content.get("filters") or ())) if one]
-        known = _TYPES_OF_2.fullmatch(kind)
+        content = _read_json(array / ".zarray")
+        chunks, dtype = content["chunks"], str(content["dtype"])
+        codecs = [str(codec["id"]) for codec in (content.get("compressor"), *(content.get("filters") or ())) if codec]
+        is_number = _ZARR_2_DTYPES.fullmatch(dtype)
         version = 2
     else:
         raise refusal(path, expected=f"an array in {array.name}", found="none", advice="copy the folder again")
-    if not known:
-        raise refusal(path, expected="integers or floats", found=f"dtype {kind}", advice="convert the image")
+    if not is_number:
+        raise refusal(path, expected="integers or floats", found=f"dtype {dtype}", advice="convert the image")
     return _Layout(
         version=version,
         shape=tuple(int(length) for length in content["shape"]),
         chunks=tuple(map(int, chunks)),
-        kind=kind,
+        dtype=dtype,
         codecs=tuple(codecs),
         shards=shards and tuple(map(int, shards)),
     )
 
 
-def _check_index(sharding: dict[str, Any]) -> None:
-    """What stands where in a shard is to be said in plain numbers at its end, apart from what is compressed."""
+def _check_shard_index(sharding: dict[str, Any]) -> None:
+    """Check that the index of a shard, the offsets of its chunks, is at its end and not compressed."""
     codecs = [str(codec["name"]) for codec in sharding.get("index_codecs", [])]
     if not set(codecs) <= {"bytes", CHECKSUM} or sharding.get("index_location", "end") != "end":
         raise ValueError(f"shards whose index is {sharding.get('index_location', 'end')}, {codecs}")
 
 
-def _check(path: Path, layout: _Layout, max_bytes: int) -> None:
-    unknown = [codec for codec in layout.codecs if codec not in _CODECS or codec == _SHARDS]
+def _check_layout(path: Path, layout: _Layout, max_bytes: int) -> None:
+    """Raise `InputError` for unknown codecs, impossible shapes, and chunks that do not fit into memory."""
+    unknown = [codec for codec in layout.codecs if codec not in _CODECS or codec == _SHARDING]
     if unknown:
         found, advice = f"codec {unknown[0]}", "save it again with blosc or zstd"
         raise refusal(path, expected="a known codec for numbers", found=found, advice=advice)
@@ -217,39 +233,42 @@ def _check(path: Path, layout: _Layout, max_bytes: int) -> None:
         raise refusal(path, expected="one compression", found=found, advice=advice)
     _check_shards(path, layout)
     size = layout.nbytes
-    limit = min(_LARGEST_CHUNK, max_bytes)
+    limit = min(_MAX_CHUNK_BYTES, max_bytes)
     if size > limit:
         advice = "save it again in smaller chunks"
         raise refusal(path, expected=f"chunks of at most {limit} bytes", found=f"{size} bytes", advice=advice)
 
 
 def _check_shards(path: Path, layout: _Layout) -> None:
-    """A shard has several chunks, which are read one by one, and an index of them that fits into memory."""
+    """Check that a shard has several whole chunks, which are read one by one, and that its index fits into memory."""
     if layout.shards is None:
         return
     pairs = list(zip(layout.shards, layout.chunks, strict=False))
-    whole = len(layout.shards) == len(layout.chunks) and all(shard > 0 and not shard % chunk for shard, chunk in pairs)
-    count = math.prod(shard // chunk for shard, chunk in pairs) if whole else 0
-    if not 1 < count <= _LARGEST_INDEX // 16:
+    is_whole = len(layout.shards) == len(layout.chunks) and all(
+        shard > 0 and shard % chunk == 0 for shard, chunk in pairs
+    )
+    count = math.prod(shard // chunk for shard, chunk in pairs) if is_whole else 0
+    if not 1 < count <= _MAX_SHARD_INDEX_BYTES // _INDEX_ENTRY_BYTES:
         found = f"shards of {layout.shards} in chunks of {layout.chunks}"
         advice = "save it again without shards"
         raise refusal(path, expected="shards of several whole chunks", found=found, advice=advice)
 
 
 def _axes(path: Path, image: dict[str, Any], count: int) -> str:
-    """A letter for each dimension."""
+    """Return a letter for each of ``count`` dimensions, "Q" for those whose name has no letter of its own."""
     axes = image.get("axes") or list("tczyx")[-count:]
     names = [str(axis["name"] if isinstance(axis, dict) else axis) for axis in axes]
     if len(names) != count or [name.lower() for name in names[-2:]] != ["y", "x"]:
         found = f"axes {names} of {count} dimensions"
         raise refusal(path, expected="axes that end in y and x", found=found, advice="export it again")
     letters = [name.upper() if len(name) == 1 and name.isascii() and name.isalpha() else "Q" for name in names[:-2]]
-    # One letter stands for one axis, and those of the plane for none before it.
-    known = ["Q" if letter in "YXS" or letters.count(letter) > 1 else letter for letter in letters]
-    return "".join(known) + "YX"
+    # No two axes have the same letter, and no leading axis one of the plane's.
+    leading = ["Q" if letter in "YXS" or letters.count(letter) > 1 else letter for letter in letters]
+    return "".join(leading) + "YX"
 
 
-def _lazy(path: Path, folder: Path, layout: _Layout, kept: list[int], max_bytes: int) -> LazyArray:
+def _lazy_array(path: Path, folder: Path, layout: _Layout, leading_axes: list[int], max_bytes: int) -> LazyArray:
+    """Return the array in ``folder`` of axes ``leading_axes``, y and x; the other axes have length one."""
     import zarr
 
     from zncc_cli.files.zarr_store import CheckedStore
@@ -263,50 +282,52 @@ def _lazy(path: Path, folder: Path, layout: _Layout, kept: list[int], max_bytes:
     cache = Cache(min(max(CACHE_BYTES, 2 * row), max_bytes // 4))
     dtype = np.dtype(np.uint8) if array.dtype.kind == "b" else array.dtype.newbyteorder("=")
 
-    def chunk(place: tuple[int, ...]) -> NDArray[Any]:
-        block = cache.get(place)
-        if block is None:
-            spans = tuple(slice(p * size, (p + 1) * size) for p, size in zip(place, chunks, strict=True))
-            block = np.asarray(array[spans])
-            cache.put(place, block)
-        return block
+    def chunk_at(position: tuple[int, ...]) -> NDArray[Any]:
+        """Decode a chunk; ``position`` counts chunks along each axis."""
+        chunk = cache.get(position)
+        if chunk is None:
+            spans = tuple(slice(p * size, (p + 1) * size) for p, size in zip(position, chunks, strict=True))
+            chunk = np.asarray(array[spans])
+            cache.put(position, chunk)
+        return chunk
 
     def read(index: tuple[int, ...], rows: range, columns: range) -> NDArray[Any]:
-        places = dict(zip(kept, index, strict=True))
-        whole = [places.get(axis, 0) for axis in range(len(layout.shape) - 2)]
-        before = tuple(p // size for p, size in zip(whole, chunks, strict=False))
-        inside = tuple(p % size for p, size in zip(whole, chunks, strict=False))
-        tall, wide = chunks[-2:]
+        positions = dict(zip(leading_axes, index, strict=True))
+        plane = [positions.get(axis, 0) for axis in range(len(layout.shape) - 2)]
+        chunk_index = tuple(p // size for p, size in zip(plane, chunks, strict=False))
+        inside = tuple(p % size for p, size in zip(plane, chunks, strict=False))
+        chunk_height, chunk_width = chunks[-2:]
         out: NDArray[Any] = np.empty((len(rows), len(columns)), array.dtype)
-        with _readable(path):
-            for r in range(rows.start // tall, math.ceil(rows.stop / tall) if rows else 0):
-                for c in range(columns.start // wide, math.ceil(columns.stop / wide) if columns else 0):
-                    r0, r1 = max(rows.start, r * tall), min(rows.stop, (r + 1) * tall)
-                    c0, c1 = max(columns.start, c * wide), min(columns.stop, (c + 1) * wide)
-                    block = chunk((*before, r, c))[inside]
-                    part = block[r0 - r * tall : r1 - r * tall, c0 - c * wide : c1 - c * wide]
+        with _input_errors(path):
+            for r in range(rows.start // chunk_height, math.ceil(rows.stop / chunk_height) if rows else 0):
+                for c in range(columns.start // chunk_width, math.ceil(columns.stop / chunk_width) if columns else 0):
+                    top, left = r * chunk_height, c * chunk_width
+                    r0, r1 = max(rows.start, top), min(rows.stop, top + chunk_height)
+                    c0, c1 = max(columns.start, left), min(columns.stop, left + chunk_width)
+                    part = chunk_at((*chunk_index, r, c))[inside][r0 - top : r1 - top, c0 - left : c1 - left]
                     out[r0 - rows.start : r1 - rows.start, c0 - columns.start : c1 - columns.start] = part
         return out.astype(np.uint8) * np.uint8(255) if out.dtype.kind == "b" else out.astype(dtype, copy=False)
 
-    return LazyArray((*(layout.shape[axis] for axis in kept), height, width), dtype, 2, read)
+    return LazyArray((*(layout.shape[axis] for axis in leading_axes), height, width), dtype, 2, read)
 
 
-def _steps(image: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The coordinate transformations of the full resolution."""
-    for owner in (_list(image, "datasets")[0], image):
-        yield from _list(owner, "coordinateTransformations")
+def _transformations(image: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the coordinate transformations of the full resolution."""
+    for owner in (_list_at(image, "datasets")[0], image):
+        yield from _list_at(owner, "coordinateTransformations")
 
 
 def _scale(image: dict[str, Any], letters: str) -> NDArray[np.float64]:
+    """Return the step of the grid along each axis, 1 where the file has none."""
     scale = np.ones(len(letters))
-    for step in _steps(image):
-        if step.get("type") == "scale" and len(step.get("scale", ())) == len(letters):
-            scale *= np.array(step["scale"], dtype=float)
+    for transformation in _transformations(image):
+        if transformation.get("type") == "scale" and len(transformation.get("scale", ())) == len(letters):
+            scale *= np.array(transformation["scale"], dtype=float)
     return scale
 
 
 def _units(image: dict[str, Any], letters: str) -> dict[str, str]:
-    """The unit of each axis that has one."""
+    """Return the unit of each axis that has one, as OME-XML spells it."""
     return {
         letter: _UNITS.get(str(axis["unit"]), str(axis["unit"]))
         for letter, axis in zip(letters, image.get("axes") or [], strict=False)
@@ -315,15 +336,16 @@ def _units(image: dict[str, Any], letters: str) -> dict[str, str]:
 
 
 def _metadata(path: Path, name: str, attributes: dict[str, Any], image: dict[str, Any], letters: str) -> Metadata:
-    scale, given = _scale(image, letters), _units(image, letters)
-    size = {letter: float(scale[letters.index(letter)]) for letter in given}
+    """Return the metadata in the keys of OME-XML: pixel size, slices, times, names and colours of channels."""
+    scale, units = _scale(image, letters), _units(image, letters)
+    size = {letter: float(scale[letters.index(letter)]) for letter in units}
     properties: dict[str, Any] = {}
     if image.get("name"):
         properties["Name"] = str(image["name"])
     for letter, key in (("Z", "PhysicalSizeZ"), ("T", "TimeIncrement")):
-        if letter in given:
-            properties |= {key: size[letter], key + "Unit": given[letter]}
-    channels = _list(attributes.get("omero") or {}, "channels")
+        if letter in units:
+            properties |= {key: size[letter], key + "Unit": units[letter]}
+    channels = _list_at(attributes.get("omero") or {}, "channels")
     columns: dict[str, list[Any]] = {}
     if any(channel.get("label") for channel in channels):
         columns["Name"] = [str(channel.get("label", "")) for channel in channels]
@@ -333,8 +355,8 @@ def _metadata(path: Path, name: str, attributes: dict[str, Any], image: dict[str
     if columns:
         properties["Channel"] = columns
     pixel_size = None
-    if "X" in given and given["X"] == given.get("Y") and all(0 < size[axis] < math.inf for axis in "XY"):
-        pixel_size = PixelSize(x=size["X"], y=size["Y"], unit=given["X"])
+    if "X" in units and units["X"] == units.get("Y") and all(0 < size[axis] < math.inf for axis in "XY"):
+        pixel_size = PixelSize(x=size["X"], y=size["Y"], unit=units["X"])
     left_out = _left_out(image, channels)
     return Metadata(
         path=path, format=name, pixel_size=pixel_size, flavor="ome", properties=properties, left_out=left_out
@@ -342,21 +364,22 @@ def _metadata(path: Path, name: str, attributes: dict[str, Any], image: dict[str
 
 
 def _colour(text: Any) -> int | None:
-    """RRGGBB as OME-XML has it: red, green, blue and opacity in a signed number of 32 bits."""
+    """Return the colour RRGGBB as OME-XML stores it: red, green, blue, opacity in a signed 32-bit number; or None."""
     if not isinstance(text, str) or not re.fullmatch("[0-9A-Fa-f]{6}", text):
         return None
     return int.from_bytes(bytes.fromhex(text + "ff"), "big", signed=True)
 
 
 def _left_out(image: dict[str, Any], channels: list[dict[str, Any]]) -> tuple[str, ...]:
+    """Return the names of what a TIFF written from this image will not hold."""
     names = []
-    if any(step.get("type") == "translation" and any(step.get("translation", ())) for step in _steps(image)):
+    if any(t.get("type") == "translation" and any(t.get("translation", ())) for t in _transformations(image)):
         names.append("the translation of OME-Zarr")
     if any(channel.get("color") and _colour(channel["color"]) is None for channel in channels):
         names.append("colours of channels")
     if any(channel.get("window") for channel in channels):
         names.append("display windows of channels")
-    copies = len(_list(image, "datasets")) - 1
+    copies = len(_list_at(image, "datasets")) - 1
     if copies > 0:
         names.append("a smaller copy" if copies == 1 else f"{copies} smaller copies")
     return tuple(names)

@@ -1,4 +1,4 @@
-"""What is written: images like the ones that were read, maps and pictures."""
+"""Image output: TIFFs like the images that were read, float32 maps, and PNG pictures."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def write_image(
     offset: tuple[float, float] = (0, 0),
     axes: str | None = None,
 ) -> tuple[str, ...]:
-    """Write ``data`` as a TIFF in its own dtype; see `write_strips`, which this is for an array.
+    """Write an array as a TIFF in its own dtype; see `write_strips` for the arguments.
 
-    ``axes`` by default: those of ``like``, or "YX" and "YXS". ``frame`` by default: ``like`` again.
+    ``axes`` by default: those of ``like``, or "YX" and "YXS". ``frame`` by default: ``like``.
 
     Returns:
-        A sentence for each thing that could not be kept.
+        Sentences for the user: what could not be kept.
 
     Raises:
         OutputError: the file cannot be written; nothing is left behind.
@@ -64,23 +64,23 @@ def write_strips(
     frame: Metadata | None,
     offset: tuple[float, float] = (0, 0),
 ) -> tuple[str, ...]:
-    """Write a TIFF of any size, one strip in memory: like ``like`` in its samples, on the grid of ``frame``.
+    """Write a TIFF of any size with one strip in memory: samples like those of ``like``, on the grid of ``frame``.
 
     Args:
-        path: the file; what stands there is replaced when all is written.
-        strips: (h, W) or (h, W, S) each, in the order of the file: plane after plane, rows from top to bottom; every
+        path: the file; an existing one is replaced once all strips are written.
+        strips: arrays (h, W) or (h, W, S) in the order of the file: plane after plane, rows from top to bottom; every
             strip but the last of a plane has `STRIP_ROWS` rows.
         shape: leading axes and (H, W) or (H, W, S).
         dtype: an unsigned or signed integer or a float.
-        axes: a letter for each of ``shape``: the flavour of ``like`` (ImageJ, OME) says how they are stored; in a
-            plain file the leading ones are pages, and the letters are kept as tifffile keeps them.
-        like: of the image whose samples (RGB, alpha, missing value), flavour, compression, channels, slices, times,
-            description and further tags are handed on; lossy compressions become deflate.
-        frame: of the image whose pixel size, resolution and georeference are handed on, in the words of the flavour.
+        axes: a letter for each dimension of ``shape``. The flavour of ``like`` (ImageJ, OME) determines how they are
+            stored; in a plain file the leading ones are pages, and the letters are kept as tifffile keeps them.
+        like: metadata of the image whose samples (RGB, alpha, missing value), flavour, compression, channels, slices,
+            times, description and further tags are kept; lossy compressions become deflate.
+        frame: metadata of the image whose pixel size, resolution and georeference are kept, as the flavour stores them.
         offset: (x, y) of the first pixel, in pixels of ``frame``.
 
     Returns:
-        A sentence for each thing that could not be kept.
+        Sentences for the user: what could not be kept.
 
     Raises:
         OutputError: the file cannot be written; nothing is left behind.
@@ -98,6 +98,7 @@ def write_strips(
 
 
 def _strips(data: NDArray[Any], axes: str) -> Iterator[NDArray[Any]]:
+    """Yield ``data`` in strips of `STRIP_ROWS` rows, plane after plane."""
     leading = data.shape[: axes.index("Y")]
     for index in np.ndindex(*leading):
         for top in range(0, data.shape[len(leading)], STRIP_ROWS):
@@ -106,7 +107,7 @@ def _strips(data: NDArray[Any], axes: str) -> Iterator[NDArray[Any]]:
 
 
 def write_map(path: str | os.PathLike[str], values: NDArray[np.floating[Any]], *, frame: Image | None = None) -> None:
-    """Write ``values``, (H, W) or (H, W, S), as a plain single-page float32 TIFF; NaN says that there is no value.
+    """Write ``values``, (H, W) or (H, W, S), as a plain single-page float32 TIFF; NaN marks missing values.
 
     Raises:
         OutputError: the file cannot be written; nothing is left behind.
@@ -121,5 +122,5 @@ def write_picture(path: str | os.PathLike[str], pixels: NDArray[np.uint8]) -> No
         OutputError: the file cannot be written; nothing is left behind.
     """
     with beside(Path(path)) as file:
-        # A third of the time of the default, for a tenth more bytes.
+        # Level 1 takes a third of the time of the default, for a tenth more bytes.
         iio.imwrite(file, pixels, plugin="pillow", extension=".png", compress_level=1)

@@ -1,4 +1,4 @@
-"""One page of several, a plane with its channels, or one of several series."""
+"""One page of several: a plane with its channels. And how messages name a page, channel or series by its number."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from zncc_cli.files.lazy import LazyArray, Stored
 from zncc_cli.text import shown
 
 
-def not_among(path: Path, option: str, number: int, count: int) -> OptionError:
-    """The error, to be raised by the caller, for a page or series that is not among the ``count`` that a file has."""
-    there = "0, the only one" if count == 1 else f"a number from 0 to {count - 1}"
-    return OptionError(f"{option} {number}: expected {there}, in {shown(path)}")
+def no_such_number(path: Path, option: str, number: int, count: int) -> OptionError:
+    """Return the error, for the caller to raise, where a file has ``count`` pages or series, not this ``number``."""
+    expected = "0, the only one" if count == 1 else f"a number from 0 to {count - 1}"
+    return OptionError(f"{option} {number}: expected {expected}, in {shown(path)}")
 
 
-def among(what: str, number: int, count: int) -> str:
-    """How a page, channel or series is named that was chosen among ``count``, which are counted from 0."""
+def numbered(what: str, number: int, count: int) -> str:
+    """Return how a page, channel or series is named in a message: ``page 3 (of 0 to 7)`` for one of ``count`` 8."""
     return f"{what} {number} (of 0 to {count - 1})"
 
 
 def page_of(stored: Stored, page: int) -> Stored:
-    """Page ``page`` alone: the pages are numbered from 0 over all leading axes but C, in their order.
+    """Return page ``page`` of an image. Pages are numbered from 0 over all leading axes but C, in their order.
 
     Raises:
         OptionError: there is no such page.
@@ -38,35 +38,35 @@ def page_of(stored: Stored, page: int) -> Stored:
     sizes = tuple(shape[axis] for axis in dropped)
     count = int(np.prod(sizes, dtype=np.int64))
     if not 0 <= page < count:
-        raise not_among(stored.metadata.path, "--page", page, count)
+        raise no_such_number(stored.metadata.path, "--page", page, count)
     if not dropped:
         return stored
-    places = dict(zip(dropped, np.unravel_index(page, sizes), strict=True))
-    index = tuple(int(places[axis]) if axis in places else None for axis in range(len(letters)))
-    if isinstance(stored.data, LazyArray):
-        data: Any = stored.data.select(index)
-    else:
-        data = stored.data[tuple(slice(None) if place is None else place for place in index)]
-    axes = "".join(letters[axis] for axis, place in enumerate(index) if place is None) + stored.axes[len(letters) :]
-    properties = _of_planes(stored.metadata.properties, shape, index)
+    positions = dict(zip(dropped, np.unravel_index(page, sizes), strict=True))
+    index = tuple(int(positions[axis]) if axis in positions else None for axis in range(len(letters)))
+    key = tuple(slice(None) if position is None else position for position in index)
+    data: Any = stored.data.select(index) if isinstance(stored.data, LazyArray) else stored.data[key]
+    axes = "C" * letters.count("C") + stored.axes[len(letters) :]
+    properties = _properties_at(stored.metadata.properties, shape, key)
     metadata = dataclasses.replace(stored.metadata, properties=properties)
     return dataclasses.replace(stored, data=data, axes=axes, metadata=metadata)
 
 
-def _of_planes(properties: Mapping[str, Any], shape: tuple[int, ...], index: tuple[int | None, ...]) -> dict[str, Any]:
-    """``properties`` with what they say of each plane of ``shape`` said of the planes at ``index`` alone."""
+def _properties_at(
+    properties: Mapping[str, Any], shape: tuple[int, ...], key: tuple[int | slice, ...]
+) -> dict[str, Any]:
+    """Return ``properties`` with lists of a value for each plane of ``shape`` cut to the planes at ``key``."""
     count = math.prod(shape)
 
-    def kept(values: Sequence[Any]) -> list[Any]:
-        # As long as what is said: no memory is taken for planes that nothing is said of.
-        numbers = np.arange(count).reshape(shape)[tuple(slice(None) if place is None else place for place in index)]
+    def selected(values: Sequence[Any]) -> list[Any]:
+        # Called for lists of ``count`` values only, so that a shape of many planes takes no memory by itself.
+        numbers = np.arange(count).reshape(shape)[key]
         return [values[number] for number in numbers.ravel().tolist()]
 
-    left = dict(properties)
-    labels = left.get("Labels")
+    cut = dict(properties)
+    labels = cut.get("Labels")
     if isinstance(labels, list | tuple) and len(labels) == count:
-        left["Labels"] = kept(labels)
-    planes = left.get("Plane")
+        cut["Labels"] = selected(labels)
+    planes = cut.get("Plane")
     if isinstance(planes, dict):
-        left["Plane"] = {name: kept(values) for name, values in planes.items() if len(values) == count}
-    return left
+        cut["Plane"] = {name: selected(values) for name, values in planes.items() if len(values) == count}
+    return cut

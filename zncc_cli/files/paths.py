@@ -1,4 +1,4 @@
-"""Paths of files to read: what stands there, and how to speak of it in one line."""
+"""Paths of files to read: checks of what is at a path, and the one-line errors for what cannot be read."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from zncc_cli.errors import InputError
 from zncc_cli.text import one_line, shown
 
-# A transform takes about a kilobyte; what is larger by far is something else, and is not read.
-SMALL = 2**20
+# A transform takes about a kilobyte. A file that is larger by far is something else, and is not read.
+MAX_SMALL_FILE_BYTES = 2**20
 
 _OTHER_KINDS = (
     (stat.S_ISDIR, "a folder", "name one file in it"),
@@ -21,28 +21,38 @@ _OTHER_KINDS = (
 
 
 def refusal(path: Path, *, expected: str, found: object, advice: str) -> InputError:
-    """The error, to be raised by the caller, for a file that is not what it should be."""
+    """Return the error, for the caller to raise, for a file that is not what it should be."""
     return InputError(f"{shown(path)}: expected {expected}, found {one_line(found) or type(found).__name__}; {advice}")
 
 
-def no_room(path: Path) -> InputError:
-    """The error, to be raised by the caller, for a file whose pixels memory has no room for."""
+def too_large_for_memory(path: Path) -> InputError:
+    """Return the error, for the caller to raise, for an image that does not fit into memory."""
     return InputError(f"{shown(path)}: the image does not fit into memory; crop it, or use a larger machine")
 
 
+def unreadable(path: Path, error: OSError) -> InputError:
+    """Return the error, for the caller to raise, for a file that exists and cannot be read."""
+    return refusal(path, expected="a readable file", found=reason(error), advice="check its permissions")
+
+
+def reason(error: Exception) -> object:
+    """Return what an error says, of an error of the operating system without its number and path."""
+    return (isinstance(error, OSError) and error.strerror) or error
+
+
 def regular_file_size(path: Path, *, expected: str) -> int:
-    """Size of the file at ``path`` in bytes, without opening it: opening a named pipe would wait for ever.
+    """Return the size in bytes of the file at ``path``, without opening it: opening a named pipe would wait for ever.
 
     Raises:
-        InputError: nothing is there, or it is no regular file, or it is empty.
+        InputError: there is no file, or it is not a regular one, or it is empty.
     """
     try:
         info = path.stat()
     except FileNotFoundError:
         raise refusal(path, expected="a file", found="nothing there", advice="check the name") from None
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        reason = (isinstance(error, OSError) and error.strerror) or error
-        raise refusal(path, expected=expected, found=reason, advice="check the name and the folder's rights") from error
+        advice = "check the name and the folder's permissions"
+        raise refusal(path, expected=expected, found=reason(error), advice=advice) from error
     for is_kind, kind, advice in _OTHER_KINDS:
         if is_kind(info.st_mode):
             raise refusal(path, expected=expected, found=kind, advice=advice)
@@ -52,7 +62,7 @@ def regular_file_size(path: Path, *, expected: str) -> int:
 
 
 class MismatchError(Exception):
-    """What a parser says of content that it cannot use; who knows the path makes a `refusal` of it."""
+    """The error of a parser, which does not know the path. Who knows it raises a `refusal` instead."""
 
     def __init__(self, expected: str, found: object) -> None:
         super().__init__(expected, found)
@@ -60,18 +70,16 @@ class MismatchError(Exception):
         self.found = found
 
 
-def small_file(path: Path, *, expected: str, advice: str) -> bytes:
-    """Content of the file at ``path``, which is to be of at most `SMALL` bytes.
+def read_small_file(path: Path, *, expected: str, advice: str) -> bytes:
+    """Return the content of the file at ``path``, of at most `MAX_SMALL_FILE_BYTES` bytes.
 
     Raises:
-        InputError: nothing readable is there, or it is empty or larger.
+        InputError: the file is missing, not readable, empty or larger.
     """
     size = regular_file_size(path, expected=expected)
-    if size > SMALL:
+    if size > MAX_SMALL_FILE_BYTES:
         raise refusal(path, expected=expected, found=f"{size} bytes", advice=advice)
     try:
         return path.read_bytes()
     except OSError as error:
-        raise refusal(
-            path, expected="a readable file", found=error.strerror or error, advice="check its permissions"
-        ) from error
+        raise unreadable(path, error) from error

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from zncc_cli.errors import ContentError, ResourceError
 from zncc_cli.files.images import Image
-from zncc_cli.files.memory import available
+from zncc_cli.files.memory import available_memory
 from zncc_cli.jobs.downsampling import MAX_FULL_RESOLUTION_PIXELS, downsampling_factor
 from zncc_cli.registration.inputs.prepare import SMALLEST_IMAGE
 from zncc_cli.registration.resampling.canvas import Frame
@@ -34,7 +34,7 @@ def affordable_factor(fixed: Image, moving: Image, window: int | None) -> int:
     Raises:
         ResourceError: even downsampled it does not fit. ContentError: too little would be left of the smaller image.
     """
-    usable = int(_USABLE_FRACTION * available())
+    usable = int(_USABLE_FRACTION * available_memory())
     maps = _BYTES_PER_COLUMN * max(fixed.shape[1], moving.shape[1])
     large = max(fixed, moving, key=lambda image: math.prod(image.shape))
     if usable - maps < _MIN_REGISTERED_PIXELS * _BYTES_PER_PIXEL:

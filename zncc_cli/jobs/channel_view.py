@@ -13,7 +13,7 @@ import torch
 from zncc_cli.config import AUTO, BEST, LUMINANCE, NONE
 from zncc_cli.errors import InputError, OptionError
 from zncc_cli.files.images import Image
-from zncc_cli.files.pages import among
+from zncc_cli.files.pages import numbered
 from zncc_cli.registration.inputs.no_data import gap_note, gap_words, no_data_values
 from zncc_cli.registration.pyramid import Level
 
@@ -273,7 +273,7 @@ def _notes(view: ChannelView, channel: int | str | None, alone: bool) -> list[st
         axes = ", ".join(f"{letter} {n}" for letter, n in others)
         kept = "" if alone else ", all are kept"
         notes.append(
-            f"{image.metadata.path.name}: {_use(alone)} {among('page', 0, pages)}, {axes}{kept}; --page N reads one"
+            f"{image.metadata.path.name}: {_use(alone)} {numbered('page', 0, pages)}, {axes}{kept}; --page N reads one"
         )
     return [*notes, *_channel_notes(view, channel, alone=alone)]
 
@@ -288,7 +288,7 @@ def _channel_notes(view: ChannelView, channel: int | str | None, *, alone: bool)
     if taken is None or isinstance(channel, int):
         return []
     moved = "" if alone else ", all are moved"
-    choice = among("channel", taken, _channel_count(image))
+    choice = numbered("channel", taken, _channel_count(image))
     return [
         f"{image.metadata.path.name}: {_use(alone)} {choice}, the one with the most texture over noise{moved}; "
         "--channel N takes another"

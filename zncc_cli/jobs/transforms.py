@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from zncc_cli.config import TransformFormat
 from zncc_cli.config.transforms import ComposeConfig, ConvertConfig, PointsConfig
 from zncc_cli.errors import InputError, OptionError
-from zncc_cli.files.folder import beside, refuse_what_stands
+from zncc_cli.files.folder import beside, refuse_existing
 from zncc_cli.files.images import read_image
 from zncc_cli.files.paths import regular_file_size
 from zncc_cli.files.transforms.formats import FORMATS, Linear, format_for, read_linear, write_linear
@@ -48,7 +48,7 @@ def convert(config: ConvertConfig) -> Written:
         OutputError: the format cannot hold the transform, or the file cannot be written.
     """
     transform = read_linear(config.transform, config.source_format)
-    refuse_what_stands(config.out, overwrite=config.overwrite)
+    refuse_existing(config.out, overwrite=config.overwrite)
     warn_of_status(config.transform, transform.status)
     if config.inverse:
         # The moving image is the fixed one now, and the file does not know its pixel size.
@@ -80,7 +80,7 @@ def compose_files(config: ComposeConfig) -> Written:
         OptionError: a size is missing. OutputError: the format cannot hold it, or the file cannot be written.
     """
     first, second = read_linear(config.first), read_linear(config.second)
-    refuse_what_stands(config.out, overwrite=config.overwrite)
+    refuse_existing(config.out, overwrite=config.overwrite)
     statuses = [first.status, second.status]
     for path, status in zip((config.first, config.second), statuses, strict=True):
         warn_of_status(path, status)
@@ -107,7 +107,7 @@ def points(config: PointsConfig, stdout: BinaryIO) -> int:
     transform = read_linear(config.transform)
     regular_file_size(config.points, expected=EXPECTED)
     if config.out is not None:
-        refuse_what_stands(config.out, overwrite=config.overwrite)
+        refuse_existing(config.out, overwrite=config.overwrite)
     warn_of_status(config.transform, transform.status)
     matrix = inverse_of(config.transform, transform.matrix) if config.inverse else transform.matrix
     if config.out is not None:

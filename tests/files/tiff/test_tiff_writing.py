@@ -431,7 +431,7 @@ def test_uncompressed_file_can_be_mapped(tmp_path, flavor):
 @pytest.mark.parametrize("compression", [1, 8])
 def test_file_that_may_pass_4_gb_is_a_bigtiff(tmp_path, monkeypatch, flavor, compression):
     like = image("CYX", (3, H, W), flavor=flavor, compression=compression)
-    monkeypatch.setattr(tiff_write, "_CLASSIC_BYTES", like.data.nbytes)
+    monkeypatch.setattr(tiff_write, "_MAX_CLASSIC_TIFF_BYTES", like.data.nbytes)
     path, _ = written(tmp_path, like)
     with tifffile.TiffFile(path) as file:
         assert file.is_bigtiff
@@ -443,7 +443,7 @@ def test_imagej_file_beyond_4_gb_is_one_page_with_the_planes_behind_it(tmp_path,
     """As ImageJ writes it, which does not open BigTIFF."""
     like = hyperstack()
     like = Image(like.data, like.axes, Metadata(**{**vars(like.metadata), "compression": compression}))
-    monkeypatch.setattr(tiff_write, "_CLASSIC_BYTES", like.data.nbytes)
+    monkeypatch.setattr(tiff_write, "_MAX_CLASSIC_TIFF_BYTES", like.data.nbytes)
     path, notes = written(tmp_path, like)
     assert "beyond 4 GB" in " ".join(notes)
     np.testing.assert_array_equal(open_imagej(path).planes, like.data)

@@ -480,7 +480,8 @@ def test_many_matrices_without_an_end_are_refused_without_a_search_from_each_to_
     (tmp_path / "file").write_text("%YAML:1.0\n---\n" + one * (2_000_000 // len(one)))
     read = (
         "import sys; from pathlib import Path; from zncc_cli.config import TransformFormat; "
-        "from zncc_cli.files.transforms.formats import read_linear; read_linear(Path(sys.argv[1]), TransformFormat.OPENCV)"
+        "from zncc_cli.files.transforms.formats import read_linear; "
+        "read_linear(Path(sys.argv[1]), TransformFormat.OPENCV)"
     )
     command = [sys.executable, "-c", read, str(tmp_path / "file")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

@@ -1,15 +1,24 @@
-"""The size of a pixel, from one convention's words into another's: ImageJ, OME, and TIFF's resolution tags."""
+"""Pixel sizes, converted between ImageJ's units, OME's, and TIFF's resolution tags."""
 
 from __future__ import annotations
 
 import math
 import re
 from fractions import Fraction
+from typing import NamedTuple
 
 from zncc_cli.files.metadata import Metadata, PixelSize, Resolution
 
-# OME's name of a length, metres, and how others spell it (in lower case).
-_LENGTHS = (
+
+class LengthUnit(NamedTuple):
+    """A unit of length: its name in OME, and its length in metres."""
+
+    name: str
+    metres: float
+
+
+# Units of length: name in OME, metres, other spellings (in lower case).
+_LENGTH_UNITS = (
     ("pm", 1e-12, ("picometer", "picometre")),
     ("Å", 1e-10, ("å", "angstrom", "ångström")),
     ("nm", 1e-9, ("nanometer", "nanometre")),
@@ -21,37 +30,37 @@ _LENGTHS = (
     ("in", 0.0254, ("inch", "inches")),
     ("ft", 0.3048, ("foot", "feet")),
 )
-_BY_SPELLING = {
-    word: (name, metres)
-    for name, metres, words in _LENGTHS
+_UNIT_BY_SPELLING = {
+    word: LengthUnit(name, metres)
+    for name, metres, words in _LENGTH_UNITS
     for spelling in (name.lower(), name, *words)
     for word in (spelling, f"{spelling}s" if len(spelling) > 3 else spelling)
 }
 
-# What stands where a unit could stand in a file that has none.
-_NO_UNIT = ("", "pixel", "pixels", "px")
+# Units of files that have no physical unit.
+_PIXEL_UNITS = ("", "pixel", "pixels", "px")
 
 INCH, CENTIMETRE = 2, 3
 _RESOLUTION_UNITS = {INCH: "inch", CENTIMETRE: "cm"}
 
-_LONG = 2**32 - 1
+_MAX_UINT32 = 2**32 - 1
 
 
-def length(unit: str) -> tuple[str, float] | None:
-    """OME's name of ``unit`` and its length in metres, or None where it is no length that is known here."""
-    return _BY_SPELLING.get(unit) or _BY_SPELLING.get(unit.lower())
+def length_unit(unit: str) -> LengthUnit | None:
+    """Return the unit of length that ``unit`` spells, or None where it is none that is known here."""
+    return _UNIT_BY_SPELLING.get(unit) or _UNIT_BY_SPELLING.get(unit.lower())
 
 
-def spelled(unit: str) -> str:
-    """``unit`` as people read it: ImageJ escapes what is not ASCII, as Java does (``\\u00B5m`` for a micron)."""
+def unescaped(unit: str) -> str:
+    """Return ``unit`` without ImageJ's escapes of letters beyond ASCII, which are Java's: µm for ``\\u00B5m``."""
     return re.sub(r"\\u([0-9a-fA-F]{4})", lambda match: chr(int(match[1], 16)), unit).strip()
 
 
 def pixel_size(metadata: Metadata) -> PixelSize | None:
-    """The physical size of a pixel, from whichever convention the file states it in; None where it states none."""
+    """Return the physical size of a pixel, by ImageJ, OME or the resolution tags; None where the file has none."""
     size, resolution = metadata.pixel_size, metadata.resolution
-    if size is not None and spelled(size.unit).lower() not in _NO_UNIT:
-        return PixelSize(x=size.x, y=size.y, unit=spelled(size.unit)) if _sensible(size.x, size.y) else None
+    if size is not None and unescaped(size.unit).lower() not in _PIXEL_UNITS:
+        return PixelSize(x=size.x, y=size.y, unit=unescaped(size.unit)) if _are_positive(size.x, size.y) else None
     if resolution is None or resolution.unit not in _RESOLUTION_UNITS:
         return None
     (x, per_x), (y, per_y) = resolution.x, resolution.y
@@ -61,36 +70,36 @@ def pixel_size(metadata: Metadata) -> PixelSize | None:
 
 
 def resolution_tags(metadata: Metadata) -> Resolution | None:
-    """The resolution as TIFF's tags state it, which know inch and cm alone; None where it cannot be said in them."""
+    """Return the resolution for TIFF's tags, in pixels per inch or cm; None where it cannot be converted."""
     size = metadata.pixel_size
-    if size is None or spelled(size.unit).lower() in _NO_UNIT:
+    if size is None or unescaped(size.unit).lower() in _PIXEL_UNITS:
         return metadata.resolution
-    known = length(spelled(size.unit))
-    if known is None or not _sensible(size.x, size.y):
+    unit = length_unit(unescaped(size.unit))
+    if unit is None or not _are_positive(size.x, size.y):
         return None
-    x, y = (rational(0.01 / (side * known[1])) for side in (size.x, size.y))
+    x, y = (rational(0.01 / (side * unit.metres)) for side in (size.x, size.y))
     return Resolution(x=x, y=y, unit=CENTIMETRE) if x and y else None
 
 
 def pixels_per_unit(size: PixelSize, stored: Resolution | None) -> Resolution | None:
-    """``size`` as ImageJ stores it: pixels per its own unit; ``stored`` itself where it says the same, to the digit."""
+    """Return ``size`` as ImageJ stores it, pixels per unit; ``stored`` itself, digit by digit, where it is equal."""
     unit = next((code for code, name in _RESOLUTION_UNITS.items() if name == size.unit), 1)
     if stored is not None and stored.unit == unit and min(*stored.x, *stored.y) > 0:
-        same = (stored.x[1] / stored.x[0], stored.y[1] / stored.y[0])
-        if all(math.isclose(a, b, rel_tol=1e-9) for a, b in zip(same, (size.x, size.y), strict=True)):
+        stored_size = (stored.x[1] / stored.x[0], stored.y[1] / stored.y[0])
+        if all(math.isclose(a, b, rel_tol=1e-9) for a, b in zip(stored_size, (size.x, size.y), strict=True)):
             return stored
     x, y = rational(1 / size.x), rational(1 / size.y)
     return Resolution(x=x, y=y, unit=unit) if x and y else None
 
 
 def rational(value: float) -> tuple[int, int] | None:
-    """``value`` as numerator and denominator of 32 bits, to about twelve digits; None where it is out of range."""
-    if not 1 / _LONG <= value <= _LONG:
+    """Return ``value`` as numerator and denominator of 32 bits, to about twelve digits; None out of their range."""
+    if not 1 / _MAX_UINT32 <= value <= _MAX_UINT32:
         return None
     large = max(value, 1 / value)
-    fraction = Fraction(large).limit_denominator(max(1, min(10**6, int(_LONG / large) - 1)))
+    fraction = Fraction(large).limit_denominator(max(1, min(10**6, int(_MAX_UINT32 / large) - 1)))
     return fraction.as_integer_ratio() if value >= 1 else fraction.as_integer_ratio()[::-1]
 
 
-def _sensible(*sizes: float) -> bool:
+def _are_positive(*sizes: float) -> bool:
     return all(math.isfinite(size) and size > 0 for size in sizes)

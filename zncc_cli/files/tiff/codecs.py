@@ -1,4 +1,4 @@
-"""Compression of TIFF strips: what can be written here, and what is taken instead of what cannot."""
+"""Compression of TIFF strips: codecs that can be written, and deflate in place of others."""
 
 from __future__ import annotations
 
@@ -12,19 +12,29 @@ from numpy.typing import NDArray
 
 NONE, DEFLATE = 1, 8
 
-# TIFF's numbers of the compressions that lose nothing, and the one under which they are written: numbers that were
-# given up for another one are still read by everybody, but written by nobody.
-_LOSSLESS = {1: 1, 5: 5, 8: 8, 32946: 32946, 32773: 32773, 34925: 34925, 50000: 50000, 34926: 50000, 50013: 8}
-# LERC loses nothing of integers when asked not to, whatever it was asked for in the file that was read. Of floats it
-# loses NaN, which says where there is no value.
+# TIFF's numbers of the lossless compressions, and the number under which each is written: old numbers are still read,
+# but no longer written.
+_LOSSLESS_COMPRESSIONS = {
+    1: 1,  # none
+    5: 5,  # LZW
+    8: 8,  # deflate
+    32946: 32946,  # deflate, old number
+    32773: 32773,  # PackBits
+    34925: 34925,  # LZMA
+    50000: 50000,  # Zstandard
+    34926: 50000,  # Zstandard, old number
+    50013: 8,  # deflate, Pixar's number
+}
+# LERC can be lossless for integers, even where the file that was read was not. For floats it loses NaN, which marks
+# missing values.
 _LERC = 34887
 
-# The compressions that libtiff, too, knows a predictor for.
-_PREDICTED = (5, 8, 32946, 34925, 50000)
-_HORIZONTAL, _FLOATING = 2, 3
+# The compressions that libtiff supports a predictor for, too.
+_COMPRESSIONS_WITH_PREDICTOR = (5, 8, 32946, 34925, 50000)
+_HORIZONTAL_PREDICTOR, _FLOATING_POINT_PREDICTOR = 2, 3
 
 # What tifffile and imagecodecs raise where a codec is missing, or does not take these pixels.
-_REFUSALS = (LookupError, ImportError, NotImplementedError, ValueError, TypeError, RuntimeError, AttributeError)
+_CODEC_ERRORS = (LookupError, ImportError, NotImplementedError, ValueError, TypeError, RuntimeError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -33,7 +43,7 @@ class Codec:
 
     compression, predictor: TIFF's numbers.
     encode: strip (h, W, S) -> bytes.
-    note: what is not as it was asked for, or "".
+    note: what differs from the compression that was asked for, or "".
     """
 
     compression: int
@@ -43,40 +53,42 @@ class Codec:
 
 
 def codec(compression: int, predictor: int, dtype: np.dtype[Any], samples: int) -> Codec:
-    """The codec for ``compression`` and ``predictor``, or deflate, with a note, where it loses detail or is missing."""
-    number = _LERC if compression == _LERC and dtype.kind != "f" else _LOSSLESS.get(compression)
+    """Return the codec for ``compression`` and ``predictor``; deflate, with a note, where it is lossy or missing."""
+    number = _LERC if compression == _LERC and dtype.kind != "f" else _LOSSLESS_COMPRESSIONS.get(compression)
     name = _name(compression)
     if number is None:
         note = f"the compression {name} is for other pixels, or does not keep every value: deflate was used"
-        return _codec(DEFLATE, predictor, dtype, samples, note)
+        return _try_codec(DEFLATE, predictor, dtype, samples, note)
     try:
-        return _codec(number, predictor, dtype, samples)
-    except _REFUSALS:
+        return _try_codec(number, predictor, dtype, samples)
+    except _CODEC_ERRORS:
         missing = "cannot be written here" if _has_codecs() else 'needs pip install "zncc-cli[codecs]"'
-        return _codec(DEFLATE, predictor, dtype, samples, f"the compression {name} {missing}: deflate was used")
+        return _try_codec(DEFLATE, predictor, dtype, samples, f"the compression {name} {missing}: deflate was used")
 
 
-def _codec(compression: int, predictor: int, dtype: np.dtype[Any], samples: int, note: str = "") -> Codec:
-    """Raises one of `_REFUSALS` where a strip of such pixels cannot be encoded, which is found by encoding one."""
+def _try_codec(compression: int, predictor: int, dtype: np.dtype[Any], samples: int, note: str = "") -> Codec:
+    """Return a codec that has encoded a strip of such pixels; raise one of `_CODEC_ERRORS` where there is none."""
     if compression == NONE:
         return Codec(NONE, 1, _as_bytes, note)
-    wanted = 1
-    if predictor != 1 and compression in _PREDICTED:
-        wanted = _FLOATING if dtype.kind == "f" else _HORIZONTAL
-    trial = np.zeros((2, 3, samples), dtype)
+    used_predictor = 1
+    if predictor != 1 and compression in _COMPRESSIONS_WITH_PREDICTOR:
+        used_predictor = _FLOATING_POINT_PREDICTOR if dtype.kind == "f" else _HORIZONTAL_PREDICTOR
+    sample_strip = np.zeros((2, 3, samples), dtype)
     while True:
-        encode = _encoder(compression, wanted)
+        encode = _encoder(compression, used_predictor)
         try:
-            encode(trial)
-        except _REFUSALS:
-            if wanted == 1:
+            encode(sample_strip)
+        except _CODEC_ERRORS:
+            if used_predictor == 1:
                 raise
-            wanted = 1  # compresses less, and keeps as much
+            used_predictor = 1  # compresses less, and is lossless, too
         else:
-            return Codec(compression, wanted, encode, note)
+            return Codec(compression, used_predictor, encode, note)
 
 
 def _encoder(compression: int, predictor: int) -> Callable[[NDArray[Any]], bytes]:
+    """Return a function that encodes a strip (h, W, S)."""
+
     def encode(strip: NDArray[Any]) -> bytes:
         compress: Any = tifffile.TIFF.COMPRESSORS[compression]
         if predictor != 1:

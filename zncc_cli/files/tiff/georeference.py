@@ -13,9 +13,9 @@ CODES = frozenset({33550, 33920, TIEPOINTS, TRANSFORMATION, 34735, 34736, 34737,
 
 
 def moved(tags: Sequence[Tag], offset: tuple[float, float]) -> tuple[Tag, ...] | None:
-    """``tags`` of a grid whose first pixel is the pixel ``offset`` (x, y) of the grid that they were written for.
+    """Return ``tags`` for a grid whose first pixel is the pixel ``offset`` (x, y) of the grid that they belong to.
 
-    None where they hold something that cannot be moved: a malformed value, or another way to place pixels.
+    Return None where they cannot be moved: a malformed value, Intergraph's matrix, or rational polynomials.
     """
     if offset == (0, 0):
         return tuple(tags)
@@ -36,13 +36,13 @@ def moved(tags: Sequence[Tag], offset: tuple[float, float]) -> tuple[Tag, ...] |
 
 
 def _tiepoints(value: tuple[float, ...], offset: tuple[float, float]) -> tuple[float, ...]:
-    """Groups of column, row, height on the grid and x, y, z on the Earth: the place on the grid moves."""
+    """Move tiepoints, groups of column, row, height on the grid and x, y, z on the Earth: the grid's part changes."""
     shifts = (*offset, 0, 0, 0, 0)
     return tuple(number - shifts[i % 6] for i, number in enumerate(value))
 
 
 def _transformation(value: tuple[float, ...], offset: tuple[float, float]) -> tuple[float, ...]:
-    """Four rows of four: the model's x, y, z, 1 of (column, row, height, 1)."""
+    """Move a transformation, 4x4 row by row, from (column, row, height, 1) to x, y, z, 1 of the model."""
     result = list(value)
     for row in range(0, 12, 4):
         result[row + 3] += value[row] * offset[0] + value[row + 1] * offset[1]

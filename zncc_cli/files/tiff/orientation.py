@@ -1,4 +1,4 @@
-"""The orientation tag of TIFF and EXIF: where the first row and the first column of a file belong on the screen."""
+"""The orientation tag of TIFF and EXIF: how viewers turn and mirror the stored pixels."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _STEPS = {
 
 
 def transposes(orientation: Any) -> bool:
-    """Whether an image with this tag has its width and height exchanged."""
+    """Tell whether the tag exchanges width and height."""
     return isinstance(orientation, int) and _STEPS.get(orientation, (False,))[0]
 
 
 def turns(orientation: Any) -> bool:
-    """Whether an image with this tag is shown otherwise than it is stored."""
+    """Tell whether the tag turns or mirrors the stored pixels."""
     return isinstance(orientation, int) and orientation in _STEPS
 
 
 def orientation_notes(orientation: Any) -> tuple[str, ...]:
-    """What is to be said of an image with this tag: not all programs obey it."""
+    """Return a note for the user where the tag turns or mirrors the image, because not all programs obey it."""
     if not turns(orientation):
         return ()
     return (
@@ -42,7 +42,7 @@ def orientation_notes(orientation: Any) -> tuple[str, ...]:
 
 
 def oriented(pixels: NDArray[Sample], orientation: Any) -> NDArray[Sample]:
-    """``pixels``, (H, W) or (H, W, S), as viewers show them; an unknown or missing tag leaves them as they are."""
+    """Return ``pixels``, (H, W) or (H, W, S), as viewers show them; an unknown or missing tag changes nothing."""
     if not turns(orientation):
         return pixels
     transpose, flip_rows, flip_columns = _STEPS[orientation]
@@ -52,7 +52,7 @@ def oriented(pixels: NDArray[Sample], orientation: Any) -> NDArray[Sample]:
 
 
 def stored_part(orientation: Any, shape: tuple[int, int], rows: range, columns: range) -> tuple[range, range]:
-    """Rows and columns in the file of the part that is shown at ``rows`` and ``columns`` of ``shape``, as shown."""
+    """Return the stored rows and columns of a part of the shown image: ``rows`` and ``columns`` of ``shape`` (H, W)."""
     if not turns(orientation):
         return rows, columns
     transpose, flip_rows, flip_columns = _STEPS[orientation]

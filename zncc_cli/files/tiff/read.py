@@ -1,6 +1,6 @@
-"""TIFF, read through tifffile: one series of pages with its axes, decoded when it is asked for.
+"""TIFF, read through tifffile: one series of pages with its axes, decoded by parts.
 
-No header is believed: pages are counted, and sizes compared with the file, before memory is taken.
+Headers may lie: pages are counted, and claimed sizes compared with the file's, before memory is taken.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,94 +23,89 @@ from numpy.typing import NDArray
 
 from zncc_cli.errors import ZnccError
 from zncc_cli.files.lazy import LazyArray, Stored
-from zncc_cli.files.metadata import Photometric
-from zncc_cli.files.pages import among, not_among
-from zncc_cli.files.paths import no_room, refusal
-from zncc_cli.files.tiff.chain import follow_pages
+from zncc_cli.files.pages import no_such_number, numbered
+from zncc_cli.files.paths import refusal, too_large_for_memory
 from zncc_cli.files.tiff.checks import check_pages, check_segment
-from zncc_cli.files.tiff.further_tags import georeference_tags
-from zncc_cli.files.tiff.ome import Ome, read_ome
+from zncc_cli.files.tiff.copied_tags import georeference_tags
+from zncc_cli.files.tiff.ifd_chain import follow_pages
+from zncc_cli.files.tiff.ome_xml import Ome, OmeImage, read_ome
 from zncc_cli.files.tiff.orientation import orientation_notes, oriented, stored_part, transposes, turns
-from zncc_cli.files.tiff.segments import JPEG, Planes, cache_for
-from zncc_cli.files.tiff.tags import ORIENTATION, metadata_of, value
+from zncc_cli.files.tiff.page_metadata import ORIENTATION, metadata_of, tag_value
+from zncc_cli.files.tiff.samples import Samples, palette_of, samples_of
+from zncc_cli.files.tiff.segments import Planes, cache_for
 from zncc_cli.text import one_line
 
-# What tifffile and its codecs raise on damaged or unsupported files: in words that help, and, where a tag holds
-# nonsense, in words that speak of Python.
-_SPOKEN = (OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError, tifffile.TiffFileError)
-_STUMBLED = (TypeError, LookupError, ArithmeticError, AttributeError, AssertionError, struct.error)
+# What tifffile and its codecs raise on damaged or unsupported files: with messages for users, and, where a tag holds
+# nonsense, with messages about Python objects.
+_DECODING_ERRORS = (OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError, tifffile.TiffFileError)
+_UNCLEAR_ERRORS = (TypeError, LookupError, ArithmeticError, AttributeError, AssertionError, struct.error)
 
-# These kinds of file name further files, which tifffile would open, or have pixels that are no pixels yet.
-_AS_PLAIN: dict[str, Any] = {"is_mmstack": False, "is_ndtiff": False, "is_ndpi": False, "is_mdgel": False}
-# It is parsed several times, by tifffile as well: 40 MB take a minute.
-_LONGEST_OME = 2**23
+# Kinds of file that are read as plain TIFFs: they name further files, which tifffile would open, or store pixels that
+# need a conversion.
+_PLAIN_FLAGS: dict[str, Any] = {"is_mmstack": False, "is_ndtiff": False, "is_ndpi": False, "is_mdgel": False}
+# OME-XML is parsed several times, by tifffile as well: 40 MB take a minute.
+_MAX_OME_BYTES = 2**23
 
-_PHOTOMETRIC = 262
-_COLOURS: dict[str, tuple[Photometric, int]] = {
-    "MINISWHITE": ("miniswhite", 1),
-    "MINISBLACK": ("minisblack", 1),
-    "RGB": ("rgb", 3),
-    "PALETTE": ("rgb", 1),
-    "YCBCR": ("rgb", 3),
-}
-# The first level of a pyramid is a half or a quarter as wide as the image; what is smaller is a thumbnail.
-_OF_A_PYRAMID = 4
-_ODD_DEPTHS = frozenset(range(1, 64)) - {8, 16, 32}
-_ALPHA = {1: "premultiplied", 2: "straight"}
+# The first level of a pyramid is a half or a quarter as wide as the image. A smaller copy is a thumbnail.
+_MAX_PYRAMID_STEP = 4
+# Bits of a sample that are read into a wider dtype.
+_PADDED_DEPTHS = frozenset(range(1, 64)) - {8, 16, 32}
 
 
 def read_tiff(path: Path, name: str, max_bytes: int, series: int | None) -> Stored:
-    """Read one series of ``path``, lazily; reduced copies of it (pyramid levels, thumbnails) do not count.
+    """Read one series of ``path``, lazily; reduced copies of images (pyramid levels, thumbnails) are not counted.
 
     Samples that are not RGB, or grey and alpha, become an axis "C" before "YX".
 
     Raises:
-        OptionError: no such series.
-        InputError: an unusual colour model, a missing codec, damage, too large.
+        OptionError: the file has no such series.
+        InputError: the file has an unusual colour model, a codec that is missing, or damage, or does not fit into
+            memory.
     """
-    with readable(path) as log:
+    with input_errors(path) as log:
         chain = follow_pages(path, max_bytes)
-        flags = _AS_PLAIN if chain.description <= _LONGEST_OME else {**_AS_PLAIN, "is_ome": False}
+        flags = _PLAIN_FLAGS if chain.description <= _MAX_OME_BYTES else {**_PLAIN_FLAGS, "is_ome": False}
         with tifffile.TiffFile(path, _multifile=False, **flags) as file:
             ome = read_ome(file.pages.first.description, chain.pages) if file.is_ome else None
-            if chain.description > _LONGEST_OME and file.pages.first.is_ome:
-                ome = Ome(images=(), doubt=f"it has {chain.description} bytes, more than {_LONGEST_OME}")
+            if chain.description > _MAX_OME_BYTES and file.pages.first.is_ome:
+                ome = Ome(images=(), doubt=f"it has {chain.description} bytes, more than {_MAX_OME_BYTES}")
             if ome and ome.doubt:
                 file.is_ome = False
-            every = file.series
-            chosen, notes = _choose(path, every, series, log)
+            all_series = file.series
+            chosen, notes = _choose_series(path, all_series, series, log)
             if ome and ome.doubt:
                 notes += (f"the OME-XML was not followed: {ome.doubt}",)
-            stored = _stored(path, name, file, chosen, _ome_image(ome, every, chosen), max_bytes, notes)
-            left_out = (*stored.metadata.left_out, *_copies(chosen, every))
+            stored = _read_series(path, name, file, chosen, _ome_image(ome, all_series, chosen), max_bytes, notes)
+            left_out = (*stored.metadata.left_out, *_left_out_series(chosen, all_series))
             if len(chosen.pages) > 1:
                 left_out += tuple(f"{texts} of further pages" for texts in chain.own_texts)
             return replace(stored, metadata=replace(stored.metadata, left_out=left_out))
 
 
 @contextmanager
-def readable(path: Path) -> Iterator[list[str]]:
-    """Turn what tifffile raises into an `InputError`; collect what it logs, which would else reach the terminal."""
+def input_errors(path: Path) -> Iterator[list[str]]:
+    """Turn errors of tifffile into an `InputError`; yield the list of its log messages, kept from the terminal."""
     try:
-        with _tifffile_log() as log, warnings.catch_warnings():
-            # Libraries warn of odd metadata; what harms the pixels they raise.
+        with _collected_log() as log, warnings.catch_warnings():
+            # Libraries warn of odd metadata only; of damaged pixels they raise an error.
             warnings.simplefilter("ignore")
             yield log
     except ZnccError:
         raise
     except MemoryError:
-        raise no_room(path) from None
-    except (*_SPOKEN, *_STUMBLED) as error:
+        raise too_large_for_memory(path) from None
+    except (*_DECODING_ERRORS, *_UNCLEAR_ERRORS) as error:
         if "imagecodecs" in str(error):
             expected, advice = "a compression that can be read here", 'run: pip install "zncc-cli[codecs]"'
             raise refusal(path, expected=expected, found=str(error).strip("'"), advice=advice) from error
         advice = "copy or export the file again"
-        found = "tags that make no sense" if isinstance(error, _STUMBLED) else error
+        found = "tags that make no sense" if isinstance(error, _UNCLEAR_ERRORS) else error
         raise refusal(path, expected="a complete, readable TIFF", found=found, advice=advice) from error
 
 
 @contextmanager
-def _tifffile_log() -> Iterator[list[str]]:
+def _collected_log() -> Iterator[list[str]]:
+    """Yield a list that collects what tifffile logs, and keep it from other handlers."""
     messages: list[str] = []
 
     def keep(record: logging.LogRecord) -> bool:
@@ -125,120 +120,82 @@ def _tifffile_log() -> Iterator[list[str]]:
         logger.removeFilter(keep)
 
 
-def _choose(
-    path: Path, every: list[tifffile.TiffPageSeries], series: int | None, log: list[str]
+def _choose_series(
+    path: Path, all_series: list[tifffile.TiffPageSeries], series: int | None, log: list[str]
 ) -> tuple[tifffile.TiffPageSeries, tuple[str, ...]]:
-    def counts(one: tifffile.TiffPageSeries) -> bool:
-        return not (one.keyframe.is_reduced or one.keyframe.is_mask or one.name == "Thumbnail")
+    """Return the series of number ``series``, by default the first, and notes of the choice."""
 
-    images = [one for one in every if counts(one)] or every
+    def is_image(candidate: tifffile.TiffPageSeries) -> bool:
+        page = candidate.keyframe
+        return not (page.is_reduced or page.is_mask or candidate.name == "Thumbnail")
+
+    images = [candidate for candidate in all_series if is_image(candidate)] or all_series
     if not images:
         found = log[0] if log else "no image at all"
         raise refusal(path, expected="a TIFF with an image", found=found, advice="copy or export the file again")
     number = series or 0
     if not 0 <= number < len(images):
-        raise not_among(path, "--series", number, len(images))
-    note = f"{among('series', 0, len(images))} was read; --series chooses"
+        raise no_such_number(path, "--series", number, len(images))
+    note = f"{numbered('series', 0, len(images))} was read; --series chooses"
     return images[number], (note,) if series is None and len(images) > 1 else ()
 
 
-def _copies(chosen: tifffile.TiffPageSeries, every: list[tifffile.TiffPageSeries]) -> tuple[str, ...]:
-    """What is in the file beside the pixels of full size: not a thumbnail, but masks and the levels of a pyramid."""
-    reduced = [one.keyframe for one in every if one is not chosen and one.keyframe.is_reduced]
-    is_pyramid = any(_OF_A_PYRAMID * page.imagewidth >= chosen.keyframe.imagewidth for page in reduced)
+def _left_out_series(chosen: tifffile.TiffPageSeries, all_series: list[tifffile.TiffPageSeries]) -> tuple[str, ...]:
+    """Name the pyramid levels and masks of the file, which are not read; thumbnails are not worth a name."""
+    further_pages = [series.keyframe for series in all_series if series is not chosen]
+    reduced = [page for page in further_pages if page.is_reduced]
+    is_pyramid = any(_MAX_PYRAMID_STEP * page.imagewidth >= chosen.keyframe.imagewidth for page in reduced)
     levels = len(chosen.levels) - 1 + (len(reduced) if is_pyramid else 0)
-    said = [f"{levels} smaller copies"] if levels > 1 else ["a smaller copy"] if levels else []
-    return (*said, *(["the mask"] if any(one.keyframe.is_mask for one in every if one is not chosen) else []))
+    copies = [f"{levels} smaller copies"] if levels > 1 else ["a smaller copy"] if levels else []
+    return (*copies, *(["the mask"] if any(page.is_mask for page in further_pages) else []))
 
 
-def _ome_image(ome: Ome | None, every: list[tifffile.TiffPageSeries], chosen: tifffile.TiffPageSeries) -> Any:
+def _ome_image(
+    ome: Ome | None, all_series: list[tifffile.TiffPageSeries], chosen: tifffile.TiffPageSeries
+) -> OmeImage | None:
+    """Return what the OME-XML says of the chosen series, or None."""
     if not ome or ome.doubt or chosen.kind != "ome":
         return None
-    if len(ome.images) == len(every):
-        return ome.images[every.index(chosen)]
+    if len(ome.images) == len(all_series):
+        return ome.images[all_series.index(chosen)]
     return next((image for image in ome.images if image.name == chosen.name), None)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Samples:
-    """How the samples of a pixel are read.
-
-    colours: 0 for one grey value or channels, else the length of the axis S. channels: length of the axis C, or 1.
-    """
-
-    photometric: Photometric
-    alpha: str | None
-    colours: int
-    channels: int
-    notes: tuple[str, ...] = ()
-
-
-def _samples(path: Path, page: tifffile.TiffPage) -> _Samples:
-    stored = page.photometric if _PHOTOMETRIC in page.tags else tifffile.PHOTOMETRIC.MINISBLACK
-    name = getattr(stored, "name", str(stored))
-    count = int(page.samplesperpixel)
-    if name not in _COLOURS or (name == "YCBCR" and page.compression not in JPEG):
-        advice = "convert the file to grey or RGB"
-        raise refusal(path, expected="grey or RGB pixels", found=f"{name} pixels", advice=advice)
-    photometric, colours = _COLOURS[name]
-    if count < colours or (name == "PALETTE" and (count > 1 or page.colormap is None)):
-        advice = "convert the file to grey or RGB"
-        raise refusal(path, expected=f"{name} pixels", found=f"{count} samples in each", advice=advice)
-    alpha = _alpha(page)
-    if name == "PALETTE":
-        return _Samples(photometric="rgb", alpha=None, colours=3, channels=1)
-    if count == colours == 1:
-        return _Samples(photometric=photometric, alpha=None, colours=0, channels=1)
-    if colours == 3 and count <= 4:
-        return _Samples(photometric="rgb", alpha=alpha if count == 4 else None, colours=count, channels=1)
-    if count == 2 and alpha:
-        return _Samples(photometric=photometric, alpha=alpha, colours=2, channels=1)
-    grey: Photometric = "miniswhite" if photometric == "miniswhite" else "minisblack"
-    notes = (f"the {count} samples of a pixel were read as channels",) if colours == 3 else ()
-    return _Samples(photometric=grey, alpha=None, colours=0, channels=count, notes=notes)
-
-
-def _alpha(page: tifffile.TiffPage) -> str | None:
-    """The kind of opacity in the last sample; as everywhere, RGB with a fourth sample and no word of it is RGBA."""
-    if not page.extrasamples:
-        return "straight" if page.samplesperpixel == 4 else None
-    return _ALPHA.get(int(page.extrasamples[-1]))
-
-
-def _leading(path: Path, series: tifffile.TiffPageSeries) -> tuple[str, tuple[int, ...]]:
-    """Axes and shape of what lies before the planes of a page; axes of length one are left out."""
+def _leading_axes(path: Path, series: tifffile.TiffPageSeries) -> tuple[str, tuple[int, ...]]:
+    """Return letters and lengths of the axes along which pages are counted; axes of length one are left out."""
     size = math.prod(series.shape)
-    page = math.prod(series.keyframe.shaped)
-    if size % page:
+    page_size = math.prod(series.keyframe.shaped)
+    if size % page_size:
         found = f"shape {series.shape} in pages of shape {series.keyframe.shape}"
         raise refusal(path, expected="a series of whole pages", found=found, advice="export the file again")
     axes, shape, total = "", [], 1
     for letter, length in zip(series.axes, series.shape, strict=True):
-        if total == size // page:
+        if total == size // page_size:
             break
         total *= length
         if length > 1:
             axes += "Q" if letter in "YXS" else letter
             shape.append(length)
-    return (axes, tuple(shape)) if total == size // page else ("Q", (size // page,))
+    return (axes, tuple(shape)) if total == size // page_size else ("Q", (size // page_size,))
 
 
-def _stored(
+def _read_series(
     path: Path,
     name: str,
     file: tifffile.TiffFile,
     series: tifffile.TiffPageSeries,
-    ome: Any,
+    ome: OmeImage | None,
     max_bytes: int,
     notes: tuple[str, ...],
 ) -> Stored:
+    """Return the pixels of ``series``, lazily, with its axes, metadata and notes."""
     page = series.keyframe
     if 0 in page.shaped or page.dtype is None or page.dtype.kind not in "buif":
         found = f"shape {page.shape}, dtype {page.dtype}"
         raise refusal(path, expected="pixels of integers or floats", found=found, advice="convert the file")
-    samples = _samples(path, page)
-    axes, leading = _leading(path, series)
-    planes, missing = _planes(path, series, math.prod(leading), max_bytes)
+    samples = samples_of(path, page)
+    axes, leading = _leading_axes(path, series)
+    planes, missing = _checked_planes(path, series, math.prod(leading), max_bytes)
     depth = page.shaped[1]
     if depth > 1:
         axes, leading = axes + "Z", (*leading, depth)
@@ -255,37 +212,38 @@ def _stored(
         imagej=imagej,
         ome=ome,
     )
-    orientation = value(page, ORIENTATION)
+    orientation = tag_value(page, ORIENTATION)
     notes += (*samples.notes, *orientation_notes(orientation))
     if turns(orientation) and georeference_tags(page):
         notes += ("the georeference was left out: the orientation tag turns the image",)
     left_out = [*metadata.left_out]
     if samples.photometric == "rgb" and page.photometric == tifffile.PHOTOMETRIC.PALETTE:
         left_out.append("the palette (RGB instead)")
-    elif page.bitspersample in _ODD_DEPTHS:
+    elif page.bitspersample in _PADDED_DEPTHS:
         left_out.append(f"the depth of {page.bitspersample} bit ({page.dtype.itemsize * 8} instead)")
     metadata = replace(metadata, left_out=tuple(left_out))
     if missing:
         notes += (f"{missing} planes are missing in the file and were read as 0",)
-    data = _lazy(path, planes, samples, leading, orientation)
+    data = _lazy_array(path, planes, samples, leading, orientation)
     return Stored(data=data, axes=axes + ("YXS" if samples.colours else "YX"), metadata=metadata, notes=notes)
 
 
-def _planes(path: Path, series: tifffile.TiffPageSeries, count: int, max_bytes: int) -> tuple[Planes, int]:
-    """The checked pages of ``series``, ``count`` of them, and how many are missing."""
-    page = series.keyframe
-    contiguous = page.is_final
-    nbytes = math.prod(page.shaped) * (page.bitspersample // 8 if isinstance(page.bitspersample, int) else 0)
+def _checked_planes(path: Path, series: tifffile.TiffPageSeries, count: int, max_bytes: int) -> tuple[Planes, int]:
+    """Return the ``count`` pages of ``series`` after all checks of sizes, and how many of them are missing."""
+    keyframe = series.keyframe
+    contiguous = keyframe.is_final
+    bits = keyframe.bitspersample
+    nbytes = math.prod(keyframe.shaped) * (bits // 8 if isinstance(bits, int) else 0)
     start = series.dataoffset if contiguous and count > 1 else None
     if start is not None:
         end, size = start + count * nbytes, path.stat().st_size
         if end > size:
             advice = "it was cut off; copy or export it again"
             raise refusal(path, expected=f"a file of at least {end} bytes", found=f"{size} bytes", advice=advice)
-        # All pages in one run, of which only the first may have tags of its own.
-        firsts: list[Any] = [np.array([start + number * nbytes], dtype=np.int64) for number in range(count)]
+        # All pages are one run of bytes; only the first may have tags of its own.
+        starts: list[Any] = [np.array([start + number * nbytes], dtype=np.int64) for number in range(count)]
         planes = Planes(
-            path, page, firsts, [np.array([nbytes])] * count, [None] * count, True, cache_for(page, max_bytes)
+            path, keyframe, starts, [np.array([nbytes])] * count, [None] * count, True, cache_for(keyframe, max_bytes)
         )
         check_pages(path, planes)
         return planes, 0
@@ -295,25 +253,26 @@ def _planes(path: Path, series: tifffile.TiffPageSeries, count: int, max_bytes: 
         raise refusal(path, expected="a page for each plane", found=found, advice="export the file again")
     planes = Planes(
         path,
-        page,
-        [None if one is None else np.array(one.dataoffsets, dtype=np.int64) for one in pages],
-        [None if one is None else np.array(one.databytecounts, dtype=np.int64) for one in pages],
-        [None if one is None else one.jpegtables for one in pages],
-        contiguous and all(one is None or one.is_final for one in pages),
-        cache_for(page, max_bytes),
+        keyframe,
+        [None if page is None else np.array(page.dataoffsets, dtype=np.int64) for page in pages],
+        [None if page is None else np.array(page.databytecounts, dtype=np.int64) for page in pages],
+        [None if page is None else page.jpegtables for page in pages],
+        contiguous and all(page is None or page.is_final for page in pages),
+        cache_for(keyframe, max_bytes),
     )
     if not planes.contiguous:
-        check_segment(path, page, max_bytes)
+        check_segment(path, keyframe, max_bytes)
     check_pages(path, planes)
-    page.init_decode()
-    return planes, sum(one is None for one in pages)
+    keyframe.init_decode()
+    return planes, sum(page is None for page in pages)
 
 
-def _lazy(path: Path, planes: Planes, samples: _Samples, leading: tuple[int, ...], orientation: Any) -> LazyArray:
+def _lazy_array(path: Path, planes: Planes, samples: Samples, leading: tuple[int, ...], orientation: Any) -> LazyArray:
+    """Return the lazy array (*leading, H, W) or (*leading, H, W, S) of ``planes``, turned as the orientation says."""
     page = planes.keyframe
     separate, depths, height, width, _ = page.shaped
-    shown = (width, height) if transposes(orientation) else (height, width)
-    palette = _palette(page)
+    shown_shape = (width, height) if transposes(orientation) else (height, width)
+    palette = palette_of(page)
     assert page.dtype is not None
     dtype = palette.dtype if palette is not None else np.dtype(np.uint8) if page.dtype.kind == "b" else page.dtype
 
@@ -321,14 +280,14 @@ def _lazy(path: Path, planes: Planes, samples: _Samples, leading: tuple[int, ...
         number = int(np.ravel_multi_index(index, leading)) if leading else 0
         number, channel = divmod(number, samples.channels)
         number, depth = divmod(number, depths)
-        place = (depth, *stored_part(orientation, shown, rows, columns))
-        with readable(path):
+        part = (depth, *stored_part(orientation, shown_shape, rows, columns))
+        with input_errors(path):
             if samples.colours and separate > 1:
-                pixels = np.concatenate([planes.read(number, s, *place) for s in range(separate)], axis=2)
+                pixels = np.concatenate([planes.read(number, s, *part) for s in range(separate)], axis=2)
             elif separate > 1:
-                pixels = planes.read(number, channel, *place)[..., 0]
+                pixels = planes.read(number, channel, *part)[..., 0]
             else:
-                pixels = planes.read(number, 0, *place)
+                pixels = planes.read(number, 0, *part)
                 pixels = pixels if samples.colours and palette is None else pixels[..., channel]
             if palette is not None:
                 pixels = palette[pixels]
@@ -336,17 +295,5 @@ def _lazy(path: Path, planes: Planes, samples: _Samples, leading: tuple[int, ...
             pixels = pixels.astype(np.uint8) * np.uint8(255)
         return np.ascontiguousarray(oriented(pixels, orientation), dtype=dtype.newbyteorder("="))
 
-    plane = (*shown, samples.colours) if samples.colours else shown
+    plane = (*shown_shape, samples.colours) if samples.colours else shown_shape
     return LazyArray((*leading, *plane), dtype.newbyteorder("="), len(plane), read)
-
-
-def _palette(page: tifffile.TiffPage) -> NDArray[Any] | None:
-    """Colours (N, 3) of a page of indices, or None."""
-    if page.colormap is None or page.photometric != tifffile.PHOTOMETRIC.PALETTE:
-        return None
-    palette = page.colormap.T
-    # Palettes are stored in 16 bits; nearly all of them hold 8-bit values, as v * 257, v * 256 or plain v.
-    divisor = next((d for d in (257, 256) if not (palette % d).any()), 1)
-    palette = palette // divisor
-    colours: NDArray[Any] = palette.astype(np.uint8 if palette.max() < 256 else np.uint16)
-    return colours

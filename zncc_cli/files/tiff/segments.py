@@ -1,6 +1,6 @@
-"""Pixels of TIFF pages, read by rows where they lie in one piece, else decoded strip by strip or tile by tile.
+"""Parts of TIFF pages: read row by row where a page is one run of bytes, else decoded by segments, strips or tiles.
 
-A part of a page is (h, w, C) with C its interleaved samples. The decoders are tifffile's.
+A part of a page is an array (h, w, C) with C interleaved samples. The decoders are tifffile's.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from numpy.typing import NDArray
 from zncc_cli.files.lazy import CACHE_BYTES, Cache
 from zncc_cli.files.tiff.codestreams import Size, jpeg2000_size, jpeg_size, lerc_size
 
-# Rows that lie in one piece are read this many bytes at a time.
-_BLOCK = 2**22
-# Below this size of a segment threads cost more than they gain.
-_WORTH_A_THREAD = 2**14
+# Rows of a part that is narrower than the page are read this many bytes at a time.
+_BLOCK_BYTES = 2**22
+# Segments of fewer samples are decoded without threads, which would cost more than they gain.
+_MIN_SAMPLES_PER_THREAD = 2**14
 _WORKERS = min(8, os.cpu_count() or 1)
 
 JPEG = (6, 7, 33007, 34892)
 """Compressions of JPEG, whose YCbCr the decoder turns into RGB."""
 
-_SIZES: dict[int, Callable[[bytes], Size | None]] = {
+_CLAIMED_SIZES: dict[int, Callable[[bytes], Size | None]] = {
     **dict.fromkeys(JPEG, jpeg_size),
     **dict.fromkeys((33003, 33004, 33005, 34712), jpeg2000_size),
     34887: lerc_size,
 }
-# These decoders refuse a picture that does not fit into the array they are given, before they take memory for it.
-_INTO_ARRAY = (22610, 34933, 34934, 50001, 34927, 50002, 52546)
+# Compressions whose decoders refuse data that do not fit into a given array before they take memory for them.
+_BOUNDED_DECODERS = (22610, 34933, 34934, 50001, 34927, 50002, 52546)
 _WEBP = (50001, 34927)
 _DEFLATE = (8, 32946, 50013)
 _LZMA = 34925
@@ -47,12 +47,12 @@ _ZSTD = (50000, 34926)
 
 @dataclass(frozen=True, eq=False)
 class Planes:
-    """Planes of pages that are alike.
+    """Pages of the same size and layout.
 
-    keyframe: the page that says how all are stored; its file may be closed.
-    offsets, counts: for every page, where its segments are and how many bytes each has; None for a missing page.
+    keyframe: the page whose tags describe all of them; its file may be closed.
+    offsets, counts: for every page, the offset and the number of bytes of each segment; None for a missing page.
     tables: for every page, the JPEG tables that its segments share, or None.
-    contiguous: every page is one run of plain rows from its first offset on.
+    contiguous: whether every page is one run of uncompressed rows from its first offset on.
     """
 
     path: Path
@@ -64,7 +64,7 @@ class Planes:
     cache: Cache
 
     def read(self, page: int, sample: int, depth: int, rows: range, columns: range) -> NDArray[Any]:
-        """Rows and columns of one plane (h, w, C): of a page, of a separate sample, at a depth."""
+        """Return rows and columns of one plane, (h, w, C): of a page, a separate sample and a depth."""
         key = self.keyframe
         if self.offsets[page] is None:
             return np.zeros((len(rows), len(columns), key.shaped[4]), key.dtype)
@@ -89,42 +89,44 @@ class Planes:
         key = self.keyframe
         _, depths, height, width, samples = key.shaped
         tiled = key.is_tiled
-        tall, wide = (key.tilelength, key.tilewidth) if tiled else (key.rowsperstrip, width)
-        deep = key.tiledepth if tiled else 1
-        down, across = math.ceil(height / tall), math.ceil(width / wide)
-        layer = (sample * math.ceil(depths / deep) + depth // deep) * down
+        segment_height, segment_width = (key.tilelength, key.tilewidth) if tiled else (key.rowsperstrip, width)
+        segment_depth = key.tiledepth if tiled else 1
+        down, across = math.ceil(height / segment_height), math.ceil(width / segment_width)
+        first_row = (sample * math.ceil(depths / segment_depth) + depth // segment_depth) * down
         out: NDArray[Any] = np.empty((len(rows), len(columns), samples), key.dtype)
         lock = threading.Lock()
 
-        def fill(place: tuple[int, int]) -> None:
-            top, left = place[0] * tall, place[1] * wide
-            piece = self._segment(file, lock, page, (layer + place[0]) * across + place[1])
-            r0, r1 = max(rows.start, top), min(rows.stop, top + tall, height)
-            c0, c1 = max(columns.start, left), min(columns.stop, left + wide, width)
+        def fill(position: tuple[int, int]) -> None:
+            """Decode the segment at (row, column) of the grid of segments, and copy its pixels into ``out``."""
+            top, left = position[0] * segment_height, position[1] * segment_width
+            piece = self._segment(file, lock, page, (first_row + position[0]) * across + position[1])
+            r0, r1 = max(rows.start, top), min(rows.stop, top + segment_height, height)
+            c0, c1 = max(columns.start, left), min(columns.stop, left + segment_width, width)
             target = out[r0 - rows.start : r1 - rows.start, c0 - columns.start : c1 - columns.start]
             if piece is None:
                 target[...] = key.nodata
             else:
-                target[...] = piece[depth % deep, r0 - top : r1 - top, c0 - left : c1 - left]
+                target[...] = piece[depth % segment_depth, r0 - top : r1 - top, c0 - left : c1 - left]
 
-        places = [
+        positions = [
             (r, c)
-            for r in range(rows.start // tall, math.ceil(rows.stop / tall))
-            for c in range(columns.start // wide, math.ceil(columns.stop / wide))
+            for r in range(rows.start // segment_height, math.ceil(rows.stop / segment_height))
+            for c in range(columns.start // segment_width, math.ceil(columns.stop / segment_width))
         ]
         if not (len(rows) and len(columns)):
             return out
-        if len(places) < 4 or tall * wide * samples < _WORTH_A_THREAD or _WORKERS == 1:
-            for place in places:
-                fill(place)
+        is_small = segment_height * segment_width * samples < _MIN_SAMPLES_PER_THREAD
+        if len(positions) < 4 or is_small or _WORKERS == 1:
+            for position in positions:
+                fill(position)
         else:
             with ThreadPoolExecutor(_WORKERS) as pool:
-                for _ in pool.map(fill, places):
+                for _ in pool.map(fill, positions):
                     pass
         return out
 
     def _segment(self, file: BinaryIO, lock: threading.Lock, page: int, number: int) -> NDArray[Any] | None:
-        """One decoded strip or tile (depth, h, w, C), or None where the file leaves it out."""
+        """Return one decoded strip or tile (depth, h, w, C), or None where the file leaves it out."""
         piece = self.cache.get((page, number))
         if piece is not None:
             return piece
@@ -144,16 +146,17 @@ class Planes:
         return piece
 
     def _decoded(self, data: bytes, number: int, tables: bytes | None) -> NDArray[Any]:
+        """Decode segment ``number``; raise an error first where its data claim more than a segment has."""
         key = self.keyframe
         shape = segment_shape(key)
         assert key.dtype is not None
         compression = int(key.compression)
-        if compression in _SIZES:
-            size = _SIZES[compression](data)
+        if compression in _CLAIMED_SIZES:
+            size = _CLAIMED_SIZES[compression](data)
             if size is None or min(size) < 1 or math.prod(size) > math.prod(shape):
                 raise tifffile.TiffFileError(f"strip or tile {number} claims the size {size}, not {shape[1:]}")
-        elif compression in _INTO_ARRAY:
-            return self._pictured(data, number, shape)
+        elif compression in _BOUNDED_DECODERS:
+            return self._decoded_into_array(data, number, shape)
         elif len(data) > 2 * math.prod(shape) * key.dtype.itemsize + 2**16:
             raise tifffile.TiffFileError(f"strip or tile {number} has {len(data)} bytes, more than its pixels")
         _check_inflation(data, compression, math.prod(shape) * key.dtype.itemsize)
@@ -162,17 +165,18 @@ class Planes:
         assert isinstance(piece, np.ndarray)
         return piece
 
-    def _pictured(self, data: bytes, number: int, shape: tuple[int, int, int, int]) -> NDArray[Any]:
+    def _decoded_into_array(self, data: bytes, number: int, shape: tuple[int, int, int, int]) -> NDArray[Any]:
+        """Decode segment ``number`` into an array of its size; ``shape`` is that of a whole segment."""
         key = self.keyframe
         _, height, width, samples = shape
         across = math.ceil(key.imagewidth / width)
         top, left = number // across % math.ceil(key.imagelength / height) * height, number % across * width
-        # Tiles at the edge may be cut to the image.
-        cut = (min(height, key.imagelength - top), min(width, key.imagewidth - left))
+        # Tiles at the edge may end where the image ends.
+        edge_size = (min(height, key.imagelength - top), min(width, key.imagewidth - left))
         decode = tifffile.TIFF.DECOMPRESSORS[int(key.compression)]
         # WebP leaves opacity out where all is opaque.
         options = {"hasalpha": True} if int(key.compression) in _WEBP and samples == 4 else {}
-        for size in dict.fromkeys([(height, width), cut]):
+        for size in dict.fromkeys([(height, width), edge_size]):
             out: NDArray[Any] = np.empty(size if samples == 1 else (*size, samples), key.dtype)
             try:
                 decode(data, out=out, **options)
@@ -186,7 +190,7 @@ class Planes:
 def read_rows(
     file: BinaryIO, start: int, line: tuple[int, int], stored: np.dtype[Any], rows: range, columns: range
 ) -> NDArray[Any]:
-    """A part (h, w, C) of rows of ``line`` (width, samples) that begin at byte ``start``, in native byte order."""
+    """Read a part (h, w, C), in native byte order, of rows ``line`` (width, samples) that begin at byte ``start``."""
     width, samples = line
     bytes_per_line = width * samples * stored.itemsize
     if len(columns) == width:
@@ -196,23 +200,24 @@ def read_rows(
             raise tifffile.TiffFileError(f"row {rows.stop - 1} was cut off")
         return pixels.astype(stored.newbyteorder("="), copy=False)
     out: NDArray[Any] = np.empty((len(rows), len(columns), samples), stored.newbyteorder("="))
-    whole = len(columns) * 4 > width
-    step = max(1, _BLOCK // max(1, bytes_per_line)) if whole else 1
-    skip = 0 if whole else columns.start * samples * stored.itemsize
+    # Whole rows are read and cut where a good part of them is needed; else one row at a time, from column to column.
+    reads_whole_rows = len(columns) * 4 > width
+    step = max(1, _BLOCK_BYTES // max(1, bytes_per_line)) if reads_whole_rows else 1
+    skip = 0 if reads_whole_rows else columns.start * samples * stored.itemsize
     for row in range(rows.start, rows.stop, step):
         count = min(step, rows.stop - row)
-        length = bytes_per_line * count if whole else len(columns) * samples * stored.itemsize
+        length = bytes_per_line * count if reads_whole_rows else len(columns) * samples * stored.itemsize
         file.seek(start + row * bytes_per_line + skip)
         data = file.read(length)
         if len(data) < length:
             raise tifffile.TiffFileError(f"row {row + count - 1} was cut off")
         pixels = np.frombuffer(data, stored).reshape(count, -1, samples)
-        out[row - rows.start :][:count] = pixels[:, columns.start : columns.stop] if whole else pixels
+        out[row - rows.start :][:count] = pixels[:, columns.start : columns.stop] if reads_whole_rows else pixels
     return out
 
 
 def segment_shape(page: tifffile.TiffPage) -> tuple[int, int, int, int]:
-    """(depth, height, width, samples) of a whole strip or tile of ``page``."""
+    """Return the shape (depth, height, width, samples) of a whole strip or tile of ``page``."""
     samples = int(page.shaped[4])
     if page.is_tiled:
         return page.tiledepth, page.tilelength, page.tilewidth, samples
@@ -220,7 +225,7 @@ def segment_shape(page: tifffile.TiffPage) -> tuple[int, int, int, int]:
 
 
 def cache_for(page: tifffile.TiffPage, max_bytes: int) -> Cache:
-    """A cache that holds a row of tiles of ``page``, where that is a small part of ``max_bytes``."""
+    """Return a cache that has room for two rows of tiles of ``page``, within a quarter of ``max_bytes``."""
     assert page.dtype is not None
     shape = segment_shape(page)
     row = math.prod(shape) * math.ceil(page.imagewidth / max(1, shape[2])) * page.dtype.itemsize
@@ -228,7 +233,8 @@ def cache_for(page: tifffile.TiffPage, max_bytes: int) -> Cache:
 
 
 def _check_inflation(data: bytes, compression: int, size: int) -> None:
-    """tifffile's own decoders, used where imagecodecs is missing, inflate without a bound; see first where they end."""
+    """Raise an error where data inflate to more than ``size`` bytes: tifffile's own decoders, used without imagecodecs,
+    have no bound."""
     decode = tifffile.TIFF.DECOMPRESSORS.get(compression)
     if not getattr(decode, "__module__", "").endswith("tifffile._imagecodecs"):
         return

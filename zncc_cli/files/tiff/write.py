@@ -1,4 +1,4 @@
-"""TIFF, written strip by strip through tifffile: like one image in its samples, on the grid of another."""
+"""TIFF, written strip by strip through tifffile: with the samples of one image, on the grid of another."""
 
 from __future__ import annotations
 
@@ -20,32 +20,31 @@ from zncc_cli.files.metadata import Flavor, Metadata, Tag
 from zncc_cli.files.tiff import georeference
 from zncc_cli.files.tiff.calibration import pixel_size, resolution_tags
 from zncc_cli.files.tiff.codecs import NONE, Codec, codec
-from zncc_cli.files.tiff.flavors import Words, imagej_refusal, imagej_words, ome_words
-from zncc_cli.files.tiff.further_tags import OF_THE_GRID, handed_on, tag_name
+from zncc_cli.files.tiff.copied_tags import GRID_TAGS, is_copied, tag_name
+from zncc_cli.files.tiff.descriptions import Description, imagej_description, imagej_obstacle, ome_description
 from zncc_cli.text import one_line
 
 STRIP_ROWS = 512
 """Rows of a strip that `write_tiff` is given; a multiple of the rows of a strip in the file."""
 
-# Above this, 32-bit offsets may not reach the end of the file: 4 GiB less room for tags.
-_CLASSIC_BYTES = 2**32 - 2**25
+# Of pixels: a larger file needs BigTIFF. 32-bit offsets reach 4 GiB, less room for tags.
+_MAX_CLASSIC_TIFF_BYTES = 2**32 - 2**25
 
-# A compressed strip of the file holds at least so many bytes of pixels: less compresses worse, more is slow to read
-# a part of.
-_PIECE_BYTES = 2**18
+# Of pixels in a compressed strip of the file. Smaller strips compress worse; of larger ones parts are slow to read.
+_MIN_STRIP_BYTES = 2**18
 
 _GDAL_METADATA, _GDAL_NODATA = 42112, 42113
 
-# Names in a note; who wants more of them has the file.
-_NAMES = 12
+# Names in a note; the file has the others.
+_MAX_NAMES = 12
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """How an image of ``shape`` and ``axes`` lies in the pages of a file.
+    """How an image of ``shape`` and ``axes`` is stored in the pages of a file.
 
-    leading: shape of the axes that are pages. bands: channels that are samples of a page, plane after plane; else 1.
-    samples: of a pixel, side by side.
+    leading: lengths of the axes that are pages. bands: number of channels that are samples of a page, plane after
+    plane, or 1. samples: number of interleaved samples of a pixel.
     """
 
     shape: tuple[int, ...]
@@ -69,10 +68,10 @@ class _Layout:
     def stored(self) -> tuple[int, int, int, int, int, int]:
         return (math.prod(self.leading), self.bands, 1, self.height, self.width, self.samples)
 
-    def rows_of_piece(self, compression: int) -> int:
+    def rows_per_strip(self, compression: int) -> int:
         """Rows of a strip in the file."""
         rows, row_bytes = STRIP_ROWS, self.width * self.samples * self.dtype.itemsize
-        while compression != NONE and rows > 1 and rows // 2 * row_bytes >= _PIECE_BYTES:
+        while compression != NONE and rows > 1 and rows // 2 * row_bytes >= _MIN_STRIP_BYTES:
             rows //= 2
         return min(rows, self.height)
 
@@ -91,35 +90,35 @@ def write_tiff(
     """Write ``strips``: samples, flavour, compression and tags as in ``like``, pixel grid as in ``frame``.
 
     Args:
-        path: the file; what stands there is replaced when all is written.
-        strips: (h, W) or (h, W, S) each, in the order of the file: plane after plane, rows from top to bottom; every
-            strip but the last of a plane has `STRIP_ROWS` rows. One is held at a time.
+        path: the file; an existing one is replaced once all strips are written.
+        strips: arrays (h, W) or (h, W, S) in the order of the file: plane after plane, rows from top to bottom; every
+            strip but the last of a plane has `STRIP_ROWS` rows. One of them is in memory at a time.
         shape: leading axes and (H, W) or (H, W, S).
         dtype: an unsigned or signed integer or a float.
-        axes: a letter for each of ``shape``.
-        like: what the samples are said to be; None: grey, or RGB.
-        frame: what the grid is said to be; None: nothing is said.
+        axes: a letter for each dimension of ``shape``.
+        like: metadata for the samples; None: plain grey or RGB.
+        frame: metadata for the grid; None: no pixel size, resolution or georeference.
         offset: (x, y) of the first pixel, in pixels of ``frame``.
 
     Returns:
-        A sentence for each thing that could not be kept.
+        Sentences for the user: what could not be kept.
 
     Raises:
         OutputError: the file cannot be written; nothing is left behind.
     """
     layout = _layout(shape, np.dtype(dtype).newbyteorder("="), axes, like)
-    flavor, words, notes = _words(layout, like, frame, offset)
-    packed = codec(like.compression if like else NONE, like.predictor if like else 1, layout.dtype, layout.samples)
-    large = layout.nbytes + 2048 * layout.planes > _CLASSIC_BYTES
-    if flavor == "imagej" and large and packed.compression != NONE:
-        packed = codec(NONE, 1, layout.dtype, layout.samples)
+    flavor, description, notes = _describe(layout, like, frame, offset)
+    encoder = codec(like.compression if like else NONE, like.predictor if like else 1, layout.dtype, layout.samples)
+    large = layout.nbytes + 2048 * layout.planes > _MAX_CLASSIC_TIFF_BYTES
+    if flavor == "imagej" and large and encoder.compression != NONE:
+        encoder = codec(NONE, 1, layout.dtype, layout.samples)
         notes.append("ImageJ reads no compressed files beyond 4 GB: this one is not compressed")
     if flavor == "imagej" and large:
         notes.append("beyond 4 GB an ImageJ file has one page, and other programs see no more than its first plane")
-    if packed.note:
-        notes.append(packed.note)
-    tags, lost = _tags(like, frame, offset)
-    notes += lost
+    if encoder.note:
+        notes.append(encoder.note)
+    tags, tag_notes = _tags(like, frame, offset)
+    notes += tag_notes
     with (
         beside(path) as file,
         tifffile.TiffWriter(
@@ -127,18 +126,18 @@ def write_tiff(
         ) as writer,
     ):
         writer.write(
-            _encoded(strips, layout, packed),
+            _encoded_strips(strips, layout, encoder),
             shape=layout.shape,
             dtype=layout.dtype,
-            **_samples(layout, like),
-            rowsperstrip=layout.rows_of_piece(packed.compression),
-            compression=packed.compression,
-            predictor=packed.predictor,
-            resolution=(words.resolution.x, words.resolution.y) if words.resolution else None,
-            resolutionunit=words.resolution.unit if words.resolution else None,
+            **_sample_options(layout, like),
+            rowsperstrip=layout.rows_per_strip(encoder.compression),
+            compression=encoder.compression,
+            predictor=encoder.predictor,
+            resolution=(description.resolution.x, description.resolution.y) if description.resolution else None,
+            resolutionunit=description.resolution.unit if description.resolution else None,
             description=_description(like) if flavor == "plain" else None,
             software="zncc-cli",
-            metadata=words.metadata or None,
+            metadata=description.metadata or None,
             extratags=[(*tag, True) for tag in tags],
             truncate=flavor == "imagej" and large,
         )
@@ -146,6 +145,7 @@ def write_tiff(
 
 
 def _layout(shape: Sequence[int], dtype: np.dtype[Any], axes: str, like: Metadata | None) -> _Layout:
+    """Return how the image is stored; the channels of a plain TIFF stay samples where they are in ``like``."""
     assert len(axes) == len(shape), f"axes {axes} of shape {tuple(shape)}"
     assert axes.endswith(("YX", "YXS")), f"axes {axes}"
     assert dtype.kind in "uif", f"dtype {dtype}"
@@ -158,42 +158,43 @@ def _layout(shape: Sequence[int], dtype: np.dtype[Any], axes: str, like: Metadat
     return _Layout(tuple(shape), axes, dtype, leading, bands, height, width, samples)
 
 
-def _words(
+def _describe(
     layout: _Layout, like: Metadata | None, frame: Metadata | None, offset: tuple[float, float]
-) -> tuple[Flavor, Words, list[str]]:
-    """The flavour that can hold the pixels, what it says, and what is lost."""
+) -> tuple[Flavor, Description, list[str]]:
+    """Return the flavour that can hold the pixels, its description, and notes of what is lost."""
     resolution = resolution_tags(frame) if frame else None
-    lost: list[str] = []
+    notes: list[str] = []
     if like and like.flavor == "imagej":
-        reason = imagej_refusal(layout.dtype, layout.shape, layout.axes)
+        reason = imagej_obstacle(layout.dtype, layout.shape, layout.axes)
         if not reason:
-            words = imagej_words(like, frame, offset, layout.shape, layout.axes)
-            return "imagej", words, list(words.notes)
-        lost.append(f"ImageJ's format holds {reason}: a plain TIFF was written, without ImageJ's description")
+            imagej = imagej_description(like, frame, offset, layout.shape, layout.axes)
+            return "imagej", imagej, list(imagej.notes)
+        notes.append(f"ImageJ's format holds {reason}: a plain TIFF was written, without ImageJ's description")
     if like and like.flavor == "ome":
-        described = ome_words(like, frame, layout.dtype, layout.shape, layout.axes, layout.stored, resolution)
-        if described is not None:
-            return "ome", described, list(described.notes)
-        lost.append(
+        ome = ome_description(like, frame, layout.dtype, layout.shape, layout.axes, layout.stored, resolution)
+        if ome is not None:
+            return "ome", ome, list(ome.notes)
+        notes.append(
             f"OME-TIFF holds no {layout.dtype.name} pixels with axes {layout.axes}: a plain TIFF was written, without "
             "OME's description"
         )
     size = pixel_size(frame) if frame else None
     if size is not None and resolution is None:
-        lost.append(f"the resolution of a plain TIFF cannot be in {size.unit}: the pixel size was left out")
+        notes.append(f"the resolution of a plain TIFF cannot be in {size.unit}: the pixel size was left out")
     pages = layout.axes[: len(layout.leading)]
-    # Pages in a row are what every program expects of a file; further axes are told to those who know tifffile's way.
-    further = pages not in ("", "I", "Q") and layout.width > 1
-    return "plain", Words({"axes": layout.axes} if further else {}, resolution), lost
+    # Every program reads a sequence of pages. Further axes are described as tifffile does.
+    has_further_axes = pages not in ("", "I", "Q") and layout.width > 1
+    return "plain", Description({"axes": layout.axes} if has_further_axes else {}, resolution), notes
 
 
-def _samples(layout: _Layout, like: Metadata | None) -> dict[str, Any]:
+def _sample_options(layout: _Layout, like: Metadata | None) -> dict[str, Any]:
+    """Return tifffile's options for colour, alpha and the order of samples."""
     samples = layout.samples * layout.bands
-    colour = like.photometric == "rgb" if like else layout.samples in (3, 4)
+    has_colour = like.photometric == "rgb" if like else layout.samples in (3, 4)
     if like and like.photometric == "miniswhite":
         photometric = "miniswhite"
     else:
-        photometric = "rgb" if colour and layout.samples >= 3 else "minisblack"
+        photometric = "rgb" if has_colour and layout.samples >= 3 else "minisblack"
     extra = samples - (3 if photometric == "rgb" else 1)
     kind = "unspecified"
     if like and like.alpha and layout.bands == 1:
@@ -206,51 +207,51 @@ def _samples(layout: _Layout, like: Metadata | None) -> dict[str, Any]:
     }
 
 
-def _encoded(strips: Iterable[NDArray[Any]], layout: _Layout, packed: Codec) -> Iterator[bytes]:
-    """The strips of the file, in order."""
-    rows = layout.rows_of_piece(packed.compression)
-    expected = [min(STRIP_ROWS, layout.height - top) for top in range(0, layout.height, STRIP_ROWS)] * layout.planes
+def _encoded_strips(strips: Iterable[NDArray[Any]], layout: _Layout, encoder: Codec) -> Iterator[bytes]:
+    """Yield the encoded strips of the file, in order."""
+    rows = layout.rows_per_strip(encoder.compression)
+    heights = [min(STRIP_ROWS, layout.height - top) for top in range(0, layout.height, STRIP_ROWS)] * layout.planes
     with ThreadPoolExecutor() as pool:
-        for strip, height in zip(strips, expected, strict=True):
+        for strip, height in zip(strips, heights, strict=True):
             assert strip.shape[:2] == (height, layout.width), f"strip of {strip.shape}"
             pixels = np.ascontiguousarray(strip, layout.dtype).reshape(height, layout.width, layout.samples)
-            if packed.compression == NONE:
-                yield packed.encode(pixels)
+            if encoder.compression == NONE:
+                yield encoder.encode(pixels)
             else:
-                yield from pool.map(packed.encode, [pixels[top : top + rows] for top in range(0, height, rows)])
+                yield from pool.map(encoder.encode, [pixels[top : top + rows] for top in range(0, height, rows)])
 
 
 def _description(like: Metadata | None) -> bytes | None:
-    """The text of a plain file; not one by which programs take a file for ImageJ's, OME's or tifffile's."""
+    """Return the description of a plain file; None for one by which programs recognise ImageJ, OME or tifffile."""
     text = like.description.replace("\0", " ").strip() if like and like.flavor == "plain" else ""
-    other = text.startswith(("ImageJ=", "SCIFIO=", '{"shape":')) or text.rstrip().endswith(("</OME>", "OME>"))
-    return text.encode("utf-8", "replace") if text and not other else None
+    is_of_flavor = text.startswith(("ImageJ=", "SCIFIO=", '{"shape":')) or text.rstrip().endswith(("</OME>", "OME>"))
+    return text.encode("utf-8", "replace") if text and not is_of_flavor else None
 
 
 def _tags(like: Metadata | None, frame: Metadata | None, offset: tuple[float, float]) -> tuple[list[Tag], list[str]]:
-    """The further tags: place on the Earth of ``frame``, all others of ``like``."""
+    """Return the further tags, GeoTIFF tags of ``frame`` and all others of ``like``, and notes of those left out."""
     notes: list[str] = []
-    place: Sequence[Tag] = ()
+    geotiff: Sequence[Tag] = ()
     if frame and frame.georeference:
         moved = georeference.moved(frame.georeference, offset)
         if moved is None:
             notes.append("the georeference cannot be moved to the new corner: left out")
-        place = moved or ()
-    further = [tag for tag in like.tags if handed_on(tag[0])] if like else []
-    tags = {tag[0]: _without_statistics(tag) for tag in (*further, *place)}
+        geotiff = moved or ()
+    further = [tag for tag in like.tags if is_copied(tag[0])] if like else []
+    tags = {tag[0]: _without_statistics(tag) for tag in (*further, *geotiff)}
     same_grid = like and frame and pixel_size(like) == pixel_size(frame)
-    lost = [code for code, tag in tags.items() if (code in OF_THE_GRID and not same_grid) or not _writable(tag)]
-    names = [*dict.fromkeys((*(like.left_out if like else ()), *map(tag_name, lost)))]
+    left_out = [code for code, tag in tags.items() if (code in GRID_TAGS and not same_grid) or not _writable(tag)]
+    names = [*dict.fromkeys((*(like.left_out if like else ()), *map(tag_name, left_out)))]
     if names:
-        rest = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
-        notes.append(f"left out: {', '.join(map(one_line, names[:_NAMES]))}{rest}")
+        rest = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+        notes.append(f"left out: {', '.join(map(one_line, names[:_MAX_NAMES]))}{rest}")
     if like and like.nodata is not None:
         tags[_GDAL_NODATA] = (_GDAL_NODATA, 2, 0, f"{like.nodata:.17g}")
-    return [tag for code, tag in tags.items() if code not in lost], notes
+    return [tag for code, tag in tags.items() if code not in left_out], notes
 
 
 def _without_statistics(tag: Tag) -> Tag:
-    """GDAL keeps minimum, maximum and so on of the pixels in its metadata; they are others now."""
+    """Return GDAL's metadata without minimum, maximum and so on of the pixels, which have changed."""
     code, kind, count, value = tag
     if code != _GDAL_METADATA or not isinstance(value, str):
         return tag
@@ -258,9 +259,9 @@ def _without_statistics(tag: Tag) -> Tag:
 
 
 def _writable(tag: Tag) -> bool:
-    """Whether tifffile can write ``tag``; strangers' tags can hold anything."""
+    """Tell whether tifffile can write ``tag``; the tags of unknown programs can hold anything."""
     try:
         tifffile.imwrite(io.BytesIO(), np.zeros((1, 1), np.uint8), metadata=None, extratags=[(*tag, True)])
-    except Exception:  # whatever it is, this tag is not the reason to lose an image
+    except Exception:  # whatever it is, an image is worth more than a tag
         return False
     return True

@@ -1,1 +1,8 @@
-"""Transforms on disk: transform.json, the formats of other tools, tables of points."""
+"""Transforms on disk.
+
+transform_json.py     transform.json, our own format; grid.py: the pixel grid of the fixed image in it
+formats.py            the table of all formats, told by name or content; a new one is a module and an entry there
+linear.py             the transform that every format is read into, and numbers in text
+itk.py  elastix.py  opencv.py  turboreg.py  bare_matrix.py    the files of each tool: recognizes, parse, serialize
+points.py             tables of points, mapped through a transform
+"""

@@ -1,4 +1,4 @@
-"""The fixed image's pixel grid as transform.json tells of it, so that other images can be put on it later."""
+"""The pixel grid of the fixed image in transform.json: with it, other images can be resampled on the grid later."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from zncc_cli.files.metadata import Metadata, PixelSize, Resolution, Tag
 from zncc_cli.files.paths import MismatchError
 from zncc_cli.files.tiff.georeference import CODES
 
-_ORIGIN = ("xorigin", "yorigin")  # where ImageJ has the zero of its calibrated coordinates, in pixels
-_MOST_VALUES = 2048  # of a tag, so that a grid of all tags is still a small file
-_INTEGER_KINDS, _FLOAT_KINDS, _TEXT_KIND = (3, 4, 8, 9, 16), (11, 12), 2  # TIFF's types of values
+_ORIGIN_KEYS = ("xorigin", "yorigin")  # ImageJ's origin of calibrated coordinates, in pixels
+_MAX_TAG_VALUES = 2048  # of a tag, so that a grid of all tags is still a small file
+_INTEGER_KINDS, _FLOAT_KINDS, _TEXT_KIND = (3, 4, 8, 9, 16), (11, 12), 2  # TIFF's data types
 
 
 def grid_content(metadata: Metadata) -> dict[str, Any] | None:
-    """Return what is known of the grid of an image as JSON values, or None where nothing is.
+    """Return the grid of an image as JSON values, or None where nothing is known of it.
 
-    What `parse_grid` would refuse, such as a pixel size in a unit of a hundred letters, is left out.
+    Values that `parse_grid` would refuse, such as a unit of a hundred letters, are left out.
     """
     size, resolution = metadata.pixel_size, metadata.resolution
-    origin = [metadata.properties.get(key) for key in _ORIGIN] if metadata.flavor == "imagej" else None
+    origin = [metadata.properties.get(key) for key in _ORIGIN_KEYS] if metadata.flavor == "imagej" else None
     georeference = [
         [code, kind, count, list(value) if isinstance(value, tuple) else value]
         for code, kind, count, value in metadata.georeference
@@ -32,10 +32,10 @@ def grid_content(metadata: Metadata) -> dict[str, Any] | None:
         "origin": origin,
         "georeference": georeference,
     }
-    return {key: value for key, value in content.items() if value and _is_parsed({key: value})} or None
+    return {key: value for key, value in content.items() if value and _can_be_parsed({key: value})} or None
 
 
-def _is_parsed(content: dict[str, Any]) -> bool:
+def _can_be_parsed(content: dict[str, Any]) -> bool:
     try:
         parse_grid(content)
     except MismatchError:
@@ -44,7 +44,7 @@ def _is_parsed(content: dict[str, Any]) -> bool:
 
 
 def parse_grid(content: Any) -> Metadata | None:
-    """Return a grid as the metadata of an image that lies on it, or raise `MismatchError`."""
+    """Return the grid as the metadata of an image on it, None for None; raise `MismatchError` for other content."""
     if content is None:
         return None
     if not isinstance(content, dict):
@@ -56,7 +56,7 @@ def parse_grid(content: Any) -> Metadata | None:
         path=Path("transform.json"),
         format="TIFF",
         flavor="plain" if origin is None else "imagej",
-        properties={} if origin is None else dict(zip(_ORIGIN, origin, strict=True)),
+        properties={} if origin is None else dict(zip(_ORIGIN_KEYS, origin, strict=True)),
         pixel_size=_pixel_size(content.get("pixel_size")),
         resolution=_resolution(content.get("resolution")),
         georeference=_georeference(content.get("georeference", [])),
@@ -93,18 +93,18 @@ def _georeference(tags: Any) -> tuple[Tag, ...]:
             raise MismatchError(expected, repr(tag))
         code, kind, count, value = tag
         value = tuple(value) if isinstance(value, list) else value
-        if type(kind) is not int or type(count) is not int or not 0 <= count < 2**31 or not _is_value(kind, value):
+        if type(kind) is not int or type(count) is not int or not 0 <= count < 2**31 or not _is_tag_value(kind, value):
             raise MismatchError(expected, repr(tag))
         parsed.append((code, kind, count, value))
     return tuple(parsed)
 
 
-def _is_value(kind: int, value: Any) -> bool:
-    """Whether a tag's value is one that JSON can hold and TIFF can have of this type."""
+def _is_tag_value(kind: int, value: Any) -> bool:
+    """Tell whether ``value`` can be the value of a TIFF tag of the data type ``kind``."""
     if kind == _TEXT_KIND:
-        return isinstance(value, str) and len(value) <= _MOST_VALUES
+        return isinstance(value, str) and len(value) <= _MAX_TAG_VALUES
     values = value if isinstance(value, tuple) else (value,)
-    if len(values) > _MOST_VALUES:
+    if len(values) > _MAX_TAG_VALUES:
         return False
     if kind in _INTEGER_KINDS:
         return all(type(number) is int for number in values)
@@ -116,7 +116,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_length(value: Any) -> bool:
-    # JSON knows one kind of number: 4.0 is 4.
+    # JSON has one type of number: 4.0 is 4.
     return type(value) in (int, float) and 0 < value < 2**32 and value == int(value)
 
 

@@ -1,4 +1,4 @@
-"""What the formats of other tools have in common: a matrix, the frames where a file knows them, and numbers in text."""
+"""The transform that every format is read into, and what their parsers share: numbers in text, and matrices."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from zncc_cli.registration.transforms.matrices import is_singular
 
 Matrix = NDArray[np.float64]
 
-# Python's float() also takes 1_000, nan, infinity and the digits of every script; files hold none of these.
+# Decimal numbers as tools write them. Python's float() also takes 1_000, nan, infinity and the digits of every script.
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True, eq=False)
 class Linear:
-    """A transform as it stands in some file.
+    """A transform as it was read from a file of any format. A field that the file does not have is None.
 
-    matrix: float64 (3, 3), takes (x, y, 1) of a fixed pixel to a moving pixel.
-    fixed_shape, moving_shape: (H, W) of the two images; None where the file does not say.
-    model: the name of the motion model; None where the file does not say.
-    grid, status: see `transforms.TransformFile`; None where the file does not say.
+    matrix: float64 (3, 3), maps (x, y, 1) of a fixed pixel to a moving pixel.
+    fixed_shape, moving_shape: (H, W) of the two images.
+    model: the name of the motion model.
+    grid, status: see `transform_json.TransformFile`.
     """
 
     matrix: Matrix
@@ -39,7 +39,7 @@ class Linear:
     status: str | None = None
 
 
-def number(text: str) -> float:
+def parse_number(text: str) -> float:
     """Return the finite number that ``text`` spells in decimal digits, or raise `MismatchError`."""
     value = float(text) if _NUMBER.fullmatch(text) else math.nan
     if not math.isfinite(value):
@@ -47,36 +47,36 @@ def number(text: str) -> float:
     return value
 
 
-def numbers(texts: Iterable[str], count: int, what: str) -> list[float]:
-    """Return the ``count`` numbers of ``what``, or raise `MismatchError`."""
-    values = [number(text) for text in texts]
+def parse_numbers(texts: Iterable[str], count: int, what: str) -> list[float]:
+    """Return ``count`` numbers; raise `MismatchError`, which names them by ``what``, where there are not so many."""
+    values = [parse_number(text) for text in texts]
     if len(values) != count:
         raise MismatchError(f"{count} numbers for {what}", len(values))
     return values
 
 
-def length(text: str) -> int:
-    """Return the side of a frame in pixels, a whole number, or raise `MismatchError`."""
+def parse_length(text: str) -> int:
+    """Return the width or height of an image in pixels, a whole number, or raise `MismatchError`."""
     if not re.fullmatch(r"[0-9]{1,10}", text) or not 0 < int(text) < 2**31:
         raise MismatchError("a whole number of pixels", repr(text))
     return int(text)
 
 
-def text_of(content: bytes, expected: str) -> str:
-    """Return the text, with line feeds alone between its lines, or raise `MismatchError`."""
+def decode_text(content: bytes, expected: str) -> str:
+    """Return the text of UTF-8 bytes, its lines ended by line feeds, or raise `MismatchError`."""
     try:
         return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise MismatchError(expected, "bytes that are no UTF-8 text") from error
 
 
-def usable(rows: Sequence[Sequence[float]] | NDArray[Any]) -> Matrix:
+def as_matrix(rows: Sequence[Sequence[float]] | NDArray[Any]) -> Matrix:
     """Return 2 or 3 rows of 3 numbers as a matrix (3, 3) whose last entry is 1.
 
-    A matrix on homogeneous coordinates is known up to a factor; the top-left pixel is taken to lie before the horizon.
+    A homography is defined up to a factor; this one is chosen so that the top-left pixel lies before the horizon.
 
     Raises:
-        MismatchError: other shapes; numbers that are not finite; a matrix without an inverse.
+        MismatchError: the shape is another, a number is not finite, or the matrix has no inverse.
     """
     matrix: Matrix = np.array(rows, dtype=np.float64)
     if matrix.shape not in ((2, 3), (3, 3)):
@@ -94,6 +94,6 @@ def usable(rows: Sequence[Sequence[float]] | NDArray[Any]) -> Matrix:
     return matrix
 
 
-def spelled(values: Iterable[float], separator: str = " ") -> str:
+def exact_text(values: Iterable[float], separator: str = " ") -> str:
     """Return the numbers as text from which float64 reads them back bit for bit."""
     return separator.join(repr(float(value)) for value in values)

@@ -7,7 +7,7 @@ returns goes the other way: invert it.
 https://docs.opencv.org/4.x/da/d56/classcv_1_1FileStorage.html
 https://docs.opencv.org/4.x/da/d54/group__imgproc__transform.html
 
-YAML is read by the one form in which OpenCV writes matrices, not as YAML: nothing in it can make an object.
+YAML is read by a pattern of the form in which OpenCV writes matrices, so that no YAML tag can create an object.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import re
 from typing import Any
 
 from zncc_cli.files.paths import MismatchError
-from zncc_cli.files.transforms.linear import Linear, Matrix, numbers, spelled, text_of, usable
+from zncc_cli.files.transforms.linear import Linear, Matrix, as_matrix, decode_text, exact_text, parse_numbers
 from zncc_cli.files.transforms.transform_json import parse_json
 
 _EXPECTED = "an OpenCV FileStorage in YAML or JSON"
 _NODE = "matrix"
 
-# Numbers end at the next colon or bracket: where the end of a matrix is missing, the file is not searched for it again
-# for every matrix.
+# Numbers end at the next colon or bracket. So the search for a missing end of a matrix does not run through the whole
+# file, again for every matrix.
 _YAML = re.compile(
     r"^(?P<name>[^\s:#][^:\n]*):[ ]*!!opencv-matrix[ ]*\n"
     r"[ ]+rows:[ ]*(?P<rows>[0-9]{1,9})[ ]*\n"
@@ -35,7 +35,7 @@ _YAML = re.compile(
 )
 
 
-def claims(content: bytes) -> bool:
+def recognizes(content: bytes) -> bool:
     """Tell whether the content is of this format: YAML or XML by its head, JSON by OpenCV's name for matrices."""
     head = content.lstrip()[:5]
     return head in (b"%YAML", b"<?xml") or (head[:1] == b"{" and b'"opencv-matrix"' in content)
@@ -43,7 +43,7 @@ def claims(content: bytes) -> bool:
 
 def parse(content: bytes) -> Linear:
     """Read the node "matrix", or the only matrix of the file; 2x3 or 3x3."""
-    text = text_of(content, _EXPECTED)
+    text = decode_text(content, _EXPECTED)
     if text.lstrip().startswith("<"):
         raise MismatchError(_EXPECTED, "XML")
     nodes = _json_nodes(content) if text.lstrip().startswith("{") else _yaml_nodes(text)
@@ -53,8 +53,8 @@ def parse(content: bytes) -> Linear:
     rows, columns, kind, data = nodes[_NODE] if _NODE in nodes else next(iter(nodes.values()))
     if (rows, columns) not in ((2, 3), (3, 3)) or kind not in ("d", "f", "i"):
         raise MismatchError("a matrix of 2x3 or 3x3 numbers", f"{rows}x{columns} of type {kind}")
-    values = numbers(data, rows * columns, "the matrix")
-    return Linear(usable([values[3 * row : 3 * row + 3] for row in range(rows)]))
+    values = parse_numbers(data, rows * columns, "the matrix")
+    return Linear(as_matrix([values[3 * row : 3 * row + 3] for row in range(rows)]))
 
 
 # rows, columns, type, numbers
@@ -63,8 +63,8 @@ _Node = tuple[int, int, str, list[str]]
 
 def _yaml_nodes(text: str) -> dict[str, _Node]:
     return {
-        found["name"]: (int(found["rows"]), int(found["cols"]), found["dt"], found["data"].replace(",", " ").split())
-        for found in _YAML.finditer(text)
+        match["name"]: (int(match["rows"]), int(match["cols"]), match["dt"], match["data"].replace(",", " ").split())
+        for match in _YAML.finditer(text)
     }
 
 
@@ -79,7 +79,7 @@ def _json_nodes(content: bytes) -> dict[str, _Node]:
     return nodes
 
 
-def form(transform: Linear, suffix: str) -> bytes:
+def serialize(transform: Linear, suffix: str) -> bytes:
     """Write the node "matrix", 3x3 doubles: JSON into .json files, YAML into others."""
     matrix = transform.matrix
     return _json(matrix) if suffix == ".json" else _yaml(matrix)
@@ -97,7 +97,7 @@ def _json(matrix: Matrix) -> bytes:
 
 
 def _yaml(matrix: Matrix) -> bytes:
-    rows = ",\n       ".join(spelled(row, ", ") for row in matrix)
+    rows = ",\n       ".join(exact_text(row, ", ") for row in matrix)
     return (
         f"%YAML:1.0\n---\n{_NODE}: !!opencv-matrix\n   rows: 3\n   cols: 3\n   dt: d\n   data: [ {rows} ]\n"
     ).encode()

@@ -1,4 +1,4 @@
-"""transform.json: where each pixel of the fixed image lies in the moving image.
+"""transform.json: the transform that maps pixels of the fixed image to the moving image, with the sizes of both.
 
 `transform.schema.json` beside this file describes it for other programs (JSON Schema, draft 2020-12).
 """
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from zncc_cli.files.folder import beside
 from zncc_cli.files.metadata import Metadata
-from zncc_cli.files.paths import MismatchError, refusal, small_file
+from zncc_cli.files.paths import MismatchError, read_small_file, refusal
 from zncc_cli.files.transforms.grid import grid_content, parse_grid
 
 FORMAT = "zncc-transform"
@@ -35,10 +35,9 @@ _CONVENTIONS = {
 class TransformFile:
     """The content of a transform.json.
 
-    model: the name of the motion model. matrix: float64 (3, 3), takes (x, y, 1) of a fixed pixel to a moving pixel.
+    model: the name of the motion model. matrix: float64 (3, 3), maps (x, y, 1) of a fixed pixel to a moving pixel.
     fixed_shape, moving_shape: (H, W) of the two images. grid: pixel size, resolution and georeference of the fixed one,
-    as the metadata of an image that lies on its pixels, or None. status: the verdict on the registration that found it,
-    or None where the file does not say.
+    as the metadata of an image on the same pixels, or None. status: the verdict on the registration, or None.
     """
 
     model: str
@@ -62,9 +61,15 @@ def write_transform(
 ) -> None:
     """Write a transform; its numbers are read back bit for bit.
 
-    ``model`` is what was fitted, ``model_asked`` what was asked for, ``model`` itself by default.
-    ``matrix``: (3, 3), finite, fixed -> moving, (x, y) in pixels. Shapes: (H, W) in pixels.
-    ``grid``: of the fixed image. ``status``: the verdict on the registration that found it.
+    Args:
+        path: the file.
+        model: the name of the model that was fitted.
+        matrix: (3, 3), finite, fixed -> moving, (x, y) in pixels.
+        fixed_shape: (H, W) in pixels.
+        moving_shape: (H, W) in pixels.
+        model_asked: the value of --model, by default ``model``.
+        grid: metadata of the fixed image.
+        status: the verdict on the registration.
 
     Raises:
         OutputError: the file cannot be written.
@@ -97,16 +102,16 @@ def transform_content(transform: TransformFile, model_asked: str | None = None) 
 
 
 def read_transform(path: str | os.PathLike[str]) -> TransformFile:
-    """Read a transform that `write_transform` wrote, and believe nothing of it unchecked.
+    """Read a transform that `write_transform` wrote, and check all of it.
 
-    Keys that are not known are let be, so that a later version can add some; those that are known must be right.
+    Unknown keys are ignored, so that a later version can add some.
 
     Raises:
-        InputError: it is no such file, of an unknown version or convention, or holds unusable numbers.
+        InputError: the file is no such transform, has an unknown version or convention, or holds unusable numbers.
     """
     path, expected = Path(path), f"a transform of zncc-align ({FORMAT}, version {VERSION})"
     advice = "name the transform.json that zncc-align wrote"
-    content = small_file(path, expected=expected, advice=advice)
+    content = read_small_file(path, expected=expected, advice=advice)
     try:
         return parse_transform(parse_json(content, expected))
     except MismatchError as problem:
@@ -114,7 +119,7 @@ def read_transform(path: str | os.PathLike[str]) -> TransformFile:
 
 
 def parse_json(content: bytes, expected: str) -> Any:
-    """Return what the JSON text says, or raise `MismatchError`."""
+    """Return the value of a JSON text, or raise `MismatchError`."""
     try:
         return json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -159,8 +164,9 @@ def parse_rows(rows: Any) -> NDArray[np.float64]:
 
 
 def _shape(content: dict[str, Any], key: str) -> tuple[int, int]:
+    """Return (H, W) at ``key``, or raise `MismatchError`."""
     value = content.get(key)
-    # JSON knows one kind of number: 480.0, as some languages write it, is 480.
+    # JSON has one type of number: 480.0, as some languages write it, is 480.
     if not isinstance(value, list) or len(value) != 2 or not all(map(_is_length, value)):
         raise MismatchError(f'"{key}": [H, W] in pixels', repr(value))
     return int(value[0]), int(value[1])

@@ -10,7 +10,7 @@ from typing import Any
 
 from zncc_cli.config import PairConfig
 from zncc_cli.errors import ZnccError
-from zncc_cli.files.paths import MismatchError, small_file
+from zncc_cli.files.paths import MismatchError, read_small_file
 from zncc_cli.files.transforms.transform_json import parse_json
 from zncc_cli.jobs.pair.rerun import image_digests
 from zncc_cli.report.report import json_text
@@ -37,7 +37,7 @@ def _key(inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
 def done_before(folder: Path, key: str) -> dict[str, Any] | None:
     """Return the report that stands in a pair's folder, if it is of the inputs and settings of ``key``."""
     try:
-        content = small_file(folder / "report.json", expected="a report", advice="remove it")
+        content = read_small_file(folder / "report.json", expected="a report", advice="remove it")
         report: Any = parse_json(content, "a report")
         same = _key(report["inputs"], report["settings"]) == key
         return report if same and {"status", "reasons", "metrics", "model"} <= report.keys() else None

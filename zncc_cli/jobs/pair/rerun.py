@@ -10,7 +10,7 @@ from zncc_cli.config import IDENTITY, PairConfig
 from zncc_cli.config.settings import pair_config
 from zncc_cli.files.digest import digest
 from zncc_cli.files.images import check_kind
-from zncc_cli.files.paths import MismatchError, refusal, small_file
+from zncc_cli.files.paths import MismatchError, read_small_file, refusal
 from zncc_cli.files.transforms.transform_json import parse_json
 from zncc_cli.text import shown
 
@@ -50,7 +50,7 @@ def earlier_run(report_path: Path) -> EarlierRun:
         InputError: the file is no report of zncc-align.
         OptionError: its settings cannot be used, see `pair_config`.
     """
-    content = small_file(report_path, expected=_EXPECTED, advice=_ADVICE)
+    content = read_small_file(report_path, expected=_EXPECTED, advice=_ADVICE)
     try:
         report = parse_json(content, _EXPECTED)
     except MismatchError as problem:

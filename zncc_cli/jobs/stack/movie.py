@@ -16,7 +16,7 @@ from zncc_cli.config import DEFAULT_WINDOW, NONE, Interpolation, Model, Registra
 from zncc_cli.config.stack import TO_PREVIOUS, StackConfig
 from zncc_cli.errors import ContentError, InputError, OptionError
 from zncc_cli.files.images import Image
-from zncc_cli.files.pages import among
+from zncc_cli.files.pages import numbered
 from zncc_cli.jobs.channel_view import ChannelView, choose_view, exclude_no_data
 from zncc_cli.jobs.downsampling import Downsampled, downsampled, downsampling_factor, full_resolution_matrix
 from zncc_cli.jobs.resampled import Written, write_resampled
@@ -77,7 +77,7 @@ def movie_of(image: Image, config: StackConfig) -> tuple[Movie, tuple[str, ...]]
     # The middle of what is no frame, a stack of slices perhaps, shows most; and the first frame is often blank.
     view, chosen = choose_view(image, config.chosen_channel, tuple(n // 2 for n in image.leading))
     view, gaps = exclude_no_data(view, config.no_data)
-    others = [among(leading[k], view.index[k], image.leading[k]) for k in several if k != axis]
+    others = [numbered(leading[k], view.index[k], image.leading[k]) for k in several if k != axis]
     if others:
         notes.append(f"{name}: registered by {', '.join(others)}, all are moved")
     most = _REGISTERED if config.model is Model.TRANSLATION else _REGISTERED_RICHER

@@ -1,7 +1,7 @@
 """A bare matrix, FIXED -> MOVING pixels: NumPy's .npy, or text with 2 or 3 rows of 3 numbers.
 
 The .npy file is what scikit-image takes, as `warp(moving, AffineTransform(matrix))` or `ProjectiveTransform(matrix)`:
-its warp wants the map from output to input, and counts from the centre of the first pixel, as we do.
+its warp takes the map from output to input, and counts from the centre of the first pixel, as we do.
 
 https://scikit-image.org/docs/stable/api/skimage.transform.html#skimage.transform.warp
 https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from zncc_cli.files.paths import MismatchError
-from zncc_cli.files.transforms.linear import Linear, number, spelled, text_of, usable
+from zncc_cli.files.transforms.linear import Linear, as_matrix, decode_text, exact_text, parse_number
 
 NPY_MAGIC = b"\x93NUMPY"
 
@@ -44,31 +44,31 @@ def parse_npy(content: bytes) -> Linear:
     if len(data) != math.prod(shape) * dtype.itemsize:
         raise MismatchError(_NPY_EXPECTED, f"{len(data)} bytes of numbers")
     array = np.frombuffer(data, dtype).reshape(shape, order="F" if columns_first else "C")
-    return Linear(usable(array))
+    return Linear(as_matrix(array))
 
 
-def form_npy(transform: Linear, suffix: str) -> bytes:
+def serialize_npy(transform: Linear, suffix: str) -> bytes:
     """Write the (3, 3) matrix as float64."""
     file = io.BytesIO()
     npy.write_array(file, np.ascontiguousarray(transform.matrix, dtype="<f8"), version=(1, 0), allow_pickle=False)
     return file.getvalue()
 
 
-def claims_text(content: bytes) -> bool:
+def recognizes_text(content: bytes) -> bool:
     """Tell whether the content may be of this format: it begins with a number or a comment."""
     return re.match(rb"(?:\xef\xbb\xbf)?\s*[-+.0-9#]", content) is not None
 
 
 def parse_text(content: bytes) -> Linear:
     """Read 2 or 3 lines of 3 numbers; lines that begin with # are comments."""
-    lines = [line.strip() for line in text_of(content, _TEXT_EXPECTED).split("\n")]
+    lines = [line.strip() for line in decode_text(content, _TEXT_EXPECTED).split("\n")]
     rows = [re.split(r"\s*[,;]\s*|\s+", line) for line in lines if line and not line.startswith("#")]
     if len(rows) not in (2, 3) or any(len(row) != 3 for row in rows):
         raise MismatchError(_TEXT_EXPECTED, f"{len(rows)} lines, the first of {len(rows[0]) if rows else 0}")
-    return Linear(usable([[number(word) for word in row] for row in rows]))
+    return Linear(as_matrix([[parse_number(word) for word in row] for row in rows]))
 
 
-def form_text(transform: Linear, suffix: str) -> bytes:
+def serialize_text(transform: Linear, suffix: str) -> bytes:
     """Write 3 lines of 3 numbers, apart by commas in .csv files and by spaces in others."""
     separator = "," if suffix == ".csv" else " "
-    return "".join(spelled(row, separator) + "\n" for row in transform.matrix).encode()
+    return "".join(exact_text(row, separator) + "\n" for row in transform.matrix).encode()

@@ -1,4 +1,4 @@
-"""OME-XML: what it says of an image beside its pixels, and whether it can be believed."""
+"""OME-XML: the metadata of its images, and whether it can describe the file that it is in."""
 
 from __future__ import annotations
 
@@ -11,29 +11,37 @@ from xml.etree import ElementTree
 
 from zncc_cli.files.metadata import PixelSize
 
-CHANNEL = (
+CHANNEL_ATTRIBUTES = (
     *("Name", "AcquisitionMode", "Color", "ContrastMethod", "EmissionWavelength", "EmissionWavelengthUnit"),
     *("ExcitationWavelength", "ExcitationWavelengthUnit", "Fluor", "IlluminationType", "NDFilter", "PinholeSize"),
     *("PinholeSizeUnit", "PockelCellSetting"),
 )
 """Attributes of a channel that are kept."""
 
-PLANE = (
+PLANE_ATTRIBUTES = (
     *("DeltaT", "DeltaTUnit", "ExposureTime", "ExposureTimeUnit", "PositionX", "PositionXUnit", "PositionY"),
     *("PositionYUnit", "PositionZ", "PositionZUnit"),
 )
 """Attributes of a plane that are kept."""
 
-_PIXELS = ("PhysicalSizeZ", "PhysicalSizeZUnit", "TimeIncrement", "TimeIncrementUnit")
-_NUMBERS = ("PhysicalSizeZ", "TimeIncrement", "DeltaT", "ExposureTime", "PositionX", "PositionY", "PositionZ")
-_STRUCTURE = {"ID", "SamplesPerPixel", "TheZ", "TheC", "TheT"}
-# Enough to say what is lost; a hostile description may have any number of elements.
-_MOST_NAMES = 32
+_PIXELS_ATTRIBUTES = ("PhysicalSizeZ", "PhysicalSizeZUnit", "TimeIncrement", "TimeIncrementUnit")
+_NUMERIC_ATTRIBUTES = (
+    "PhysicalSizeZ",
+    "TimeIncrement",
+    "DeltaT",
+    "ExposureTime",
+    "PositionX",
+    "PositionY",
+    "PositionZ",
+)
+_STRUCTURAL_ATTRIBUTES = {"ID", "SamplesPerPixel", "TheZ", "TheC", "TheT"}
+# Of names in a note; a hostile description may have any number of elements.
+_MAX_NAMES = 32
 
 
 @dataclass(frozen=True, kw_only=True)
 class OmeImage:
-    """One Image element: its name, the physical size of a pixel, the rest in tifffile's words, and what is not read."""
+    """An Image element: name, pixel size, further properties with tifffile's keys, and names of what is not read."""
 
     name: str
     pixel_size: PixelSize | None
@@ -43,29 +51,30 @@ class OmeImage:
 
 @dataclass(frozen=True, kw_only=True)
 class Ome:
-    """An OME-XML. ``doubt``: why its planes cannot be those of a file of so many pages, or ""."""
+    """The content of an OME-XML. ``doubt``: the reason why it cannot describe the file, or ""."""
 
     images: tuple[OmeImage, ...]
     doubt: str
 
 
 def read_ome(xml: str, pages: int) -> Ome:
-    """Read OME-XML of a file of ``pages`` pages; what cannot be read at all has no images, and a doubt."""
+    """Read the OME-XML of a file of ``pages`` pages; one that cannot be parsed has no images, and a doubt."""
     if "<!DOCTYPE" in xml or "<!ENTITY" in xml:
         return Ome(images=(), doubt="it defines entities")
     try:
         root = ElementTree.fromstring(xml)
         images = [element for element in root if _tag(element) == "Image"]
         pixels = [next(_children(image, "Pixels")) for image in images]
-        doubt = next(filter(None, (_doubt(one, pages) for one in pixels)), "") or _too_many_labels(root, pages)
-        doubt = doubt or _other_files(root, pixels)
-        found = tuple(_image(root, image, one) for image, one in zip(images, pixels, strict=True))
+        doubt = next(filter(None, (_doubt_of_planes(element, pages) for element in pixels)), "")
+        doubt = doubt or _doubt_of_labels(root, pages) or _doubt_of_files(root, pixels)
+        ome_images = tuple(_read_image(root, image, element) for image, element in zip(images, pixels, strict=True))
     except (ElementTree.ParseError, ValueError, LookupError, ArithmeticError, StopIteration, RecursionError) as error:
         return Ome(images=(), doubt=f"it cannot be read ({error})")
-    return Ome(images=found, doubt=doubt)
+    return Ome(images=ome_images, doubt=doubt)
 
 
 def _tag(element: ElementTree.Element) -> str:
+    """Return the tag of an element without its namespace."""
     return str(element.tag).rpartition("}")[2]
 
 
@@ -73,18 +82,20 @@ def _children(element: ElementTree.Element, tag: str) -> Iterator[ElementTree.El
     return (child for child in element if _tag(child) == tag)
 
 
-def _doubt(pixels: ElementTree.Element, pages: int) -> str:
+def _doubt_of_planes(pixels: ElementTree.Element, pages: int) -> str:
+    """Return the doubt where more planes are described than the file has pages, or ""."""
     samples = int(next(_children(pixels, "Channel"), pixels).get("SamplesPerPixel", 1))
     planes = math.prod(int(pixels.attrib["Size" + axis]) for axis in "CZT") // max(1, samples)
-    claims = [
+    counts = [
         int(data.get(name, 0)) for data in _children(pixels, "TiffData") for name in ("NumPlanes", "PlaneCount", "IFD")
     ]
-    if max([planes, *claims]) > pages:
-        return f"it describes {max([planes, *claims])} planes, and the file has {pages} pages"
+    if max([planes, *counts]) > pages:
+        return f"it describes {max([planes, *counts])} planes, and the file has {pages} pages"
     return ""
 
 
-def _too_many_labels(root: ElementTree.Element, pages: int) -> str:
+def _doubt_of_labels(root: ElementTree.Element, pages: int) -> str:
+    """Return the doubt where an axis has more labels than the file has pages: tifffile would make a list of them."""
     for element in root.iter():
         if "Along" in _tag(element) and "Start" in element.attrib:
             span = float(element.attrib["End"]) - float(element.attrib["Start"])
@@ -93,17 +104,21 @@ def _too_many_labels(root: ElementTree.Element, pages: int) -> str:
     return ""
 
 
-def _other_files(root: ElementTree.Element, pixels: list[ElementTree.Element]) -> str:
+def _doubt_of_files(root: ElementTree.Element, pixels: list[ElementTree.Element]) -> str:
+    """Return the doubt where the planes, or the OME-XML itself, are in other files, or ""."""
     if any(_tag(element) == "BinaryOnly" for element in root):
         return "its OME-XML is in another file"
     own = root.get("UUID")
-    uuids = {uuid.text for one in pixels for data in _children(one, "TiffData") for uuid in _children(data, "UUID")}
+    uuids = {
+        uuid.text for element in pixels for data in _children(element, "TiffData") for uuid in _children(data, "UUID")
+    }
     if len(uuids | {own or next(iter(uuids), None)}) > 1:
         return "it describes further files as well"
     return ""
 
 
-def _image(root: ElementTree.Element, image: ElementTree.Element, pixels: ElementTree.Element) -> OmeImage:
+def _read_image(root: ElementTree.Element, image: ElementTree.Element, pixels: ElementTree.Element) -> OmeImage:
+    """Read an Image element and its Pixels element."""
     properties: dict[str, Any] = {}
     if image.get("Name"):
         properties["Name"] = image.attrib["Name"]
@@ -111,31 +126,33 @@ def _image(root: ElementTree.Element, image: ElementTree.Element, pixels: Elemen
         text = next((child.text for child in _children(image, tag)), None)
         if text:
             properties[tag] = text
-    properties.update({name: _value(name, pixels.attrib[name]) for name in _PIXELS if name in pixels.attrib})
+    properties.update({name: _value(name, pixels.attrib[name]) for name in _PIXELS_ATTRIBUTES if name in pixels.attrib})
     channels = [dict(element.attrib) for element in _children(pixels, "Channel")]
     if any("Name" in channel for channel in channels):
         channels = [{"Name": "", **channel} for channel in channels]
-    if columns := _columns(channels, CHANNEL):
+    if columns := _columns(channels, CHANNEL_ATTRIBUTES):
         properties["Channel"] = columns
     order = pixels.attrib["DimensionOrder"][:1:-1]
     planes = sorted(
         (dict(element.attrib) for element in _children(pixels, "Plane")),
         key=lambda plane: [int(plane.get("The" + axis, 0)) for axis in order],
     )
-    if columns := _columns(planes, PLANE):
+    if columns := _columns(planes, PLANE_ATTRIBUTES):
         properties["Plane"] = columns
-    left_out = [*_skipped(root, image, pixels), *_dropped("Channel", channels, properties)]
-    left_out += _dropped("Plane", planes, properties)
+    left_out = [*_unread_elements(root, image, pixels), *_left_out_attributes("Channel", channels, properties)]
+    left_out += _left_out_attributes("Plane", planes, properties)
     return OmeImage(
         name=image.get("Name", ""),
         pixel_size=_pixel_size(pixels),
         properties=properties,
-        left_out=tuple(dict.fromkeys(f"OME {name}" for name in left_out))[:_MOST_NAMES],
+        left_out=tuple(dict.fromkeys(f"OME {name}" for name in left_out))[:_MAX_NAMES],
     )
 
 
-def _skipped(root: ElementTree.Element, image: ElementTree.Element, pixels: ElementTree.Element) -> Iterator[str]:
-    """The names of the elements that nothing is read of; references to them are not named as well."""
+def _unread_elements(
+    root: ElementTree.Element, image: ElementTree.Element, pixels: ElementTree.Element
+) -> Iterator[str]:
+    """Yield the names of elements that are not read; references to them are not named."""
     instruments = _children(root, "Instrument")
     channels = _children(pixels, "Channel")
     further = [
@@ -151,24 +168,25 @@ def _skipped(root: ElementTree.Element, image: ElementTree.Element, pixels: Elem
         yield "SignificantBits"
 
 
-def _dropped(kind: str, elements: list[dict[str, str]], properties: dict[str, Any]) -> Iterator[str]:
-    """The names of attributes that are not kept, or that only some elements have."""
-    kept = properties.get(kind, {})
-    found = {name for element in elements for name, text in element.items() if text} - _STRUCTURE - kept.keys()
-    return (f"{kind} {name}" for name in sorted(found))
+def _left_out_attributes(kind: str, elements: list[dict[str, str]], properties: dict[str, Any]) -> Iterator[str]:
+    """Return the names of attributes that are not kept, or that only some elements have."""
+    names = {name for element in elements for name, text in element.items() if text}
+    left_out = names - _STRUCTURAL_ATTRIBUTES - properties.get(kind, {}).keys()
+    return (f"{kind} {name}" for name in sorted(left_out))
 
 
 def _columns(elements: list[dict[str, str]], names: tuple[str, ...]) -> dict[str, list[Any]]:
-    """A list per attribute that all elements have."""
+    """Return a list of values, one for each element, for every attribute that all elements have."""
     shared = [name for name in names if elements and all(name in element for element in elements)]
     return {name: [_value(name, element[name]) for element in elements] for name in shared}
 
 
 def _value(name: str, text: str) -> float | str:
-    return float(text) if name in _NUMBERS else text
+    return float(text) if name in _NUMERIC_ATTRIBUTES else text
 
 
 def _pixel_size(pixels: ElementTree.Element) -> PixelSize | None:
+    """Return the size of a pixel; None where it is missing, not positive, or in different units along x and y."""
     x, y = (float(pixels.get("PhysicalSize" + axis, "nan")) for axis in "XY")
     units = {pixels.get(f"PhysicalSize{axis}Unit", "µm") for axis in "XY"}
     if not (0 < x < math.inf and 0 < y < math.inf) or len(units) > 1:

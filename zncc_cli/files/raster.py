@@ -1,0 +1,245 @@
+"""Raster images, PNG, JPEG, BMP, GIF, WebP and PGM/PPM, read through imageio's Pillow plugin."""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import imageio.v3 as iio
+import numpy as np
+from imageio.core.request import InitializationError
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+from PIL import UnidentifiedImageError
+from PIL.ExifTags import TAGS
+from PIL.Image import DecompressionBombError
+
+from zncc_cli.errors import InputError
+from zncc_cli.files.lazy import Stored
+from zncc_cli.files.metadata import Metadata, Resolution, Tag
+from zncc_cli.files.paths import refusal
+from zncc_cli.files.tiff.calibration import INCH, rational
+from zncc_cli.files.tiff.orientation import orientation_notes, oriented, transposes
+
+# What Pillow's decoders raise on damaged files: with messages for users, and with messages about Python objects.
+_DECODING_ERRORS = (OSError, EOFError, ValueError, RuntimeError, SyntaxError, zlib.error, DecompressionBombError)
+_UNCLEAR_ERRORS = (
+    *(TypeError, LookupError, ArithmeticError, AttributeError, struct.error),
+    *(InitializationError, UnidentifiedImageError),
+)
+
+# Pillow's modes other than grey and RGB, and the mode that each is converted to without a visible change.
+_CONVERTED_MODES = {
+    **{"1": "L", "P": "RGB", "PA": "RGBA", "La": "LA", "RGBa": "RGBA"},
+    **{"RGBX": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB"},
+}
+_OTHER_COLOUR_MODELS = ("CMYK", "LAB", "HSV")
+# What is lost when a mode is converted.
+_MODES_LEFT_OUT = {
+    **{"1": "the depth of 1 bit (8 instead)", "P": "the palette (RGB instead)", "PA": "the palette (RGB instead)"},
+    **{mode: f"{mode} (RGB instead)" for mode in _OTHER_COLOUR_MODELS},
+}
+# Fields of EXIF and PNG for which TIFF has tags: camera, time, artist, rights, title. And fields that are left out.
+# The software is not among either: it is not the one that writes the new file.
+_TIFF_TAGS = {
+    "Make": 271,
+    "Model": 272,
+    "DateTime": 306,
+    "Artist": 315,
+    "Author": 315,
+    "Copyright": 33432,
+    "Title": 269,
+}
+_LEFT_OUT_FIELDS = {"ExifOffset": "EXIF", "GPSInfo": "GPS", "comment": "comment", "Comment": "comment"}
+_DESCRIPTION_FIELDS = ("ImageDescription", "Description")
+_ICC, _XMP = 34675, 700
+_BYTE, _ASCII, _UNDEFINED = 1, 2, 7  # TIFF's data types
+_MAX_FIELD_BYTES = 2**22
+_MAX_DEFLATE_RATIO = 1100  # bytes that one compressed byte can inflate to
+
+_CONVERTED_MODES_WITH_ALPHA = {"1": "LA", "L": "LA", "P": "RGBA", "RGB": "RGBA"}
+
+
+def read_raster(path: Path, name: str, max_bytes: int, series: int | None) -> Stored:
+    """Read the image or animation in ``path``; palettes, CMYK and YCbCr become RGB, an EXIF orientation is obeyed.
+
+    The frames of an animation are an axis "T", in RGB or RGBA if they are not all grey.
+
+    Raises:
+        InputError: the file is damaged, has 16-bit colour that cannot be read exactly here, or has more than
+            ``max_bytes`` of pixels.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(1024)
+            _refuse_what_pillow_would_round(path, head)
+            file.seek(0)
+            if _is_deep_colour(head):
+                return _read_deep_png(path, name, head, max_bytes)
+            # The plugin takes arguments that are not in the interface of all plugins, which type checkers see.
+            picture: Any
+            with iio.imopen(file, "r", plugin="pillow") as picture:
+                frames = _check_header(path, picture.properties(index=...), max_bytes)
+                fields = picture.metadata(index=0, exclude_applied=False)
+                mode, transparency = str(fields["mode"]), fields.get("transparency")
+                conversions = _CONVERTED_MODES if transparency is None else _CONVERTED_MODES_WITH_ALPHA
+                if frames == 1:
+                    data = np.asarray(picture.read(index=0, mode=conversions.get(mode)))
+                else:
+                    data = _read_animation(picture, frames, max_bytes, path)
+    except InputError:
+        raise
+    except (*_DECODING_ERRORS, *_UNCLEAR_ERRORS) as error:
+        cause = error.__cause__ or error  # imageio wraps the error of Pillow
+        if isinstance(cause, DecompressionBombError):
+            advice = "crop it, or save it as TIFF, which may be larger"
+            raise refusal(path, expected=f"a {name} file of ordinary size", found=cause, advice=advice) from error
+        advice = "copy or export the file again"
+        found = "a truncated or damaged one" if isinstance(cause, _UNCLEAR_ERRORS) else cause
+        raise refusal(path, expected=f"a complete {name} file", found=found, advice=advice) from error
+    if name == "PNM" and mode == "I":
+        data = data.astype(np.uint16)  # Pillow reads 16-bit PGM in its mode of 32 bits
+    axes = "T" * (frames > 1) + "YXS"[: data.ndim - (frames > 1)]
+    nodata = float(transparency) if mode.startswith("I") and isinstance(transparency, int) else None
+    orientation = fields.get("Orientation") if frames == 1 else None
+    return _stored(path, name, data, axes, mode, fields, orientation, nodata)
+
+
+def _stored(
+    path: Path,
+    name: str,
+    data: NDArray[Any],
+    axes: str,
+    mode: str,
+    fields: Mapping[str, Any],
+    orientation: Any,
+    nodata: float | None = None,
+) -> Stored:
+    """Return the image turned as its orientation tag says, with the metadata in ``fields``."""
+    samples = data.shape[-1] if axes.endswith("S") else 1
+    metadata = Metadata(
+        path=path,
+        format=name,
+        photometric="rgb" if samples >= 3 else "minisblack",
+        alpha=samples in (2, 4),
+        nodata=nodata,
+        resolution=_resolution(name, fields, orientation),
+        description=_description(fields),
+        tags=_tags(mode, fields),
+        left_out=_left_out(mode, fields),
+    )
+    return Stored(data=oriented(data, orientation), axes=axes, metadata=metadata, notes=orientation_notes(orientation))
+
+
+def _resolution(name: str, fields: Mapping[str, Any], orientation: Any) -> Resolution | None:
+    """Return pixels per inch, or None. Formats other than PNG and JPEG give a number even where they know none."""
+    dpi = fields.get("dpi")
+    if name not in ("PNG", "JPEG") or not isinstance(dpi, tuple) or len(dpi) != 2:
+        return None
+    x, y = (rational(float(value)) if math.isfinite(value) else None for value in dpi)
+    resolution = Resolution(x=x, y=y, unit=INCH) if x and y else None
+    return resolution.swapped() if resolution and transposes(orientation) else resolution
+
+
+def _description(fields: Mapping[str, Any]) -> str:
+    """Return the text that describes the image, or ""."""
+    return next((str(fields[name]) for name in _DESCRIPTION_FIELDS if _is_text(fields.get(name))), "")
+
+
+def _tags(mode: str, fields: Mapping[str, Any]) -> tuple[Tag, ...]:
+    """Return fields of PNG and EXIF as TIFF tags, in the order of their codes."""
+    tags: dict[int, Tag] = {
+        code: (code, _ASCII, 0, str(fields[name])) for name, code in _TIFF_TAGS.items() if _is_text(fields.get(name))
+    }
+    for name, code, kind in (("icc_profile", _ICC, _UNDEFINED), ("xmp", _XMP, _BYTE)):
+        # The profile of CMYK, Lab or HSV pixels is not one of the RGB pixels that are read.
+        content = None if name == "icc_profile" and mode in _OTHER_COLOUR_MODELS else fields.get(name)
+        if isinstance(content, bytes) and 0 < len(content) <= _MAX_FIELD_BYTES:
+            tags[code] = (code, kind, len(content), content)
+    return tuple(tags[code] for code in sorted(tags))
+
+
+def _left_out(mode: str, fields: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of what a TIFF written from this image will not hold."""
+    conversion = [_MODES_LEFT_OUT[mode]] if mode in _MODES_LEFT_OUT else []
+    return tuple(dict.fromkeys([*conversion, *(label for name, label in _LEFT_OUT_FIELDS.items() if fields.get(name))]))
+
+
+def _is_text(content: Any) -> bool:
+    return isinstance(content, str) and content.strip() != "" and len(content) <= _MAX_FIELD_BYTES
+
+
+def _read_animation(picture: Any, frames: int, max_bytes: int, path: Path) -> NDArray[Any]:
+    """Read all frames, (T, H, W) if all are grey and opaque, else (T, H, W, 3) or, with transparency, (T, H, W, 4)."""
+    frame_fields = [picture.metadata(index=frame, exclude_applied=False) for frame in range(frames)]
+    modes = {str(fields["mode"]) for fields in frame_fields}
+    has_key_colour = any("transparency" in fields for fields in frame_fields)
+    if modes == {"L"} and not has_key_colour:
+        mode = "L"
+    else:
+        has_alpha = has_key_colour or any(mode.endswith(("A", "a")) for mode in modes)
+        mode = "RGBA" if has_alpha else "RGB"
+    first = np.asarray(picture.read(index=0, mode=mode))
+    _check_size(path, (frames, *first.shape), first.dtype, max_bytes)
+    data: NDArray[Any] = np.empty((frames, *first.shape), first.dtype)
+    for frame in range(frames):
+        data[frame] = picture.read(index=frame, mode=mode)
+    return data
+
+
+def _is_deep_colour(head: bytes) -> bool:
+    """Tell whether a PNG header declares 16 bits a sample in colour or with alpha."""
+    return head.startswith(b"\x89PNG") and head[24:25] == b"\x10" and head[25:26] != b"\0"
+
+
+def _read_deep_png(path: Path, name: str, head: bytes, max_bytes: int) -> Stored:
+    """Read a PNG of 16 bits a sample in colour or with alpha, which Pillow would round to 8."""
+    try:
+        import imagecodecs
+    except ImportError:
+        expected, found = "8 bits a sample, or 16-bit grey", "16-bit colour PNG"
+        advice = 'save it as TIFF, or run: pip install "zncc-cli[codecs]"'
+        raise refusal(path, expected=expected, found=found, advice=advice) from None
+    width, height = struct.unpack_from(">II", head, 16)
+    samples = {2: 3, 4: 2, 6: 4}.get(head[25], 1)
+    shape = (height, width, samples)
+    _check_size(path, shape, np.dtype(np.uint16), max_bytes)
+    content = path.read_bytes()
+    if math.prod(shape) * 2 > _MAX_DEFLATE_RATIO * len(content):
+        found, advice = f"{width} x {height} pixels", "copy or export the file again"
+        raise refusal(path, expected=f"pixels that {len(content)} bytes can hold", found=found, advice=advice)
+    with PillowImage.open(path) as picture:
+        fields = {**picture.info, **{TAGS.get(code, ""): value for code, value in picture.getexif().items()}}
+    data: NDArray[Any] = np.empty(shape, np.uint16)
+    imagecodecs.png_decode(content, out=data)
+    return _stored(path, name, data, "YXS", "RGB", fields, fields.get("Orientation"))
+
+
+def _refuse_what_pillow_would_round(path: Path, head: bytes) -> None:
+    """Raise `InputError` for a PGM or PPM of an unusual maximum: Pillow would scale its values."""
+    if re.match(rb"P[2356]\s", head):
+        fields = re.sub(rb"#[^\n]*\n", b" ", head).split(maxsplit=4)
+        allowed = (b"255", b"65535") if fields[0] in (b"P2", b"P5") else (b"255",)
+        if len(fields) > 3 and fields[3] not in allowed:
+            advice = "save it as TIFF, which is read at full depth"
+            raise refusal(path, expected="maximum 255, or 65535 in grey", found=f"maximum {fields[3]!r}", advice=advice)
+
+
+def _check_header(path: Path, properties: Any, max_bytes: int) -> int:
+    """Return the number of frames; raise `InputError` where their pixels take more than ``max_bytes``."""
+    frames, *shape = properties.shape
+    _check_size(path, (frames, *shape), properties.dtype, max_bytes)
+    return int(frames)
+
+
+def _check_size(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], max_bytes: int) -> None:
+    size = math.prod(shape) * dtype.itemsize
+    if size > max_bytes:
+        advice = "it is decoded whole; save it as a TIFF in tiles or strips, or crop it"
+        found = f"shape {shape} ({size} bytes)"
+        raise refusal(path, expected=f"at most {max_bytes} bytes of pixels", found=found, advice=advice)
