@@ -31,7 +31,7 @@ def assert_same(first: Path, second: Path) -> None:
 
 
 def test_from_its_report_a_run_gives_the_same_bytes(run: Run, report: Path) -> None:
-    got = run("zncc-align", "--from", report, "--out", "second")
+    got = run("zncc-align", "--rerun", report, "--out", "second")
     assert got.returncode == 0, got.stderr
     assert_same(report.parent, run.folder / "second")
     first, second = (json.loads((run.folder / name / "report.json").read_text()) for name in ("first", "second"))
@@ -48,7 +48,7 @@ def test_an_image_that_has_changed_since_its_report_is_said(run: Run) -> None:
     options = ("--model", "translation", "--accept", "suspect", "--write", "report")
     run("zncc-align", "a.tif", "b.tif", *options, "--out", "first")
     words = "its content is not that of the run that is repeated"
-    again = ("zncc-align", "--from", "first/report.json", "--out", "again", "--overwrite")
+    again = ("zncc-align", "--rerun", "first/report.json", "--out", "again", "--overwrite")
     assert words not in run(*again).stderr
     (run.folder / "b.tif").write_bytes(FIXED.read_bytes())
     got = run(*again)
@@ -68,8 +68,8 @@ def test_the_command_of_a_report_gives_the_same_bytes(run: Run, report: Path) ->
 
 
 def test_from_a_report_no_other_setting_is_heard(run: Run, report: Path) -> None:
-    assert_one_line_error(run("zncc-align", "--from", report, "--model", "affine"), 2, "--from", "--model")
-    assert_one_line_error(run("zncc-align", FIXED, MOVING, "--from", report), 2, "--from", "FIXED")
+    assert_one_line_error(run("zncc-align", "--rerun", report, "--model", "affine"), 2, "--rerun", "--model")
+    assert_one_line_error(run("zncc-align", FIXED, MOVING, "--rerun", report), 2, "--rerun", "FIXED")
     assert_one_line_error(run("zncc-align", FIXED), 2, "FIXED MOVING", "two images")
 
 
@@ -84,14 +84,14 @@ def test_from_a_report_no_other_setting_is_heard(run: Run, report: Path) -> None
 )
 def test_what_is_no_report_is_one_clear_line(run: Run, content: str, code: int, words: tuple[str, ...]) -> None:
     (run.folder / "report.json").write_text(content)
-    assert_one_line_error(run("zncc-align", "--from", "report.json"), code, *words)
+    assert_one_line_error(run("zncc-align", "--rerun", "report.json"), code, *words)
 
 
 def test_settings_of_another_kind_are_refused(run: Run, report: Path) -> None:
     content = json.loads(report.read_text())
     content["settings"]["registration"]["window"] = "13; rm -rf"
     report.write_text(json.dumps(content))
-    assert_one_line_error(run("zncc-align", "--from", report), 2, "--from", "settings.registration.window")
+    assert_one_line_error(run("zncc-align", "--rerun", report), 2, "--from", "settings.registration.window")
 
 
 def test_a_suspect_result_ends_with_3_unless_it_is_accepted(run: Run) -> None:

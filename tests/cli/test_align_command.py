@@ -251,7 +251,7 @@ def test_what_the_largest_motion_does_not_allow_is_refused_and_runs_again_from_i
     assert report["settings"]["registration"]["max_motion"] == 2.0
     assert "--max-motion=2.0" in report["command"]
     assert report["metrics"]["beyond"] > 2
-    again = run("zncc-align", "--from", "out/report.json", "--out", "again")
+    again = run("zncc-align", "--rerun", "out/report.json", "--out", "again")
     assert again.returncode == 3
     assert json.loads((run.folder / "again" / "report.json").read_text())["reasons"] == report["reasons"]
 

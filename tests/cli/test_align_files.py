@@ -190,7 +190,7 @@ def test_a_long_way_down_there_is_nothing_in_the_first_strip(run: Run) -> None:
     [
         ("transform", ["transform.json"]),
         ("report, aligned", ["aligned.tif", "report.json"]),
-        ("maps,page", ["report.html", "std_aligned.tif", "std_fixed.tif", "zncc.tif"]),
+        ("maps,html", ["report.html", "std_aligned.tif", "std_fixed.tif", "zncc.tif"]),
     ],
 )
 def test_what_is_written_is_what_is_asked_for(run: Run, write: str, names: list[str]) -> None:
@@ -210,7 +210,7 @@ def test_a_report_names_its_inputs_by_content_and_repeats_what_was_written(run: 
     content = hashlib.blake2b((run.folder / "fixed.tif").read_bytes(), digest_size=16).hexdigest()
     assert report["inputs"]["fixed"] == f"blake2b:{content}"
     assert "--write=aligned,report" in report["command"]
-    assert run("zncc-align", "--from", "out/report.json", "--out", "again").returncode == 0
+    assert run("zncc-align", "--rerun", "out/report.json", "--out", "again").returncode == 0
     assert sorted(path.name for path in (run.folder / "again").iterdir()) == ["aligned.tif", "report.json"]
 
 

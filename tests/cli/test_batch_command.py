@@ -144,7 +144,7 @@ def test_what_is_wrong_for_all_pairs_is_one_line_and_begins_nothing(run: Run) ->
         ((SAMPLES / "batch", "-o", "out", "--device", "cuda"), 1, ("--device cuda: expected a CUDA GPU",)),
         ((SAMPLES / "batch", "-o", ""), 2, ("--out: expected a folder, got an empty text",)),
         ((SAMPLES / "batch", "-o", "mine.txt"), 1, ("mine.txt: expected a folder, found something else",)),
-        ((table, "-o", "out"), 1, ("mine.csv: expected a folder of images, or a table", "no text in UTF-8")),
+        ((table, "-o", "out"), 1, ("mine.csv: expected a folder of images, or a table", "not UTF-8 text")),
     ):
         if "cuda" not in words or not torch.cuda.is_available():
             assert_one_line_error(run("zncc-batch", *words), code, *said)

@@ -197,7 +197,7 @@ def test_a_pair_that_takes_too_long_is_given_up_and_named(run: Run) -> None:
     assert got.returncode == 5, got.stdout + got.stderr
     (row,) = table(run.folder / "out" / "batch.csv").values()
     assert (row["status"], row["attempts"]) == ("error", "1")
-    assert row["reason"] == "took longer than --timeout, 0.01 seconds, and was given up"
+    assert row["reason"] == "took longer than --timeout, 0.01 seconds, and was stopped"
     assert half_written(run.folder / "out") == []
 
 

@@ -125,7 +125,7 @@ def test_options_apply_to_both_images_or_to_each() -> None:
     assert InputConfig(channel="luminance, 2").each_channel == ("luminance", 2)
     assert InputConfig().each_series == (None, None)
     for text in ("-1", "a", "1,2,3", "", "1,"):
-        with pytest.raises(OptionError, match="--page: expected"):
+        with pytest.raises(OptionError, match="`page`: expected"):
             InputConfig(page=text)
 
 

@@ -77,7 +77,7 @@ def test_every_optimizer_leads_to_the_same_place(optimizer: Optimizer) -> None:
 
 def test_unknown_optimizer_names_the_choices() -> None:
     image = Scene(seed=1).image(SHAPE)
-    with pytest.raises(OptionError, match="--optimizer: expected one of bfgs, gauss-newton, gradient-descent"):
+    with pytest.raises(OptionError, match="`optimizer`: expected one of bfgs, gauss-newton, gradient-descent"):
         register(image, image, optimizer="adam")
 
 

@@ -16,6 +16,7 @@ from typing import Any, NoReturn, TextIO
 
 import typer
 
+from zncc_cli.config.spelling import as_options
 from zncc_cli.errors import ExitCode, ZnccError, is_memory_error
 from zncc_cli.process import keep_freed_memory
 from zncc_cli.text import shown
@@ -64,10 +65,10 @@ class _Stderr(logging.Handler):
 
 
 class _Spelt(logging.Formatter):
-    """Strangers' names in a message are spelt out; a traceback keeps its lines."""
+    """Spell settings as options and names of files in printable characters; a traceback keeps its lines."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
-        return shown(super().formatMessage(record))
+        return shown(as_options(super().formatMessage(record)))
 
 
 def _terminate(*_: object) -> NoReturn:
@@ -159,7 +160,7 @@ def _fail(prog: str, message: str, code: ExitCode) -> ExitCode:
     if _debug:
         logging.getLogger("zncc_cli").error("%s", message, exc_info=True)
     else:
-        print(f"{prog}: error: {shown(' '.join(message.split()))}", file=sys.stderr)
+        print(f"{prog}: error: {shown(as_options(' '.join(message.split())))}", file=sys.stderr)
     return code
 
 

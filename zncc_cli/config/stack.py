@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from zncc_cli.config import (
+from zncc_cli.config.choices import NESTED_MODELS, Backend, Model, coerce
+from zncc_cli.config.resampling import ResamplingConfig
+from zncc_cli.config.setting import check_ranges, setting
+from zncc_cli.config.shared import (
     AUTO,
-    NESTED_MODELS,
-    Backend,
-    Model,
-    ResamplingConfig,
+    BACKEND,
+    DEFAULT_WINDOW,
+    NO_DATA,
+    ONE_SERIES,
+    OUT,
+    OVERWRITE,
+    WINDOW,
     channel_choice,
-    check_window,
-    coerce,
     no_data_number,
 )
 from zncc_cli.errors import OptionError
@@ -43,32 +47,66 @@ class StackConfig:
         resampling: how the frames are put on the reference's frame.
     """
 
-    image: Path
-    out: Path | None = None
-    to: str = TO_FIRST
-    axis: str | None = None
-    model: Model = Model.TRANSLATION
-    window: int | None = None
-    series: int | None = None
-    channel: str | None = None
-    no_data: str = AUTO
-    backend: Backend = Backend.AUTO
-    overwrite: bool = False
+    image: Path = field(metadata=setting("A file of several frames.", metavar="MOVIE", positional=True))
+    out: Path | None = field(default=None, metadata=OUT)
+    to: str = field(
+        default=TO_FIRST,
+        metadata=setting(
+            "What the frames are aligned to: the first frame, the mean of all, or frame N, counted from 0; previous is "
+            "the first frame, through near neighbours only, for scenes that change from frame to frame.",
+            metavar="first|previous|mean|N",
+        ),
+    )
+    axis: str | None = field(
+        default=None,
+        metadata=setting(
+            "Axis along which the frames lie, T or Z or another.", metavar="LETTER", default="T, otherwise the longest"
+        ),
+    )
+    model: Model = field(
+        default=Model.TRANSLATION,
+        metadata=setting("Richest motion that a frame may have.", metavar="|".join(NESTED_MODELS), short="-m"),
+    )
+    window: int | None = field(
+        default=None,
+        metadata=setting(
+            "Side of the square ZNCC window.",
+            metavar="PIXELS",
+            short="-w",
+            default=f"{DEFAULT_WINDOW}, less where frames are small or narrow",
+            range=WINDOW,
+        ),
+    )
+    series: int | None = field(default=None, metadata=ONE_SERIES)
+    channel: str | None = field(
+        default=None,
+        metadata=setting(
+            "Channel to register by, counted from 0; luminance of RGB; or best, the channel with the most texture over "
+            "its noise. All channels are moved.",
+            metavar="N|luminance|best",
+            default="luminance of RGB, otherwise best",
+        ),
+    )
+    no_data: str = field(default=AUTO, metadata=NO_DATA)
+    backend: Backend = field(default=Backend.AUTO, metadata=BACKEND)
+    overwrite: bool = field(default=False, metadata=OVERWRITE)
     resampling: ResamplingConfig = field(default_factory=ResamplingConfig)
 
     def __post_init__(self) -> None:
         coerce(self, model=Model, backend=Backend)
+        check_ranges(self)
         no_data_number(self.no_data)
-        check_window(self.window)
         if self.model is Model.AUTO:
             names = ", ".join(NESTED_MODELS)
-            raise OptionError(f"--model: expected one of {names} for a stack, got {self.model}")
+            raise OptionError(f"`model`: expected one of {names} for a stack, got {self.model}")
         if self.to not in (TO_FIRST, TO_PREVIOUS, TO_MEAN) and not self.to.isdecimal():
             raise OptionError(
-                f"--to: expected {TO_FIRST}, {TO_PREVIOUS}, {TO_MEAN} or a frame's number from 0, got {self.to!r}"
+                f"`to`: expected {TO_FIRST}, {TO_PREVIOUS}, {TO_MEAN} or a frame's number from 0, got {self.to!r}"
             )
         if self.axis is not None and (len(self.axis) != 1 or self.axis in "CSYX"):
-            raise OptionError(f"--axis: expected the letter of an axis, as T or Z, and no channel, got {self.axis!r}")
+            raise OptionError(
+                f"`axis`: expected the letter of an axis, such as T or Z, but no channel, got {self.axis!r}"
+            )
         _ = self.chosen_channel
 
     @property
@@ -84,4 +122,4 @@ class StackConfig:
     @property
     def chosen_channel(self) -> int | str | None:
         """The channel, as a number where it is one."""
-        return None if self.channel is None else channel_choice(self.channel, "--channel")
+        return None if self.channel is None else channel_choice(self.channel)

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from zncc_cli.config.spelling import as_options
 from zncc_cli.errors import ZnccError, is_memory_error
 from zncc_cli.text import one_line
 
@@ -74,7 +75,7 @@ class Missing:
         if isinstance(cause, OSError):
             advice = _ADVICE.get(cause.errno or 0, "look at the output folder's disk and its permissions")
             return f"{one_line(cause.strerror)}; {advice}"
-        text = one_line(str(error).replace(f"{self._folder}/", ""))
+        text = as_options(one_line(str(error).replace(f"{self._folder}/", "")))
         if isinstance(error, ZnccError):
             return text
         if is_memory_error(error):
@@ -98,4 +99,5 @@ def sentence(missing: Mapping[str, str], option: str = "--overwrite") -> str:
 
 def report_entries(notes: tuple[str, ...], missing: Mapping[str, str]) -> dict[str, Any]:
     """Return the report's entries "missing" and "notes"; the last note says which files are missing, if any."""
-    return {"missing": list(missing), "notes": [*notes, *([sentence(missing)] if missing else [])]}
+    sentences = (*notes, *([sentence(missing)] if missing else []))
+    return {"missing": list(missing), "notes": [as_options(note) for note in sentences]}

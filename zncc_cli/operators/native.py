@@ -83,7 +83,7 @@ def select(backend: Backend | str) -> None:
         OptionError: it is none of these.
     """
     global _backend
-    _backend = choose(Backend, backend, "--backend")
+    _backend = choose(Backend, backend, "backend")
 
 
 def load(device: torch.device) -> Loaded:

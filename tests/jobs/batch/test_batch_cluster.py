@@ -106,7 +106,7 @@ def test_the_users_own_cluster_is_left_as_it_was_found_by_good_batches_and_bad_o
 @pytest.mark.parametrize("stopped", [False, True])
 def test_what_is_under_way_when_a_batch_is_ended_ends_with_it(users, tmp_path, monkeypatch, stopped):
     """On ^C, say. A worker that answers no more is not waited for."""
-    monkeypatch.setattr("zncc_cli.jobs.batch.cluster._END", 3.0)
+    monkeypatch.setattr("zncc_cli.jobs.batch.cluster._END_SECONDS", 3.0)
     with users.engine(tmp_path / "out") as cluster:
         for number in range(5):
             cluster.submit({"name": str(number), "fixed": "hang", "moving": "", "key": ""})
@@ -119,7 +119,7 @@ def test_what_is_under_way_when_a_batch_is_ended_ends_with_it(users, tmp_path, m
 
 
 def test_no_scheduler_is_said_in_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr("zncc_cli.jobs.batch.cluster._CONNECT", 1.0)
+    monkeypatch.setattr("zncc_cli.jobs.batch.cluster._CONNECT_SECONDS", 1.0)
     cluster = Cluster({"out": "out"}, "tcp://127.0.0.1:9", 1, 5.0, lambda _: None)
     with pytest.raises(BackendError, match=r"--scheduler: expected a Dask scheduler at tcp://127.0.0.1:9"), cluster:
         pass

@@ -73,9 +73,9 @@ def test_one_that_dies_or_hangs_harms_no_other_and_is_named(batch):
     assert outcome.exit_code == 5
     bad = {name: reason for name, reason in reasons(outcome).items() if statuses(outcome)[name] == "error"}
     assert bad == {
-        "dies": "its process was killed by SIGKILL, perhaps for want of memory: something was wrong",
-        "hangs": "took longer than --timeout, 2 seconds, and was given up",
-        "stops": "took longer than --timeout, 2 seconds, and was given up",
+        "dies": "its process was killed by SIGKILL, perhaps because memory ran out: something was wrong",
+        "hangs": "took longer than --timeout, 2 seconds, and was stopped",
+        "stops": "took longer than --timeout, 2 seconds, and was stopped",
         "broken": "content",
         "none": "no pair",
     }
@@ -139,7 +139,7 @@ def test_shards_are_read_together(batch):
 
 def test_a_batch_is_not_begun_anew_unasked(batch):
     batch({"a": "ok"})
-    with pytest.raises(OutputError, match="--resume to go on with that batch, --overwrite to begin anew"):
+    with pytest.raises(OutputError, match="--resume to continue that batch, --overwrite to begin anew"):
         batch({"a": "ok"})
     batch({"b": "ok"}, overwrite=True)
     assert list(read_manifests(manifests(batch.out))) == ["b"]
@@ -148,7 +148,7 @@ def test_a_batch_is_not_begun_anew_unasked(batch):
 @pytest.mark.parametrize(("before", "now"), [("1/2", None), ("1/2", "1/3"), (None, "1/2"), ("1/2", "1/2")])
 def test_a_batch_in_other_parts_is_not_begun_anew_unasked(batch, before, now):
     batch({"a": "ok"}, shard=before)
-    with pytest.raises(OutputError, match="--resume to go on with that batch, --overwrite to begin anew"):
+    with pytest.raises(OutputError, match="--resume to continue that batch, --overwrite to begin anew"):
         batch({"a": "ok"}, shard=now)
 
 

@@ -80,7 +80,7 @@ def test_an_error_is_no_result(tmp_path):
     with Manifest(path, keep=False) as manifest:
         for status in ("ok", "suspect", "failed", "error"):
             manifest.add(row(status, status), "key")
-    assert [name for name, record in read_manifests([path]).items() if record.stands] == ["ok", "suspect", "failed"]
+    assert [name for name, record in read_manifests([path]).items() if record.is_result] == ["ok", "suspect", "failed"]
 
 
 def test_two_do_not_write_one_manifest(tmp_path):

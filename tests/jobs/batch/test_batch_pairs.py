@@ -105,16 +105,16 @@ def test_patterns_that_make_no_sense(folder, pattern, where, words):
 def test_options_that_exclude_or_need_each_other(folder):
     source = folder("a.tif")
     for options, word in (
-        ({"pattern": "{a}.tif"}, "--fixed-where"),
-        ({"fixed_where": "a=1"}, "--pattern"),
-        ({"pattern": "{a}", "fixed_where": "a=1", "fixed": source}, "--fixed"),
-        ({"resume": True, "overwrite": True}, "--overwrite"),
-        ({"workers": 2, "scheduler": "tcp://a:1"}, "--scheduler"),
-        ({"shard": "0/3"}, "--shard"),
-        ({"shard": "4/3"}, "--shard"),
-        ({"retries": -1}, "--retries"),
-        ({"timeout": float("nan")}, "--timeout"),
-        ({"write": "alined"}, "--write"),
+        ({"pattern": "{a}.tif"}, "`fixed_where`"),
+        ({"fixed_where": "a=1"}, "`pattern`"),
+        ({"pattern": "{a}", "fixed_where": "a=1", "fixed": source}, "`fixed`"),
+        ({"resume": True, "overwrite": True}, "`overwrite`"),
+        ({"workers": 2, "scheduler": "tcp://a:1"}, "`scheduler`"),
+        ({"shard": "0/3"}, "`shard`"),
+        ({"shard": "4/3"}, "`shard`"),
+        ({"retries": -1}, "`retries`"),
+        ({"timeout": float("nan")}, "`timeout`"),
+        ({"write": "alined"}, "`write`"),
     ):
         with pytest.raises(OptionError, match=word):
             found(source, **options)
@@ -157,9 +157,9 @@ def test_table_has_paths_relative_to_itself_and_perhaps_names(tmp_path):
     ("text", "words"),
     [
         ("a,b\n1,2\n", "columns a, b"),
-        ("fixed;moving\na;b\n", "divide them by commas"),
+        ("fixed;moving\na;b\n", "separate the columns by commas"),
         ("", "an empty file"),
-        ("fixed,moving\n", "a table without any"),
+        ("fixed,moving\n", "a table without pairs"),
         ("fixed,moving\na.tif\n", "an empty cell in line 2"),
         ("fixed,moving\na.tif,b.tif\na.tif,x/b.tif\n", "'b' again in line 3"),
     ],

@@ -244,5 +244,5 @@ def test_hot_pixels_are_noted(small: PairConfig, tmp_path: Path) -> None:
 
 
 def test_a_value_that_is_no_number_is_refused() -> None:
-    with pytest.raises(OptionError, match="--no-data: expected a number, auto or none, got 'black'"):
+    with pytest.raises(OptionError, match="`no_data`: expected a number, auto or none, got 'black'"):
         RegistrationConfig(no_data="black")

@@ -252,7 +252,7 @@ def test_what_is_no_movie_is_refused(tmp_path: Path) -> None:
         align(path, window=90)
     with pytest.raises(ContentError, match="at least 16 pixels"):
         align(write(tmp_path / "tiny.tif", [frame[:12, :12] for frame in frames]))
-    with pytest.raises(OptionError, match="--model: expected one of translation"):
+    with pytest.raises(OptionError, match="`model`: expected one of translation"):
         StackConfig(image=path, model=Model.AUTO)
     assert not (tmp_path / "out").exists()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from zncc_cli.config import NONE, Accept, PairConfig
+from zncc_cli.config.spelling import as_options
 from zncc_cli.errors import ExitCode
 from zncc_cli.jobs.downsampling import full_resolution_result
 from zncc_cli.jobs.missing import report_entries
@@ -105,7 +106,7 @@ def align_pair(
 
 
 def _register(views: PairViews, pair: DownsampledPair, config: PairConfig) -> RegistrationResult:
-    """Register what was downsampled, and return the result in pixels of the images."""
+    """Register what was downsampled, and return the result in pixels of the images, in words that name options."""
     settings = dataclasses.replace(config.registration, no_data=NONE)  # the views leave it out already
     if settings.max_motion is not None:
         settings = dataclasses.replace(settings, max_motion=settings.max_motion / pair.factor)
@@ -113,6 +114,8 @@ def _register(views: PairViews, pair: DownsampledPair, config: PairConfig) -> Re
     result = register_images(
         pair.fixed.grey, pair.moving.grey, settings, pair.fixed.valid, pair.moving.valid, pair.init, names
     )
+    reasons, notes = (tuple(map(as_options, sentences)) for sentences in (result.reasons, result.notes))
+    result = dataclasses.replace(result, reasons=reasons, notes=notes)
     return full_resolution_result(result, pair.factor, views.fixed.shape, views.moving.shape)
 
 
