@@ -109,7 +109,7 @@ def expected(config: PairConfig, tmp_path: Path) -> np.ndarray:
         ("pair_overlay", (OVERLAY,)),
         ("write_picture", (OVERLAY,)),
         ("pair_pictures", (HTML,)),
-        ("write_page", (HTML,)),
+        ("write_pair_html", (HTML,)),
     ],
 )
 @pytest.mark.parametrize(("failure", "reason"), [(breaks, DEFECT), (is_full, FULL)])
@@ -232,14 +232,14 @@ def test_an_untrusted_result_ends_with_3_also_without_its_html(
     config: PairConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tifffile.imwrite(config.moving, scene(72, 64)[::-1].astype(np.uint16))
-    monkeypatch.setattr(writing, "write_page", breaks)
+    monkeypatch.setattr(writing, "write_pair_html", breaks)
     outcome = align_pair(config, lambda _: None)
     assert (outcome.exit_code, outcome.report["missing"]) == (ExitCode.NOT_TRUSTED, [HTML])
 
 
 def test_a_missing_file_of_an_earlier_run_is_removed(config: PairConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     align_pair(config, lambda _: None)
-    monkeypatch.setattr(writing, "write_page", breaks)
+    monkeypatch.setattr(writing, "write_pair_html", breaks)
     align_pair(replace(config, overwrite=True), lambda _: None)
     assert names(config.folder) == set(file_names(config)) - {HTML}
 
@@ -248,7 +248,7 @@ def test_a_stack_whose_plot_fails_is_still_written(tmp_path: Path, monkeypatch: 
     whole = scene(80, 80).astype(np.uint16)
     movie = np.stack([whole[k : k + 64, 4 - k : 68 - k] for k in range(4)])
     tifffile.imwrite(tmp_path / "movie.tif", movie, photometric="minisblack", metadata={"axes": "TYX"})
-    monkeypatch.setattr(stack, "write_drift_picture", breaks)
+    monkeypatch.setattr(stack, "write_drift_plot", breaks)
     outcome = align_stack(StackConfig(image=tmp_path / "movie.tif", out=tmp_path / "out"), lambda _: None)
     assert (outcome.exit_code, outcome.missing) == (ExitCode.SOME_FAILED, {"drift.svg": DEFECT})
     assert names(tmp_path / "out") == {"stack.tif", "drift.csv", "transforms.json", "report.json"}

@@ -22,29 +22,29 @@ from zncc_cli.config.shared import (
 )
 from zncc_cli.errors import OptionError
 
-TO_FIRST, TO_PREVIOUS, TO_MEAN = "first", "previous", "mean"  # what --to takes beside a number
+TO_FIRST, TO_PREVIOUS, TO_MEAN = "first", "previous", "mean"  # values of --to beside a number
 
 
 @dataclass(frozen=True, kw_only=True)
 class StackConfig:
-    """One movie or z-stack whose frames are put on each other.
+    """The settings for the alignment of one movie or z-stack.
 
     Attributes:
         image: the file.
         out: output folder, or None for ``<stem>_stack`` in the working folder.
-        to: what the frames are put on: ``first``; ``previous``, the first by way of near neighbours alone; ``mean``,
-            the mean of all; or the number of a frame, counted from 0.
-        axis: letter of the axis along which the frames lie; None for T, or the longest that is no channel.
-        model: the richest motion allowed.
-        window: side of the square ZNCC window, in pixels of what is registered; None for `DEFAULT_WINDOW`, or less
-            where frames are small or narrow.
+        to: the reference: ``first``; ``previous``, the first frame, with measurements between near neighbours only;
+            ``mean``, the mean of all frames; or the number of a frame, counted from 0.
+        axis: letter of the axis along which the frames lie; None for T, or else for the longest axis except C.
+        model: the motion model.
+        window: side of the square ZNCC window, in pixels of the registered image; None for `DEFAULT_WINDOW`, or a
+            smaller one if the frames are small or narrow.
         series: number of the series, counted from 0; None for the first.
         channel: number of the channel that is registered, counted from 0, ``luminance`` or ``best``; None for the
-            luminance of RGB, and else for the best. All are moved.
-        no_data: the value of pixels that hold no data: a number, ``none``, or ``auto``, as for a pair.
-        backend: with what arithmetic.
-        overwrite: replace files that exist.
-        resampling: how the frames are put on the reference's frame.
+            luminance of RGB, and otherwise for the best. All channels are moved.
+        no_data: the value of pixels without data: a number, ``none``, or ``auto``, as for a pair.
+        backend: which implementation of the operators is used.
+        overwrite: whether files that exist are replaced.
+        resampling: how the frames are resampled on the reference's frame.
     """
 
     image: Path = field(metadata=setting("A file of several frames.", metavar="MOVIE", positional=True))
@@ -116,7 +116,7 @@ class StackConfig:
 
     @property
     def reference(self) -> int | None:
-        """The number of the frame that the others are put on; None for the mean of all."""
+        """The number of the frame that the others are aligned to; None for the mean of all frames."""
         return int(self.to) if self.to.isdecimal() else None if self.to == TO_MEAN else 0
 
     @property

@@ -25,7 +25,7 @@ from zncc_cli.operators import native
 from zncc_cli.registration.metric.local_zncc import std_map
 from zncc_cli.registration.quality.texture import texture
 from zncc_cli.registration.register import resolve_device
-from zncc_cli.report.report import std_picture
+from zncc_cli.report.grey import std_picture
 from zncc_cli.text import shown
 
 logger = logging.getLogger("zncc_cli.stdmap")

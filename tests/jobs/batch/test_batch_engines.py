@@ -207,7 +207,7 @@ def test_no_pair_at_all_is_a_shard_that_has_nothing_to_do(batch):
 
 def test_a_page_that_cannot_be_drawn_costs_no_row_and_no_older_one_stays(batch, monkeypatch):
     assert batch({"a": "ok"}).exit_code == 0
-    monkeypatch.setattr(run, "write_batch_page", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(run, "write_batch_html", lambda *_, **__: 1 / 0)
     outcome = batch({"a": "ok", "b": "ok"}, resume=True)
     assert outcome.exit_code == 5
     assert outcome.missing == {

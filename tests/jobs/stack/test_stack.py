@@ -1,4 +1,4 @@
-"""Movies on disk: where their frames come to lie, and what is written."""
+"""Movies on disk: the places of their frames, and the files that are written."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_channels_of_a_hyperstack_are_moved_together(tmp_path: Path) -> None:
     assert named.report["registered_on"]["channel_index"][1] == 2
 
 
-def test_what_all_frames_have_is_cut_out(movie: tuple[Path, DriftMovie]) -> None:
+def test_the_common_canvas_shows_all_frames(movie: tuple[Path, DriftMovie]) -> None:
     path, _ = movie
     got = align(path, resampling=ResamplingConfig(canvas="common", fill="65535"))  # type: ignore[arg-type]
     out = tifffile.imread(path.parent / "out" / "stack.tif")
@@ -127,7 +127,7 @@ def test_what_all_frames_have_is_cut_out(movie: tuple[Path, DriftMovie]) -> None
     assert got.report["canvas"]["shape"] == [height, width]
 
 
-def test_the_files_say_the_same(movie: tuple[Path, DriftMovie]) -> None:
+def test_all_files_hold_the_same_places(movie: tuple[Path, DriftMovie]) -> None:
     path, made = movie
     got = align(path)
     folder = path.parent / "out"
@@ -168,7 +168,7 @@ def test_frames_are_read_and_written_one_by_one(tmp_path: Path, monkeypatch: pyt
     assert peak < 2.5e6, peak
 
 
-def test_the_axis_of_the_frames_is_chosen_and_said(tmp_path: Path) -> None:
+def test_the_axis_of_the_frames_is_chosen_and_noted(tmp_path: Path) -> None:
     made = DriftMovie.walk(6, 96, blanks=0, jump=(0, 0))
     frames = np.array(list(made.frames()))
     stack = np.stack((frames, frames), axis=1)  # two slices each
@@ -183,7 +183,7 @@ def test_the_axis_of_the_frames_is_chosen_and_said(tmp_path: Path) -> None:
         align(path, axis="Q", overwrite=True)
 
 
-def test_too_many_frames_that_agree_with_none_are_not_trusted(tmp_path: Path) -> None:
+def test_a_movie_with_too_many_bad_frames_is_not_trusted(tmp_path: Path) -> None:
     frames = list(DriftMovie.walk(10, 96, blanks=3).frames())
     got = align(write(tmp_path / "movie.tif", frames))
     assert got.status is Status.SUSPECT
@@ -199,11 +199,11 @@ def test_a_constant_frame_is_blank(tmp_path: Path) -> None:
     got = align(write(tmp_path / "movie.tif", frames))
     assert [row.status for row in got.rows] == ["blank"] + ["ok"] * 7
     np.testing.assert_allclose(drift_of(got)[1], 0, atol=1e-9)  # the first that is shown stands in
-    assert any("frame 0, on which the others are put, is blank" in note for note in got.report["notes"])
+    assert any("frame 0, to which the others are aligned, is blank" in note for note in got.report["notes"])
 
 
 @pytest.mark.parametrize("to", ["first", "mean"])
-def test_blank_frames_at_the_end_stay_where_the_last_shown_one_lies(tmp_path: Path, to: str) -> None:
+def test_blank_frames_at_the_end_have_the_place_of_the_last_good_one(tmp_path: Path, to: str) -> None:
     made = DriftMovie(96, np.array([[3.0, -1.0]]) * np.arange(12)[:, None], blank=(10, 11))
     got = align(write(tmp_path / "movie.tif", made.frames()), to=to)
     assert [row.frame for row in got.rows if row.status == "blank"] == [10, 11]
@@ -211,7 +211,7 @@ def test_blank_frames_at_the_end_stay_where_the_last_shown_one_lies(tmp_path: Pa
     np.testing.assert_allclose(drift_of(got)[10:], drift_of(got)[[9, 9]], atol=1e-9)
 
 
-def test_frames_lie_by_their_mean_place_where_too_few_show_the_mean_image(tmp_path: Path) -> None:
+def test_the_mean_place_is_the_reference_if_no_frame_agrees_with_the_mean_image(tmp_path: Path) -> None:
     """Ten views along a scene, each sharing three quarters with the next: none shows what half of the others do."""
     noise = np.random.default_rng(0).normal(30000, 9000, (98, 330))
     scene = sum(noise[y : y + 96, x : x + 328] for x in range(3) for y in range(3)) / 9
@@ -220,15 +220,17 @@ def test_frames_lie_by_their_mean_place_where_too_few_show_the_mean_image(tmp_pa
     assert [row.status for row in got.rows] == ["ok"] * 10
     expected = np.stack([-24 * (np.arange(10) - 4.5), np.zeros(10)], axis=1)
     np.testing.assert_allclose(drift_of(got), expected, atol=0.02)  # the target of a pair of noise-free images
-    assert any("the mean of their places is taken" in note for note in got.report["notes"])
+    assert any("the mean of their places is the reference" in note for note in got.report["notes"])
     # The frame written lies between the fifth and the sixth; it ends 12 pixels beyond the ends of these.
     assert got.report["outside"] == [0, 9]
-    assert any("2 of 10 frames lie wholly outside the canvas" in note for note in got.report["notes"])
+    assert any(
+        "2 of 10 frames, the first of them frame 0, lie outside the canvas" in note for note in got.report["notes"]
+    )
     shown = tifffile.imread(got.folder / "stack.tif").any(axis=(1, 2))
     assert np.flatnonzero(~shown).tolist() == [0, 9]
 
 
-def test_small_frames_are_seen_by_smaller_windows(tmp_path: Path) -> None:
+def test_small_frames_are_registered_with_smaller_windows(tmp_path: Path) -> None:
     frames = [frame[:18, :40] for frame in DriftMovie.walk(3, 96, blanks=0).frames()]
     got = align(write(tmp_path / "small.tif", frames), model=Model.RIGID)
     assert any(note.startswith("small.tif: windows of ") for note in got.report["notes"])
@@ -236,12 +238,12 @@ def test_small_frames_are_seen_by_smaller_windows(tmp_path: Path) -> None:
         align(tmp_path / "small.tif", window=11, overwrite=True)
 
 
-def test_what_is_no_movie_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_no_movie_is_refused(tmp_path: Path) -> None:
     frames = list(DriftMovie.walk(2, 96, blanks=0).frames())
     with pytest.raises(InputError, match="expected several frames"):
         align(write(tmp_path / "one.tif", frames[0]))
     tifffile.imwrite(tmp_path / "c.tif", np.array(frames), imagej=True, metadata={"axes": "CYX"})
-    with pytest.raises(InputError, match=r"2 channels of a single one \(axes CYX\); if they are frames"):
+    with pytest.raises(InputError, match=r"one frame of 2 channels \(axes CYX\); if the channels are frames"):
         align(tmp_path / "c.tif")
     path = write(tmp_path / "two.tif", frames)
     with pytest.raises(OptionError, match=r"--to 2: expected a frame from 0 to 1"):
@@ -257,7 +259,7 @@ def test_what_is_no_movie_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_what_is_read_is_never_replaced(tmp_path: Path) -> None:
+def test_the_input_file_is_never_overwritten(tmp_path: Path) -> None:
     frames = DriftMovie.walk(3, 64, blanks=0, jump=(0, 0)).frames()
     (tmp_path / "out").mkdir()
     path = write(tmp_path / "out" / "stack.tif", frames)

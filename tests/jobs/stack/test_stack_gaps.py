@@ -1,4 +1,4 @@
-"""Movies whose neighbours the quick measurement of a pair does not put on each other: they are registered whole."""
+"""Movies with gaps: neighbours that the quick measurement cannot align are registered as two images are."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.registration.analytic import Scene, about_centre, corner_error
 from zncc_cli.config import Model
 from zncc_cli.config.stack import StackConfig
 from zncc_cli.errors import ExitCode
-from zncc_cli.jobs.stack import joined
+from zncc_cli.jobs.stack import joining
 from zncc_cli.jobs.stack.align import StackOutcome, align_stack
 from zncc_cli.registration.quality.verdict import Status
 
@@ -70,7 +70,7 @@ def worst_corner(outcome: StackOutcome, matrices: list[np.ndarray]) -> float:
     [((0.7, 0.02), slice(6, 12)), ((-0.03, -0.72), slice(4, 8)), ((0.5, -0.52), slice(1, 12, 2))],
 )
 def test_jumps_of_most_of_a_frame_are_found(align: Align, direction: tuple[float, float], away: slice) -> None:
-    """28 or 24 percent of the frame are seen from either side of the jump, where 0.1 px is three deviations."""
+    """28 or 24 percent of the frame are visible before and after the jump; 0.1 px is three times the expected error."""
     jump = np.zeros((12, 2))
     jump[away] = 160 * np.array(direction)
     matrices = [placed(0, (0.6 * k + jx, -0.4 * k + jy)) for k, (jx, jy) in enumerate(jump)]
@@ -79,7 +79,7 @@ def test_jumps_of_most_of_a_frame_are_found(align: Align, direction: tuple[float
     assert worst_corner(got, matrices) < 0.15
 
 
-def test_a_scan_whose_neighbours_share_a_third_is_put_together(align: Align) -> None:
+def test_a_scan_whose_neighbours_share_a_third_is_joined(align: Align) -> None:
     """Nothing but neighbours overlaps, so that errors of 0.03 px a step add up along seven of them."""
     places = np.array([(0, 0), (1, 0), (2, 0), (2, 1), (1, 1), (0, 1), (0, 2), (1, 2)]) * -106.3
     matrices = [placed(0, (x, y)) for x, y in places]
@@ -106,8 +106,8 @@ def test_neighbours_may_be_turned_by_anything_up_to_half_a_circle(align: Align) 
     ("to", "inverted"),
     [("first", [1, 3, 5, 7, 9]), ("mean", [6, 7, 8, 9]), ("previous", [4]), ("5", [1, 3, 5, 7, 9]), ("5", [6, 7, 8])],
 )
-def test_frames_of_inverted_contrast_are_placed_and_said(align: Align, to: str, inverted: list[int]) -> None:
-    """Which side is the inverted one the reference says; the mean of all goes with most."""
+def test_frames_of_inverted_contrast_are_placed_and_named(align: Align, to: str, inverted: list[int]) -> None:
+    """The reference decides which frames count as inverted; the mean of all has the contrast of most frames."""
     matrices = [placed(0, (0.7 * k, -0.4 * k)) for k in range(11)]
     frames = seen(5, matrices)
     frames[inverted] *= -1
@@ -115,11 +115,13 @@ def test_frames_of_inverted_contrast_are_placed_and_said(align: Align, to: str, 
     assert got.exit_code is ExitCode.OK, got.report["reasons"]
     expected = sorted(set(range(11)) - set(inverted)) if to == "5" and 5 in inverted else inverted
     assert got.report["inverted"] == expected
-    against = {"mean": "most", "5": "frame 5"}.get(to, "frame 0")
-    several = f"{len(expected)} of the frames, {expected[0]} first,"
-    which = several if len(expected) > 1 else f"frame {expected[0]}"
-    said = f"bright and dark are exchanged against {against} in {which} of 11"
-    assert any(said in note for note in got.report["notes"])
+    against = {"mean": "most frames", "5": "frame 5"}.get(to, "frame 0")
+    expected_note = (
+        f"{len(expected)} of 11 frames, the first of them frame {expected[0]}, have inverted contrast against {against}"
+        if len(expected) > 1
+        else f"frame {expected[0]} of 11 has inverted contrast against {against}"
+    )
+    assert any(expected_note in note for note in got.report["notes"])
     with (got.folder / "drift.csv").open() as table:
         assert [k for k, row in enumerate(csv.DictReader(table)) if row["inverted"] == "1"] == expected
     drift = np.array([[row.dx, row.dy] for row in got.rows])
@@ -131,7 +133,7 @@ def test_frames_of_inverted_contrast_are_placed_and_said(align: Align, to: str, 
 def test_no_frame_is_inverted_where_none_is(align: Align) -> None:
     got = align(seen(5, [placed(0, (0.7 * k, -0.4 * k)) for k in range(4)]))
     assert got.report["inverted"] == []
-    assert not any("exchanged" in note for note in got.report["notes"])
+    assert not any("inverted" in note for note in got.report["notes"])
 
 
 def sections(seed: int, matrices: list[np.ndarray]) -> np.ndarray:
@@ -154,7 +156,7 @@ def sections(seed: int, matrices: list[np.ndarray]) -> np.ndarray:
     return np.array(frames)
 
 
-def test_serial_sections_are_put_on_each_other(align: Align) -> None:
+def test_serial_sections_are_aligned(align: Align) -> None:
     """Turned by 10 to 30 degrees and moved by up to a third of the frame: what is new in each section adds an error of
     tenths of a pixel, which adds up; the whole frame is 160 pixels, and a wrong place is off by tens."""
     rng = np.random.default_rng(2)
@@ -167,7 +169,7 @@ def test_serial_sections_are_put_on_each_other(align: Align) -> None:
     assert worst_corner(got, matrices) < 2
 
 
-def test_frames_that_agree_with_none_stay_outliers_and_move_no_other(align: Align) -> None:
+def test_frames_that_agree_with_no_other_stay_outliers_and_move_no_other(align: Align) -> None:
     matrices = [placed(0, (0.9 * k, -0.5 * k)) for k in range(12)]
     frames = seen(7, matrices)
     frames[3] = np.random.default_rng(0).normal(size=SHAPE)
@@ -180,7 +182,7 @@ def test_frames_that_agree_with_none_stay_outliers_and_move_no_other(align: Alig
 
 
 @pytest.mark.parametrize("model", [Model.TRANSLATION, Model.RIGID])
-def test_nothing_is_made_of_frames_that_have_nothing_in_common(align: Align, model: Model) -> None:
+def test_a_movie_of_unrelated_frames_fails(align: Align, model: Model) -> None:
     rng = np.random.default_rng(3)
     y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
     light = 3 * np.exp(-((x - 80) ** 2 + (y - 80) ** 2) / 5000)
@@ -192,13 +194,11 @@ def test_nothing_is_made_of_frames_that_have_nothing_in_common(align: Align, mod
         assert {row.status for row in got.rows} <= {"outlier", "blank"}
 
 
-def test_the_search_is_given_up_where_most_frames_show_nothing_in_common(
-    align: Align, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(joined, "_MOST_FAILED", 3)
+def test_the_search_ends_early_in_a_movie_of_noise(align: Align, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joining, "_MAX_FAILURES", 3)
     asked = list[tuple[int, int]]()
-    monkeypatch.setattr(joined, "registered", lambda fixed, moving, numbers, config: asked.append(numbers))
+    monkeypatch.setattr(joining, "register_pair", lambda fixed, moving, numbers, config: asked.append(numbers))
     got = align(np.random.default_rng(4).normal(size=(30, *SHAPE)))
     assert got.status is Status.FAILED
     assert len(asked) == 8  # of 29 neighbours, as many as are begun at a time
-    assert any(re.search("no more were searched for", note) for note in got.report["notes"])
+    assert any(re.search("no more were tried", note) for note in got.report["notes"])

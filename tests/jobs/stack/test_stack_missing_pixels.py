@@ -1,4 +1,4 @@
-"""Pixels of the camera that show nothing of the scene hold no movie."""
+"""Hot pixels and pixels without data do not take part in the alignment of a movie."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def beads(rng: np.random.Generator) -> np.ndarray:
     return frames.clip(0, 4095)
 
 
-def test_hot_pixels_on_beads_are_left_out_and_said(tmp_path: Path) -> None:
+def test_hot_pixels_on_beads_are_left_out_and_noted(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     frames = beads(rng)
     row, column = rng.integers(1, SIDE - 1, (2, 40))

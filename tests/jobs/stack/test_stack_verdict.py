@@ -66,14 +66,14 @@ def test_a_motion_richer_than_the_model_is_suspect(
     assert align(frames, model=enough).exit_code is ExitCode.OK
 
 
-def test_a_motion_that_is_nothing_between_neighbours_adds_up(align: Align) -> None:
+def test_a_rotation_too_small_to_see_between_neighbours_is_suspect_where_it_adds_up(align: Align) -> None:
     """0.1 degrees move a frame of 128 by 0.09 px RMS, which nobody minds; the 24 of the movie by 2.1 px."""
     got = align(seen(2, [turned(0.1 * k, 1) for k in range(24)]), to="previous")
     assert got.exit_code is ExitCode.NOT_TRUSTED
     assert got.report["outliers"] == []
 
 
-def test_a_pattern_of_the_camera_that_does_not_move_is_suspect(align: Align) -> None:
+def test_a_fixed_pattern_of_the_camera_is_suspect(align: Align) -> None:
     """Dirt draws neighbours to no motion at all, and pairs farther apart to the scene's: they contradict.
 
     Specks of 2 x 2 pixels: single ones would be left out as hot pixels.
@@ -86,22 +86,22 @@ def test_a_pattern_of_the_camera_that_does_not_move_is_suspect(align: Align) -> 
     frames = seen(3, [turned(0, 1, (2.3 * k, -1.1 * k)) for k in range(8)])
     got = align(frames + 0.3 * rng.normal(size=frames.shape) + dirt)
     assert got.exit_code is ExitCode.NOT_TRUSTED
-    assert any("measured anew, frames lie" in reason for reason in got.report["reasons"])
+    assert any("a richer model finds frames" in reason for reason in got.report["reasons"])
 
 
-def test_stripes_which_hold_no_rotation_are_suspect(align: Align) -> None:
+def test_stripes_that_do_not_determine_a_rotation_are_suspect(align: Align) -> None:
     rows = seen(4, [turned(0, 1, (0, 2 * k)) for k in range(8)])[:, :, :1]
     got = align(np.broadcast_to(rows, (8, *SHAPE)), model=Model.RIGID)
     assert got.exit_code is ExitCode.NOT_TRUSTED
     assert any("too little texture for --model rigid" in reason for reason in got.report["reasons"])
 
 
-def test_frames_on_one_with_which_they_do_not_agree_are_suspect(align: Align) -> None:
+def test_a_reference_that_agrees_with_no_frame_is_suspect(align: Align) -> None:
     frames = seen(5, drifting(12))
     frames[4] = seen(6, drifting(1))[0]
     got = align(frames, to="4")
     assert got.exit_code is ExitCode.NOT_TRUSTED
-    assert "the others are put on frame 4, with which they do not agree" in got.report["reasons"]
+    assert any(reason.startswith("frame 4, to which the others are aligned,") for reason in got.report["reasons"])
     assert align(frames, to="3").exit_code is ExitCode.OK  # one of twelve is no reason to doubt the others
 
 

@@ -1,4 +1,4 @@
-"""Parts of a movie, and the pairs that hold them together."""
+"""Connected parts of a movie, bridges between them, and pairs that could join them."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def reached(frame: int, first: np.ndarray, second: np.ndarray) -> set[int]:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_part_is_what_can_be_walked_to(seed: int) -> None:
+def test_a_part_holds_all_frames_that_pairs_connect(seed: int) -> None:
     first, second = graph(seed)
     got = connected(14, first, second)
     assert got.tolist() == [min(reached(frame, first, second)) for frame in range(14)]
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_bridge_is_a_pair_without_which_its_frames_fall_apart(seed: int) -> None:
+def test_without_a_bridge_its_frames_are_not_connected(seed: int) -> None:
     first, second = graph(seed)
     got = bridges(14, first, second)
     others = [np.arange(len(first)) != k for k in range(len(first))]
@@ -44,7 +44,7 @@ def test_a_bridge_is_a_pair_without_which_its_frames_fall_apart(seed: int) -> No
     assert 0 < got.sum() < len(got)  # both kinds are there
 
 
-def test_of_two_parts_a_few_pairs_are_asked_for_that_were_not_tried() -> None:
+def test_at_most_some_untried_pairs_are_returned_per_two_parts() -> None:
     parts = np.array([0, 1, 0, 1, 0, 5, 0])
     frames = [0, 1, 2, 3, 4, 6]  # frame 5 shows nothing
     assert to_join(parts, frames, 1, set(), 2) == [(0, 1), (1, 2)]

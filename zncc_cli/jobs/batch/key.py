@@ -13,7 +13,7 @@ from zncc_cli.errors import ZnccError
 from zncc_cli.files.paths import MismatchError, read_small_file
 from zncc_cli.files.transforms.transform_json import parse_json
 from zncc_cli.jobs.pair.rerun import image_digests
-from zncc_cli.report.report import json_text
+from zncc_cli.report.json import json_text
 
 # Settings that do not change the result: where the files lie.
 _PLACES = ("fixed", "moving", "out", "overwrite")

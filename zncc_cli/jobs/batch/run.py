@@ -29,7 +29,7 @@ from zncc_cli.jobs.batch.worker import clear
 from zncc_cli.jobs.missing import Missing
 from zncc_cli.jobs.pair.run_folder import HTML, OVERLAY, file_names
 from zncc_cli.process import usable_cores
-from zncc_cli.report.batch_html import BatchPageRow, thumbnail, write_batch_page
+from zncc_cli.report.batch_html import BatchHtmlRow, thumbnail, write_batch_html
 from zncc_cli.text import shown
 
 logger = logging.getLogger("zncc_cli.batch")
@@ -137,7 +137,7 @@ def run_batch(
     outcome = BatchOutcome(tuple(_ordered(pairs, rows)), table, left=left, kept=kept_count, accept=config.accept)
     page, missing = config.file("batch.html"), Missing(config.out)  # an older page, of other rows, does not stay either
     with missing.on_failure(page.name):
-        write_batch_page(page, _page_rows(config, outcome.pairs), total=len(outcome.pairs))
+        write_batch_html(page, _page_rows(config, outcome.pairs), total=len(outcome.pairs))
     return dataclasses.replace(outcome, missing=missing.of([page.name]))
 
 
@@ -263,7 +263,7 @@ def _ordered(pairs: list[Pair], rows: dict[str, BatchRow]) -> Iterator[BatchRow]
     return (rows[pair.name] for pair in pairs if pair.name in rows)
 
 
-def _page_rows(config: BatchConfig, rows: Iterable[BatchRow]) -> list[BatchPageRow]:
+def _page_rows(config: BatchConfig, rows: Iterable[BatchRow]) -> list[BatchHtmlRow]:
     """Return what the page shows: the worst, should there be many."""
     worst = heapq.nsmallest(_PAGE_ROWS, rows, key=lambda row: (-STATUSES.index(row.status), row.zncc_after or -1.0))
     names = file_names(_pair_config(config))
@@ -271,7 +271,7 @@ def _page_rows(config: BatchConfig, rows: Iterable[BatchRow]) -> list[BatchPageR
     return [_page_row(row, config.out / row.name, pictures, HTML in names) for row in worst]
 
 
-def _page_row(row: BatchRow, folder: Path, picture: bool, page: bool) -> BatchPageRow:
+def _page_row(row: BatchRow, folder: Path, picture: bool, page: bool) -> BatchHtmlRow:
     shown_metrics = ("zncc_before", "zncc_after", "motion", "model", "seconds")
     there, missing = row.status != ERROR, row.missing.split()
     small: np.ndarray[Any, Any] | None = None
@@ -280,7 +280,7 @@ def _page_row(row: BatchRow, folder: Path, picture: bool, page: bool) -> BatchPa
             small = thumbnail(np.asarray(read_image(folder / "overlay.png").data))
         except ZnccError as error:  # of an earlier run, and removed since
             logger.debug("%s", error)
-    return BatchPageRow(
+    return BatchHtmlRow(
         name=row.name,
         status=row.status,
         reason=row.reason,

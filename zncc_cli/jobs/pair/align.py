@@ -21,7 +21,7 @@ from zncc_cli.jobs.pair.run_folder import REPORT, RunFolder
 from zncc_cli.jobs.pair.writing import write_html, write_images, write_overlay
 from zncc_cli.operators import native
 from zncc_cli.registration.register import RegistrationResult, register_images
-from zncc_cli.report.report import write_json
+from zncc_cli.report.json import write_json
 from zncc_cli.text import shown
 
 logger = logging.getLogger("zncc_cli.pair")

@@ -20,15 +20,15 @@ from zncc_cli.registration.register import RegistrationResult
 from zncc_cli.registration.resampling.canvas import Frame
 from zncc_cli.registration.resampling.resample import array_reader, resample
 from zncc_cli.report.grey import reduced_shape
-from zncc_cli.report.pair_figures import PagePictures
-from zncc_cli.report.report import overlay
+from zncc_cli.report.overlay import overlay
+from zncc_cli.report.pair_figures import PairFigures
 
 _UNCERTAINTY_POINTS = 33  # along each side; in between, the map, which is smooth, is interpolated
 _MAX_SIDE = 1024  # pixels; what a screen shows of a picture
 
 
 Layers = dict[str, np.ndarray]
-"""Both images, (H, W) each, on the same pixels, by the names that `PagePictures` gives them."""
+"""Both images, (H, W) each, on the same pixels, by the names that `PairFigures` gives them."""
 
 
 def pair_layers(pair: DownsampledPair, result: RegistrationResult) -> Layers:
@@ -44,7 +44,7 @@ def pair_layers(pair: DownsampledPair, result: RegistrationResult) -> Layers:
 
 def pair_pictures(
     folder: Path, pair: DownsampledPair, layers: Layers, result: RegistrationResult, canvas: Frame
-) -> PagePictures:
+) -> PairFigures:
     """Return the pictures of the HTML report, as small as ``layers``.
 
     Args:
@@ -58,10 +58,10 @@ def pair_pictures(
         name: _map(folder / f"{name}.tif", canvas, result.fixed_shape, factor)
         for name in ("zncc", "std_fixed", "std_aligned")
     }
-    return PagePictures(
+    return PairFigures(
         **layers,
         matrix=downsampled_matrix(result.matrix, factor),
-        uncertainty=_uncertainty(result, layers["fixed"].shape),
+        expected_error=_uncertainty(result, layers["fixed"].shape),
         pixel=factor,
         **maps,
     )

@@ -31,7 +31,7 @@ from zncc_cli.jobs.resampled import write_resampled
 from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.register import RegistrationResult
 from zncc_cli.registration.resampling.canvas import Frame, frame_of
-from zncc_cli.report.pair_html import write_page
+from zncc_cli.report.pair_html import write_pair_html
 
 # The other products are made from the resampled image: all planes of the moving image at full resolution.
 _WITHOUT_RESAMPLING = frozenset({Product.TRANSFORM, Product.REPORT, Product.OVERLAY})
@@ -163,4 +163,4 @@ def write_html(
     with folder.missing.on_failure(HTML):
         pictures = pair_pictures(folder.staging, pair, layers, result, canvas)
         other_files = [name for name in folder.names if name != HTML and name not in folder.missing]
-        write_page(folder.staging / HTML, report, pictures, files=other_files)
+        write_pair_html(folder.staging / HTML, report, pictures, files=other_files)

@@ -1,4 +1,4 @@
-"""Pages in a real browser: every control does what it says, on any screen, and nothing is loaded from anywhere."""
+"""HTML reports in a real browser: every control works on any screen, and nothing is loaded from outside."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.report.pages import HOSTILE, nothing, pictures, report
-from zncc_cli.report.batch_html import BatchPageRow, thumbnail, write_batch_page
-from zncc_cli.report.pair_html import write_page
-from zncc_cli.report.report import overlay
+from tests.report.html_samples import HOSTILE, nothing, pictures, report
+from zncc_cli.report.batch_html import BatchHtmlRow, thumbnail, write_batch_html
+from zncc_cli.report.overlay import overlay
+from zncc_cli.report.pair_html import write_pair_html
 
 selenium = pytest.importorskip("selenium.webdriver", reason="selenium drives the browser: pip install selenium")
 
@@ -120,9 +120,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     hostile = report(fixed=long, moving=HOSTILE, reasons=[long, HOSTILE], metrics={long: long}, settings={long: long})
     contents = {"ok": (good, pictures((300, 400))), "failed": (failed, nothing()), "hostile": (hostile, pictures())}
     for name, (given, shown) in contents.items():
-        write_page(folder / f"{name}.html", given, shown, files=("aligned.tif", "transform.json"))
+        write_pair_html(folder / f"{name}.html", given, shown, files=("aligned.tif", "transform.json"))
     rows = [
-        BatchPageRow(
+        BatchHtmlRow(
             name=f"{name}_{number}",
             status=given["status"],
             reason=given["reasons"][0],
@@ -133,7 +133,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         for name, (given, shown) in contents.items()
         for number in range(3)
     ]
-    write_batch_page(folder / "batch.html", rows)
+    write_batch_html(folder / "batch.html", rows)
     return {page.stem: page for page in folder.glob("*.html")}
 
 
@@ -343,10 +343,10 @@ def test_batch_is_filtered_by_status_and_by_name(browser: Browser, pages: dict[s
 def test_a_thousand_pairs_stay_usable(browser: Browser, tmp_path: Path) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (80, 160, 3)).astype(np.uint8)
     rows = [
-        BatchPageRow(name=f"pair_{i:04}", status="ok", reason="the images agree", thumbnail=picture)
+        BatchHtmlRow(name=f"pair_{i:04}", status="ok", reason="the images agree", thumbnail=picture)
         for i in range(1000)
     ]
-    write_batch_page(tmp_path / "batch.html", rows)
+    write_batch_html(tmp_path / "batch.html", rows)
     browser.show(tmp_path / "batch.html")
     seconds = browser.run(
         "const began = performance.now(), find = document.getElementById('find'); find.value = '0999';"

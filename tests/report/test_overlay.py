@@ -1,65 +1,10 @@
-"""Reports are strict JSON, and pictures show what they claim."""
-
-import enum
-import io
-import json
-from pathlib import Path
+"""The overlay: grey where both images agree, magenta and green where they do not."""
 
 import numpy as np
 import pytest
-from rich.console import Console
 
-from zncc_cli.errors import OutputError
-from zncc_cli.report.report import overlay, std_picture, summary_table, write_json
-
-
-class Status(enum.Enum):
-    ALIGNED = "aligned"
-
-
-def test_json_is_strict_and_plain(tmp_path):
-    content = {
-        "nan": float("nan"),
-        "infinity": np.float32("inf"),
-        "numbers": [np.int64(3), np.float64(0.1), np.bool_(True), 2, None],
-        "array": np.array([[1.0, np.nan], [3.0, 4.0]]),
-        "path": Path("a") / "b",
-        "status": Status.ALIGNED,
-        Status.ALIGNED: ("tuple", {"deeper": np.uint8(7)}),
-    }
-    write_json(tmp_path / "report.json", content)
-
-    def forbidden(constant):
-        raise AssertionError(constant)
-
-    assert json.loads((tmp_path / "report.json").read_text(), parse_constant=forbidden) == {
-        "nan": None,
-        "infinity": None,
-        "numbers": [3, 0.1, True, 2, None],
-        "array": [[1.0, None], [3.0, 4.0]],
-        "path": str(Path("a/b")),
-        "status": "aligned",
-        "aligned": ["tuple", {"deeper": 7}],
-    }
-
-
-def test_json_of_something_else_is_a_mistake_of_the_caller(tmp_path):
-    with pytest.raises(TypeError, match="found object"):
-        write_json(tmp_path / "report.json", {"a": object()})
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_json_into_a_missing_folder(tmp_path):
-    with pytest.raises(OutputError):
-        write_json(tmp_path / "no" / "report.json", {})
-
-
-def scene(height=120, width=160, seed=0):
-    """A smooth random scene, float32 (H, W)."""
-    noise = np.random.default_rng(seed).standard_normal((height, width))
-    spectrum = np.fft.rfft2(noise)
-    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
-    return np.fft.irfft2(spectrum * np.exp(-((frequency * 12) ** 2)), (height, width)).astype(np.float32)
+from tests.report.scene import scene
+from zncc_cli.report.overlay import overlay
 
 
 def colourfulness(panel):
@@ -71,7 +16,7 @@ def panels(picture, height, width):
     return picture[-height:, :width], picture[-height:, -width:]
 
 
-def test_agreement_is_grey_and_a_shift_is_coloured():
+def test_images_that_agree_are_grey_and_a_shift_is_coloured():
     fixed = scene()
     everywhere = np.ones(fixed.shape, bool)
     picture = overlay(fixed, np.roll(fixed, 9, axis=1), 3 * fixed + 1000, everywhere, everywhere)
@@ -108,7 +53,7 @@ def test_pixels_without_a_value_are_dark_grey_and_do_not_move_the_contrast():
 
 
 @pytest.mark.parametrize("factor", [1, 3])
-def test_what_one_image_has_alone_is_shown_in_its_colour_where_that_is_asked_for(factor):
+def test_with_alone_pixels_of_one_image_only_are_shown_in_its_colour(factor):
     side = 1190 * factor
     fixed = np.full((20 * factor, side), np.nan)
     fixed[:, : side // 2] = np.arange(20 * factor)[:, None]
@@ -142,7 +87,7 @@ def test_reduction_averages_areas():
     assert np.abs(before.astype(int) - 128).max() <= 16  # blocks of 3 x 3 hold 4 or 5 white pixels
 
 
-def test_overlay_where_nothing_overlaps():
+def test_a_panel_without_overlap_is_uniform():
     image = scene()
     picture = overlay(image, image, image, np.zeros(image.shape, bool), np.ones(image.shape, bool))
     before, _ = panels(picture, *image.shape)
@@ -163,27 +108,3 @@ def test_labels_stand_above_the_panels():
     band = picture[:-100]
     assert band[:, :60].max() > 150
     assert band[:, 308:368].max() > 150
-
-
-def test_std_picture_keeps_0_for_nan():
-    values = scene()
-    values[:10] = np.nan
-    values[20, 20] = 1e9
-    picture = std_picture(values)
-    assert picture.dtype == np.uint8
-    assert (picture[:10] == 0).all()
-    assert picture[10:].min() == 1
-    assert picture[20, 20] == 255
-    assert 60 < np.median(picture[10:]) < 200
-
-
-def test_std_picture_of_nothing():
-    assert (std_picture(np.full((4, 5), np.nan)) == 0).all()
-
-
-def test_summary_table_prints_labels_and_values_and_no_markup():
-    console = Console(file=io.StringIO(), width=80)
-    summary_table([("zncc", "0.21 -> 0.98"), ("file", "[bold]a[/bold].tif"), ("pairs", 3)], console)
-    printed = console.file.getvalue()
-    assert [line.split()[0] for line in printed.splitlines()] == ["zncc", "file", "pairs"]
-    assert "[bold]a[/bold].tif" in printed

@@ -1,4 +1,4 @@
-"""What pages are tried with: a report and pictures that need no registration, and a parser."""
+"""A report and figures for HTML reports that need no registration, and a parser of HTML."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from html.parser import HTMLParser
 import numpy as np
 from PIL import Image as PillowImage
 
-from zncc_cli.report.pair_figures import PagePictures
+from zncc_cli.report.pair_figures import PairFigures
 
 REASON = "the images agree"
 HOSTILE = "<img src=x onerror=alert(1)>\"'&{{7*7}}</script>\u202etif\n\x1b[31m\udcff.tif"
 
 
-class Page(HTMLParser):
-    """The elements of a page: (tag, attributes), and the text that it shows."""
+class ParsedHtml(HTMLParser):
+    """A parsed HTML file: its elements (tag, attributes), and the text that it shows."""
 
     VOID = ("meta", "link", "img", "input", "br")
 
@@ -50,7 +50,7 @@ class Page(HTMLParser):
 
 
 def decoded(uri):
-    """Pixels of an embedded picture, RGBA where it has a palette."""
+    """Return the pixels of an embedded picture, RGBA if it has a palette."""
     head, content = uri.split(",", 1)
     assert head in ("data:image/jpeg;base64", "data:image/png;base64")
     picture = PillowImage.open(io.BytesIO(base64.b64decode(content)))
@@ -58,7 +58,7 @@ def decoded(uri):
 
 
 def report(**changes):
-    """A report as ``report.json`` holds it."""
+    """Return a report as ``report.json`` holds it."""
     level = {"model": "affine", "factor": 2, "loss": 0.5, "ending": "converged", "iterations": 3, "evaluations": 5}
     return {
         "status": "ok",
@@ -86,7 +86,7 @@ def report(**changes):
 
 
 def pictures(shape=(90, 120), *, noise=True, **changes):
-    """Pictures of a moving image that comes a fortieth of the width off: white noise, or a lone bright square."""
+    """Return figures of a moving image that is a fortieth of the width off: white noise, or a lone bright square."""
     rng = np.random.default_rng(0)
     fixed = rng.normal(1000, 100, shape) if noise else np.full(shape, 100.0)
     if not noise:
@@ -103,13 +103,13 @@ def pictures(shape=(90, 120), *, noise=True, **changes):
         "zncc": maps[0],
         "std_fixed": maps[1],
         "std_aligned": maps[2],
-        "uncertainty": maps[3],
+        "expected_error": maps[3],
         "matrix": matrix,
     }
-    return PagePictures(**{**given, **changes})
+    return PairFigures(**{**given, **changes})
 
 
 def nothing(shape=(90, 120)):
-    """Pictures of a registration after which the images share no pixel."""
+    """Return figures of a registration after which the images share no pixel."""
     nowhere, empty = np.zeros(shape, bool), np.full(shape, np.nan)
-    return pictures(shape, valid_after=nowhere, after=empty, zncc=empty, std_aligned=empty, uncertainty=None)
+    return pictures(shape, valid_after=nowhere, after=empty, zncc=empty, std_aligned=empty, expected_error=None)
