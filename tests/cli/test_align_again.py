@@ -79,7 +79,7 @@ def test_from_a_report_no_other_setting_is_heard(run: Run, report: Path) -> None
         ("{}", 1, ("report.json of zncc-align", "no settings")),
         ('{"settings": {}, "image": "a.tif"}', 1, ("report.json of zncc-align", "the report of another command")),
         ("[", 1, ("report.json of zncc-align", "no valid JSON")),
-        ('{"settings": {"fixed": "a.tif"}}', 2, ("--from", "settings", "moving")),
+        ('{"settings": {"fixed": "a.tif"}}', 2, ("--rerun", "settings", "moving")),
     ],
 )
 def test_what_is_no_report_is_one_clear_line(run: Run, content: str, code: int, words: tuple[str, ...]) -> None:
@@ -91,7 +91,7 @@ def test_settings_of_another_kind_are_refused(run: Run, report: Path) -> None:
     content = json.loads(report.read_text())
     content["settings"]["registration"]["window"] = "13; rm -rf"
     report.write_text(json.dumps(content))
-    assert_one_line_error(run("zncc-align", "--rerun", report), 2, "--from", "settings.registration.window")
+    assert_one_line_error(run("zncc-align", "--rerun", report), 2, "--rerun", "settings.registration.window")
 
 
 def test_a_suspect_result_ends_with_3_unless_it_is_accepted(run: Run) -> None:
