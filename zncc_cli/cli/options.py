@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -34,19 +34,24 @@ from zncc_cli.errors import OptionError
 _Config = TypeVar("_Config")
 
 
-def option(config: type, name: str, **further: Any) -> Any:
-    """Return the Typer option of a config's setting; ``further`` arguments go to `typer.Option`."""
+def option(config: type, name: str, *, parser: Callable[[str], Any] | None = None) -> Any:
+    """Return the Typer option of a config's setting."""
     about = settings_of(config)[name]
-    words = {"metavar": about.metavar, "help": as_options(about.help)}
-    if about.default is not None:
-        further = {"show_default": as_options(about.default), **further}
-    return typer.Option(*about.names(name), **words, **further)
+    long, *short = about.names(name)
+    return typer.Option(
+        long,
+        *short,
+        metavar=about.metavar,
+        help=as_options(about.help),
+        show_default=True if about.default is None else as_options(about.default),
+        parser=parser,
+    )
 
 
-def argument(config: type, name: str, **further: Any) -> Any:
+def argument(config: type, name: str, *, show_default: bool = True) -> Any:
     """Return the Typer argument of a config's setting that is positional."""
     about = settings_of(config)[name]
-    return typer.Argument(metavar=about.metavar, help=as_options(about.help), **further)
+    return typer.Argument(metavar=about.metavar, help=as_options(about.help), show_default=show_default)
 
 
 def _folder(text: str) -> Path:

@@ -181,7 +181,9 @@ def _standing(path: Path) -> os.stat_result | None:
 
 
 def _row(name: str, report: Content, missing: Mapping[str, str], began: float) -> BatchRow:
-    metrics = {key: _finite(report["metrics"][key]) for key in ("zncc_before", "zncc_after", "overlap", "motion")}
+    metrics: dict[str, Any] = {
+        key: _finite(report["metrics"][key]) for key in ("zncc_before", "zncc_after", "overlap", "motion")
+    }
     return BatchRow(
         name,
         report["status"],
