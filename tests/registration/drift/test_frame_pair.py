@@ -35,19 +35,19 @@ def test_a_shift_is_found_to_hundredths_of_a_pixel_through_noise(shift: tuple[fl
     """
     truth = about_centre([[1, 0], [0, 1]], shift, SHAPE)
     fixed, moving = Scene(1).pair(truth, SHAPE)
-    got = between(noisy(fixed, 1, 0.1), noisy(moving, 2, 0.1))
-    assert (got.fixed, got.moving) == (3, 7)
-    assert corner_error(got.matrix, truth, SHAPE) < 0.1
-    assert got.block_significance > 50
+    motion = between(noisy(fixed, 1, 0.1), noisy(moving, 2, 0.1))
+    assert (motion.fixed, motion.moving) == (3, 7)
+    assert corner_error(motion.matrix, truth, SHAPE) < 0.1
+    assert motion.block_significance > 50
 
 
 def test_the_expected_error_is_the_rms_error_of_a_pair() -> None:
     """40 draws of noise: their RMS is known to a ninth, and the estimate is good to a third of it."""
     truth = about_centre([[1, 0], [0, 1]], (1.4, -2.3), SHAPE)
     fixed, moving = Scene(2).pair(truth, SHAPE)
-    got = [between(noisy(fixed, 2 * k, 1.0), noisy(moving, 2 * k + 1, 1.0)) for k in range(40)]
-    errors = [corner_error(one.matrix, truth, SHAPE) for one in got]
-    expected = np.sqrt(np.mean([one.expected_error**2 for one in got]))
+    motions = [between(noisy(fixed, 2 * k, 1.0), noisy(moving, 2 * k + 1, 1.0)) for k in range(40)]
+    errors = [corner_error(motion.matrix, truth, SHAPE) for motion in motions]
+    expected = np.sqrt(np.mean([motion.expected_error**2 for motion in motions]))
     assert 0.6 < np.sqrt(np.mean(np.square(errors))) / expected < 1.6
 
 
@@ -70,9 +70,9 @@ def test_a_rotation_starts_from_the_shift() -> None:
     turn = np.deg2rad(1.5)
     truth = about_centre([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]], (6.2, -3.1), SHAPE)
     fixed, moving = Scene(6).pair(truth, SHAPE)
-    got = between(noisy(fixed, 1, 0.1), noisy(moving, 2, 0.1), RIGID)
-    assert corner_error(got.matrix, truth, SHAPE) < 0.1  # a third of that is its own deviation
-    assert got.block_significance > 50
+    motion = between(noisy(fixed, 1, 0.1), noisy(moving, 2, 0.1), RIGID)
+    assert corner_error(motion.matrix, truth, SHAPE) < 0.1  # a third of that is its own deviation
+    assert motion.block_significance > 50
 
 
 @pytest.mark.parametrize("config", [SHIFTS, RIGID])
@@ -81,8 +81,8 @@ def test_with_a_start_only_its_neighbourhood_is_searched(config: RegistrationCon
     x = np.arange(SHAPE[1] + 40)
     repeated = np.tile(Scene(7).image((SHAPE[0], 20)), 10)[:, : len(x)]
     start = np.array([[1, 0, 20.6], [0, 1, 0.3], [0, 0, 1]])
-    got = between(repeated[:, : SHAPE[1]], repeated[:, : SHAPE[1]], config, start)
-    assert corner_error(got.matrix, about_centre([[1, 0], [0, 1]], (20, 0), SHAPE), SHAPE) < 0.05
+    motion = between(repeated[:, : SHAPE[1]], repeated[:, : SHAPE[1]], config, start)
+    assert corner_error(motion.matrix, about_centre([[1, 0], [0, 1]], (20, 0), SHAPE), SHAPE) < 0.05
 
 
 def test_unrelated_frames_do_not_agree() -> None:

@@ -54,9 +54,9 @@ def measured(
     return out
 
 
-def errors(found: np.ndarray, truth: np.ndarray, family: TransformFamily) -> np.ndarray:
+def errors(path: np.ndarray, truth: np.ndarray, family: TransformFamily) -> np.ndarray:
     """Return the lengths (n,) of the parameters of what is left between two paths."""
-    left = [family.parameters(a @ np.linalg.inv(b)) for a, b in zip(found, truth, strict=True)]
+    left = [family.parameters(a @ np.linalg.inv(b)) for a, b in zip(path, truth, strict=True)]
     return np.linalg.norm(left, axis=1)
 
 
@@ -86,10 +86,10 @@ def test_a_frame_is_kept_until_its_last_partner(farthest: int) -> None:
 def test_motions_without_error_give_the_exact_path(model: Model, count: int) -> None:
     family = family_of(model)
     truth = walk(count, family)
-    got = solve_path(count, measured(truth, family, noise=0), family, 0)
-    assert got.good.all()
-    assert errors(got.matrices, truth, family).max() < 1e-6
-    assert got.outliers == 0
+    solved = solve_path(count, measured(truth, family, noise=0), family, 0)
+    assert solved.good.all()
+    assert errors(solved.matrices, truth, family).max() < 1e-6
+    assert solved.outliers == 0
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -97,11 +97,11 @@ def test_errors_do_not_add_up(model: Model) -> None:
     """Along 300 neighbours an error of 0.02 px a pair and parameter would grow to 0.02 sqrt(300) = 0.35 px of each."""
     family = family_of(model)
     truth = walk(300, family)
-    got = solve_path(300, measured(truth, family), family, 0)
-    assert got.good.all()
+    solved = solve_path(300, measured(truth, family), family, 0)
+    assert solved.good.all()
     # Six pairs hold a frame, and so a frame is about as sure as a pair.
-    assert np.sqrt((errors(got.matrices, truth, family) ** 2).mean()) < 1.5 * NOISE * np.sqrt(family.size)
-    assert got.pair_error == pytest.approx(NOISE * np.sqrt(family.size), rel=0.15)
+    assert np.sqrt((errors(solved.matrices, truth, family) ** 2).mean()) < 1.5 * NOISE * np.sqrt(family.size)
+    assert solved.pair_error == pytest.approx(NOISE * np.sqrt(family.size), rel=0.15)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -109,24 +109,24 @@ def test_one_corrupt_frame_is_found_and_moves_no_other(model: Model) -> None:
     """Its pairs look right and are wrong. Without it the others lie where they lie with it, but for rounding."""
     family = family_of(model)
     truth = walk(61, family)
-    got = solve_path(61, measured(truth, family, corrupt=(17,)), family, 0)
-    assert np.flatnonzero(~got.good).tolist() == [17]
+    solved = solve_path(61, measured(truth, family, corrupt=(17,)), family, 0)
+    assert np.flatnonzero(~solved.good).tolist() == [17]
     without = solve_path(61, measured(truth, family, without=(17,)), family, 0)
     others = np.arange(61) != 17
-    assert errors(got.matrices, without.matrices, family)[others].max() < 1e-4
-    assert errors(got.matrices, truth, family)[others].max() < 5 * NOISE * np.sqrt(family.size)
-    assert np.isnan(got.expected_error[17])
+    assert errors(solved.matrices, without.matrices, family)[others].max() < 1e-4
+    assert errors(solved.matrices, truth, family)[others].max() < 5 * NOISE * np.sqrt(family.size)
+    assert np.isnan(solved.expected_error[17])
 
 
 def test_a_frame_without_pairs_lies_between_its_neighbours() -> None:
     family = family_of(Model.TRANSLATION)
     truth = np.array([family.matrix(np.array([0.5 * k, -0.25 * k])) for k in range(30)])
-    got = solve_path(30, measured(truth, family, noise=0, without=(0, 11, 12, 29)), family, 5)
-    assert np.flatnonzero(~got.good).tolist() == [0, 11, 12, 29]
-    places = got.matrices[:, :2, 2] - (truth[:, :2, 2] - truth[5, :2, 2])
+    solved = solve_path(30, measured(truth, family, noise=0, without=(0, 11, 12, 29)), family, 5)
+    assert np.flatnonzero(~solved.good).tolist() == [0, 11, 12, 29]
+    places = solved.matrices[:, :2, 2] - (truth[:, :2, 2] - truth[5, :2, 2])
     np.testing.assert_allclose(places[1:29], 0, atol=1e-6)
     # Beyond the last known frame there is no other to be between.
-    np.testing.assert_allclose(got.matrices[29], got.matrices[28])
+    np.testing.assert_allclose(solved.matrices[29], solved.matrices[28])
 
 
 @pytest.mark.parametrize("model", [Model.RIGID, Model.SIMILARITY])
@@ -149,18 +149,18 @@ def test_an_image_that_is_no_frame_is_no_neighbour_in_time() -> None:
     family = family_of(Model.TRANSLATION)
     truth = np.array([family.matrix(np.array([3.0 * k, -k])) for k in range(12)])
     onto = [Measurement.of((12, k), truth[k], NOISE, 100.0) for k in range(10)]
-    got = solve_path(12, measured(truth, family, noise=0, without=(10, 11)) + onto, family, 12)
-    assert np.flatnonzero(~got.good).tolist() == [10, 11]
+    solved = solve_path(12, measured(truth, family, noise=0, without=(10, 11)) + onto, family, 12)
+    assert np.flatnonzero(~solved.good).tolist() == [10, 11]
     # Least squares of motions without error: what is left is what the solver leaves.
-    np.testing.assert_allclose(got.matrices[:10], truth[:10], atol=1e-6)
-    np.testing.assert_allclose(got.matrices[10:12], truth[[9, 9]], atol=1e-6)
+    np.testing.assert_allclose(solved.matrices[:10], truth[:10], atol=1e-6)
+    np.testing.assert_allclose(solved.matrices[10:12], truth[[9, 9]], atol=1e-6)
 
 
 def test_without_a_reference_frame_the_mean_place_is_the_reference() -> None:
     family = family_of(Model.TRANSLATION)
     truth = walk(20, family)
-    got = solve_path(20, measured(truth, family), family, None)
-    np.testing.assert_allclose(got.matrices[:, :2, 2].mean(axis=0), 0, atol=1e-9)
+    solved = solve_path(20, measured(truth, family), family, None)
+    np.testing.assert_allclose(solved.matrices[:, :2, 2].mean(axis=0), 0, atol=1e-9)
 
 
 def test_the_expected_error_is_the_rms_error() -> None:
@@ -170,17 +170,17 @@ def test_the_expected_error_is_the_rms_error() -> None:
     for seed in range(5):
         truth = walk(100, family, seed)
         pairs = [replace(m, expected_error=0.0) for m in measured(truth, family)]
-        got = solve_path(100, pairs, family, 0)
-        assert got.expected_error[0] == 0
-        ratios.append(errors(got.matrices, truth, family)[1:] / got.expected_error[1:])
+        solved = solve_path(100, pairs, family, 0)
+        assert solved.expected_error[0] == 0
+        ratios.append(errors(solved.matrices, truth, family)[1:] / solved.expected_error[1:])
     assert 0.7 < np.sqrt(np.mean(np.square(ratios))) < 1.4
 
 
 def test_each_frames_own_noise_is_part_of_the_expected_error() -> None:
     family = family_of(Model.TRANSLATION)
-    got = solve_path(20, measured(walk(20, family), family, noise=0), family, 0)
+    solved = solve_path(20, measured(walk(20, family), family, noise=0), family, 0)
     # NOISE is what a pair says of itself: a frame has half of its square, and so has the reference.
-    np.testing.assert_allclose(got.expected_error[1:], NOISE, rtol=0.05)
+    np.testing.assert_allclose(solved.expected_error[1:], NOISE, rtol=0.05)
 
 
 def test_frames_of_a_smaller_part_are_not_good() -> None:
@@ -193,10 +193,10 @@ def test_frames_of_a_smaller_part_are_not_good() -> None:
 def test_frames_without_significant_pairs_stay_in_place() -> None:
     family = family_of(Model.RIGID)
     pairs = [Measurement.of((0, 1), family.matrix(np.array([5.0, 5, 5])), 0.1, 3.0)]
-    got = solve_path(2, pairs, family, 0)
-    assert not got.good.any()
-    np.testing.assert_array_equal(got.matrices, np.tile(np.eye(3), (2, 1, 1)))
-    assert got.outliers == 1
+    solved = solve_path(2, pairs, family, 0)
+    assert not solved.good.any()
+    np.testing.assert_array_equal(solved.matrices, np.tile(np.eye(3), (2, 1, 1)))
+    assert solved.outliers == 1
 
 
 def test_inverted_frames_are_told_against_the_reference() -> None:
@@ -211,9 +211,9 @@ def test_inverted_frames_are_told_against_the_reference() -> None:
     assert solve_path(12, pairs, family, None).inverted.tolist() == negative.tolist()  # against most
     # One pair that says otherwise, and that no way along the better ones takes, does not count.
     pairs[3] = replace(pairs[3], inverted=not pairs[3].inverted, block_significance=30.0)
-    got = solve_path(12, pairs, family, 0)
-    assert got.inverted.tolist() == negative.tolist()
-    assert np.flatnonzero(~got.inlier).tolist() == [3]
+    solved = solve_path(12, pairs, family, 0)
+    assert solved.inverted.tolist() == negative.tolist()
+    assert np.flatnonzero(~solved.inlier).tolist() == [3]
 
 
 def test_standardized_residuals_are_compared_with_the_expected_error_of_each_pair() -> None:
@@ -224,7 +224,7 @@ def test_standardized_residuals_are_compared_with_the_expected_error_of_each_pai
     off = family.matrix(np.array([1.3, 0]))
     pairs.append(Measurement.of((0, 9), off @ truth[9], 0.3, 100.0))
     assert solve_path(10, pairs, family, 0).outliers == 1
-    got = solve_path(10, pairs, family, 0, standardized=True)
-    assert got.outliers == 0
+    solved = solve_path(10, pairs, family, 0, standardized=True)
+    assert solved.outliers == 0
     # The least sure pair takes nearly all of it: of squares of deviations 0.3 has 100 times as much as the nine others.
-    assert errors(got.matrices, truth, family).max() < 0.03
+    assert errors(solved.matrices, truth, family).max() < 0.03
