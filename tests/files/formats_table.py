@@ -1,9 +1,9 @@
-"""The table of docs/formats.md: what is read, what `aligned.tif` then holds, and who opens it.
+"""The table of docs/formats.md: which files are read, what `aligned.tif` then holds, and which programs open it.
 
     python -m tests.files.formats_table > docs/formats.md
 
-Every cell is found by doing: a file of each kind is made, read, moved by whole pixels and written like `aligned.tif`,
-and opened again by other programs. A program that is not installed leaves its column of None.
+Every cell is the result of a trial: a file of each kind is made, read, moved by whole pixels, written like
+`aligned.tif`, and opened by other programs. The column of a program that is not installed is None.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ H, W = 40, 56
 
 HEADER = """# Formats
 
-What is read, what `aligned.tif` holds then, and which programs open it. "yes": the program gets every plane and sample
-with the very values that were written; otherwise what it gets. OpenCV is asked with `imreadmulti(IMREAD_UNCHANGED)`,
-ImageJ by its own rules (`ij.io.TiffDecoder`; its Bio-Formats plugin opens more), rasterio page by page. OpenCV
-multiplies 8-bit samples by their alpha, and turns white-is-zero round.
+Which files are read, what `aligned.tif` holds then, and which programs open it. "yes" means that the program reads
+every plane and sample with the values that were written; otherwise the table says what it reads. OpenCV reads by
+`imreadmulti(IMREAD_UNCHANGED)`, rasterio page by page; for ImageJ the rules of `ij.io.TiffDecoder` were applied (its
+Bio-Formats plugin opens more). OpenCV multiplies 8-bit samples by their alpha, and inverts white-is-zero.
 
-An orientation tag (TIFF 274, EXIF) is obeyed, and a note says so: what is written, and every coordinate, is of the
-pixels as viewers show them, and has no such tag. tifffile and scikit-image read the pixels as they are stored.
+An orientation tag (TIFF 274, EXIF) is obeyed, and a note says so: the output, and every coordinate, is of the pixels as
+viewers show them, and the output has no such tag. tifffile and scikit-image read the pixels as they are stored.
 
-Made by `python -m tests.files.formats_table > docs/formats.md`, from files of each kind; a test compares.
+`python -m tests.files.formats_table > docs/formats.md` makes this file from files of each kind; a test compares it.
 
 """
 
 
 @dataclass(frozen=True)
 class Source:
-    """A kind of file, and what writes one at a path."""
+    """A kind of file, and the function that makes one at a path."""
 
     name: str
     make: Callable[[Path], None]
@@ -55,7 +55,7 @@ class Source:
 
 
 def pixels(*shape: int, dtype: str = "u2") -> np.ndarray:
-    """Values over most of the range of ``dtype``, negative ones and fractions included."""
+    """Return values over most of the range of ``dtype``, negative ones and fractions included."""
     kind = np.dtype(dtype)
     values = np.random.default_rng(0).integers(0, 120, shape)
     if kind.kind == "f":
@@ -163,7 +163,7 @@ SOURCES = (
 
 
 def row(source: Source, folder: Path) -> tuple[str | None, ...]:
-    """A cell for each of `COLUMNS`; None where the program is not installed."""
+    """Return a cell for each of `COLUMNS`; None where the program is not installed."""
     path = folder / f"source{source.suffix}"
     source.make(path)
     image = read_image(path)
@@ -184,15 +184,15 @@ def row(source: Source, folder: Path) -> tuple[str | None, ...]:
 
 
 def _kept(image: Image, aligned: Path) -> list[str]:
-    """What of the grid is in both files, by what the aligned one says."""
+    """Name the metadata of the grid that both files have."""
     kept = []
     with tifffile.TiffFile(aligned) as file:
         tags = {tag.code: tag.value for tag in file.pages.first.tags}
         if file.is_ome:
             pixels_of = ElementTree.fromstring(file.ome_metadata)[0].find("./{*}Pixels")
             assert pixels_of is not None
-            said = pixels_of.get("PhysicalSizeX"), pixels_of.get("PhysicalSizeXUnit")
-            kept += ["pixel size"] if said == ("0.25", "µm") else []
+            size = pixels_of.get("PhysicalSizeX"), pixels_of.get("PhysicalSizeXUnit")
+            kept += ["pixel size"] if size == ("0.25", "µm") else []
         elif image.metadata.pixel_size or (image.metadata.resolution and int(tags[296]) != 1):
             metres = {1: 1e-6, 2: 0.0254, 3: 0.01}[int(tags[296])]
             kept += ["pixel size"] if np.isclose(tags[282][1] / tags[282][0] * metres, 0.25e-6, rtol=1e-9) else []
@@ -212,8 +212,8 @@ def _opencv(path: Path, data: np.ndarray, axes: str) -> str | None:
         good, pages = cv2.imreadmulti(str(path), flags=cv2.IMREAD_UNCHANGED)
         if good and pages:
             order = {3: [2, 1, 0], 4: [2, 1, 0, 3]}.get(data.shape[-1] if axes.endswith("S") else 1)
-            got = np.stack([page if order is None or page.ndim == 2 else page[..., order] for page in pages])
-            return _verdict(got, data)
+            opened = np.stack([page if order is None or page.ndim == 2 else page[..., order] for page in pages])
+            return _verdict(opened, data)
     return "no"
 
 
@@ -246,12 +246,14 @@ def _rasterio(path: Path, data: np.ndarray, axes: str) -> str | None:
     return _verdict(np.stack(pages), data)
 
 
-def _verdict(got: np.ndarray, data: np.ndarray) -> str:
-    if got.size == data.size and np.array_equal(got.reshape(data.shape), data):
-        return "yes" if got.dtype == data.dtype else f"as {got.dtype.name}"
-    if got.size < data.size and np.array_equal(got.reshape(got.shape[-data.ndim :]), data[..., : got.shape[-1]]):
+def _verdict(opened: np.ndarray, data: np.ndarray) -> str:
+    if opened.size == data.size and np.array_equal(opened.reshape(data.shape), data):
+        return "yes" if opened.dtype == data.dtype else f"as {opened.dtype.name}"
+    if opened.size < data.size and np.array_equal(
+        opened.reshape(opened.shape[-data.ndim :]), data[..., : opened.shape[-1]]
+    ):
         return "without alpha"
-    return f"other values ({got.dtype.name}, {' x '.join(map(str, got.shape))})"
+    return f"other values ({opened.dtype.name}, {' x '.join(map(str, opened.shape))})"
 
 
 def table() -> list[tuple[str | None, ...]]:

@@ -1,4 +1,4 @@
-"""How ImageJ (ij.io.TiffDecoder, ij.io.FileOpener of ImageJ 1.5) reads a TIFF, in a few lines of its rules.
+"""A reader of TIFFs by the rules of ImageJ (ij.io.TiffDecoder, ij.io.FileOpener of ImageJ 1.5).
 
 ImageJ reads uncompressed pixels from the offset of the first strip on, whatever the other strips are; of a file whose
 description begins with "ImageJ" and names more than one image, it reads the first directory alone, and the planes one
@@ -19,7 +19,10 @@ LZW, DEFLATE, DEFLATE_OLD, PACKBITS = 5, 8, 32946, 32773
 
 @dataclass(frozen=True)
 class Opened:
-    """planes: (T, Z, C, H, W[, S]). width, height, depth: of a pixel, in unit."""
+    """An image as ImageJ shows it.
+
+    planes: (T, Z, C, H, W[, S]). width, height, depth: of a pixel, in unit.
+    """
 
     planes: np.ndarray
     width: float
@@ -30,7 +33,7 @@ class Opened:
 
 
 class RefusedError(Exception):
-    """ImageJ shows an error."""
+    """ImageJ shows an error instead of the image."""
 
 
 def open_imagej(path: Path) -> Opened:
@@ -62,7 +65,7 @@ def open_imagej(path: Path) -> Opened:
 
 
 def _properties(description: str) -> dict[str, str]:
-    """java.util.Properties.load, of a description that begins with "ImageJ"."""
+    """Parse a description that begins with "ImageJ", as java.util.Properties.load does."""
     if not description.startswith("ImageJ"):
         return {}
     pairs = dict(line.split("=", 1) for line in description.splitlines() if "=" in line)

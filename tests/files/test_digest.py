@@ -1,4 +1,4 @@
-"""Equal texts mean equal content, of a file and of all that lies in a folder."""
+"""Digests are equal where the content of a file, or of all files in a folder, is equal."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from zncc_cli.errors import InputError
 from zncc_cli.files.digest import digest
 
 
-def test_is_the_blake2b_of_the_bytes(tmp_path: Path) -> None:
+def test_the_digest_of_a_file_is_its_blake2b(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"pixels")
     assert digest(tmp_path / "a") == "blake2b:" + hashlib.blake2b(b"pixels", digest_size=16).hexdigest()
 
 
-def test_a_folder_is_known_by_what_lies_in_it_through_links_too(tmp_path: Path) -> None:
+def test_the_digest_of_a_folder_depends_on_all_files_in_it_and_linked_ones(tmp_path: Path) -> None:
     (tmp_path / "a.zarr").mkdir()
     (tmp_path / "chunks").mkdir()
     (tmp_path / "chunks" / "0").write_bytes(b"one")
@@ -30,7 +30,7 @@ def test_a_folder_is_known_by_what_lies_in_it_through_links_too(tmp_path: Path) 
     assert digest(tmp_path / "a.zarr") != linked
 
 
-def test_links_that_lead_back_end(tmp_path: Path) -> None:
+def test_links_in_a_circle_come_to_an_end(tmp_path: Path) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "file").write_bytes(b"one")
     (tmp_path / "a" / "b" / "up").symlink_to("..")
@@ -39,7 +39,7 @@ def test_links_that_lead_back_end(tmp_path: Path) -> None:
 
 
 def test_each_folder_is_read_once_however_many_ways_lead_there(tmp_path: Path) -> None:
-    """Twenty folders, each with a link to all others, have more ways than can be gone."""
+    """Twenty folders, each with a link to all others, have more paths than can be walked."""
     folders = [tmp_path / "a" / str(number) for number in range(20)]
     for folder in folders:
         folder.mkdir(parents=True)
@@ -52,7 +52,7 @@ def test_each_folder_is_read_once_however_many_ways_lead_there(tmp_path: Path) -
     assert digest(tmp_path / "a") != before
 
 
-def test_folders_may_lie_deeper_than_python_calls(tmp_path: Path) -> None:
+def test_folders_may_be_nested_deeper_than_the_recursion_limit(tmp_path: Path) -> None:
     made = [tmp_path / "a"]
     for _ in range(1100):
         made[-1].mkdir()
@@ -65,7 +65,7 @@ def test_folders_may_lie_deeper_than_python_calls(tmp_path: Path) -> None:
             folder.rmdir()
 
 
-def test_what_is_missing_is_refused(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.zarr").mkdir()
     (tmp_path / "a.zarr" / "0").symlink_to("nowhere")
     for path in (tmp_path / "none", tmp_path / "a.zarr"):

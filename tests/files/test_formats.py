@@ -1,4 +1,4 @@
-"""docs/formats.md says what is so."""
+"""docs/formats.md agrees with trials of every format."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def test_document_has_the_rows_of_the_table(rows):
 
 
 @pytest.mark.parametrize("column", formats_table.COLUMNS[1:])
-def test_document_says_what_is_found(rows, column):
+def test_document_has_the_results_of_the_table(rows, column):
     place = formats_table.COLUMNS.index(column)
     found = {cells[0]: cells[place] for cells in rows}
     if None in found.values():
@@ -39,7 +39,7 @@ def test_document_says_what_is_found(rows, column):
 
 
 @pytest.mark.parametrize("source", formats_table.SOURCES, ids=lambda source: source.name)
-def test_what_is_written_reads_as_what_was_read(tmp_path, source):
+def test_a_written_image_is_read_like_its_source(tmp_path, source):
     pytest.importorskip("imagecodecs")
     pytest.importorskip("zarr")
     path = tmp_path / f"source{source.suffix}"

@@ -1,4 +1,4 @@
-"""Files that are no image, or lie about themselves, end in one line that says so."""
+"""Files that are no images, or whose headers lie, give an error of one line that says so."""
 
 import io
 import os
@@ -21,7 +21,7 @@ from zncc_cli.files.tiff.segments import Planes
 
 
 def refused(path, *words, **options):
-    """Read ``path``, which must be refused in one line that names it and holds ``words``."""
+    """Read ``path``; check that the error is one line that names it and contains ``words``; return the line."""
     with pytest.raises(InputError) as caught:
         read_image(path, **options)
     message = str(caught.value)
@@ -43,7 +43,7 @@ def tiff_bytes(data=None, **options):
 
 
 def with_tag(content, code, value):
-    """``content`` of a little-endian TIFF with the number in tag ``code`` replaced by ``value`` (as a long)."""
+    """Return ``content``, a little-endian TIFF, with the number in tag ``code`` replaced by ``value`` (as a long)."""
     (offset,) = struct.unpack_from("<I", content, 4)
     (count,) = struct.unpack_from("<H", content, offset)
     changed = bytearray(content)
@@ -54,7 +54,7 @@ def with_tag(content, code, value):
     raise AssertionError(f"no tag {code}")
 
 
-def test_refuses_what_is_not_there(tmp_path):
+def test_refuses_a_missing_file(tmp_path):
     refused(tmp_path / "missing.tif", "missing.tif: expected a file, found nothing there; check the name")
 
 
@@ -157,8 +157,8 @@ def test_refuses_a_truncated_picture(tmp_path, suffix, share):
     data = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
     content = iio.imwrite("<bytes>", data, extension=suffix, plugin="pillow")
     (tmp_path / "a").write_bytes(content[: int(len(content) * share)])
-    said = refused(tmp_path / "a")
-    assert not any(inward in said for inward in ("unpack", "<_io", "index", "NoneType"))
+    message = refused(tmp_path / "a")
+    assert not any(inward in message for inward in ("unpack", "<_io", "index", "NoneType"))
 
 
 def test_a_picture_that_ends_in_its_header_is_said_to_be_damaged(tmp_path):
@@ -263,7 +263,7 @@ def test_refuses_a_stack_of_imagej_that_claims_more_planes_than_it_holds(tmp_pat
 
 
 @pytest.mark.parametrize("claim", ['SizeT="1000000000"', 'PlaneCount="1000000000"'])
-def test_does_not_follow_ome_xml_that_claims_more_planes_than_there_are_pages(tmp_path, claim):
+def test_ignores_ome_xml_that_claims_more_planes_than_there_are_pages(tmp_path, claim):
     path = tmp_path / "a.ome.tif"
     tifffile.imwrite(path, np.zeros((3, 40, 60), "u2"), photometric="minisblack", metadata={"axes": "TYX"})
     with tifffile.TiffFile(path) as file:
@@ -274,10 +274,10 @@ def test_does_not_follow_ome_xml_that_claims_more_planes_than_there_are_pages(tm
     tifffile.imwrite(path, np.zeros((3, 40, 60), "u2"), photometric="minisblack", description=changed, metadata=None)
     image = read_image(path)
     assert image.axes == "IYX"
-    assert "OME-XML was not followed" in image.notes[0]
+    assert "OME-XML was not used" in image.notes[0]
 
 
-def test_does_not_follow_ome_xml_that_takes_minutes_to_parse(tmp_path):
+def test_ignores_ome_xml_that_takes_minutes_to_parse(tmp_path):
     path = tmp_path / "a.ome.tif"
     tifffile.imwrite(path, grey(), metadata={"axes": "YX"})
     with tifffile.TiffFile(path) as file:
@@ -285,7 +285,7 @@ def test_does_not_follow_ome_xml_that_takes_minutes_to_parse(tmp_path):
     long = xml.replace("</Pixels>", '<Plane TheZ="0" TheC="0" TheT="0"/>' * 300_000 + "</Pixels>")
     tifffile.imwrite(path, grey(), description=long, metadata=None)
     image = read_image(path)
-    assert "OME-XML was not followed: it has 1" in image.notes[0]
+    assert "OME-XML was not used: it has 1" in image.notes[0]
     np.testing.assert_array_equal(image.data, grey())
 
 
@@ -420,7 +420,7 @@ def test_refuses_npy_that_claims_more_than_it_holds(tmp_path):
     refused(tmp_path / "a.npy")
 
 
-def test_says_that_memory_does_not_suffice(tmp_path, monkeypatch):
+def test_running_out_of_memory_is_an_input_error(tmp_path, monkeypatch):
     tifffile.imwrite(tmp_path / "a.tif", grey())
 
     def exhausted(*args, **options):
@@ -431,7 +431,7 @@ def test_says_that_memory_does_not_suffice(tmp_path, monkeypatch):
         read_image(tmp_path / "a.tif")
 
 
-def test_an_interruption_passes(tmp_path, monkeypatch):
+def test_an_interruption_is_not_turned_into_an_error(tmp_path, monkeypatch):
     tifffile.imwrite(tmp_path / "a.tif", grey())
 
     def interrupted(*args, **options):

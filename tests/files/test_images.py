@@ -148,7 +148,7 @@ def test_orientation_is_that_of_pillow(tmp_path, orientation):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_what_an_orientation_tag_turns_is_said(tmp_path, orientation):
+def test_a_note_says_that_an_orientation_tag_turns_the_image(tmp_path, orientation):
     exif = PillowImage.Exif()
     exif[274] = orientation
     PillowImage.fromarray(pixels("u1")).save(tmp_path / "a.jpg", exif=exif)
@@ -251,7 +251,7 @@ def test_valid_leaves_out_transparent_pixels(tmp_path):
     np.testing.assert_array_equal(image.valid(), data[..., 3] > 0)
 
 
-def test_missing_value_of_gdal_is_not_valid_and_is_handed_on(tmp_path):
+def test_missing_value_of_gdal_is_not_valid_and_is_kept(tmp_path):
     data = pixels("i2")
     data[3, 4] = -9999
     image = read_image(write_tiff(tmp_path / "a.tif", data, extratags=[(42113, 2, 0, "-9999", True)]))
@@ -260,7 +260,7 @@ def test_missing_value_of_gdal_is_not_valid_and_is_handed_on(tmp_path):
     assert read_image(tmp_path / "b.tif").metadata.nodata == -9999
 
 
-def test_resolution_is_handed_on(tmp_path):
+def test_resolution_is_kept(tmp_path):
     data = pixels()
     like = read_image(write_tiff(tmp_path / "a.tif", data, resolution=((10000, 3), (20000, 7)), resolutionunit=3))
     write_image(tmp_path / "b.tif", data, like=like)
@@ -270,7 +270,7 @@ def test_resolution_is_handed_on(tmp_path):
         assert int(tags[296].value) == 3
 
 
-def test_unit_of_imagej_is_handed_on(tmp_path):
+def test_unit_of_imagej_is_kept(tmp_path):
     data = pixels()
     tifffile.imwrite(tmp_path / "a.tif", data, imagej=True, resolution=(4, 4), metadata={"unit": "\\u00B5m"})
     like = read_image(tmp_path / "a.tif")
@@ -336,7 +336,7 @@ def test_writing_replaces_a_file_whole(tmp_path):
 
 
 @pytest.mark.parametrize("write", [write_image, write_map, write_picture])
-def test_writing_where_no_file_can_stand(tmp_path, write):
+def test_writing_where_no_file_can_be_made(tmp_path, write):
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
     for place in ("file/a.tif", "missing/a.tif", "folder"):

@@ -1,4 +1,4 @@
-"""A large image is decoded where it is asked for, and every part of it equals that part of the whole."""
+"""A large image is decoded part by part, and every part equals that part of the whole."""
 
 from contextlib import suppress
 
@@ -27,7 +27,7 @@ def pixels(*shape, dtype="u2"):
 
 
 def assert_parts_equal(image, whole, seed=0):
-    """Random parts of random planes, and the whole, of a lazily read ``image`` are those of ``whole``."""
+    """Check random parts of random planes, and the whole, of a lazily read ``image`` against ``whole``."""
     assert isinstance(image.data, LazyArray)
     assert image.data.shape == whole.shape
     assert image.dtype == whole.dtype.newbyteorder("=")

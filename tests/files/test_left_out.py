@@ -1,4 +1,4 @@
-"""What a file says beside its pixels goes into the image that is made of it, or is named in one line."""
+"""Metadata of a file are written into the image that is made from it, or are named in one line."""
 
 import struct
 import warnings
@@ -30,7 +30,7 @@ def tiff(folder, data=None, **options):
 
 
 def written(path, frame=None):
-    """Read ``path`` and write a like image; return what was read, the file and the notes of writing."""
+    """Read ``path`` and write a similar image; return the image, the written file and the notes of writing."""
     image = read_image(path)
     out = path.parent / "out.tif"
     notes = write_image(out, np.asarray(image.data), like=image, frame=frame or image)
@@ -52,7 +52,7 @@ def raw(path, code):
 # TIFF: tags
 
 
-def test_every_further_tag_is_handed_on(tmp_path):
+def test_every_further_tag_is_copied(tmp_path):
     further = [
         *((65000, 2, 0, "private", True), (65001, 3, 3, (1, 2, 3), True), (65002, 12, 1, 0.1, True)),
         *((285, 2, 0, "page of a book", True), (269, 2, 0, "a book", True), (700, 1, 5, b"<xmp>", True)),
@@ -65,7 +65,7 @@ def test_every_further_tag_is_handed_on(tmp_path):
         assert np.array_equal(got[code], value), code
 
 
-def test_an_ordinary_file_needs_no_line(tmp_path):
+def test_an_ordinary_file_gives_no_note(tmp_path):
     options = {
         "software": "somebody's",
         "datetime": "2020:02:02 20:20:20",
@@ -76,7 +76,7 @@ def test_an_ordinary_file_needs_no_line(tmp_path):
     assert image.notes == notes == ()
 
 
-def test_thumbnail_needs_no_line(tmp_path):
+def test_a_thumbnail_gives_no_note(tmp_path):
     with tifffile.TiffWriter(tmp_path / "a.tif") as file:
         file.write(pixels(), metadata=None)
         file.write(pixels()[:8, :8], subfiletype=1, metadata=None)
@@ -111,7 +111,7 @@ def test_exif_and_gps_of_a_tiff_are_named(tmp_path):
     assert tags(out)[271] == "Maker"
 
 
-def test_more_than_can_be_handed_on_is_named(tmp_path):
+def test_tags_beyond_the_limit_are_named(tmp_path):
     further = [(65010, 7, 2**22 + 1, bytes(2**22 + 1), True), (65011, 7, 4, b"more", True)]
     _, out, notes = written(tiff(tmp_path, extratags=further))
     assert notes == ("left out: tag 65010",)
@@ -138,7 +138,7 @@ FEI = b"[User]\r\nDate=1\r\n[Scan]\r\nPixelWidth=7.5e-009\r\nPixelHeight=5e-009\
         (34682, FEI, PixelSize(x=7.5, y=5.0, unit="nm")),
     ],
 )
-def test_electron_microscope_says_the_pixel_size(tmp_path, code, header, size):
+def test_pixel_size_of_an_electron_microscope_is_read(tmp_path, code, header, size):
     path = tiff(tmp_path, extratags=[(code, 2, len(header), header, True)], resolution=(1, 1))
     image, out, notes = written(path)
     metadata = image.metadata
@@ -216,7 +216,7 @@ def test_descriptions_of_further_pages_are_named(tmp_path):
     assert tags(out)[270] == "page 0"
 
 
-def test_the_same_description_on_each_page_needs_no_line(tmp_path):
+def test_the_same_description_on_each_page_gives_no_note(tmp_path):
     with tifffile.TiffWriter(tmp_path / "a.tif") as file:
         for _ in range(3):
             file.write(pixels(), metadata=None, description="a long word about a lamp", contiguous=False)
@@ -236,7 +236,7 @@ def test_levels_of_a_pyramid_and_masks_are_named(tmp_path):
 
 
 def ome(folder, change):
-    """An OME-TIFF with its description changed."""
+    """Write an OME-TIFF with a changed description."""
     path = folder / "a.ome.tif"
     options = {"photometric": "minisblack"}
     tifffile.imwrite(path, pixels(2), metadata={"axes": "CYX", "Channel": {"Name": ["a", "b"]}}, **options)
@@ -271,7 +271,7 @@ def test_attributes_that_some_channels_have_are_named(tmp_path):
     assert written(path)[2] == ("left out: OME Channel EmissionWavelength",)
 
 
-def test_significant_bits_of_the_whole_type_need_no_line(tmp_path):
+def test_significant_bits_of_the_whole_type_give_no_note(tmp_path):
     path = ome(tmp_path, lambda xml: xml.replace("<Pixels ", '<Pixels SignificantBits="16" ', 1))
     assert written(path)[2] == ()
 
@@ -309,7 +309,7 @@ def test_resolution_turns_with_the_picture(tmp_path):
     assert (resolution.x, resolution.y) == ((150, 1), (300, 1))
 
 
-def test_words_of_exif_have_tags_and_the_rest_is_named(tmp_path):
+def test_fields_of_exif_become_tags_and_the_rest_is_named(tmp_path):
     exif = PillowImage.Exif()
     exif[271], exif[306], exif[270] = "Maker", "2020:02:02 20:20:20", "a lamp"
     exif.get_ifd(34665)[33434] = 0.01
@@ -337,7 +337,7 @@ def test_modes_of_pictures_that_are_not_kept_are_named(tmp_path, mode, suffix, n
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".webp", ".pgm"])
-def test_an_ordinary_picture_needs_no_line(tmp_path, suffix):
+def test_an_ordinary_picture_gives_no_note(tmp_path, suffix):
     iio.imwrite(tmp_path / f"a{suffix}", pixels(dtype="u1"), plugin="pillow")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""What memory there is; and files that would fill it end in one line, in processes that have little of it."""
+"""Available memory; and files that would fill it give an error of one line, in processes with little memory."""
 
 import functools
 import lzma
@@ -53,7 +53,7 @@ def refused(path, *words, **options):
 
 
 def tiff(path, tags, data=b"", counts=()):
-    """A BigTIFF made by hand: ``tags`` {code: value or values}; strips of ``counts`` bytes of ``data``."""
+    """Write a BigTIFF byte by byte: ``tags`` {code: value or values}; strips of ``counts`` bytes of ``data``."""
     start = 16
     starts = start + np.concatenate([[0], np.cumsum(counts)[:-1]]).astype("<u8") if len(counts) else []
     tags = {**tags, 273: starts, 279: np.asarray(counts, "<u8")} if len(counts) else tags
@@ -79,7 +79,7 @@ def test_a_header_that_lies_about_plain_pixels(tmp_path):
     refused(tiff(tmp_path / "a.tif", {**GREY_8, 278: 1}, bytes(1000), [10] * 100), "100 with 1000 bytes")
 
 
-def test_one_plain_strip_that_is_not_there(tmp_path):
+def test_one_plain_strip_that_is_missing(tmp_path):
     refused(tiff(tmp_path / "a.tif", {**GREY_8, 278: SIDE}, bytes(1000), [SIDE**2]), "cut off")
 
 
@@ -156,7 +156,7 @@ def test_a_picture_that_is_decoded_whole_and_does_not_fit(tmp_path):
     refused(tmp_path / "a.png", limit=900 * 2**20)
 
 
-def test_a_command_in_little_memory_ends_in_one_line(tmp_path):
+def test_a_command_that_runs_out_of_memory_prints_one_line(tmp_path):
     strip = zlib.compress(bytes(100))
     path = tiff(tmp_path / "a.tif", {**GREY_8, 259: 8, 278: 1}, strip * SIDE, [len(strip)] * SIDE)
     program = (

@@ -38,7 +38,7 @@ def pixels(shape=SHAPE, dtype="u2"):
 
 
 def write(folder, data, version=3, axes=AXES, **options):
-    """An OME-Zarr of two levels: 0.5 on Zarr 3, 0.4 on Zarr 2."""
+    """Write an OME-Zarr of two levels: 0.5 on Zarr 3, 0.4 on Zarr 2."""
     group = zarr.open_group(str(folder), mode="w", zarr_format=version)
     chunks = options.pop("chunks", CHUNKS[-data.ndim :])
     for level, values in enumerate((data, data[..., ::2, ::2])):
@@ -110,7 +110,7 @@ def test_axes_of_length_one_are_left_out(tmp_path):
     assert image.axes == "CYX"
 
 
-def test_a_folder_with_another_name_is_told_by_its_content(tmp_path):
+def test_a_folder_without_the_suffix_is_recognised_by_its_content(tmp_path):
     assert read_image(write(tmp_path / "a", pixels())).axes == "TCZYX"
     write(tmp_path / "b.ome.zarr", pixels())
     assert [path.name for path in list_images(tmp_path)] == ["a", "b.ome.zarr"]
@@ -198,7 +198,7 @@ BOMB = bytes(2**25)
 
 
 def zstd_without_size(data):
-    """A frame as streams write it: without the size of its content."""
+    """Return a frame without the size of its content, as streams write it."""
     content = bytearray(b"\x28\xb5\x2f\xfd\x00\x58")
     for start in range(0, len(data), 2**17):
         block = data[start : start + 2**17]
@@ -302,7 +302,7 @@ def test_refuses_a_named_pipe_for_a_chunk_without_waiting_for_it(tmp_path):
         {"index_codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "gzip"}]},
     ],
 )
-def test_refuses_shards_of_which_a_part_cannot_be_judged(tmp_path, sharding):
+def test_refuses_shards_whose_parts_cannot_be_checked(tmp_path, sharding):
     folder = write(tmp_path / "a.zarr", pixels((96, 96)), chunks=(16, 16), shards=(48, 48))
     changed(folder / "0" / "zarr.json", lambda content: content["codecs"][0]["configuration"].update(sharding))
     refused(folder, "shard")
@@ -341,7 +341,7 @@ def test_colours_of_channels_are_kept(tmp_path):
     assert read_image(tmp_path / "b.tif").metadata.properties["Channel"]["Color"] == ["-16776961", "16711935", "65535"]
 
 
-def test_what_a_tiff_does_not_hold_is_named(tmp_path):
+def test_metadata_that_a_tiff_does_not_hold_are_named(tmp_path):
     folder = write(tmp_path / "a.zarr", pixels(), 2)
 
     def change(content):
@@ -356,13 +356,13 @@ def test_what_a_tiff_does_not_hold_is_named(tmp_path):
     assert note == f"left out: {names}"
 
 
-def test_names_the_extra_that_reads_it(tmp_path, monkeypatch):
+def test_names_the_extra_that_reads_ome_zarr(tmp_path, monkeypatch):
     folder = write(tmp_path / "a.zarr", pixels())
     monkeypatch.setitem(sys.modules, "zarr", None)
     refused(folder, 'pip install "zncc-cli[zarr]"', "Python 3.11")
 
 
-def test_nothing_is_known_of_a_unit_that_is_not_given(tmp_path):
+def test_a_scale_without_a_unit_gives_no_pixel_size(tmp_path):
     axes = [{"name": axis["name"]} for axis in AXES]
     image = read_image(write(tmp_path / "a.zarr", pixels(), axes=axes))
     assert image.metadata.pixel_size is None

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from zncc_cli.errors import OutputError
-from zncc_cli.files.folder import OutputFolder, beside
+from zncc_cli.files.folder import OutputFolder, atomic_write
 
 NAMES = ["a.txt", "b.txt"]
 SETPRIV = shutil.which("setpriv")
@@ -21,7 +21,7 @@ def fill(folder, text="new"):
 
 
 def run(path, *, overwrite=False, then=None, fail_with=None):
-    """A job that writes both files, calls ``then`` and fails."""
+    """Run a job that writes both files, calls ``then`` and fails."""
     with OutputFolder(path, names=NAMES, overwrite=overwrite) as folder:
         fill(folder)
         if then:
@@ -204,7 +204,7 @@ def test_refuses_a_folder_without_permission(tmp_path):
 def test_errors_name_the_folder_that_was_asked_for(tmp_path):
     def write_over_a_folder(folder):
         (folder.staging / "c.txt").mkdir()
-        with beside(folder.staging / "c.txt"):
+        with atomic_write(folder.staging / "c.txt"):
             pass
 
     with pytest.raises(OutputError) as caught:
@@ -212,11 +212,11 @@ def test_errors_name_the_folder_that_was_asked_for(tmp_path):
     assert str(caught.value).startswith(str(tmp_path / "out" / "c.txt"))
 
 
-def test_beside_keeps_the_old_file_when_the_block_fails(tmp_path):
+def test_atomic_write_keeps_the_old_file_when_the_block_fails(tmp_path):
     (tmp_path / "a").write_text("old")
 
     def interrupted():
-        with beside(tmp_path / "a") as file:
+        with atomic_write(tmp_path / "a") as file:
             file.write(b"new")
             raise KeyboardInterrupt
 
@@ -225,14 +225,14 @@ def test_beside_keeps_the_old_file_when_the_block_fails(tmp_path):
     assert contents(tmp_path) == {"a": "old"}
 
 
-def test_beside_gives_ordinary_permissions(tmp_path):
+def test_atomic_write_gives_ordinary_permissions(tmp_path):
     (tmp_path / "plain").touch()
-    with beside(tmp_path / "a") as file:
+    with atomic_write(tmp_path / "a") as file:
         file.write(b"new")
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-def test_beside_refuses_a_device():
-    with pytest.raises(OutputError, match="found a folder or device"), beside(Path("/dev/null")):
+def test_atomic_write_refuses_a_device():
+    with pytest.raises(OutputError, match="found a folder or device"), atomic_write(Path("/dev/null")):
         pass
     assert Path("/dev/null").is_char_device()

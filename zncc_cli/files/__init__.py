@@ -1,9 +1,9 @@
 """Formats on disk: image files are read and written here, transforms too, and output appears whole or not at all.
 
-images.py                       read_image: which reader a file gets, and the Image that it returns
+image.py  images.py             Image: pixels, axes and metadata; read_image: which reader a file gets
 raster.py  npy.py  ome_zarr.py  one reader for each format (PNG, JPEG, ... are raster.py); TIFF is a room, tiff/
 lazy.py  pages.py  memory.py    large images decoded in parts; one page of several; how much memory is left
-metadata.py                     what is known of an image beside its pixels
+metadata.py                     pixel size, georeference, flavour, tags, ... of an image
 inflation.py  zarr_store.py     limits on what compressed chunks of an OME-Zarr take
 output.py  folder.py            images, maps and pictures written; files and folders that are never half-written
 paths.py  digest.py             paths that cannot be read, and the errors that say so; digests of content

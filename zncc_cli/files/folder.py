@@ -24,7 +24,7 @@ def _output_error(path: Path, error: OSError, advice: str) -> OutputError:
 
 
 @contextmanager
-def beside(path: Path) -> Iterator[BinaryIO]:
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Open a new file for binary writing; it replaces ``path`` when the block ends without an error.
 
     After an error the new file is removed, and the file that was at ``path`` is untouched.
@@ -83,7 +83,7 @@ class OutputFolder:
     staging: Path
 
     def __init__(self, path: str | os.PathLike[str], *, names: Sequence[str], overwrite: bool = False) -> None:
-        """``names``: every file that may be written or removed; ``overwrite``: whether they may stand there already."""
+        """``names``: every file that may be written or removed; ``overwrite``: whether they may exist already."""
         self.path = Path(path)
         self.names = tuple(names)
         self.overwrite = overwrite
@@ -93,7 +93,7 @@ class OutputFolder:
         """Make ``staging``; errors of overwriting and of permissions are found now, before any work.
 
         Raises:
-            OutputError: the folder cannot be created or written, or a file stands there and may not be overwritten.
+            OutputError: the folder cannot be created or written, or a file exists and may not be overwritten.
         """
         self._refuse_existing()
         self.staging = self._nearest_folder() / _hidden_name()

@@ -1,4 +1,4 @@
-"""Image files: pixels in the file's own dtype, with the metadata that a similar file is written with.
+"""Image files of all formats, read into an `Image`.
 
     read_image(path) -> Image(data, axes, metadata) -> output.write_image(path, data, like=image)
 
@@ -8,20 +8,17 @@ a large image is decoded part by part, on request. A file that cannot be read ex
 
 from __future__ import annotations
 
-import math
 import os
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
 
-from zncc_cli.files.lazy import LazyArray, Stored
+from zncc_cli.files.image import Image
+from zncc_cli.files.lazy import LazyArray
 from zncc_cli.files.memory import available_memory
-from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.npy import read_npy
 from zncc_cli.files.ome_zarr import is_zarr, read_ome_zarr
 from zncc_cli.files.pages import no_such_number, page_of
@@ -30,11 +27,13 @@ from zncc_cli.files.raster import read_raster
 from zncc_cli.files.tiff.read import read_tiff
 from zncc_cli.text import shown
 
+__all__ = ["SUFFIXES", "Image", "check_kind", "list_images", "read_image"]
+
 # Images of up to this many bytes of pixels are decoded at once.
 _MAX_EAGER_BYTES = 2**26
 
 # (path, name of the format, bytes that may be held, series) -> pixels and metadata
-_Reader = Callable[[Path, str, int, int | None], Stored]
+_Reader = Callable[[Path, str, int, int | None], Image]
 
 
 @dataclass(frozen=True)
@@ -71,101 +70,6 @@ _FORMATS_WITH_SERIES = ("TIFF", "OME-Zarr")
 
 _EXPECTED_IMAGE = "an image (" + ", ".join(file_format.name for file_format in _FORMATS) + ", or a folder of OME-Zarr)"
 
-_REC_709 = (0.2126, 0.7152, 0.0722)
-
-
-@dataclass(frozen=True, eq=False)
-class Image:
-    """One image: a plane, or several along leading axes.
-
-    data: (..., H, W) or (..., H, W, S) in the file's own dtype (a 1-bit image: uint8, 0 and 255) and native byte order.
-        An array, or, for a large file, a `LazyArray`, which decodes the parts that are asked for.
-    axes: a letter for each dimension, as in tifffile; ends in "YX" or "YXS". S is 3 (RGB), 4 (RGB and alpha or one
-        more sample) or 2 (grey and alpha). The leading ones are those of the file: T, Z, C, I or Q (unknown), ...
-    notes: sentences for the user, each after the file's name: choices made on reading, and what could not be kept.
-    """
-
-    data: NDArray[Any] | LazyArray
-    axes: str
-    metadata: Metadata
-    notes: tuple[str, ...] = ()
-
-    @property
-    def leading(self) -> tuple[int, ...]:
-        """Lengths of the axes before the plane; () for a 2D image."""
-        return tuple(self.data.shape[: self.axes.index("YX")])
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(H, W) in pixels."""
-        height, width = self.data.shape[len(self.leading) :][:2]
-        return int(height), int(width)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The dtype of the pixels: the file's own, in native byte order."""
-        return self.data.dtype
-
-    def read(self, index: tuple[int, ...] = (), rows: slice = slice(None), columns: slice = slice(None)) -> Image:
-        """Decode a part of one plane, and return it as an `Image` in memory.
-
-        Args:
-            index: the plane's position on each leading axis.
-            rows: slice of step 1.
-            columns: slice of step 1.
-
-        Raises:
-            InputError: the part is damaged, or does not fit into memory.
-        """
-        key: Any = (*index, rows, columns)
-        plane = np.asarray(self.data[key])
-        return Image(plane, self.axes[len(self.leading) :], self.metadata, self.notes)
-
-    def luminance(self) -> NDArray[np.float32]:
-        """Return the brightness, float32 (H, W), in the units of the file: grey values, or RGB weighted by Rec. 709.
-
-        Alpha and samples beyond RGB are ignored. "miniswhite" pixels are inverted, so that bright is large.
-        Integers of up to 16 bits are exact. 32-bit integers and float64 are rounded to 24 significant bits: a small
-        signal on a large offset (1e8 and more) loses its lowest digits, unless the offset is subtracted before.
-        """
-        data = self._plane()
-        with np.errstate(over="ignore", invalid="ignore"):
-            if self.metadata.photometric == "rgb":
-                red, green, blue = (data[..., i].astype(np.float32) for i in range(3))
-                luminance: NDArray[np.float32] = _REC_709[0] * red + _REC_709[1] * green + _REC_709[2] * blue
-                return luminance
-            grey = data if self.axes == "YX" else data[..., 0]
-            if self.metadata.photometric == "miniswhite":
-                grey = np.iinfo(grey.dtype).max - grey if grey.dtype.kind == "u" else -grey.astype(np.float32)
-            return grey.astype(np.float32)
-
-    def valid(self, numbers: DTypeLike = np.float32) -> NDArray[np.bool_]:
-        """Return a mask of usable pixels, bool (H, W).
-
-        A pixel is usable where all its samples are finite in the dtype ``numbers``, its opacity is not 0, and its
-        value is not the one that the file declares for missing pixels.
-        """
-        data = self._plane()
-        samples = data if data.ndim == 3 else data[..., None]
-        valid = np.ones(self.shape, dtype=np.bool_)
-        if samples.dtype.kind == "f":
-            with np.errstate(over="ignore"):
-                valid &= np.isfinite(samples.astype(numbers)).all(axis=-1)
-        colours = samples[..., :-1] if self.metadata.alpha else samples
-        if self.metadata.alpha:
-            valid &= samples[..., -1] > 0
-        if self.metadata.nodata is not None and math.isfinite(self.metadata.nodata):
-            valid &= ~(colours == self.metadata.nodata).all(axis=-1)
-        return valid
-
-    def _plane(self) -> NDArray[Any]:
-        """Return the pixels of a 2D image in memory, (H, W) or (H, W, S); raise `InputError` for several planes."""
-        if self.leading:
-            found = f"axes {self.axes} of shape {tuple(self.data.shape)}"
-            advice = "choose a page and a channel"
-            raise refusal(self.metadata.path, expected="one 2D image", found=found, advice=advice)
-        return np.asarray(self.data)
-
 
 def read_image(
     path: str | os.PathLike[str],
@@ -197,10 +101,10 @@ def read_image(
         with warnings.catch_warnings():
             # Libraries warn of odd metadata only; of damaged pixels they raise an error.
             warnings.simplefilter("ignore")
-            stored = file_format.read(path, file_format.name, limit, series)
-            if series and stored.metadata.format not in _FORMATS_WITH_SERIES:
+            image = file_format.read(path, file_format.name, limit, series)
+            if series and image.metadata.format not in _FORMATS_WITH_SERIES:
                 raise no_such_number(path, "--series", series, 1)
-            return _decoded_if_small(stored if page is None else page_of(stored, page), limit)
+            return _decoded_if_small(image if page is None else page_of(image, page), limit)
     except MemoryError:
         raise too_large_for_memory(path) from None
 
@@ -210,16 +114,16 @@ def check_kind(path: Path) -> None:
     _format_of(path)
 
 
-def _decoded_if_small(stored: Stored, limit: int) -> Image:
-    """Return the image that a reader found, its pixels in memory if they are few."""
-    data = stored.data
+def _decoded_if_small(image: Image, limit: int) -> Image:
+    """Return the image that a reader returned, in memory if it is small, with notes that begin with the file's name."""
+    data = image.data
     if not isinstance(data, LazyArray):
         data = np.ascontiguousarray(data, dtype=data.dtype.newbyteorder("="))
     elif data.nbytes <= min(_MAX_EAGER_BYTES, limit):
         data = np.asarray(data)
-    path = stored.metadata.path
-    notes = tuple(f"{shown(path.name or path)}: {note}" for note in stored.notes)
-    return Image(data, stored.axes, stored.metadata, notes)
+    path = image.metadata.path
+    notes = tuple(f"{shown(path.name or path)}: {note}" for note in image.notes)
+    return replace(image, data=data, notes=notes)
 
 
 def _format_of(path: Path) -> _Format:
@@ -250,7 +154,7 @@ def list_images(folder: str | os.PathLike[str]) -> list[Path]:
     """List the images directly in ``folder``, sorted by name: files by suffix (`SUFFIXES`), and folders of OME-Zarr.
 
     Hidden ones are left out. A named pipe, or a broken link, with the suffix of an image is listed too: reading it
-    raises the error that says what it is.
+    raises the error that names its kind.
 
     Raises:
         InputError: ``folder`` is not a folder, or cannot be listed.

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
-from math import prod
-from typing import Any
+from collections.abc import Callable, Hashable, Iterator
+from math import ceil, prod
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-
-from zncc_cli.files.metadata import Metadata
 
 CACHE_BYTES = 2**26
 """Bytes that a cache of decoded pieces may take. A cache takes more where one row of pieces needs more, so that each
@@ -104,16 +101,6 @@ def _from_start(index: int, size: int) -> int:
     return index % size
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Stored:
-    """What every reader returns: pixels, in memory or lazy, with axes, metadata and notes (see `images.Image`)."""
-
-    data: NDArray[Any] | LazyArray
-    axes: str
-    metadata: Metadata
-    notes: tuple[str, ...] = ()
-
-
 class Cache:
     """A cache of decoded pieces of a file, the least recently used dropped beyond ``limit`` bytes; thread-safe."""
 
@@ -139,3 +126,47 @@ class Cache:
             self._size += piece.nbytes
             while self._size > self._limit:
                 self._size -= self._pieces.popitem(last=False)[1].nbytes
+
+
+def cache_for(row_bytes: int, max_bytes: int) -> Cache:
+    """Return a cache with room for two rows of pieces, each of ``row_bytes``, within a quarter of ``max_bytes``."""
+    return Cache(min(max(CACHE_BYTES, 2 * row_bytes), max_bytes // 4))
+
+
+class Tile(NamedTuple):
+    """A tile of a grid, and the pixels that it shares with a part of the image.
+
+    row, column: position in the grid. in_part, in_tile: slices of rows and columns of the shared pixels, counted from
+    the first pixel of the part and of the tile.
+    """
+
+    row: int
+    column: int
+    in_part: tuple[slice, slice]
+    in_tile: tuple[slice, slice]
+
+
+def tiles_under(rows: range, columns: range, height: int, width: int) -> Iterator[Tile]:
+    """Yield the tiles, of ``height`` x ``width`` pixels, that the part of ``rows`` and ``columns`` overlaps."""
+    across = list(_overlaps(columns, width))
+    for row, part_rows, tile_rows in _overlaps(rows, height):
+        for column, part_columns, tile_columns in across:
+            yield Tile(row, column, (part_rows, part_columns), (tile_rows, tile_columns))
+
+
+def _overlaps(pixels: range, length: int) -> Iterator[tuple[int, slice, slice]]:
+    """Yield (number of the tile, slice in the part, slice in the tile) along one axis."""
+    for number in range(pixels.start // length, ceil(pixels.stop / length) if pixels else 0):
+        start = number * length
+        first, last = max(pixels.start, start), min(pixels.stop, start + length)
+        yield number, slice(first - pixels.start, last - pixels.start), slice(first - start, last - start)
+
+
+def native_dtype(stored: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the dtype in which pixels of the dtype ``stored`` are read: native byte order, uint8 for bool."""
+    return np.dtype(np.uint8) if stored.kind == "b" else stored.newbyteorder("=")
+
+
+def bits_as_uint8(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Return bool pixels as uint8, 0 and 255, others as they are."""
+    return pixels.astype(np.uint8) * np.uint8(255) if pixels.dtype.kind == "b" else pixels

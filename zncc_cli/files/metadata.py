@@ -1,4 +1,4 @@
-"""The metadata of an image: what is known of it beside its pixels, enough to write a similar file."""
+"""The metadata of an image: all that a similar file is written with, beside the pixels."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Resolution:
 
 @dataclass(frozen=True, kw_only=True)
 class PixelSize:
-    """Width and height of a pixel in a physical unit, spelt as the file spells it ("micron", "µm", "nm")."""
+    """Width and height of a pixel in a physical unit, in the spelling of the file ("micron", "µm", "nm")."""
 
     x: float
     y: float
@@ -42,7 +42,7 @@ class PixelSize:
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
-    """What a file says of its pixels.
+    """The metadata of an image file.
 
     path: the file that the image was read from. format: "TIFF", "PNG", "JPEG", ..., "NPY", "OME-Zarr".
     photometric: the meaning of the samples; palettes, CMYK and YCbCr have been turned into "rgb" on reading.
@@ -54,7 +54,7 @@ class Metadata:
     georeference: GeoTIFF tags, or empty.
 
     The file:
-    flavor: the convention that a TIFF follows. properties: what that convention says beside the axes and the pixel
+    flavor: the convention that a TIFF follows. properties: its metadata beside the axes and the pixel
     size, with the keys of tifffile's ``metadata`` argument (ImageJ: spacing, finterval, Labels, ...; OME:
     PhysicalSizeZ, TimeIncrement, Channel, ...).
     bands: whether the axis C of a plain TIFF lies in the samples of its pages (GeoTIFF), not in pages of its own.

@@ -12,7 +12,8 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from zncc_cli.errors import InputError
-from zncc_cli.files.lazy import LazyArray, Stored
+from zncc_cli.files.image import Image
+from zncc_cli.files.lazy import LazyArray, bits_as_uint8, native_dtype
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.paths import refusal
 from zncc_cli.files.tiff.segments import read_rows
@@ -21,7 +22,7 @@ _EXPECTED = "an array (..., H, W), or (..., H, W, 3 or 4) for RGB and alpha, of 
 _DAMAGE = (OSError, EOFError, ValueError, TypeError, SyntaxError, OverflowError, TokenError)
 
 
-def read_npy(path: Path, name: str, max_bytes: int, series: int | None) -> Stored:
+def read_npy(path: Path, name: str, max_bytes: int, series: int | None) -> Image:
     """Read the array in ``path``, lazily if it is in row-major (C) order; the axes before the plane are "Q".
 
     bool becomes uint8, 0 and 255. A fourth sample is alpha.
@@ -60,10 +61,10 @@ def read_npy(path: Path, name: str, max_bytes: int, series: int | None) -> Store
             advice = "save it again with numpy.ascontiguousarray"
             raise refusal(path, expected=f"at most {max_bytes} bytes", found=end - start, advice=advice)
         whole = np.fromfile(path, stored, math.prod(shape), offset=start).reshape(shape, order="F")
-        data: NDArray[Any] | LazyArray = _as_numbers(whole).reshape(*leading, *plane)
+        data: NDArray[Any] | LazyArray = bits_as_uint8(whole).reshape(*leading, *plane)
     else:
         data = _lazy(path, start, stored, leading, plane)
-    return Stored(
+    return Image(
         data=data,
         axes="Q" * len(leading) + ("YX" if samples == 1 else "YXS"),
         metadata=Metadata(
@@ -82,11 +83,6 @@ def _header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     return shape, columns_first, dtype
 
 
-def _as_numbers(pixels: NDArray[Any]) -> NDArray[Any]:
-    """Return bool pixels as uint8, 0 and 255, others as they are."""
-    return pixels.astype(np.uint8) * np.uint8(255) if pixels.dtype.kind == "b" else pixels
-
-
 def _lazy(path: Path, start: int, stored: np.dtype[Any], leading: tuple[int, ...], plane: tuple[int, ...]) -> LazyArray:
     """Return the lazy array of planes of shape ``plane`` that begin at byte ``start`` in dtype ``stored``."""
     width, samples = (*plane, 1)[1:3]
@@ -102,7 +98,6 @@ def _lazy(path: Path, start: int, stored: np.dtype[Any], leading: tuple[int, ...
         except (OSError, ValueError) as error:
             advice = "save the array again with numpy.save"
             raise refusal(path, expected="a complete .npy file", found=error, advice=advice) from error
-        return _as_numbers(pixels if len(plane) == 3 else pixels[..., 0])
+        return bits_as_uint8(pixels if len(plane) == 3 else pixels[..., 0])
 
-    dtype = np.dtype(np.uint8) if stored.kind == "b" else stored.newbyteorder("=")
-    return LazyArray((*leading, *plane), dtype, len(plane), read)
+    return LazyArray((*leading, *plane), native_dtype(stored), len(plane), read)

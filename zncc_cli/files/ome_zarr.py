@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zncc_cli.errors import ZnccError
+from zncc_cli.files.image import Image
 from zncc_cli.files.inflation import CHECKSUM, COMPRESSIONS
-from zncc_cli.files.lazy import CACHE_BYTES, Cache, LazyArray, Stored
+from zncc_cli.files.lazy import LazyArray, bits_as_uint8, cache_for, native_dtype, tiles_under
 from zncc_cli.files.metadata import Metadata, PixelSize
 from zncc_cli.files.pages import no_such_number, numbered
 from zncc_cli.files.paths import refusal, too_large_for_memory
@@ -52,7 +53,7 @@ def is_zarr(path: Path) -> bool:
     return False
 
 
-def read_ome_zarr(path: Path, name: str, max_bytes: int, series: int | None) -> Stored:
+def read_ome_zarr(path: Path, name: str, max_bytes: int, series: int | None) -> Image:
     """Read the full resolution of the image in the folder ``path``, lazily.
 
     Raises:
@@ -82,9 +83,7 @@ def read_ome_zarr(path: Path, name: str, max_bytes: int, series: int | None) -> 
             and (_scale(image, letters)[-2:] != 1).any()
         ):
             notes += ("the scale has no unit: the size of a pixel is not known",)
-    return Stored(
-        data=data, axes="".join(letters[axis] for axis in leading_axes) + "YX", metadata=metadata, notes=notes
-    )
+    return Image(data=data, axes="".join(letters[axis] for axis in leading_axes) + "YX", metadata=metadata, notes=notes)
 
 
 @contextlib.contextmanager
@@ -279,8 +278,8 @@ def _lazy_array(path: Path, folder: Path, layout: _Layout, leading_axes: list[in
         raise ValueError(f"shape {array.shape}, dtype {array.dtype}")
     chunks, (height, width) = layout.chunks, layout.shape[-2:]
     row = math.prod(chunks) * math.ceil(width / chunks[-1]) * array.dtype.itemsize
-    cache = Cache(min(max(CACHE_BYTES, 2 * row), max_bytes // 4))
-    dtype = np.dtype(np.uint8) if array.dtype.kind == "b" else array.dtype.newbyteorder("=")
+    cache = cache_for(row, max_bytes)
+    dtype = native_dtype(array.dtype)
 
     def chunk_at(position: tuple[int, ...]) -> NDArray[Any]:
         """Decode a chunk; ``position`` counts chunks along each axis."""
@@ -296,17 +295,11 @@ def _lazy_array(path: Path, folder: Path, layout: _Layout, leading_axes: list[in
         plane = [positions.get(axis, 0) for axis in range(len(layout.shape) - 2)]
         chunk_index = tuple(p // size for p, size in zip(plane, chunks, strict=False))
         inside = tuple(p % size for p, size in zip(plane, chunks, strict=False))
-        chunk_height, chunk_width = chunks[-2:]
         out: NDArray[Any] = np.empty((len(rows), len(columns)), array.dtype)
         with _input_errors(path):
-            for r in range(rows.start // chunk_height, math.ceil(rows.stop / chunk_height) if rows else 0):
-                for c in range(columns.start // chunk_width, math.ceil(columns.stop / chunk_width) if columns else 0):
-                    top, left = r * chunk_height, c * chunk_width
-                    r0, r1 = max(rows.start, top), min(rows.stop, top + chunk_height)
-                    c0, c1 = max(columns.start, left), min(columns.stop, left + chunk_width)
-                    part = chunk_at((*chunk_index, r, c))[inside][r0 - top : r1 - top, c0 - left : c1 - left]
-                    out[r0 - rows.start : r1 - rows.start, c0 - columns.start : c1 - columns.start] = part
-        return out.astype(np.uint8) * np.uint8(255) if out.dtype.kind == "b" else out.astype(dtype, copy=False)
+            for tile in tiles_under(rows, columns, *chunks[-2:]):
+                out[tile.in_part] = chunk_at((*chunk_index, tile.row, tile.column))[inside][tile.in_tile]
+        return bits_as_uint8(out).astype(dtype, copy=False)
 
     return LazyArray((*(layout.shape[axis] for axis in leading_axes), height, width), dtype, 2, read)
 

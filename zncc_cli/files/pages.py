@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from zncc_cli.errors import OptionError
-from zncc_cli.files.lazy import LazyArray, Stored
+from zncc_cli.files.image import Image
+from zncc_cli.files.lazy import LazyArray
 from zncc_cli.text import shown
 
 
@@ -26,29 +27,29 @@ def numbered(what: str, number: int, count: int) -> str:
     return f"{what} {number} (of 0 to {count - 1})"
 
 
-def page_of(stored: Stored, page: int) -> Stored:
+def page_of(image: Image, page: int) -> Image:
     """Return page ``page`` of an image. Pages are numbered from 0 over all leading axes but C, in their order.
 
     Raises:
         OptionError: there is no such page.
     """
-    letters = stored.axes[: stored.axes.index("YX")]
-    shape = tuple(stored.data.shape[: len(letters)])
+    letters = image.axes[: image.axes.index("YX")]
+    shape = tuple(image.data.shape[: len(letters)])
     dropped = [axis for axis, letter in enumerate(letters) if letter != "C"]
     sizes = tuple(shape[axis] for axis in dropped)
     count = int(np.prod(sizes, dtype=np.int64))
     if not 0 <= page < count:
-        raise no_such_number(stored.metadata.path, "--page", page, count)
+        raise no_such_number(image.metadata.path, "--page", page, count)
     if not dropped:
-        return stored
+        return image
     positions = dict(zip(dropped, np.unravel_index(page, sizes), strict=True))
     index = tuple(int(positions[axis]) if axis in positions else None for axis in range(len(letters)))
     key = tuple(slice(None) if position is None else position for position in index)
-    data: Any = stored.data.select(index) if isinstance(stored.data, LazyArray) else stored.data[key]
-    axes = "C" * letters.count("C") + stored.axes[len(letters) :]
-    properties = _properties_at(stored.metadata.properties, shape, key)
-    metadata = dataclasses.replace(stored.metadata, properties=properties)
-    return dataclasses.replace(stored, data=data, axes=axes, metadata=metadata)
+    data: Any = image.data.select(index) if isinstance(image.data, LazyArray) else image.data[key]
+    axes = "C" * letters.count("C") + image.axes[len(letters) :]
+    properties = _properties_at(image.metadata.properties, shape, key)
+    metadata = dataclasses.replace(image.metadata, properties=properties)
+    return dataclasses.replace(image, data=data, axes=axes, metadata=metadata)
 
 
 def _properties_at(

@@ -1,4 +1,4 @@
-"""Paths of files to read: checks of what is at a path, and the one-line errors for what cannot be read."""
+"""Paths of files to read: checks of a path before it is opened, and one-line errors for files that cannot be read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OTHER_KINDS = (
 
 
 def refusal(path: Path, *, expected: str, found: object, advice: str) -> InputError:
-    """Return the error, for the caller to raise, for a file that is not what it should be."""
+    """Return the error, for the caller to raise, for a file that is not the ``expected`` one."""
     return InputError(f"{shown(path)}: expected {expected}, found {one_line(found) or type(found).__name__}; {advice}")
 
 
@@ -36,7 +36,7 @@ def unreadable(path: Path, error: OSError) -> InputError:
 
 
 def reason(error: Exception) -> object:
-    """Return what an error says, of an error of the operating system without its number and path."""
+    """Return an error's message; of an error of the operating system, the words without its number and path."""
     return (isinstance(error, OSError) and error.strerror) or error
 
 

@@ -20,7 +20,7 @@ from PIL.ExifTags import TAGS
 from PIL.Image import DecompressionBombError
 
 from zncc_cli.errors import InputError
-from zncc_cli.files.lazy import Stored
+from zncc_cli.files.image import Image
 from zncc_cli.files.metadata import Metadata, Resolution, Tag
 from zncc_cli.files.paths import refusal
 from zncc_cli.files.tiff.calibration import INCH, rational
@@ -65,7 +65,7 @@ _MAX_DEFLATE_RATIO = 1100  # bytes that one compressed byte can inflate to
 _CONVERTED_MODES_WITH_ALPHA = {"1": "LA", "L": "LA", "P": "RGBA", "RGB": "RGBA"}
 
 
-def read_raster(path: Path, name: str, max_bytes: int, series: int | None) -> Stored:
+def read_raster(path: Path, name: str, max_bytes: int, series: int | None) -> Image:
     """Read the image or animation in ``path``; palettes, CMYK and YCbCr become RGB, an EXIF orientation is obeyed.
 
     The frames of an animation are an axis "T", in RGB or RGBA if they are not all grey.
@@ -107,10 +107,10 @@ def read_raster(path: Path, name: str, max_bytes: int, series: int | None) -> St
     axes = "T" * (frames > 1) + "YXS"[: data.ndim - (frames > 1)]
     nodata = float(transparency) if mode.startswith("I") and isinstance(transparency, int) else None
     orientation = fields.get("Orientation") if frames == 1 else None
-    return _stored(path, name, data, axes, mode, fields, orientation, nodata)
+    return _image(path, name, data, axes, mode, fields, orientation, nodata)
 
 
-def _stored(
+def _image(
     path: Path,
     name: str,
     data: NDArray[Any],
@@ -119,7 +119,7 @@ def _stored(
     fields: Mapping[str, Any],
     orientation: Any,
     nodata: float | None = None,
-) -> Stored:
+) -> Image:
     """Return the image turned as its orientation tag says, with the metadata in ``fields``."""
     samples = data.shape[-1] if axes.endswith("S") else 1
     metadata = Metadata(
@@ -133,7 +133,7 @@ def _stored(
         tags=_tags(mode, fields),
         left_out=_left_out(mode, fields),
     )
-    return Stored(data=oriented(data, orientation), axes=axes, metadata=metadata, notes=orientation_notes(orientation))
+    return Image(data=oriented(data, orientation), axes=axes, metadata=metadata, notes=orientation_notes(orientation))
 
 
 def _resolution(name: str, fields: Mapping[str, Any], orientation: Any) -> Resolution | None:
@@ -197,7 +197,7 @@ def _is_deep_colour(head: bytes) -> bool:
     return head.startswith(b"\x89PNG") and head[24:25] == b"\x10" and head[25:26] != b"\0"
 
 
-def _read_deep_png(path: Path, name: str, head: bytes, max_bytes: int) -> Stored:
+def _read_deep_png(path: Path, name: str, head: bytes, max_bytes: int) -> Image:
     """Read a PNG of 16 bits a sample in colour or with alpha, which Pillow would round to 8."""
     try:
         import imagecodecs
@@ -217,7 +217,7 @@ def _read_deep_png(path: Path, name: str, head: bytes, max_bytes: int) -> Stored
         fields = {**picture.info, **{TAGS.get(code, ""): value for code, value in picture.getexif().items()}}
     data: NDArray[Any] = np.empty(shape, np.uint16)
     imagecodecs.png_decode(content, out=data)
-    return _stored(path, name, data, "YXS", "RGB", fields, fields.get("Orientation"))
+    return _image(path, name, data, "YXS", "RGB", fields, fields.get("Orientation"))
 
 
 def _refuse_what_pillow_would_round(path: Path, head: bytes) -> None:

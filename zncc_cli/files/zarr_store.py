@@ -1,4 +1,4 @@
-"""A store of zarr that checks the size of each file, and of what it inflates to, before zarr takes memory for it.
+"""A store of zarr that checks the size of each file, compressed and inflated, before zarr takes memory for it.
 
 Imported only when an OME-Zarr is read, because the zarr library is optional.
 """
@@ -38,7 +38,7 @@ class CheckedStore(LocalStore):  # type: ignore[misc]  # without zarr it is Any
         """Read a file, or a range of it, as `LocalStore` does.
 
         Raises:
-            ValueError: the key is not a file, or the file or what it inflates to is too large.
+            ValueError: the key is not a file, or the file is too large, compressed or inflated.
         """
         self._check_file(key, byte_range)
         return self._check_content(key, byte_range, await super().get(key, prototype, byte_range))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from zncc_cli.config import TransformFormat
 from zncc_cli.config.transforms import ComposeConfig, ConvertConfig, PointsConfig
 from zncc_cli.errors import InputError, OptionError
-from zncc_cli.files.folder import beside, refuse_existing
+from zncc_cli.files.folder import atomic_write, refuse_existing
 from zncc_cli.files.images import read_image
 from zncc_cli.files.paths import regular_file_size
 from zncc_cli.files.transforms.formats import FORMATS, Linear, format_for, read_linear, write_linear
@@ -111,7 +111,7 @@ def points(config: PointsConfig, stdout: BinaryIO) -> int:
     warn_of_status(config.transform, transform.status)
     matrix = inverse_of(config.transform, transform.matrix) if config.inverse else transform.matrix
     if config.out is not None:
-        with beside(config.out) as file:
+        with atomic_write(config.out) as file:
             return _map(config.points, matrix, file)
     with tempfile.TemporaryFile() as mapped:
         count = _map(config.points, matrix, mapped)

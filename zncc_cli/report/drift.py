@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zncc_cli.files.folder import beside
+from zncc_cli.files.folder import atomic_write
 from zncc_cli.report.json import write_json
 
 FORMAT, VERSION = "zncc-stack", 1
@@ -57,7 +57,7 @@ def write_drift_table(path: str | os.PathLike[str], rows: Sequence[DriftRow]) ->
         numbers = [f"{value:.9g}" for value in (row.dx, row.dy, *row.further.values())]
         expected_error = "" if row.expected_error is None else f"{row.expected_error:.3g}"
         writer.writerow([row.frame, *numbers, row.status, expected_error, int(row.inverted)])
-    with beside(Path(path)) as file:
+    with atomic_write(Path(path)) as file:
         file.write(text.getvalue().encode())
 
 

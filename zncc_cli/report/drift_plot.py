@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from zncc_cli.files.folder import beside
+from zncc_cli.files.folder import atomic_write
 from zncc_cli.report.drift import BLANK, OK, OUTLIER, DriftRow
 from zncc_cli.text import shown
 
@@ -45,7 +45,7 @@ def write_drift_plot(path: str | os.PathLike[str], rows: Sequence[DriftRow], tit
     for number, name in enumerate(("dx", "dy")):
         elements += _panel(rows, name, _TOP + number * (_PANEL_HEIGHT + _PANEL_GAP))
     elements.append(_text(_WIDTH / 2, height - 8, "frame", anchor="middle"))
-    with beside(Path(path)) as file:
+    with atomic_write(Path(path)) as file:
         file.write("\n".join([*elements, "</svg>", ""]).encode())
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from zncc_cli.files.folder import beside
+from zncc_cli.files.folder import atomic_write
 from zncc_cli.text import shown
 
 _TEMPLATES = Path(__file__).with_name("templates")
@@ -40,7 +40,7 @@ def write_html(path: Path, template: str, script: str, content: dict[str, Any]) 
             ),
         )
     )
-    with beside(path) as file:
+    with atomic_write(path) as file:
         file.write(text.encode())
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from zncc_cli.files.folder import beside
+from zncc_cli.files.folder import atomic_write
 
 
 def json_text(content: Mapping[str, Any]) -> str:
@@ -33,7 +33,7 @@ def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None
         OutputError: the file cannot be written.
         TypeError: see `json_text`.
     """
-    with beside(Path(path)) as file:
+    with atomic_write(Path(path)) as file:
         file.write((json_text(content) + "\n").encode())
 
 

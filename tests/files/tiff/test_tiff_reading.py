@@ -1,4 +1,4 @@
-"""What a TIFF says beside its pixels is known after reading: axes, channels, sizes, descriptions, tags."""
+"""Metadata of a TIFF are read with its pixels: axes, channels, sizes, descriptions, tags."""
 
 import imageio.v3 as iio
 import numpy as np

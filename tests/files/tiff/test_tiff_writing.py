@@ -1,4 +1,4 @@
-"""A TIFF is written like the image that was moved, on the grid of the image it was moved onto."""
+"""A TIFF is written with the samples of the moving image, on the grid of the fixed image."""
 
 import subprocess
 import sys
@@ -87,7 +87,7 @@ def test_bands_are_samples_of_one_page(tmp_path):
         np.testing.assert_array_equal(page.asarray(), like.data)
 
 
-def test_imagej_hyperstack_is_one_again_with_what_was_said_of_it(tmp_path):
+def test_imagej_hyperstack_is_written_as_one_with_its_metadata(tmp_path):
     luts = [np.stack([np.arange(256, dtype=np.uint8) * (i == c) for i in range(3)]) for c in range(2)]
     said = {
         **{"spacing": 0.7, "finterval": 2.5, "fps": 4.0, "mode": "composite", "min": 3.0, "max": 99.0, "loop": False},
@@ -143,7 +143,7 @@ def test_labels_of_other_planes_are_left_out(tmp_path):
         assert "Labels" not in file.imagej_metadata
 
 
-def test_halves_of_letters_are_written_as_question_marks(tmp_path):
+def test_lone_surrogates_are_written_as_question_marks(tmp_path):
     path, _ = written(tmp_path, hyperstack("CYX", (2, H, W), Info="a\ud800", Labels=["\udfff", "b"], tunit="\ud800"))
     with tifffile.TiffFile(path) as file:
         assert file.imagej_metadata["Info"] == "a?"
@@ -155,7 +155,7 @@ def test_description_of_imagej_names_no_other_file_and_keeps_to_its_lines(tmp_pa
     assert "name" not in open_imagej(path).properties
 
 
-def test_ome_tiff_is_one_again_with_channels_times_and_planes(tmp_path):
+def test_ome_tiff_is_written_as_one_with_channels_times_and_planes(tmp_path):
     planes = {"DeltaT": [0.5 * i for i in range(12)], "PositionZ": [1.0] * 12, "PositionX": [7.0] * 12}
     said = {
         **{"Name": "cells <1>", "PhysicalSizeZ": 2.0, "PhysicalSizeZUnit": "nm", "TimeIncrement": 3.0},
@@ -179,7 +179,7 @@ def test_ome_tiff_is_one_again_with_channels_times_and_planes(tmp_path):
     ("broken", "value"),
     [("MapAnnotation", "no map"), ("Name", "half a letter \ud800"), ("Name", "a bell \a"), ("Instrument", {"ID": 1})],
 )
-def test_description_that_ome_cannot_hold_costs_no_pixels(tmp_path, broken, value):
+def test_description_that_ome_cannot_hold_loses_no_pixels(tmp_path, broken, value):
     said = {"Channel": {"Name": ["one"]}, broken: value, "PhysicalSizeZ": 2.0}
     like = image("CYX", (2, H, W), flavor="ome", pixel_size=MICRON, properties=said)
     path, notes = written(tmp_path, like)
@@ -218,7 +218,7 @@ FRAMES = {
 
 @pytest.mark.parametrize("flavor", ["plain", "imagej", "ome"])
 @pytest.mark.parametrize("frame", FRAMES)
-def test_pixel_size_is_the_frames_in_the_words_of_the_moving_image(tmp_path, frame, flavor):
+def test_pixel_size_is_the_frames_in_the_flavour_of_the_moving_image(tmp_path, frame, flavor):
     like = image("CYX", (2, H, W), flavor=flavor, pixel_size=PixelSize(x=9, y=9, unit="km"))
     path, notes = written(tmp_path, like, frame=image(**FRAMES[frame]))
     assert notes == ()
@@ -258,7 +258,7 @@ def test_frame_without_a_pixel_size_gives_none(tmp_path, flavor):
         assert ome_pixels(path).get("PhysicalSizeX") is None
 
 
-def test_spacing_of_slices_is_said_in_the_unit_of_the_pixel_size(tmp_path):
+def test_spacing_of_slices_is_converted_to_the_unit_of_the_pixel_size(tmp_path):
     frame = image(flavor="ome", pixel_size=PixelSize(x=250, y=500, unit="nm"))
     path, _ = written(tmp_path, hyperstack(spacing=0.7), frame=frame)
     opened = open_imagej(path)
@@ -287,7 +287,7 @@ MATRIX = (34264, 12, 16, (8.0, -6.0, 0.0, 5e5, -6.0, -8.0, 0.0, 4e6, *(0.0,) * 7
 
 
 def model_place(path, column, row):
-    """Where on the Earth a pixel of the file at ``path`` lies, by the rules of GeoTIFF."""
+    """Return the point on the Earth of a pixel of the file at ``path``, by the rules of GeoTIFF."""
     got = tags(path)
     if 34264 in got:
         m = got[34264]
@@ -314,7 +314,7 @@ def test_georeference_that_cannot_be_moved_is_left_out(tmp_path):
     assert 33550 not in tags(path)
 
 
-def test_georeference_of_the_moving_image_is_not_handed_on(tmp_path):
+def test_georeference_of_the_moving_image_is_not_copied(tmp_path):
     like = image(georeference=(SCALE, TIE), tags=(SCALE, (50844, 12, 1, (1.0,)), (315, 2, 4, "Ada")))
     path, _ = written(tmp_path, like, frame=image())
     assert {33550, 33922, 50844}.isdisjoint(tags(path))
@@ -324,7 +324,7 @@ def test_georeference_of_the_moving_image_is_not_handed_on(tmp_path):
 # Further tags
 
 
-def test_tags_are_handed_on_and_those_that_cannot_be_written_are_named(tmp_path):
+def test_tags_are_copied_and_those_that_cannot_be_written_are_named(tmp_path):
     statistics = '<GDALMetadata><Item name="STATISTICS_MEAN" sample="0">3</Item><Item name="A">B</Item></GDALMetadata>'
     bad = ((65000, 2, 3, 7), (65001, 99, 1, 1), (65002, 12, 3, (1.0,)))
     fine = ((306, 2, 20, "2020:02:02 20:20:20"), (42112, 2, 0, statistics), (34675, 7, 4, b"icc!"))
@@ -397,7 +397,7 @@ def test_missing_codec_becomes_deflate_and_a_note(tmp_path):
 # Strips, size, and what can go wrong
 
 
-def test_writing_holds_a_strip_or_two(tmp_path):
+def test_writing_keeps_few_strips_in_memory(tmp_path):
     shape = (4, 4096, 2048)
     strip = np.zeros((STRIP_ROWS, 2048), np.uint16)
     for compression in (1, 8):
@@ -440,7 +440,7 @@ def test_file_that_may_pass_4_gb_is_a_bigtiff(tmp_path, monkeypatch, flavor, com
 
 @pytest.mark.parametrize("compression", [1, 8])
 def test_imagej_file_beyond_4_gb_is_one_page_with_the_planes_behind_it(tmp_path, monkeypatch, compression):
-    """As ImageJ writes it, which does not open BigTIFF."""
+    """ImageJ itself writes such files: it does not open BigTIFF."""
     like = hyperstack()
     like = Image(like.data, like.axes, Metadata(**{**vars(like.metadata), "compression": compression}))
     monkeypatch.setattr(tiff_write, "_MAX_CLASSIC_TIFF_BYTES", like.data.nbytes)

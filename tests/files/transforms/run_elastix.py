@@ -1,4 +1,4 @@
-"""Let elastix run, in a process of its own: itk and SimpleITK do not live in one, and itk warns as it loads.
+"""Run elastix in a process of its own: itk and SimpleITK cannot share one, and itk warns when it is imported.
 
     python run_elastix.py FOLDER
 

@@ -49,7 +49,7 @@ def linear(model: Model) -> Linear:
 
 @pytest.fixture(scope="module")
 def moving() -> np.ndarray:
-    """White noise smoothed twice: texture down to a few pixels, float64 (H, W), mean 0, variance 1."""
+    """Return white noise, smoothed twice: texture down to a few pixels, float64 (H, W), mean 0, variance 1."""
     image = np.random.default_rng(0).standard_normal(MOVING)
     for axis in (0, 1):
         for _ in range(2):
@@ -59,13 +59,13 @@ def moving() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def points() -> np.ndarray:
-    """The centres of the fixed frame's pixels, (H, W, 2), (x, y)."""
+    """Return the centres of the fixed frame's pixels, (H, W, 2), (x, y)."""
     return np.stack(np.meshgrid(np.arange(FIXED[1]), np.arange(FIXED[0])), axis=-1).astype(float)
 
 
 @pytest.fixture(scope="module")
 def record() -> Iterator[Record]:
-    """Take a peer's largest differences; the table of all is printed at the end."""
+    """Collect the largest differences of each tool; the table of all is printed at the end."""
     rows: list[tuple[str, float, float]] = []
     yield lambda peer, pixels=math.nan, at=math.nan: rows.append((peer, pixels, at))
     print(f"\n\n{'':50}  pixels   points, px")
@@ -76,14 +76,14 @@ def record() -> Iterator[Record]:
 
 
 def ours(image: np.ndarray, matrix: np.ndarray, order: int, shape: tuple[int, int] = FIXED) -> np.ndarray:
-    """Our resampled image on a frame of ``shape``, by splines of ``order``."""
+    """Return our resampled image on a frame of ``shape``, by splines of ``order``."""
     interpolation = {1: Interpolation.LINEAR, 3: Interpolation.CUBIC}[order]
     read = array_reader(image, np.ones(image.shape, bool))
     return resample(read, image.shape, matrix, range(shape[0]), range(shape[1]), interpolation)[0]
 
 
 def apart(a: np.ndarray, b: np.ndarray, matrix: np.ndarray, points: np.ndarray) -> float:
-    """The largest difference of two images of the fixed frame where they lie deep in the moving image."""
+    """Return the largest difference of two images on the fixed frame, far from the edges of the moving image."""
     there = map_points(matrix, points)
     deep = ((there >= DEEP) & (there <= np.array(MOVING[::-1]) - 1 - DEEP)).all(axis=-1)
     assert deep.mean() > 0.3
@@ -149,7 +149,7 @@ def test_we_read_what_simpleitk_writes(
 
 @pytest.fixture(scope="module")
 def elastix(tmp_path_factory: pytest.TempPathFactory, moving: np.ndarray) -> Path:
-    """The folder in which `run_elastix` has run, on our parameter files MODEL_ORDER.txt and on its own."""
+    """Return the folder in which `run_elastix` ran, on our parameter files MODEL_ORDER.txt and on its own."""
     if find_spec("itk") is None or find_spec("itk.itkElastixRegistrationMethodPython") is None:
         pytest.skip("itk-elastix applies elastix's parameter files")
     folder = tmp_path_factory.mktemp("elastix")
@@ -166,7 +166,7 @@ def elastix(tmp_path_factory: pytest.TempPathFactory, moving: np.ndarray) -> Pat
 
 
 def far_in_float32(moving: np.ndarray) -> float:
-    """How far pixels are apart when places up to 240 are rounded to float32, 2^-17: that times the steepest slopes."""
+    """Return the error of pixels when coordinates up to 240 are rounded to float32: 2^-17 times the steepest slopes."""
     return float(2**-17 * sum(np.abs(np.diff(moving, axis=axis)).max() for axis in (0, 1)))
 
 
@@ -307,7 +307,7 @@ def test_numpy_reads_what_we_write(
 
 
 def landmarks(path: Path) -> tuple[str, np.ndarray, np.ndarray]:
-    """Kind, source and target landmarks of a TurboReg file, read line by line as its own loader reads it."""
+    """Return kind, source and target landmarks of a TurboReg file, read line by line like its own loader."""
     lines = path.read_text().split("\n")
     assert lines[0] == "Transformation"
     assert [lines[2], lines[3], lines[5], lines[6], lines[8], lines[9]] == [

@@ -1,4 +1,4 @@
-"""Transforms in other tools' files: what is written is read back, what cannot be held or used is refused in one line.
+"""Transforms in other tools' files are read back as written; those that cannot be held or used are refused in one line.
 
 That the other tools read the same from them is tested in test_exchange_peers.py.
 """
@@ -57,24 +57,24 @@ def refused(folder: Path, text: str | bytes, kind: TransformFormat | None = None
 
 @pytest.mark.parametrize("model", MATRICES)
 @pytest.mark.parametrize("kind", FORMATS)
-def test_what_is_written_is_read_back_by_its_content(tmp_path: Path, kind: TransformFormat, model: Model) -> None:
+def test_a_written_transform_is_read_back_by_its_content(tmp_path: Path, kind: TransformFormat, model: Model) -> None:
     if model is Model.HOMOGRAPHY and not FORMATS[kind].perspective:
         with pytest.raises(OutputError, match="homography"):
             write_linear(tmp_path / "out", linear(model), kind)
         assert list(tmp_path.iterdir()) == []
         return
     write_linear(tmp_path / "out", linear(model), kind)
-    got = read_linear(tmp_path / "out")
+    result = read_linear(tmp_path / "out")
     if kind in LANDMARKS:
         # Landmarks are rounded to 1e-13 pixels, a third of the frame from its corners.
         np.testing.assert_allclose(
-            map_points(got.matrix, CORNERS), map_points(linear(model).matrix, CORNERS), atol=1e-11
+            map_points(result.matrix, CORNERS), map_points(linear(model).matrix, CORNERS), atol=1e-11
         )
-        assert model_of(got.matrix) is model
+        assert model_of(result.matrix) is model
     else:
-        assert got.matrix.tobytes() == linear(model).matrix.tobytes()
+        assert result.matrix.tobytes() == linear(model).matrix.tobytes()
     for frame in FORMATS[kind].needs:
-        assert getattr(got, frame) == getattr(linear(), frame)
+        assert getattr(result, frame) == getattr(linear(), frame)
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -113,12 +113,12 @@ def test_a_factor_on_the_whole_matrix_changes_nothing(tmp_path: Path, kind: Tran
         ("matrix.yaml", TransformFormat.OPENCV),
     ],
 )
-def test_the_name_says_what_is_written(name: str, kind: TransformFormat) -> None:
+def test_the_name_of_a_file_decides_its_format(name: str, kind: TransformFormat) -> None:
     assert format_for(Path(name)) is kind
     assert format_for(Path(name), TransformFormat.TURBOREG) is TransformFormat.TURBOREG
 
 
-def test_a_name_that_says_nothing_is_refused() -> None:
+def test_a_name_of_no_format_is_refused() -> None:
     with pytest.raises(OptionError, match=r"a\.xml: expected a name like .*--format"):
         format_for(Path("a.xml"))
 
@@ -194,17 +194,17 @@ def elastix(kind: str = "EulerTransform", parameters: str = "0.5 1 2", **changes
     ],
 )
 def test_elastix_transforms_are_those_of_itk(tmp_path: Path, kind: str, itk_kind: str, parameters: str) -> None:
-    got = read_text(tmp_path, elastix(kind, parameters))
+    result = read_text(tmp_path, elastix(kind, parameters))
     other = read_text(tmp_path, ITK + itk(f"{itk_kind}_double_2_2", parameters, "10 20"))
-    assert got.matrix.tobytes() == other.matrix.tobytes()
-    assert got.fixed_shape == FIXED
-    assert got.moving_shape is None
+    assert result.matrix.tobytes() == other.matrix.tobytes()
+    assert result.fixed_shape == FIXED
+    assert result.moving_shape is None
 
 
 def test_an_elastix_translation_has_no_centre(tmp_path: Path) -> None:
-    got = read_text(tmp_path, elastix("TranslationTransform", "3 -4", CenterOfRotationPoint=None, Size=None))
-    np.testing.assert_array_equal(got.matrix, [[1, 0, 3], [0, 1, -4], [0, 0, 1]])
-    assert got.fixed_shape is None
+    result = read_text(tmp_path, elastix("TranslationTransform", "3 -4", CenterOfRotationPoint=None, Size=None))
+    np.testing.assert_array_equal(result.matrix, [[1, 0, 3], [0, 1, -4], [0, 0, 1]])
+    assert result.fixed_shape is None
 
 
 @pytest.mark.parametrize(
@@ -267,9 +267,9 @@ def test_landmarks_go_from_the_target_to_the_source(tmp_path: Path) -> None:
         ("AFFINE", 3),
     ):
         source, target = ("\n".join(points.split("\n")[:count]) for points in (MOVED, TRIANGLE))
-        got = read_text(tmp_path, TURBOREG.format(kind=kind, source=source, target=target))
-        np.testing.assert_allclose(got.matrix, shift, atol=1e-12)
-        assert (got.fixed_shape, got.moving_shape) == (FIXED, MOVING)
+        result = read_text(tmp_path, TURBOREG.format(kind=kind, source=source, target=target))
+        np.testing.assert_allclose(result.matrix, shift, atol=1e-12)
+        assert (result.fixed_shape, result.moving_shape) == (FIXED, MOVING)
         stack = read_text(tmp_path, MULTISTACKREG + BLOCK.format(kind=kind, source=MOVED, target=TRIANGLE))
         np.testing.assert_allclose(stack.matrix, shift, atol=1e-12)
 
@@ -277,8 +277,8 @@ def test_landmarks_go_from_the_target_to_the_source(tmp_path: Path) -> None:
 def test_rigid_landmarks_shift_by_the_first_and_turn_by_the_others(tmp_path: Path) -> None:
     # The line from the second to the third landmark turns from +y to -x: by a quarter.
     text = TURBOREG.format(kind="RIGID_BODY", source="5\t5\n0\t0\n-20\t0", target="1\t2\n0\t10\n0\t20")
-    got = read_text(tmp_path, text).matrix
-    np.testing.assert_allclose(got, [[0, -1, 7], [1, 0, 4], [0, 0, 1]], atol=1e-14)
+    result = read_text(tmp_path, text).matrix
+    np.testing.assert_allclose(result, [[0, -1, 7], [1, 0, 4], [0, 0, 1]], atol=1e-14)
 
 
 def test_a_turboreg_file_is_written_as_its_loader_wants_it(tmp_path: Path) -> None:
@@ -302,11 +302,11 @@ def test_a_multistackreg_file_has_three_landmarks_always(tmp_path: Path) -> None
         (TURBOREG.format(kind="AFFINE", source=MOVED, target="1\t1\n2\t2\n3\t3"), "one line"),
         (TURBOREG.format(kind="AFFINE", source="1\t1\n2\t2\n3\t3", target=TRIANGLE), "inverted"),
         (TURBOREG.format(kind="SCALED_ROTATION", source="1\t1\n2\t2", target="3\t3\n3\t3"), "different"),
-        (TURBOREG.format(kind="AFFINE", source=MOVED, target="1\t1"), "its end"),
+        (TURBOREG.format(kind="AFFINE", source=MOVED, target="1\t1"), "the end of the file"),
         (TURBOREG.format(kind="AFFINE", source=MOVED, target=TRIANGLE) + "\nRefined source landmarks", "more lines"),
         (TURBOREG.format(kind="TRANSLATION", source="NaN\t1", target="1\t1"), "NaN"),
         (TURBOREG.replace("700", "7e2").format(kind="AFFINE", source=MOVED, target=TRIANGLE), "7e2"),
-        ("Transformation\n", "its end"),
+        ("Transformation\n", "the end of the file"),
         (MULTISTACKREG + BLOCK.format(kind="AFFINE", source=MOVED, target=TRIANGLE) * 3, "3 pairs"),
         (MULTISTACKREG + BLOCK.format(kind="BILINEAR", source=MOVED, target=TRIANGLE), "BILINEAR"),
         (MULTISTACKREG.replace("0\n", "7\n"), "File Version"),
@@ -425,7 +425,7 @@ def test_a_pickle_is_no_transform(tmp_path: Path) -> None:
         "1.0\t0\t5e0\n-0.\t+1\t-2\n.0 0 1\n",
     ],
 )
-def test_text_is_read_however_its_numbers_are_parted(tmp_path: Path, text: str) -> None:
+def test_text_is_read_with_any_separator(tmp_path: Path, text: str) -> None:
     np.testing.assert_array_equal(read_text(tmp_path, text).matrix, [[1, 0, 5], [0, 1, -2], [0, 0, 1]])
 
 
@@ -475,7 +475,7 @@ def test_a_json_list_of_rows_is_read(tmp_path: Path) -> None:
 
 
 def test_many_matrices_without_an_end_are_refused_without_a_search_from_each_to_the_end(tmp_path: Path) -> None:
-    """In a process that can be ended: such a search took 80 seconds for half as many, and four times that for these."""
+    """Runs in a process that can be ended: the search took 80 seconds for half as many, four times that for these."""
     one = "a: !!opencv-matrix\n   rows: 3\n   cols: 3\n   dt: d\n   data: [ 1, 2,\n"
     (tmp_path / "file").write_text("%YAML:1.0\n---\n" + one * (2_000_000 // len(one)))
     read = (

@@ -1,4 +1,4 @@
-"""The grid of the fixed image goes with the transform, from file to file, as long as it is true."""
+"""The grid of the fixed image is kept with its transform, from file to file, as long as it belongs to it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_grid_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read_transform(written(tmp_path / "t.json", None)).grid is None
 
 
-def test_nothing_known_is_nothing_written() -> None:
+def test_an_image_without_a_grid_writes_none() -> None:
     assert grid_content(Metadata(path=Path("a.tif"), format="TIFF")) is None
     assert parse_grid(None) is None
 
@@ -60,10 +60,10 @@ def test_nothing_known_is_nothing_written() -> None:
         ("georeference", {"georeference": ((33550, 7, 3, b"abc"),)}),
     ],
 )
-def test_what_the_reader_would_refuse_is_left_out(tmp_path: Path, left_out: str, change: dict[str, object]) -> None:
+def test_values_that_the_reader_refuses_are_left_out(tmp_path: Path, left_out: str, change: dict[str, object]) -> None:
     path = written(tmp_path / "t.json", dataclasses.replace(WHOLE, **change))  # type: ignore[arg-type]
-    said = json.loads(path.read_text())["grid"]
-    assert set(said) == {"pixel_size", "resolution", "origin", "georeference"} - {left_out}
+    grid = json.loads(path.read_text())["grid"]
+    assert set(grid) == {"pixel_size", "resolution", "origin", "georeference"} - {left_out}
     assert read_transform(path).grid is not None
 
 

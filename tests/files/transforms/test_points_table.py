@@ -1,4 +1,4 @@
-"""Tables of points: x and y are mapped, all else is kept, and what cannot be mapped is named by its line."""
+"""Tables of points: x and y are mapped, other columns are kept, and errors name the line."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def test_x_and_y_are_mapped_and_all_else_is_kept(tmp_path: Path, text: str, want
     assert mapped(tmp_path, text) == want
 
 
-def test_numbers_are_spelled_in_full(tmp_path: Path) -> None:
+def test_numbers_are_written_with_all_their_digits(tmp_path: Path) -> None:
     rows = np.random.default_rng(0).standard_normal((20_000, 2)) * 1e3  # more than two blocks
-    got = mapped(tmp_path, "".join(f"{x!r},{y!r}\n" for x, y in rows.tolist()))
-    read = np.array([[float(word) for word in line.split(",")] for line in got.splitlines()])
+    result = mapped(tmp_path, "".join(f"{x!r},{y!r}\n" for x, y in rows.tolist()))
+    read = np.array([[float(word) for word in line.split(",")] for line in result.splitlines()])
     np.testing.assert_array_equal(read, shifted(rows))
 
 
@@ -78,14 +78,14 @@ def test_bytes_of_other_encodings_are_kept(tmp_path: Path) -> None:
         ("1,2\n\u0663,4\n", "line 2"),
     ],
 )
-def test_what_is_no_point_is_named_by_its_line(tmp_path: Path, text: str | bytes, found: str) -> None:
+def test_a_row_that_is_no_point_is_refused_with_its_line(tmp_path: Path, text: str | bytes, found: str) -> None:
     with pytest.raises(InputError, match=r"p\.csv: expected") as caught:
         mapped(tmp_path, text)
     assert found in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_a_point_without_a_place_is_named_by_its_line(tmp_path: Path) -> None:
+def test_a_point_behind_the_horizon_is_refused_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text("x,y\n1,2\n3,4\n")
     with pytest.raises(InputError, match=r"line 3, found \[3.0, 4.0\], on or behind the horizon"):
         list(mapped_table(tmp_path / "p.csv", lambda points: np.where(points > 2.5, np.nan, points)))

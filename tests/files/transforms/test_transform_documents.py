@@ -1,4 +1,4 @@
-"""What docs/transforms.md tells to type works: its commands and its snippets, in a process of their own each."""
+"""The commands and snippets of docs/transforms.md work, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PEERS = ("SimpleITK", "itk", "cv2", "skimage", "scipy", "pystackreg")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the commands were run."""
+    """Return a folder in which the commands were run."""
     folder = tmp_path_factory.mktemp("documents")
     for name in ("fixed.tif", "moving.tif"):
         shutil.copy(ROOT / "sample_data" / "affine" / name, folder)

@@ -1,4 +1,4 @@
-"""transform.json is read back bit for bit, and nothing in it is believed unchecked."""
+"""transform.json is read back bit for bit, and all of it is checked."""
 
 import json
 import os

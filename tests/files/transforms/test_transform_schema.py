@@ -1,4 +1,4 @@
-"""The JSON Schema of transform.json takes what is written and refuses what the reader refuses."""
+"""The JSON Schema of transform.json accepts every written file and refuses what the reader refuses."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def content(tmp_path):
     return json.loads((tmp_path / "t.json").read_text())
 
 
-def test_takes_what_is_written(valid, content):
+def test_the_schema_accepts_what_is_written(valid, content):
     assert valid(content)
     assert valid({**content, "grid": GRID})
     content["matrix"] = (np.eye(3) * np.finfo(np.float64).max).tolist()
@@ -49,7 +49,7 @@ def test_takes_what_is_written(valid, content):
 
 
 @pytest.mark.parametrize(("key", "value"), UNUSABLE)
-def test_refuses_what_the_reader_refuses(valid, content, key, value):
+def test_the_schema_refuses_what_the_reader_refuses(valid, content, key, value):
     text = json.dumps({**content, key: value})
     if "NaN" in text or "Infinity" in text:
         with pytest.raises(ValueError, match="is no JSON"):  # so no schema is asked
@@ -59,12 +59,12 @@ def test_refuses_what_the_reader_refuses(valid, content, key, value):
 
 
 @pytest.mark.parametrize("key", REQUIRED)
-def test_refuses_what_lacks_a_key(valid, content, key):
+def test_the_schema_refuses_content_that_lacks_a_key(valid, content, key):
     del content[key]
     assert not valid(content)
 
 
-def test_reader_and_schema_let_unknown_keys_be(valid, content, tmp_path):
+def test_reader_and_schema_ignore_unknown_keys(valid, content, tmp_path):
     content |= {"note": "from a later version", "fixed_shape": [480.0, 640]}
     assert valid(content)
     (tmp_path / "later.json").write_text(json.dumps(content))

@@ -57,7 +57,7 @@ def codec(compression: int, predictor: int, dtype: np.dtype[Any], samples: int) 
     number = _LERC if compression == _LERC and dtype.kind != "f" else _LOSSLESS_COMPRESSIONS.get(compression)
     name = _name(compression)
     if number is None:
-        note = f"the compression {name} is for other pixels, or does not keep every value: deflate was used"
+        note = f"the compression {name} is lossy, or not for these pixels: deflate was used"
         return _try_codec(DEFLATE, predictor, dtype, samples, note)
     try:
         return _try_codec(number, predictor, dtype, samples)

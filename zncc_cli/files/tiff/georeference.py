@@ -9,7 +9,7 @@ from zncc_cli.files.metadata import Tag
 TIEPOINTS, TRANSFORMATION = 33922, 34264
 
 CODES = frozenset({33550, 33920, TIEPOINTS, TRANSFORMATION, 34735, 34736, 34737, 50844})
-"""Tags that say where pixels lie: scale, Intergraph's matrix, tiepoints, transformation, keys, rational polynomials."""
+"""Tags that place pixels on the Earth: scale, Intergraph's matrix, tiepoints, transformation, keys, polynomials."""
 
 
 def moved(tags: Sequence[Tag], offset: tuple[float, float]) -> tuple[Tag, ...] | None:

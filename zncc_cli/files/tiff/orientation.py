@@ -36,8 +36,8 @@ def orientation_notes(orientation: Any) -> tuple[str, ...]:
     if not turns(orientation):
         return ()
     return (
-        f"turned or mirrored as its orientation tag ({orientation}) says, as viewers show it: what is written, and "
-        "every coordinate, is of these pixels, not of those stored",
+        f"turned or mirrored as its orientation tag ({orientation}) says, like viewers do: the output, and every "
+        "coordinate, is of the turned pixels, not of the stored ones",
     )
 
 

@@ -1,4 +1,4 @@
-"""Metadata of a TIFF page: its tags, and what ImageJ, OME or an electron microscope say, as `Metadata`."""
+"""Metadata of a TIFF page, from its tags, ImageJ's or OME's description, or the header of an electron microscope."""
 
 from __future__ import annotations
 

@@ -22,7 +22,8 @@ import tifffile
 from numpy.typing import NDArray
 
 from zncc_cli.errors import ZnccError
-from zncc_cli.files.lazy import LazyArray, Stored
+from zncc_cli.files.image import Image
+from zncc_cli.files.lazy import LazyArray, bits_as_uint8, native_dtype
 from zncc_cli.files.pages import no_such_number, numbered
 from zncc_cli.files.paths import refusal, too_large_for_memory
 from zncc_cli.files.tiff.checks import check_pages, check_segment
@@ -32,7 +33,7 @@ from zncc_cli.files.tiff.ome_xml import Ome, OmeImage, read_ome
 from zncc_cli.files.tiff.orientation import orientation_notes, oriented, stored_part, transposes, turns
 from zncc_cli.files.tiff.page_metadata import ORIENTATION, metadata_of, tag_value
 from zncc_cli.files.tiff.samples import Samples, palette_of, samples_of
-from zncc_cli.files.tiff.segments import Planes, cache_for
+from zncc_cli.files.tiff.segments import Planes, segment_cache
 from zncc_cli.text import one_line
 
 # What tifffile and its codecs raise on damaged or unsupported files: with messages for users, and, where a tag holds
@@ -52,7 +53,7 @@ _MAX_PYRAMID_STEP = 4
 _PADDED_DEPTHS = frozenset(range(1, 64)) - {8, 16, 32}
 
 
-def read_tiff(path: Path, name: str, max_bytes: int, series: int | None) -> Stored:
+def read_tiff(path: Path, name: str, max_bytes: int, series: int | None) -> Image:
     """Read one series of ``path``, lazily; reduced copies of images (pyramid levels, thumbnails) are not counted.
 
     Samples that are not RGB, or grey and alpha, become an axis "C" before "YX".
@@ -74,12 +75,12 @@ def read_tiff(path: Path, name: str, max_bytes: int, series: int | None) -> Stor
             all_series = file.series
             chosen, notes = _choose_series(path, all_series, series, log)
             if ome and ome.doubt:
-                notes += (f"the OME-XML was not followed: {ome.doubt}",)
-            stored = _read_series(path, name, file, chosen, _ome_image(ome, all_series, chosen), max_bytes, notes)
-            left_out = (*stored.metadata.left_out, *_left_out_series(chosen, all_series))
+                notes += (f"the OME-XML was not used: {ome.doubt}",)
+            image = _read_series(path, name, file, chosen, _ome_image(ome, all_series, chosen), max_bytes, notes)
+            left_out = (*image.metadata.left_out, *_left_out_series(chosen, all_series))
             if len(chosen.pages) > 1:
                 left_out += tuple(f"{texts} of further pages" for texts in chain.own_texts)
-            return replace(stored, metadata=replace(stored.metadata, left_out=left_out))
+            return replace(image, metadata=replace(image.metadata, left_out=left_out))
 
 
 @contextmanager
@@ -153,7 +154,7 @@ def _left_out_series(chosen: tifffile.TiffPageSeries, all_series: list[tifffile.
 def _ome_image(
     ome: Ome | None, all_series: list[tifffile.TiffPageSeries], chosen: tifffile.TiffPageSeries
 ) -> OmeImage | None:
-    """Return what the OME-XML says of the chosen series, or None."""
+    """Return the Image element of the OME-XML that describes the chosen series, or None."""
     if not ome or ome.doubt or chosen.kind != "ome":
         return None
     if len(ome.images) == len(all_series):
@@ -187,7 +188,7 @@ def _read_series(
     ome: OmeImage | None,
     max_bytes: int,
     notes: tuple[str, ...],
-) -> Stored:
+) -> Image:
     """Return the pixels of ``series``, lazily, with its axes, metadata and notes."""
     page = series.keyframe
     if 0 in page.shaped or page.dtype is None or page.dtype.kind not in "buif":
@@ -225,7 +226,7 @@ def _read_series(
     if missing:
         notes += (f"{missing} planes are missing in the file and were read as 0",)
     data = _lazy_array(path, planes, samples, leading, orientation)
-    return Stored(data=data, axes=axes + ("YXS" if samples.colours else "YX"), metadata=metadata, notes=notes)
+    return Image(data=data, axes=axes + ("YXS" if samples.colours else "YX"), metadata=metadata, notes=notes)
 
 
 def _checked_planes(path: Path, series: tifffile.TiffPageSeries, count: int, max_bytes: int) -> tuple[Planes, int]:
@@ -243,7 +244,13 @@ def _checked_planes(path: Path, series: tifffile.TiffPageSeries, count: int, max
         # All pages are one run of bytes; only the first may have tags of its own.
         starts: list[Any] = [np.array([start + number * nbytes], dtype=np.int64) for number in range(count)]
         planes = Planes(
-            path, keyframe, starts, [np.array([nbytes])] * count, [None] * count, True, cache_for(keyframe, max_bytes)
+            path,
+            keyframe,
+            starts,
+            [np.array([nbytes])] * count,
+            [None] * count,
+            True,
+            segment_cache(keyframe, max_bytes),
         )
         check_pages(path, planes)
         return planes, 0
@@ -258,7 +265,7 @@ def _checked_planes(path: Path, series: tifffile.TiffPageSeries, count: int, max
         [None if page is None else np.array(page.databytecounts, dtype=np.int64) for page in pages],
         [None if page is None else page.jpegtables for page in pages],
         contiguous and all(page is None or page.is_final for page in pages),
-        cache_for(keyframe, max_bytes),
+        segment_cache(keyframe, max_bytes),
     )
     if not planes.contiguous:
         check_segment(path, keyframe, max_bytes)
@@ -274,7 +281,7 @@ def _lazy_array(path: Path, planes: Planes, samples: Samples, leading: tuple[int
     shown_shape = (width, height) if transposes(orientation) else (height, width)
     palette = palette_of(page)
     assert page.dtype is not None
-    dtype = palette.dtype if palette is not None else np.dtype(np.uint8) if page.dtype.kind == "b" else page.dtype
+    dtype = palette.dtype if palette is not None else native_dtype(page.dtype)
 
     def read(index: tuple[int, ...], rows: range, columns: range) -> NDArray[Any]:
         number = int(np.ravel_multi_index(index, leading)) if leading else 0
@@ -291,9 +298,7 @@ def _lazy_array(path: Path, planes: Planes, samples: Samples, leading: tuple[int
                 pixels = pixels if samples.colours and palette is None else pixels[..., channel]
             if palette is not None:
                 pixels = palette[pixels]
-        if pixels.dtype.kind == "b":
-            pixels = pixels.astype(np.uint8) * np.uint8(255)
-        return np.ascontiguousarray(oriented(pixels, orientation), dtype=dtype.newbyteorder("="))
+        return np.ascontiguousarray(oriented(bits_as_uint8(pixels), orientation), dtype=dtype)
 
     plane = (*shown_shape, samples.colours) if samples.colours else shown_shape
-    return LazyArray((*leading, *plane), dtype.newbyteorder("="), len(plane), read)
+    return LazyArray((*leading, *plane), dtype, len(plane), read)

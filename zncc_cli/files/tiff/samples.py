@@ -15,7 +15,7 @@ from zncc_cli.files.paths import refusal
 from zncc_cli.files.tiff.segments import JPEG
 
 _PHOTOMETRIC = 262
-# TIFF's photometric interpretations that are read: what they become, and their colour samples.
+# TIFF's photometric interpretations that are read, with the meaning of the samples after reading, and their number.
 _COLOUR_MODELS: dict[str, tuple[Photometric, int]] = {
     "MINISWHITE": ("miniswhite", 1),
     "MINISBLACK": ("minisblack", 1),

@@ -20,7 +20,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from zncc_cli.files.lazy import CACHE_BYTES, Cache
+from zncc_cli.files.lazy import Cache, Tile, cache_for, tiles_under
 from zncc_cli.files.tiff.codestreams import Size, jpeg2000_size, jpeg_size, lerc_size
 
 # Rows of a part that is narrower than the page are read this many bytes at a time.
@@ -96,32 +96,19 @@ class Planes:
         out: NDArray[Any] = np.empty((len(rows), len(columns), samples), key.dtype)
         lock = threading.Lock()
 
-        def fill(position: tuple[int, int]) -> None:
-            """Decode the segment at (row, column) of the grid of segments, and copy its pixels into ``out``."""
-            top, left = position[0] * segment_height, position[1] * segment_width
-            piece = self._segment(file, lock, page, (first_row + position[0]) * across + position[1])
-            r0, r1 = max(rows.start, top), min(rows.stop, top + segment_height, height)
-            c0, c1 = max(columns.start, left), min(columns.stop, left + segment_width, width)
-            target = out[r0 - rows.start : r1 - rows.start, c0 - columns.start : c1 - columns.start]
-            if piece is None:
-                target[...] = key.nodata
-            else:
-                target[...] = piece[depth % segment_depth, r0 - top : r1 - top, c0 - left : c1 - left]
+        def fill(tile: Tile) -> None:
+            """Decode a segment and copy its pixels into ``out``."""
+            piece = self._segment(file, lock, page, (first_row + tile.row) * across + tile.column)
+            out[tile.in_part] = key.nodata if piece is None else piece[depth % segment_depth][tile.in_tile]
 
-        positions = [
-            (r, c)
-            for r in range(rows.start // segment_height, math.ceil(rows.stop / segment_height))
-            for c in range(columns.start // segment_width, math.ceil(columns.stop / segment_width))
-        ]
-        if not (len(rows) and len(columns)):
-            return out
+        tiles = list(tiles_under(rows, columns, segment_height, segment_width))
         is_small = segment_height * segment_width * samples < _MIN_SAMPLES_PER_THREAD
-        if len(positions) < 4 or is_small or _WORKERS == 1:
-            for position in positions:
-                fill(position)
+        if len(tiles) < 4 or is_small or _WORKERS == 1:
+            for tile in tiles:
+                fill(tile)
         else:
             with ThreadPoolExecutor(_WORKERS) as pool:
-                for _ in pool.map(fill, positions):
+                for _ in pool.map(fill, tiles):
                     pass
         return out
 
@@ -224,12 +211,12 @@ def segment_shape(page: tifffile.TiffPage) -> tuple[int, int, int, int]:
     return 1, page.rowsperstrip, page.imagewidth, samples
 
 
-def cache_for(page: tifffile.TiffPage, max_bytes: int) -> Cache:
-    """Return a cache that has room for two rows of tiles of ``page``, within a quarter of ``max_bytes``."""
+def segment_cache(page: tifffile.TiffPage, max_bytes: int) -> Cache:
+    """Return a cache for rows of strips or tiles of ``page``."""
     assert page.dtype is not None
     shape = segment_shape(page)
     row = math.prod(shape) * math.ceil(page.imagewidth / max(1, shape[2])) * page.dtype.itemsize
-    return Cache(min(max(CACHE_BYTES, 2 * row), max_bytes // 4))
+    return cache_for(row, max_bytes)
 
 
 def _check_inflation(data: bytes, compression: int, size: int) -> None:

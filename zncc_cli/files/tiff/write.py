@@ -15,7 +15,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from zncc_cli.files.folder import beside
+from zncc_cli.files.folder import atomic_write
 from zncc_cli.files.metadata import Flavor, Metadata, Tag
 from zncc_cli.files.tiff import georeference
 from zncc_cli.files.tiff.calibration import pixel_size, resolution_tags
@@ -120,7 +120,7 @@ def write_tiff(
     tags, tag_notes = _tags(like, frame, offset)
     notes += tag_notes
     with (
-        beside(path) as file,
+        atomic_write(path) as file,
         tifffile.TiffWriter(
             file, bigtiff=large and flavor != "imagej", imagej=flavor == "imagej", ome=flavor == "ome"
         ) as writer,

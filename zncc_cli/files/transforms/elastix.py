@@ -49,7 +49,7 @@ def parse(content: bytes) -> Linear:
             raise MismatchError(f"({key} 2)", " ".join(keys[key]))
     for key in ("InitialTransformParameterFileName", "InitialTransformParametersFileName"):
         if keys.get(key, ["NoInitialTransform"]) != ["NoInitialTransform"]:
-            raise MismatchError("a transform that stands alone", f"one that follows on {' '.join(keys[key])}")
+            raise MismatchError("a transform without an initial one", f"one that continues {' '.join(keys[key])}")
     for key, expected in _PIXEL_GEOMETRY.items():
         if key in keys and parse_numbers(keys[key], len(expected), key) != expected:
             raise MismatchError(f"an image in pixels, ({key} {exact_text(expected)})", " ".join(keys[key]))
@@ -73,7 +73,7 @@ def _keys(text: str) -> dict[str, list[str]]:
         if not match:
             raise MismatchError("lines (Name value ...)", repr(line))
         if match[1] in keys:
-            raise MismatchError(f"({match[1]} ...) once", "it again")
+            raise MismatchError(f"({match[1]} ...) once", "a second one")
         keys[match[1]] = [quoted or bare for quoted, bare in _VALUE.findall(match[2])]
     return keys
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from zncc_cli.config import TransformFormat
 from zncc_cli.errors import OptionError, OutputError
-from zncc_cli.files.folder import beside
+from zncc_cli.files.folder import atomic_write
 from zncc_cli.files.paths import MismatchError, read_small_file, refusal
 from zncc_cli.files.transforms import bare_matrix, elastix, itk, opencv, turboreg
 from zncc_cli.files.transforms.linear import Linear, as_matrix
@@ -184,5 +184,5 @@ def write_linear(path: str | os.PathLike[str], transform: Linear, kind: Transfor
         except MismatchError as problem:
             found = one_line(problem.found)
             raise OutputError(f"{shown(path)}: expected {problem.expected}, found {found}; align again") from None
-    with beside(path) as file:
+    with atomic_write(path) as file:
         file.write(entry.serialize(transform, path.suffix.lower()))

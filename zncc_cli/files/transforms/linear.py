@@ -40,7 +40,7 @@ class Linear:
 
 
 def parse_number(text: str) -> float:
-    """Return the finite number that ``text`` spells in decimal digits, or raise `MismatchError`."""
+    """Return the finite number in the decimal digits of ``text``, or raise `MismatchError`."""
     value = float(text) if _NUMBER.fullmatch(text) else math.nan
     if not math.isfinite(value):
         raise MismatchError("a finite number, with a point if it is no whole one", repr(text))

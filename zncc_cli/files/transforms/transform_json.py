@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zncc_cli.files.folder import beside
+from zncc_cli.files.folder import atomic_write
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.paths import MismatchError, read_small_file, refusal
 from zncc_cli.files.transforms.grid import grid_content, parse_grid
@@ -75,7 +75,7 @@ def write_transform(
         OutputError: the file cannot be written.
     """
     content = TransformFile(str(model), np.asarray(matrix, dtype=np.float64), fixed_shape, moving_shape, grid, status)
-    with beside(Path(path)) as file:
+    with atomic_write(Path(path)) as file:
         file.write(transform_content(content, model_asked))
 
 

@@ -95,7 +95,7 @@ class _Lines:
     def next(self) -> str:
         line = next(self._lines, None)
         if line is None:
-            raise MismatchError("a whole file", "its end")
+            raise MismatchError("more lines", "the end of the file")
         return line
 
     def expect(self, line: str) -> None:

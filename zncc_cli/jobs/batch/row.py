@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from zncc_cli.errors import OutputError
-from zncc_cli.files.folder import beside
+from zncc_cli.files.folder import atomic_write
 from zncc_cli.text import shown
 
 ERROR = "error"
@@ -85,7 +85,7 @@ def write_table(table: Path, rows: Iterable[BatchRow]) -> None:
         raise OutputError(
             f"{shown(table.parent)}: cannot be created ({error.strerror}); choose another --out"
         ) from error
-    with beside(table) as file:
+    with atomic_write(table) as file:
         file.write(text.getvalue().encode())
 
 
