@@ -11,7 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "zncc_cli"
 
-# What each wing may import beside itself. A name with a dot is one room of a wing.
+# What each wing may import atomic_write itself. A name with a dot is one room of a wing.
 WINGS = {
     "text": (),
     "errors": (),

@@ -79,7 +79,7 @@ def test_rerun_refuses_other_settings(run: Run, report: Path) -> None:
         ("{}", 1, ("report.json of zncc-align", "no settings")),
         ('{"settings": {}, "image": "a.tif"}', 1, ("report.json of zncc-align", "the report of another command")),
         ("[", 1, ("report.json of zncc-align", "no valid JSON")),
-        ('{"settings": {"fixed": "a.tif"}}', 2, ("--from", "settings", "moving")),
+        ('{"settings": {"fixed": "a.tif"}}', 2, ("--rerun", "settings", "moving")),
     ],
 )
 def test_a_file_that_is_no_report_ends_with_one_line(run: Run, content: str, code: int, words: tuple[str, ...]) -> None:
@@ -91,7 +91,7 @@ def test_settings_of_a_wrong_type_are_refused(run: Run, report: Path) -> None:
     content = json.loads(report.read_text())
     content["settings"]["registration"]["window"] = "13; rm -rf"
     report.write_text(json.dumps(content))
-    assert_one_line_error(run("zncc-align", "--rerun", report), 2, "--from", "settings.registration.window")
+    assert_one_line_error(run("zncc-align", "--rerun", report), 2, "--rerun", "settings.registration.window")
 
 
 def test_a_suspect_result_ends_with_exit_code_3_unless_accepted(run: Run) -> None:
@@ -103,11 +103,11 @@ def test_a_suspect_result_ends_with_exit_code_3_unless_accepted(run: Run) -> Non
         tifffile.imwrite(run.folder / name, image.astype(np.uint16))
     got = run("zncc-align", "a.tif", "b.tif", "--model", "translation", "--out", "out")
     assert got.returncode == 3, got.stdout
-    assert got.stdout.startswith("status   suspect: ")
+    assert got.stdout.split()[:2] == ["status", "suspect:"]
     assert "repeats itself" in got.stdout
     got = run("zncc-align", "a.tif", "b.tif", "--model", "translation", "--out", "o", "--accept", "suspect")
     assert got.returncode == 0, got.stdout
-    assert got.stdout.startswith("status   suspect: ")
+    assert got.stdout.split()[:2] == ["status", "suspect:"]
 
 
 def test_an_input_is_never_overwritten(run: Run, report: Path) -> None:

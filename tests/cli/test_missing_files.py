@@ -33,8 +33,8 @@ def test_a_pair_is_aligned_without_files_that_the_disk_has_no_room_for(images: R
     (line,) = (line for line in got.stderr.splitlines() if "missing" in line)
     assert line.startswith("zncc-align: missing: ")
     assert line.endswith(
-        "(File too large; raise the limit on the size of a file); all else is written, a run with --overwrite makes "
-        "it good"
+        "(File too large; raise the limit on the size of a file); all other files are written; run again with "
+        "--overwrite to write these"
     )
     report = json.loads((images.folder / "out" / "report.json").read_text())
     assert {"report.html", "std_fixed.tif", "std_aligned.tif", "zncc.tif"} <= set(report["missing"])
@@ -62,8 +62,8 @@ def test_a_batch_names_the_pair_that_lacks_files_and_resume_writes_them(images: 
     got = images(*arguments, wrap=LIMIT)
     assert got.returncode == 5, got.stderr
     assert got.stderr == (
-        "zncc-batch: missing: files of 1 of 1 pairs (see out/batch.csv); all else is written, a run with --resume "
-        "makes it good\n"
+        "zncc-batch: missing: files of 1 of 1 pairs (see out/batch.csv); all other files are written; run again with "
+        "--resume to write these\n"
     )
     with (images.folder / "out" / "batch.csv").open() as file:
         (row,) = csv.DictReader(file)

@@ -1,4 +1,4 @@
-"""What is too large is refused before it is taken. How much there is, is pretended: no test fills a machine."""
+"""Pairs that need too much memory or disk are refused before any work. Free memory and disk are simulated."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from zncc_cli.registration.resampling.canvas import Frame
 
 
 def image(height: int, width: int, *leading: int) -> Image:
-    """An image of any size: its pixels are one."""
+    """An image of any size that takes no memory: all its pixels are the same number."""
     data = np.broadcast_to(np.zeros((), np.uint16), (*leading, height, width))
     return Image(data, "ZCYX"[2 - len(leading) :], Metadata(path=Path("large.tif"), format="TIFF"))
 
@@ -27,12 +27,12 @@ def test_with_less_memory_larger_blocks_are_registered(
     monkeypatch: pytest.MonkeyPatch, gigabytes: float, factor: int
 ) -> None:
     monkeypatch.setattr(budget, "available_memory", lambda: int(gigabytes * 1e9))
-    found = budget.affordable_factor(image(20000, 20000), image(600, 600), window=11)
-    assert found == factor
-    assert (20000 / found) ** 2 * 200 < gigabytes * 1e9
+    blocks = budget.affordable_factor(image(20000, 20000), image(600, 600), window=11)
+    assert blocks == factor
+    assert (20000 / blocks) ** 2 * 200 < gigabytes * 1e9
 
 
-def test_a_pair_that_does_not_fit_even_so_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pair_that_does_not_fit_even_downsampled_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "available_memory", lambda: int(0.8e9))
     with pytest.raises(ResourceError, match=r"large\.tif: expected .* GB of memory for 20000 x 30000 pixels, found"):
         budget.affordable_factor(image(500, 500), image(30000, 20000), window=11)
@@ -41,7 +41,7 @@ def test_a_pair_that_does_not_fit_even_so_is_refused(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("large", "small", "window", "factor"), [(4200, 44, 11, 2), (4200, 32, 3, 2), (4000, 25, 11, 1)]
 )
-def test_a_small_image_keeps_two_windows_and_sixteen_pixels(
+def test_the_smaller_image_keeps_two_windows_and_sixteen_pixels_a_side(
     monkeypatch: pytest.MonkeyPatch, large: int, small: int, window: int, factor: int
 ) -> None:
     monkeypatch.setattr(budget, "available_memory", lambda: int(64e9))
@@ -52,7 +52,7 @@ def test_a_small_image_keeps_two_windows_and_sixteen_pixels(
             budget.affordable_factor(image(large, large), image(small - 1, 300), window)
 
 
-def test_a_window_that_nobody_asked_for_keeps_no_image_from_being_reduced(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_window_does_not_limit_downsampling(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "available_memory", lambda: int(64e9))
     assert budget.affordable_factor(image(4200, 4200), image(32, 300), None) == 2
     with pytest.raises(ContentError, match=r"expected at least 32 pixels a side, for a pair .* crop the larger image$"):
@@ -60,7 +60,7 @@ def test_a_window_that_nobody_asked_for_keeps_no_image_from_being_reduced(monkey
 
 
 @pytest.mark.parametrize(("gigabytes", "large", "blocks"), [(64, 20000, 7), (64, 4200, 2)])
-def test_a_small_image_of_which_too_little_would_be_left_is_named_with_its_size_and_the_blocks(
+def test_an_image_too_small_to_be_downsampled_is_named_with_its_size_and_the_blocks(
     monkeypatch: pytest.MonkeyPatch, gigabytes: float, large: int, blocks: int
 ) -> None:
     monkeypatch.setattr(budget, "available_memory", lambda: int(gigabytes * 1e9))

@@ -19,10 +19,9 @@ from zncc_cli.config.stack import StackConfig
 from zncc_cli.errors import ExitCode, OutputError
 from zncc_cli.jobs import stdmap
 from zncc_cli.jobs.missing import Missing, sentence
-from zncc_cli.jobs.pair import align as pair
-from zncc_cli.jobs.pair import maps
+from zncc_cli.jobs.pair import maps, writing
 from zncc_cli.jobs.pair.align import align_pair
-from zncc_cli.jobs.pair.products import MAPS, MASK, OVERLAY, PAGE, file_names
+from zncc_cli.jobs.pair.run_folder import HTML, MAPS, MASK, OVERLAY, file_names
 from zncc_cli.jobs.stack import align as stack
 from zncc_cli.jobs.stack.align import align_stack
 from zncc_cli.jobs.stdmap import write_std_maps
@@ -106,11 +105,11 @@ def expected(config: PairConfig, tmp_path: Path) -> np.ndarray:
 @pytest.mark.parametrize(
     ("function", "missing"),
     [
-        ("pair_layers", (PAGE, OVERLAY)),
+        ("pair_layers", (HTML, OVERLAY)),
         ("pair_overlay", (OVERLAY,)),
         ("write_picture", (OVERLAY,)),
-        ("pair_pictures", (PAGE,)),
-        ("write_pair_html", (PAGE,)),
+        ("pair_pictures", (HTML,)),
+        ("write_pair_html", (HTML,)),
     ],
 )
 @pytest.mark.parametrize(("failure", "reason"), [(breaks, DEFECT), (is_full, FULL)])
@@ -123,15 +122,15 @@ def test_a_picture_that_cannot_be_drawn_is_missing_alone(
     failure: Callable[..., None],
     reason: str,
 ) -> None:
-    monkeypatch.setattr(pair, function, failure)
+    monkeypatch.setattr(writing, function, failure)
     assert_all_but(config, dict.fromkeys(missing, reason), expected)
 
 
-def test_an_interrupt_ends_it_all_the_same(config: PairConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_ends_the_run_and_leaves_no_files(config: PairConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pair, "pair_overlay", interrupted)
+    monkeypatch.setattr(writing, "pair_overlay", interrupted)
     with pytest.raises(KeyboardInterrupt):
         align_pair(config, lambda _: None)
     assert not config.folder.exists()
@@ -141,13 +140,13 @@ def test_an_interrupt_ends_it_all_the_same(config: PairConfig, monkeypatch: pyte
     ("room", "missing"),
     [
         ((0, None, None), MASK),  # covered
-        ((None, 0, None), (PAGE, *MAPS)),  # grey
-        ((None, None, 0), (PAGE, *MAPS)),  # counts
-        ((None, 72 * 64 * 4 - 1, None), (PAGE, *MAPS)),
-        ((0, 0, 0), (PAGE, *MASK, *MAPS)),
+        ((None, 0, None), (HTML, *MAPS)),  # grey
+        ((None, None, 0), (HTML, *MAPS)),  # counts
+        ((None, 72 * 64 * 4 - 1, None), (HTML, *MAPS)),
+        ((0, 0, 0), (HTML, *MASK, *MAPS)),
     ],
 )
-def test_maps_whose_rows_find_no_room_are_missing_with_the_page_that_shows_them(
+def test_maps_whose_rows_do_not_fit_on_the_disk_are_missing_with_the_html_that_shows_them(
     config: PairConfig,
     expected: np.ndarray,
     monkeypatch: pytest.MonkeyPatch,
@@ -165,15 +164,15 @@ def test_maps_whose_rows_find_no_room_are_missing_with_the_page_that_shows_them(
     assert_all_but(config, dict.fromkeys(missing, FULL), expected)
 
 
-def test_no_temporary_file_at_all_costs_the_mask_and_the_maps(
+def test_without_temporary_files_only_mask_maps_and_html_are_missing(
     config: PairConfig, expected: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(maps.tempfile, "TemporaryFile", is_full)
-    assert_all_but(config, dict.fromkeys((PAGE, *MASK, *MAPS), FULL), expected)
+    assert_all_but(config, dict.fromkeys((HTML, *MASK, *MAPS), FULL), expected)
 
 
 @pytest.mark.parametrize("last", [0, 1, 2, 3])
-def test_the_maps_that_are_whole_stay(
+def test_maps_that_were_written_before_the_disk_was_full_stay(
     config: PairConfig, expected: np.ndarray, monkeypatch: pytest.MonkeyPatch, last: int
 ) -> None:
     """mask.tif and the maps are written in this order; the disk is full from number ``last`` on."""
@@ -184,14 +183,14 @@ def test_the_maps_that_are_whole_stay(
         write(path, strips if len(written) <= last else map(is_full, strips), **options)
 
     monkeypatch.setattr(maps, "write_strips", until_full)
-    missing = (PAGE, *(*MASK, *MAPS)[last:])
+    missing = (HTML, *(*MASK, *MAPS)[last:])
     assert_all_but(config, dict.fromkeys(missing, FULL), expected)
 
 
-def test_where_the_strips_take_the_room_of_the_image_they_make_way(
+def test_collected_strips_are_discarded_where_the_image_needs_their_disk_space(
     config: PairConfig, expected: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write, tries = pair.write_resampled, []
+    write, tries = writing.write_resampled, []
 
     def at_the_second_try(*arguments: Any) -> Any:
         tries.append(write(*arguments))
@@ -199,14 +198,14 @@ def test_where_the_strips_take_the_room_of_the_image_they_make_way(
             raise OutputError("aligned.tif: cannot be written") from OSError(errno.ENOSPC, "No space left on device")
         return tries[-1]
 
-    monkeypatch.setattr(pair, "write_resampled", at_the_second_try)
-    assert_all_but(config, dict.fromkeys((PAGE, *MASK, *MAPS), FULL), expected)
+    monkeypatch.setattr(writing, "write_resampled", at_the_second_try)
+    assert_all_but(config, dict.fromkeys((HTML, *MASK, *MAPS), FULL), expected)
     filled = json.loads((config.folder / "report.json").read_text())["metrics"]["filled_pixels"]
     whole = config.folder.parent / "whole" / "report.json"
     assert filled == json.loads(whole.read_text())["metrics"]["filled_pixels"]
 
 
-def test_room_for_the_image_but_not_for_maps_is_seen_before_they_are_begun(
+def test_too_little_disk_for_maps_is_found_before_they_are_begun(
     config: PairConfig, expected: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from zncc_cli.jobs import budget
@@ -215,37 +214,37 @@ def test_room_for_the_image_but_not_for_maps_is_seen_before_they_are_begun(
     monkeypatch.setattr(budget.shutil, "disk_usage", lambda _: usage._replace(free=2 * 72 * 64))
     monkeypatch.setattr(maps.tempfile, "TemporaryFile", pytest.fail)
     outcome = align_pair(config, lambda _: None)
-    assert list(outcome.missing) == [PAGE, *MASK, *MAPS]
+    assert list(outcome.missing) == [HTML, *MASK, *MAPS]
     np.testing.assert_array_equal(tifffile.imread(config.folder / "aligned.tif"), expected)
-    assert "of free disk for what is to be written" in outcome.missing[PAGE]
+    assert "of free disk for the files of this run" in outcome.missing[HTML]
 
 
-def test_what_nobody_asked_for_is_not_missing(config: PairConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_was_not_asked_for_is_not_missing(config: PairConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(maps.tempfile, "TemporaryFile", is_full)
     outcome = align_pair(replace(config, write="aligned,report"), lambda _: None)
     assert (outcome.exit_code, outcome.missing) == (ExitCode.OK, {})
     outcome = align_pair(replace(config, write="html,report", overwrite=True), lambda _: None)
-    assert (outcome.exit_code, outcome.missing) == (ExitCode.SOME_FAILED, {PAGE: FULL})
+    assert (outcome.exit_code, outcome.missing) == (ExitCode.SOME_FAILED, {HTML: FULL})
     assert names(config.folder) == {"report.json"}
 
 
-def test_a_result_that_is_not_to_be_trusted_ends_with_3_also_without_its_page(
+def test_an_untrusted_result_ends_with_3_also_without_its_html(
     config: PairConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tifffile.imwrite(config.moving, scene(72, 64)[::-1].astype(np.uint16))
-    monkeypatch.setattr(pair, "write_pair_html", breaks)
+    monkeypatch.setattr(writing, "write_pair_html", breaks)
     outcome = align_pair(config, lambda _: None)
-    assert (outcome.exit_code, outcome.report["missing"]) == (ExitCode.NOT_TRUSTED, [PAGE])
+    assert (outcome.exit_code, outcome.report["missing"]) == (ExitCode.NOT_TRUSTED, [HTML])
 
 
-def test_a_missing_file_of_an_earlier_run_does_not_stay(config: PairConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_file_of_an_earlier_run_is_removed(config: PairConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     align_pair(config, lambda _: None)
-    monkeypatch.setattr(pair, "write_pair_html", breaks)
+    monkeypatch.setattr(writing, "write_pair_html", breaks)
     align_pair(replace(config, overwrite=True), lambda _: None)
-    assert names(config.folder) == set(file_names(config)) - {PAGE}
+    assert names(config.folder) == set(file_names(config)) - {HTML}
 
 
-def test_a_stack_without_its_plot_is_a_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stack_whose_plot_fails_is_still_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = scene(80, 80).astype(np.uint16)
     movie = np.stack([whole[k : k + 64, 4 - k : 68 - k] for k in range(4)])
     tifffile.imwrite(tmp_path / "movie.tif", movie, photometric="minisblack", metadata={"axes": "TYX"})
@@ -258,7 +257,7 @@ def test_a_stack_without_its_plot_is_a_stack(tmp_path: Path, monkeypatch: pytest
     assert tifffile.imread(tmp_path / "out" / "stack.tif").shape == movie.shape
 
 
-def test_a_std_map_without_its_pictures_is_a_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_std_map_whose_pictures_fail_is_still_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tifffile.imwrite(tmp_path / "a.tif", scene(64, 64).astype(np.uint16))
     config = StdMapConfig(images=(tmp_path / "a.tif",), out=tmp_path / "out")
     monkeypatch.setattr(stdmap, "std_picture", breaks)
@@ -271,20 +270,20 @@ def test_a_std_map_without_its_pictures_is_a_map(tmp_path: Path, monkeypatch: py
     assert names(tmp_path / "out") == {"a_std.tif"}
 
 
-def test_a_reason_says_what_to_do_and_nothing_of_the_hidden_folder(
+def test_a_reason_says_what_to_do_and_does_not_name_the_hidden_folder(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     missing = Missing(tmp_path)
     (tmp_path / "half.png").write_text("half")
-    with caplog.at_level(logging.DEBUG), missing.spared("half.png"):
+    with caplog.at_level(logging.DEBUG), missing.on_failure("half.png"):
         raise RuntimeError(f"{tmp_path}/half.png\nis odd")
     assert not (tmp_path / "half.png").exists()
     assert "Traceback" in caplog.text
-    with missing.spared("full.png"):
+    with missing.on_failure("full.png"):
         raise OutputError("cannot be written") from OSError(errno.EFBIG, "File too large")
-    with missing.spared("large.png", "larger.png"):
+    with missing.on_failure("large.png", "larger.png"):
         raise MemoryError
-    with missing.spared("well.png"):
+    with missing.on_failure("well.png"):
         pass
     assert missing.of(["larger.png", "half.png", "well.png", "full.png", "large.png"]) == {
         "larger.png": "not enough memory; close other programs",
@@ -294,5 +293,5 @@ def test_a_reason_says_what_to_do_and_nothing_of_the_hidden_folder(
     }
     assert sentence(missing.of(["large.png", "full.png", "larger.png"])) == (
         "missing: large.png and larger.png (not enough memory; close other programs), full.png (File too large; raise "
-        "the limit on the size of a file); all else is written, a run with --overwrite makes it good"
+        "the limit on the size of a file); all other files are written; run again with --overwrite to write these"
     )

@@ -1,4 +1,4 @@
-"""What becomes of pixel values on their way to the aligned file."""
+"""Pixel values of resampled files: rounding, clipping, fill and holes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def of(nodata: float | None = None) -> Metadata:
     return Metadata(path=Path("image.tif"), format="TIFF", nodata=nodata)
 
 
-def test_pixels_without_a_value_hold_what_was_asked_for_else_nodata_else_zero_or_nan() -> None:
+def test_pixels_without_a_value_hold_the_fill_else_nodata_else_zero_or_nan() -> None:
     asked, default = ResamplingConfig(fill="7"), ResamplingConfig()
     assert missing_value(np.dtype(np.int16), of(-9999.0), asked) == 7
     assert missing_value(np.dtype(np.int16), of(-9999.0), default) == -9999
@@ -85,7 +85,7 @@ def test_a_shift_by_whole_pixels_copies_every_bit(tmp_path: Path, dtype: type) -
 
 @pytest.mark.parametrize("dtype", [np.int64, np.uint64])
 @pytest.mark.parametrize(("largest", "noted"), [(2**53 - 1, False), (2**62, True)])
-def test_integers_that_interpolation_rounds_are_said(tmp_path: Path, dtype: type, largest: int, noted: bool) -> None:
+def test_integers_that_interpolation_rounds_are_noted(tmp_path: Path, dtype: type, largest: int, noted: bool) -> None:
     """A turn computes in float64, where integers have 53 bits; pixels that are copied keep all of theirs."""
     data = np.full((40, 50), largest, dtype)
     data[::2] = 0
@@ -100,7 +100,7 @@ def test_integers_that_interpolation_rounds_are_said(tmp_path: Path, dtype: type
     assert said == {"linear": (note,) if noted else (), "nearest": ()}
 
 
-def test_labels_by_nearest_are_labels(tmp_path: Path) -> None:
+def test_nearest_interpolation_gives_only_labels_of_the_image(tmp_path: Path) -> None:
     labels = np.random.default_rng(0).choice(np.array([0, 7, 65535], np.uint16), (60, 60))
     tifffile.imwrite(tmp_path / "a.tif", labels)
     turn = np.array([[0.96, -0.28, 4.3], [0.28, 0.96, -2.1], [0, 0, 1]])
@@ -109,7 +109,7 @@ def test_labels_by_nearest_are_labels(tmp_path: Path) -> None:
     assert set(np.unique(tifffile.imread(tmp_path / "b.tif"))) <= {0, 7, 65535}
 
 
-def test_beyond_the_edge_stands_the_nearest_pixel(tmp_path: Path) -> None:
+def test_fill_edge_repeats_the_nearest_pixel_beyond_the_edge(tmp_path: Path) -> None:
     data = np.arange(12, dtype=np.uint8).reshape(3, 4)
     tifffile.imwrite(tmp_path / "a.tif", data)
     shift = np.array([[1, 0, -2.0], [0, 1, -1.0], [0, 0, 1]])
@@ -118,7 +118,7 @@ def test_beyond_the_edge_stands_the_nearest_pixel(tmp_path: Path) -> None:
     assert tifffile.imread(tmp_path / "b.tif").tolist() == [[0, 0, 0, 1], [0, 0, 0, 1], [4, 4, 4, 5]]
 
 
-def test_all_planes_are_moved_and_a_frame_may_reach_beyond(tmp_path: Path) -> None:
+def test_all_planes_are_resampled_also_on_a_canvas_beyond_the_image(tmp_path: Path) -> None:
     stack = np.random.default_rng(0).integers(0, 2**16, (3, 20, 30)).astype(np.uint16)
     tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack")
     image = read_image(tmp_path / "a.tif")
@@ -144,7 +144,7 @@ def through(
 
 
 @pytest.mark.parametrize("interpolation", ["cubic", "nearest"])
-def test_the_identity_copies_whatever_a_pixel_holds(tmp_path: Path, interpolation: str) -> None:
+def test_the_identity_copies_every_value(tmp_path: Path, interpolation: str) -> None:
     """No number, an infinity, more than float32 holds; a colour that nobody sees."""
     odd = np.random.default_rng(0).normal(size=(20, 30))
     odd[3, 4:7] = np.nan, np.inf, 1e300
@@ -159,7 +159,7 @@ def test_the_identity_copies_whatever_a_pixel_holds(tmp_path: Path, interpolatio
     np.testing.assert_array_equal(through(tmp_path, colours, **options), colours)
 
 
-def test_a_sample_that_is_no_number_is_none_of_the_others_business(tmp_path: Path) -> None:
+def test_a_nan_in_one_sample_leaves_the_other_samples_as_they_are(tmp_path: Path) -> None:
     colours = np.ones((20, 30, 3), np.float32)
     colours[5, 5, 1] = np.nan
     half = np.array([[1, 0, 0.5], [0, 1, 0], [0, 0, 1]])
@@ -179,7 +179,7 @@ def test_strips_that_the_image_does_not_reach_are_filled(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("shift", [3.0, 3.25])
-def test_fill_is_for_what_lies_beyond_and_holes_stay_holes(tmp_path: Path, shift: float) -> None:
+def test_fill_is_used_beyond_the_image_and_not_in_its_holes(tmp_path: Path, shift: float) -> None:
     data = np.full((20, 30), 50, np.uint8)
     data[8:12, 8:12] = 0
     matrix = np.array([[1, 0, shift], [0, 1, 0], [0, 0, 1]])

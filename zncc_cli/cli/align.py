@@ -14,7 +14,7 @@ from zncc_cli.config import InputConfig, PairConfig, RegistrationConfig, Resampl
 from zncc_cli.errors import ExitCode, OptionError
 
 if TYPE_CHECKING:
-    from zncc_cli.jobs.pair.repeat import EarlierRun
+    from zncc_cli.jobs.pair.rerun import EarlierRun
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _DEFAULT, _RESAMPLING = RegistrationConfig(), ResamplingConfig()
@@ -81,7 +81,7 @@ def align(
     if rerun is not None:
         options.refuse_others(context, "--rerun", allowed=("rerun", "out", "overwrite", "json", "quiet", "debug"))
         earlier = _earlier(rerun)
-        config, inputs = dataclasses.replace(earlier.config, overwrite=overwrite), earlier.inputs
+        config, inputs = dataclasses.replace(earlier.config, overwrite=overwrite), earlier.digests
         config = config if out is None else dataclasses.replace(config, out=out)
     elif fixed is None or moving is None:
         raise OptionError("FIXED MOVING: expected two images, or --rerun REPORT; see zncc-align --help")
@@ -122,9 +122,9 @@ def align(
 
 
 def _earlier(report: Path) -> EarlierRun:
-    from zncc_cli.jobs.pair.repeat import run_again
+    from zncc_cli.jobs.pair.rerun import rerunnable_run
 
-    return run_again(report)
+    return rerunnable_run(report)
 
 
 def main() -> None:

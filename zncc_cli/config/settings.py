@@ -9,6 +9,8 @@ from typing import get_args, get_type_hints
 from zncc_cli.config import PairConfig
 from zncc_cli.errors import OptionError
 
+_RENAMED_PRODUCTS = {"page": "html"}  # in ``write``, by reports of version 0.1
+
 
 def command_line(config: PairConfig) -> list[str]:
     """Return the arguments of ``zncc-align`` that say what ``config`` says, with defaults left out."""
@@ -26,38 +28,60 @@ def command_line(config: PairConfig) -> list[str]:
 
 
 def pair_config(settings: object) -> PairConfig:
-    """Return the config that ``settings``, of a report.json, describe.
+    """Return the config that the settings of a report.json describe, also those that an earlier version wrote.
+
+    A setting that is missing has its default. One that this version does not know is ignored where its value asks for
+    nothing, and refused otherwise. Products have their names of today.
 
     Raises:
-        OptionError: they are no such settings; one is unknown, missing or of another kind.
+        OptionError: a setting has a wrong value, or is not known, or an image is missing.
     """
+    if isinstance(settings, dict) and isinstance(settings.get("write"), str):
+        names = settings["write"].split(",")
+        settings = {**settings, "write": ",".join(_RENAMED_PRODUCTS.get(name.strip(), name) for name in names)}
     config = _from_settings(PairConfig, settings, "settings")
     assert isinstance(config, PairConfig)
     return config
 
 
 def _from_settings(kind: type, settings: object, name: str) -> object:
-    expected = {field.name: field for field in dataclasses.fields(kind)}
-    if not isinstance(settings, dict) or set(settings) != set(expected):
-        found = sorted(set(settings) ^ set(expected)) if isinstance(settings, dict) else type(settings).__name__
-        raise OptionError(f"--from: expected {name} of this version's report.json, found a difference in {found}")
-    hints = get_type_hints(kind)
-    values: dict[str, object] = {}
+    """Return the dataclass ``kind`` with the fields that ``settings``, called ``name`` in messages, hold."""
+    if not isinstance(settings, dict):
+        raise OptionError(f"--rerun: expected {name} of a report.json, got {settings!r}; name a report of zncc-align")
+    fields = {field.name: field for field in dataclasses.fields(kind)}
     for key, value in settings.items():
-        hint = hints[key]
-        kinds: list[type] = [one for one in get_args(hint) if one is not type(None)] or [hint]
-        optional = type(None) in get_args(hint)
-        if dataclasses.is_dataclass(kinds[0]):
-            values[key] = _from_settings(kinds[0], value, f"{name}.{key}")
-        elif value is None and optional:
-            values[key] = None
-        elif issubclass(kinds[0], (str, Path)) and isinstance(value, str):
-            values[key] = Path(value) if kinds[0] is Path else value
-        elif kinds[0] in (int, bool) and type(value) is kinds[0]:
-            values[key] = value
-        elif kinds[0] is float and type(value) in (int, float):
-            values[key] = float(value)
-        else:
-            raise OptionError(f"--from: expected {name}.{key} of a report.json, got {value!r}")
+        if key not in fields and value is not None and value is not False:
+            raise OptionError(
+                f"--rerun: expected {name} that this version knows, got {name}.{key} = {value!r}; "
+                "use the version that wrote the report"
+            )
+    missing = [key for key, field in fields.items() if _is_required(field) and key not in settings]
+    if missing:
+        raise OptionError(
+            f"--rerun: expected {name}.{missing[0]} in a report.json, found none; name a report of zncc-align"
+        )
+    hints = get_type_hints(kind)
+    values = {key: _value(hints[key], value, f"{name}.{key}") for key, value in settings.items() if key in fields}
     built: object = kind(**values)
     return built
+
+
+def _is_required(field: dataclasses.Field[object]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _value(hint: object, value: object, name: str) -> object:
+    """Return a field's value from JSON; ``hint`` is its type, one type or that type or None."""
+    kinds: list[type] = [kind for kind in get_args(hint) if kind is not type(None)] or [hint]  # type: ignore[list-item]
+    kind = kinds[0]
+    if dataclasses.is_dataclass(kind):
+        return _from_settings(kind, value, name)
+    if value is None and type(None) in get_args(hint):
+        return None
+    if issubclass(kind, (str, Path)) and isinstance(value, str):
+        return Path(value) if kind is Path else value
+    if kind in (int, bool) and type(value) is kind:
+        return value
+    if kind is float and type(value) in (int, float):
+        return float(value)  # type: ignore[arg-type]
+    raise OptionError(f"--rerun: expected {name} of a report.json, got {value!r}; name a report of zncc-align")

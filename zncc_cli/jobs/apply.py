@@ -1,4 +1,4 @@
-"""A transform that was found before, applied to other images: further channels, labels, stacks."""
+"""A transform from an earlier registration, applied to other images: further channels, labels, stacks."""
 
 from __future__ import annotations
 
@@ -22,13 +22,21 @@ from zncc_cli.registration.transforms.matrices import is_singular, map_points
 from zncc_cli.registration.warp import corners
 from zncc_cli.text import one_line
 
-_NO_UNIT = 1  # TIFF's ResolutionUnit of files that say nothing
-_FARTHEST = 1e9  # pixels; what is farther is no place in an image
+_NO_UNIT = 1  # TIFF's ResolutionUnit where the file names no unit
+_MAX_COORDINATE_PX = 1e9  # farther away no image has pixels
 
 
 @dataclass(frozen=True)
 class Applied:
-    """One image and its file: how many values were clipped, where the file lies in the frame, what was not kept."""
+    """One image that was resampled.
+
+    Attributes:
+        image, file: the image, and what was written.
+        clipped: how many values were clipped to the range of the dtype.
+        offset: (x, y) of the file's first pixel, in pixels of the frame that the transform maps from.
+        shape: (H, W) of the file.
+        notes: a sentence for each thing that could not be kept.
+    """
 
     image: Path
     file: Path
@@ -39,12 +47,12 @@ class Applied:
 
 
 def apply_transform(config: ApplyConfig) -> tuple[Applied, ...]:
-    """Put every image on the frame that the transform leads to, and write it as a TIFF like its own file.
+    """Resample every image onto the frame that the transform maps from, and write each as a TIFF like its own file.
 
     Raises:
-        InputError: a file cannot be read, or an image has not the size that the transform is of.
-        OptionError: a setting that makes no sense for an image.
-        OutputError: a file cannot be written; none is then.
+        InputError: a file cannot be read, or an image is not of the size that the transform was made for.
+        OptionError: a setting does not fit an image.
+        OutputError: a file cannot be written; no file is written then.
     """
     transform = read_transform(config.transform)
     warn_of_status(config.transform, transform.status)
@@ -57,7 +65,7 @@ def apply_transform(config: ApplyConfig) -> tuple[Applied, ...]:
         check_kind(path)
     folder = files[0].parent
     refuse_sources(files, (*config.images, config.transform))
-    frame = frame_of(config.resampling.canvas, matrix, *shapes)
+    canvas = frame_of(config.resampling.canvas, matrix, *shapes)
     applied, needed = [], 0
     with OutputFolder(folder, names=[file.name for file in files], overwrite=config.overwrite) as output:
         for path, file in zip(config.images, files, strict=True):
@@ -69,21 +77,21 @@ def apply_transform(config: ApplyConfig) -> tuple[Applied, ...]:
                     f"{path}: expected {width} x {height} pixels, the image that {config.transform} moves, "
                     f"found {found_width} x {found_height}{other or '; name an image of this size'}"
                 )
-            needed += file_bytes(image, frame)
+            needed += file_bytes(image, canvas)
             check_disk(folder, needed)
             with native.selected(config.backend):
-                written = write_resampled(output.staging / file.name, image, matrix, frame, config.resampling, grid)
+                written = write_resampled(output.staging / file.name, image, matrix, canvas, config.resampling, grid)
             notes = (*image.notes, *_calibration_notes(image, grid), *written.notes)
-            applied.append(Applied(path, file, written.clipped, frame.offset, frame.shape, notes))
+            applied.append(Applied(path, file, written.clipped, canvas.offset, canvas.shape, notes))
     return tuple(applied)
 
 
 def _check_matrix(path: Path, matrix: np.ndarray, shape: tuple[int, int]) -> None:
-    """Raise `InputError` where a matrix shows nothing on the frame (H, W): singular, behind it, or far beyond."""
+    """Raise `InputError` where a matrix is singular, or maps every corner of the frame (H, W) to infinity or so far."""
     with np.errstate(all="ignore"):
-        seen = map_points(matrix, corners(shape))
-    near = np.isfinite(seen).all(axis=-1) & (np.abs(seen) < _FARTHEST).all(axis=-1)
-    if is_singular(matrix) or not near.any():
+        mapped = map_points(matrix, corners(shape))
+    in_reach = np.isfinite(mapped).all(axis=-1) & (np.abs(mapped) < _MAX_COORDINATE_PX).all(axis=-1)
+    if is_singular(matrix) or not in_reach.any():
         raise InputError(
             f"{path}: expected a matrix that takes the frame's pixels to pixels of the other image, found "
             f"{one_line(matrix.tolist())}; align again"
@@ -91,19 +99,21 @@ def _check_matrix(path: Path, matrix: np.ndarray, shape: tuple[int, int]) -> Non
 
 
 def _calibration_notes(image: Image, grid: Metadata | None) -> tuple[str, ...]:
-    known = image.metadata
-    resolved = known.resolution is not None and known.resolution.unit != _NO_UNIT
-    if grid is not None or not (known.pixel_size or resolved or known.georeference):
+    """Return a sentence where an image has a calibration, and the frame that it is resampled onto has none."""
+    metadata = image.metadata
+    has_resolution = metadata.resolution is not None and metadata.resolution.unit != _NO_UNIT
+    if grid is not None or not (metadata.pixel_size or has_resolution or metadata.georeference):
         return ()
-    return (f"{known.path.name}: pixel size and place of the frame that it was put on are not known, none is written",)
+    name = metadata.path.name
+    return (f"{name}: pixel size and place of the frame that it is resampled onto are not known, and are not written",)
 
 
 def _files(config: ApplyConfig) -> list[Path]:
-    """Return the file of each image, all in one folder."""
+    """Return the file to write for each image; all are in one folder."""
     names = [f"{image.stem}_aligned.tif" for image in config.images]
     for name, image in zip(names, config.images, strict=True):
         if names.count(name) > 1:
-            raise OptionError(f"IMAGE: expected files of different stems, got several named {image.stem}; apply apart")
+            raise OptionError(f"IMAGE: expected files of different names, got several {image.stem}; give one of them")
     out = config.out
     if len(names) > 1 and out is not None and out.suffix.lower() in (".tif", ".tiff"):
         raise OptionError(f"--out: expected a folder for {len(names)} images, got {out}")

@@ -1,4 +1,4 @@
-"""What runs where, and why."""
+"""The state of an installation: versions, device, backend and what a native build needs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 from zncc_cli.config import Device
 from zncc_cli.errors import ExitCode
-from zncc_cli.jobs.pair.align import versions
+from zncc_cli.jobs.versions import versions
 from zncc_cli.operators import native
 from zncc_cli.registration.register import resolve_device
 
@@ -19,10 +19,10 @@ class Diagnosis:
 
     Attributes:
         versions: of what a result depends on.
-        device: where ``--device auto`` computes what is large.
+        device: the device that ``--device auto`` takes for large images.
         backend: which arithmetic runs there, and why.
-        checks: what a native build needs.
-        cache: folder of the built kernels.
+        checks: one for each thing that a native build needs.
+        cache: folder of the compiled kernels.
     """
 
     versions: dict[str, str]
@@ -38,7 +38,7 @@ class Diagnosis:
 
 
 def examine() -> Diagnosis:
-    """Return the diagnosis; builds the native kernels when they are not built yet."""
+    """Examine the installation; the native kernels are built if they are not yet."""
     device = resolve_device(Device.AUTO)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
     return Diagnosis(

@@ -1,8 +1,8 @@
-"""An image file put on another frame, strip by strip, in its own dtype."""
+"""An image file resampled onto another frame, strip by strip, in its own dtype."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -20,26 +20,39 @@ from zncc_cli.registration.resampling.canvas import Frame
 from zncc_cli.registration.resampling.resample import Read, copies, resample
 
 # Beyond it float64, in which values between pixels are computed, does not hold every integer.
-_WHOLE = 2.0**53
+_MAX_EXACT_INTEGER = 2.0**53
 
-OnStrip = Callable[[tuple[int, ...], int, np.ndarray, np.ndarray], None]
 MatrixOf = Callable[[tuple[int, ...]], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Written:
-    """How many values were clipped to the range of the dtype, and sentences on what of the file was not kept."""
+    """What became of an image that was written.
+
+    Attributes:
+        clipped: how many values were clipped to the range of the dtype.
+        notes: a sentence for each thing that could not be kept.
+    """
 
     clipped: int
     notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class _Strip:
-    """Some rows of a plane: its index, their first, what `OnStrip` is told, and what is written."""
+class Strip:
+    """Some rows of a plane of the resampled image.
+
+    Attributes:
+        index: of the plane, a number for each leading axis.
+        first_row: of the strip in the file.
+        values: (h, W[, S]), before they are rounded.
+        covered: (h, W) bool, the pixels that the image covers.
+        pixels: (h, W[, S]) in the image's dtype, as they are written.
+        clipped: how many values were clipped to the range of the dtype.
+    """
 
     index: tuple[int, ...]
-    first: int
+    first_row: int
     values: np.ndarray
     covered: np.ndarray
     pixels: np.ndarray
@@ -50,89 +63,117 @@ def write_resampled(
     path: Path,
     image: Image,
     matrix: np.ndarray | MatrixOf,
-    frame: Frame,
+    canvas: Frame,
     settings: ResamplingConfig,
     grid: Metadata | None,
-    on_strip: OnStrip = lambda *_: None,
+    collect: Callable[[Strip], None] | None = None,
     threads: int = 1,
 ) -> Written:
-    """Write all planes of an image on another frame, as a TIFF like the image's own file.
+    """Write all planes of an image, resampled onto a canvas, as a TIFF like the image's own file.
 
     Args:
         path: the file.
-        image: what is moved.
-        matrix: (3, 3), frame -> image, (x, y) pixels; or what it is of the plane at an index of the leading axes.
-        frame: which pixels are written.
-        settings: how.
-        grid: of the image whose pixels the frame counts: its pixel size and georeference are the file's.
-        on_strip: is told of each strip: the plane's index, its first row in the file, its values (h, W[, S]) before
-            they are rounded, and which of them the image covers (h, W).
+        image: what is resampled.
+        matrix: (3, 3), maps pixels of the canvas's plane to those of the image, (x, y); or a function that returns the
+            matrix of the plane at an index of the leading axes.
+        canvas: which pixels are written.
+        settings: interpolation, and what pixels hold that the image does not cover.
+        grid: metadata of the image whose pixels the canvas counts; the file gets its pixel size and georeference.
+        collect: is called with each strip, in the order of the file.
         threads: how many strips are resampled at a time.
 
     Raises:
         OptionError: ``--fill`` is no value of the image's dtype.
         OutputError: the file cannot be written.
     """
-    dtype = image.dtype
-    beyond = missing_value(dtype, image.metadata, settings)
-    in_holes = missing_value(dtype, image.metadata, ResamplingConfig())
-    matrix_of = matrix if callable(matrix) else lambda _: matrix
-    clipped, inexact = 0, False
-
-    def resampled(place: tuple[tuple[int, ...], int]) -> _Strip:
-        index, first = place
-        where = matrix_of(index), frame.rows[first : first + STRIP_ROWS], frame.columns, settings.interpolation
-        values, defined, covered = _values(image, index, where, settings.edge)
-        missing: np.ndarray | float = beyond
-        if settings.fill is not None and not defined.all():
-            # A hole in the image is no pixel beyond it, and stays what it is.
-            inside = resample(_frame_reader, image.shape, *where[:3], Interpolation.LINEAR)[1]
-            missing = np.where(inside, in_holes, beyond)
-        return _Strip(index, first, values, covered, *to_dtype(values, defined, dtype, missing))
-
-    def strips() -> Iterator[np.ndarray]:
-        nonlocal clipped, inexact
-        places = product(product(*map(range, image.leading)), range(0, len(frame.rows), STRIP_ROWS))
-        for strip in in_order(resampled, places, threads):
-            on_strip(strip.index, strip.first, strip.values, strip.covered)
-            clipped += strip.clipped
-            inexact = inexact or _inexact(strip.values, dtype)
-            yield strip.pixels
-
-    samples = image.data.shape[len(image.leading) + 2 :]
+    resampler = _Resampler(image, matrix if callable(matrix) else lambda _: matrix, canvas, settings)
+    places = product(product(*map(range, image.leading)), range(0, len(canvas.rows), STRIP_ROWS))
+    tally = _Tally(image.dtype)
     notes = write_strips(
         path,
-        strips(),
-        shape=(*image.leading, *frame.shape, *samples),
-        dtype=dtype,
+        tally.pixels(in_order(resampler.strip, places, threads), collect),
+        shape=(*image.leading, *canvas.shape, *image.data.shape[len(image.leading) + 2 :]),
+        dtype=image.dtype,
         axes=image.axes,
         like=image.metadata,
         frame=grid,
-        offset=frame.offset,
+        offset=canvas.offset,
     )
-    if inexact:
+    if tally.inexact:
         notes += ("integers beyond 2^53 are rounded to 53 bits; --interpolation nearest copies them",)
-    return Written(clipped, tuple(f"{path.name}: {note}" for note in notes))
+    return Written(tally.clipped, tuple(f"{path.name}: {note}" for note in notes))
 
 
-_Place = tuple[np.ndarray, range, range, Interpolation]  # matrix, rows, columns
+class _Resampler:
+    """Resamples strips of an image's planes.
+
+    Raises:
+        OptionError: ``--fill`` is no value of the image's dtype.
+    """
+
+    def __init__(self, image: Image, matrix_of: MatrixOf, canvas: Frame, settings: ResamplingConfig) -> None:
+        self._image, self._matrix_of, self._canvas, self._settings = image, matrix_of, canvas, settings
+        self._fill = missing_value(image.dtype, image.metadata, settings)
+        self._fill_in_holes = missing_value(image.dtype, image.metadata, ResamplingConfig())
+
+    def strip(self, place: tuple[tuple[int, ...], int]) -> Strip:
+        """Resample the strip of the plane at an index from a row of the canvas on: ``place`` is (index, row)."""
+        (index, first_row), image, canvas, settings = place, self._image, self._canvas, self._settings
+        rows = canvas.rows[first_row : first_row + STRIP_ROWS]
+        matrix = self._matrix_of(index)
+        place_in_image = matrix, rows, canvas.columns, settings.interpolation
+        values, defined, covered = _values(image, index, place_in_image, settings.edge)
+        fill: np.ndarray | float = self._fill
+        if settings.fill is not None and not defined.all():
+            # A hole in the image is no pixel beyond it, and stays what it is.
+            inside = resample(_read_all_defined, image.shape, matrix, rows, canvas.columns, Interpolation.LINEAR)[1]
+            fill = np.where(inside, self._fill_in_holes, self._fill)
+        return Strip(index, first_row, values, covered, *to_dtype(values, defined, image.dtype, fill))
+
+
+class _Tally:
+    """Counts what is lost when values are written in a dtype.
+
+    Attributes:
+        clipped: how many values were clipped to the range of the dtype.
+        inexact: some values are integers that float64 does not hold exactly.
+    """
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self._dtype = dtype
+        self.clipped, self.inexact = 0, False
+
+    def pixels(self, strips: Iterable[Strip], collect: Callable[[Strip], None] | None) -> Iterator[np.ndarray]:
+        """Yield the pixels of each strip, and count; ``collect``: see `write_resampled`."""
+        for strip in strips:
+            if collect is not None:
+                collect(strip)
+            self.clipped += strip.clipped
+            self.inexact = self.inexact or _is_inexact(strip.values, self._dtype)
+            yield strip.pixels
+
+
+_Place = tuple[np.ndarray, range, range, Interpolation]  # matrix, rows and columns of the canvas's plane
 
 
 def _values(
     image: Image, index: tuple[int, ...], place: _Place, edge: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return a plane's values (h, W[, S]) on some rows of the frame, which are defined, and which it covers (h, W).
+    """Resample a plane onto some rows of the canvas.
 
-    Where pixels are copied all of them are, whatever they hold: a number or none, a colour that nobody sees.
+    Where pixels are copied, all of them are defined, whatever they hold: NaN, or the colour of a transparent pixel.
+
+    Returns:
+        Values (h, W[, S]); which of them are defined, (h, W[, S]); and which pixels the image covers, (h, W).
     """
     matrix, _, _, interpolation = place
     if copies(matrix, interpolation):
         values, defined = resample(_reader(image, index, all_pixels=True), image.shape, *place, edge=edge)
-        inside = resample(_frame_reader, image.shape, *place)[1] if edge else defined
+        inside = resample(_read_all_defined, image.shape, *place)[1] if edge else defined
         pixels = Image(values, image.axes[len(image.leading) :], image.metadata)
         return values, defined, inside & pixels.valid(image.dtype)
     if image.axes.endswith("S") and image.dtype.kind == "f" and not image.metadata.alpha:
-        # A sample that is no number is none of the other samples' business.
+        # Each sample by itself: one that is NaN leaves the others as they are.
         planes = [
             resample(_reader(image, index, sample), image.shape, *place, edge=edge)
             for sample in range(image.data.shape[-1])
@@ -146,8 +187,10 @@ def _values(
 
 
 def _reader(image: Image, index: tuple[int, ...], sample: int | None = None, *, all_pixels: bool = False) -> Read:
+    """Return a function that reads a plane, or one sample of it; ``all_pixels``: invalid ones count as well."""
+
     def read(rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
-        # Only pixels that are no number are left out: a mask says what to register on, no more.
+        # Only invalid pixels are left out: a mask says what to register on, no more.
         part = image.read(index, rows, columns)
         data = np.asarray(part.data)
         if sample is not None:
@@ -157,16 +200,16 @@ def _reader(image: Image, index: tuple[int, ...], sample: int | None = None, *, 
     return read
 
 
-def _frame_reader(rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
-    """Read an image of which each pixel is defined, to tell its frame."""
+def _read_all_defined(rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
+    """Read an image in which every pixel is defined: resampled, it shows which pixels lie inside the image's frame."""
     shape = rows.stop - rows.start, columns.stop - columns.start
     return np.zeros(shape, np.uint8), np.ones(shape, np.bool_)
 
 
 def missing_value(dtype: np.dtype[Any], metadata: Metadata, settings: ResamplingConfig) -> float:
-    """Return what a pixel holds that the image does not cover.
+    """Return the value of pixels that the image does not cover.
 
-    That is the value of ``--fill``, else the image's own for missing pixels, else 0, or NaN for floats.
+    It is the value of ``--fill``, else the image's own value of missing pixels, else 0, or NaN for floats.
 
     Raises:
         OptionError: ``--fill`` is no value of the dtype.
@@ -182,35 +225,43 @@ def missing_value(dtype: np.dtype[Any], metadata: Metadata, settings: Resampling
     return np.nan if dtype.kind == "f" else 0
 
 
-def _inexact(values: np.ndarray, dtype: np.dtype[Any]) -> bool:
-    """Tell whether some of ``values``, computed in float64, are beyond the integers of ``dtype`` that it holds."""
+def _is_inexact(values: np.ndarray, dtype: np.dtype[Any]) -> bool:
+    """Tell whether ``values``, computed in float64, hold integers of ``dtype`` that float64 does not hold exactly."""
     wide = dtype.kind != "f" and dtype.itemsize == 8 and values.dtype != dtype
-    return wide and bool((np.abs(values) > _WHOLE).any())
+    return wide and bool((np.abs(values) > _MAX_EXACT_INTEGER).any())
 
 
 def _fits(value: float, dtype: np.dtype[Any]) -> bool:
+    """Tell whether ``dtype`` can hold a value."""
     if dtype.kind == "f":
         return not np.isfinite(value) or abs(value) <= float(np.finfo(dtype).max)
     return float(value).is_integer() and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max
 
 
 def to_dtype(
-    values: np.ndarray, there: np.ndarray, dtype: np.dtype[Any], missing: float | np.ndarray
+    values: np.ndarray, defined: np.ndarray, dtype: np.dtype[Any], fill: float | np.ndarray
 ) -> tuple[np.ndarray, int]:
-    """Return ``values`` (H, W[, C]) in ``dtype``, and how many were clipped; ``missing`` where not ``there``.
+    """Convert ``values`` (H, W[, C]) to ``dtype``. Integers are rounded and clipped, never wrapped.
 
-    ``there``: (H, W) or (H, W, C) bool; ``missing``: a number or (H, W). Integers are rounded and clipped, not wrapped.
+    Args:
+        values: floats, or of ``dtype``.
+        defined: (H, W) or (H, W, C) bool, the values that are used.
+        dtype: an integer or a float.
+        fill: a number or (H, W), used where values are not defined.
+
+    Returns:
+        The converted values, and how many of them were clipped.
     """
-    there = there[..., None] if there.ndim < values.ndim else there
-    fill = np.asarray(missing).astype(dtype)
+    defined = defined[..., None] if defined.ndim < values.ndim else defined
+    fill = np.asarray(fill).astype(dtype)
     fill = fill[..., None] if 0 < fill.ndim < values.ndim else fill
     if values.dtype == dtype:
-        return np.where(there, values, fill), 0
-    whole = dtype.kind != "f"
-    limits = np.iinfo(dtype) if whole else np.finfo(dtype)
-    known = np.where(there, np.rint(values) if whole else values, 0)
-    low, high = known < limits.min, known > limits.max
+        return np.where(defined, values, fill), 0
+    is_integer = dtype.kind != "f"
+    limits = np.iinfo(dtype) if is_integer else np.finfo(dtype)
+    rounded = np.where(defined, np.rint(values) if is_integer else values, 0)
+    too_low, too_high = rounded < limits.min, rounded > limits.max
     # Not np.clip: the largest 64-bit integers are no float64, and what is next to them would wrap.
-    top = known >= float(limits.max)
-    out = np.where(top, limits.max, np.maximum(np.where(top, 0, known), limits.min).astype(dtype))
-    return np.where(there, out, fill), int((low | high).sum())
+    at_top = rounded >= float(limits.max)
+    clipped = np.where(at_top, limits.max, np.maximum(np.where(at_top, 0, rounded), limits.min).astype(dtype))
+    return np.where(defined, clipped, fill), int((too_low | too_high).sum())

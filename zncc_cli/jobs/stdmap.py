@@ -1,4 +1,4 @@
-"""Std maps of image files, and where these images have enough texture to be registered."""
+"""Local standard deviation maps of image files, and where the images have enough texture to be registered."""
 
 from __future__ import annotations
 
@@ -17,36 +17,37 @@ from zncc_cli.errors import ContentError, ExitCode, InputError, OptionError, Res
 from zncc_cli.files.folder import OutputFolder, refuse_sources
 from zncc_cli.files.images import check_kind, read_image
 from zncc_cli.files.output import write_picture, write_strips
+from zncc_cli.jobs.channel_view import ChannelView, choose_views
+from zncc_cli.jobs.downsampling import downsampled, downsampling_factor, read_block_means
 from zncc_cli.jobs.missing import Missing
 from zncc_cli.jobs.pair.maps import map_strips
-from zncc_cli.jobs.reduction import block_means, reduced, reduction_factor
-from zncc_cli.jobs.views import ChannelView, choose_views
 from zncc_cli.operators import native
 from zncc_cli.registration.metric.local_zncc import std_map
-from zncc_cli.registration.quality.texture import Texture, texture
+from zncc_cli.registration.quality.texture import texture
 from zncc_cli.registration.register import resolve_device
 from zncc_cli.report.grey import std_picture
 from zncc_cli.text import shown
 
 logger = logging.getLogger("zncc_cli.stdmap")
 
-_PICTURE = 2**24  # pixels; a larger picture is of use to nobody
+_MAX_PICTURE_PIXELS = 2**24  # of larger maps the picture shows means of blocks
 
 
 @dataclass(frozen=True)
 class StdMapFiles:
-    """The files of one image, and what they say.
+    """The files of one image, and what was measured in it.
 
     Attributes:
-        image, map, picture: its file, its map and a picture of that.
-        texture: picture of where it can carry a registration: 255, else 0.
-        missing: which of the two pictures could not be made, and why.
-        window: side of its windows, pixels.
-        median: of the map, in its units.
-        textured: share of the windows that can carry a registration.
-        recommended_window: side in pixels of the smallest window by which half of them can; None where hardly any can.
-        texture_factor: side of the blocks of pixels whose means were looked at for texture; 1 unless it is large.
+        image, map, picture: the image, its map, and the map as a picture.
+        texture: picture of the windows that have enough texture to be registered: 255, else 0.
+        window: side of the windows, pixels.
+        median: of the map, in the map's units.
+        textured: fraction of the windows that have enough texture.
+        recommended_window: side in pixels of the smallest window with which half of the windows have enough texture;
+            None where hardly any have.
+        texture_factor: side in pixels of the blocks in whose means texture was measured; 1 unless the image is large.
         notes: a sentence for each choice that was not the user's.
+        missing: which of the two pictures could not be made, and why.
     """
 
     image: Path
@@ -67,9 +68,10 @@ class StdMapOutcome:
     """All maps, in the order of the images.
 
     Attributes:
-        maps: of each image that has one.
-        failed: the others, by what is wrong with them.
-        backend, device: which arithmetic ran, why, and where.
+        maps: the files of each image that was mapped.
+        failed: the other images, each with the error.
+        backend: which arithmetic ran, and why.
+        device: where it ran.
     """
 
     maps: tuple[StdMapFiles, ...]
@@ -91,17 +93,17 @@ class StdMapOutcome:
 def write_std_maps(config: StdMapConfig) -> StdMapOutcome:
     """Write ``<stem>_std.tif``, ``<stem>_std.png`` and ``<stem>_texture.png`` of each image.
 
-    The map is float32, on the image's frame, NaN where the window leaves it. One bad image does not stop the rest, and
-    a picture that cannot be made is missing.
+    The map is float32, has the image's shape, and is NaN where the window leaves the image. One bad image does not stop
+    the rest, and a picture that cannot be made is missing.
 
     Raises:
-        InputError, ContentError, OptionError, ResourceError: the only image is bad, or the last one where all are.
-        OutputError, BackendError, OptionError: none can be mapped. Nothing is written then.
+        InputError, ContentError, OptionError, ResourceError: no image can be mapped; the error is that of the last one.
+        OutputError, BackendError: the folder or the backend cannot be used. Nothing is written then.
     """
     stems = [image.stem for image in config.images]
     for stem in stems:
         if stems.count(stem) > 1:
-            raise OptionError(f"IMAGE: expected files of different stems, got several named {stem}; write them apart")
+            raise OptionError(f"IMAGE: expected files of different names, got several {stem}; give one of them")
     device = resolve_device(config.device)
     if len(config.images) == 1:
         check_kind(config.images[0])
@@ -126,6 +128,7 @@ def write_std_maps(config: StdMapConfig) -> StdMapOutcome:
 
 
 def _names(stems: Iterable[str]) -> Iterable[str]:
+    """Yield the names of the three files of each image."""
     for stem in stems:
         yield f"{stem}_std.tif"
         yield f"{stem}_std.png"
@@ -133,24 +136,15 @@ def _names(stems: Iterable[str]) -> Iterable[str]:
 
 
 def _write_one(path: Path, folder: Path, config: StdMapConfig, device: torch.device) -> StdMapFiles:
+    """Write the files of one image into ``folder``."""
     image = read_image(path, series=config.series, page=config.page)
     (view,), notes = choose_views([image], [config.chosen_channel], alone=True)
-    if config.window is not None and config.window > min(view.shape):
-        raise WindowError(
-            f"--window: expected at most {min(view.shape)} pixels, the shorter side of {path}, got {config.window}"
-        )
-    if min(view.shape) < SMALLEST_WINDOW:
-        raise ContentError(
-            f"{path}: expected at least {SMALLEST_WINDOW} pixels a side, as many as the smallest window has, "
-            f"found {view.shape[1]} x {view.shape[0]}"
-        )
-    window = min(DEFAULT_WINDOW, *view.shape) if config.window is None else config.window
-    if config.window is None and window < DEFAULT_WINDOW:
-        notes += (f"{shown(path)}: a window of {window} pixels, as many as its shorter side has",)
-    factor = reduction_factor(view.shape)
-    look = reduced(view, factor)
-    if not look.valid.any():
-        raise ContentError(f"{path}: expected valid pixels, found none that are finite")
+    window, window_notes = _window(view, path, config)
+    notes += window_notes
+    factor = downsampling_factor(view.shape)
+    blocks = downsampled(view, factor)
+    if not blocks.valid.any():
+        raise ContentError(f"{path}: expected valid pixels, found none that are finite; name another image or channel")
     map_name, picture_name, texture_name = _names([path.stem])
     write_strips(
         folder / map_name,
@@ -161,41 +155,57 @@ def _write_one(path: Path, folder: Path, config: StdMapConfig, device: torch.dev
         like=None,
         frame=image.metadata,
     )
-    written = ChannelView(read_image(folder / map_name), ())
-    shrunk = max(1, math.ceil(math.sqrt(math.prod(view.shape) / _PICTURE)))
+    std = ChannelView(read_image(folder / map_name), ())
+    picture_factor = max(1, math.ceil(math.sqrt(math.prod(view.shape) / _MAX_PICTURE_PIXELS)))
     values = np.full((1, 1), np.nan, np.float32)
     missing = Missing(folder)
-    with missing.spared(picture_name):
-        means = reduced(written, 1) if shrunk == 1 else block_means(written.read, view.shape, shrunk)
+    with missing.on_failure(picture_name):
+        means = downsampled(std, 1) if picture_factor == 1 else read_block_means(std.read, view.shape, picture_factor)
         values = np.where(means.valid, means.grey, np.float32(np.nan))
         write_picture(folder / picture_name, std_picture(values))
-    found = _texture(torch.from_numpy(look.grey), torch.from_numpy(look.valid), window)
-    with missing.spared(texture_name):
-        write_picture(folder / texture_name, np.where(found.mask, np.uint8(255), np.uint8(0)))
-    known = values[np.isfinite(values)]
+    texture_window = min(window, *blocks.grey.shape)
+    measured = texture(torch.from_numpy(blocks.grey), torch.from_numpy(blocks.valid), texture_window)
+    with missing.on_failure(texture_name):
+        write_picture(folder / texture_name, np.where(measured.mask, np.uint8(255), np.uint8(0)))
+    finite = values[np.isfinite(values)]
     return StdMapFiles(
         image=path,
         map=config.out / map_name,
         picture=config.out / picture_name,
         texture=config.out / texture_name,
         window=window,
-        median=float(np.median(known)) if known.size else float("nan"),
-        textured=found.fraction,
-        recommended_window=found.recommended,
+        median=float(np.median(finite)) if finite.size else float("nan"),
+        textured=measured.fraction,
+        recommended_window=measured.recommended,
         texture_factor=factor,
         notes=(*image.notes, *notes),
         missing=missing.of((picture_name, texture_name)),
     )
 
 
-def _texture(grey: torch.Tensor, valid: torch.Tensor, window: int) -> Texture:
-    return texture(grey, valid, min(window, *grey.shape))
+def _window(view: ChannelView, path: Path, config: StdMapConfig) -> tuple[int, tuple[str, ...]]:
+    """Return the side of the windows in pixels, and a sentence where the image has no room for the default."""
+    shorter_side = min(view.shape)
+    if config.window is not None and config.window > shorter_side:
+        raise WindowError(
+            f"--window: expected at most {shorter_side} pixels, the shorter side of {path}, got {config.window}"
+        )
+    if shorter_side < SMALLEST_WINDOW:
+        raise ContentError(
+            f"{path}: expected at least {SMALLEST_WINDOW} pixels a side, as many as the smallest window has, "
+            f"found {view.shape[1]} x {view.shape[0]}; give a larger image"
+        )
+    if config.window is not None or shorter_side >= DEFAULT_WINDOW:
+        return DEFAULT_WINDOW if config.window is None else config.window, ()
+    return shorter_side, (f"{shown(path)}: a window of {shorter_side} pixels, as many as its shorter side has",)
 
 
 def _strips(view: ChannelView, config: StdMapConfig, window: int, device: torch.device) -> Iterator[np.ndarray]:
-    def values(rows: slice) -> torch.Tensor:
+    """Yield the map strip by strip."""
+
+    def map_of_rows(rows: slice) -> torch.Tensor:
         grey, valid = (torch.from_numpy(plane).to(device) for plane in view.read(rows))
         norm = config.scale is StdScale.NORM
         return std_map(grey, valid, window, norm=norm, method=str(config.method)).cpu()
 
-    return map_strips(values, view.shape, window)
+    return map_strips(map_of_rows, view.shape, window)

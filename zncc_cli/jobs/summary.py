@@ -1,4 +1,4 @@
-"""What a person reads on the terminal when a job is done."""
+"""The results of the jobs, printed on stdout."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ def _console() -> Console:
 
 
 def print_json(content: Mapping[str, Any]) -> None:
-    """Print one JSON object on stdout."""
+    """Print one JSON object."""
     print(json_text(content))
 
 
 def print_summary(outcome: PairOutcome) -> None:
-    """Print the result of one pair on stdout."""
+    """Print the result of one pair."""
     result, seconds = outcome.result, outcome.report["seconds"]
     before, after = result.evidence.zncc_before, result.evidence.zncc_after
-    failed = result.status.value == "failed"  # what belongs to a place that is wrong, nobody asks
-    sure = None if failed else result.uncertainty
+    failed = result.status.value == "failed"  # then contrast and error are those of a wrong position
+    uncertainty = None if failed else result.uncertainty
     rows = [
         ("status", f"{result.status.value}: {'; '.join(result.reasons)}"),
         *([("model", f"{result.model}: {result.selection.reason}")] if result.selection else []),
@@ -48,7 +48,7 @@ def print_summary(outcome: PairOutcome) -> None:
         ("overlap", f"{result.evidence.overlap:.1%} of the {'pixels' if after is None else 'windows'}"),
         *([("inverted", "bright in one image is dark in the other")] if result.inverted and not failed else []),
         ("motion", f"{result.evidence.motion:.3f} px at most, at the corners"),
-        *([("sure to", _precision(sure))] if sure else []),
+        *([("expected error", _expected_error(uncertainty))] if uncertainty else []),
         ("matrix", "fixed -> moving, (x, y) px"),
         *[("", "  ".join(f"{entry:14.8g}" for entry in row)) for row in result.matrix],
         ("backend", f"{result.backend.used} on {result.device} ({result.backend.reason})"),
@@ -58,20 +58,20 @@ def print_summary(outcome: PairOutcome) -> None:
     summary_table(rows, _console())
 
 
-_WHOLE = 2**14  # columns: no line is cut for who reads a pipe
-_ROWS = 100  # more than this nobody reads: then only what is not good is listed
+_PIPE_COLUMNS = 2**14  # no line is cut where the output is no terminal
+_MAX_ROWS = 100  # of a larger batch only the pairs that are not good are listed
 
 
 def print_batch(outcome: BatchOutcome) -> None:
-    """Print a line per pair, of a large batch per pair that is not good, and how many are good, on stdout.
+    """Print a line for each pair, and how many are good. Of a large batch only the pairs that are not good are listed.
 
-    On a terminal a reason is cut where the line ends: the table that is named below holds it whole.
+    On a terminal a reason is cut where the line ends; batch.csv, whose path is printed last, holds all of it.
     """
-    listed = outcome.pairs if len(outcome.pairs) <= _ROWS else outcome.bad
+    listed = outcome.pairs if len(outcome.pairs) <= _MAX_ROWS else outcome.bad
     table = Table(box=None, pad_edge=False)
     for column in ("name", "status", "zncc before", "after", "seconds", "reason"):
         table.add_column(column, overflow="fold", no_wrap=column not in ("name", "reason"))
-    for row in listed[:_ROWS]:
+    for row in listed[:_MAX_ROWS]:
         table.add_row(
             Text(shown(row.name)),
             Text(row.status, style=_STYLE[row.status]),
@@ -82,13 +82,13 @@ def print_batch(outcome: BatchOutcome) -> None:
         )
     console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
-        console.width = _WHOLE
+        console.width = _PIPE_COLUMNS
     if listed:
-        with console.capture() as drawn:
+        with console.capture() as output:
             console.print(table)
-        print("\n".join(line.rstrip() for line in drawn.get().splitlines()))
-    if len(listed) > _ROWS:
-        console.print(f"and {len(listed) - _ROWS} more that are not aligned")
+        print("\n".join(line.rstrip() for line in output.get().splitlines()))
+    if len(listed) > _MAX_ROWS:
+        console.print(f"and {len(listed) - _MAX_ROWS} more that are not aligned")
     good = len(outcome.pairs) - len(outcome.bad)
     kept = f", {outcome.kept} of all were done before" if outcome.kept else ""
     left = f"; {outcome.left} were not done, --resume goes on" if outcome.left else ""
@@ -97,18 +97,14 @@ def print_batch(outcome: BatchOutcome) -> None:
 
 
 def print_stack(outcome: StackOutcome) -> None:
-    """Print the result of one movie on stdout."""
+    """Print the result of one movie."""
     report, rows = outcome.report, outcome.rows
     spans = (max(values) - min(values) for values in ([row.dx for row in rows], [row.dy for row in rows]))
     seconds, expected_error = report["seconds"], report["metrics"]["largest_expected_error"]
     lines = [
         ("status", f"{outcome.status.value}: {'; '.join(report['reasons'])}"),
         ("drift", "{:.2f} px along x, {:.2f} px along y, {}".format(*spans, report["model"])),
-        *(
-            []
-            if expected_error is None
-            else [("precision", f"{expected_error:.3f} px at most, expected RMS error of a frame")]
-        ),
+        *([] if expected_error is None else [("expected error", f"{expected_error:.3f} px RMS of the worst frame")]),
         ("seconds", f"{seconds['registration']:.2f} registration, {seconds['total']:.2f} in all"),
         ("files", f"{outcome.folder}/"),
     ]
@@ -116,10 +112,10 @@ def print_stack(outcome: StackOutcome) -> None:
 
 
 def print_std_maps(outcome: StdMapOutcome) -> None:
-    """Print a line per image on stdout: the map's median, and what of the image can carry a registration."""
+    """Print a line for each image: the map's median, and how much of the image has enough texture to be registered."""
     for files in outcome.maps:
-        side = files.recommended_window
-        advice = "no window is enough" if side is None else f"recommended window {side}"
+        window = files.recommended_window
+        advice = "no window is enough" if window is None else f"recommended window {window}"
         blocks = "" if files.texture_factor == 1 else f", of means of {files.texture_factor} x {files.texture_factor}"
         print(
             f"{shown(files.map)}  median {files.median:.6g}  texture in {files.textured:.0%} of the windows of "
@@ -128,7 +124,7 @@ def print_std_maps(outcome: StdMapOutcome) -> None:
 
 
 def print_diagnosis(diagnosis: Diagnosis) -> None:
-    """Print the state of the installation on stdout."""
+    """Print the state of the installation."""
     summary_table(
         [
             *diagnosis.versions.items(),
@@ -149,7 +145,7 @@ def print_diagnosis(diagnosis: Diagnosis) -> None:
 
 
 def print_builds(builds: Builds) -> None:
-    """Print where the native libraries are, or why there are none, on stdout."""
+    """Print where the native library of each device is, or why there is none."""
     summary_table(
         [
             (device, f"{loaded.library} ({loaded.reason}, {loaded.seconds:.2f} s)" if loaded.library else loaded.reason)
@@ -159,8 +155,9 @@ def print_builds(builds: Builds) -> None:
     )
 
 
-def _precision(sure: Uncertainty) -> str:
-    return f"{sure.rms:.3f} px over the frame, {sure.corners.max():.3f} px at the worst corner (standard deviations)"
+def _expected_error(uncertainty: Uncertainty) -> str:
+    rms, worst = uncertainty.rms, uncertainty.corners.max()
+    return f"{rms:.3f} px RMS over the fixed image, {worst:.3f} px at the worst corner (standard deviations)"
 
 
 def _number(value: float | None) -> str:

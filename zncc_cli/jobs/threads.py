@@ -1,4 +1,4 @@
-"""The same work on many things, several at a time, a few of them in memory."""
+"""A function computed for many items by several threads, with few results in memory at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
-_AHEAD = 2  # times the number of threads: what is begun before the first is taken
+_MAX_BEGUN_PER_THREAD = 2  # items that are begun before the first result is taken
 
 
 class _Workers(ThreadPoolExecutor):
@@ -29,7 +29,7 @@ def workers(threads: int) -> ThreadPoolExecutor:
 
 
 def in_order(function: Callable[[_Item], _Result], items: Iterable[_Item], threads: int) -> Iterator[_Result]:
-    """Yield ``function`` of each of ``items``, in their order; with one thread, when it is asked for."""
+    """Yield ``function(item)`` for each of ``items``, in their order; with one thread, each when it is taken."""
     if threads == 1:
         yield from map(function, items)
         return
@@ -38,7 +38,7 @@ def in_order(function: Callable[[_Item], _Result], items: Iterable[_Item], threa
         try:
             for item in items:
                 begun.append(pool.submit(function, item))
-                if len(begun) > _AHEAD * threads:
+                if len(begun) > _MAX_BEGUN_PER_THREAD * threads:
                     yield begun.popleft().result()
             while begun:
                 yield begun.popleft().result()

@@ -1,4 +1,4 @@
-"""Transform files: convert, invert, compose, and map points. No torch: these commands answer at once."""
+"""Transform files: convert, invert, compose, and map points. Torch is not imported, so these commands start fast."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SIZE = re.compile(r"([1-9][0-9]{0,8})x([1-9][0-9]{0,8})")
 
 @dataclass(frozen=True)
 class Written:
-    """A transform file: where, in which format, and the simplest model that its matrix belongs to."""
+    """A transform file that was written: its path, its format, and the simplest model that its matrix belongs to."""
 
     out: Path
     format: TransformFormat
@@ -41,17 +41,17 @@ class Written:
 
 
 def convert(config: ConvertConfig) -> Written:
-    """Write the transform, or its inverse, in another format.
+    """Write a transform, or its inverse, in another format.
 
     Raises:
         InputError: it cannot be read, or has no inverse. OptionError: a size is missing or contradicts the file.
-        OutputError: the format cannot hold it, or it cannot be written.
+        OutputError: the format cannot hold the transform, or the file cannot be written.
     """
     transform = read_linear(config.transform, config.source_format)
     refuse_existing(config.out, overwrite=config.overwrite)
     warn_of_status(config.transform, transform.status)
     if config.inverse:
-        # Nothing is known of the grid of the moving image, which is the fixed one now.
+        # The moving image is the fixed one now, and the file does not know its pixel size.
         transform = Linear(
             inverse_of(config.transform, transform.matrix),
             transform.moving_shape,
@@ -65,40 +65,41 @@ def convert(config: ConvertConfig) -> Written:
             raise OptionError(f"--{option}: expected a format that holds this size, got {kind}; leave it out")
     transform = dataclasses.replace(
         transform,
-        fixed_shape=_frame("--fixed", config.fixed, transform.fixed_shape),
-        moving_shape=_frame("--moving", config.moving, transform.moving_shape),
+        fixed_shape=_shape("--fixed", config.fixed, transform.fixed_shape),
+        moving_shape=_shape("--moving", config.moving, transform.moving_shape),
     )
     return _write(config.out, transform, kind)
 
 
 def compose_files(config: ComposeConfig) -> Written:
-    """Write the transform that does the first, then the second: fixed of the first -> moving of the second.
+    """Write the transform that applies the first, then the second: fixed of the first -> moving of the second.
 
     Raises:
-        InputError: one cannot be read, or the first does not end on the frame that the second starts from.
-        OptionError: a size is missing. OutputError: the format cannot hold it, or it cannot be written.
+        InputError: a transform cannot be read, or the moving image of the first is not of the size of the fixed image
+            of the second.
+        OptionError: a size is missing. OutputError: the format cannot hold it, or the file cannot be written.
     """
     first, second = read_linear(config.first), read_linear(config.second)
     refuse_existing(config.out, overwrite=config.overwrite)
     statuses = [first.status, second.status]
-    for path, known in zip((config.first, config.second), statuses, strict=True):
-        warn_of_status(path, known)
+    for path, status in zip((config.first, config.second), statuses, strict=True):
+        warn_of_status(path, status)
     if None not in (first.moving_shape, second.fixed_shape) and first.moving_shape != second.fixed_shape:
         raise InputError(
-            f"{shown(config.second)}: expected a fixed image of {_spelled(first.moving_shape)} pixels, as is the "
-            f"moving image of {shown(config.first)}, found {_spelled(second.fixed_shape)}; name the one that is done "
-            "first first"
+            f"{shown(config.second)}: expected a fixed image of {_size(first.moving_shape)} pixels, as is the "
+            f"moving image of {shown(config.first)}, found {_size(second.fixed_shape)}; name first the transform that "
+            "is applied first"
         )
     matrix = compose(first.matrix, second.matrix)
-    # The whole is as good as the worse part, and unknown where one part is.
-    alike = first.status if first.status == second.status else None
-    status = next((bad for bad in (Status.FAILED, Status.SUSPECT) if bad in statuses), alike)
-    whole = Linear(matrix, first.fixed_shape, second.moving_shape, grid=first.grid, status=status)
-    return _write(config.out, whole, format_for(config.out, config.target_format))
+    # The composition is as good as the worse transform; without a bad one it is unknown if one of both is.
+    common = first.status if first.status == second.status else None
+    worse = next((bad for bad in (Status.FAILED, Status.SUSPECT) if bad in statuses), common)
+    composed = Linear(matrix, first.fixed_shape, second.moving_shape, grid=first.grid, status=worse)
+    return _write(config.out, composed, format_for(config.out, config.target_format))
 
 
 def points(config: PointsConfig, stdout: BinaryIO) -> int:
-    """Map the points of a table into a file, or to ``stdout``, when all are mapped; return how many there were.
+    """Map the points of a table, and write them to a file or to ``stdout`` when all are mapped; return their number.
 
     Raises:
         InputError: the transform or the table cannot be used. OutputError: the file cannot be written.
@@ -112,15 +113,16 @@ def points(config: PointsConfig, stdout: BinaryIO) -> int:
     if config.out is not None:
         with atomic_write(config.out) as file:
             return _map(config.points, matrix, file)
-    with tempfile.TemporaryFile() as whole:
-        count = _map(config.points, matrix, whole)
-        whole.seek(0)
-        shutil.copyfileobj(whole, stdout)
+    with tempfile.TemporaryFile() as mapped:
+        count = _map(config.points, matrix, mapped)
+        mapped.seek(0)
+        shutil.copyfileobj(mapped, stdout)
     stdout.flush()
     return count
 
 
 def _map(table: Path, matrix: NDArray[np.float64], out: BinaryIO) -> int:
+    """Write the mapped points of a table, and return their number."""
     total = 0
     for count, text in mapped_table(table, lambda xy: map_points(matrix, xy)):
         out.write(text)
@@ -129,9 +131,9 @@ def _map(table: Path, matrix: NDArray[np.float64], out: BinaryIO) -> int:
 
 
 def warn_of_status(path: Path, status: str | None) -> None:
-    """Say in a line, ``--quiet`` or not, that the registration which found the transform is not to be trusted."""
+    """Warn, even under ``--quiet``, where the registration that a transform is from is not to be trusted."""
     if status not in (None, Status.OK):
-        logger.warning("%s: of a registration that was judged %s; check what comes of it", shown(path), status)
+        logger.warning("%s: of a registration that was judged %s; check the result", shown(path), status)
 
 
 def inverse_of(path: Path, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -149,19 +151,20 @@ def _write(out: Path, transform: Linear, kind: TransformFormat) -> Written:
     return Written(out, kind, transform.model or str(model_of(transform.matrix)))
 
 
-def _frame(option: str, text: str | None, known: tuple[int, int] | None) -> tuple[int, int] | None:
-    """Return the size (H, W) that the file knows, or that ``text`` says: WxH, or the name of an image of that size."""
+def _shape(option: str, text: str | None, file_shape: tuple[int, int] | None) -> tuple[int, int] | None:
+    """Return an image's (H, W): of the transform file, or of ``text``, which is WxH or names an image of that size."""
     if text is None:
-        return known
-    size = _SIZE.fullmatch(text)
-    shape = (int(size[2]), int(size[1])) if size else read_image(Path(text)).shape
-    if known is not None and shape != known:
+        return file_shape
+    match = _SIZE.fullmatch(text)
+    shape = (int(match[2]), int(match[1])) if match else read_image(Path(text)).shape
+    if file_shape is not None and shape != file_shape:
         raise OptionError(
-            f"{option}: expected {_spelled(known)} pixels (width first), which the transform was made for, got "
-            f"{_spelled(shape)}; leave it out"
+            f"{option}: expected {_size(file_shape)} pixels (width first), which the transform was made for, got "
+            f"{_size(shape)}; leave it out"
         )
     return shape
 
 
-def _spelled(shape: tuple[int, int] | None) -> str:
+def _size(shape: tuple[int, int] | None) -> str:
+    """Return a shape (H, W) as people read it, width first."""
     return " x ".join(map(str, reversed(shape or ())))

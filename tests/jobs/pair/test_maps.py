@@ -1,4 +1,4 @@
-"""Maps written strip by strip are those of the whole images."""
+"""Maps written strip by strip equal the maps of whole images."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import torch
 
 from zncc_cli.files.images import Image
 from zncc_cli.files.metadata import Metadata
+from zncc_cli.jobs.channel_view import ChannelView
 from zncc_cli.jobs.missing import Missing
-from zncc_cli.jobs.pair.maps import Rows, write_maps, write_mask
-from zncc_cli.jobs.pair.products import MAPS
-from zncc_cli.jobs.views import ChannelView
+from zncc_cli.jobs.pair.maps import RowFile, write_maps, write_mask
+from zncc_cli.jobs.pair.run_folder import MAPS
 from zncc_cli.registration.inputs.inpainting import inpaint
 from zncc_cli.registration.metric.local_zncc import std_map, zncc_frame_map
 from zncc_cli.registration.resampling.canvas import Frame
@@ -28,22 +28,22 @@ def write(
 ) -> None:
     view = ChannelView(Image(fixed, "YX", METADATA), ())
     with (
-        Rows(folder, aligned.shape[1], np.float32) as a,
-        Rows(folder, aligned.shape[1], bool) as b,
-        Rows(folder, aligned.shape[1], bool) as c,
+        RowFile(folder, aligned.shape[1], np.float32) as a,
+        RowFile(folder, aligned.shape[1], bool) as b,
+        RowFile(folder, aligned.shape[1], bool) as c,
     ):
-        for rows, values in ((a, aligned), (b, covered), (c, counts)):
-            rows.put(values[:7])
-            rows.put(values[7:])
+        for row_file, values in ((a, aligned), (b, covered), (c, counts)):
+            row_file.append(values[:7])
+            row_file.append(values[7:])
         missing = Missing(folder)
         write_maps(folder, view, (a, c), **options, missing=missing)
         assert not missing.of(MAPS)
-        write_mask(folder / "mask.tif", b, options["frame"], METADATA)
+        write_mask(folder / "mask.tif", b, options["canvas"], METADATA)
 
 
 @pytest.mark.parametrize("window", [3, 8, 51])
 @pytest.mark.parametrize("height", [5, 16, 50])
-def test_strips_make_the_maps_of_the_whole(
+def test_maps_written_in_strips_equal_the_maps_of_whole_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, window: int, height: int
 ) -> None:
     monkeypatch.setattr("zncc_cli.jobs.pair.maps.STRIP_ROWS", height)
@@ -55,14 +55,23 @@ def test_strips_make_the_maps_of_the_whole(
     counts = covered.copy()
     counts[20, 10] = False
     counts[30:33, 5:40] = False
-    spreads = 5.0, 2.0
-    write(tmp_path, fixed, aligned, covered, counts, frame=Frame(0, 0, 52, 60), window=window, spreads=spreads)
+    deviations = 5.0, 2.0
+    write(
+        tmp_path,
+        fixed,
+        aligned,
+        covered,
+        counts,
+        canvas=Frame(0, 0, 52, 60),
+        window=window,
+        standard_deviations=deviations,
+    )
     f = torch.from_numpy(fixed)
     m, there = inpaint(torch.from_numpy(aligned), torch.from_numpy(counts), window)  # gaps up to a window are filled
     expected = {
         "std_fixed": std_map(f, torch.ones_like(there), window),
         "std_aligned": std_map(m, there, window),
-        "zncc": zncc_frame_map(f, m, there, window, spreads),
+        "zncc": zncc_frame_map(f, m, there, window, deviations),
     }
     for name, whole in expected.items():
         # Each strip is centred by a mean of its own, which moves float32 values by their rounding.
@@ -70,13 +79,13 @@ def test_strips_make_the_maps_of_the_whole(
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "mask.tif"), np.where(covered, 255, 0))
 
 
-def test_beyond_the_fixed_image_there_are_no_values(tmp_path: Path) -> None:
+def test_maps_are_nan_beyond_the_fixed_image(tmp_path: Path) -> None:
     fixed = np.random.default_rng(0).normal(size=(20, 30)).astype(np.float32)
-    frame = Frame(-4, -2, 40, 30)
-    everywhere = np.ones(frame.shape, np.bool_)
-    aligned = np.random.default_rng(1).normal(size=frame.shape).astype(np.float32)
-    write(tmp_path, fixed, aligned, everywhere, everywhere, frame=frame, window=5, spreads=(1.0, 1.0))
-    known = np.zeros(frame.shape, np.bool_)
-    known[4:20, 6:32] = True  # two pixels, half a window, inside the fixed image
-    np.testing.assert_array_equal(np.isfinite(tifffile.imread(tmp_path / "std_fixed.tif")), known)
-    np.testing.assert_array_equal(np.isfinite(tifffile.imread(tmp_path / "zncc.tif")), known)
+    canvas = Frame(-4, -2, 40, 30)
+    everywhere = np.ones(canvas.shape, np.bool_)
+    aligned = np.random.default_rng(1).normal(size=canvas.shape).astype(np.float32)
+    write(tmp_path, fixed, aligned, everywhere, everywhere, canvas=canvas, window=5, standard_deviations=(1.0, 1.0))
+    expected = np.zeros(canvas.shape, np.bool_)
+    expected[4:20, 6:32] = True  # two pixels, half a window, inside the fixed image
+    np.testing.assert_array_equal(np.isfinite(tifffile.imread(tmp_path / "std_fixed.tif")), expected)
+    np.testing.assert_array_equal(np.isfinite(tifffile.imread(tmp_path / "zncc.tif")), expected)

@@ -1,4 +1,4 @@
-"""A pair from files to files, where the whole is more than its parts."""
+"""A pair from its input files to its output files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from zncc_cli.errors import OptionError, OutputError
 from zncc_cli.files.transforms.transform_json import write_transform
 from zncc_cli.jobs import budget
 from zncc_cli.jobs.pair.align import align_pair
-from zncc_cli.jobs.pair.products import MAPS, file_names
+from zncc_cli.jobs.pair.run_folder import MAPS, file_names
 from zncc_cli.jobs.summary import print_summary
 from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.warp import corners, map_points
@@ -27,7 +27,7 @@ def test_a_large_pair_is_registered_on_blocks_and_moved_at_full_resolution(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Large is made to mean more than 100,000 pixels here."""
-    monkeypatch.setattr(budget, "FULL", 100_000)
+    monkeypatch.setattr(budget, "MAX_FULL_RESOLUTION_PIXELS", 100_000)
     truth = json.loads((SAMPLE / "truth.json").read_text())
     config = PairConfig(fixed=SAMPLE / "fixed.tif", moving=SAMPLE / "moving.tif", out=tmp_path / "out")
     outcome = align_pair(config, lambda _: None)
@@ -62,7 +62,7 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_overwritten_a_folder_holds_the_files_of_one_run(small: PairConfig, tmp_path: Path) -> None:
+def test_after_overwriting_the_folder_holds_the_files_of_one_run(small: PairConfig, tmp_path: Path) -> None:
     out = tmp_path / "out"
     union = ResamplingConfig(canvas="union")  # type: ignore[arg-type]
     align_pair(replace(small, resampling=union), lambda _: None)
@@ -77,7 +77,7 @@ def test_overwritten_a_folder_holds_the_files_of_one_run(small: PairConfig, tmp_
     assert names(out) == {"transform.json", "notes.txt"}
 
 
-def test_what_no_report_tells_to_be_an_earlier_runs_stays_and_is_said(small: PairConfig, tmp_path: Path) -> None:
+def test_files_that_no_report_names_stay_and_are_noted(small: PairConfig, tmp_path: Path) -> None:
     """In the folder of the images: the fixed one, which is read, and a mask of the user's own."""
     fixed, mask = tmp_path / "fixed.tif", tmp_path / "mask.tif"
     small.fixed.rename(fixed)
@@ -90,7 +90,7 @@ def test_what_no_report_tells_to_be_an_earlier_runs_stays_and_is_said(small: Pai
         assert notes == [f"{mask}: stood there before, and is not of this run"]
 
 
-def test_a_file_that_is_read_is_not_removed(small: PairConfig, tmp_path: Path) -> None:
+def test_an_input_file_is_not_removed(small: PairConfig, tmp_path: Path) -> None:
     align_pair(small, lambda _: None)
     aligned = tmp_path / "out" / "aligned.tif"
     before = aligned.read_bytes()
@@ -100,7 +100,7 @@ def test_a_file_that_is_read_is_not_removed(small: PairConfig, tmp_path: Path) -
     assert aligned.read_bytes() == before
 
 
-def test_a_start_of_images_of_another_size_is_said_for_each(small: PairConfig, tmp_path: Path) -> None:
+def test_a_start_made_for_images_of_another_size_is_noted_for_each_image(small: PairConfig, tmp_path: Path) -> None:
     start = tmp_path / "start.json"
     quick = replace(small, init=str(start), write="report", overwrite=True)
     for fixed, moving, said in (
@@ -139,7 +139,7 @@ def test_an_offset_that_float32_cannot_hold_changes_nothing(
     assert (np.isnan(after[~covered]) if dtype == "float64" else after[~covered] == 0).all()
 
 
-def test_the_report_names_what_was_registered(tmp_path: Path) -> None:
+def test_the_report_names_the_registered_planes(tmp_path: Path) -> None:
     scene = tifffile.imread(SAMPLE / "fixed.tif")
     tifffile.imwrite(tmp_path / "stack.tif", np.stack([scene // 9, scene]), imagej=True, metadata={"axes": "CYX"})
     tifffile.imwrite(tmp_path / "rgb.tif", np.stack([scene // 2, scene, scene // 3], -1), photometric="rgb")
@@ -154,7 +154,7 @@ def test_the_report_names_what_was_registered(tmp_path: Path) -> None:
     assert report["registered_by"]["moving"] == {"channel": "luminance"}
 
 
-def test_the_summary_states_what_belongs_to_a_place_only_where_that_may_be_right(
+def test_the_summary_of_a_failed_result_has_no_expected_error_and_no_contrast(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = PairConfig(fixed=SAMPLE / "fixed.tif", moving=SAMPLE / "moving.tif", out=tmp_path, write="report")
@@ -163,11 +163,13 @@ def test_the_summary_states_what_belongs_to_a_place_only_where_that_may_be_right
         result = replace(outcome.result, inverted=True, status=status)
         print_summary(replace(outcome, result=result))
         labels = [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()]
-        assert {"inverted", "sure to"} & set(labels) == (set() if status == "failed" else {"inverted", "sure to"})
+        assert {"inverted", "expected error"} & set(labels) == (
+            set() if status == "failed" else {"inverted", "expected error"}
+        )
 
 
 @pytest.mark.parametrize("backend", ["reference", "native"])
-def test_all_is_computed_with_the_backend_that_was_asked_for(
+def test_everything_is_computed_with_the_chosen_backend(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
 ) -> None:
     from zncc_cli.operators import native
@@ -193,7 +195,7 @@ def test_all_is_computed_with_the_backend_that_was_asked_for(
 def test_sides_that_no_factor_divides_give_all_files_on_every_canvas(
     tmp_path: Path, shape: tuple[int, int], canvas: str
 ) -> None:
-    """The page's pictures are reduced by a whole factor from 1024 pixels on."""
+    """The pictures of the HTML report are reduced by a whole factor from 1024 pixels on."""
     noise = np.random.default_rng(0).random((shape[0] + 4, shape[1] + 4))
     scene = sum(np.roll(noise, (i, j), (0, 1)) for i in range(3) for j in range(3)) * 6000
     tifffile.imwrite(tmp_path / "a.tif", scene[2:-2, 2:-2].astype(np.uint16))
@@ -210,9 +212,7 @@ def test_sides_that_no_factor_divides_give_all_files_on_every_canvas(
     assert names(tmp_path / "out") == set(file_names(config))
 
 
-def test_gaps_are_no_data_in_registration_maps_and_words_and_no_data_none_keeps_them(
-    small: PairConfig, tmp_path: Path
-) -> None:
+def test_gaps_are_left_out_of_registration_and_maps_unless_no_data_is_none(small: PairConfig, tmp_path: Path) -> None:
     for name in ("a.tif", "b.tif"):
         pixels = tifffile.imread(tmp_path / name)
         pixels[::6] = 0
@@ -233,7 +233,7 @@ def test_gaps_are_no_data_in_registration_maps_and_words_and_no_data_none_keeps_
     assert np.nanmedian(tifffile.imread(tmp_path / "out" / "std_fixed.tif")) > 2 * np.nanmedian(filled)
 
 
-def test_hot_pixels_are_said(small: PairConfig, tmp_path: Path) -> None:
+def test_hot_pixels_are_noted(small: PairConfig, tmp_path: Path) -> None:
     for name in ("a.tif", "b.tif"):
         pixels = tifffile.imread(tmp_path / name)
         pixels[[20, 50, 33, 11, 40], [30, 9, 51, 44, 25]] = 65535

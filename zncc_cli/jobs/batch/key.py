@@ -12,7 +12,7 @@ from zncc_cli.config import PairConfig, Product
 from zncc_cli.errors import ZnccError
 from zncc_cli.files.paths import MismatchError, read_small_file
 from zncc_cli.files.transforms.transform_json import parse_json
-from zncc_cli.jobs.pair.digests import digests
+from zncc_cli.jobs.pair.rerun import image_digests
 from zncc_cli.report.json import json_text
 
 # Settings that do not change the result: where the files lie.
@@ -27,7 +27,7 @@ def pair_key(config: PairConfig) -> str:
     Raises:
         InputError: an input cannot be read.
     """
-    return _key(digests(config), dataclasses.asdict(config))
+    return _key(image_digests(config), dataclasses.asdict(config))
 
 
 def _key(inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> str:

@@ -27,7 +27,7 @@ from zncc_cli.jobs.batch.processes import Processes
 from zncc_cli.jobs.batch.row import ERROR, STATUSES, BatchRow, row_of, write_table
 from zncc_cli.jobs.batch.worker import clear
 from zncc_cli.jobs.missing import Missing
-from zncc_cli.jobs.pair.products import OVERLAY, PAGE, file_names
+from zncc_cli.jobs.pair.run_folder import HTML, OVERLAY, file_names
 from zncc_cli.process import usable_cores
 from zncc_cli.report.batch_html import BatchHtmlRow, thumbnail, write_batch_html
 from zncc_cli.text import shown
@@ -136,7 +136,7 @@ def run_batch(
     left = len(pairs) - len(rows)
     outcome = BatchOutcome(tuple(_ordered(pairs, rows)), table, left=left, kept=kept_count, accept=config.accept)
     page, missing = config.file("batch.html"), Missing(config.out)  # an older page, of other rows, does not stay either
-    with missing.spared(page.name):
+    with missing.on_failure(page.name):
         write_batch_html(page, _page_rows(config, outcome.pairs), total=len(outcome.pairs))
     return dataclasses.replace(outcome, missing=missing.of([page.name]))
 
@@ -268,7 +268,7 @@ def _page_rows(config: BatchConfig, rows: Iterable[BatchRow]) -> list[BatchHtmlR
     worst = heapq.nsmallest(_PAGE_ROWS, rows, key=lambda row: (-STATUSES.index(row.status), row.zncc_after or -1.0))
     names = file_names(_pair_config(config))
     pictures = Product.OVERLAY in _pair_config(config).products
-    return [_page_row(row, config.out / row.name, pictures, PAGE in names) for row in worst]
+    return [_page_row(row, config.out / row.name, pictures, HTML in names) for row in worst]
 
 
 def _page_row(row: BatchRow, folder: Path, picture: bool, page: bool) -> BatchHtmlRow:
@@ -286,5 +286,5 @@ def _page_row(row: BatchRow, folder: Path, picture: bool, page: bool) -> BatchHt
         reason=row.reason,
         metrics={key: value for key in shown_metrics if (value := getattr(row, key)) is not None},
         thumbnail=small,
-        report=f"{row.name}/{PAGE}" if there and page and PAGE not in missing else None,
+        report=f"{row.name}/{HTML}" if there and page and HTML not in missing else None,
     )

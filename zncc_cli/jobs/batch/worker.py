@@ -29,7 +29,7 @@ from zncc_cli.errors import ZnccError, is_memory_error
 from zncc_cli.jobs.batch.key import done_before, pair_key
 from zncc_cli.jobs.batch.row import ERROR, BatchRow
 from zncc_cli.jobs.missing import sentence
-from zncc_cli.jobs.pair.products import file_names, names_before
+from zncc_cli.jobs.pair.run_folder import file_names, names_of_earlier_run
 from zncc_cli.process import keep_freed_memory
 
 Content = Mapping[str, Any]
@@ -147,9 +147,8 @@ def align_task(task: Content, settings: Content, base: PairConfig) -> dict[str, 
     folder, names, key = config.folder, file_names(config), ""
     try:
         key = pair_key(config)
-        standing = {
-            file: info for file in (*names, *names_before(folder)) if (info := _standing(folder / file)) is not None
-        }
+        own = (*names, *names_of_earlier_run(folder))
+        standing = {file: info for file in own if (info := _standing(folder / file)) is not None}
         ours = all(info.st_mtime_ns >= settings["since"] for info in standing.values())
         complete = ours and set(standing) == set(names)
         if complete and task["key"] == key:

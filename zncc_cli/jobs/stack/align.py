@@ -19,13 +19,13 @@ from zncc_cli.errors import ExitCode
 from zncc_cli.files.folder import OutputFolder, refuse_sources
 from zncc_cli.files.images import check_kind, read_image
 from zncc_cli.jobs.budget import check_disk, file_bytes
-from zncc_cli.jobs.missing import Missing, said_of
-from zncc_cli.jobs.pair.align import versions
+from zncc_cli.jobs.missing import Missing, report_entries
 from zncc_cli.jobs.resampled import missing_value
 from zncc_cli.jobs.stack.measuring import path_misfit
 from zncc_cli.jobs.stack.movie import Movie, Progress, movie_of
 from zncc_cli.jobs.stack.path import MoviePath, drift_rows, movie_path
 from zncc_cli.jobs.stack.verdict import judge_path
+from zncc_cli.jobs.versions import versions
 from zncc_cli.operators import native
 from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.resampling.canvas import Frame, frame_of_all
@@ -104,7 +104,7 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
         written = movie.write(folder.staging / STACK, matrices, canvas, config, progress)
         write_drift_table(folder.staging / DRIFT_TABLE, rows)
         missing = Missing(folder.staging)
-        with missing.spared(DRIFT_PLOT):
+        with missing.on_failure(DRIFT_PLOT):
             title = f"{config.image.name}: drift of {len(rows)} frames, to {config.to}, {config.model}"
             write_drift_plot(folder.staging / DRIFT_PLOT, rows, title)
         axis = image.axes[movie.axis]
@@ -150,7 +150,7 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
             },
             "registered_on": {"channel_index": list(movie.view.index), "blocks": movie.factor},
             "canvas": {"offset": list(canvas.offset), "shape": list(canvas.shape)},
-            **said_of(notes, missing.of(_FILES)),
+            **report_entries(notes, missing.of(_FILES)),
             "seconds": {stage: round(value, 4) for stage, value in seconds.items()},
             "settings": dataclasses.asdict(config),
             "threads": movie.threads,

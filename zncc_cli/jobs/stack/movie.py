@@ -15,9 +15,9 @@ from zncc_cli.config.stack import StackConfig
 from zncc_cli.errors import ContentError, InputError, OptionError
 from zncc_cli.files.images import Image
 from zncc_cli.files.pages import numbered
-from zncc_cli.jobs.reduction import Downsampled, reduced, reduction_factor
+from zncc_cli.jobs.channel_view import ChannelView, choose_view, exclude_no_data
+from zncc_cli.jobs.downsampling import Downsampled, downsampled, downsampling_factor
 from zncc_cli.jobs.resampled import Written, write_resampled
-from zncc_cli.jobs.views import ChannelView, choose_view, without_gaps
 from zncc_cli.process import usable_cores
 from zncc_cli.registration.drift.frame_pair import PreparedFrame
 from zncc_cli.registration.inputs.hot_pixels import hot_note, hot_pixels
@@ -71,7 +71,7 @@ class Movie:
     def blocks(self, frame: int) -> Downsampled:
         """Return the means of blocks of a frame, and which of them are valid."""
         index = (*self.view.index[: self.axis], frame, *self.view.index[self.axis + 1 :])
-        blocks = reduced(replace(self.view, index=index), self.factor)
+        blocks = downsampled(replace(self.view, index=index), self.factor)
         return blocks if self.hot is None else replace(blocks, valid=blocks.valid & ~self.hot)
 
     def prepared(self, frame: int, settings: RegistrationConfig, inverted: bool = False) -> PreparedFrame | None:
@@ -118,12 +118,12 @@ def movie_of(image: Image, config: StackConfig) -> tuple[Movie, tuple[str, ...]]
     notes = list(axis_notes)
     # The middle of the other axes, of a stack of slices perhaps, shows most; and the first frame is often blank.
     view, channel_notes = choose_view(image, config.chosen_channel, tuple(n // 2 for n in image.leading))
-    view, gap_notes = without_gaps(view, config.no_data)
+    view, gap_notes = exclude_no_data(view, config.no_data)
     others = [numbered(leading[k], view.index[k], image.leading[k]) for k in _long_axes(image) if k != axis]
     if others:
         notes.append(f"{name}: registered by {', '.join(others)}; all planes of a frame are moved alike")
     max_pixels = _MAX_PIXELS if config.model is Model.TRANSLATION else _MAX_PIXELS_RICHER
-    factor = reduction_factor(image.shape, most=max_pixels)
+    factor = downsampling_factor(image.shape, max_pixels=max_pixels)
     if min(image.shape) // factor < SMALLEST_IMAGE:
         height, width = image.shape
         raise ContentError(

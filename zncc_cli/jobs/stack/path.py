@@ -9,7 +9,7 @@ import numpy as np
 
 from zncc_cli.config import Model, RegistrationConfig
 from zncc_cli.config.stack import TO_PREVIOUS, StackConfig
-from zncc_cli.jobs.reduction import full_matrix
+from zncc_cli.jobs.downsampling import full_resolution_matrix
 from zncc_cli.jobs.stack.joining import join_parts
 from zncc_cli.jobs.stack.measuring import blank_frames, measure_against_mean, measure_pairs
 from zncc_cli.jobs.stack.movie import Movie, Progress
@@ -70,7 +70,7 @@ def movie_path(movie: Movie, config: StackConfig, progress: Progress) -> MoviePa
 def drift_rows(movie: Movie, followed: MoviePath, model: Model) -> tuple[np.ndarray, tuple[DriftRow, ...]]:
     """Return the matrices (n, 3, 3), reference -> frame, in pixels of the file, and the rows of drift.csv."""
     path = followed.path
-    matrices = np.array([full_matrix(matrix, movie.factor) for matrix in path.matrices])
+    matrices = np.array([full_resolution_matrix(matrix, movie.factor) for matrix in path.matrices])
     matrices /= matrices[:, 2:, 2:]
     family = TRANSFORMS[model](model, movie.view.shape)
     rows = []

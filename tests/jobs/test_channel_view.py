@@ -1,4 +1,4 @@
-"""Which plane of a file the registration sees."""
+"""Which plane of a file is registered, and what its grey values are."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from zncc_cli.config import InputConfig
 from zncc_cli.errors import InputError, OptionError
 from zncc_cli.files.images import Image
 from zncc_cli.files.metadata import Metadata
-from zncc_cli.jobs.views import choose_views, masked
+from zncc_cli.jobs.channel_view import choose_views, masked
 
 
 def image(data: np.ndarray, axes: str, photometric: str = "minisblack") -> Image:
@@ -25,7 +25,7 @@ def texture(seed: int, strength: float, noise: float) -> np.ndarray:
     return (1000 + strength * smooth + noise * rng.normal(size=(80, 80))).astype(np.float32)
 
 
-def test_the_channel_with_the_most_texture_over_noise_is_taken_and_said() -> None:
+def test_the_channel_with_the_most_texture_over_noise_is_chosen_and_noted() -> None:
     channels = np.stack([texture(0, 0, 50), texture(1, 100, 5), texture(2, 20, 50), np.full((80, 80), 9, np.float32)])
     (fixed, moving), notes = choose_views((image(channels, "CYX"), image(channels, "CYX")), (None, None))
     assert (fixed.index, moving.index) == ((1,), (1,))
@@ -34,14 +34,14 @@ def test_the_channel_with_the_most_texture_over_noise_is_taken_and_said() -> Non
     assert "registered by channel 1 (of 0 to 3)" in notes[0]
 
 
-def test_both_images_are_registered_by_one_channel_the_poorer_of_which_is_best() -> None:
+def test_both_images_get_the_channel_whose_poorer_image_is_best() -> None:
     good, fair, poor = texture(0, 100, 1), texture(0, 100, 10), texture(0, 10, 50)
     pair = image(np.stack([good, fair]), "CYX"), image(np.stack([poor, fair]), "CYX")
     views, _ = choose_views(pair, (None, None))
     assert [view.index for view in views] == [(1,), (1,)]
 
 
-def test_a_number_takes_a_channel_of_a_stack_and_of_rgb() -> None:
+def test_a_number_chooses_a_channel_of_a_stack_and_of_rgb() -> None:
     stack, rgb = np.zeros((2, 3, 8, 9), np.uint8), np.zeros((8, 9, 3), np.uint8)
     stack[0, 2], rgb[..., 1] = 7, 5
     views, notes = choose_views((image(stack, "TCYX"), image(rgb, "YXS", "rgb")), (2, 1))
@@ -51,7 +51,7 @@ def test_a_number_takes_a_channel_of_a_stack_and_of_rgb() -> None:
     assert "page 0 (of 0 to 1), T 2" in notes[0]
 
 
-def test_rgb_is_registered_by_its_luminance_unless_asked() -> None:
+def test_rgb_is_registered_by_its_luminance_by_default() -> None:
     rgb = np.zeros((8, 9, 3), np.uint8)
     rgb[..., 1] = 100
     (view, _), notes = choose_views((image(rgb, "YXS", "rgb"), image(rgb, "YXS", "rgb")), (None, None))
@@ -102,7 +102,7 @@ def test_values_farther_apart_than_a_signed_integer_reaches_stay_apart() -> None
     np.testing.assert_array_equal(grey[0, :3] - grey[0, 2], np.array([2.0**64, -100, 0], np.float32))
 
 
-def test_pixels_that_do_not_count_set_no_offset() -> None:
+def test_masked_pixels_do_not_determine_the_offset() -> None:
     """The middle is a masked block of another size of numbers; what counts is a signal of one on 1e9."""
     data = np.zeros((1100, 1100))
     data[1080:] = 1e9 + np.arange(1100) % 2
@@ -113,14 +113,14 @@ def test_pixels_that_do_not_count_set_no_offset() -> None:
     np.testing.assert_array_equal(np.ptp(grey[valid]), 1)
 
 
-def test_what_float32_cannot_hold_less_the_offset_does_not_count() -> None:
+def test_a_value_whose_difference_from_the_offset_float32_cannot_hold_does_not_count() -> None:
     data = np.full((8, 9), -3e38)
     data[0, 0] = 3e38  # float32 holds both, and not their difference
     (view,), _ = choose_views([image(data, "YX")], [None])
     assert view.read()[1].tolist() == (data < 0).tolist()
 
 
-def test_options_are_of_both_or_of_each() -> None:
+def test_options_apply_to_both_images_or_to_each() -> None:
     assert InputConfig(page="3").each_page == (3, 3)
     assert InputConfig(channel="luminance, 2").each_channel == ("luminance", 2)
     assert InputConfig().each_series == (None, None)

@@ -1,0 +1,121 @@
+"""An earlier run is read from its report.json, also from one that an earlier version wrote."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zncc_cli.config import PairConfig, Product, RegistrationConfig
+from zncc_cli.config.settings import pair_config
+from zncc_cli.errors import InputError, OptionError
+from zncc_cli.jobs.pair.rerun import rerunnable_run
+from zncc_cli.jobs.pair.run_folder import names_of_earlier_run
+
+FILES = {"fixed": "a.tif", "moving": "b.tif", "fixed_mask": "c.tif", "moving_mask": "d.tif", "init": "e.json"}
+
+
+@pytest.fixture
+def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A report, beside the files that its run read, in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    for name in FILES.values():
+        Path(name).touch()
+    paths = {key: Path(name) if key != "init" else name for key, name in FILES.items()}
+    content = {"settings": dataclasses.asdict(PairConfig(**paths)), "inputs": {"fixed": "1", "moving": "2"}}  # type: ignore[arg-type]
+    Path("report.json").write_text(json.dumps(content, default=str))
+    return Path("report.json")
+
+
+def test_a_report_holds_the_settings_and_the_digests(report: Path) -> None:
+    run = rerunnable_run(report)
+    assert run.config.fixed == Path("a.tif")
+    assert run.digests == {"fixed": "1", "moving": "2"}
+
+
+def test_identity_as_init_is_no_file(report: Path) -> None:
+    content = json.loads(report.read_text())
+    content["settings"]["init"] = "identity"
+    report.write_text(json.dumps(content))
+    assert rerunnable_run(report).config.init == "identity"
+
+
+@pytest.mark.parametrize("missing", FILES.values())
+def test_a_file_that_is_not_there_is_named_with_the_folder_it_was_looked_up_from(report: Path, missing: str) -> None:
+    Path(missing).unlink()
+    expected = (
+        f"^{missing}: expected the file that {report} names, looked up from {Path.cwd()}, found nothing there; "
+        ".*without --rerun$"
+    )
+    with pytest.raises(InputError, match=expected):
+        rerunnable_run(report)
+
+
+def earlier_settings(**registration: Any) -> dict[str, Any]:
+    """The settings in a report.json, as the first version with --write wrote them."""
+    return {
+        "fixed": "a.tif",
+        "moving": "b.tif",
+        "out": None,
+        "fixed_mask": None,
+        "moving_mask": None,
+        "init": None,
+        "write": "aligned,page,report",
+        "overwrite": False,
+        "inputs": {"series": None, "page": "1", "channel": None},
+        "registration": {
+            "model": "rigid",
+            "window": 11,
+            "min_overlap": 0.25,
+            "max_iterations": 60,
+            "tolerance": 0.002,
+            "optimizer": "bfgs",
+            "device": "auto",
+            "backend": "auto",
+            **registration,
+        },
+        "resampling": {"interpolation": "cubic", "canvas": "fixed", "fill": None},
+    }
+
+
+@pytest.mark.parametrize(
+    "further", [{}, {"max_motion": None, "no_data": "auto"}], ids=["without", "with later settings"]
+)
+def test_settings_of_an_earlier_version_are_read_with_the_products_names_of_today(further: dict[str, Any]) -> None:
+    config = pair_config(earlier_settings(**further))
+    registration = RegistrationConfig(model="rigid", window=11, min_overlap=0.25)  # type: ignore[arg-type]
+    assert config.registration == registration  # what it does not have is the default
+    assert config.accept == PairConfig.accept
+    assert config.products == {Product.ALIGNED, Product.HTML, Product.REPORT}
+    assert config.inputs.each_page == (1, 1)  # the option --page is no product
+
+
+def test_files_of_an_earlier_version_are_recognised_by_its_report(tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text(json.dumps({"settings": earlier_settings()}))
+    assert set(names_of_earlier_run(tmp_path)) == {"aligned.tif", "report.html", "report.json"}
+
+
+def test_a_setting_that_is_gone_is_ignored_where_it_asked_for_nothing_and_refused_otherwise() -> None:
+    for value in (None, False):
+        assert pair_config(earlier_settings(smoothing=value)) == pair_config(earlier_settings())
+    with pytest.raises(OptionError, match=r"^--rerun: .* got settings\.registration\.smoothing = 3; use the version"):
+        pair_config(earlier_settings(smoothing=3))
+
+
+def test_settings_without_an_image_are_refused() -> None:
+    with pytest.raises(OptionError, match=r"^--rerun: expected settings\.moving in a report\.json, found none; name"):
+        pair_config({"fixed": "a.tif"})
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value"),
+    [("registration", "window", "13; rm -rf"), ("registration", "window", True), ("resampling", "fill", 3)],
+)
+def test_a_setting_with_a_value_of_another_type_is_refused_by_name(part: str, key: str, value: object) -> None:
+    settings = earlier_settings()
+    settings[part][key] = value
+    with pytest.raises(OptionError, match=rf"^--rerun: expected settings\.{part}\.{key} of a report\.json, got"):
+        pair_config(settings)

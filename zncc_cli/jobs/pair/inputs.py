@@ -1,0 +1,125 @@
+"""What of a pair's files is registered: one channel of each image, downsampled where the images are large."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from zncc_cli.config import IDENTITY, PairConfig
+from zncc_cli.files.images import read_image
+from zncc_cli.files.transforms.formats import read_linear
+from zncc_cli.jobs.budget import affordable_factor
+from zncc_cli.jobs.channel_view import ChannelView, choose_views, exclude_no_data, masked
+from zncc_cli.jobs.downsampling import Downsampled, downsampled, downsampled_matrix
+from zncc_cli.jobs.pair.rerun import image_digests
+from zncc_cli.jobs.resampled import missing_value
+from zncc_cli.text import shown
+
+
+@dataclass(frozen=True, eq=False)
+class PairViews:
+    """Both images as they were read.
+
+    Attributes:
+        fixed, moving: the channel of each that is registered, less masked pixels and those without data.
+        digests: the `image_digests` of the files.
+        notes: a sentence for each choice that was not the user's, and for each file that changed since an earlier run.
+    """
+
+    fixed: ChannelView
+    moving: ChannelView
+    digests: dict[str, str]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class DownsampledPair:
+    """Both images as they are registered.
+
+    Attributes:
+        fixed, moving: means of blocks of the views' pixels, or the pixels themselves.
+        init: the matrix (3, 3) to start from, fixed -> moving, between the pixels of ``fixed`` and ``moving``; None for
+            a search.
+        notes: a sentence where blocks are registered, and for each image of another size than the start is of.
+    """
+
+    fixed: Downsampled
+    moving: Downsampled
+    init: np.ndarray | None
+    notes: tuple[str, ...]
+
+    @property
+    def factor(self) -> int:
+        """Side of the blocks, pixels."""
+        return self.fixed.factor
+
+
+def read_views(config: PairConfig, earlier_digests: Mapping[str, str] | None) -> PairViews:
+    """Read both images and their masks, and choose what is registered.
+
+    Args:
+        config: names the files, their pages and channels.
+        earlier_digests: the `image_digests` of the run that is repeated; None where none is.
+
+    Raises:
+        InputError: a file cannot be read, or a mask does not fit its image. OptionError: a channel is not there.
+    """
+    # Before the pixels are read: a file that changes meanwhile gets a digest that is not that of what stands there.
+    digests = image_digests(config)
+    inputs, paths = config.inputs, (config.fixed, config.moving)
+    images = [
+        read_image(path, series=series, page=page)
+        for path, series, page in zip(paths, inputs.each_series, inputs.each_page, strict=True)
+    ]
+    views, choice_notes = choose_views((images[0], images[1]), inputs.each_channel)
+    masks = [None if path is None else read_image(path) for path in (config.fixed_mask, config.moving_mask)]
+    (fixed, fixed_notes), (moving, moving_notes) = (
+        exclude_no_data(masked(view, mask), config.registration.no_data)
+        for view, mask in zip(views, masks, strict=True)
+    )
+    reading_notes = (note for image in (*images, *masks) if image is not None for note in image.notes)
+    changed = (
+        f"{shown(path)}: its content is not that of the run that is repeated"
+        for name, path in (("fixed", config.fixed), ("moving", config.moving))
+        if (earlier_digests or digests).get(name) != digests[name]
+    )
+    notes = (*reading_notes, *choice_notes, *fixed_notes, *moving_notes, *changed)
+    return PairViews(fixed, moving, digests, notes)
+
+
+def downsampled_pair(views: PairViews, config: PairConfig) -> DownsampledPair:
+    """Downsample both images as far as memory and time ask for it, and read the matrix to start from.
+
+    Raises:
+        OptionError: ``--fill`` is no value of the moving image's dtype. ResourceError: the memory is too small.
+        ContentError: too little is left of an image. InputError: the start cannot be read.
+    """
+    moving = views.moving.image
+    missing_value(moving.data.dtype, moving.metadata, config.resampling)  # refused before any work is done
+    factor = affordable_factor(views.fixed.image, moving, config.registration.window)
+    large = (f"registered on means of {factor} x {factor} pixels, since the images are large",) if factor > 1 else ()
+    blocks = downsampled(views.fixed, factor), downsampled(views.moving, factor)
+    init, init_notes = _init(config.init, views)
+    init = None if init is None else downsampled_matrix(init, factor)
+    return DownsampledPair(*blocks, init, (*large, *init_notes))
+
+
+def _init(name: str | None, views: PairViews) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Return the matrix that ``--init`` names, and a sentence for each image of another size than the matrix is of."""
+    if name is None:
+        return None, ()
+    if name == IDENTITY:
+        return np.eye(3), ()
+    start = read_linear(name)
+    sizes = (
+        ("fixed", start.fixed_shape, views.fixed.shape),
+        ("moving", start.moving_shape, views.moving.shape),
+    )
+    return start.matrix, tuple(
+        f"{shown(name)}: of a {image} image of {expected[1]} x {expected[0]} pixels, this one has {shape[1]} x "
+        f"{shape[0]}; it is the start all the same, pixel for pixel"
+        for image, expected, shape in sizes
+        if expected is not None and expected != shape
+    )

@@ -1,0 +1,71 @@
+"""What report.json holds of a pair."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from zncc_cli.config import PairConfig
+from zncc_cli.config.settings import command_line
+from zncc_cli.jobs.pair.inputs import DownsampledPair, PairViews
+from zncc_cli.jobs.pair.writing import ResampledPair
+from zncc_cli.jobs.versions import versions
+from zncc_cli.registration.register import RegistrationResult
+
+
+def pair_report(
+    config: PairConfig,
+    views: PairViews,
+    pair: DownsampledPair,
+    result: RegistrationResult,
+    images: ResampledPair,
+    seconds: Mapping[str, float],
+) -> dict[str, Any]:
+    """Return the report of a pair, but for its notes and the files that are missing."""
+    counts = {"clipped_values": images.clipped, "filled_pixels": images.filled}
+    return {
+        "status": result.status.value,
+        "reasons": list(result.reasons),
+        "model": str(result.model),
+        "model_asked": str(result.model_asked),
+        "selection": _selection(result),
+        "inverted": result.inverted,
+        "fixed": str(config.fixed),
+        "moving": str(config.moving),
+        "inputs": views.digests,
+        "metrics": {
+            **dataclasses.asdict(result.evidence),
+            **{name: count for name, count in counts.items() if count is not None},
+        },
+        "uncertainty": _uncertainty(result),
+        "canvas": {"offset": list(images.canvas.offset), "shape": list(images.canvas.shape)},
+        "seconds": seconds,
+        "levels": [dataclasses.asdict(level) for level in result.levels],
+        "settings": dataclasses.asdict(config),
+        "command": command_line(config),
+        "backend": {"used": result.backend.used, "reason": result.backend.reason, "device": result.device},
+        "versions": versions(),
+        "seed": None,
+        "registered_by": {
+            "fixed": views.fixed.described,
+            "moving": views.moving.described,
+            "blocks": pair.factor,
+            "window": result.window,
+            "min_overlap": result.min_overlap,
+        },
+    }
+
+
+def _selection(result: RegistrationResult) -> dict[str, Any] | None:
+    if result.selection is None:
+        return None
+    return {"reason": result.selection.reason, "held_out_zncc": result.selection.held_out}
+
+
+def _uncertainty(result: RegistrationResult) -> dict[str, Any] | None:
+    """Return standard deviations in pixels, and the covariance that they come from."""
+    uncertainty = result.uncertainty
+    if uncertainty is None:
+        return None
+    return {"rms": uncertainty.rms, "corners": uncertainty.corners, "covariance": uncertainty.covariance}

@@ -1,0 +1,82 @@
+"""An earlier run of a pair, read from its report.json, so that it can be run again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from zncc_cli.config import IDENTITY, PairConfig
+from zncc_cli.config.settings import pair_config
+from zncc_cli.files.digest import digest
+from zncc_cli.files.images import check_kind
+from zncc_cli.files.paths import MismatchError, read_small_file, refusal
+from zncc_cli.files.transforms.transform_json import parse_json
+from zncc_cli.text import shown
+
+_EXPECTED, _ADVICE = "a report.json of zncc-align", "name the one in an output folder"
+
+
+@dataclass(frozen=True)
+class EarlierRun:
+    """What a report.json says of the run that wrote it.
+
+    Attributes:
+        config: its settings.
+        digests: the `image_digests` of its images; empty where the report has none.
+    """
+
+    config: PairConfig
+    digests: Mapping[str, str]
+
+
+def image_digests(config: PairConfig) -> dict[str, str]:
+    """Return the `digest` of both images of a pair, under the keys "fixed" and "moving".
+
+    Raises:
+        InputError: a file is no image, or cannot be read.
+    """
+    digests = {}
+    for name, path in (("fixed", config.fixed), ("moving", config.moving)):
+        check_kind(path)  # a folder may hold anything
+        digests[name] = digest(path)
+    return digests
+
+
+def earlier_run(report_path: Path) -> EarlierRun:
+    """Read the run that a report.json describes. Reports of earlier versions are read as well.
+
+    Raises:
+        InputError: the file is no report of zncc-align.
+        OptionError: its settings cannot be used, see `pair_config`.
+    """
+    content = read_small_file(report_path, expected=_EXPECTED, advice=_ADVICE)
+    try:
+        report = parse_json(content, _EXPECTED)
+    except MismatchError as problem:
+        raise refusal(report_path, expected=problem.expected, found=problem.found, advice=_ADVICE) from None
+    if not isinstance(report, dict) or "settings" not in report:
+        raise refusal(report_path, expected=_EXPECTED, found="no settings", advice=_ADVICE)
+    if isinstance(report["settings"], dict) and "fixed" not in report["settings"]:
+        raise refusal(report_path, expected=_EXPECTED, found="the report of another command", advice=_ADVICE)
+    digests = report.get("inputs")
+    return EarlierRun(pair_config(report["settings"]), digests if isinstance(digests, dict) else {})
+
+
+def rerunnable_run(report_path: Path) -> EarlierRun:
+    """Read the run that a report.json describes, and check that every file that it read is still there.
+
+    A report holds paths as they were given; relative ones are looked up from the working folder.
+
+    Raises:
+        InputError: the file is no report of zncc-align, or a file that the run read is not there.
+        OptionError: its settings cannot be used, see `pair_config`.
+    """
+    run = earlier_run(report_path)
+    init = None if run.config.init in (None, IDENTITY) else Path(run.config.init)
+    for path in (run.config.fixed, run.config.moving, run.config.fixed_mask, run.config.moving_mask, init):
+        if path is not None and not path.exists():
+            expected = f"the file that {shown(report_path)} names, looked up from {shown(Path.cwd())}"
+            advice = "go to the folder in which that run was started, or name the images without --rerun"
+            raise refusal(path, expected=expected, found="nothing there", advice=advice)
+    return run

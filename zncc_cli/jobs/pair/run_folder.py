@@ -1,0 +1,110 @@
+"""The output folder of one pair: which files a run writes there, replaces and removes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from zncc_cli.config import Canvas, PairConfig, Product
+from zncc_cli.errors import ZnccError
+from zncc_cli.files.folder import OutputFolder, refuse_sources
+from zncc_cli.files.images import check_kind
+from zncc_cli.jobs.missing import Missing
+from zncc_cli.jobs.pair.rerun import earlier_run
+from zncc_cli.text import shown
+
+HTML = "report.html"
+ALIGNED = "aligned.tif"
+TRANSFORM = "transform.json"
+REPORT = "report.json"
+OVERLAY = "overlay.png"
+MASK = ("mask.tif",)
+MAPS = ("std_fixed.tif", "std_aligned.tif", "zncc.tif")
+FIXED_ON_CANVAS = "fixed.tif"  # written where the canvas is not the fixed image's own frame
+
+_FILES = {
+    Product.HTML: (HTML,),
+    Product.ALIGNED: (ALIGNED,),
+    Product.TRANSFORM: (TRANSFORM,),
+    Product.MASK: MASK,
+    Product.MAPS: MAPS,
+    Product.OVERLAY: (OVERLAY,),
+    Product.REPORT: (REPORT,),
+}
+
+
+def file_names(config: PairConfig) -> tuple[str, ...]:
+    """Return the names of all files that a run of ``config`` writes, the HTML report first."""
+    names = tuple(name for product, files in _FILES.items() if product in config.products for name in files)
+    with_fixed = Product.ALIGNED in config.products and config.resampling.canvas is not Canvas.FIXED
+    return (*names, FIXED_ON_CANVAS) if with_fixed else names
+
+
+def names_of_earlier_run(folder: Path) -> tuple[str, ...]:
+    """Return the names of the files that an earlier run wrote into ``folder``; none where it left no report.json.
+
+    The report tells these files from the user's own, which may have the same names, mask.tif for example.
+    """
+    try:
+        return file_names(earlier_run(folder / REPORT).config)
+    except ZnccError:
+        return ()
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The output folder of one pair while a run writes into it.
+
+    Attributes:
+        staging: hidden folder into which the files are written; they appear in the output folder together at the end.
+        names: names of the files that the run writes.
+        missing: collects the files that could not be made.
+        notes: a sentence for each file that stands in the folder under the name of a pair's file, and is neither
+            of this run nor of the earlier one.
+    """
+
+    staging: Path
+    names: tuple[str, ...]
+    missing: Missing
+    notes: tuple[str, ...]
+
+    @property
+    def missing_files(self) -> dict[str, str]:
+        """Those of ``names`` that are missing, and why."""
+        return self.missing.of(self.names)
+
+    @classmethod
+    @contextmanager
+    def of(cls, config: PairConfig) -> Iterator[RunFolder]:
+        """Open the folder of ``config`` for a ``with`` block, and publish the files when the block ends well.
+
+        The files of this run replace what stands there. The other files of an earlier run, if its report stands there,
+        are removed, so that the folder holds the files of one run. Files in ``staging`` that are none of ``names`` were
+        made on the way, and are dropped.
+
+        Raises:
+            InputError: an input is no image file.
+            OutputError: a file would be replaced without --overwrite, or is an input; or the folder cannot be written.
+        """
+        names = file_names(config)
+        replaceable = (*names, *names_of_earlier_run(config.folder))
+        sources = [path for path in (config.fixed, config.moving, config.fixed_mask, config.moving_mask) if path]
+        for path in sources:
+            check_kind(path)
+        refuse_sources((config.folder / name for name in replaceable), sources)
+        with OutputFolder(config.folder, names=replaceable, overwrite=config.overwrite) as output:
+            foreign = _foreign_files(output.path, replaceable, sources)
+            notes = tuple(f"{shown(path)}: stood there before, and is not of this run" for path in foreign)
+            yield cls(output.staging, names, Missing(output.staging), notes)
+            for path in output.staging.iterdir():
+                if path.name not in names:
+                    path.unlink()
+
+
+def _foreign_files(folder: Path, replaceable: Sequence[str], sources: Sequence[Path]) -> list[Path]:
+    """Return the files in ``folder`` that are named like a pair's file, are not replaceable, and are no input."""
+    pair_names = (*(name for files in _FILES.values() for name in files), FIXED_ON_CANVAS)
+    standing = [folder / name for name in pair_names if name not in replaceable and (folder / name).is_file()]
+    return [path for path in standing if not any(path.samefile(source) for source in sources)]

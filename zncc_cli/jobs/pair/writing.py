@@ -1,0 +1,166 @@
+"""The files of a pair, written into the staging folder: transform, images, maps, overlay and HTML report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from zncc_cli.config import Canvas, PairConfig, Product, ResamplingConfig
+from zncc_cli.errors import ContentError, OptionError, OutputError
+from zncc_cli.files.output import write_picture
+from zncc_cli.files.transforms.transform_json import write_transform
+from zncc_cli.jobs.budget import check_disk, file_bytes, map_bytes
+from zncc_cli.jobs.downsampling import Downsampled
+from zncc_cli.jobs.pair.inputs import DownsampledPair, PairViews
+from zncc_cli.jobs.pair.pictures import Layers, pair_layers, pair_overlay, pair_pictures
+from zncc_cli.jobs.pair.run_folder import (
+    ALIGNED,
+    FIXED_ON_CANVAS,
+    HTML,
+    MAPS,
+    MASK,
+    OVERLAY,
+    TRANSFORM,
+    RunFolder,
+)
+from zncc_cli.jobs.pair.strip_collector import StripCollector
+from zncc_cli.jobs.resampled import write_resampled
+from zncc_cli.registration.quality.verdict import Status
+from zncc_cli.registration.register import RegistrationResult
+from zncc_cli.registration.resampling.canvas import Frame, frame_of
+from zncc_cli.report.pair_html import write_pair_html
+
+# The other products are made from the resampled image: all planes of the moving image at full resolution.
+_WITHOUT_RESAMPLING = frozenset({Product.TRANSFORM, Product.REPORT, Product.OVERLAY})
+
+
+@dataclass(frozen=True)
+class ResampledPair:
+    """What is known of the images that were written.
+
+    Attributes:
+        canvas: which pixels of the fixed plane they show.
+        clipped: how many values were clipped to the range of the dtype; None where no image was resampled.
+        filled: how many pixels of the canvas the moving image does not cover; None where no image was resampled.
+        notes: a sentence for each thing that could not be written as it was asked for.
+    """
+
+    canvas: Frame
+    clipped: int | None
+    filled: int | None
+    notes: tuple[str, ...]
+
+
+def write_images(
+    folder: RunFolder, views: PairViews, pair: DownsampledPair, result: RegistrationResult, config: PairConfig
+) -> ResampledPair:
+    """Write the transform, the aligned image, the mask and the maps, as far as a product needs them.
+
+    A mask or a map that cannot be written is missing; see `RunFolder.missing`.
+
+    Raises:
+        OptionError, ContentError: the result is good, and has no canvas of the kind that was asked for.
+        ResourceError: the disk is too small for the images. OutputError: the transform or an image cannot be written.
+    """
+    canvas, notes = _canvas(result, config.resampling)
+    _check_disk(folder, views, canvas, config)
+    grid = views.fixed.image.metadata
+    write_transform(
+        folder.staging / TRANSFORM,
+        model=str(result.model),
+        matrix=result.matrix,
+        fixed_shape=result.fixed_shape,
+        moving_shape=result.moving_shape,
+        model_asked=str(result.model_asked),
+        grid=grid,
+        status=result.status.value,
+    )
+    if config.products <= _WITHOUT_RESAMPLING:
+        return ResampledPair(canvas, None, None, notes)
+    if config.resampling.canvas is not Canvas.FIXED:
+        fixed_copy = folder.staging / FIXED_ON_CANVAS, views.fixed.image, np.eye(3), canvas, ResamplingConfig(), grid
+        notes += write_resampled(*fixed_copy).notes
+    aligned = folder.staging / ALIGNED, views.moving.image, result.matrix, canvas, config.resampling, grid
+    with StripCollector(folder, views.moving, result, canvas, config) as collector:
+        try:
+            written = write_resampled(*aligned, collector.collect)
+        except OutputError as error:
+            if not collector.discard(error):  # the disk may be full of the collected strips
+                raise
+            written = write_resampled(*aligned, collector.collect)
+        collector.write(views.fixed, (_standard_deviation(pair.fixed), _standard_deviation(pair.moving)))
+    return ResampledPair(canvas, written.clipped, collector.filled, (*notes, *written.notes))
+
+
+def _canvas(result: RegistrationResult, settings: ResamplingConfig) -> tuple[Frame, tuple[str, ...]]:
+    """Return which pixels are written, and a sentence where a result that is not ok has none but the fixed frame."""
+    arguments = result.matrix, result.fixed_shape, result.moving_shape
+    try:
+        return frame_of(settings.canvas, *arguments), ()
+    except (OptionError, ContentError) as error:
+        if result.status is Status.OK:
+            raise
+        return frame_of(Canvas.FIXED, *arguments), (f"written on the fixed frame: {error}",)
+
+
+def _check_disk(folder: RunFolder, views: PairViews, canvas: Frame, config: PairConfig) -> None:
+    """Raise `ResourceError` where the disk has no room for the images; the mask and maps are missing without room."""
+    on_canvas = 0 if config.resampling.canvas is Canvas.FIXED else file_bytes(views.fixed.image, canvas)
+    needed = file_bytes(views.moving.image, canvas) + on_canvas
+    check_disk(config.folder, needed)
+    with folder.missing.on_failure(*MASK, *MAPS):
+        check_disk(config.folder, needed + map_bytes(canvas))
+
+
+def _standard_deviation(image: Downsampled) -> float:
+    values = image.grey[image.valid]
+    return float(values.std(dtype=np.float64)) if values.size else 0.0
+
+
+def write_overlay(
+    folder: RunFolder, pair: DownsampledPair, result: RegistrationResult, canvas: Frame, config: PairConfig
+) -> Layers:
+    """Write before and after as one picture, if it is asked for; what cannot be drawn is missing.
+
+    Returns:
+        The images that the overlay and the HTML report show; empty where neither is asked for or can be drawn.
+    """
+    layers: Layers = {}
+    if config.products & {Product.OVERLAY, Product.HTML}:
+        with folder.missing.on_failure(OVERLAY, HTML):
+            layers = pair_layers(pair, result)
+    if Product.OVERLAY in config.products and OVERLAY not in folder.missing:
+        with folder.missing.on_failure(OVERLAY):
+            write_picture(folder.staging / OVERLAY, pair_overlay(pair, layers, result, canvas))
+    return layers
+
+
+def write_html(
+    folder: RunFolder,
+    report: Mapping[str, Any],
+    pair: DownsampledPair,
+    layers: Layers,
+    result: RegistrationResult,
+    canvas: Frame,
+) -> None:
+    """Write the HTML report, if it is one of the folder's files; it is missing where the maps that it shows are.
+
+    Args:
+        folder: where std_fixed.tif, std_aligned.tif and zncc.tif are.
+        report: what the report says.
+        pair, result: as in `pair_layers`.
+        layers: what `write_overlay` returned.
+        canvas: what the maps cover, in pixels of the fixed image.
+    """
+    if HTML not in folder.names:
+        return
+    folder.missing.follow(HTML, MAPS)
+    if HTML in folder.missing:
+        return
+    with folder.missing.on_failure(HTML):
+        pictures = pair_pictures(folder.staging, pair, layers, result, canvas)
+        other_files = [name for name in folder.names if name != HTML and name not in folder.missing]
+        write_pair_html(folder.staging / HTML, report, pictures, files=other_files)
