@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 from cases import KINDS, Case
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from promises import check_promises
 
@@ -17,8 +17,8 @@ from zncc_cli.errors import ExitCode
 
 # How many commands are run: about ten seconds of each.
 EXAMPLES = {"zncc-align": 30, "zncc-stdmap": 40, "stack": 30, "apply": 40, "points": 60, "register": 30}
+SEED = 1  # of all examples: one that Hypothesis derives from the text of a test would change with every renaming
 SHORT = settings(
-    derandomize=True,
     deadline=None,
     database=None,
     phases=[Phase.generate],  # a failing case can be run again as it is; shrinking it would take minutes
@@ -30,6 +30,7 @@ def assert_promises_kept(cases: st.SearchStrategy[Case], count: int) -> None:
     """Run ``count`` cases; at least a quarter must finish with a result, because the others test only refusals."""
     codes: Counter[int] = Counter()
 
+    @seed(SEED)
     @settings(SHORT, max_examples=count)
     @given(cases)
     def run(case: Case) -> None:
