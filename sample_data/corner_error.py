@@ -100,8 +100,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         with np.errstate(divide="ignore", invalid="ignore"):
             error = _compare(options.truth, options.transform)
-    except BadInput as error:
-        print(f"corner_error: {error}", file=sys.stderr)
+    except BadInput as problem:
+        print(f"corner_error: {problem}", file=sys.stderr)
         return 2
     print(f"corner error: max {error.max:.4f} px, rms {error.rms:.4f} px")
     return int(options.below is not None and not error.max < options.below)
