@@ -1,5 +1,5 @@
-# make demo    an environment, the tool, and one aligned pair
-# make test    an environment, the tool, and every check
+# make demo    an environment with what the tool needs to run, and one aligned pair
+# make test    the same environment with all that the checks need, and every check
 # make soak    random commands, each held to what it promises: MINUTES=30; SEED=7, LARGE=1 (a side beyond 1024 pixels),
 #              ONLY=stack (or zncc-align, zncc-stdmap, apply, points, register), COMMANDS=200 at most; CASE='...' runs one
 #              that failed again
@@ -10,18 +10,23 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt
 DEMO := demo
 RESULTS := $(or $(OUT),benchmarks/results)
 
 .PHONY: demo test check soak bench gpu clean
 
-# The stamp is written last: an install that was cut off is done again.
-$(VENV)/installed: pyproject.toml .ci/constraints.txt
+# One environment, installed in two steps. A stamp is written last: an install that was cut off is done again.
+$(VENV)/running: pyproject.toml .ci/constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt -e '.[dev,codecs]'
+	$(INSTALL) -e .
 	touch $@
 
-demo: $(VENV)/installed
+$(VENV)/installed: $(VENV)/running
+	$(INSTALL) -e '.[dev,peers]'
+	touch $@
+
+demo: $(VENV)/running
 	$(BIN)/zncc-align sample_data/affine/fixed.tif sample_data/affine/moving.tif --model affine --out $(DEMO) --overwrite
 	$(BIN)/python sample_data/corner_error.py sample_data/affine/truth.json $(DEMO)/transform.json --below 0.1
 	@echo "Look at $(DEMO)/report.html (the verdict, before and after), $(DEMO)/aligned.tif and $(DEMO)/report.json."

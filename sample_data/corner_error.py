@@ -1,9 +1,9 @@
-"""Print how far a transform is from the true one at the corners of the fixed frame, in moving pixels.
+"""Print the distance of a transform from the true one at the corners of the fixed frame, in moving pixels.
 
     python sample_data/corner_error.py TRUTH.json TRANSFORM.json [--below PX]
 
 Exit code 0; 1 where --below is given and the largest error is not below it; 2 on bad input.
-A truth file of several pairs, as in batch/, takes the pair's name: TRUTH.json:NAME.
+For a truth file of several pairs, as in batch/, name the pair: TRUTH.json:NAME.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ class BadInput(ValueError):  # noqa: N818 - named for what the user sees
 
 @dataclass(frozen=True)
 class CornerError:
-    """Distances over the four corners, in moving pixels."""
+    """The distance over the four corners: maximum and RMS, in moving pixels."""
 
     max: float
     rms: float
 
 
 def corner_error(truth_matrix: npt.ArrayLike, matrix: npt.ArrayLike, shape: tuple[int, int]) -> CornerError:
-    """Distance between two 3x3 transforms, fixed -> moving in (x, y), at the corner pixels of a frame (H, W)."""
+    """Compare two 3x3 transforms, fixed -> moving in (x, y), at the corner pixels of a frame (H, W)."""
     right, bottom = shape[1] - 1.0, shape[0] - 1.0
     corners = np.array([[0, right, right, 0], [0, 0, bottom, bottom], [1, 1, 1, 1]], dtype=np.float64)
-    images = []
-    for each in (truth_matrix, matrix):
-        mapped = np.asarray(each, dtype=np.float64) @ corners
-        images.append(mapped[:2] / mapped[2])
-    squared = ((images[0] - images[1]) ** 2).sum(axis=0)
+    mapped = []
+    for transform in (truth_matrix, matrix):
+        points = np.asarray(transform, dtype=np.float64) @ corners
+        mapped.append(points[:2] / points[2])
+    squared = ((mapped[0] - mapped[1]) ** 2).sum(axis=0)
     return CornerError(float(np.sqrt(squared.max())), float(np.sqrt(squared.mean())))
 
 
 def _read(name: str) -> dict[str, object]:
-    """The JSON object of a transform file, or of one pair in a truth file of several."""
+    """Return the JSON object of a transform file, or of one pair in a truth file of several."""
     path, pair = name, ""
     if not Path(path).exists() and ":" in name:
         path, pair = name.rsplit(":", 1)
@@ -100,8 +100,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         with np.errstate(divide="ignore", invalid="ignore"):
             error = _compare(options.truth, options.transform)
-    except BadInput as bad:
-        print(f"corner_error: {bad}", file=sys.stderr)
+    except BadInput as problem:
+        print(f"corner_error: {problem}", file=sys.stderr)
         return 2
     print(f"corner error: max {error.max:.4f} px, rms {error.rms:.4f} px")
     return int(options.below is not None and not error.max < options.below)

@@ -27,22 +27,19 @@ Scene = Callable[[Array, Array, int], Array]
 
 @dataclass(frozen=True, kw_only=True)
 class Camera:
-    """What turns brightness (about 0 to 1) into grey levels; shading belongs to the frame, not to the scene."""
+    """The properties of a camera that turn brightness (about 0 to 1) into grey levels; shading stays on the frame."""
 
     electrons: float  # collected at brightness 1
     read_noise: float  # electrons, RMS
     gain: float  # grey levels per electron
     offset: float  # grey levels at zero light
     vignetting: float  # share of light lost in the corners
-    tilt: tuple[float, float] = (
-        0.0,
-        0.0,
-    )  # uneven lamp: share of light gained from the centre to the (right, bottom) edge
+    tilt: tuple[float, float] = (0.0, 0.0)  # share of light gained from the centre to the (right, bottom) edge
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """One sample: what is seen, by which two cameras, and how the second one has moved."""
+    """One sample pair: the scene, the two cameras, and the motion of the second one."""
 
     name: str
     model: str
@@ -56,7 +53,7 @@ class Pair:
 
 
 def centred(shape: tuple[int, int], linear: Array, shift: tuple[float, float]) -> Array:
-    """Matrix of x -> linear (x - c) + c + shift, with c the centre of the frame."""
+    """Return the (3, 3) matrix of x -> linear (x - c) + c + shift, with c the centre of the frame."""
     centre = (np.array(shape[::-1]) - 1) / 2
     matrix = np.eye(3)
     matrix[:2, :2] = linear
@@ -65,19 +62,19 @@ def centred(shape: tuple[int, int], linear: Array, shift: tuple[float, float]) -
 
 
 def rotation(degrees: float, scale: float = 1.0) -> Array:
-    """Rotation of the x axis towards the y axis, times scale."""
+    """Return the (2, 2) rotation of the x axis towards the y axis, times ``scale``."""
     cos, sin = scale * np.cos(np.deg2rad(degrees)), scale * np.sin(np.deg2rad(degrees))
     return np.array([[cos, -sin], [sin, cos]])
 
 
 def corners(shape: tuple[int, int]) -> Array:
-    """Centres of the four corner pixels, (4, 2), clockwise from the top left."""
+    """Return the centres of the four corner pixels, (4, 2), clockwise from the top left."""
     right, bottom = shape[1] - 1.0, shape[0] - 1.0
     return np.array([[0.0, 0.0], [right, 0.0], [right, bottom], [0.0, bottom]])
 
 
 def four_points(start: Array, end: Array) -> Array:
-    """The homography that takes four points to four others."""
+    """Return the homography (3, 3) that maps the four points ``start`` to the four points ``end``."""
     rows, values = [], []
     for (x, y), (u, v) in zip(start, end, strict=True):
         rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
@@ -86,7 +83,7 @@ def four_points(start: Array, end: Array) -> Array:
 
 
 def view(scene: Scene, seed: int, shape: tuple[int, int], matrix: Array) -> Array:
-    """The noise-free scene on a frame of this shape, (H, W) or (H, W, 3); matrix maps scene to frame coordinates."""
+    """Return the noise-free scene on a frame, (H, W) or (H, W, 3); ``matrix`` maps scene to frame coordinates."""
     y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float64)
     back = np.linalg.inv(matrix)
     u, v, w = (back[i, 0] * x + back[i, 1] * y + back[i, 2] for i in range(3))
@@ -96,7 +93,7 @@ def view(scene: Scene, seed: int, shape: tuple[int, int], matrix: Array) -> Arra
 def expose(
     brightness: Array, camera: Camera, dtype: type[np.uint8 | np.uint16], seed: int
 ) -> tuple[npt.NDArray[np.generic], float]:
-    """The camera's picture and its signal-to-noise ratio: standard deviation of the signal over RMS noise.
+    """Return the camera's picture and its signal-to-noise ratio: standard deviation of the signal over RMS noise.
 
     Shot noise is drawn as a Gaussian of the Poisson variance: the frames hold hundreds of electrons, and unlike a
     Poisson draw it takes one random number a pixel, so that a last-bit difference of exp() between processors
@@ -116,7 +113,7 @@ SHAPE, SMALL = (scenes.HEIGHT, scenes.WIDTH), (128, 160)
 
 
 def pairs() -> list[Pair]:
-    """One pair for each model."""
+    """Return one pair for each model."""
     keystone = corners(SHAPE) + np.array([[11.5, 7.0], [-8.5, 9.5], [10.0, -6.5], [-12.0, -9.0]])
     return [
         Pair(
@@ -153,7 +150,7 @@ def pairs() -> list[Pair]:
 
 
 def batch() -> list[Pair]:
-    """Three small drifts for the batch command, all of them rigid."""
+    """Return three small rigid drifts for the batch command."""
     first = Camera(electrons=5000, read_noise=12, gain=0.036, offset=6, vignetting=0.15, tilt=(0.04, 0.0))
     second = Camera(electrons=3500, read_noise=12, gain=0.042, offset=12, vignetting=0.2, tilt=(-0.06, 0.05))
     drifts: list[tuple[str, Scene, float, tuple[float, float]]] = [
@@ -164,26 +161,26 @@ def batch() -> list[Pair]:
     return [
         Pair(
             name=name, model="rigid", scene=scene, shape=SMALL, matrix=centred(SMALL, rotation(degrees), shift),
-            dtype=np.uint8, fixed=first, moving=second, seed=60 + 10 * at,
+            dtype=np.uint8, fixed=first, moving=second, seed=60 + 10 * index,
         )
-        for at, (name, scene, degrees, shift) in enumerate(drifts)
+        for index, (name, scene, degrees, shift) in enumerate(drifts)
     ]  # fmt: skip
 
 
 def make_pair(pair: Pair, fixed_path: Path, moving_path: Path) -> dict[str, object]:
     """Write both images of a pair and return its truth."""
-    matrix = np.round(pair.matrix, 12)  # and no more digits, so that every processor draws from the same matrix
+    matrix = np.round(pair.matrix, 12)  # fewer digits, so that every processor draws from the same matrix
     noise: dict[str, object] = {}
-    for at, (path, camera, frame) in enumerate(
+    for index, (path, camera, frame) in enumerate(
         [(fixed_path, pair.fixed, np.eye(3)), (moving_path, pair.moving, matrix)]
     ):
         brightness = view(pair.scene, pair.seed, pair.shape, frame)
-        image, snr = expose(brightness, camera, pair.dtype, pair.seed + 1 + at)
+        image, snr = expose(brightness, camera, pair.dtype, pair.seed + 1 + index)
         if path.suffix == ".tif":
             tifffile.imwrite(path, image, photometric="minisblack", metadata=None, software=False)
         else:
             iio.imwrite(path, image)
-        noise["moving" if at else "fixed"] = {**asdict(camera), "signal_to_noise": round(snr, 1)}
+        noise["moving" if index else "fixed"] = {**asdict(camera), "signal_to_noise": round(snr, 1)}
     return {
         "format": "zncc-transform",
         "version": 1,
@@ -201,7 +198,7 @@ def make_pair(pair: Pair, fixed_path: Path, moving_path: Path) -> dict[str, obje
 
 
 def make_samples(out: Path) -> None:
-    """Write every pair and its truth into the folder out."""
+    """Write every pair and its truth into the folder ``out``."""
     for pair in pairs():
         folder = out / pair.name
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""Six looks, each a function of continuous coordinates: scene(x, y, seed) is the brightness at (x, y), about 0 to 1.
+"""Six scenes as functions of continuous coordinates: scene(x, y, seed) is the brightness at (x, y), about 0 to 1.
 
-x, y are (H, W) in pixels of the fixed image, which lies in [0, WIDTH) x [0, HEIGHT); a scene goes on by MARGIN
-beyond it, so that a moved camera still sees something. The same seed is the same scene, wherever it is evaluated.
+x, y are (H, W) in pixels of the fixed image, which lies in [0, WIDTH) x [0, HEIGHT); a scene extends MARGIN
+beyond it, so that a moved camera still sees it. The same seed gives the same scene at any coordinates.
 A scene returns (H, W), the circuit board (H, W, 3).
 """
 
@@ -16,14 +16,14 @@ Random = np.random.RandomState  # its stream is frozen for good (NEP 19), which 
 
 
 def _scatter(rng: Random, spacing: float, jitter: float = 0.5) -> Array:
-    """Points (N, 2), one in each spacing x spacing cell of the scene, displaced by up to jitter of a cell."""
+    """Return points (N, 2), one in each spacing x spacing cell of the scene, displaced by up to jitter of a cell."""
     xs, ys = np.arange(-MARGIN, WIDTH + MARGIN, spacing), np.arange(-MARGIN, HEIGHT + MARGIN, spacing)
     lattice = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
     return np.asarray(lattice + spacing * rng.uniform(-jitter, jitter, lattice.shape))
 
 
 def table(*columns: Array | float) -> Array:
-    """Columns, numbers repeated, as one table (N, columns)."""
+    """Return the columns as one table (N, columns); numbers are repeated."""
     return np.column_stack(np.broadcast_arrays(*columns))
 
 

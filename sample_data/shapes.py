@@ -1,9 +1,9 @@
-"""Analytic shapes from which the sample scenes are put together, each exact at any real (x, y).
+"""Analytic shapes of which the sample scenes consist, each exact at any real (x, y).
 
-Every shape has compact support, so that an image is evaluated tile by tile from the few shapes near each tile.
-Edges are EDGE pixels wide, as behind a lens: what is sampled on a pixel grid does not alias.
+Every shape has compact support: an image is evaluated tile by tile, from the few shapes near each tile. Edges are EDGE
+pixels wide, as behind a lens, so that the samples of a pixel grid do not alias.
 
-Legend: x, y (H, W) coordinates in pixels; a table is (N, columns), a row per shape; u, v: a shape's own axes.
+Legend: x, y (H, W) coordinates in pixels; a table is (N, columns), a row for each shape; u, v: a shape's own axes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Profile = Callable[[Array, Array, Array], Array]
 
 TILE = 24  # pixels: small enough that few shapes reach a tile, large enough that numpy does the work
 EDGE = 4.0  # pixels from 0 to 1 across an edge; a Gaussian blur of about 0.9 pixels
-CUT = 4.0  # sigmas at which a Gaussian is brought to exactly zero
+CUT = 4.0  # standard deviations at which a Gaussian is cut to exactly zero
 
 
 def _over_tiles(x: Array, y: Array, table: Array, reach: Array, profile: Profile) -> Array:

@@ -11,7 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "zncc_cli"
 
-# What each wing may import atomic_write itself. A name with a dot is one room of a wing.
+# The wings that each wing may import beside itself. A name with a dot is a single room.
 WINGS = {
     "text": (),
     "errors": (),
@@ -24,7 +24,8 @@ WINGS = {
     "jobs": ("report", "files", "registration", "operators", "config", "errors", "text", "process"),
     "cli": ("jobs", "config", "errors", "text", "process"),
 }
-# The rooms of a wing from the lowest to the highest: each may import those before it. A room is a package, or a file.
+# The rooms of a wing, floor by floor from the lowest: a room may import rooms of its own floor and of those below it.
+# A room is a package or a module.
 ROOMS = {
     "registration": (
         ("transforms", "pyramid", "geometry", "optimizer"),
@@ -42,6 +43,7 @@ ROOMS = {
 
 
 def modules() -> dict[str, Path]:
+    """Return every module of the package, by its name without `zncc_cli`, and its file."""
     names = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in PACKAGE.rglob("*.py")}
     return {name.removesuffix(".__init__"): path for name, path in names.items() if name != "__init__"}
 
@@ -50,7 +52,7 @@ MODULES = modules()
 
 
 def imports(path: Path) -> set[str]:
-    """The modules of ours that a file imports."""
+    """Return the modules of the package that a file imports, anywhere in it."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("zncc_cli"):
@@ -60,8 +62,8 @@ def imports(path: Path) -> set[str]:
     return names - {""}
 
 
-def is_of(module: str, part: str) -> bool:
-    return module == part or module.startswith(f"{part}.")
+def is_part_of(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))
@@ -69,34 +71,34 @@ def test_a_wing_imports_only_wings_below_it(module: str) -> None:
     wing = module.split(".")[0]
     assert wing in WINGS, f"{module} belongs to no wing"
     for imported in imports(MODULES[module]):
-        allowed = any(is_of(imported, part) for part in (wing, *WINGS[wing]))
+        allowed = any(is_part_of(imported, below) for below in (wing, *WINGS[wing]))
         assert allowed, f"{module} imports {imported}; {wing} may import {WINGS[wing]}"
 
 
 @pytest.mark.parametrize("wing", ROOMS)
-def test_a_room_imports_only_rooms_below_it(wing: str) -> None:
-    heights = {f"{wing}.{room}": height for height, rooms in enumerate(ROOMS[wing]) for room in rooms}
+def test_a_room_imports_no_room_above_it(wing: str) -> None:
+    floors = {f"{wing}.{room}": floor for floor, rooms in enumerate(ROOMS[wing]) for room in rooms}
 
     def room_of(module: str) -> str:
-        return next((room for room in heights if is_of(module, room)), module)
+        return next((room for room in floors if is_part_of(module, room)), module)
 
-    for module in (name for name in MODULES if room_of(name) in heights):
+    for module in (name for name in MODULES if room_of(name) in floors):
         for imported in map(room_of, imports(MODULES[module])):
-            if imported in heights and imported != room_of(module):
-                assert heights[imported] <= heights[room_of(module)], f"{module} imports {imported}, which is above it"
+            if imported in floors and imported != room_of(module):
+                assert floors[imported] <= floors[room_of(module)], f"{module} imports {imported}, which is above it"
 
 
-def test_every_room_of_registration_has_its_height() -> None:
+def test_every_room_of_registration_is_on_a_floor() -> None:
     rooms = {room for floor in ROOMS["registration"] for room in floor}
     assert {name.split(".")[1] for name in MODULES if name.startswith("registration.")} == rooms
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
     graph = {name: imports(path) & MODULES.keys() for name, path in MODULES.items()}
-    while free := [name for name, below in graph.items() if not below & (graph.keys() - {name})]:
-        for name in free:
+    while leaves := [name for name, below in graph.items() if not below & (graph.keys() - {name})]:
+        for name in leaves:
             del graph[name]
-    assert not graph, f"these import each other: {sorted(graph)}"
+    assert not graph, f"these modules import each other: {sorted(graph)}"
 
 
 def test_files_report_and_commands_load_without_torch() -> None:

@@ -5,26 +5,42 @@ from __future__ import annotations
 import os
 import subprocess
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from forked import ForkServer, loads_torch
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 SCRIPTS = Path(sysconfig.get_path("scripts"))
+_TIMEOUT = 120  # seconds
 SAMPLES = Path(__file__).parents[2] / "sample_data"
 
 
+@pytest.fixture(scope="session")
+def fork_server() -> Iterator[ForkServer]:
+    server = ForkServer()
+    yield server
+    server.close()
+
+
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """Run a command in an empty folder; the result has returncode, stdout and stderr."""
+def run(tmp_path: Path, fork_server: ForkServer) -> Run:
+    """Run a command in an empty folder; the result has returncode, stdout and stderr.
+
+    ``wrap`` is a command line in front of it; ``fresh`` demands an interpreter that has not imported torch before.
+    """
     folder = tmp_path / "work"
     folder.mkdir()
 
-    def runner(command: str, *args: object, wrap: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    def runner(
+        command: str, *args: object, wrap: tuple[str, ...] = (), fresh: bool = False
+    ) -> subprocess.CompletedProcess[str]:
         line = [*wrap, str(SCRIPTS / command), *map(str, args)]
         env = {**os.environ, "COLUMNS": "200"}
-        return subprocess.run(line, cwd=folder, env=env, capture_output=True, text=True, timeout=120, check=False)
+        if not wrap and not fresh and loads_torch(command, line[1:]):
+            return fork_server.run(line, folder, env, _TIMEOUT)
+        return subprocess.run(line, cwd=folder, env=env, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
 
     runner.folder = folder  # type: ignore[attr-defined]
     return runner

@@ -22,7 +22,7 @@ def save(run: Run, name: str = "movie.tif", blanks: int = 1) -> DriftMovie:
 
 def test_a_movie_is_aligned_into_a_folder_of_its_own(run: Run) -> None:
     made = save(run)
-    got = run("zncc", "stack", "movie.tif")
+    got = run("zncc", "stack", "movie.tif", fresh=True)
     assert got.returncode == 0, got.stderr
     assert "ok: 11 of 12 frames agree; blank: frame 6" in got.stdout
     files = {path.name for path in (run.folder / "movie_stack").iterdir()}

@@ -15,7 +15,7 @@ ndimage = pytest.importorskip("scipy.ndimage")
 
 def test_writes_the_population_standard_deviation(run: Run) -> None:
     path = SAMPLES / "translation" / "fixed.tif"
-    got = run("zncc-stdmap", path, "--window", 9, "--out", "maps")
+    got = run("zncc-stdmap", path, "--window", 9, "--out", "maps", fresh=True)
     assert got.returncode == 0, got.stderr
     assert got.stdout.startswith("maps/fixed_std.tif  median ")
     image = tifffile.imread(path).astype(np.float64)

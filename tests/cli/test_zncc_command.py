@@ -43,7 +43,7 @@ def test_subcommand_reports_errors_like_the_command(run: Run) -> None:
 
 
 def test_doctor_prints_what_runs_where_and_why(run: Run) -> None:
-    got = run("zncc", "doctor", "--json")
+    got = run("zncc", "doctor", "--json", fresh=True)
     diagnosis = json.loads(got.stdout)
     assert diagnosis["backend"]["reason"]
     assert diagnosis["versions"]["torch"]

@@ -1,4 +1,4 @@
-"""Commands drawn at random, with the files that they read; each can be written as text, and run again from it."""
+"""Random commands with the files that they read; each can be written as text and run again from that text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import strategies as st
-from pictures import Picture, pictures, shapes
+from image_files import ImageFile, image_files, shapes
 
 _MODELS = ("translation", "rigid", "similarity", "affine", "homography", "auto")
 _PRODUCTS = ("aligned", "transform", "mask", "maps", "overlay", "html", "report")
@@ -17,16 +17,16 @@ _PRODUCTS = ("aligned", "transform", "mask", "maps", "overlay", "html", "report"
 
 @dataclass(frozen=True)
 class Case:
-    """A command, and the files that it reads.
+    """A command and the files that it reads.
 
     Attributes:
-        line: the command and its arguments; ``register`` is the Python function, with its options.
+        line: the command and its arguments; ``register`` stands for the Python function with its options.
         files: the image files.
-        texts: further files, by name.
+        texts: names and contents of further files.
     """
 
     line: tuple[str, ...]
-    files: tuple[Picture, ...]
+    files: tuple[ImageFile, ...]
     texts: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -37,45 +37,46 @@ class Case:
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """What follows the command."""
+        """The arguments of the command."""
         return self.line[2 if self.line[0] == "zncc" else 1 :]
 
     def option(self, *names: str) -> str | None:
-        """What an option was given; None where it was not."""
-        given = [value for name, value in zip(self.arguments, self.arguments[1:], strict=False) if name in names]
-        return given[-1] if given else None
+        """Return the last value of an option; None where the line does not have it."""
+        values = [value for name, value in zip(self.arguments, self.arguments[1:], strict=False) if name in names]
+        return values[-1] if values else None
 
     def __repr__(self) -> str:
-        """Return the command that runs it again."""
+        """Return the command, and the ``make`` line that runs the case again."""
         text = json.dumps(dataclasses.asdict(self), separators=(",", ":"))
         return f"{shlex.join(self.line)}\n    make soak CASE={shlex.quote(text)}"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        """Have Hypothesis print `repr`."""
+        """Let Hypothesis print `repr`."""
         printer.text(repr(self))
 
     @classmethod
-    def of(cls, text: str) -> Case:
-        """Return what `repr` wrote after CASE."""
+    def from_json(cls, text: str) -> Case:
+        """Return the case from the text that `repr` writes after CASE."""
         content: dict[str, Any] = json.loads(text)
         return cls(
             tuple(content["line"]),
-            tuple(Picture(**one) for one in content["files"]),
+            tuple(ImageFile(**fields) for fields in content["files"]),
             tuple((name, text) for name, text in content["texts"]),
         )
 
 
-def _rarely(draw: st.DrawFn, often: int = 3) -> bool:
-    return draw(st.integers(0, often)) == 0
+def _rarely(draw: st.DrawFn, odds: int = 3) -> bool:
+    """Draw true once in ``odds`` + 1 times."""
+    return draw(st.integers(0, odds)) == 0
 
 
 def _options(draw: st.DrawFn, **choices: tuple[str, str]) -> list[str]:
-    """Some options, each with one of its values: words that make sense, or at times one of those that make none."""
+    """Draw some options with a value each: mostly a valid one, at times an invalid or extreme one."""
     line = []
-    for name, (usual, odd) in choices.items():
+    for name, (valid, extreme) in choices.items():
         if _rarely(draw, 4):
-            words = odd if odd and _rarely(draw, 7) else usual
-            line += [f"--{name.replace('_', '-')}", draw(st.sampled_from(words.split()))]
+            values = extreme if extreme and _rarely(draw, 7) else valid
+            line += [f"--{name.replace('_', '-')}", draw(st.sampled_from(values.split()))]
     return line
 
 
@@ -88,17 +89,17 @@ _RESAMPLING: dict[str, tuple[str, str]] = {
     "canvas": ("fixed union common", ""),
     "fill": ("0 7 edge", "nan -1 1.5 1e9 inf much"),
 }
-_SPOKEN = ("--json", "--quiet")
+_OUTPUT_FLAGS = ("--json", "--quiet")
 
 
 @st.composite
 def alignments(draw: st.DrawFn, long: bool | None = None) -> Case:
-    """``zncc-align`` of two images, of which one may have another size, with masks, or a start, or neither."""
+    """Draw ``zncc-align`` of two images, perhaps of different sizes, with or without masks and a start."""
     plain = draw(st.integers(0, 2)) > 0
     shape = draw(shapes(long))
     other = shape if draw(st.booleans()) else tuple(max(16, n + draw(st.integers(-7, 7))) for n in shape)
     seed = draw(st.integers(0, 2))
-    files = [draw(pictures("fixed.tif", shape, seed, plain)), draw(pictures("moving.tif", other, seed, plain))]
+    files = [draw(image_files("fixed.tif", shape, seed, plain)), draw(image_files("moving.tif", other, seed, plain))]
     texts: list[tuple[str, str]] = []
     line = [*draw(st.sampled_from([("zncc-align",), ("zncc", "align")])), "fixed.tif", "moving.tif"]
     for picture, side in zip(tuple(files), ("fixed", "moving"), strict=True):
@@ -134,14 +135,14 @@ def alignments(draw: st.DrawFn, long: bool | None = None) -> Case:
         series=("0", "1"),
         **_RESAMPLING,
     )
-    return Case((*line, "--out", "out", *_flags(draw, "--overwrite", *_SPOKEN)), tuple(files), tuple(texts))
+    return Case((*line, "--out", "out", *_flags(draw, "--overwrite", *_OUTPUT_FLAGS)), tuple(files), tuple(texts))
 
 
 @st.composite
 def std_maps(draw: st.DrawFn, long: bool | None = None) -> Case:
-    """``zncc-stdmap`` of one to three images."""
+    """Draw ``zncc-stdmap`` of one to three images."""
     count = draw(st.sampled_from((1, 1, 1, 2, 3)))
-    files = [draw(pictures(f"{name}.tif", draw(shapes(long)), 0)) for name in "abc"[:count]]
+    files = [draw(image_files(f"{name}.tif", draw(shapes(long)), 0)) for name in "abc"[:count]]
     line = [*draw(st.sampled_from([("zncc-stdmap",), ("zncc", "stdmap")])), *(file.name for file in files)]
     line += _options(
         draw,
@@ -154,13 +155,13 @@ def std_maps(draw: st.DrawFn, long: bool | None = None) -> Case:
         device=("auto cpu", "tpu"),
         backend=("auto reference native", ""),
     )
-    return Case((*line, "--out", "out", *_flags(draw, "--overwrite", *_SPOKEN)), tuple(files))
+    return Case((*line, "--out", "out", *_flags(draw, "--overwrite", *_OUTPUT_FLAGS)), tuple(files))
 
 
 @st.composite
 def stacks(draw: st.DrawFn, long: bool | None = None) -> Case:
-    """``zncc stack`` of a file of few frames."""
-    picture = draw(pictures("movie.tif", draw(shapes(long)), 0, plain=draw(st.booleans())))
+    """Draw ``zncc stack`` of a file with few frames."""
+    picture = draw(image_files("movie.tif", draw(shapes(long)), 0, plain=draw(st.booleans())))
     layouts = (*["pages"] * 6, *["imagej"] * 2, *["ome"] * 2, "channels", "grey", "rgb")
     layout = draw(st.sampled_from(layouts))
     if picture.dtype not in ("uint8", "uint16", "float32"):
@@ -178,17 +179,17 @@ def stacks(draw: st.DrawFn, long: bool | None = None) -> Case:
         backend=("auto reference native", ""),
         **_RESAMPLING,
     )
-    return Case((*line, "--out", "out", *_flags(draw, "--overwrite", *_SPOKEN)), (picture,))
+    return Case((*line, "--out", "out", *_flags(draw, "--overwrite", *_OUTPUT_FLAGS)), (picture,))
 
 
 def _matrix(draw: st.DrawFn) -> list[list[float]]:
-    """Near the identity mostly; far away, behind the horizon or singular at times."""
+    """Draw a matrix: mostly near the identity, at times far from it, singular, or with a horizon in the frame."""
     small, far = st.floats(-0.05, 0.05), st.floats(-1e6, 1e6)
     matrix = [[1 + draw(small), draw(small), 9 * draw(small)], [draw(small), 1 + draw(small), 9 * draw(small)]]
     if _rarely(draw, 5):
         matrix[draw(st.integers(0, 1))][draw(st.integers(0, 2))] = draw(st.one_of(far, st.just(0.0)))
-    bent = draw(st.one_of(st.floats(-1e-4, 1e-4), st.floats(-0.1, 0.1))) if _rarely(draw, 3) else 0.0
-    return [*matrix, [bent, 0.0, 1.0]]
+    perspective = draw(st.one_of(st.floats(-1e-4, 1e-4), st.floats(-0.1, 0.1))) if _rarely(draw, 3) else 0.0
+    return [*matrix, [perspective, 0.0, 1.0]]
 
 
 def _transform(matrix: list[list[float]], fixed: tuple[int, int], moving: tuple[int, int]) -> str:
@@ -203,13 +204,13 @@ def _transform(matrix: list[list[float]], fixed: tuple[int, int], moving: tuple[
 
 @st.composite
 def applications(draw: st.DrawFn, long: bool | None = None) -> Case:
-    """``zncc apply`` of any matrix to one or two images."""
+    """Draw ``zncc apply`` of any matrix to one or two images."""
     shape, fixed = draw(shapes(long)), draw(shapes(None))
     names = ("a.tif", "b.tif") if _rarely(draw) else ("a.tif",)
-    files = [draw(pictures(name, shape, 0)) for name in names]
+    files = [draw(image_files(name, shape, 0)) for name in names]
     line = ["zncc", "apply", "transform.json", *names]
     line += _options(draw, page=("0", "1 11"), series=("0", "1"), backend=("auto reference native", ""), **_RESAMPLING)
-    line += _flags(draw, "--inverse", "--overwrite", *_SPOKEN)
+    line += _flags(draw, "--inverse", "--overwrite", *_OUTPUT_FLAGS)
     sizes = (fixed, shape) if "--inverse" not in line or _rarely(draw, 5) else (shape, fixed)
     text = _transform(_matrix(draw), *sizes)
     return Case((*line, "--out", "out"), tuple(files), (("transform.json", text),))
@@ -217,13 +218,13 @@ def applications(draw: st.DrawFn, long: bool | None = None) -> Case:
 
 @st.composite
 def point_tables(draw: st.DrawFn, long: bool | None = None) -> Case:
-    """``zncc points`` of a table of some shape."""
-    between = draw(st.sampled_from((",", ";", "\t", " ")))
+    """Draw ``zncc points`` of a table in one of several notations."""
+    separator = draw(st.sampled_from((",", ";", "\t", " ")))
     number = st.one_of(st.floats(-3000, 3000), st.integers(-5, 5), st.sampled_from(("nan", "x", "", "1e300", "-0.0")))
-    usual = st.floats(-3000, 3000)
-    rows = draw(st.lists(st.tuples(usual, usual) if draw(st.booleans()) else st.tuples(number, number), max_size=8))
-    lines = [between.join(map(str, row)) for row in rows]
-    header = [between.join(("x", "y"))] if draw(st.booleans()) else []
+    plain = st.floats(-3000, 3000)
+    rows = draw(st.lists(st.tuples(plain, plain) if draw(st.booleans()) else st.tuples(number, number), max_size=8))
+    lines = [separator.join(map(str, row)) for row in rows]
+    header = [separator.join(("x", "y"))] if draw(st.booleans()) else []
     line = ["zncc", "points", "transform.json", "points.csv", *_flags(draw, "--inverse", "--overwrite")]
     line += ["--out", "mapped.csv"] if draw(st.booleans()) else []
     text = _transform(_matrix(draw), (64, 64), (64, 64))
@@ -233,10 +234,10 @@ def point_tables(draw: st.DrawFn, long: bool | None = None) -> Case:
 
 @st.composite
 def registrations(draw: st.DrawFn, long: bool | None = None) -> Case:
-    """``register`` of two arrays."""
+    """Draw ``register`` of two arrays."""
     shape, seed, plain = draw(shapes(long)), draw(st.integers(0, 2)), draw(st.booleans())
     other = shape if draw(st.booleans()) else tuple(max(4, n + draw(st.integers(-7, 7))) for n in shape)
-    files = [draw(pictures(name, size, seed, plain)) for name, size in (("fixed", shape), ("moving", other))]
+    files = [draw(image_files(name, size, seed, plain)) for name, size in (("fixed", shape), ("moving", other))]
     line = ["register", "--model", draw(st.sampled_from(_MODELS if _rarely(draw, 3) else ("translation", "affine")))]
     line += ["--max-iterations", str(draw(st.integers(1, 12)))]
     line += _options(
@@ -261,4 +262,4 @@ KINDS = {
     "points": point_tables,
     "register": registrations,
 }
-"""Strategies, by `Case.kind`; each takes whether a side is to have more than 1024 pixels (None: at times)."""
+"""Strategies by `Case.kind`; ``long`` asks for a side of more than 1024 pixels (None: at times)."""

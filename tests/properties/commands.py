@@ -1,4 +1,4 @@
-"""A command line, run in this process as the installed command would run it."""
+"""Runs a command line in this process, as the installed command would run it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _MAINS = {"zncc": main.main, "zncc-align": align.main, "zncc-stdmap": stdmap.mai
 
 
 @dataclass(frozen=True)
-class Ended:
-    """How a command ended, and what it wrote on its streams."""
+class CommandResult:
+    """The exit code of a command, and the text of its streams."""
 
     code: int
     out: str
@@ -29,7 +29,7 @@ class Ended:
 
 
 class _Stream(io.TextIOWrapper):
-    """A stream in memory, which has bytes beneath as the real ones have."""
+    """A text stream in memory, with a byte buffer beneath as the real streams have."""
 
     def __init__(self) -> None:
         super().__init__(io.BytesIO(), encoding="utf-8", errors="surrogateescape", write_through=True)
@@ -41,11 +41,11 @@ class _Stream(io.TextIOWrapper):
 
 @contextlib.contextmanager
 def _process(folder: Path, line: tuple[str, ...]) -> Iterator[tuple[_Stream, _Stream]]:
-    """Lend what a process has to itself: streams, arguments, folder, loggers, hooks."""
+    """Replace the global state of a process (streams, arguments, folder, loggers, hooks), and restore it at the end."""
     out, err = _Stream(), _Stream()
-    ours, root = logging.getLogger("zncc_cli"), logging.getLogger()
-    kept = sys.argv, sys.stdout, sys.stderr, sys.unraisablehook, Path.cwd(), signal.getsignal(signal.SIGTERM)
-    levels, handlers, debug = (root.level, ours.level), root.handlers[:], console._debug
+    package, root = logging.getLogger("zncc_cli"), logging.getLogger()
+    saved = sys.argv, sys.stdout, sys.stderr, sys.unraisablehook, Path.cwd(), signal.getsignal(signal.SIGTERM)
+    levels, handlers, debug = (root.level, package.level), root.handlers[:], console._debug
     sys.argv, sys.stdout, sys.stderr = list(line), out, err
     root.handlers[:], console._debug = [], False
     os.chdir(folder)
@@ -54,20 +54,20 @@ def _process(folder: Path, line: tuple[str, ...]) -> Iterator[tuple[_Stream, _St
             warnings.simplefilter("error")
             yield out, err
     finally:
-        sys.argv, sys.stdout, sys.stderr, sys.unraisablehook, cwd, terminate = kept
+        sys.argv, sys.stdout, sys.stderr, sys.unraisablehook, cwd, on_terminate = saved
         os.chdir(cwd)
-        signal.signal(signal.SIGTERM, terminate)
+        signal.signal(signal.SIGTERM, on_terminate)
         root.handlers[:], console._debug = handlers, debug
         root.setLevel(levels[0])
-        ours.setLevel(levels[1])
-        gc.unfreeze()  # what the command froze when it had loaded, once a process
+        package.setLevel(levels[1])
+        gc.unfreeze()  # a command freezes the objects that it has loaded, once in a process
 
 
-def run(folder: Path, *line: str) -> Ended:
-    """Run a command line in ``folder``; a warning of a library is an error."""
+def run(folder: Path, *line: str) -> CommandResult:
+    """Run a command line in ``folder``; a warning of a library counts as an error."""
     with _process(folder, line) as (out, err):
         try:
             _MAINS[line[0]]()
-        except SystemExit as end:
-            code = end.code
-    return Ended(int(code or 0), out.text(), err.text())
+        except SystemExit as error:
+            code = error.code
+    return CommandResult(int(code or 0), out.text(), err.text())

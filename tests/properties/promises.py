@@ -1,4 +1,4 @@
-"""What every command promises, whatever it is given: how it ends, what it writes, what it leaves."""
+"""The promises of every command, whatever its input: its exit code, its messages, and the files that it writes."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ import numpy as np
 import tifffile
 import torch
 from cases import Case
-from commands import Ended, run
-from pictures import Picture
+from commands import CommandResult, run
+from image_files import ImageFile
 
 from zncc_cli import register
 from zncc_cli.errors import ExitCode, ZnccError
 
-_DONE = (ExitCode.OK, ExitCode.NOT_TRUSTED, ExitCode.SOME_FAILED)
+_FINISHED = (ExitCode.OK, ExitCode.NOT_TRUSTED, ExitCode.SOME_FAILED)
 _REFUSED = (ExitCode.ERROR, ExitCode.USAGE)
 
 _FILES = {
@@ -39,9 +39,9 @@ _FILES = {
 
 @contextlib.contextmanager
 def _folder(case: Case) -> Iterator[Path]:
-    """A folder with the files of a case."""
+    """Write the files of a case into a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="zncc-properties-") as name, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # tifffile speaks of what is odd about files that are meant to be odd
+        warnings.simplefilter("ignore")  # tifffile warns about files that are unusual on purpose
         folder = Path(name)
         for picture in case.files:
             picture.write(folder)
@@ -50,56 +50,56 @@ def _folder(case: Case) -> Iterator[Path]:
         yield folder
 
 
-def keep(case: Case) -> int:
-    """Run a case, raise `AssertionError` where it breaks a promise, and return its exit code."""
+def check_promises(case: Case) -> int:
+    """Run a case and return its exit code; raise `AssertionError` where it breaks a promise."""
     torch.set_num_threads(1)
     if case.kind == "register":
-        return _registered(case)
+        return _check_register(case)
     with _folder(case) as folder:
         before = _state(folder)
-        ended = run(folder, *case.line)
-        _spoken(case, ended)
+        result = run(folder, *case.line)
+        _check_streams(case, result)
         after = _state(folder)
         assert {name: after.get(name) for name in before} == before, "an input was changed"
         new = {name for name in after if name not in before}
-        assert not [name for name in new if ".zncc-" in name], f"left behind: {new}"
-        if ended.code in _REFUSED:
-            assert not new, f"refused, and yet written: {new}"
+        assert not [name for name in new if ".zncc-" in name], f"unfinished files are left: {new}"
+        if result.code in _REFUSED:
+            assert not new, f"refused, but files were written: {new}"
         else:
-            _CHECKS[case.kind](case, folder, ended, new)
-        return ended.code
+            _CHECKS[case.kind](case, folder, result, new)
+        return result.code
 
 
 def _state(folder: Path) -> dict[str, int]:
-    """Every file and folder in a folder, by size and time, that of folders left out."""
+    """Return the paths in a folder with a hash of size and time; 0 for a folder."""
     return {
         str(path.relative_to(folder)): 0 if path.is_dir() else hash((path.stat().st_size, path.stat().st_mtime_ns))
         for path in folder.rglob("*")
     }
 
 
-def _spoken(case: Case, ended: Ended) -> None:
-    """Check exit code and streams."""
-    assert ended.code in (*_DONE, *_REFUSED), f"exit code {ended.code}"
-    assert "internal error" not in ended.err, ended.err
-    assert "Traceback" not in ended.err, ended.err
-    assert "a defect, not your mistake" not in ended.err, ended.err
-    lines, errors = ended.err.splitlines(), [line for line in ended.err.splitlines() if ": error: " in line]
-    if ended.code in _REFUSED:
-        assert ended.out == "", ended.out
+def _check_streams(case: Case, result: CommandResult) -> None:
+    """Check the exit code and the streams."""
+    assert result.code in (*_FINISHED, *_REFUSED), f"exit code {result.code}"
+    assert "internal error" not in result.err, result.err
+    assert "Traceback" not in result.err, result.err
+    assert "a defect, not your mistake" not in result.err, result.err
+    lines, errors = result.err.splitlines(), [line for line in result.err.splitlines() if ": error: " in line]
+    if result.code in _REFUSED:
+        assert result.out == "", result.out
         # Each bad image among several is named.
-        assert 1 <= len(errors) <= (len(case.files) if case.kind == "zncc-stdmap" else 1), ended.err
-        assert lines[-len(errors) :] == errors, ended.err
-    if "--quiet" in case.arguments and ended.code == ExitCode.OK:
-        assert [line for line in lines if "of a registration that was judged" not in line] == [], ended.err
+        assert 1 <= len(errors) <= (len(case.files) if case.kind == "zncc-stdmap" else 1), result.err
+        assert lines[-len(errors) :] == errors, result.err
+    if "--quiet" in case.arguments and result.code == ExitCode.OK:
+        assert [line for line in lines if "of a registration that was judged" not in line] == [], result.err
     if "--quiet" in case.arguments and "--json" not in case.arguments:
-        assert ended.out == "", ended.out
-    if "--json" in case.arguments and ended.code in _DONE:
-        assert isinstance(json.loads(ended.out), dict)
+        assert result.out == "", result.out
+    if "--json" in case.arguments and result.code in _FINISHED:
+        assert isinstance(json.loads(result.out), dict)
 
 
 def _image(path: Path, dtype: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """Read an image that should be of ``shape``, axes of length one aside."""
+    """Read an image and check its dtype and shape; axes of length one do not count."""
     pixels = tifffile.imread(path)
     assert pixels.dtype == dtype, f"{path.name}: {pixels.dtype}, not {dtype}"
     squeezed = tuple(n for n in shape if n > 1)
@@ -107,17 +107,17 @@ def _image(path: Path, dtype: Any, shape: tuple[int, ...]) -> np.ndarray:
     return pixels.reshape(shape)
 
 
-def _leading(picture: Picture, one_page: bool) -> tuple[int, ...]:
-    """Return the leading axes of what is written: of one page, the channels alone."""
+def _leading(picture: ImageFile, one_page: bool) -> tuple[int, ...]:
+    """Return the leading axes of an output image; with one page these are the channels alone."""
     if not one_page:
         return picture.leading
     return {"imagej": picture.leading[1:], "ome": picture.leading[1:], "pages": ()}.get(picture.layout, picture.leading)
 
 
-def _aligned(case: Case, folder: Path, ended: Ended, new: set[str]) -> None:
+def _check_pair(case: Case, folder: Path, result: CommandResult, new: set[str]) -> None:
     """Check the files of a pair."""
     fixed, moving = case.files[:2]
-    assert ended.code in (ExitCode.OK, ExitCode.NOT_TRUSTED), f"exit code {ended.code}: {ended.err}"
+    assert result.code in (ExitCode.OK, ExitCode.NOT_TRUSTED), f"exit code {result.code}: {result.err}"
     asked = (case.option("--write") or ",".join(_FILES)).split(",")
     canvas = case.option("--canvas") or "fixed"
     names = {name for product in asked for name in _FILES[product]}
@@ -129,13 +129,13 @@ def _aligned(case: Case, folder: Path, ended: Ended, new: set[str]) -> None:
         report = json.loads((out / "report.json").read_text())
         frame = tuple(report["canvas"]["shape"])
         assert report["missing"] == []
-        taken = report["status"] == "ok" or (report["status"], case.option("--accept")) == ("suspect", "suspect")
-        assert ended.code == (ExitCode.OK if taken else ExitCode.NOT_TRUSTED)
+        accepted = report["status"] == "ok" or (report["status"], case.option("--accept")) == ("suspect", "suspect")
+        assert result.code == (ExitCode.OK if accepted else ExitCode.NOT_TRUSTED)
         assert canvas != "fixed" or frame == (fixed.height, fixed.width)
         if "--json" in case.arguments:
-            assert json.loads(ended.out) == report
+            assert json.loads(result.out) == report
     elif canvas != "fixed":
-        # What says nothing of its frame is taken at the word of one of its images.
+        # Without a report the shape of the canvas is read from one of the images.
         for name in [name for name in ("mask.tif", "zncc.tif") if name in names][:1]:
             frame = tifffile.imread(out / name).shape
         if not names & {"mask.tif", "zncc.tif"} and "aligned.tif" in names:
@@ -158,7 +158,7 @@ def _aligned(case: Case, folder: Path, ended: Ended, new: set[str]) -> None:
         shape = (*_leading(moving, one_page), *frame, *moving.samples)
         pixels = _image(out / "aligned.tif", moving.dtype_read, shape)
         if "transform.json" in names and "written on the fixed frame" not in str(report.get("notes")):
-            _applied_again(case, folder)
+            _check_apply_repeats(case, folder)
         if "mask.tif" in names and moving.layout == "grey" and moving.dtype_read.kind in "ui":
             fill = case.option("--fill") or "0"
             mask = _image(out / "mask.tif", np.uint8, frame)
@@ -176,26 +176,26 @@ def _aligned(case: Case, folder: Path, ended: Ended, new: set[str]) -> None:
         assert all(f'href="./{name}"' in page for name in names - {"report.html"})
 
 
-def _applied_again(case: Case, folder: Path) -> None:
-    """Check that aligned.tif comes out again, byte for byte."""
+def _check_apply_repeats(case: Case, folder: Path) -> None:
+    """Check that ``zncc apply`` writes the bytes of aligned.tif again."""
     settings = []
     for name in ("--interpolation", "--canvas", "--fill", "--backend", "--page", "--series"):
         if (value := case.option(name)) is not None:
             settings += [name, value.split(",")[-1]]
-    again = run(folder, "zncc", "apply", "out/transform.json", "moving.tif", "--out", "again.tif", *settings)
-    assert again.code == 0, again.err
+    repeated = run(folder, "zncc", "apply", "out/transform.json", "moving.tif", "--out", "again.tif", *settings)
+    assert repeated.code == 0, repeated.err
     assert (folder / "again.tif").read_bytes() == (folder / "out" / "aligned.tif").read_bytes(), "zncc apply differs"
 
 
-def _std_maps(case: Case, folder: Path, ended: Ended, new: set[str]) -> None:
-    """Check the files of std maps: of each image all of them, or none and a line that says why."""
-    assert ended.code in (ExitCode.OK, ExitCode.SOME_FAILED)
+def _check_std_maps(case: Case, folder: Path, result: CommandResult, new: set[str]) -> None:
+    """Check the files of ``zncc-stdmap``: all files for each image, or none and a message that names the image."""
+    assert result.code in (ExitCode.OK, ExitCode.SOME_FAILED)
     written = 0
     for picture in case.files:
         stem = picture.name.removesuffix(".tif")
         names = {f"out/{stem}_{kind}" for kind in ("std.tif", "std.png", "texture.png")}
         if not names & new:
-            assert picture.name in ended.err, ended.err
+            assert picture.name in result.err, result.err
             continue
         assert names <= new
         written += 1
@@ -205,18 +205,18 @@ def _std_maps(case: Case, folder: Path, ended: Ended, new: set[str]) -> None:
             drawn = iio.imread(folder / "out" / f"{stem}_{kind}")
             assert (drawn.dtype, drawn.shape) == (np.uint8, (picture.height, picture.width))
     assert len(new) == 1 + 3 * written
-    assert ended.code == (ExitCode.OK if written == len(case.files) else ExitCode.SOME_FAILED)
+    assert result.code == (ExitCode.OK if written == len(case.files) else ExitCode.SOME_FAILED)
 
 
-def _stacked(case: Case, folder: Path, ended: Ended, new: set[str]) -> None:
-    """Check the files of a movie."""
+def _check_stack(case: Case, folder: Path, result: CommandResult, new: set[str]) -> None:
+    """Check the files of ``zncc stack``."""
     (movie,) = case.files
     names = {"stack.tif", "drift.csv", "drift.svg", "transforms.json", "report.json"}
     assert new == {"out", *(f"out/{name}" for name in names)}, new
     out = folder / "out"
     report = json.loads((out / "report.json").read_text())
     assert report["missing"] == []
-    assert ended.code == (ExitCode.OK if report["status"] == "ok" else ExitCode.NOT_TRUSTED)
+    assert result.code == (ExitCode.OK if report["status"] == "ok" else ExitCode.NOT_TRUSTED)
     frame = tuple(report["canvas"]["shape"])
     _image(out / "stack.tif", movie.dtype_read, (*movie.leading, *frame, *movie.samples))
     frames = json.loads((out / "transforms.json").read_text())["frames"]
@@ -225,9 +225,9 @@ def _stacked(case: Case, folder: Path, ended: Ended, new: set[str]) -> None:
     assert (out / "drift.svg").read_text().rstrip().endswith("</svg>")
 
 
-def _applied(case: Case, folder: Path, ended: Ended, new: set[str]) -> None:
-    """Check the images that a transform was applied to."""
-    assert ended.code == ExitCode.OK
+def _check_applied(case: Case, folder: Path, result: CommandResult, new: set[str]) -> None:
+    """Check the files of ``zncc apply``."""
+    assert result.code == ExitCode.OK
     names = {f"out/{picture.name.removesuffix('.tif')}_aligned.tif" for picture in case.files}
     assert new == {"out", *names}, new
     transform = json.loads((folder / "transform.json").read_text())
@@ -241,11 +241,11 @@ def _applied(case: Case, folder: Path, ended: Ended, new: set[str]) -> None:
             assert tifffile.imread(path).dtype == picture.dtype_read
 
 
-def _mapped(case: Case, folder: Path, ended: Ended, new: set[str]) -> None:
-    """Check points against the formula."""
-    assert ended.code == ExitCode.OK
+def _check_points(case: Case, folder: Path, result: CommandResult, new: set[str]) -> None:
+    """Check the points that ``zncc points`` writes against the formula."""
+    assert result.code == ExitCode.OK
     assert new == ({"mapped.csv"} if case.option("--out") else set())
-    text = (folder / "mapped.csv").read_bytes().decode() if new else ended.out
+    text = (folder / "mapped.csv").read_bytes().decode() if new else result.out
     matrix = np.array(json.loads(dict(case.texts)["transform.json"])["matrix"])
     matrix = np.linalg.inv(matrix) if "--inverse" in case.arguments else matrix
     before, after = (
@@ -253,23 +253,23 @@ def _mapped(case: Case, folder: Path, ended: Ended, new: set[str]) -> None:
         for table in (dict(case.texts)["points.csv"], text)
     )
     assert len(before) == len(after)
-    for point, found in zip(before, after, strict=True):
+    for point, mapped in zip(before, after, strict=True):
         with np.errstate(all="ignore"):
             x, y, w = matrix @ [*point, 1]
-            # Of a matrix near a singular one the inverse is known to fewer digits.
-            digits = 1e-9 * np.linalg.cond(matrix)
+            # The inverse of a nearly singular matrix has fewer correct digits.
+            tolerance = 1e-9 * np.linalg.cond(matrix)
             size = max(1, *map(abs, point), abs(x / w), abs(y / w)) * max(1, 1 / abs(w))
-        assert math.dist(found, (x / w, y / w)) <= digits * size, (point, found)
+        assert math.dist(mapped, (x / w, y / w)) <= tolerance * size, (point, mapped)
 
 
 def _numbers(line: str) -> list[float]:
-    for between in ",;\t":
-        line = line.replace(between, " ")
+    for separator in ",;\t":
+        line = line.replace(separator, " ")
     return [float(number) for number in line.split()[:2]]
 
 
-def _registered(case: Case) -> int:
-    """Run ``register``, and check that it answers with a matrix, or with an error of ours."""
+def _check_register(case: Case) -> int:
+    """Run ``register``; check that it returns a matrix or raises a `ZnccError`, and return the exit code of that."""
     fixed, moving = (picture.plane() for picture in case.files)
     options = dict(zip(case.arguments[::2], case.arguments[1::2], strict=True))
     start, mask, given = (options.pop(f"--{name}", None) for name in ("init", "mask", "given"))
@@ -289,14 +289,14 @@ def _registered(case: Case) -> int:
         "holes": lambda: np.arange(math.prod(moving.shape)).reshape(tuple(moving.shape)) % 7 > 0,
         "wrong": lambda: np.ones((5, 5), np.bool_),
     }
-    giving: dict[str, Callable[[np.ndarray], Any]] = {
+    conversions: dict[str, Callable[[np.ndarray], Any]] = {
         "tensor": lambda image: torch.from_numpy(image),
         "masked": lambda image: np.ma.masked_equal(image, image.flat[0]),
         "reversed": lambda image: image[::-1, ::-1],
     }
     if given == "tensor" and fixed.dtype.kind == moving.dtype.kind == "c":
         given = None
-    fixed, moving = (image if given is None else giving[given](image) for image in (fixed, moving))
+    fixed, moving = (image if given is None else conversions[given](image) for image in (fixed, moving))
     result = None
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -309,9 +309,9 @@ def _registered(case: Case) -> int:
                 **settings,
             )
         except ZnccError as error:
-            said, code = str(error), int(error.exit_code)
+            message, code = str(error), int(error.exit_code)
     if result is None:
-        assert len(said.splitlines()) == 1
+        assert len(message.splitlines()) == 1
         return code
     assert result.matrix.shape == (3, 3)
     assert np.isfinite(result.matrix).all()
@@ -321,11 +321,11 @@ def _registered(case: Case) -> int:
 
 
 _CHECKS = {
-    "zncc-align": _aligned,
-    "zncc-stdmap": _std_maps,
-    "stack": _stacked,
-    "apply": _applied,
-    "points": _mapped,
+    "zncc-align": _check_pair,
+    "zncc-stdmap": _check_std_maps,
+    "stack": _check_stack,
+    "apply": _check_applied,
+    "points": _check_points,
 }
 
 os.environ.setdefault("COLUMNS", "200")

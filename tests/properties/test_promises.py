@@ -1,6 +1,6 @@
-"""Every command keeps its promises whatever it is given: options, sizes, dtypes and files drawn at random.
+"""Every command keeps its promises for random options, sizes, dtypes and files.
 
-The examples are the same at each run. `make soak` draws others for as long as one likes.
+The examples are the same in each run. `make soak` draws others for as long as you like.
 """
 
 from __future__ import annotations
@@ -9,42 +9,43 @@ from collections import Counter
 
 import pytest
 from cases import KINDS, Case
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
-from promises import keep
+from promises import check_promises
 
 from zncc_cli.errors import ExitCode
 
 # How many commands are run: about ten seconds of each.
 EXAMPLES = {"zncc-align": 30, "zncc-stdmap": 40, "stack": 30, "apply": 40, "points": 60, "register": 30}
+SEED = 3  # of all examples: one that Hypothesis derives from the text of a test would change with every renaming
 SHORT = settings(
-    derandomize=True,
     deadline=None,
     database=None,
-    phases=[Phase.generate],  # a case is a command that runs again: no minutes are spent to make it smaller
+    phases=[Phase.generate],  # a failing case can be run again as it is; shrinking it would take minutes
     suppress_health_check=list(HealthCheck),
 )
 
 
-def assert_kept(cases: st.SearchStrategy[Case], count: int) -> None:
-    """Run ``count`` cases, of which a quarter at least must come to a result: the others say nothing of results."""
+def assert_promises_kept(cases: st.SearchStrategy[Case], count: int) -> None:
+    """Run ``count`` cases; at least a quarter must finish with a result, because the others test only refusals."""
     codes: Counter[int] = Counter()
 
+    @seed(SEED)
     @settings(SHORT, max_examples=count)
     @given(cases)
-    def kept(case: Case) -> None:
-        codes[keep(case)] += 1
+    def run(case: Case) -> None:
+        codes[check_promises(case)] += 1
 
-    kept()
+    run()
     assert codes[ExitCode.OK] + codes[ExitCode.NOT_TRUSTED] + codes[ExitCode.SOME_FAILED] >= count / 4, codes
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_command_keeps_its_promises(kind: str) -> None:
-    assert_kept(KINDS[kind](), EXAMPLES[kind])
+    assert_promises_kept(KINDS[kind](), EXAMPLES[kind])
 
 
 @pytest.mark.parametrize("kind", ["zncc-align", "zncc-stdmap", "stack", "apply"])
 def test_a_command_keeps_its_promises_with_a_side_beyond_1024_pixels(kind: str) -> None:
-    """Beyond it pictures are reduced."""
-    assert_kept(KINDS[kind](long=True), EXAMPLES[kind] // 2)
+    """Pictures of such images are downsampled."""
+    assert_promises_kept(KINDS[kind](long=True), EXAMPLES[kind] // 2)

@@ -62,7 +62,7 @@ def test_metrics_have_units_and_meanings_and_unknown_ones_are_named_by_their_key
         assert shown in text
 
 
-class Ending(str, enum.Enum):
+class Ending(enum.StrEnum):
     """As a run names how an optimisation ended."""
 
     MAX_ITERATIONS = "max_iterations"

@@ -1,4 +1,4 @@
-"""corner_error.py, as a function and as a command."""
+"""The script corner_error.py, as a function and as a command."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ def shifted(matrix, dx, dy):
 
 @pytest.fixture
 def transform(tmp_path):
-    """Writes the homography pair's truth, moved by (dx, dy) or with other keys changed, and gives its path."""
+    """A function that writes the homography pair's truth, shifted or with other keys, and returns the path."""
 
     def write(dx=0.0, dy=0.0, **changes):
         content = json.loads(TRUTH.read_text())
@@ -34,7 +34,7 @@ def run(*arguments):
 
 
 @pytest.mark.parametrize("model", ["translation", "rigid", "similarity", "affine", "homography"])
-def test_error_of_truth_with_itself_and_shifted(model):
+def test_the_truth_has_no_error_and_a_shift_has_its_length(model):
     truth = json.loads((SAMPLES / model / "truth.json").read_text())
     shape = tuple(truth["fixed_shape"])
     assert corner_error(truth["matrix"], truth["matrix"], shape).max == 0
@@ -62,7 +62,7 @@ def test_command_prints_one_line(transform, capsys):
     assert err == ""
 
 
-def test_below_decides_the_exit_code(transform):
+def test_the_option_below_decides_the_exit_code(transform):
     path = transform(0.03, 0.04)
     assert run(TRUTH, path, "--below", "0.1") == 0
     assert run(TRUTH, path, "--below", "0.01") == 1

@@ -1,4 +1,4 @@
-"""The committed sample pairs: what the script draws, moved as their truth says, in the promised formats."""
+"""The committed sample pairs are what the script draws, moved as their truth says, in the promised formats."""
 
 import json
 import subprocess
@@ -36,7 +36,7 @@ def read(path):
 
 
 def load(name):
-    """Truth, fixed and moving image of a pair, by model or by its name in batch/."""
+    """Return truth, fixed and moving image of a pair, by its model or its name in batch/."""
     if name in FORMATS:
         folder, suffix = SAMPLES / name, FORMATS[name][0]
         truth = json.loads((folder / "truth.json").read_text())
@@ -47,7 +47,7 @@ def load(name):
 
 
 def correlation_with_fixed(fixed, moving, matrix):
-    """Pearson correlation of the fixed image and the moving image resampled through the matrix, where they overlap."""
+    """Return the Pearson correlation of the fixed image and the resampled moving image in their overlap."""
     if fixed.ndim == 3:
         fixed, moving = fixed.mean(axis=2), moving.mean(axis=2)
     y, x = np.indices(fixed.shape)
@@ -80,17 +80,17 @@ def test_script_reproduces_the_committed_files(redrawn):
         assert (difference > 0).mean() < 1e-4, name
 
 
-def test_no_other_image_lies_in_the_folder(redrawn):
+def test_the_folder_holds_no_other_image(redrawn):
     images = {path.relative_to(SAMPLES) for kind in ("*.tif", "*.png") for path in SAMPLES.rglob(kind)}
     assert images == {path.relative_to(redrawn) for kind in ("*.tif", "*.png") for path in redrawn.rglob(kind)}
 
 
-def test_folder_stays_small():
+def test_the_folder_is_smaller_than_5_megabytes():
     assert sum(path.stat().st_size for path in SAMPLES.rglob("*") if path.is_file()) < 5_000_000
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_dtype_and_shape(name):
+def test_a_pair_has_the_promised_dtype_and_shape(name):
     truth, fixed, moving = load(name)
     _, dtype, shape = FORMATS[name]
     assert fixed.dtype == moving.dtype == dtype
@@ -99,7 +99,7 @@ def test_dtype_and_shape(name):
 
 
 @pytest.mark.parametrize("name", BATCH)
-def test_dtype_and_shape_in_batch(name):
+def test_a_pair_of_the_batch_has_the_promised_dtype_and_shape(name):
     truth, fixed, moving = load(name)
     assert fixed.dtype == moving.dtype == np.uint8
     assert fixed.shape == moving.shape == (128, 160)
@@ -124,7 +124,7 @@ def is_rotation_times(matrix, scale):
 
 
 @pytest.mark.parametrize("name", [*FORMATS, *BATCH])
-def test_matrix_is_of_its_models_form(name):
+def test_the_matrix_has_the_form_of_its_model(name):
     truth, _, _ = load(name)
     matrix = np.array(truth["matrix"])
     scale = np.sqrt(np.linalg.det(matrix[:2, :2]))
@@ -146,7 +146,7 @@ def test_matrix_is_of_its_models_form(name):
 
 @pytest.mark.parametrize("pair", make_samples.pairs() + make_samples.batch(), ids=lambda pair: pair.name)
 def test_a_scene_point_lies_in_both_views_where_the_matrix_says(pair):
-    """Points of the scene that fall on pixel centres of the moving frame: brightness there, seen on either frame."""
+    """Points of the scene on pixel centres of the moving frame have the same brightness in both views."""
     y, x = np.array([[40.0, 61.0, 77.0, 90.0], [33.0, 12.0, 101.0, 57.0]])
     u, v, w = np.linalg.solve(pair.matrix, np.stack([x, y, np.ones(4)]))
     here = pair.scene(np.atleast_2d(u / w), np.atleast_2d(v / w), pair.seed)[0]
@@ -156,7 +156,7 @@ def test_a_scene_point_lies_in_both_views_where_the_matrix_says(pair):
 
 @pytest.mark.parametrize("name", [*FORMATS, *BATCH])
 def test_truth_aligns_the_images_better_than_its_neighbours(name):
-    """An independent resampling: a wrong direction, axis order or half pixel would move the optimum."""
+    """The resampling is SciPy's: a wrong direction, axis order or half pixel would move the optimum."""
     truth, fixed, moving = load(name)
     matrix = np.array(truth["matrix"])
     best = correlation_with_fixed(fixed, moving, matrix)

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 import numpy as np
 
 from zncc_cli.config import Optimizer
 
 
-class Ending(str, Enum):
+class Ending(StrEnum):
     """Why a minimisation ended."""
 
     CONVERGED = "converged"

@@ -1,4 +1,4 @@
-"""Image files of every kind, drawn at random: a smooth texture, seen from a few pixels aside by each of a pair."""
+"""Random image files of every kind: a smooth texture, shifted by a few pixels between the images of a pair."""
 
 from __future__ import annotations
 
@@ -11,29 +11,30 @@ import tifffile
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-# All that tifffile writes, and what is refused: complex numbers.
+# Every dtype that tifffile writes, and complex numbers, which the commands refuse.
 DTYPES = (
     *("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
     *("float16", "float32", "float64", "bool", "complex64"),
 )
-IMAGEJ = ("uint8", "uint16", "float32")  # what its format holds
-NOT_OME = ("uint64", "int64", "float16")
+IMAGEJ_DTYPES = ("uint8", "uint16", "float32")  # others are not part of the format
+NOT_OME_DTYPES = ("uint64", "int64", "float16")
 
-# How samples and planes lie in a file; a number of them follows.
+# How samples and planes are stored in a file; `ImageFile.count` says how many there are.
 LAYOUTS = ("grey", "rgb", "rgba", "grey_alpha", "bands", "pages", "channels", "imagej", "ome")
 CONTENTS = ("texture", "unrelated", "constant", "holes", "no_number", "dark")
 
-# Primes, and the neighbours of powers of two and of multiples of 1024, at which pictures are reduced by one more.
-SHORT = (48, 53, 63, 64, 65, 79, 97)
-LONG = (1023, 1024, 1025, 1031, 1201, 2047, 2048, 2049, 2053, 2311, 2600)
+# Sides in pixels: primes, and the neighbours of powers of two and of multiples of 1024, where the factor by which
+# pictures are downsampled changes.
+SHORT_SIDES = (48, 53, 63, 64, 65, 79, 97)
+LONG_SIDES = (1023, 1024, 1025, 1031, 1201, 2047, 2048, 2049, 2053, 2311, 2600)
 
 _MARGIN = 8  # pixels of the scene around both images
-_SCENE = LONG[-1] + 2 * _MARGIN
+_SCENE = LONG_SIDES[-1] + 2 * _MARGIN
 
 
 @lru_cache(maxsize=4)
 def _scene(seed: int) -> NDArray[np.float32]:
-    """A texture of some pixels' size, of values in [0, 1], as large as any image and its margin."""
+    """Return a texture with details of some pixels, values in [0, 1], as large as the largest image and its margin."""
     noise = np.random.default_rng(seed).random((_SCENE, _SCENE), dtype=np.float32)
     for axis in (0, 1):
         noise = sum(np.roll(noise, step, axis) for step in range(5)) / 5
@@ -42,20 +43,20 @@ def _scene(seed: int) -> NDArray[np.float32]:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """What an image file holds.
+class ImageFile:
+    """The description of an image file, from which its content follows.
 
     Attributes:
-        name: of the file.
-        height, width: pixels.
-        dtype: of its samples.
+        name: the file's name.
+        height, width: in pixels.
+        dtype: the dtype of the samples.
         layout: one of `LAYOUTS`.
-        count: of samples, planes or channels, for layouts that have several.
-        content: one of `CONTENTS`: a texture, another one, one value, a texture with a block that is no number (a
-            number of its own in integers), nothing that is a number, or one that fills a hundredth of the range.
-        dx, dy: what is at (x, y) of the scene is here at (x - dx, y - dy), pixels.
-        seed: of the scene.
-        compressed, tiled: how it is stored.
+        count: the number of samples, planes or channels, for layouts that have several.
+        content: one of `CONTENTS`: a texture; an unrelated texture; one value; a texture with a block of NaN (of the
+            lowest value in integers); NaN everywhere; a texture that fills a hundredth of the range.
+        dx, dy: the point (x, y) of the scene is at (x - dx, y - dy) of the image, in pixels.
+        seed: the seed of the scene.
+        compressed, tiled: how the pixels are stored.
     """
 
     name: str
@@ -73,7 +74,7 @@ class Picture:
 
     @property
     def leading(self) -> tuple[int, ...]:
-        """Axes before the plane, as a reader should find them."""
+        """The lengths of the axes before the plane, as a reader should find them."""
         return {
             "bands": (self.count,),
             "pages": (self.count,),
@@ -84,19 +85,19 @@ class Picture:
 
     @property
     def samples(self) -> tuple[int, ...]:
-        """Samples of a pixel, () for one."""
+        """The length of the sample axis as a tuple; () for one sample a pixel."""
         return {"rgb": (3,), "rgba": (4,), "grey_alpha": (2,)}.get(self.layout, ())
 
     @property
     def dtype_read(self) -> np.dtype[np.generic]:
-        """What the file is read and written as: one bit becomes 0 and 255."""
+        """The dtype that the file is read and written as: one bit becomes uint8, 0 and 255."""
         return np.dtype(np.uint8 if self.dtype == "bool" else self.dtype)
 
     def plane(self, number: int = 0) -> NDArray[np.generic]:
-        """One plane (H, W) in its dtype."""
-        smooth = _scene(self.seed + 1 if self.content == "unrelated" else self.seed)
+        """Return one plane (H, W) in the dtype of the file."""
+        scene = _scene(self.seed + 1 if self.content == "unrelated" else self.seed)
         top, left = _MARGIN + self.dy, _MARGIN + self.dx
-        part = smooth[top : top + self.height, left : left + self.width].astype(np.float64)
+        part = scene[top : top + self.height, left : left + self.width].astype(np.float64)
         values = 0.5 + (part - 0.5) / (1 + 0.3 * number)
         if self.content == "constant":
             values = np.full_like(values, 0.4)
@@ -122,7 +123,7 @@ class Picture:
         return stored
 
     def data(self) -> NDArray[np.generic]:
-        """All planes: (*leading, H, W, *samples)."""
+        """Return all planes, (*leading, H, W, *samples)."""
         if self.samples:
             planes = [self.plane(number) for number in range(self.samples[0])]
             if self.layout in ("rgba", "grey_alpha"):
@@ -133,7 +134,7 @@ class Picture:
         return np.reshape(planes, (*self.leading, self.height, self.width))
 
     def write(self, folder: Path) -> Path:
-        """Write the file."""
+        """Write the file into ``folder`` and return its path."""
         path, options = folder / self.name, {}
         if self.layout in ("rgb", "rgba"):
             options = {"photometric": "rgb", "extrasamples": ["unassalpha"] if self.layout == "rgba" else None}
@@ -158,23 +159,23 @@ class Picture:
 
 @st.composite
 def shapes(draw: st.DrawFn, long: bool | None) -> tuple[int, int]:
-    """(H, W): a side of more than 1024 pixels, neither, or either. The area stays small."""
-    short, other = draw(st.sampled_from(SHORT)), draw(st.sampled_from(SHORT))
+    """Draw (H, W), of small area; ``long``: with a side of more than 1024 pixels, without one, or either (None)."""
+    short, other = draw(st.sampled_from(SHORT_SIDES)), draw(st.sampled_from(SHORT_SIDES))
     if long or (long is None and draw(st.integers(0, 3)) == 0):
-        other = draw(st.sampled_from([side for side in LONG if not long or side > 1024]))
+        other = draw(st.sampled_from([side for side in LONG_SIDES if not long or side > 1024]))
     return (short, other) if draw(st.booleans()) else (other, short)
 
 
 @st.composite
-def pictures(draw: st.DrawFn, name: str, shape: tuple[int, int], seed: int, plain: bool = False) -> Picture:
-    """A file; ``plain``: one that can be registered."""
+def image_files(draw: st.DrawFn, name: str, shape: tuple[int, int], seed: int, plain: bool = False) -> ImageFile:
+    """Draw an image file; ``plain``: one that can be registered."""
     common = plain or draw(st.integers(0, 2)) > 0
     dtype = draw(st.sampled_from(("uint8", "uint16", "float32") if common else DTYPES))
     layout = "grey" if plain else draw(st.sampled_from(("grey", "grey", "grey", *LAYOUTS)))
-    held = dtype not in NOT_OME if layout == "ome" else dtype in IMAGEJ if layout == "imagej" else True
-    if not held or dtype in ("bool", "complex64"):
+    impossible = {"ome": dtype in NOT_OME_DTYPES, "imagej": dtype not in IMAGEJ_DTYPES}
+    if impossible.get(layout) or dtype in ("bool", "complex64"):
         layout = "grey"
-    return Picture(
+    return ImageFile(
         name=name,
         height=shape[0],
         width=shape[1],
