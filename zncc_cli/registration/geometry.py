@@ -1,11 +1,101 @@
-"""Where in fixed coordinates a moving frame lies: between four lines and before the horizon, whatever the motion.
+"""Points, lines and fields of two frames and the transform between them: no image is needed for any of it.
 
-u = (m0 . p) / (m2 . p) with p = (x, y, 1): before the horizon, m2 . p > 0, each edge of the moving frame is a line.
+A fixed point p = (x, y, 1) is taken to u = (m0 . p) / (m2 . p), v = (m1 . p) / (m2 . p), with m0, m1 and m2 the rows of
+the matrix. Before the horizon, where m2 . p > 0, each edge of the moving frame is a straight line in fixed coordinates.
 """
 
 from __future__ import annotations
 
 import numpy as np
+import torch
+from torch import Tensor
+
+from zncc_cli.registration.transforms.matrices import map_points
+
+Extent = tuple[tuple[int, int], tuple[int, int]]
+"""(first, last) row and (first, last) column of a rectangle of pixels, both included."""
+
+
+def frame_extent(shape: tuple[int, int]) -> Extent:
+    """Return the rows and columns of a whole frame (H, W)."""
+    return (0, shape[0] - 1), (0, shape[1] - 1)
+
+
+def grid_points(extent: Extent, count: int) -> np.ndarray:
+    """Return ``count`` x ``count`` evenly spaced points (count^2, 2), (x, y), from edge to edge of an extent.
+
+    The points follow each other row by row.
+    """
+    y, x = np.meshgrid(*(np.linspace(*ends, count) for ends in extent), indexing="ij")
+    return np.column_stack((x.ravel(), y.ravel()))
+
+
+def inside_extent(points: np.ndarray, extent: Extent) -> np.ndarray:
+    """Tell which points (..., 2), (x, y), lie between the outermost pixel centres of an extent, (...) bool."""
+    first, last = np.array(extent[::-1]).T
+    return np.asarray(((points >= first) & (points <= last)).all(axis=-1))
+
+
+def overlap_points(matrix: np.ndarray, fixed: Extent, moving: Extent, count: int) -> np.ndarray:
+    """Return those of the `grid_points` of the fixed extent that lie in the moving one, (n, 2), (x, y).
+
+    Args:
+        matrix: (3, 3), fixed -> moving, pixels.
+        fixed, moving: the pixels of either image that count; `frame_extent` for all.
+        count: points along each side of the grid.
+
+    Returns:
+        Fixed coordinates; n is zero without overlap.
+    """
+    points = grid_points(fixed, count)
+    return np.asarray(points[inside_extent(map_points(matrix, points), moving)])
+
+
+def point_jacobian(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Return how the moving coordinates of points change with the nine entries of the matrix, (n, 2, 9).
+
+    With d = m2 . p, the derivatives of (u, v) by the entries, row by row, are
+
+        p / d, 0, -u p / d        and        0, p / d, -v p / d
+
+    Args:
+        matrix: (3, 3), fixed -> moving.
+        points: (n, 2), (x, y) in fixed pixels, before the horizon.
+    """
+    scaled = np.column_stack((points, np.ones(len(points))))
+    scaled /= (scaled @ matrix[2])[:, None]
+    mapped, zero = map_points(matrix, points), np.zeros_like(scaled)
+    by_u = np.hstack((scaled, zero, -mapped[:, :1] * scaled))
+    by_v = np.hstack((zero, scaled, -mapped[:, 1:] * scaled))
+    return np.stack((by_u, by_v), axis=1)
+
+
+def chessboard_fields(
+    count: int, side: int, window: int = 1, first: int = 0, device: torch.device | None = None
+) -> Tensor:
+    """Return the number of the chessboard's field that wholly holds each window along one axis, (count,) int64.
+
+    Args:
+        count: windows along the axis; window i begins at pixel i.
+        side: of a field, pixels.
+        window: side of a window, pixels.
+        first: pixel at which field 0 begins.
+        device: of the result.
+
+    Returns:
+        -1 for a window that lies across the edge of a field, or begins before ``first``.
+    """
+    start = torch.arange(count, device=device) - first
+    return torch.where((start >= 0) & (start % side <= side - window), start // side, -1)
+
+
+def black_fields(rows: Tensor, columns: Tensor) -> Tensor:
+    """Return which places lie in a black field, (H, W) bool, by the numbers of their fields (H,) and (W,).
+
+    Field (0, 0) is black. Where a number is -1 the colour means nothing.
+    """
+    black: Tensor = (rows[:, None] + columns) % 2 == 0
+    return black
 
 
 def half_planes(matrix: np.ndarray, shape: tuple[int, int], beyond: float) -> np.ndarray:

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from zncc_cli.config import Interpolation
 from zncc_cli.operators.local_zncc import local_zncc_sum
+from zncc_cli.registration.geometry import black_fields, chessboard_fields
 from zncc_cli.registration.metric.local_zncc import (
     RELATIVE_EPS,
     correlation,
@@ -133,9 +134,8 @@ class LevelMetric:
         if got is None:
             return None
         w, z = got
-        row, column = (torch.arange(n, device=w.device) for n in w.shape)
-        fits = [place % side <= side - self._window for place in (row, column)]
-        inside, black = fits[0][:, None] & fits[1], (row[:, None] // side + column // side) % 2 == 0
+        rows, columns = (chessboard_fields(n, side, self._window, device=w.device) for n in w.shape)
+        inside, black = (rows >= 0)[:, None] & (columns >= 0), black_fields(rows, columns)
         by_colour = (torch.where(inside & colour, w, 0) for colour in (black, ~black))
         return tuple(float((some * z).sum()) / float(some.sum() or torch.nan) for some in by_colour)  # type: ignore[return-value]
 

@@ -23,8 +23,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from zncc_cli.config import Model
+from zncc_cli.registration.geometry import frame_extent, grid_points, point_jacobian
 from zncc_cli.registration.transforms import TRANSFORMS, TransformFamily
-from zncc_cli.registration.warp import corners, map_points
+from zncc_cli.registration.warp import corners
 
 # Pixels, along each axis: the median error of pairs without noise is 0.0003 to 0.004 px, by what else differs
 # (docs/architecture.md, "Uncertainty").
@@ -129,14 +130,8 @@ class Uncertainty:
         return self.family.jacobian(self.family.parameters(self.matrix))
 
     def _by_parameters(self, points: np.ndarray) -> np.ndarray:
-        """Return how far points (n, 2) are sent away by each parameter, (n, 2, k)."""
-        by_depth = np.column_stack((points, np.ones(len(points))))
-        by_depth /= (by_depth @ self.matrix[2])[:, None]
-        to, none = map_points(self.matrix, points), np.zeros_like(by_depth)
-        x = np.hstack((by_depth, none, -to[:, :1] * by_depth))
-        y = np.hstack((none, by_depth, -to[:, 1:] * by_depth))
-        return np.asarray(np.stack((x, y), axis=1) @ self._entries_by_parameters())
+        """Return how the moving coordinates of points (n, 2) change with each parameter, (n, 2, k)."""
+        return np.asarray(point_jacobian(self.matrix, points) @ self._entries_by_parameters())
 
     def _grid(self) -> np.ndarray:
-        y, x = np.meshgrid(*(np.linspace(0, n - 1, _GRID) for n in self.shape), indexing="ij")
-        return np.column_stack((x.ravel(), y.ravel()))
+        return grid_points(frame_extent(self.shape), _GRID)

@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from zncc_cli.config import Model, RegistrationConfig
+from zncc_cli.registration.geometry import frame_extent, overlap_points, point_jacobian
 from zncc_cli.registration.optimizer import Ending, safe_inverse, updated_inverse
 from zncc_cli.registration.pyramid import Level
 from zncc_cli.registration.refine.symmetric_metric import SymmetricMetric, local_metric, whitened_metric
@@ -170,19 +171,13 @@ def solve(look: SymmetricMetric, family: TransformFamily, start: np.ndarray, con
     return Refined(matrix, expected_error, influences, loss, ending, iteration, iteration)
 
 
-def _expected_error(look: SymmetricMetric, matrix: np.ndarray, covariance: np.ndarray) -> float:
+def _expected_error(metric: SymmetricMetric, matrix: np.ndarray, covariance: np.ndarray) -> float:
     """Return the RMS over the overlap of the displacement's standard deviation, pixels.
 
     ``covariance`` is that of the entries of ``matrix``, row-major, (9, 9).
     """
-    y, x = np.meshgrid(*(np.linspace(0, n - 1, _GRID) for n in look.shape), indexing="ij")
-    points = np.column_stack((x.ravel(), y.ravel(), np.ones(x.size)))
-    u, v = map_points(matrix, points[:, :2]).T
-    height, width = look.moving_shape
-    held = (u >= 0) & (u <= width - 1) & (v >= 0) & (v <= height - 1)
-    if not held.any():
+    points = overlap_points(matrix, frame_extent(metric.shape), frame_extent(metric.moving_shape), _GRID)
+    if not len(points):
         return math.inf
-    points, u, v = points[held], u[held, None], v[held, None]
-    by_depth, none = points / (points @ matrix[2])[:, None], np.zeros_like(points)
-    jacobian = np.stack((np.hstack((by_depth, none, -u * by_depth)), np.hstack((none, by_depth, -v * by_depth))))
-    return float(np.sqrt(np.einsum("ani,ij,anj->an", jacobian, covariance, jacobian).sum(axis=0).mean()))
+    jacobian = point_jacobian(matrix, points)
+    return float(np.sqrt(np.einsum("nai,ij,naj->an", jacobian, covariance, jacobian).sum(axis=0).mean()))
