@@ -21,7 +21,7 @@ from zncc_cli.jobs.pair.maps import map_strips
 from zncc_cli.jobs.reduction import block_means, reduced, reduction_factor
 from zncc_cli.jobs.views import ChannelView, choose_views
 from zncc_cli.operators import native
-from zncc_cli.registration.metric.local_zncc import std_map
+from zncc_cli.registration.metric.maps import std_map
 from zncc_cli.registration.quality.texture import Texture, texture
 from zncc_cli.registration.register import resolve_device
 from zncc_cli.report.report import std_picture

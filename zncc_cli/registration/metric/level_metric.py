@@ -25,14 +25,16 @@ from zncc_cli.registration.geometry import black_fields, chessboard_fields
 from zncc_cli.registration.metric.local_zncc import (
     RELATIVE_EPS,
     correlation,
-    full_windows,
-    spread,
     variance_and_covariance,
+)
+from zncc_cli.registration.metric.matrix_gradient import MatrixGradient
+from zncc_cli.registration.metric.windows import (
+    full_windows,
+    pixel_sums,
     window_sums,
     window_variance,
     window_weights,
 )
-from zncc_cli.registration.metric.matrix_gradient import MatrixGradient
 from zncc_cli.registration.pyramid import Level, fill_holes
 from zncc_cli.registration.transforms import TransformFamily
 from zncc_cli.registration.warp import Sampler, area_scale, in_front, level_matrix, level_scale
@@ -258,7 +260,7 @@ def gauss_newton(
         window: its side.
         projective: whether the last row of the matrix may change; else it counts as zero here.
     """
-    all_pixels = MatrixGradient.of(matrix, gx, gy, projective).products(spread(share, window))
+    all_pixels = MatrixGradient.of(matrix, gx, gy, projective).products(pixel_sums(share, window))
     S_m, S_x, S_y = (window_sums(plane, window) for plane in (image, gx, gy))
     cov_x, cov_y = (window_sums(g * image, window) - S * S_m / window**2 for g, S in ((gx, S_x), (gy, S_y)))
     centre = window // 2

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zncc_cli.registration.metric.local_zncc import full_windows, window_sums
+from zncc_cli.registration.metric.windows import full_windows, window_sums
 from zncc_cli.registration.pyramid import Level
 
 WINDOWS = (7, 11, 15, 21, 31, 45, 63)

@@ -18,7 +18,7 @@ import torch.fft
 import torch.nn.functional as F
 from torch import Tensor
 
-from zncc_cli.registration.metric.local_zncc import window_sums
+from zncc_cli.registration.metric.windows import window_sums
 
 _RINGS = 40  # up to the Nyquist frequency, where the image is large enough
 _PIXELS_PER_RING = 4  # of the shorter side, so that no ring is without a frequency

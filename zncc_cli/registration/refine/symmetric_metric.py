@@ -27,16 +27,16 @@ from torch import Tensor
 
 from zncc_cli.config import Interpolation, RegistrationConfig
 from zncc_cli.registration.metric.level_metric import NOISE_WEIGHT, block_zncc, gauss_newton, gradients
-from zncc_cli.registration.metric.local_zncc import (
+from zncc_cli.registration.metric.local_zncc import variance_and_covariance
+from zncc_cli.registration.metric.matrix_gradient import MatrixGradient
+from zncc_cli.registration.metric.windows import (
     full_windows,
     over_windows,
-    spread,
-    variance_and_covariance,
+    pixel_sums,
     window_sums,
     window_variance,
     window_weights,
 )
-from zncc_cli.registration.metric.matrix_gradient import MatrixGradient
 from zncc_cli.registration.pyramid import Level, background, fill_holes, smooth, smoothed_share
 from zncc_cli.registration.refine.ring_correlation import REACH, ring_correlation, taper
 from zncc_cli.registration.warp import Sampler, applied, coordinates, in_front, inside
@@ -140,7 +140,7 @@ class SymmetricMetric:
             return np.empty(0)
         pull, warped, w = got
         z, v = self._compared(warped)
-        weight = spread(w * z.clamp_min(0).square() / v, self._window)
+        weight = pixel_sums(w * z.clamp_min(0).square() / v, self._window)
         # Of the product of two gradients, the square of their mean less that of half of their difference.
         mean, half = (
             MatrixGradient.of(pull, *_pulled(pull, *gradients(plane)), projective)
@@ -194,8 +194,10 @@ class SymmetricMetric:
         n, side = self._window**2, self._window
         by_fixed, by_warped = counts / (self._v_fixed_held * v).sqrt(), counts / v
         means = (by_warped * window_sums(warped, side) - by_fixed * self._sum_fixed) / n
-        differences = self._fixed * spread(by_fixed, side) - warped * spread(by_warped, side) + spread(means, side)
-        return differences / (spread(held.to(warped), side) / n).clamp_min(_LEAST_SHARE)
+        differences = (
+            self._fixed * pixel_sums(by_fixed, side) - warped * pixel_sums(by_warped, side) + pixel_sums(means, side)
+        )
+        return differences / (pixel_sums(held.to(warped), side) / n).clamp_min(_LEAST_SHARE)
 
     def _measured_at(self, pull: Tensor) -> Tensor | None:
         """Return what share of what is compared at each pixel (H, W) was measured; None for all."""
