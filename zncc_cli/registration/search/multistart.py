@@ -213,7 +213,7 @@ def descend(
     factor = objective.factor
     start = family.parameters(matrix)
     got = minimize(
-        lambda p: objective.of(family, p),
+        lambda p: objective.loss_and_gradient(family, p),
         start,
         method=config.optimizer,
         curvature=lambda p: objective.curvature(family, p),
