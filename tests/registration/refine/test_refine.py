@@ -28,7 +28,7 @@ def level(image: np.ndarray, mask: np.ndarray | None = None) -> Level:
 def refined(
     truth: np.ndarray, *, sigma: float = 0.0, seed: int = 0, off: tuple[float, float] = (0.4, -0.3), config=CONFIG
 ) -> Refined:
-    """Refine a start that is ``off`` by some pixels; both images have noise of ``sigma`` times the scene's deviation."""
+    """Refine a start that is ``off`` by some pixels; ``sigma``: of the noise, over the scene's standard deviation."""
     fixed, moving = Scene(seed=20 + seed).pair(truth, SHAPE)
     rng = np.random.default_rng(seed)
     fixed, moving = (x / x.std() + sigma * rng.normal(size=SHAPE) for x in (fixed, moving))
