@@ -407,7 +407,7 @@ def test_colour_array_is_an_error() -> None:
 
 def test_window_must_fit() -> None:
     image = Scene(seed=1).image(SHAPE)
-    with pytest.raises(WindowError, match="--window: expected at most 80 pixels"):
+    with pytest.raises(WindowError, match="`window`: expected at most 80 pixels"):
         register(image, image, window=4000)
 
 

@@ -10,7 +10,7 @@ from tests.registration.analytic import Scene, about_centre
 from zncc_cli.config import NESTED_MODELS, Interpolation, Model
 from zncc_cli.registration.metric.level_metric import LevelMetric
 from zncc_cli.registration.pyramid import Level
-from zncc_cli.registration.transforms import TRANSFORMS
+from zncc_cli.registration.transforms.linear import LinearTransform
 
 SHAPE = (72, 80)
 TRUTH = about_centre([[1.01, 0.02], [-0.02, 0.99]], (2.3, -1.6), SHAPE)
@@ -33,7 +33,7 @@ def level_metric(mask: np.ndarray | None = None) -> LevelMetric:
 def test_the_gradient_is_that_of_finite_differences(model: Model, masked: bool) -> None:
     mask = np.ones(SHAPE, bool)
     mask[30:40, 20:30] = not masked
-    metric, family = level_metric(mask), TRANSFORMS[model](model, SHAPE)
+    metric, family = level_metric(mask), LinearTransform(model, SHAPE)
     p = family.parameters(TRUTH) + np.linspace(0.3, -0.2, family.size)
     value, gradient = metric.loss_and_gradient(family, p)
     h = 1e-5
@@ -46,7 +46,7 @@ def test_the_gradient_is_that_of_finite_differences(model: Model, masked: bool) 
 
 
 def test_the_curvature_is_within_a_small_factor_of_the_hessian() -> None:
-    metric, family = level_metric(), TRANSFORMS[Model.AFFINE](Model.AFFINE, SHAPE)
+    metric, family = level_metric(), LinearTransform(Model.AFFINE, SHAPE)
     p = family.parameters(TRUTH)
     h = 1e-4
     steps = np.eye(6) * h
@@ -60,15 +60,15 @@ def test_the_curvature_is_within_a_small_factor_of_the_hessian() -> None:
 
 
 def test_the_loss_is_lowest_at_the_truth_and_near_zero() -> None:
-    metric, family = level_metric(), TRANSFORMS[Model.TRANSLATION](Model.TRANSLATION, SHAPE)
-    shift, affine = family.parameters(TRUTH), TRANSFORMS[Model.AFFINE](Model.AFFINE, SHAPE)
+    metric, family = level_metric(), LinearTransform(Model.TRANSLATION, SHAPE)
+    shift, affine = family.parameters(TRUTH), LinearTransform(Model.AFFINE, SHAPE)
     shifted = metric.loss_and_gradient(affine, np.array([*shift, 0, 0, 0, 0]))
     assert shifted is not None
     assert metric.loss_and_gradient(affine, affine.parameters(TRUTH))[0] < 1e-4 < shifted[0]
 
 
 def test_too_little_overlap_is_outside_the_domain() -> None:
-    metric, family = level_metric(), TRANSFORMS[Model.TRANSLATION](Model.TRANSLATION, SHAPE)
+    metric, family = level_metric(), LinearTransform(Model.TRANSLATION, SHAPE)
     assert metric.loss_and_gradient(family, np.array([70.0, 0.0])) is None
     assert metric.similarity(about_centre([[1, 0], [0, 1]], (70, 0), SHAPE)) is None
 

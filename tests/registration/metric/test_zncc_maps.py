@@ -52,7 +52,7 @@ def test_zncc_map_loses_exactly_the_windows_with_a_pixel_that_is_not_finite(bad:
 
 @pytest.mark.parametrize("value", [1.0, 0.1])
 def test_zncc_map_refuses_a_constant_template(value: float) -> None:
-    with pytest.raises(ContentError, match="template: expected texture"):
+    with pytest.raises(ContentError, match="`template`: expected texture"):
         zncc_map(random(20, 20), torch.full((7, 7), value))
 
 

@@ -37,7 +37,7 @@ from zncc_cli.registration.metric.windows import (
     window_weights,
 )
 from zncc_cli.registration.pyramid import Level, fill_holes
-from zncc_cli.registration.transforms import TransformFamily
+from zncc_cli.registration.transforms.linear import LinearTransform
 from zncc_cli.registration.warp import Sampler, area_scale, in_front, level_matrix, level_scale
 
 # A window counts by half where its variance is this many times that of the noise. Between 1 and 8 the error on noisy
@@ -160,7 +160,7 @@ class LevelMetric:
             v, covariance = variance_and_covariance(self._fixed.image[0, 0], self._v_fixed, warped, self._window)
             return w, *(correlation(covariance, self._v_fixed, v, each) for each in eps)
 
-    def loss_and_gradient(self, family: TransformFamily, parameters: np.ndarray) -> tuple[float, np.ndarray] | None:
+    def loss_and_gradient(self, family: LinearTransform, parameters: np.ndarray) -> tuple[float, np.ndarray] | None:
         """Return the loss and its gradient (n,) at the (n,) parameters of ``family``; None with too little overlap."""
         matrix = torch.from_numpy(family.matrix(parameters)).requires_grad_()
         if not in_front(matrix.detach().numpy(), self.shape):
@@ -175,7 +175,7 @@ class LevelMetric:
         value, gradient = float(loss.detach()), by_matrix.numpy().ravel() @ family.jacobian(parameters)
         return (value, gradient) if np.isfinite(value) and np.isfinite(gradient).all() else None
 
-    def curvature(self, family: TransformFamily, parameters: np.ndarray) -> np.ndarray:
+    def curvature(self, family: LinearTransform, parameters: np.ndarray) -> np.ndarray:
         """Return the Gauss-Newton approximation (n, n) of the loss's Hessian at the (n,) parameters of ``family``.
 
         It assumes that the images agree there, which is enough for BFGS to start from.

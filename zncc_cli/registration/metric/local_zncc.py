@@ -97,7 +97,7 @@ def zncc_loss(
         )
     if not 1 <= window <= min(fixed.shape[-2:]):
         raise WindowError(
-            f"window: expected 1 to {min(fixed.shape[-2:])} pixels, the shorter side of the images, got {window}"
+            f"`window`: expected 1 to {min(fixed.shape[-2:])} pixels, the shorter side of the images, got {window}"
         )
     if not (fixed.is_floating_point() and moving.is_floating_point()):
         raise ContentError(
@@ -114,7 +114,7 @@ def zncc_loss(
     windows = full_windows(mask, window)
     if float(windows.sum()) < max(min_overlap * windows.numel(), 1):
         raise ContentError(
-            f"mask: expected at least {min_overlap:.0%} of the {window}x{window} windows inside it, found "
+            f"`mask`: expected at least {min_overlap:.0%} of the {window}x{window} windows inside it, found "
             f"{int(windows.sum())} of {windows.numel()}; choose a smaller window or a larger mask"
         )
     fixed, moving = _standardized(fixed, mask), _standardized(moving, mask)

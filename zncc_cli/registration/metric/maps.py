@@ -36,7 +36,7 @@ def zncc_map(image: Tensor, template: Tensor, eps: float = 1e-5) -> Tensor:
     """
     if not bool(template.amax() > template.amin()):  # nor is it where there is a NaN
         raise ContentError(
-            f"template: expected texture, found {template.shape[-2]}x{template.shape[-1]} pixels that are all "
+            f"`template`: expected texture, found {template.shape[-2]}x{template.shape[-1]} pixels that are all "
             "equal or not finite; choose a part of the image that has structure"
         )
     centred_template = template - template.mean()

@@ -24,7 +24,7 @@ import numpy as np
 
 from zncc_cli.config import Model
 from zncc_cli.registration.geometry import frame_extent, grid_points, point_jacobian
-from zncc_cli.registration.transforms import TRANSFORMS, TransformFamily
+from zncc_cli.registration.transforms.linear import LinearTransform
 from zncc_cli.registration.warp import corners
 
 # Pixels, along each axis: the median error of pairs without noise is 0.0003 to 0.004 px, by what else differs
@@ -123,14 +123,14 @@ class Uncertainty:
         entries, by_old = to_new @ self.matrix.ravel(), to_new @ self._entries_by_parameters()
         matrix = entries / entries[8]
         by_old = (by_old - np.outer(matrix, by_old[8])) / entries[8]
-        family = TRANSFORMS[self.model](self.model, shape)
+        family = LinearTransform(self.model, shape)
         new_by_old = np.linalg.pinv(family.jacobian(family.parameters(matrix.reshape(3, 3)))) @ by_old
         return Uncertainty(self.model, matrix.reshape(3, 3), shape, new_by_old @ self.covariance @ new_by_old.T)
 
     @property
-    def family(self) -> TransformFamily:
+    def family(self) -> LinearTransform:
         """The family of transforms whose parameters `covariance` is about."""
-        return TRANSFORMS[self.model](self.model, self.shape)
+        return LinearTransform(self.model, self.shape)
 
     def _entries_by_parameters(self) -> np.ndarray:
         """Return the derivatives (9, k) of the matrix's entries by the parameters."""

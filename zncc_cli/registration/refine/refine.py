@@ -28,7 +28,7 @@ from zncc_cli.registration.geometry import frame_extent, overlap_points, point_j
 from zncc_cli.registration.optimizer import Ending, safe_inverse, updated_inverse
 from zncc_cli.registration.pyramid import Level
 from zncc_cli.registration.refine.symmetric_metric import SymmetricMetric, local_metric, whitened_metric
-from zncc_cli.registration.transforms import TRANSFORMS, TransformFamily
+from zncc_cli.registration.transforms.linear import LinearTransform
 from zncc_cli.registration.warp import area_scale, corners, map_points
 
 _ROUNDING_PX = 5e-5  # shorter steps come from the rounding of float32; without them identical images stay in place
@@ -83,7 +83,7 @@ def refine(fixed: Level, moving: Level, start: np.ndarray, config: RegistrationC
     Returns:
         The transform; the start itself, of infinite expected error, where the images do not determine one.
     """
-    family = TRANSFORMS[config.model](config.model, fixed.shape)
+    family = LinearTransform(config.model, fixed.shape)
     scale = math.sqrt(area_scale(start, fixed.shape))  # moving pixels per fixed pixel
     frame, max_motion = corners(fixed.shape), _MAX_MOTION * math.hypot(*fixed.shape)
 
@@ -129,7 +129,7 @@ def _error_of(result: Refined) -> float:
     return result.expected_error
 
 
-def _failed(family: TransformFamily, start: np.ndarray, loss: float, ending: Ending, iterations: int) -> Refined:
+def _failed(family: LinearTransform, start: np.ndarray, loss: float, ending: Ending, iterations: int) -> Refined:
     """Return the start as a result of infinite expected error."""
     return Refined(start, math.inf, np.zeros((family.size, 0)), loss, ending, iterations, iterations)
 
@@ -139,11 +139,11 @@ def unrefined(start: np.ndarray, model: Model, shape: tuple[int, int]) -> Refine
 
     ``shape``: (H, W) of the fixed frame.
     """
-    family = TRANSFORMS[model](model, shape)
+    family = LinearTransform(model, shape)
     return _failed(family, family.matrix(family.parameters(start)), math.nan, Ending.NOTHING_BETTER, 0)
 
 
-def solve(metric: SymmetricMetric, family: TransformFamily, start: np.ndarray, config: RegistrationConfig) -> Refined:
+def solve(metric: SymmetricMetric, family: LinearTransform, start: np.ndarray, config: RegistrationConfig) -> Refined:
     """Return the transform of ``family`` near ``start`` at which the score of ``metric`` is zero.
 
     Far from it the steps are Gauss-Newton ones, near it quasi-Newton ones.
