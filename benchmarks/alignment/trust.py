@@ -151,7 +151,7 @@ def _calibrated(result: RegistrationResult, truth: Array) -> tuple[float, float 
 
 def drawn_errors(known: Uncertainty) -> Array:
     """Return the RMS error over the corners, pixels, of parameters drawn from the predicted covariance, (n,)."""
-    family = known.family
+    family = known.transform
     centre = family.parameters(known.matrix)
     values, vectors = np.linalg.eigh(known.covariance)
     random = np.random.default_rng(0)

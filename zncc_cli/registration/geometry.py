@@ -99,14 +99,15 @@ def black_fields(rows: Tensor, columns: Tensor) -> Tensor:
 
 
 def half_planes(matrix: np.ndarray, shape: tuple[int, int], beyond: float) -> np.ndarray:
-    """Return (5, 3) rows a: the fixed point (x, y) is seen in the moving frame where a . (x, y, 1) >= 0 for all.
+    """Return the half-planes (5, 3) of fixed points that lie in the moving frame: a . (x, y, 1) >= 0 for all rows a.
 
     Args:
         matrix: (3, 3), fixed -> moving.
         shape: (H, W) of the moving frame.
         beyond: how far beyond the outermost pixel centres a point still counts, in moving pixels.
 
-    The last row is the horizon's.
+    Returns:
+        The rows of the left, right, top and bottom edge, and last that of the horizon.
     """
     across, down, depth = np.asarray(matrix, dtype=np.float64)
     height, width = shape
@@ -128,30 +129,30 @@ def rectangle_corners(rows: range, columns: range) -> np.ndarray:
 
 
 def clip(polygon: np.ndarray, planes: np.ndarray) -> np.ndarray:
-    """Return the part of a convex polygon (N, 2) for which all of ``planes`` (K, 3) hold, (M, 2); M is 0 if none.
+    """Return the part (M, 2) of a convex polygon (N, 2) inside all half-planes (K, 3); M is 0 where there is none.
 
     Sutherland and Hodgman 1974, doi:10.1145/360767.360802.
     """
     for plane in planes:
         if len(polygon) == 0:
             break
-        here = polygon @ plane[:2] + plane[2]
-        following, there = np.roll(polygon, -1, axis=0), np.roll(here, -1)
+        height = polygon @ plane[:2] + plane[2]
         kept: list[np.ndarray] = []
-        for a, b, at_a, at_b in zip(polygon, following, here, there, strict=True):
-            if at_a >= 0:
+        following = zip(np.roll(polygon, -1, axis=0), np.roll(height, -1), strict=True)
+        for a, height_a, (b, height_b) in zip(polygon, height, following, strict=True):
+            if height_a >= 0:
                 kept.append(a)
-            if (at_a >= 0) != (at_b >= 0):
-                kept.append(a + (b - a) * (at_a / (at_a - at_b)))
+            if (height_a >= 0) != (height_b >= 0):
+                kept.append(a + (b - a) * (height_a / (height_a - height_b)))
         polygon = np.array(kept).reshape(-1, 2)
     return polygon
 
 
 def overlap_shape(matrix: np.ndarray, shape: tuple[int, int], moving_shape: tuple[int, int]) -> tuple[int, int]:
-    """Return how many rows and columns of the fixed frame (H, W) are seen in the moving one at ``matrix`` (3, 3)."""
+    """Return how many rows and columns of the fixed frame (H, W) lie in the moving one at ``matrix`` (3, 3)."""
     frame = rectangle_corners(range(shape[0]), range(shape[1]))
-    seen = clip(frame, half_planes(matrix, moving_shape, 0.0))
-    if len(seen) == 0:
+    overlap = clip(frame, half_planes(matrix, moving_shape, 0.0))
+    if len(overlap) == 0:
         return 0, 0
-    width, height = np.floor(np.ptp(seen, axis=0) + 1).astype(int).tolist()
+    width, height = np.floor(np.ptp(overlap, axis=0) + 1).astype(int).tolist()
     return height, width

@@ -33,12 +33,12 @@ def level_metric(mask: np.ndarray | None = None) -> LevelMetric:
 def test_the_gradient_is_that_of_finite_differences(model: Model, masked: bool) -> None:
     mask = np.ones(SHAPE, bool)
     mask[30:40, 20:30] = not masked
-    metric, family = level_metric(mask), LinearTransform(model, SHAPE)
-    p = family.parameters(TRUTH) + np.linspace(0.3, -0.2, family.size)
-    value, gradient = metric.loss_and_gradient(family, p)
+    metric, transform = level_metric(mask), LinearTransform(model, SHAPE)
+    p = transform.parameters(TRUTH) + np.linspace(0.3, -0.2, transform.size)
+    value, gradient = metric.loss_and_gradient(transform, p)
     h = 1e-5
-    for k, step in enumerate(np.eye(family.size) * h):
-        above, below = (metric.loss_and_gradient(family, p + sign * step)[0] for sign in (1, -1))
+    for k, step in enumerate(np.eye(transform.size) * h):
+        above, below = (metric.loss_and_gradient(transform, p + sign * step)[0] for sign in (1, -1))
         numeric = (above - below) / (2 * h)
         # Central differences in float64: h^2 of curvature and 1e-16 / h of rounding, both below 1e-8.
         assert gradient[k] == pytest.approx(numeric, rel=1e-4, abs=1e-7)
@@ -46,30 +46,30 @@ def test_the_gradient_is_that_of_finite_differences(model: Model, masked: bool) 
 
 
 def test_the_curvature_is_within_a_small_factor_of_the_hessian() -> None:
-    metric, family = level_metric(), LinearTransform(Model.AFFINE, SHAPE)
-    p = family.parameters(TRUTH)
+    metric, transform = level_metric(), LinearTransform(Model.AFFINE, SHAPE)
+    p = transform.parameters(TRUTH)
     h = 1e-4
     steps = np.eye(6) * h
     above, below = (
-        np.array([metric.loss_and_gradient(family, p + sign * step)[1] for step in steps]) for sign in (1, -1)
+        np.array([metric.loss_and_gradient(transform, p + sign * step)[1] for step in steps]) for sign in (1, -1)
     )
     hessian = (above - below) / (2 * h)
-    ratios = np.linalg.eigvals(np.linalg.solve(metric.curvature(family, p), hessian)).real
+    ratios = np.linalg.eigvals(np.linalg.solve(metric.curvature(transform, p), hessian)).real
     assert ratios.min() > 0.25
     assert ratios.max() < 5  # a small factor is enough for BFGS to start from
 
 
 def test_the_loss_is_lowest_at_the_truth_and_near_zero() -> None:
-    metric, family = level_metric(), LinearTransform(Model.TRANSLATION, SHAPE)
-    shift, affine = family.parameters(TRUTH), LinearTransform(Model.AFFINE, SHAPE)
+    metric, transform = level_metric(), LinearTransform(Model.TRANSLATION, SHAPE)
+    shift, affine = transform.parameters(TRUTH), LinearTransform(Model.AFFINE, SHAPE)
     shifted = metric.loss_and_gradient(affine, np.array([*shift, 0, 0, 0, 0]))
     assert shifted is not None
     assert metric.loss_and_gradient(affine, affine.parameters(TRUTH))[0] < 1e-4 < shifted[0]
 
 
 def test_too_little_overlap_is_outside_the_domain() -> None:
-    metric, family = level_metric(), LinearTransform(Model.TRANSLATION, SHAPE)
-    assert metric.loss_and_gradient(family, np.array([70.0, 0.0])) is None
+    metric, transform = level_metric(), LinearTransform(Model.TRANSLATION, SHAPE)
+    assert metric.loss_and_gradient(transform, np.array([70.0, 0.0])) is None
     assert metric.similarity(about_centre([[1, 0], [0, 1]], (70, 0), SHAPE)) is None
 
 

@@ -160,9 +160,9 @@ class LevelMetric:
             v, covariance = variance_and_covariance(self._fixed.image[0, 0], self._v_fixed, warped, self._window)
             return w, *(correlation(covariance, self._v_fixed, v, each) for each in eps)
 
-    def loss_and_gradient(self, family: LinearTransform, parameters: np.ndarray) -> tuple[float, np.ndarray] | None:
-        """Return the loss and its gradient (n,) at the (n,) parameters of ``family``; None with too little overlap."""
-        matrix = torch.from_numpy(family.matrix(parameters)).requires_grad_()
+    def loss_and_gradient(self, transform: LinearTransform, parameters: np.ndarray) -> tuple[float, np.ndarray] | None:
+        """Return the loss and its gradient (n,) at (n,) parameters of ``transform``; None with too little overlap."""
+        matrix = torch.from_numpy(transform.matrix(parameters)).requires_grad_()
         if not in_front(matrix.detach().numpy(), self.shape):
             return None
         overlap = self._warped(matrix)
@@ -172,22 +172,22 @@ class LevelMetric:
         zncc_sum = local_zncc_sum(self._fixed.image[0, 0], warped, self._window, self._eps, w)
         loss = 1 - zncc_sum / (w * self._signal_fraction).sum()
         (by_matrix,) = torch.autograd.grad(loss, matrix)
-        value, gradient = float(loss.detach()), by_matrix.numpy().ravel() @ family.jacobian(parameters)
+        value, gradient = float(loss.detach()), by_matrix.numpy().ravel() @ transform.jacobian(parameters)
         return (value, gradient) if np.isfinite(value) and np.isfinite(gradient).all() else None
 
-    def curvature(self, family: LinearTransform, parameters: np.ndarray) -> np.ndarray:
-        """Return the Gauss-Newton approximation (n, n) of the loss's Hessian at the (n,) parameters of ``family``.
+    def curvature(self, transform: LinearTransform, parameters: np.ndarray) -> np.ndarray:
+        """Return the Gauss-Newton approximation (n, n) of the loss's Hessian at the (n,) parameters of ``transform``.
 
         It assumes that the images agree there, which is enough for BFGS to start from.
         """
         factor, shape = self._fixed.factor, self._fixed.shape
-        pull = level_matrix(torch.from_numpy(family.matrix(parameters)), factor)
+        pull = level_matrix(torch.from_numpy(transform.matrix(parameters)), factor)
         warped, w, _ = self._sampled(pull)
         share = w / (self._v_fixed + self._eps[0]) / (w * self._signal_fraction).sum()
         gx, gy = self._gradients.warped(pull, shape)[0]
         v = window_variance(warped, self._window)
-        h9 = gauss_newton(pull, warped, gx, gy, share, v, self._window, family.projective).numpy()
-        to_level = level_scale(factor).reshape(9, 1) * family.jacobian(parameters)
+        h9 = gauss_newton(pull, warped, gx, gy, share, v, self._window, transform.projective).numpy()
+        to_level = level_scale(factor).reshape(9, 1) * transform.jacobian(parameters)
         return np.asarray(to_level.T @ h9 @ to_level)
 
     @cached_property

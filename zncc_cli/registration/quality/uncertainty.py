@@ -123,18 +123,18 @@ class Uncertainty:
         entries, by_old = to_new @ self.matrix.ravel(), to_new @ self._entries_by_parameters()
         matrix = entries / entries[8]
         by_old = (by_old - np.outer(matrix, by_old[8])) / entries[8]
-        family = LinearTransform(self.model, shape)
-        new_by_old = np.linalg.pinv(family.jacobian(family.parameters(matrix.reshape(3, 3)))) @ by_old
+        transform = LinearTransform(self.model, shape)
+        new_by_old = np.linalg.pinv(transform.jacobian(transform.parameters(matrix.reshape(3, 3)))) @ by_old
         return Uncertainty(self.model, matrix.reshape(3, 3), shape, new_by_old @ self.covariance @ new_by_old.T)
 
     @property
-    def family(self) -> LinearTransform:
-        """The family of transforms whose parameters `covariance` is about."""
+    def transform(self) -> LinearTransform:
+        """The model on its frame, whose parameters `covariance` is about."""
         return LinearTransform(self.model, self.shape)
 
     def _entries_by_parameters(self) -> np.ndarray:
         """Return the derivatives (9, k) of the matrix's entries by the parameters."""
-        return self.family.jacobian(self.family.parameters(self.matrix))
+        return self.transform.jacobian(self.transform.parameters(self.matrix))
 
     def _by_parameters(self, points: np.ndarray) -> np.ndarray:
         """Return how the moving coordinates of points (n, 2) change with each parameter, (n, 2, k)."""

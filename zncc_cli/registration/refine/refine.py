@@ -83,7 +83,7 @@ def refine(fixed: Level, moving: Level, start: np.ndarray, config: RegistrationC
     Returns:
         The transform; the start itself, of infinite expected error, where the images do not determine one.
     """
-    family = LinearTransform(config.model, fixed.shape)
+    transform = LinearTransform(config.model, fixed.shape)
     scale = math.sqrt(area_scale(start, fixed.shape))  # moving pixels per fixed pixel
     frame, max_motion = corners(fixed.shape), _MAX_MOTION * math.hypot(*fixed.shape)
 
@@ -91,9 +91,9 @@ def refine(fixed: Level, moving: Level, start: np.ndarray, config: RegistrationC
         return float(np.abs(map_points(a, frame) - map_points(b, frame)).max())
 
     def solved(metric: SymmetricMetric, matrix: np.ndarray) -> Refined:
-        result = solve(metric, family, matrix, config)
+        result = solve(metric, transform, matrix, config)
         if motion(result.matrix, start) > max_motion:
-            return _failed(family, start, result.loss, Ending.OUT_OF_DOMAIN, result.iterations)
+            return _failed(transform, start, result.loss, Ending.OUT_OF_DOMAIN, result.iterations)
         return result
 
     local = local_metric(fixed, moving, scale, config)
@@ -117,8 +117,8 @@ def refine(fixed: Level, moving: Level, start: np.ndarray, config: RegistrationC
     if 0 < best.expected_error < math.inf:
         results = [result for result in results if result.expected_error < math.inf]
         weights = np.array([(best.expected_error / result.expected_error) ** _WEIGHT_POWER for result in results])
-        parameters = [family.parameters(result.matrix) for result in results]
-        matrix = family.matrix(np.average(parameters, axis=0, weights=weights))
+        parameters = [transform.parameters(result.matrix) for result in results]
+        matrix = transform.matrix(np.average(parameters, axis=0, weights=weights))
         # The blocks of both metrics are the same pixels: their influences are averaged likewise.
         influences = np.average([result.influences for result in results], axis=0, weights=weights)
     evaluations = sum(result.evaluations for result in by_local + by_whitened)
@@ -129,9 +129,9 @@ def _error_of(result: Refined) -> float:
     return result.expected_error
 
 
-def _failed(family: LinearTransform, start: np.ndarray, loss: float, ending: Ending, iterations: int) -> Refined:
+def _failed(transform: LinearTransform, start: np.ndarray, loss: float, ending: Ending, iterations: int) -> Refined:
     """Return the start as a result of infinite expected error."""
-    return Refined(start, math.inf, np.zeros((family.size, 0)), loss, ending, iterations, iterations)
+    return Refined(start, math.inf, np.zeros((transform.size, 0)), loss, ending, iterations, iterations)
 
 
 def unrefined(start: np.ndarray, model: Model, shape: tuple[int, int]) -> Refined:
@@ -139,12 +139,14 @@ def unrefined(start: np.ndarray, model: Model, shape: tuple[int, int]) -> Refine
 
     ``shape``: (H, W) of the fixed frame.
     """
-    family = LinearTransform(model, shape)
-    return _failed(family, family.matrix(family.parameters(start)), math.nan, Ending.NOTHING_BETTER, 0)
+    transform = LinearTransform(model, shape)
+    return _failed(transform, transform.matrix(transform.parameters(start)), math.nan, Ending.NOTHING_BETTER, 0)
 
 
-def solve(metric: SymmetricMetric, family: LinearTransform, start: np.ndarray, config: RegistrationConfig) -> Refined:
-    """Return the transform of ``family`` near ``start`` at which the score of ``metric`` is zero.
+def solve(
+    metric: SymmetricMetric, transform: LinearTransform, start: np.ndarray, config: RegistrationConfig
+) -> Refined:
+    """Return the matrix of ``transform`` near ``start`` at which the score of ``metric`` is zero.
 
     Far from it the steps are Gauss-Newton ones, near it quasi-Newton ones.
 
@@ -153,15 +155,15 @@ def solve(metric: SymmetricMetric, family: LinearTransform, start: np.ndarray, c
         config: its tolerance is used, and its largest number of iterations: 20 of them, or a third where that is more.
     """
     matrix, loss, ending, iteration = start, math.nan, Ending.MAX_ITERATIONS, 0
-    inverse, step, previous_score = None, np.zeros(family.size), np.zeros(family.size)
+    inverse, step, previous_score = None, np.zeros(transform.size), np.zeros(transform.size)
     max_iterations = min(config.max_iterations, max(_ITERATIONS, config.max_iterations // _ITERATION_DIVISOR))
     for iteration in range(1, max_iterations + 1):
         near = iteration > 1 and float(np.linalg.norm(step)) < _QUASI_NEWTON_STEP_PX
-        linearized = metric.linearized(matrix, family.projective, with_curvature=not near)
+        linearized = metric.linearized(matrix, transform.projective, with_curvature=not near)
         if linearized is None:
-            return _failed(family, start, math.nan, Ending.OUT_OF_DOMAIN, iteration)
-        loss, p = linearized.loss, family.parameters(matrix)
-        to_matrix = family.jacobian(p)
+            return _failed(transform, start, math.nan, Ending.OUT_OF_DOMAIN, iteration)
+        loss, p = linearized.loss, transform.parameters(matrix)
+        to_matrix = transform.jacobian(p)
         blocks = to_matrix.T @ linearized.scores
         score = blocks.sum(axis=1)
         if near:
@@ -169,14 +171,14 @@ def solve(metric: SymmetricMetric, family: LinearTransform, start: np.ndarray, c
         else:
             inverse = safe_inverse(to_matrix.T @ linearized.curvature @ to_matrix, _MIN_CONDITION)
         if inverse is None:
-            return _failed(family, start, loss, Ending.UNDETERMINED, iteration)
+            return _failed(transform, start, loss, Ending.UNDETERMINED, iteration)
         step, previous_score = inverse @ score, score
         length = float(np.linalg.norm(step))
         if length < _ROUNDING_PX:
             ending = Ending.CONVERGED
             break
         step = step * min(1.0, _MAX_STEP_PX / max(length, _MAX_STEP_PX))
-        matrix = family.matrix(p + step)
+        matrix = transform.matrix(p + step)
         if length < config.tolerance:
             ending = Ending.CONVERGED
             break
