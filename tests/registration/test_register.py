@@ -192,7 +192,7 @@ def test_init_without_overlap_is_a_failed_registration() -> None:
 )
 def test_unusable_init_is_an_error(init: np.ndarray) -> None:
     image = Scene(seed=1).image(SHAPE)
-    with pytest.raises(OptionError, match="--init: expected"):
+    with pytest.raises(OptionError, match="`init`: expected"):
         register(image, image, init=init)
 
 

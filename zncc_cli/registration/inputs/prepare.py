@@ -52,7 +52,7 @@ def prepare(
         ContentError: the image is too small, constant, without valid pixels, or beyond the range of float64.
     """
     if image.is_complex() if isinstance(image, Tensor) else np.iscomplexobj(image):
-        raise OptionError(f"{name}: expected real numbers, got complex ones; pass their abs(), or their real part")
+        raise OptionError(f"{name}: expected real numbers, got complex ones; give their abs(), or their real part")
     pixels = image.detach() if isinstance(image, Tensor) else torch.from_numpy(_readable(image))
     if pixels.ndim != 2:
         raise OptionError(f"{name}: expected a grey image (H, W), got an array of shape {tuple(pixels.shape)}")

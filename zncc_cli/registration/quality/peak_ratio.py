@@ -129,8 +129,8 @@ def _ratio_of_peaks(surface: Tensor) -> float | None:
     r = _PEAK_RADIUS
     peak = max(0.0, float(surface[cy - r : cy + r + 1, cx - r : cx + r + 1].max()))
     maxima, indices = F.max_pool2d(surface[None, None], _BLOCK, ceil_mode=True, return_indices=True)
-    values, heights, indices = surface.cpu().numpy(), maxima.flatten().cpu().numpy(), indices.flatten().cpu().numpy()
-    dy, dx = indices // width - cy, indices % width - cx
+    values, heights, places = surface.cpu().numpy(), maxima.flatten().cpu().numpy(), indices.flatten().cpu().numpy()
+    dy, dx = places // width - cy, places % width - cx
     apart = (heights > 0) & (np.maximum(np.abs(dy), np.abs(dx)) > r)
     steps = np.linspace(0, 1, _STEPS)[:, None]
     valley = values[cy + np.rint(dy * steps).astype(int), cx + np.rint(dx * steps).astype(int)].min(axis=0)
