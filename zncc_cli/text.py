@@ -3,6 +3,25 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How a number is shown.
+
+    Attributes:
+        label: its name.
+        unit: its unit; "" for none.
+        meaning: a sentence on what it says.
+        factor: what the number is multiplied by to be in ``unit``.
+    """
+
+    label: str
+    unit: str
+    meaning: str
+    factor: float = 1.0
+
 
 _MAX_DECIMALS = 15  # a float64 of about one holds no more
 

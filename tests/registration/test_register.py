@@ -159,7 +159,7 @@ def test_an_overlap_below_the_bound_is_measured_on_the_result() -> None:
     assert result.status == "failed"
     # Of its pixels less a border of one, which the interpolation needs.
     assert result.evidence.overlap == pytest.approx(0.28, abs=0.005)
-    assert "less than the 30.0% of --min-overlap" in result.reasons[0]
+    assert "less than the 30.0% of `min_overlap`" in result.reasons[0]
     lowered = register(fixed, moving, "translation", init=truth, min_overlap=0.2)
     assert corner_error(lowered.matrix, truth, SHAPE) < 0.05
     assert lowered.status == "ok"

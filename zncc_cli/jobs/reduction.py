@@ -19,14 +19,6 @@ from zncc_cli.report.grey import reduced_shape
 
 FULL = 2**24  # pixels up to which an image is registered as it is: about half a minute on two cores
 _REDUCED = 2**23  # pixels of a reduced one, at most
-_LENGTHS = (
-    "motion",
-    "fold_distance",
-    "round_trip",
-    "expected_error",
-    "border_pull",
-    "beyond",
-)  # of the evidence, in pixels
 _ROWS = 512  # about as many rows are read at a time
 
 
@@ -104,7 +96,6 @@ def full_result(result: RegistrationResult, factor: int, fixed: ChannelView, mov
     if factor == 1:
         return result
     matrix = full_matrix(result.matrix, factor)
-    lengths = {name: value * factor for name in _LENGTHS if (value := getattr(result.evidence, name)) is not None}
     sure = result.uncertainty
     return dataclasses.replace(
         result,
@@ -113,7 +104,7 @@ def full_result(result: RegistrationResult, factor: int, fixed: ChannelView, mov
         moving_shape=moving.shape,
         reasons=result.reasons if result.status is Status.OK else _of_blocks(result.reasons, factor),
         notes=_of_blocks(result.notes, factor),
-        evidence=dataclasses.replace(result.evidence, **lengths),
+        evidence=result.evidence.scaled(factor),
         uncertainty=None if sure is None else sure.conjugated(_pixels(factor), fixed.shape),
         levels=tuple(dataclasses.replace(level, factor=level.factor * factor) for level in result.levels),
     )

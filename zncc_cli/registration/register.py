@@ -1,10 +1,12 @@
-"""The story of a registration, from two images to a transform that can be judged."""
+"""A registration from top to bottom: from two images to a transform that is judged."""
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,22 +17,25 @@ from torch import Tensor
 from zncc_cli.config import AUTO, GPU_PIXELS, Device, Model, RegistrationConfig, choose
 from zncc_cli.errors import BackendError
 from zncc_cli.operators import native
-from zncc_cli.registration.attempt import Images, Task, found_of
+from zncc_cli.registration.attempt import Solution, Task, find, solve
 from zncc_cli.registration.inputs.hot_pixels import hot_note, hot_pixels
 from zncc_cli.registration.inputs.inpainting import inpaint
 from zncc_cli.registration.inputs.no_data import gap_note
 from zncc_cli.registration.inputs.prepare import Prepared, check_window, checked_init, prepare
+from zncc_cli.registration.pair_pyramid import PairPyramid
 from zncc_cli.registration.pyramid import Level, count_levels, pyramid
+from zncc_cli.registration.quality.evidence import Evidence
 from zncc_cli.registration.quality.fitting_window import fitting_window
 from zncc_cli.registration.quality.uncertainty import Uncertainty
-from zncc_cli.registration.quality.verdict import Evidence, Status
+from zncc_cli.registration.quality.verdict import Status
+from zncc_cli.registration.retry import with_smaller_overlap, with_smaller_windows
 from zncc_cli.registration.search.model_selection import Selection
 from zncc_cli.registration.search.motion_bound import MotionBound
 from zncc_cli.registration.search.multistart import LevelRecord
 
 logger = logging.getLogger("zncc_cli.registration")
 
-_COARSEST = 48  # pixels on the shorter side of the coarsest level
+_COARSEST_SIDE_PX = 48  # of the shorter side of the coarsest level, at least
 
 
 @dataclass(frozen=True)
@@ -122,105 +127,141 @@ def register_images(
 ) -> RegistrationResult:
     """Do what `register` does, with the settings of ``config``; errors call the images by their ``names``."""
     device = resolve_device(config.device, max(_pixels(fixed), _pixels(moving)))
-    given = fixed, moving, config, fixed_mask, moving_mask, init, names
+    request = (fixed, moving), (fixed_mask, moving_mask), init, config, names
     with native.selected(config.backend):
         try:
-            return _register(*given, device)
+            return _register(*request, device)
         except torch.OutOfMemoryError:
             if config.device is not Device.AUTO or device.type == "cpu":
                 raise
         # Here, where nothing of the first attempt is held any more.
         logger.warning("the GPU has not enough memory free for these images; they are registered on the CPU")
-        return _register(*given, torch.device("cpu"))
+        return _register(*request, torch.device("cpu"))
 
 
 def _register(
-    fixed: np.ndarray | Tensor,
-    moving: np.ndarray | Tensor,
-    config: RegistrationConfig,
-    fixed_mask: np.ndarray | Tensor | None,
-    moving_mask: np.ndarray | Tensor | None,
+    images: tuple[np.ndarray | Tensor, np.ndarray | Tensor],
+    masks: tuple[np.ndarray | Tensor | None, np.ndarray | Tensor | None],
     init: np.ndarray | None,
+    config: RegistrationConfig,
     names: tuple[str, str],
     device: torch.device,
 ) -> RegistrationResult:
-    began = time.perf_counter()
+    start = time.perf_counter()
     backend = native.load(device)
-    ready = (
-        prepare(names[0], fixed, fixed_mask, device, config.no_data),
-        prepare(names[1], moving, moving_mask, device, config.no_data),
-    )
+    fixed, moving = (prepare(*each, device, config.no_data) for each in zip(names, images, masks, strict=True))
+    settings = _fitted_to(config, fixed, moving)
+    hot = hot_pixels(*(Level(each.image, each.mask, 1) for each in (fixed, moving)))
+    pair = _pair_pyramid(fixed, moving, hot, settings.window_side)
+    task = _task(config, init, pair.shape)
+    solution = solve(pair, task, settings, find(pair, task, settings))
+    solution = with_smaller_overlap(pair, task, solution)
+    solution = with_smaller_windows(pair, task, solution)
+    notes = *_notes_of_inputs(names, (fixed, moving), hot, config), *_note_of_window(config, settings), *solution.notes
+    return _result(pair, config, solution, notes, backend, device, time.perf_counter() - start)
+
+
+def _fitted_to(config: RegistrationConfig, fixed: Prepared, moving: Prepared) -> RegistrationConfig:
+    """Return the settings with a window that fits the images, and the least overlap that is searched for at first.
+
+    Raises:
+        WindowError: the window that was asked for is too large.
+    """
     if config.window is not None:
-        check_window(config.window, *(image.mask for image in ready))
-    smaller = min(image.mask.shape[0] for image in ready), min(image.mask.shape[1] for image in ready)
+        check_window(config.window, fixed.mask, moving.mask)
+    smaller = min(fixed.mask.shape[0], moving.mask.shape[0]), min(fixed.mask.shape[1], moving.mask.shape[1])
     window = fitting_window(smaller) if config.window is None else config.window
-    hot = hot_pixels(*(Level(image.image, image.mask, 1) for image in ready))
-    images = Images(*_pyramids(ready, hot, window))
-    start = None if init is None else checked_init(init, images.shape)
-    origin = np.eye(3) if start is None else start
-    bound = None if config.max_motion is None else MotionBound(origin, images.shape, config.max_motion)
-    found = found_of(images, Task(config, start, bound), window)
-    evidence, taken = found.evidence, found.taken
+    return dataclasses.replace(config, window=window, min_overlap=config.least_overlap)
+
+
+def _pair_pyramid(fixed: Prepared, moving: Prepared, hot: Tensor | None, window: int) -> PairPyramid:
+    """Return both pyramids, without ``hot`` pixels and with gaps filled that are no wider than a window."""
+    shorter = min(*fixed.mask.shape, *moving.mask.shape)
+    levels = count_levels((shorter, shorter), max(_COARSEST_SIDE_PX, 3 * window))
+
+    def levels_of(prepared: Prepared) -> list[Level]:
+        mask = prepared.mask if hot is None else prepared.mask & ~hot
+        filled, usable = inpaint(prepared.image, mask, window)
+        return pyramid(filled, usable, levels, mask.to(filled) if filled is not prepared.image else None)
+
+    return PairPyramid(levels_of(fixed), levels_of(moving))
+
+
+def _task(config: RegistrationConfig, init: np.ndarray | None, shape: tuple[int, int]) -> Task:
+    """Return what is asked for, of a fixed image (H, W).
+
+    Raises:
+        OptionError: ``init`` is no matrix to start from.
+    """
+    init = None if init is None else checked_init(init, shape)
+    if config.max_motion is None:
+        return Task(config, init, None)
+    return Task(config, init, MotionBound(np.eye(3) if init is None else init, shape, config.max_motion))
+
+
+def _result(
+    pair: PairPyramid,
+    config: RegistrationConfig,
+    solution: Solution,
+    notes: tuple[str, ...],
+    backend: native.Loaded,
+    device: torch.device,
+    seconds: float,
+) -> RegistrationResult:
+    fit = solution.fit
     return RegistrationResult(
-        model=taken.model,
+        model=fit.model,
         model_asked=config.model,
-        selection=taken.selection,
-        matrix=taken.matrix,
-        inverted=taken.inverted,
-        fixed_shape=images.shape,
-        moving_shape=images.moving[0].shape,
-        status=found.verdict.status,
-        reasons=found.verdict.reasons,
-        evidence=evidence,
-        uncertainty=found.uncertainty,
-        levels=found.records,
-        window=found.settings.window_side,
-        min_overlap=found.settings.least_overlap,
-        notes=(*_left_out(names, ready, hot, config), *found.notes),
+        selection=fit.selection,
+        matrix=fit.matrix,
+        inverted=fit.inverted,
+        fixed_shape=pair.shape,
+        moving_shape=pair.moving_shape,
+        status=solution.verdict.status,
+        reasons=solution.verdict.reasons,
+        evidence=solution.evidence,
+        uncertainty=solution.uncertainty,
+        levels=solution.records,
+        window=solution.config.window_side,
+        min_overlap=solution.config.least_overlap,
+        notes=notes,
         backend=backend,
         device=str(device),
-        seconds=time.perf_counter() - began,
+        seconds=seconds,
     )
 
 
-def _left_out(
-    names: tuple[str, str], ready: tuple[Prepared, Prepared], hot: Tensor | None, config: RegistrationConfig
-) -> tuple[str, ...]:
-    """Return a sentence for each kind of pixels that were left out though nobody said so."""
-    notes = list[str]()
+def _notes_of_inputs(
+    names: tuple[str, str], inputs: tuple[Prepared, Prepared], hot: Tensor | None, config: RegistrationConfig
+) -> Iterator[str]:
+    """Yield a sentence for each kind of pixels that were left out though nobody said so."""
     if config.no_data == AUTO:
-        notes = [gap_note(name, value) for name, image in zip(names, ready, strict=True) for value in image.no_data]
+        for name, prepared in zip(names, inputs, strict=True):
+            yield from (gap_note(name, value) for value in prepared.no_data)
     if hot is not None:
-        notes.append(hot_note(int(hot.sum()), "both images"))
-    return tuple(notes)
+        yield hot_note(int(hot.sum()), "both images")
+
+
+def _note_of_window(config: RegistrationConfig, settings: RegistrationConfig) -> Iterator[str]:
+    """Yield a sentence where the window is smaller than the usual one though nobody said so."""
+    if settings.window_side < config.window_side:
+        side, usual = settings.window_side, config.window_side
+        yield f"windows of {side} pixels: of {usual}, images as small hold too few to judge by"
 
 
 def _pixels(image: np.ndarray | Tensor) -> int:
-    """Return how large an image is; one that lies on a GPU is large enough for it."""
+    """Return the number of pixels of an image; one that lies on a GPU counts as large enough for it."""
     return GPU_PIXELS if isinstance(image, Tensor) and image.is_cuda else math.prod(np.shape(image))
 
 
 def resolve_device(device: Device, pixels: int = GPU_PIXELS) -> torch.device:
-    """Return the torch device of a choice, for images of up to so many pixels.
+    """Return the torch device of a choice, for images of up to ``pixels`` pixels.
 
     Raises:
         BackendError: a GPU was asked for and there is none.
     """
     if device is Device.CUDA and not torch.cuda.is_available():
-        raise BackendError("--device cuda: expected a CUDA GPU that torch can use, found none; run 'zncc doctor'")
+        raise BackendError("`device` cuda: expected a CUDA GPU that torch can use, found none; run 'zncc doctor'")
     if device is Device.AUTO:
         device = Device.CUDA if pixels >= GPU_PIXELS and torch.cuda.is_available() else Device.CPU
     return torch.device(device.value)
-
-
-def _pyramids(ready: tuple[Prepared, Prepared], hot: Tensor | None, window: int) -> tuple[list[Level], list[Level]]:
-    """Return both pyramids, the finest level first, without ``hot`` pixels and with thin gaps filled."""
-    shorter = min(min(image.mask.shape) for image in ready)
-    levels = count_levels((shorter, shorter), max(_COARSEST, 3 * window))
-
-    def of(image: Prepared) -> list[Level]:
-        mask = image.mask if hot is None else image.mask & ~hot
-        filled, usable = inpaint(image.image, mask, window)
-        return pyramid(filled, usable, levels, mask.to(filled) if filled is not image.image else None)
-
-    return of(ready[0]), of(ready[1])

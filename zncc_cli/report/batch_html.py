@@ -16,7 +16,8 @@ from PIL import Image as PillowImage
 from zncc_cli.report.html import write_html
 from zncc_cli.report.pair_figures import Picture, data_uri, jpeg
 from zncc_cli.report.pair_html import link, verdict
-from zncc_cli.report.words import MEASURES, Measure, measured
+from zncc_cli.report.words import MEASURES, measured
+from zncc_cli.text import Measure
 
 _WORST_FIRST = ("error", "failed", "suspect", "ok")
 _THUMBNAIL_BYTES = 3000  # a third more in base64; a thousand of them are 4 MB

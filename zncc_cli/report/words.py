@@ -6,75 +6,15 @@ import math
 import os
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from zncc_cli.registration.quality.evidence import MEASURES as EVIDENCE
+from zncc_cli.text import Measure
 
-@dataclass(frozen=True)
-class Measure:
-    """How a number is shown: its name, its unit, what it says, and the factor from the number to the unit."""
-
-    label: str
-    unit: str
-    meaning: str
-    factor: float = 1.0
-
-
-# What report.json holds in `metrics`. What is not here is shown under its own name.
+# The figures under `metrics` in report.json. A figure that is not here is shown under its own name.
 MEASURES: Mapping[str, Measure] = {
-    "zncc_before": Measure(
-        "ZNCC before", "", "Mean local correlation of the images as they came: 1 is the same, 0 is unrelated."
-    ),
-    "zncc_after": Measure("ZNCC after", "", "The same after the alignment; noise alone keeps it below 1."),
-    "overlap": Measure(
-        "Overlap",
-        "%",
-        "Share of the smaller image's windows that both images show; of its pixels where too few do.",
-        100,
-    ),
-    "block_significance": Measure(
-        "Agreement",
-        "",
-        "How much better the parts of the overlap agree than chance would have them: unrelated images stayed below 51, "
-        "aligned ones came above 85.",
-    ),
-    "ending": Measure("Ending", "", "How the last level's optimisation ended."),
-    "motion": Measure("Motion", "px", "Largest displacement of a corner of the fixed image."),
-    "start_ratio": Measure(
-        "Distinctness",
-        "",
-        "How many times better this place is than the next best; empty where nothing had to be searched.",
-    ),
-    "peak_ratio": Measure(
-        "Peak ratio",
-        "",
-        "How many times better the aligned images agree than at the best other shift; repeated texture stays near 1.",
-    ),
-    "single_pixel_ratio": Measure(
-        "Held by single pixels",
-        "",
-        "How many times better the images agree with the pixels that stand out by themselves than without.",
-    ),
-    "zncc_coarse": Measure("ZNCC, coarse", "", "ZNCC after, on a coarser level, where noise hides less."),
-    "held_out_before": Measure("Held out, before", "", "ZNCC of the windows held out, as the images came."),
-    "held_out_after": Measure(
-        "Held out, after", "", "ZNCC of windows that took no part in the fit that puts them on each other."
-    ),
-    "fold_distance": Measure("Halves apart", "px", "Distance between what two halves of the overlap find."),
-    "fold_distance_ratio": Measure(
-        "Halves apart / chance", "", "The same squared, over what chance explains: about 1."
-    ),
-    "model_misfit": Measure("Richer model", "px", "How far a richer model would move the result beyond chance."),
-    "round_trip": Measure("Round trip", "px", "What a step with fixed and moving exchanged would still change."),
-    "expected_error": Measure("Expected error", "px", "Predicted standard deviation of a position in the overlap."),
-    "border_pull": Measure("Border pull", "px", "How far a border that both images have alike had pulled a corner."),
-    "border_left_out": Measure("Border left out", "", "Whether that border was left out of the result."),
-    "beyond": Measure(
-        "Beyond the bound", "px", "How far from the start what was found lies that --max-motion refuses."
-    ),
-    "least_scale": Measure("Least scale", "", "Least moving pixels per fixed pixel, along any direction."),
-    "most_scale": Measure("Most scale", "", "Most moving pixels per fixed pixel, along any direction."),
-    "shear": Measure("Shear", "", "How much more one direction is scaled than another; 1 is not at all."),
+    **EVIDENCE,
     "clipped_values": Measure(
         "Clipped values", "samples", "Aligned values beyond the range of the data type, set to its end."
     ),

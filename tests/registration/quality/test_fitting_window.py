@@ -9,8 +9,8 @@ from tests.registration.analytic import Scene, about_centre, corner_error
 from zncc_cli import register
 from zncc_cli.registration.geometry import overlap_shape
 from zncc_cli.registration.metric.level_metric import block_side
+from zncc_cli.registration.quality.bounds import MIN_BLOCKS
 from zncc_cli.registration.quality.fitting_window import fitting_window
-from zncc_cli.registration.quality.verdict import LEAST_BLOCKS
 
 
 def blocks(shape: tuple[int, int], window: int) -> int:
@@ -28,8 +28,8 @@ def test_a_smaller_frame_has_the_largest_window_of_which_it_holds_enough(shape: 
     window = fitting_window(shape)
     assert 3 <= window < 11
     assert 2 * window <= min(shape)
-    assert blocks(shape, window) >= LEAST_BLOCKS
-    assert 2 * (window + 1) > min(shape) or blocks(shape, window + 1) < LEAST_BLOCKS
+    assert blocks(shape, window) >= MIN_BLOCKS
+    assert 2 * (window + 1) > min(shape) or blocks(shape, window + 1) < MIN_BLOCKS
 
 
 def test_where_no_window_is_enough_it_is_the_smallest() -> None:
@@ -66,4 +66,4 @@ def test_an_overlap_too_small_for_the_window_has_a_smaller_one() -> None:
     assert any(f"windows of {result.window} pixels" in note for note in result.notes)
     asked = register(fixed, moving, "translation", window=11)
     assert asked.window == 11
-    assert "choose a --window smaller than 11" in "; ".join(asked.reasons)
+    assert "choose a `window` smaller than 11" in "; ".join(asked.reasons)

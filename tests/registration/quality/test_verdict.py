@@ -11,7 +11,9 @@ from tests.registration.analytic import Scene, about_centre
 from zncc_cli import register
 from zncc_cli.config import Model, RegistrationConfig
 from zncc_cli.registration.optimizer import Ending
-from zncc_cli.registration.quality.verdict import Asked, Evidence, Status, block_significance, judge
+from zncc_cli.registration.quality.bounds import block_significance
+from zncc_cli.registration.quality.evidence import Evidence
+from zncc_cli.registration.quality.verdict import Request, Status, judge
 from zncc_cli.report.report import json_text
 from zncc_cli.text import told_apart
 
@@ -32,83 +34,91 @@ def test_no_overlap_has_failed() -> None:
 
 def test_an_overlap_below_the_bound_is_told_with_the_option_that_sets_it() -> None:
     little = replace(GOOD, zncc_after=None, overlap=0.238, block_significance=None)
-    verdict = judge(little, Asked(RegistrationConfig(min_overlap=0.25)))
+    verdict = judge(little, Request(RegistrationConfig(min_overlap=0.25)))
     assert verdict.status is Status.FAILED
-    told = "they overlap by 23.8%, less than the 25.0% of --min-overlap; --min-overlap 0.238 takes that"
+    told = "they overlap by 23.8%, less than the 25.0% of `min_overlap`; a `min_overlap` of 0.238 accepts that"
     assert told in verdict.reasons[0]
-    # Enough of it, but no whole window: another --min-overlap would not help.
-    assert "--min-overlap" not in judge(little, Asked(RegistrationConfig(min_overlap=0.2))).reasons[0]
-    assert "--min-overlap" not in judge(little).reasons[0]
-    no_room = judge(little, Asked(RegistrationConfig(min_overlap=0.2, window=31))).reasons[0]
-    assert "no window of 31 pixels fits; lower --window" in no_room
+    # Enough of it, but no whole window: another `min_overlap` would not help.
+    assert "`min_overlap`" not in judge(little, Request(RegistrationConfig(min_overlap=0.2))).reasons[0]
+    assert "`min_overlap`" not in judge(little).reasons[0]
+    no_room = judge(little, Request(RegistrationConfig(min_overlap=0.2, window=31))).reasons[0]
+    assert "no window of 31 pixels fits; lower `window`" in no_room
     # Where nobody asked for a bound, the least that is looked for is one.
     least = judge(replace(little, overlap=0.0312)).reasons[0]
-    assert "they overlap by 3.1%, less than the 5.0% that is looked for; --min-overlap 0.031 takes that" in least
+    assert (
+        "they overlap by 3.1%, less than the 5.0% that the search accepts; a `min_overlap` of 0.031 accepts that"
+        in least
+    )
 
 
 def test_what_was_found_beyond_the_largest_motion_has_failed_and_names_the_option() -> None:
-    verdict = judge(replace(GOOD, beyond=46.2), Asked(RegistrationConfig(max_motion=5.0)))
+    verdict = judge(replace(GOOD, beyond=46.2), Request(RegistrationConfig(max_motion=5.0)))
     assert verdict.status is Status.FAILED
-    assert "within --max-motion 5" in verdict.reasons[0]
+    assert "within a `max_motion` of 5 px" in verdict.reasons[0]
     assert "46.2 px from the start" in verdict.reasons[0]
 
 
 # What is against a result, what was asked for, and the advice: what helps, and not what was done.
-ADVICE: dict[str, tuple[dict[str, object], Asked, str, str]] = {
+ADVICE: dict[str, tuple[dict[str, object], Request, str, str]] = {
     "model_misfit": (
         {"model_misfit": 2.0},
-        Asked(RegistrationConfig(model=Model.RIGID)),
-        "try --model affine, or auto",
+        Request(RegistrationConfig(model=Model.RIGID)),
+        "try `model` affine, or auto",
         "compare",
     ),
-    "richer than affine": ({"model_misfit": 2.0}, Asked(), "try --model homography, or auto", "affine, or"),
+    "richer than affine": ({"model_misfit": 2.0}, Request(), "try `model` homography, or auto", "affine, or"),
     "richer than auto": (
         {"model_misfit": 2.0},
-        Asked(RegistrationConfig(model=Model.AUTO), Model.TRANSLATION),
-        "the translation that --model auto chose",
+        Request(RegistrationConfig(model=Model.AUTO), Model.TRANSLATION),
+        "the translation that `model` auto chose",
         "or auto",
     ),
     "no simpler model": (
         {"expected_error": 1.15},
-        Asked(RegistrationConfig(model=Model.TRANSLATION)),
+        Request(RegistrationConfig(model=Model.TRANSLATION)),
         "the texture tells the position to 1.15 px only",
         "simpler",
     ),
-    "a parameter that nothing holds": ({"aperture_agreement": 2.0}, Asked(), "try a simpler --model", "auto"),
+    "a parameter that nothing holds": ({"aperture_agreement": 2.0}, Request(), "try a simpler `model`", "auto"),
     "no simpler one to hold it": (
         {"aperture_agreement": 2.0},
-        Asked(RegistrationConfig(model=Model.AUTO), Model.TRANSLATION),
+        Request(RegistrationConfig(model=Model.AUTO), Model.TRANSLATION),
         "parallel lines",
         "simpler",
     ),
-    "undetermined": ({"ending": Ending.UNDETERMINED}, Asked(), "try a simpler --model", "--max-iterations"),
-    "elsewhere": ({"peak_ratio": 1.2}, Asked(), "with --init, and allow less than a period with --max-motion", "out;"),
-    "elsewhere from a start": ({"peak_ratio": 1.2}, Asked(started=True), "--max-motion", "--init"),
+    "undetermined": ({"ending": Ending.UNDETERMINED}, Request(), "try a simpler `model`", "`max_iterations`"),
+    "elsewhere": (
+        {"peak_ratio": 1.2},
+        Request(),
+        "with `init`, and allow less than a period with `max_motion`",
+        "out;",
+    ),
+    "elsewhere from a start": ({"peak_ratio": 1.2}, Request(init_given=True), "`max_motion`", "`init`"),
     "elsewhere, bounded": (
         {"peak_ratio": 1.2},
-        Asked(RegistrationConfig(max_motion=4.0), started=True),
+        Request(RegistrationConfig(max_motion=4.0), init_given=True),
         "a period off",
-        "--",
+        "`",
     ),
-    "too few windows": ({"block_significance": None}, Asked(), "too few independent windows", "--window"),
+    "too few windows": ({"block_significance": None}, Request(), "too few independent windows", "`window`"),
     "too few of those asked for": (
         {"block_significance": None},
-        Asked(RegistrationConfig(window=21)),
-        "choose a --window smaller than 21, or leave it out",
-        "--model",
+        Request(RegistrationConfig(window=21)),
+        "choose a `window` smaller than 21, or leave it out",
+        "`model`",
     ),
-    "nothing found": ({"block_significance": 4.2}, Asked(), "the motion is beyond the search", "--min-overlap"),
+    "nothing found": ({"block_significance": 4.2}, Request(), "the motion is beyond the search", "`min_overlap`"),
     "nothing found from a start": (
         {"block_significance": 4.2},
-        Asked(started=True),
-        "without it one is searched for",
+        Request(init_given=True),
+        "without it the start is searched for",
         "beyond",
     ),
     "nothing found in a bound": (
         {"block_significance": 4.2},
-        Asked(RegistrationConfig(max_motion=4.0, min_overlap=0.5)),
-        "the motion is more than --max-motion 4, or they have less in common than the 50% of --min-overlap",
-        "--init",
+        Request(RegistrationConfig(max_motion=4.0, min_overlap=0.5)),
+        "the motion is more than the `max_motion` of 4 px, or they have less in common than the `min_overlap` of 50%",
+        "`init`",
     ),
 }
 
@@ -139,10 +149,11 @@ def test_a_richer_model_is_named_among_the_remedies_where_there_is_one() -> None
     nothing = replace(GOOD, zncc_after=0.05, block_significance=4.2)
     for model in ("translation", "rigid", "similarity", "affine"):
         assert (
-            f"a --model richer than {model}" in judge(nothing, Asked(RegistrationConfig(model=Model(model)))).reasons[0]
+            f"a `model` richer than {model}"
+            in judge(nothing, Request(RegistrationConfig(model=Model(model)))).reasons[0]
         )
     for model in ("auto", "homography"):
-        assert "--model" not in judge(nothing, Asked(RegistrationConfig(model=Model(model)))).reasons[0]
+        assert "`model`" not in judge(nothing, Request(RegistrationConfig(model=Model(model)))).reasons[0]
 
 
 def test_a_simpler_model_is_not_advised_beside_a_richer_one() -> None:
@@ -170,7 +181,7 @@ def test_a_lower_zncc_than_before_is_suspect() -> None:
 def test_an_optimiser_that_ended_early_is_suspect_and_says_what_helps() -> None:
     verdict = judge(replace(GOOD, ending=Ending.MAX_ITERATIONS))
     assert verdict.status is Status.SUSPECT
-    assert "--max-iterations" in verdict.reasons[0]
+    assert "`max_iterations`" in verdict.reasons[0]
 
 
 @pytest.mark.parametrize("against", [{"block_significance": 4.2}, {"peak_ratio": 1.2}])
@@ -179,7 +190,7 @@ def test_more_iterations_are_advised_only_where_nothing_else_speaks_against_the_
 ) -> None:
     verdict = judge(replace(GOOD, ending=Ending.MAX_ITERATIONS, **against))
     assert "the iterations ran out" in verdict.reasons[-1]
-    assert "--max-iterations" not in " ".join(verdict.reasons)
+    assert "`max_iterations`" not in " ".join(verdict.reasons)
 
 
 def test_agreement_is_the_mean_over_what_lies_below_zero() -> None:

@@ -60,7 +60,7 @@ def test_what_lies_beyond_the_largest_motion_is_not_returned_and_the_option_is_n
     assert corner_error(register(fixed, moving, "translation").matrix, truth, SHAPE) < 0.05
     result = register(fixed, moving, "translation", max_motion=10)
     assert result.status == "failed"
-    assert "--max-motion 10" in result.reasons[0]
+    assert "`max_motion` of 10 px" in result.reasons[0]
     assert MotionBound(np.eye(3), SHAPE, 10.0).holds(result.matrix)
 
 

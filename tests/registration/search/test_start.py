@@ -18,7 +18,7 @@ from zncc_cli.config import Model, RegistrationConfig
 from zncc_cli.registration.optimizer import Ending
 from zncc_cli.registration.pyramid import pyramid
 from zncc_cli.registration.refine.refine import unrefined
-from zncc_cli.registration.search.candidates import PlaceSimilarity, place_similarity
+from zncc_cli.registration.search.fit import FitSimilarity, fit_similarity
 
 Make = Callable[[int], tuple[np.ndarray, np.ndarray, np.ndarray]]
 
@@ -94,17 +94,17 @@ def test_a_start_a_little_off_leads_to_the_place_beside_it() -> None:
 
 
 def test_a_start_is_better_than_a_result_by_more_than_interpolation_makes_of_noise() -> None:
-    start, none = PlaceSimilarity(0.9, 12.0, np.empty((0, 0))), np.empty((0, 0))
-    assert start.beats_as_start(PlaceSimilarity(0.8, 9.0, none))
-    assert not start.beats_as_start(PlaceSimilarity(0.895, 11.9, none))
+    start, none = FitSimilarity(0.9, 12.0, np.empty((0, 0))), np.empty((0, 0))
+    assert start.beats_as_start(FitSimilarity(0.8, 9.0, none))
+    assert not start.beats_as_start(FitSimilarity(0.895, 11.9, none))
     # A small overlap that agrees a little better is no more significant.
-    assert not start.beats_as_start(PlaceSimilarity(0.85, 14.0, none))
+    assert not start.beats_as_start(FitSimilarity(0.85, 14.0, none))
 
 
 def test_a_place_that_is_better_here_and_worse_there_is_no_better_one() -> None:
-    near = PlaceSimilarity(0.3, 10.0, np.full((4, 4), 0.3))
-    everywhere = PlaceSimilarity(0.35, 12.0, near.blocks + np.linspace(0.02, 0.08, 16).reshape(4, 4))
-    here_and_there = PlaceSimilarity(0.35, 12.0, near.blocks + np.linspace(-0.9, 1.0, 16).reshape(4, 4))
+    near = FitSimilarity(0.3, 10.0, np.full((4, 4), 0.3))
+    everywhere = FitSimilarity(0.35, 12.0, near.blocks + np.linspace(0.02, 0.08, 16).reshape(4, 4))
+    here_and_there = FitSimilarity(0.35, 12.0, near.blocks + np.linspace(-0.9, 1.0, 16).reshape(4, 4))
     assert everywhere.beats(near)
     assert not here_and_there.beats(near)
     assert not near.beats(everywhere)
@@ -115,11 +115,11 @@ def test_the_place_that_agrees_is_the_more_significant_one() -> None:
     levels = [pyramid(*_tensors(image), 1)[0] for image in (fixed, moving)]
     config, off = RegistrationConfig(), truth.copy()
     off[0, 2] += 3.0
-    there, elsewhere = (place_similarity(*levels, matrix, config) for matrix in (truth, off))
+    there, elsewhere = (fit_similarity(*levels, matrix, config) for matrix in (truth, off))
     assert there.zncc > 0.9
     assert there.beats(elsewhere)
     assert there.beats_as_start(elsewhere)
-    nowhere = place_similarity(*levels, np.array([[1.0, 0, 900], [0, 1, 0], [0, 0, 1]]), config)
+    nowhere = fit_similarity(*levels, np.array([[1.0, 0, 900], [0, 1, 0], [0, 0, 1]]), config)
     assert nowhere.significance < elsewhere.significance
 
 

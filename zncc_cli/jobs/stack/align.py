@@ -24,7 +24,8 @@ from zncc_cli.jobs.pair.align import versions
 from zncc_cli.jobs.resampled import missing_value
 from zncc_cli.jobs.stack.movie import BLANK, OK, OUTLIER, Progress, movie_of
 from zncc_cli.operators import native
-from zncc_cli.registration.quality.verdict import LARGEST_ERROR, NOTABLE_MOTION, Status
+from zncc_cli.registration.quality.bounds import MAX_EXPECTED_ERROR_PX, MAX_MODEL_MISFIT_PX
+from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.resampling.canvas import Frame, frame_of_all
 from zncc_cli.registration.warp import corners, map_points
 from zncc_cli.report.drift import DriftRow, write_drift_picture, write_drift_table, write_frame_transforms
@@ -219,12 +220,12 @@ def _doubts(rows: tuple[DriftRow, ...], config: StackConfig, misfit: float | Non
     if config.reference is not None and rows[config.reference].status == OUTLIER:
         yield f"the others are put on frame {config.reference}, with which they do not agree"
     expected_error, frame = max((row.expected_error, row.frame) for row in rows if row.expected_error is not None)
-    if expected_error > LARGEST_ERROR:
+    if expected_error > MAX_EXPECTED_ERROR_PX:
         yield (
             f"the place of frame {frame} is known to {expected_error:.2f} px only: its pairs with others contradict each other, "
             f"or hold too little texture for --model {config.model}"
         )
-    if misfit is not None and misfit > NOTABLE_MOTION:
+    if misfit is not None and misfit > MAX_MODEL_MISFIT_PX:
         yield (
             f"measured anew, frames lie {misfit:.1f} px from where they were put, more than chance explains: the "
             f"motion may be richer than --model {config.model}"

@@ -26,7 +26,7 @@ from zncc_cli.registration.inputs.inpainting import inpaint
 from zncc_cli.registration.inputs.prepare import check_window, prepare
 from zncc_cli.registration.metric.windows import window_sums
 from zncc_cli.registration.pyramid import Level
-from zncc_cli.registration.quality.verdict import block_significance
+from zncc_cli.registration.quality.bounds import block_significance
 from zncc_cli.registration.refine.refine import solve
 from zncc_cli.registration.refine.ring_correlation import REACH, signal_share
 from zncc_cli.registration.refine.symmetric_metric import FixedWindows, SymmetricMetric, local_parts
@@ -86,7 +86,7 @@ class Measurement:
         entries: of the matrix, row-major. Python's own numbers lie apart; arrays as small, of which thousands are kept,
             lie among the large ones of their time and kept 30 kB a frame from being used again.
         expected_error: its expected RMS error over the frame, pixels.
-        block_significance: how clearly the frames agree there (`verdict.block_significance`); zero where nothing can be said.
+        block_significance: how clearly the frames agree there (`bounds.block_significance`); zero where nothing can be said.
         inverted: bright in one frame is dark in the other.
     """
 

@@ -15,7 +15,8 @@ from zncc_cli.config import NONE, Backend, Device, Model, RegistrationConfig
 from zncc_cli.registration.drift.frame_pair import LEAST_OVERLAP, Measurement, PreparedFrame
 from zncc_cli.registration.drift.parts import bridges, connected
 from zncc_cli.registration.drift.path import DriftPath
-from zncc_cli.registration.quality.verdict import LARGEST_ERROR, MIN_BLOCK_SIGNIFICANCE, Asked, Status, judge
+from zncc_cli.registration.quality.bounds import MAX_EXPECTED_ERROR_PX, MIN_BLOCK_SIGNIFICANCE
+from zncc_cli.registration.quality.verdict import Request, Status, judge
 from zncc_cli.registration.register import register_images
 from zncc_cli.registration.warp import map_points
 
@@ -47,7 +48,7 @@ def registered(
     """
     a, b = fixed.level, moving.level
     found = register_images(a.image[0, 0], b.image[0, 0], config, a.mask, b.mask)
-    verdict = judge(replace(found.evidence, expected_error=None), Asked(config))
+    verdict = judge(replace(found.evidence, expected_error=None), Request(config))
     if verdict.status is not Status.OK or found.uncertainty is None:
         return None
     return Measurement.of(
@@ -68,7 +69,10 @@ def confirmed(path: DriftPath, measurements: Sequence[Measurement]) -> np.ndarra
     alone = np.zeros(len(held), bool)
     alone[held] = bridges(len(path.parts), first[held], second[held])
     weak = np.array(
-        [m.block_significance < MIN_BLOCK_SIGNIFICANCE or m.expected_error > LARGEST_ERROR for m in measurements],
+        [
+            m.block_significance < MIN_BLOCK_SIGNIFICANCE or m.expected_error > MAX_EXPECTED_ERROR_PX
+            for m in measurements
+        ],
         dtype=bool,
     )
     return np.asarray(held & ~(alone & weak))

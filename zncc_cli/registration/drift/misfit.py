@@ -11,8 +11,8 @@ import numpy as np
 
 from zncc_cli.config import Model, RegistrationConfig
 from zncc_cli.registration.drift.frame_pair import PreparedFrame, measure
-from zncc_cli.registration.quality.evidence import CHANCE, RICHER, distance
-from zncc_cli.registration.quality.verdict import MIN_BLOCK_SIGNIFICANCE
+from zncc_cli.registration.quality.bounds import MIN_BLOCK_SIGNIFICANCE
+from zncc_cli.registration.quality.weigh import CHANCE_DEVIATIONS, RICHER_MODEL, overlap_distance
 
 # Lags grow by this factor: frames still agree where they are off by ten times what is notable.
 _FARTHER = 4
@@ -33,7 +33,7 @@ def compared(good: np.ndarray) -> list[tuple[int, int]]:
 
 def misfit_config(model: Model, window: int) -> RegistrationConfig:
     """Return the settings by which frames that ``model`` put are made ready for `misfit`."""
-    return RegistrationConfig(model=RICHER.get(model, Model.HOMOGRAPHY), window=window)
+    return RegistrationConfig(model=RICHER_MODEL.get(model, Model.HOMOGRAPHY), window=window)
 
 
 def misfit(fixed: PreparedFrame, moving: PreparedFrame, matrix: np.ndarray, config: RegistrationConfig) -> float:
@@ -47,7 +47,11 @@ def misfit(fixed: PreparedFrame, moving: PreparedFrame, matrix: np.ndarray, conf
         config: see `misfit_config`.
     """
     found = measure(fixed, moving, (0, 1), config, matrix)
-    apart = distance(found.matrix, matrix, fixed.level, moving.level)
-    if found.block_significance < MIN_BLOCK_SIGNIFICANCE or apart is None or apart < CHANCE * found.expected_error:
+    apart = overlap_distance(found.matrix, matrix, fixed.level, moving.level)
+    if (
+        found.block_significance < MIN_BLOCK_SIGNIFICANCE
+        or apart is None
+        or apart < CHANCE_DEVIATIONS * found.expected_error
+    ):
         return 0.0
     return apart

@@ -1,8 +1,8 @@
-"""A border of constant pixels that both images have alike: no part of the scene, and it does not move with it.
+"""A static border: constant pixels around both images that are no part of the scene and do not move with it.
 
 Frames of masks, of detectors and of scanned slides lie at the same place in both images, and their edges hold a result
-at the identity. A plain background around one object looks the same and does move with it. So nothing is left out
-beforehand; what is found here is what a result would be without it.
+at the identity. A plain background around one object looks the same, but moves with it. So no border is left out
+beforehand: the result is computed again without it, and the two results are compared.
 """
 
 from __future__ import annotations
@@ -19,51 +19,51 @@ from zncc_cli.config import RegistrationConfig
 from zncc_cli.registration.metric.windows import over_windows
 from zncc_cli.registration.optimizer import Ending
 from zncc_cli.registration.pyramid import Level
+from zncc_cli.registration.quality.bounds import MIN_BORDER_PULL_PX
 from zncc_cli.registration.quality.uncertainty import Uncertainty
-from zncc_cli.registration.quality.verdict import BORDER_PULL
 from zncc_cli.registration.refine.refine import Refined, refine
 from zncc_cli.registration.warp import corners, map_points
 
-_LIKE = 1e-2  # of the image's standard deviation, which is one: pixels that differ by less are of one value
+_SAME_VALUE = 1e-2  # of the image's standard deviation, which is one: pixels that differ by less are of one value
 _CORNERS = [(y, x) for y in (0, -1) for x in (0, -1)]
-_THIN = 3  # pixels: a border that is thinner is none
-_LEAST, _MOST = 0.005, 0.9  # of the frame: less holds nothing, and more leaves nothing
-_ALIKE = 0.9  # of what either image has: a background that moved by much is no border of both
-_CHANCE = 3.0  # standard deviations: what pulls by less may pull by chance
-_REACH = 2  # pixels: an edge between border and scene may be soft
+_MIN_WIDTH_PX = 3  # a border that is thinner does not count
+_MIN_SHARE, _MAX_SHARE = 0.005, 0.9  # of the frame: less holds nothing, and more leaves nothing
+_MIN_COMMON_SHARE = 0.9  # of the border of either image: a background that moved by much is no border of both
+_CHANCE_DEVIATIONS = 3.0  # standard deviations: a shorter pull may be chance
+_SOFT_EDGE_PX = 2  # the edge between border and scene may be soft
 
 
 def common_border(fixed: Level, moving: Level) -> Tensor | None:
-    """Return the border (H, W) bool that two images of one frame have in common, a little widened; None without one.
+    """Return the border (H, W) bool that two images have in common, widened by a soft edge; None without one.
 
-    fixed, moving: of about unit variance.
+    Both images are of about unit variance; images of different size have no border in common.
     """
     if fixed.shape != moving.shape:
         return None
-    # Nearly every pair without a border is told by three pixels at each corner.
-    corner = next((at for at in _CORNERS if all(_is_plain(level, at) for level in (fixed, moving))), None)
+    # Three pixels at each corner tell nearly every pair without a border.
+    corner = next((corner for corner in _CORNERS if all(_is_plain(each, corner) for each in (fixed, moving))), None)
     if corner is None:
         return None
     borders = [_border(level, corner) for level in (fixed, moving)]
     common, either = borders[0] & borders[1], borders[0] | borders[1]
     share = float(common.sum()) / common.numel()
-    if not _LEAST <= share <= _MOST or float(common.sum()) < _ALIKE * float(either.sum()):
+    if not _MIN_SHARE <= share <= _MAX_SHARE or float(common.sum()) < _MIN_COMMON_SHARE * float(either.sum()):
         return None
-    side = 2 * _REACH + 1
-    padded = F.pad(common, [_REACH] * 4)
+    side = 2 * _SOFT_EDGE_PX + 1
+    padded = F.pad(common, [_SOFT_EDGE_PX] * 4)
     return over_windows(padded, side, torch.logical_or)
 
 
 @dataclass(frozen=True)
 class BorderCheck:
-    """A result that no border holds.
+    """A result, checked for the pull of a static border.
 
     Attributes:
         refined: the result.
-        pull: how far a corner moved when the border was left out, pixels; infinite where nothing was found any more;
-            None where there is no border, or nothing can be said.
-        levels: fixed and moving without the border, by which the result is to be judged: agreement of a frame is none
-            of the scenes. As they are without a border, or where they hold nothing without it.
+        pull: how far a corner moved when the border was left out, pixels; infinite where nothing was found without it;
+            None where there is no border, or the texture without it determines no result.
+        levels: fixed and moving without the border, by which the result is to be judged, since agreement of borders is
+            not agreement of scenes; as they came where there is no border, or nothing was found without it.
         left_out: whether the border pulled by more than chance, and the result is the one without it.
     """
 
@@ -74,21 +74,21 @@ class BorderCheck:
 
 
 def refine_without_border(fixed: Level, moving: Level, refined: Refined, config: RegistrationConfig) -> BorderCheck:
-    """Return the result without a border that both images have alike, where that pulls at it."""
-    as_it_is = BorderCheck(refined, None, (fixed, moving))
+    """Return the result without a static border, where the border pulls at it."""
+    with_border = BorderCheck(refined, None, (fixed, moving))
     border = common_border(fixed, moving)
     if border is None:
-        return as_it_is
+        return with_border
     levels = _without(fixed, border), _without(moving, border)
     free = refine(*levels, refined.matrix, config)
-    known = Uncertainty.of_blocks(config.model, free.matrix, fixed.shape, free.influences)
+    uncertainty = Uncertainty.of_blocks(config.model, free.matrix, fixed.shape, free.influences)
     if free.ending is Ending.OUT_OF_DOMAIN:
-        return replace(as_it_is, pull=math.inf)
-    if free.ending is Ending.UNDETERMINED or known is None:
-        return as_it_is
+        return replace(with_border, pull=math.inf)
+    if free.ending is Ending.UNDETERMINED or uncertainty is None:
+        return with_border
     frame = corners(fixed.shape)
     pull = float(np.linalg.norm(map_points(free.matrix, frame) - map_points(refined.matrix, frame), axis=-1).max())
-    if pull <= max(BORDER_PULL, _CHANCE * float(known.corners.max())):
+    if pull <= max(MIN_BORDER_PULL_PX, _CHANCE_DEVIATIONS * float(uncertainty.corners.max())):
         return BorderCheck(refined, pull, levels)
     return BorderCheck(free, pull, levels, left_out=True)
 
@@ -99,20 +99,21 @@ def _without(level: Level, border: Tensor) -> Level:
 
 
 def _is_plain(level: Level, corner: tuple[int, int]) -> bool:
-    """Return whether the pixels next to a corner of the frame are valid and of one value."""
-    rows, columns = (slice(0, _THIN) if end == 0 else slice(-_THIN, None) for end in corner)
+    """Tell whether the pixels next to a corner of the frame are valid and of one value."""
+    rows, columns = (slice(0, _MIN_WIDTH_PX) if end == 0 else slice(-_MIN_WIDTH_PX, None) for end in corner)
     pixels = level.image[0, 0, rows, columns]
-    return bool(level.mask[rows, columns].all()) and float(pixels.max() - pixels.min()) <= _LIKE
+    return bool(level.mask[rows, columns].all()) and float(pixels.max() - pixels.min()) <= _SAME_VALUE
 
 
 def _border(level: Level, corner: tuple[int, int]) -> Tensor:
-    """Return the valid pixels (H, W) from which a straight way leads out through pixels of the corner's value."""
+    """Return the valid pixels (H, W) that a row or column of the corner's value joins to the edge of the frame."""
     image = level.image[0, 0]
-    plain = ((image - image[corner]).abs() <= _LIKE) & level.mask
-    ways = [_from_start(plain, dim) for dim in (0, 1)]
-    ways += [_from_start(plain.flip(dim), dim).flip(dim) for dim in (0, 1)]
-    return torch.stack(ways).any(dim=0)
+    plain = ((image - image[corner]).abs() <= _SAME_VALUE) & level.mask
+    runs = [_run_from_start(plain, dim) for dim in (0, 1)]
+    runs += [_run_from_start(plain.flip(dim), dim).flip(dim) for dim in (0, 1)]
+    return torch.stack(runs).any(dim=0)
 
 
-def _from_start(plain: Tensor, dim: int) -> Tensor:
+def _run_from_start(plain: Tensor, dim: int) -> Tensor:
+    """Return the pixels (H, W) before the first one along ``dim`` that is not ``plain``."""
     return plain.to(torch.uint8).cumprod(dim=dim).bool()

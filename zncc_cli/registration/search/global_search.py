@@ -1,12 +1,12 @@
 """Where to start: rotation, scale, shift and contrast found by masked normalised cross-correlation.
 
-One image is put on a coarse grid; the other, turned and shrunk in small steps, is slid over it by FFT. Only shrinking
-is searched: an image that must be enlarged is left as it is, and the other one is shrunk on it. So no look compares a
-blurred image with a sharp one, and no grid is finer than it need be.
+One image is sampled on a coarse grid; the other, turned and shrunk in small steps, is slid over it by FFT. Only
+shrinking is searched: an image that would have to be enlarged is left as it is, and the other one is shrunk. So a
+blurred image is never compared with a sharp one, and no grid is finer than it need be.
 
 Padfield 2012, "Masked object registration in the Fourier domain", doi:10.1109/TIP.2011.2181402.
 
-Names: a the image that lies still, b the one that is turned and shrunk; f, m fixed and moving, w their masks.
+Legend: a the image on the grid, b the one that is turned and shrunk; f, m fixed and moving, w their masks.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ from zncc_cli.registration.pyramid import DECIMATION_SIGMA, Level, smooth
 from zncc_cli.registration.search.motion_bound import Discs, MotionBound
 from zncc_cli.registration.warp import Sampler, coordinates, corners, inside, map_points
 
-# Pixels along the side of the coarse grid: one linear part is looked at closely, hundreds of them are not.
-_SIDE, _ONE_SIDE = 64, 128
-_SQUARE = 0.75  # of the side of a frame that is about square is half its diagonal
+# Pixels along the side of the coarse grid, of hundreds of linear parts, and of one alone.
+_SIDE_PX, _ONE_PART_SIDE_PX = 64, 128
+_HALF_DIAGONAL = 0.75  # of the side of a frame that is about square
 _TURNED = frozenset(NESTED_MODELS) - {Model.TRANSLATION}
 _SCALED = _TURNED - {Model.RIGID}
-_LARGEST_SCALE = 2.0
-# Corner motion between neighbouring looks, grid pixels: half of it, the most that a look is off by at the corners, is
-# about half the width of the peak that an image makes that is smoothed for the grid.
-_STEP = 4.0
+_MAX_SCALE = 2.0
+# Corner motion between neighbouring angles or scales, grid pixels. The nearest one is off by half of it at most: about
+# half the width of the correlation peak of an image that is smoothed for the grid.
+_CORNER_STEP_PX = 4.0
 # Shading over more than this share of the shorter side says nothing about position; it is subtracted first.
-_SHADING = 1 / 8
-_CANDIDATES = 6  # starts that are worth a closer look
-_DISTINCT = 8.0  # grid pixels at the corners; what is nearer descends to the same end
-_BLOCK = 8  # grid pixels; of each block of shifts only the best is kept
-_PER_LOOK = 4  # and of each look this many blocks
-_BATCH = 2**18  # grid pixels of one batch of looks, which bounds memory
-_CERTAIN = 0.9999  # a ZNCC above it is as good as one: atanh would be infinite
+_SHADING_SHARE = 1 / 8
+_MAX_STARTS = 6  # that are followed
+_MIN_DISTANCE_PX = 8.0  # grid pixels at a corner; starts that are nearer descend to the same place
+_BLOCK_PX = 8  # grid pixels; of each block of shifts only the best is kept
+_PEAKS = 4  # blocks that are kept of each linear part
+_BATCH_PIXELS = 2**18  # grid pixels of one batch of linear parts, which bounds memory
+_MAX_ZNCC = 0.9999  # a larger ZNCC counts as this one: atanh(1) is infinite
 
 
 @dataclass(frozen=True)
 class Start:
-    """Where to begin.
+    """Where to start.
 
     Attributes:
         matrix: (3, 3), fixed -> moving, full-resolution pixels.
@@ -106,11 +106,11 @@ class MaskedZncc:
 def significance(zncc: Tensor, count: Tensor) -> Tensor:
     """Return a ZNCC of ``count`` pixels in units of what chance makes of unrelated ones: atanh(z) sqrt(n).
 
-    A small overlap has to agree better than a large one, and one that agrees nearly everywhere outweighs a large one
-    that agrees here and there, as a texture does that is a period off. Up to a common factor, neighbouring pixels
-    being no independent draws. Fisher 1915, doi:10.2307/2331838.
+    A small overlap has to agree better than a large one; an overlap that agrees nearly everywhere outweighs a larger one
+    that agrees here and there, as a texture does that is a period off. The unit is right up to a common factor,
+    since neighbouring pixels are not independent. Fisher 1915, doi:10.2307/2331838.
     """
-    return zncc.clamp(-_CERTAIN, _CERTAIN).atanh() * count.sqrt()
+    return zncc.clamp(-_MAX_ZNCC, _MAX_ZNCC).atanh() * count.sqrt()
 
 
 def find_starts(
@@ -120,25 +120,25 @@ def find_starts(
 
     Args:
         fixed, moving: the pyramids, the finest level first.
-        model: any has its shifts and both contrasts searched; all but translation the full circle; all with a scale
-            0.5 to 2.
+        model: shifts and both contrasts are searched for any model, the full circle for all but translation, and scales
+            of 0.5 to 2 for those that have one.
         min_overlap: least share of the smaller image in the overlap.
-        bound: what lies beyond it by more than a pixel of the grid is not looked at.
+        bound: starts that lie beyond it by more than a grid pixel are not searched; None for any.
     """
     area = math.prod(fixed[0].shape) * math.prod(moving[0].shape)
-    # By area; coarser where both are long and narrow, since the number of looks grows with the diagonal.
-    narrow = _radius(fixed[0], moving[0], 1.0) / _SQUARE
-    spacing = max(1.0, max(area**0.25, narrow) / (_SIDE if model in _TURNED else _ONE_SIDE))
-    found = []
+    # By area; coarser where both are long and narrow, since the number of angles grows with the diagonal.
+    narrow = _radius(fixed[0], moving[0], 1.0) / _HALF_DIAGONAL
+    spacing = max(1.0, max(area**0.25, narrow) / (_SIDE_PX if model in _TURNED else _ONE_PART_SIDE_PX))
+    scored = list[tuple[float, Start]]()
     for scale in _scales(fixed[0], moving[0], spacing) if model in _SCALED else [1.0]:
         angles = _angles(fixed[0], moving[0], spacing * scale) if model in _TURNED else torch.zeros(1)
-        there, back = (None, None) if bound is None else (bound.shifts, bound.shifts_back)
-        found += _look(fixed, moving, spacing, scale, angles, min_overlap, there)
+        forward, back = (None, None) if bound is None else (bound.shifts, bound.shifts_back)
+        scored += _search_angles(fixed, moving, spacing, scale, angles, min_overlap, forward)
         if scale > 1:
-            looks = _look(moving, fixed, spacing, scale, angles, min_overlap, back)
-            found += [(score, Start(np.linalg.inv(s.matrix), s.inverted)) for score, s in looks]
-    found.sort(key=lambda scored: -scored[0])
-    return _distinct([start for _, start in found], fixed[0].shape, _DISTINCT * spacing)
+            exchanged = _search_angles(moving, fixed, spacing, scale, angles, min_overlap, back)
+            scored += [(score, Start(np.linalg.inv(s.matrix), s.inverted)) for score, s in exchanged]
+    scored.sort(key=lambda pair: -pair[0])
+    return _distinct([start for _, start in scored], fixed[0].shape, _MIN_DISTANCE_PX * spacing)
 
 
 def _radius(a: Level, b: Level, spacing: float) -> float:
@@ -147,18 +147,18 @@ def _radius(a: Level, b: Level, spacing: float) -> float:
 
 
 def _angles(a: Level, b: Level, spacing: float) -> Tensor:
-    count = math.ceil(2 * math.pi * _radius(a, b, spacing) / _STEP)
+    count = math.ceil(2 * math.pi * _radius(a, b, spacing) / _CORNER_STEP_PX)
     return torch.arange(count) * (2 * math.pi / count)
 
 
 def _scales(a: Level, b: Level, spacing: float) -> list[float]:
     scales = [1.0]
-    while scales[-1] < _LARGEST_SCALE:
-        scales.append(scales[-1] * math.exp(_STEP / _radius(a, b, spacing * scales[-1])))
+    while scales[-1] < _MAX_SCALE:
+        scales.append(scales[-1] * math.exp(_CORNER_STEP_PX / _radius(a, b, spacing * scales[-1])))
     return scales
 
 
-def _look(
+def _search_angles(
     a: list[Level],
     b: list[Level],
     spacing: float,
@@ -167,15 +167,15 @@ def _look(
     min_overlap: float,
     allowed: Callable[[np.ndarray, float], Discs] | None,
 ) -> list[tuple[float, Start]]:
-    """Return the best places, a -> b, of ``b`` shrunk by ``scale`` and turned by ``angles`` (n,), and their scores.
+    """Return the best starts a -> b with their scores, of ``b`` shrunk by ``scale`` and turned by ``angles`` (n,).
 
-    ``allowed``: from_canvas (3, 3), spacing -> the shifts that are looked at; None for all.
+    ``allowed``: from_canvas (3, 3), spacing -> the shifts that are searched; None for all.
     """
-    # What both images show of the scene is no larger than the smaller of them.
-    shading = max(2.0, min(*a[0].shape, *(n / scale for n in b[0].shape)) / spacing * _SHADING)
-    still, turning = _prepared(a, spacing, shading), _prepared(b, spacing * scale, shading)
+    # The part of the scene that both images show is no larger than the smaller of them.
+    shading = max(2.0, min(*a[0].shape, *(n / scale for n in b[0].shape)) / spacing * _SHADING_SHARE)
+    still_level, turning_level = _prepared(a, spacing, shading), _prepared(b, spacing * scale, shading)
     height, width = (math.ceil(n / spacing) for n in a[0].shape)
-    plane, mask = _sampled(still, [_linear(spacing, 0.0)], (height, width))
+    plane, mask = _sampled(still_level, [_linear(spacing, 0.0)], (height, width))
     # The canvas of the turned image is centred on its centre and as wide as its diagonal.
     side = math.ceil(math.hypot(*b[0].shape) / (spacing * scale)) | 1
     zncc = MaskedZncc(plane[0], mask[0], (side, side))
@@ -186,30 +186,31 @@ def _look(
     if allowed is not None:
         turned = [matrix for matrix, disc in zip(turned, discs, strict=True) if disc.meet]
         discs = [disc for disc in discs if disc.meet]
-    found, batch = [], max(1, _BATCH // ((height + side) * (width + side)))
+    starts, batch = list[tuple[float, Start]](), max(1, _BATCH_PIXELS // ((height + side) * (width + side)))
     for first in range(0, len(turned), batch):
         from_canvas = turned[first : first + batch]
-        surface, count = zncc(*_sampled(turning, from_canvas, (side, side)), min_overlap)
+        surface, count = zncc(*_sampled(turning_level, from_canvas, (side, side)), min_overlap)
         scores = significance(surface, count)
         if allowed is not None:
             down, across = (_signed(torch.arange(n), side, n) for n in surface.shape[-2:])
-            held = np.stack(
+            inside_bound = np.stack(
                 [disc.hold(across.numpy()[None], down.numpy()[:, None]) for disc in discs[first : first + batch]]
             )
-            scores = torch.where(torch.from_numpy(held).to(scores.device), scores, 0)
+            scores = torch.where(torch.from_numpy(inside_bound).to(scores.device), scores, 0)
         for k, dx, dy, score in _peaks(scores, side):
-            found.append((abs(score), Start(from_canvas[k] @ _shift(dx, dy) @ _linear(1 / spacing, 0.0), score < 0)))
-    return found
+            matrix = from_canvas[k] @ _shift(dx, dy) @ _linear(1 / spacing, 0.0)
+            starts.append((abs(score), Start(matrix, score < 0)))
+    return starts
 
 
 def _peaks(score: Tensor, side: int) -> list[tuple[int, int, int, float]]:
-    """Return (look, dx, dy, score) of the few largest of each look, (n, H, W), by magnitude.
+    """Return (index, dx, dy, score) of the few largest by magnitude of each plane of ``score`` (n, H, W).
 
-    side: of the canvas; a larger shift is a negative one, counted from the end.
+    ``side``: of the canvas; a larger shift is a negative one, counted from the end.
     """
     height, width = score.shape[-2:]
-    tops, where = F.max_pool2d(score.abs(), _BLOCK, ceil_mode=True, return_indices=True)
-    blocks = tops.flatten(1).topk(min(_PER_LOOK, tops[0].numel())).indices
+    tops, where = F.max_pool2d(score.abs(), _BLOCK_PX, ceil_mode=True, return_indices=True)
+    blocks = tops.flatten(1).topk(min(_PEAKS, tops[0].numel())).indices
     where = where.flatten(1).gather(1, blocks)
     values = score.flatten(1).gather(1, where)
     dy, dx = where // width, where % width
@@ -219,7 +220,7 @@ def _peaks(score: Tensor, side: int) -> list[tuple[int, int, int, float]]:
 
 
 def _signed(place: Tensor, side: int, length: int) -> Tensor:
-    """Return the shifts along an axis of ``length`` entries that lie at ``place``; ``side`` of the canvas."""
+    """Return the shifts at the entries ``place`` of an axis of ``length`` entries, for a canvas of ``side``."""
     return torch.where(place < side, place, place - length)
 
 
@@ -240,17 +241,17 @@ def _prepared(levels: list[Level], spacing: float, shading: float) -> Level:
     if ratio > 1:
         # Halving takes DECIMATION_SIGMA: variances of Gaussians add up, and that of a grid grows with its spacing.
         image, mask = smooth(image, mask, DECIMATION_SIGMA * math.sqrt((ratio**2 - 1) / 3))
-    background, held = smooth(image, mask, shading * ratio, min_share=0.0)
-    return Level(torch.where(held, image - background, 0), held, level.factor)
+    background, inside_mask = smooth(image, mask, shading * ratio, min_share=0.0)
+    return Level(torch.where(inside_mask, image - background, 0), inside_mask, level.factor)
 
 
 def _sampled(level: Level, matrices: list[np.ndarray], shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Return image and mask, (n, H, W) float, on canvases of (H, W); matrices: canvas -> full-resolution pixels."""
     pulls = torch.from_numpy(np.array([_linear(1 / level.factor, 0.0) @ m for m in matrices])).to(level.image)
     x, y = (torch.cat(axis) for axis in zip(*(coordinates(pull, shape) for pull in pulls), strict=True))
-    held = inside(None if bool(level.mask.all()) else level.mask, level.shape, x, y)
-    image = torch.where(held, Sampler(level.image, Interpolation.LINEAR)(x, y)[0, 0], 0)
-    return image.view(-1, *shape), held.to(image).view(-1, *shape)
+    inside_mask = inside(None if bool(level.mask.all()) else level.mask, level.shape, x, y)
+    image = torch.where(inside_mask, Sampler(level.image, Interpolation.LINEAR)(x, y)[0, 0], 0)
+    return image.view(-1, *shape), inside_mask.to(image).view(-1, *shape)
 
 
 def _distinct(starts: list[Start], shape: tuple[int, int], apart: float) -> list[Start]:
@@ -264,6 +265,6 @@ def _distinct(starts: list[Start], shape: tuple[int, int], apart: float) -> list
         moved = (map_points(back @ other.matrix, frame) - frame for other in kept if other.inverted == start.inverted)
         if all(np.linalg.norm(m, axis=-1).max() * scale >= apart for m in moved):
             kept.append(start)
-        if len(kept) == _CANDIDATES:
+        if len(kept) == _MAX_STARTS:
             break
     return kept

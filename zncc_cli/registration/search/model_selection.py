@@ -31,15 +31,15 @@ from zncc_cli.registration.warp import area_scale, level_scale, map_points
 from zncc_cli.text import told_apart
 
 _BLOCKS = 8  # along each side of the overlap, where its windows leave room for as many
-_LEAST_SIDE = 1.5  # windows along the side of a block: fewer, and hardly any window lies inside one
+_MIN_BLOCK_WINDOWS = 1.5  # windows along the side of a block: with fewer hardly any window lies inside one
 # Standard normal quantile of one in a hundred. A parameter too many costs a little noise and one too few a little bias,
 # so no more certainty is asked for; without a reason for a richer model the mean gain is negative, not zero.
 _QUANTILE = 2.33
-# Pixels of the level, RMS over the overlap: interpolation and shading move a fit by this much, the same in both halves,
-# and a model that is richer can follow them.
-_NOTABLE = 0.05
-_STEPS, _SMALL = 5, 0.01  # Gauss-Newton steps on the quadratic, and the pixels that end them: only the family bends
-_LEAST_CONDITION = 1e-6  # of the curvature: below it interpolation alone holds a parameter
+# Level pixels, RMS over the overlap: interpolation and shading move a fit by this much, alike in both halves, and a
+# richer model can follow them.
+_MIN_DISTANCE_PX = 0.05
+_MAX_STEPS, _LAST_STEP_PX = 5, 0.01  # Gauss-Newton steps on the quadratic: only the curved family needs several
+_MIN_CONDITION = 1e-6  # of the curvature: below it interpolation alone holds a parameter
 _GRID = 9  # points along each side of the frame, where motions are compared
 
 
@@ -48,9 +48,9 @@ class Selection:
     """The model that was chosen.
 
     Attributes:
-        model: which one.
+        model: the chosen one.
         matrix: (3, 3) float64, fixed -> moving, its fit.
-        held_out: the mean local ZNCC on windows held out from the fit, by model; those that could not be fitted lack.
+        held_out: the mean local ZNCC on windows held out from the fit, by model, of all models that could be fitted.
         reason: why it was chosen, in words and figures.
     """
 
@@ -69,77 +69,73 @@ def select_model(fixed: Level, moving: Level, start: np.ndarray, config: Registr
         config: its window is used.
     """
     to_level = level_scale(fixed.factor)
-    at = start * to_level
-    look = local_metric(fixed, moving, math.sqrt(area_scale(at, fixed.shape)), config)
-    fits = _cross_validated(look, at, config.window_side)
+    matrix = start * to_level
+    metric = local_metric(fixed, moving, math.sqrt(area_scale(matrix, fixed.shape)), config)
+    fits = _cross_validated(metric, matrix, config.window_side)
     if not fits:
         simplest = NESTED_MODELS[0]
         family = TRANSFORMS[simplest](simplest, fixed.shape)
         reason = "the overlap holds too little texture to tell models apart"
-        return Selection(simplest, family.matrix(family.parameters(at)) / to_level, {}, reason)
+        return Selection(simplest, family.matrix(family.parameters(matrix)) / to_level, {}, reason)
     chosen = next(
-        fit for k, fit in enumerate(fits) if all(_beaten(fit, richer, look) is None for richer in fits[k + 1 :])
+        fit for k, fit in enumerate(fits) if all(_beaten(fit, richer, metric) is None for richer in fits[k + 1 :])
     )
     return Selection(
         chosen.model,
         chosen.matrix / to_level,
         {fit.model: fit.zncc for fit in fits},
-        _reason(fits, chosen, look),
+        _reason(fits, chosen, metric),
     )
 
 
 @dataclass(frozen=True)
 class _Fit:
-    """A model's matrix (3, 3) from all windows, and sum(w z) of each block (n,) held out; weight is sum(w), (n,)."""
+    """A model's matrix (3, 3) from all windows; and of each block held out, (n,), sum(w z) and sum(w)."""
 
     model: Model
     matrix: np.ndarray
-    agreeing: np.ndarray
+    weighted_zncc: np.ndarray
     weight: np.ndarray
 
     @property
     def zncc(self) -> float:
-        return float(self.agreeing.sum() / self.weight.sum())
+        return float(self.weighted_zncc.sum() / self.weight.sum())
 
 
-def _cross_validated(look: SymmetricMetric, at: np.ndarray, window: int) -> list[_Fit]:
-    """Return the fits of the models that the texture holds, from the simplest on."""
-    start = look.local_zncc(at)
-    if start is None:
+def _cross_validated(metric: SymmetricMetric, matrix: np.ndarray, window: int) -> list[_Fit]:
+    """Return the fits of the models that the texture determines, from the simplest on."""
+    windows = metric.local_zncc(matrix)
+    if windows is None:
         return []
-    weight = start[1]
+    weight = windows[1]
     block, black = _chessboard(weight, window)
     halves = [black & (block >= 0), ~black & (block >= 0)]
-    linear = [
-        got
-        for half in halves
-        if (got := look.among(half).linearized(at, projective=True, with_curvature=True)) is not None
-    ]
-    if len(linear) < len(halves):
+    linearized = [metric.among(half).linearized(matrix, projective=True, with_curvature=True) for half in halves]
+    quadratics = [(half.scores.sum(axis=1), half.curvature) for half in linearized if half is not None]
+    if len(quadratics) < len(halves):
         return []
-    quadratics = [(half.scores.sum(axis=1), half.curvature) for half in linear]
     both = quadratics[0][0] + quadratics[1][0], quadratics[0][1] + quadratics[1][1]
     fits = list[_Fit]()
     for model in NESTED_MODELS:
-        family = TRANSFORMS[model](model, look.shape)
-        matrices = [m for G, H in (*quadratics, both) if (m := _fitted(family, at, G, H)) is not None]
-        seen = [zw[0] for m in matrices[:2] if (zw := look.local_zncc(m)) is not None]
-        if len(matrices) < 3 or len(seen) < 2:
+        family = TRANSFORMS[model](model, metric.shape)
+        matrices = [m for G, H in (*quadratics, both) if (m := _fitted(family, matrix, G, H)) is not None]
+        zncc = [zw[0] for m in matrices[:2] if (zw := metric.local_zncc(m)) is not None]
+        if len(matrices) < 3 or len(zncc) < 2:
             break
         # Each half is judged at the matrix that the other one was fitted to.
-        z = torch.where(halves[0], seen[1], seen[0])
-        agreeing, held = (_by_block(plane, block) for plane in (weight * z, weight))
-        fits.append(_Fit(model, matrices[2], agreeing, held))
+        z = torch.where(halves[0], zncc[1], zncc[0])
+        weighted, weights = (_by_block(plane, block) for plane in (weight * z, weight))
+        fits.append(_Fit(model, matrices[2], weighted, weights))
     return fits
 
 
 def _chessboard(weight: Tensor, window: int) -> tuple[Tensor, Tensor]:
-    """Return for each window the number of the block that holds it, -1 where none does, and whether that is black."""
+    """Return for each window the number of the block that it lies in, -1 for none, and whether that block is black."""
     rows, columns = ((weight > 0).any(dim=d).nonzero() for d in (1, 0))
     places, counts = [], []
-    for held, length in ((rows, weight.shape[0]), (columns, weight.shape[1])):
-        first, extent = int(held[0]), int(held[-1] - held[0]) + window
-        side = max(math.ceil(extent / _BLOCKS), math.ceil(_LEAST_SIDE * window))
+    for indices, length in ((rows, weight.shape[0]), (columns, weight.shape[1])):
+        first, extent = int(indices[0]), int(indices[-1] - indices[0]) + window
+        side = max(math.ceil(extent / _BLOCKS), math.ceil(_MIN_BLOCK_WINDOWS * window))
         place = torch.arange(length, device=weight.device) - first
         places.append(torch.where((place >= 0) & (place % side <= side - window), place // side, -1))
         counts.append(-(-extent // side))
@@ -156,30 +152,30 @@ def _by_block(plane: Tensor, block: Tensor) -> np.ndarray:
     return out
 
 
-def _fitted(family: TransformFamily, at: np.ndarray, G: np.ndarray, H: np.ndarray) -> np.ndarray | None:
-    """Return the member of ``family`` that minimises the quadratic about ``at``; None where texture lacks for it."""
-    p, theta = family.parameters(at), at.flatten()
-    for _ in range(_STEPS):
+def _fitted(family: TransformFamily, matrix: np.ndarray, G: np.ndarray, H: np.ndarray) -> np.ndarray | None:
+    """Return the member of ``family`` that minimises the quadratic about ``matrix``; None with too little texture."""
+    p, theta = family.parameters(matrix), matrix.flatten()
+    for _ in range(_MAX_STEPS):
         J = family.jacobian(p)
-        inverse = safe_inverse(J.T @ H @ J, _LEAST_CONDITION)
+        inverse = safe_inverse(J.T @ H @ J, _MIN_CONDITION)
         if inverse is None:
             return None
         step = inverse @ (J.T @ (G - H @ (family.matrix(p).flatten() - theta)))
         p = p + step
-        if np.linalg.norm(step) < _SMALL:
+        if np.linalg.norm(step) < _LAST_STEP_PX:
             break
     return family.matrix(p)
 
 
-def _beaten(simple: _Fit, rich: _Fit, look: SymmetricMetric) -> float | None:
-    """Return t of the gain of ``rich`` on held-out windows, where it is more than chance and moves notably; or None."""
+def _beaten(simple: _Fit, rich: _Fit, metric: SymmetricMetric) -> float | None:
+    """Return t of the gain of ``rich`` on held-out windows; None where it may be chance, or the fits hardly differ."""
     t, needed = _gain(simple, rich)
-    return t if t > needed and _motion(simple.matrix, rich.matrix, look) > _NOTABLE else None
+    return t if t > needed and _distance(simple.matrix, rich.matrix, metric) > _MIN_DISTANCE_PX else None
 
 
 def _gain(simple: _Fit, rich: _Fit) -> tuple[float, float]:
     """Return Student's t of the blocks' gains, and how much is needed."""
-    gains = (rich.agreeing - simple.agreeing)[simple.weight > 0]
+    gains = (rich.weighted_zncc - simple.weighted_zncc)[simple.weight > 0]
     n = len(gains)
     if n < 2 or not gains.any():
         return 0.0, math.inf
@@ -188,32 +184,32 @@ def _gain(simple: _Fit, rich: _Fit) -> tuple[float, float]:
     return float(gains.mean() / max(gains.std(ddof=1) / math.sqrt(n), 1e-12)), needed
 
 
-def _motion(a: np.ndarray, b: np.ndarray, look: SymmetricMetric) -> float:
+def _distance(a: np.ndarray, b: np.ndarray, metric: SymmetricMetric) -> float:
     """Return the RMS distance over the overlap between where two matrices send a pixel, moving pixels."""
-    points = np.stack(np.meshgrid(*(np.linspace(0, n - 1, _GRID) for n in reversed(look.shape))), axis=-1)
-    ends = map_points(b, points)
-    held = ((ends >= 0) & (ends <= np.array(look.moving_shape[::-1]) - 1)).all(axis=-1)
-    moved = np.square(map_points(a, points) - ends).sum(axis=-1)[held]
-    return math.sqrt(moved.mean()) if len(moved) else 0.0
+    points = np.stack(np.meshgrid(*(np.linspace(0, n - 1, _GRID) for n in reversed(metric.shape))), axis=-1)
+    targets = map_points(b, points)
+    inside = ((targets >= 0) & (targets <= np.array(metric.moving_shape[::-1]) - 1)).all(axis=-1)
+    squares = np.square(map_points(a, points) - targets).sum(axis=-1)[inside]
+    return math.sqrt(squares.mean()) if len(squares) else 0.0
 
 
-def _reason(fits: list[_Fit], chosen: _Fit, look: SymmetricMetric) -> str:
-    """Return what speaks against the next simpler model, and what not for richer ones."""
-    said, k = [], fits.index(chosen)
+def _reason(fits: list[_Fit], chosen: _Fit, metric: SymmetricMetric) -> str:
+    """Return why the next simpler model was not chosen, and why no richer one."""
+    reasons, k = [], fits.index(chosen)
     if k > 0:
         simpler = fits[k - 1]
         better = max(fits[k:], key=lambda richer: _gain(simpler, richer)[0])
         t, needed = told_apart(*_gain(simpler, better), 1)
-        said.append(
+        reasons.append(
             f"{simpler.model} explains held-out windows worse than {better.model} (ZNCC {simpler.zncc:.4f} and "
             f"{better.zncc:.4f}, t = {t} where {needed} is needed; "
-            f"{_motion(simpler.matrix, better.matrix, look):.2f} px apart)"
+            f"{_distance(simpler.matrix, better.matrix, metric):.2f} px apart)"
         )
     if k + 1 < len(fits):
         best = max(fits[k + 1 :], key=lambda richer: _gain(chosen, richer)[0])
         t, needed = told_apart(*_gain(chosen, best), 1)
-        said.append(
+        reasons.append(
             f"no richer model explains them better (at most {best.model}: ZNCC {chosen.zncc:.4f} and {best.zncc:.4f}, "
-            f"t = {t} where {needed} is needed; {_motion(chosen.matrix, best.matrix, look):.2f} px apart)"
+            f"t = {t} where {needed} is needed; {_distance(chosen.matrix, best.matrix, metric):.2f} px apart)"
         )
-    return "; ".join(said)
+    return "; ".join(reasons)

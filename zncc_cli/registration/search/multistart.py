@@ -1,10 +1,10 @@
-"""From starts to candidates: which of them are followed, how one is followed on a level, and which one stands out."""
+"""From starts to candidates: which starts are followed, how one is followed on a level, and which one stands out."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,24 +14,25 @@ from zncc_cli.config import NESTED_MODELS, Model, RegistrationConfig
 from zncc_cli.registration.geometry import overlap_shape
 from zncc_cli.registration.metric.level_metric import LevelMetric
 from zncc_cli.registration.optimizer import Ending, minimize
-from zncc_cli.registration.pyramid import Level, coarsest_of
+from zncc_cli.registration.pair_pyramid import LevelMetrics
+from zncc_cli.registration.pyramid import coarsest_of
 from zncc_cli.registration.search.global_search import Start, find_starts, significance
 from zncc_cli.registration.search.motion_bound import MotionBound
 from zncc_cli.registration.transforms import TRANSFORMS, WARM_START
 from zncc_cli.registration.warp import map_points
 
-_SEARCH = 128  # the candidates of the starts are compared on the coarsest level with at least this shorter side
+_SEARCH_SIDE_PX = 128  # candidates are compared on the coarsest level with at least this shorter side
 # The significance that ends the search: a ZNCC of 0.76 over the whole. A texture a period off has reached 0.7.
-_GOOD_START = 1.0
+_GOOD_SCORE = 1.0
 # Shifts are searched in no time, rotations in little, scales take longest: what is not known is searched for in turn.
 _SEARCHES = {Model.AUTO: (Model.TRANSLATION, Model.RIGID, Model.HOMOGRAPHY)}
-# Of tiles that share a strip: what is scaled is not looked for, ten times as many looks as a rotation takes.
+# Tiles that share a strip are not searched for a scale: that takes ten times as long as a rotation.
 _NARROW_SEARCHES: tuple[Model, ...] = (Model.TRANSLATION, Model.RIGID)
-# A candidate that is fairly significant and stands out is the place, though a richer model may fit it better. Of 21 hard
-# pairs wrong candidates came to 0.17 at most, or stood out by 1.15 (a brick wall a period off); right ones stood out by 1.79.
-_FAIR, _STANDS_OUT = 0.2, 1.7
-# Two candidates are at different places when half of the overlap, at these points a side, moves by this share of a diagonal.
-_POINTS, _ELSEWHERE = 17, 1 / 16
+# A candidate that is fairly significant and stands out is right, though a richer model may fit it better. Of 21 hard
+# pairs wrong candidates came to 0.17 at most, or stood out by 1.15 (a brick wall a period off); right ones by 1.79.
+_FAIR_SCORE, _CLEAR_RATIO = 0.2, 1.7
+# Two candidates are at different places when half of the overlap, at this grid, moves by this share of a diagonal.
+_GRID, _ELSEWHERE_SHARE = 17, 1 / 16
 WINDOWS_ACROSS = 2  # windows across the overlap, on the coarsest level on which a start in a narrow one is followed
 # Lengths in level pixels: the first trial step, the longest step, and the step that ends a level. A simpler model need
 # come no nearer than the next one starts well from: shorter steps cost half as many evaluations again, for nothing.
@@ -45,7 +46,8 @@ class LevelRecord:
     Attributes:
         model: the model that was fitted.
         factor: full-resolution pixels per level pixel.
-        loss: what was minimised, at the end (`zncc_cli.registration.metric.level_metric`); NaN without enough overlap.
+        loss: the value that was minimised, at the end (`zncc_cli.registration.metric.level_metric`); NaN without enough
+            overlap.
         ending: why the optimiser stopped.
         iterations, evaluations, seconds: how much it took.
     """
@@ -61,7 +63,14 @@ class LevelRecord:
 
 @dataclass(frozen=True)
 class Candidate:
-    """Where a start led on the coarsest level, how significant that is on the search level, and what it took."""
+    """Where a start led.
+
+    Attributes:
+        start: the matrix that was reached, and the contrast.
+        score: the significance of the agreement there on the search level; minus infinity beyond the bound, or with too
+            little overlap.
+        records: what it took.
+    """
 
     start: Start
     score: float
@@ -74,10 +83,9 @@ class Search:
 
     Attributes:
         init: (3, 3) to start from, without a search; None for the identity, and a search.
-        bound: starts beyond it are not searched, and a candidate beyond it is not taken as the best; None where there is
-            none.
-        narrow: an overlap may be too narrow for a window on the coarsest level: a start is followed on the coarsest one
-            on which two lie side by side in its overlap. What has only shifted is looked for first, and no scale.
+        bound: starts beyond it are not searched, and a candidate beyond it is not taken as the best; None for any.
+        narrow: the overlap may be too narrow for a window on the coarsest level: a start is followed on the coarsest
+            level on which two windows lie side by side in its overlap. Only shifts and rotations are searched.
     """
 
     init: np.ndarray | None = None
@@ -85,90 +93,113 @@ class Search:
     narrow: bool = False
 
 
-def follow_starts(
-    fixed: list[Level],
-    moving: list[Level],
-    objective: Callable[[int, bool], LevelMetric],
-    config: RegistrationConfig,
-    asked: Search,
+def find_candidates(
+    metrics: Mapping[bool, LevelMetrics], config: RegistrationConfig, search: Search
 ) -> list[Candidate]:
     """Return where the starts led, the most significant candidate first.
 
     The identity, in either contrast, and the most significant starts of the global search are each followed on the
-    coarsest level, model by model, and looked at on the search level. A good candidate ends the search. An init takes the
-    identity's place, and nothing is searched. Before anything is, the better of the identity's two candidates is followed on
-    the search level too.
+    coarsest level, model by model, and scored on the search level. A good candidate ends the search. An init takes the
+    identity's place, and nothing is searched. Before anything is, the better of the identity's two candidates is
+    followed on the search level too.
 
-    With several models to search for, the next one is searched for where no candidate of the last stands out. Ends of
-    different models are not compared, since a richer one agrees better anywhere: each search's best is followed on by
-    the richest model first.
+    With several models to search for, the next one is searched for where no candidate of the last one stands out.
+    Candidates of different models are not compared, since a richer one agrees better anywhere: each search's best is
+    followed on by the richest model first.
+
+    Args:
+        metrics: of the pair in its contrast (False) and inverted (True).
+        config: the settings.
+        search: what is searched for.
     """
-    coarsest, search = len(fixed) - 1, coarsest_of(fixed, _SEARCH)
-    searches: tuple[Model, ...] = _SEARCHES.get(config.model, (config.model,))
-    richest = searches[-1]
-    if asked.narrow:
-        searches = _NARROW_SEARCHES[: NESTED_MODELS.index(richest) + 1]
-
-    def level_of(start: Start) -> int:
-        if not asked.narrow:
-            return coarsest
-        across = min(overlap_shape(start.matrix, fixed[0].shape, moving[0].shape))
-        wide = [k for k, level in enumerate(fixed) if across >= WINDOWS_ACROSS * config.window_side * level.factor]
-        return max(wide, default=0)
-
-    def reached(matrix: np.ndarray, inverted: bool, records: list[LevelRecord]) -> Candidate:
-        level = min(search, level_of(Start(matrix)))
-        got = objective(level, inverted).similarity(matrix)
-        beyond = asked.bound is not None and not asked.bound.holds(matrix, slack=fixed[level].factor)
-        score = -math.inf if got is None or beyond else float(significance(*torch.tensor((got.zncc, got.overlap))))
-        return Candidate(Start(matrix, inverted), score, tuple(records))
-
-    def descend_models(start: Start, model: Model) -> Candidate:
-        matrix, records, candidates, coarsest = start.matrix, list[LevelRecord](), list[Candidate](), level_of(start)
-        for step in _warm_start(model, matrix, fixed[0].shape):
-            tolerance = _TOLERANCE if step is model else _WARM_TOLERANCE
-            matrix, record = descend(objective(coarsest, start.inverted), step, matrix, config, tolerance)
-            records.append(record)
-            # What is left open may also be a simpler one: the coarsest level holds few windows for many parameters.
-            if config.model is Model.AUTO or step is model:
-                candidates.append(reached(matrix, start.inverted, records))
-                if candidates[-1].score > _GOOD_START:
-                    break
-        return _sorted(candidates)[0]
-
-    def followed(starts: Iterable[Start], model: Model) -> Iterator[Candidate]:
-        for start in starts:
-            yield (candidate := descend_models(start, model))
-            if candidate.score > _GOOD_START:
-                return
-
-    def redescended(candidate: Candidate) -> Candidate:
-        inverted, model = candidate.start.inverted, candidate.records[-1].model
-        matrix, record = descend(objective(search, inverted), model, candidate.start.matrix, config)
-        return reached(matrix, inverted, [*candidate.records, record])
-
-    first = [Start(np.eye(3) if asked.init is None else asked.init, inverted) for inverted in (False, True)]
-    of_first = candidates = list(followed(first, richest))
-    if candidates[-1].score <= _GOOD_START and 0 < search < coarsest:
+    multistart = _Multistart(metrics, config, search)
+    models: tuple[Model, ...] = _SEARCHES.get(config.model, (config.model,))
+    richest = models[-1]
+    if search.narrow:
+        models = _NARROW_SEARCHES[: NESTED_MODELS.index(richest) + 1]
+    pair = metrics[False].pair
+    origins = [Start(np.eye(3) if search.init is None else search.init, inverted) for inverted in (False, True)]
+    of_origin = candidates = list(multistart.until_good(origins, richest))
+    if candidates[-1].score <= _GOOD_SCORE and 0 < multistart.search_level < len(pair) - 1:
         # The coarsest level sees no fine texture, and leaves what has only that a pixel off.
-        nearest = redescended(_sorted(candidates)[0])
-        if nearest.score > _GOOD_START:
-            return _sorted([*candidates, nearest])
+        redescended = multistart.redescend(_sorted(candidates)[0])
+        if redescended.score > _GOOD_SCORE:
+            return _sorted([*candidates, redescended])
     bests = list[Candidate]()
-    for model in searches if asked.init is None and candidates[-1].score <= _GOOD_START else ():
-        candidates = list(of_first) if model is richest else [descend_models(start, model) for start in first]
-        candidates += followed(find_starts(fixed, moving, model, config.least_overlap, asked.bound), model)
+    for model in models if search.init is None and candidates[-1].score <= _GOOD_SCORE else ():
+        if model is richest:
+            candidates = list(of_origin)
+        else:
+            candidates = [multistart.descend_models(start, model) for start in origins]
+        starts = find_starts(pair.fixed, pair.moving, model, config.least_overlap, search.bound)
+        candidates += multistart.until_good(starts, model)
         if model is richest:
             break
         best = _sorted(candidates)[0]
         bests.append(best)
-        out = start_ratio(_sorted(candidates), fixed[0].shape, moving[0].shape) or 0.0
+        ratio = start_ratio(_sorted(candidates), pair.shape, pair.moving_shape) or 0.0
         # Of a narrow overlap no candidate is significant, however well it agrees: the verdict tells.
-        fair = best.score > _FAIR or asked.narrow
-        if best.score > _GOOD_START or (fair and out > _STANDS_OUT):
+        fair = best.score > _FAIR_SCORE or search.narrow
+        if best.score > _GOOD_SCORE or (fair and ratio > _CLEAR_RATIO):
             bests = [best]
             break
-    return _sorted(candidates + [descend_models(best.start, richest) for best in bests])
+    return _sorted(candidates + [multistart.descend_models(best.start, richest) for best in bests])
+
+
+class _Multistart:
+    """Follows starts of one pair on its coarse levels; arguments as of `find_candidates`."""
+
+    def __init__(self, metrics: Mapping[bool, LevelMetrics], config: RegistrationConfig, search: Search) -> None:
+        self._metrics, self._config, self._search = metrics, config, search
+        self._pair = metrics[False].pair
+        self.search_level = coarsest_of(self._pair.fixed, _SEARCH_SIDE_PX)
+
+    def descend_models(self, start: Start, model: Model) -> Candidate:
+        """Follow a start on the coarsest level by ``model``, and before that by the simpler ones that can hold it."""
+        matrix, level = start.matrix, self._coarsest_level(start.matrix)
+        records, candidates = list[LevelRecord](), list[Candidate]()
+        for step in _warm_start(model, matrix, self._pair.shape):
+            tolerance = _TOLERANCE if step is model else _WARM_TOLERANCE
+            matrix, record = descend(self._metrics[start.inverted][level], step, matrix, self._config, tolerance)
+            records.append(record)
+            # An open choice of the model may end with a simpler one: the coarsest level holds few windows for many
+            # parameters.
+            if self._config.model is Model.AUTO or step is model:
+                candidates.append(self._candidate(matrix, start.inverted, records))
+                if candidates[-1].score > _GOOD_SCORE:
+                    break
+        return _sorted(candidates)[0]
+
+    def until_good(self, starts: Iterable[Start], model: Model) -> Iterator[Candidate]:
+        """Follow one start after the other until a candidate is good."""
+        for start in starts:
+            yield (candidate := self.descend_models(start, model))
+            if candidate.score > _GOOD_SCORE:
+                return
+
+    def redescend(self, candidate: Candidate) -> Candidate:
+        """Follow a candidate on the search level too, by its own model."""
+        inverted, model = candidate.start.inverted, candidate.records[-1].model
+        metric = self._metrics[inverted][self.search_level]
+        matrix, record = descend(metric, model, candidate.start.matrix, self._config)
+        return self._candidate(matrix, inverted, [*candidate.records, record])
+
+    def _candidate(self, matrix: np.ndarray, inverted: bool, records: list[LevelRecord]) -> Candidate:
+        level = min(self.search_level, self._coarsest_level(matrix))
+        similarity = self._metrics[inverted][level].similarity(matrix)
+        bound, slack = self._search.bound, self._pair.fixed[level].factor
+        score = -math.inf
+        if similarity is not None and (bound is None or bound.holds(matrix, slack=slack)):
+            score = float(significance(*torch.tensor((similarity.zncc, similarity.overlap))))
+        return Candidate(Start(matrix, inverted), score, tuple(records))
+
+    def _coarsest_level(self, matrix: np.ndarray) -> int:
+        """Return the level on which a start is followed."""
+        if not self._search.narrow:
+            return len(self._pair) - 1
+        across = min(overlap_shape(matrix, self._pair.shape, self._pair.moving_shape))
+        side = WINDOWS_ACROSS * self._config.window_side
+        return max((k for k, level in enumerate(self._pair.fixed) if across >= side * level.factor), default=0)
 
 
 def _sorted(candidates: list[Candidate]) -> list[Candidate]:
@@ -176,21 +207,21 @@ def _sorted(candidates: list[Candidate]) -> list[Candidate]:
 
 
 def start_ratio(candidates: list[Candidate], shape: tuple[int, int], moving_shape: tuple[int, int]) -> float | None:
-    """Return the significance of the best candidate over that of the next one elsewhere; None where there is none above zero.
+    """Return the significance of the best candidate over that of the next one elsewhere; None without one above zero.
 
-    ``shape`` and ``moving_shape`` are (H, W). Elsewhere is judged inside the overlap: beyond it, candidates that agree may be
-    far apart.
+    ``shape`` and ``moving_shape`` are (H, W). Distances are taken inside the overlap: beyond it, candidates that agree
+    may be far apart.
     """
     best = candidates[0].start
-    steps = [np.linspace(0, n - 1, _POINTS) for n in shape]
+    steps = [np.linspace(0, n - 1, _GRID) for n in shape]
     points = np.stack(np.meshgrid(*reversed(steps)), axis=-1).reshape(-1, 2)
-    there = map_points(best.matrix, points)
-    inside = ((there >= 0) & (there <= np.array(moving_shape[::-1]) - 1)).all(axis=-1)
+    targets = map_points(best.matrix, points)
+    inside = ((targets >= 0) & (targets <= np.array(moving_shape[::-1]) - 1)).all(axis=-1)
     back = np.linalg.inv(best.matrix)
 
     def elsewhere(other: Start) -> bool:
-        moved = np.linalg.norm(map_points(back @ other.matrix, points[inside]) - points[inside], axis=-1)
-        near = bool(inside.any()) and float(np.median(moved)) < _ELSEWHERE * math.hypot(*shape)
+        distances = np.linalg.norm(map_points(back @ other.matrix, points[inside]) - points[inside], axis=-1)
+        near = bool(inside.any()) and float(np.median(distances)) < _ELSEWHERE_SHARE * math.hypot(*shape)
         return other.inverted != best.inverted or not near
 
     other = next((candidate.score for candidate in candidates[1:] if elsewhere(candidate.start)), 0.0)
@@ -198,7 +229,7 @@ def start_ratio(candidates: list[Candidate], shape: tuple[int, int], moving_shap
 
 
 def descend(
-    objective: LevelMetric,
+    metric: LevelMetric,
     model: Model,
     matrix: np.ndarray,
     config: RegistrationConfig,
@@ -208,28 +239,26 @@ def descend(
 
     ``tolerance``: level pixels, the step that ends it, on all but the finest level.
     """
-    began = time.perf_counter()
-    family = TRANSFORMS[model](model, objective.shape)
-    factor = objective.factor
-    start = family.parameters(matrix)
-    got = minimize(
-        lambda p: objective.loss_and_gradient(family, p),
-        start,
+    start = time.perf_counter()
+    family = TRANSFORMS[model](model, metric.shape)
+    factor = metric.factor
+    minimum = minimize(
+        lambda p: metric.loss_and_gradient(family, p),
+        family.parameters(matrix),
         method=config.optimizer,
-        curvature=lambda p: objective.curvature(family, p),
+        curvature=lambda p: metric.curvature(family, p),
         first_step=_FIRST_STEP * factor,
         max_step=_MAX_STEP * factor,
         tolerance=config.tolerance if factor == 1 else tolerance * factor,
         max_iterations=config.max_iterations,
     )
-    record = LevelRecord(
-        model, factor, got.value, got.ending, got.iterations, got.evaluations, time.perf_counter() - began
-    )
-    return family.matrix(got.parameters), record
+    counts = minimum.iterations, minimum.evaluations
+    record = LevelRecord(model, factor, minimum.value, minimum.ending, *counts, time.perf_counter() - start)
+    return family.matrix(minimum.parameters), record
 
 
 def _warm_start(model: Model, matrix: np.ndarray, shape: tuple[int, int]) -> list[Model]:
-    """Return ``model`` and the simpler ones before it that ``matrix`` is a member of: others would throw it away."""
+    """Return ``model`` after the simpler ones that ``matrix`` is a member of: others would throw a part of it away."""
     families = {simpler: TRANSFORMS[simpler](simpler, shape) for simpler in WARM_START[model][:-1]}
-    kept = [m for m, family in families.items() if np.allclose(family.matrix(family.parameters(matrix)), matrix)]
-    return [*kept, model]
+    members = [m for m, family in families.items() if np.allclose(family.matrix(family.parameters(matrix)), matrix)]
+    return [*members, model]

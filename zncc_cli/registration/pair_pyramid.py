@@ -1,0 +1,79 @@
+"""The pyramids of both images of a pair, and the metric on each of their levels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from zncc_cli.config import Interpolation, RegistrationConfig
+from zncc_cli.registration.metric.level_metric import LevelMetric
+from zncc_cli.registration.pyramid import Level, coarsest_of
+
+_JUDGED_SIDE_PX = 256  # the coarsest level with at least this shorter side is judged, beside the finest
+
+
+@dataclass(frozen=True, eq=False)
+class PairPyramid:
+    """Both pyramids of a pair, the finest level first.
+
+    Attributes:
+        fixed, moving: the levels; both lists are of the same length.
+        inverted: whether the moving image is compared by its negative: bright in one image is dark in the other.
+    """
+
+    fixed: list[Level]
+    moving: list[Level]
+    inverted: bool = False
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W) of the fixed image."""
+        return self.fixed[0].shape
+
+    @property
+    def moving_shape(self) -> tuple[int, int]:
+        """(H, W) of the moving image."""
+        return self.moving[0].shape
+
+    @property
+    def judged(self) -> int:
+        """The index of the level that is judged beside the finest; 0 where that is the finest itself."""
+        return coarsest_of(self.fixed, _JUDGED_SIDE_PX)
+
+    def __len__(self) -> int:
+        return len(self.fixed)
+
+    def level(self, index: int) -> tuple[Level, Level]:
+        """Return one level of the fixed and of the moving image, in the contrast in which they are compared."""
+        moving = self.moving[index]
+        return self.fixed[index], moving.negative if self.inverted else moving
+
+    def in_contrast(self, inverted: bool) -> PairPyramid:
+        """Return the same pyramids, compared in the contrast that is asked for."""
+        return replace(self, inverted=inverted)
+
+
+class LevelMetrics:
+    """The metric of each level of a pair, built when it is first asked for.
+
+    Args:
+        pair: the pyramids, in one contrast.
+        config: window and least overlap are used.
+    """
+
+    def __init__(self, pair: PairPyramid, config: RegistrationConfig) -> None:
+        self.pair = pair
+        self._config = config
+        self._built: dict[int, LevelMetric] = {}
+
+    def __getitem__(self, index: int) -> LevelMetric:
+        if index not in self._built:
+            fixed, moving = self.pair.level(index)
+            self._built[index] = LevelMetric(
+                fixed,
+                moving,
+                self.pair.shape,
+                self._config.window_side,
+                self._config.least_overlap,
+                Interpolation.CUBIC if fixed.factor == 1 else Interpolation.LINEAR,
+            )
+        return self._built[index]

@@ -1,0 +1,79 @@
+"""The bounds of the verdict, each with the data that set it, and the statistic that most of them bound.
+
+Bounds were set on one half of the pairs of `benchmarks` (trust: 120 right results, 80 pairs that cannot be aligned) and
+tested on the other half, where not said otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+# Of 81 unrelated pairs (noise, random scenes, different photographs) on which the search and the optimiser had done
+# their best, none came above 51; of 56 pairs that were aligned, none below 85 (docs/method.md, "Verdict").
+MIN_BLOCK_SIGNIFICANCE = 55.0
+# All of n blocks are above zero by chance with a probability of 2^-n: n such blocks count for this times n at most, so
+# that fewer than `MIN_BLOCKS` can say nothing.
+_MAX_SIGNIFICANCE_PER_BLOCK = 4.0
+MIN_BLOCKS = 14
+# The best of many places that all agree by chance is hardly better than the next. Of 55 unrelated pairs none stood out
+# by more than 1.6, and none whose blocks agreed by more than 1.45; of 26 aligned ones that were searched a noisy brick
+# wall, beside itself a period off, stood out by 1.79, the others by more than 2.1.
+MIN_START_RATIO = 1.6
+# Where a result stands out by this much, less agreement will do, as where noise hides most of it or tissue differs from
+# section to section: of 73 unrelated pairs those that stood out by more than 1.8 agreed by less than 13, and those that
+# agreed by more than 20 stood out by less than 1.4.
+CLEAR_START_RATIO, MIN_SIGNIFICANCE_IF_CLEAR = 1.8, 25.0
+# Against the best other shift none of the wrong results whose blocks agree stood out by more than 1.8 (textures that
+# repeat themselves), of the others none by more than 2.2; of the right ones none by less than 5.3. Photographs come
+# lower, down to 2.5: a noisy brick wall of which a third is seen.
+MIN_PEAK_RATIO = 2.2
+# Twice the standard deviation is as far as a result may be off to be right. Right ones expected 0.12 at most.
+MAX_EXPECTED_ERROR_PX = 0.5
+# Halves of the overlap that want to move apart by this much more than chance explains (right ones: 2.8 at most), and by
+# pixels that matter.
+MAX_FOLD_DISTANCE_RATIO, MIN_FOLD_DISTANCE_PX = 5.0, 0.1
+# RMS that a richer model would move the result by. On twenty right results of every damage it is zero, chance explains
+# it all; photographs turned by half a degree and registered by a translation show 1.8 to 2.6.
+MAX_MODEL_MISFIT_PX = 0.5
+# Where noise alone holds a motion it agrees along it by chance: 90 fits of every model to parallel lines and to rings
+# came to 6.7 at most; of 120 right results none below 150, the most that so few blocks allow.
+MIN_APERTURE_AGREEMENT = 10.0
+# On a level of 128 pixels forward and backward may differ by so much; right results differ by 0.42 at most.
+MAX_ROUND_TRIP_PX = 0.75
+# Of the ZNCC of all windows, what half of them must be able to say of the other half: 0.94 and more in right results,
+# less than 0.63 in a twentieth of the wrong ones.
+MIN_HELD_OUT_SHARE = 0.75
+# A pull of a border that matters, at a corner. Frames that hide 8 percent on each side pull by 0.02 to 0.7.
+MIN_BORDER_PULL_PX = 0.03
+# Without its single pixels a scene agrees nearly as well: by a factor of 1.2 less at most on 19 scenes, of white noise,
+# salt, and stars of 1.4 pixels' width among them. Results that hot pixels held lost factors of 88 and more.
+MAX_SINGLE_PIXEL_RATIO = 2.0
+# What no camera does: beyond it a result is more likely to have slipped. The global search looks for 0.5 to 2.
+SCALE_RANGE, MAX_SHEAR = (0.2, 5.0), 3.0
+# The loss weighs windows by their signal and the ZNCC does not: a smaller fall of the ZNCC is no contradiction.
+ZNCC_TOLERANCE = 0.01
+_MIN_ZNCC = 1e-12  # blocks that are all zero agree by nothing
+
+
+def block_significance(blocks: np.ndarray) -> float | None:
+    """Return the mean ZNCC of ``blocks`` (any shape) over the error that chance leaves in it; None with too few blocks.
+
+    NaN is left out. Unrelated images agree here and there and disagree elsewhere, however well the best position was
+    chosen: chance scatters blocks to both sides of zero, so the blocks below zero show how much of it there is.
+    How unequal the blocks above zero are says nothing, since texture, noise and occlusion differ from place to place.
+    """
+    values = blocks[np.isfinite(blocks)]
+    n = len(values)
+    if n < MIN_BLOCKS:
+        return None
+    chance = math.sqrt(2 * float(np.square(np.minimum(values, 0)).mean()))
+    mean = float(values.mean())
+    return mean / max(chance / math.sqrt(n), abs(mean) / (_MAX_SIGNIFICANCE_PER_BLOCK * n), _MIN_ZNCC)
+
+
+def min_block_significance(start_ratio: float | None) -> float:
+    """Return the block significance that a result needs whose start stood out by ``start_ratio``."""
+    clear = start_ratio is not None and start_ratio >= CLEAR_START_RATIO
+    return MIN_SIGNIFICANCE_IF_CLEAR if clear else MIN_BLOCK_SIGNIFICANCE
