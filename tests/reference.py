@@ -75,3 +75,9 @@ def local_zncc_gradient(fixed: Array, moving: Array, weight: Array, h: int, w: i
                 (fixed[pixel] - mean_f) / np.sqrt(v_f * v_m) - z * (moving[pixel] - mean_m) / v_m
             )
     return gradient
+
+
+def pearson(a: Array, b: Array) -> Array:
+    """The correlation coefficient over the last two axes."""
+    a, b = (v - v.mean(axis=(-2, -1), keepdims=True) for v in (a, b))
+    return (a * b).sum((-2, -1)) / np.sqrt((a * a).sum((-2, -1)) * (b * b).sum((-2, -1)))

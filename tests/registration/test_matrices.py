@@ -22,13 +22,13 @@ def turned(angle: float, scale: float = 1.0) -> np.ndarray:
 
 @pytest.mark.parametrize("first", [AFFINE, HOMOGRAPHY])
 @pytest.mark.parametrize("second", [AFFINE, HOMOGRAPHY])
-def test_compose_does_the_first_then_the_second(first: np.ndarray, second: np.ndarray) -> None:
-    got = map_points(compose(first, second), POINTS)
-    np.testing.assert_allclose(got, map_points(second, map_points(first, POINTS)), rtol=0, atol=1e-10)
+def test_a_composed_matrix_maps_by_the_first_then_by_the_second(first: np.ndarray, second: np.ndarray) -> None:
+    mapped = map_points(compose(first, second), POINTS)
+    np.testing.assert_allclose(mapped, map_points(second, map_points(first, POINTS)), rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("matrix", [AFFINE, HOMOGRAPHY, turned(2.0), np.diag([-1.0, 1, 1]), 3 * AFFINE])
-def test_invert_undoes(matrix: np.ndarray) -> None:
+def test_the_inverse_maps_points_back(matrix: np.ndarray) -> None:
     np.testing.assert_allclose(map_points(invert(matrix), map_points(matrix, POINTS)), POINTS, rtol=0, atol=1e-10)
 
 
@@ -37,7 +37,7 @@ def test_an_inverse_has_perspective_only_where_the_matrix_has() -> None:
     assert invert(HOMOGRAPHY)[2, :2].all()
 
 
-def test_what_lies_before_the_horizon_does_so_for_the_inverse_too() -> None:
+def test_points_before_the_horizon_lie_before_that_of_the_inverse() -> None:
     # The moving image's top-left pixel lies behind the inverse's horizon: its last entry is negative.
     matrix = np.array([[1.0, 0, 300], [0, 1, 0], [0.01, 0, 1]])
     inverse = invert(matrix)
@@ -64,7 +64,7 @@ def test_a_singular_matrix_has_no_inverse(matrix: np.ndarray) -> None:
 @pytest.mark.parametrize(
     "matrix", [AFFINE, HOMOGRAPHY, np.diag([1e-6, 1e-6, 1]), [[1, 0, 1e6], [0, 1, -1e6], [0, 0, 1]]]
 )
-def test_what_maps_the_plane_onto_itself_is_not_singular(matrix: np.ndarray) -> None:
+def test_a_matrix_that_maps_the_plane_onto_itself_is_not_singular(matrix: np.ndarray) -> None:
     assert not is_singular(matrix)
 
 

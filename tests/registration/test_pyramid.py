@@ -7,23 +7,23 @@ import torch
 from zncc_cli.registration.pyramid import count_levels, fill_holes, pyramid, smooth
 
 
-def test_invalid_pixels_do_not_leak() -> None:
+def test_invalid_pixels_do_not_leak_into_smoothed_ones() -> None:
     torch.manual_seed(0)
     image, mask = torch.randn(1, 1, 40, 50), torch.ones(40, 50, dtype=torch.bool)
     mask[10:15, 20:30] = False
     spoilt = image.clone()
     spoilt[0, 0][~mask] = 1e6
-    clean, held = smooth(torch.where(mask, image, 0), mask, 1.0)
+    clean, valid = smooth(torch.where(mask, image, 0), mask, 1.0)
     dirty, _ = smooth(torch.where(mask, spoilt, 0), mask, 1.0)
     torch.testing.assert_close(clean, dirty, rtol=0, atol=0)
-    assert not (held & ~mask).any()
+    assert not (valid & ~mask).any()
 
 
 def test_a_constant_stays_constant_up_to_the_border() -> None:
     image, mask = torch.full((1, 1, 30, 30), 7.0), torch.ones(30, 30, dtype=torch.bool)
-    out, held = smooth(image, mask, 1.0)
-    torch.testing.assert_close(out[0, 0][held], torch.full((int(held.sum()),), 7.0))  # rounding of a mean
-    assert held[2:-2, 2:-2].all()  # two rows are lost, not the kernel's reach of three
+    out, valid = smooth(image, mask, 1.0)
+    torch.testing.assert_close(out[0, 0][valid], torch.full((int(valid.sum()),), 7.0))  # rounding of a mean
+    assert valid[2:-2, 2:-2].all()  # two rows are lost, not the kernel's reach of three
 
 
 def test_level_pixels_lie_on_every_second_pixel() -> None:
@@ -38,7 +38,7 @@ def test_level_pixels_lie_on_every_second_pixel() -> None:
         torch.testing.assert_close(inner, expected_x + 100 * expected_y[:, None], rtol=1e-5, atol=1e-2)
 
 
-def test_number_of_levels() -> None:
+def test_the_coarsest_level_is_no_smaller_than_asked() -> None:
     assert count_levels((512, 700), 64) == 4  # 512, 256, 128, 64
     assert count_levels((511, 700), 64) == 3
     assert count_levels((20, 20), 64) == 1

@@ -194,7 +194,7 @@ def test_init_without_overlap_is_a_failed_registration() -> None:
 )
 def test_unusable_init_is_an_error(init: np.ndarray) -> None:
     image = Scene(seed=1).image(SHAPE)
-    with pytest.raises(OptionError, match="--init: expected"):
+    with pytest.raises(OptionError, match="`init`: expected"):
         register(image, image, init=init)
 
 
@@ -430,7 +430,7 @@ def test_colour_array_is_an_error() -> None:
 
 def test_window_must_fit() -> None:
     image = Scene(seed=1).image(SHAPE)
-    with pytest.raises(WindowError, match="--window: expected at most 80 pixels"):
+    with pytest.raises(WindowError, match="`window`: expected at most 80 pixels"):
         register(image, image, window=4000)
 
 

@@ -1,22 +1,113 @@
-"""Where in fixed coordinates a moving frame lies: between four lines and before the horizon, whatever the motion.
+"""Points, lines and fields of two frames and the transform between them: no image is needed for any of it.
 
-u = (m0 . p) / (m2 . p) with p = (x, y, 1): before the horizon, m2 . p > 0, each edge of the moving frame is a line.
+A fixed point p = (x, y, 1) is taken to u = (m0 . p) / (m2 . p), v = (m1 . p) / (m2 . p), with m0, m1 and m2 the rows of
+the matrix. Before the horizon, where m2 . p > 0, each edge of the moving frame is a straight line in fixed coordinates.
 """
 
 from __future__ import annotations
 
 import numpy as np
+import torch
+from torch import Tensor
+
+from zncc_cli.registration.transforms.matrices import map_points
+
+Extent = tuple[tuple[int, int], tuple[int, int]]
+"""(first, last) row and (first, last) column of a rectangle of pixels, both included."""
+
+
+def frame_extent(shape: tuple[int, int]) -> Extent:
+    """Return the rows and columns of a whole frame (H, W)."""
+    return (0, shape[0] - 1), (0, shape[1] - 1)
+
+
+def grid_points(extent: Extent, count: int) -> np.ndarray:
+    """Return ``count`` x ``count`` evenly spaced points (count^2, 2), (x, y), from edge to edge of an extent.
+
+    The points follow each other row by row.
+    """
+    y, x = np.meshgrid(*(np.linspace(*ends, count) for ends in extent), indexing="ij")
+    return np.column_stack((x.ravel(), y.ravel()))
+
+
+def inside_extent(points: np.ndarray, extent: Extent) -> np.ndarray:
+    """Tell which points (..., 2), (x, y), lie between the outermost pixel centres of an extent, (...) bool."""
+    first, last = np.array(extent[::-1]).T
+    return np.asarray(((points >= first) & (points <= last)).all(axis=-1))
+
+
+def overlap_points(matrix: np.ndarray, fixed: Extent, moving: Extent, count: int) -> np.ndarray:
+    """Return those of the `grid_points` of the fixed extent that lie in the moving one, (n, 2), (x, y).
+
+    Args:
+        matrix: (3, 3), fixed -> moving, pixels.
+        fixed, moving: the pixels of either image that count; `frame_extent` for all.
+        count: points along each side of the grid.
+
+    Returns:
+        Fixed coordinates; n is zero without overlap.
+    """
+    points = grid_points(fixed, count)
+    return np.asarray(points[inside_extent(map_points(matrix, points), moving)])
+
+
+def point_jacobian(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Return how the moving coordinates of points change with the nine entries of the matrix, (n, 2, 9).
+
+    With d = m2 . p, the derivatives of (u, v) by the entries, row by row, are
+
+        p / d, 0, -u p / d        and        0, p / d, -v p / d
+
+    Args:
+        matrix: (3, 3), fixed -> moving.
+        points: (n, 2), (x, y) in fixed pixels, before the horizon.
+    """
+    scaled = np.column_stack((points, np.ones(len(points))))
+    scaled /= (scaled @ matrix[2])[:, None]
+    mapped, zero = map_points(matrix, points), np.zeros_like(scaled)
+    by_u = np.hstack((scaled, zero, -mapped[:, :1] * scaled))
+    by_v = np.hstack((zero, scaled, -mapped[:, 1:] * scaled))
+    return np.stack((by_u, by_v), axis=1)
+
+
+def chessboard_fields(
+    count: int, side: int, window: int = 1, first: int = 0, device: torch.device | None = None
+) -> Tensor:
+    """Return the number of the chessboard's field that wholly holds each window along one axis, (count,) int64.
+
+    Args:
+        count: windows along the axis; window i begins at pixel i.
+        side: of a field, pixels.
+        window: side of a window, pixels.
+        first: pixel at which field 0 begins.
+        device: of the result.
+
+    Returns:
+        -1 for a window that lies across the edge of a field, or begins before ``first``.
+    """
+    start = torch.arange(count, device=device) - first
+    return torch.where((start >= 0) & (start % side <= side - window), start // side, -1)
+
+
+def black_fields(rows: Tensor, columns: Tensor) -> Tensor:
+    """Return which places lie in a black field, (H, W) bool, by the numbers of their fields (H,) and (W,).
+
+    Field (0, 0) is black. Where a number is -1 the colour means nothing.
+    """
+    black: Tensor = (rows[:, None] + columns) % 2 == 0
+    return black
 
 
 def half_planes(matrix: np.ndarray, shape: tuple[int, int], beyond: float) -> np.ndarray:
-    """Return (5, 3) rows a: the fixed point (x, y) is seen in the moving frame where a . (x, y, 1) >= 0 for all.
+    """Return the half-planes (5, 3) of fixed points that lie in the moving frame: a . (x, y, 1) >= 0 for all rows a.
 
     Args:
         matrix: (3, 3), fixed -> moving.
         shape: (H, W) of the moving frame.
         beyond: how far beyond the outermost pixel centres a point still counts, in moving pixels.
 
-    The last row is the horizon's.
+    Returns:
+        The rows of the left, right, top and bottom edge, and last that of the horizon.
     """
     across, down, depth = np.asarray(matrix, dtype=np.float64)
     height, width = shape
@@ -38,30 +129,30 @@ def rectangle_corners(rows: range, columns: range) -> np.ndarray:
 
 
 def clip(polygon: np.ndarray, planes: np.ndarray) -> np.ndarray:
-    """Return the part of a convex polygon (N, 2) for which all of ``planes`` (K, 3) hold, (M, 2); M is 0 if none.
+    """Return the part (M, 2) of a convex polygon (N, 2) inside all half-planes (K, 3); M is 0 where there is none.
 
     Sutherland and Hodgman 1974, doi:10.1145/360767.360802.
     """
     for plane in planes:
         if len(polygon) == 0:
             break
-        here = polygon @ plane[:2] + plane[2]
-        following, there = np.roll(polygon, -1, axis=0), np.roll(here, -1)
+        height = polygon @ plane[:2] + plane[2]
         kept: list[np.ndarray] = []
-        for a, b, at_a, at_b in zip(polygon, following, here, there, strict=True):
-            if at_a >= 0:
+        following = zip(np.roll(polygon, -1, axis=0), np.roll(height, -1), strict=True)
+        for a, height_a, (b, height_b) in zip(polygon, height, following, strict=True):
+            if height_a >= 0:
                 kept.append(a)
-            if (at_a >= 0) != (at_b >= 0):
-                kept.append(a + (b - a) * (at_a / (at_a - at_b)))
+            if (height_a >= 0) != (height_b >= 0):
+                kept.append(a + (b - a) * (height_a / (height_a - height_b)))
         polygon = np.array(kept).reshape(-1, 2)
     return polygon
 
 
 def overlap_shape(matrix: np.ndarray, shape: tuple[int, int], moving_shape: tuple[int, int]) -> tuple[int, int]:
-    """Return how many rows and columns of the fixed frame (H, W) are seen in the moving one at ``matrix`` (3, 3)."""
+    """Return how many rows and columns of the fixed frame (H, W) lie in the moving one at ``matrix`` (3, 3)."""
     frame = rectangle_corners(range(shape[0]), range(shape[1]))
-    seen = clip(frame, half_planes(matrix, moving_shape, 0.0))
-    if len(seen) == 0:
+    overlap = clip(frame, half_planes(matrix, moving_shape, 0.0))
+    if len(overlap) == 0:
         return 0, 0
-    width, height = np.floor(np.ptp(seen, axis=0) + 1).astype(int).tolist()
+    width, height = np.floor(np.ptp(overlap, axis=0) + 1).astype(int).tolist()
     return height, width

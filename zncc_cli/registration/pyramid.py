@@ -19,17 +19,16 @@ from torch import Tensor
 DECIMATION_SIGMA = 1.0
 # A hole takes on the mean of the valid pixels about this near, and the image's mean further in.
 _FILL_SIGMA = 2.0
-_LEAST_NEAR = 1e-3
-_BLOCK = 1 / 3  # of a Gaussian's standard deviation: means of blocks this large are as good as pixels
-_TRUNCATE = 3.0  # a Gaussian is cut at this many standard deviations
-# A smoothed pixel is valid when at least this share of its Gaussian fell on valid pixels: what is missing is then
-# too little to pull the mean to one side, and a frame loses two rows or so, not the whole reach of the kernel.
-ENOUGH = 0.95
-
-_MEASURED = (
-    0.5  # of a pixel: what is filled in is smoother than noise, and on coarse levels a little of it is everywhere
-)
-_NOISE_PIXELS = 2**16  # the noise is known to half a percent from these
+_MIN_FILL_WEIGHT = 1e-3
+_BLOCK_SIGMAS = 1 / 3  # of a Gaussian's standard deviation: means of blocks this large are as good as pixels
+_TRUNCATION_SIGMAS = 3.0  # where a Gaussian is cut off
+# A smoothed pixel is valid when at least this share of its Gaussian fell on valid pixels: the missing rest is then too
+# little to pull the mean to one side, and a frame loses two rows or so, not the whole reach of the kernel.
+MIN_VALID_SHARE = 0.95
+# Of a pixel, for the noise to be measured there: filled-in pixels are smoother than noise, and on coarse levels a
+# little of them is everywhere.
+_MIN_MEASURED_SHARE = 0.5
+_NOISE_PIXELS = 2**16  # tell the noise to half a percent
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,8 @@ class Level:
         image: (1, 1, H, W) float, zero where not valid.
         mask: (H, W) bool, valid pixels.
         factor: full-resolution pixels per pixel of this level; pixel (i, j) lies on (factor i, factor j).
-        measured: (H, W) float, what share of each valid pixel comes from pixels that were measured, in [0, 1]: the rest
-            was filled in (`zncc_cli.registration.inputs.inpainting`); None where nothing was.
+        measured: (H, W) float, the share of each valid pixel that comes from measured pixels, in [0, 1]; the rest was
+            filled in (`zncc_cli.registration.inputs.inpainting`). None where nothing was.
     """
 
     image: Tensor
@@ -56,30 +55,30 @@ class Level:
 
     @cached_property
     def extent(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """First and last row, and first and last column, that hold a valid pixel; of the frame where none does."""
+        """(First, last) row and (first, last) column that hold a valid pixel; the whole frame where none does."""
         lines = (self.mask.any(dim=d).nonzero()[:, 0] for d in (1, 0))
         rows, columns = (
-            (int(held[0]), int(held[-1])) if len(held) else (0, n - 1)
-            for held, n in zip(lines, self.shape, strict=True)
+            (int(line[0]), int(line[-1])) if len(line) else (0, n - 1)
+            for line, n in zip(lines, self.shape, strict=True)
         )
         return rows, columns
 
     @cached_property
     def noise_sigma(self) -> float:
-        """The standard deviation of the white noise in the image, from its second differences.
+        """Standard deviation of the white noise in the image, from its second differences.
 
-        Immerkaer 1996, doi:10.1006/cviu.1996.0060, with the median of the absolute values for robustness, over as many
-        rows as are enough of it.
+        Immerkaer 1996, doi:10.1006/cviu.1996.0060, with the median of the absolute values for robustness, over rows
+        that hold enough pixels.
         """
         step = max(1, self.mask.numel() // _NOISE_PIXELS)
         above, here, below = (self.image[0, 0, row : row + self.shape[0] - 2 : step] for row in range(3))
         down = above - 2 * here + below
         second = down[:, :-2] - 2 * down[:, 1:-1] + down[:, 2:]
-        known = self.mask if self.measured is None else self.mask & (self.measured >= _MEASURED)
-        if not bool(known.all()):
-            top, middle, bottom = (known[row : row + self.shape[0] - 2 : step] for row in range(3))
-            held = top & middle & bottom
-            second = second[held[:, :-2] & held[:, 1:-1] & held[:, 2:]]
+        usable = self.mask if self.measured is None else self.mask & (self.measured >= _MIN_MEASURED_SHARE)
+        if not bool(usable.all()):
+            top, middle, bottom = (usable[row : row + self.shape[0] - 2 : step] for row in range(3))
+            column = top & middle & bottom
+            second = second[column[:, :-2] & column[:, 1:-1] & column[:, 2:]]
         if second.numel() == 0:
             return 0.0
         # 36 is the sum of the squared weights, 0.6745 the median of |N(0, 1)|.
@@ -87,18 +86,24 @@ class Level:
 
     @property
     def negative(self) -> Level:
-        """The level with bright and dark exchanged, about zero."""
+        """The level with its values negated: bright and dark are exchanged."""
         return replace(self, image=-self.image)
 
 
 def convolve(planes: Tensor, kernel: Tensor, padding: tuple[int, int] = (0, 0)) -> Tensor:
-    """Return `conv2d` in full float32: cuDNN would round to TF32's eleven bits, and choose its algorithm anew."""
+    """Return `conv2d` in full float32 and by one algorithm; by default cuDNN rounds to TF32's eleven bits.
+
+    Args:
+        planes: (N, 1, H, W).
+        kernel: (1, 1, h, w).
+        padding: rows and columns of zeros on either side.
+    """
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
         return F.conv2d(planes, kernel, padding=padding)
 
 
 def _gaussian(sigma: float, dtype: torch.dtype) -> Tensor:
-    radius = max(1, math.ceil(_TRUNCATE * sigma))
+    radius = max(1, math.ceil(_TRUNCATION_SIGMAS * sigma))
     offsets = torch.arange(-radius, radius + 1, dtype=dtype)
     kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
     return kernel / kernel.sum()
@@ -121,15 +126,17 @@ def _blur_along(planes: Tensor, kernel: Tensor, axis: int) -> Tensor:
     return out
 
 
-def smooth(image: Tensor, mask: Tensor, sigma: float, enough: float = ENOUGH) -> tuple[Tensor, Tensor]:
-    """Smooth ``image`` (1, 1, H, W) over the valid pixels of ``mask`` (H, W).
+def smooth(image: Tensor, mask: Tensor, sigma: float, min_share: float = MIN_VALID_SHARE) -> tuple[Tensor, Tensor]:
+    """Smooth an image by a Gaussian over its valid pixels.
 
     Args:
+        image: (1, 1, H, W) float.
+        mask: (H, W) bool, valid pixels.
         sigma: standard deviation of the Gaussian, pixels.
-        enough: share of the Gaussian that must fall on valid pixels.
+        min_share: share of the Gaussian that must fall on valid pixels.
 
     Returns:
-        The smoothed image, zero where it is not defined, and the (H, W) mask of where it is.
+        The smoothed image, zero where it is not valid, and the (H, W) mask of where it is.
     """
     kernel, weight = _gaussian(sigma, image.dtype), mask[None, None].to(image.dtype)
     if bool(mask.all()):
@@ -137,36 +144,37 @@ def smooth(image: Tensor, mask: Tensor, sigma: float, enough: float = ENOUGH) ->
         total = _blur_along(ones[0], kernel, -2) * _blur_along(ones[1], kernel, -1)
     else:
         sums, total = _blur(torch.cat((image * weight, weight)), kernel).split(1)
-    held = (total >= enough) & (weight > 0)
-    return torch.where(held, sums / torch.where(held, total, 1), 0), held[0, 0]
+    valid = (total >= min_share) & (weight > 0)
+    return torch.where(valid, sums / torch.where(valid, total, 1), 0), valid[0, 0]
 
 
 def background(image: Tensor, mask: Tensor, sigma: float) -> Tensor:
-    """Return what of ``image`` (1, 1, H, W) changes slowly over the valid pixels of ``mask`` (H, W), near these.
+    """Return the slowly changing part of ``image`` (1, 1, H, W) over the valid pixels of ``mask`` (H, W).
 
-    That is `smooth` with a Gaussian of ``sigma`` pixels, from means of as large blocks as change nothing of it.
+    It is `smooth` with a wide Gaussian of ``sigma`` pixels, computed from means of blocks, which are small beside it.
+    Far from valid pixels it is zero.
     """
-    block = max(1, int(sigma * _BLOCK))
+    block = max(1, int(sigma * _BLOCK_SIGMAS))
     height, width = mask.shape
     weight = mask[None, None].to(image.dtype)
     planes = F.pad(torch.cat((image * weight, weight)), (0, -width % block, 0, -height % block))
     sums, total = _blur(F.avg_pool2d(planes, block), _gaussian(sigma / block, image.dtype)).split(1)
     coarse = sums / total.clamp_min(torch.finfo(image.dtype).tiny)
-    # Bicubic: what is between the means must not follow their grid.
+    # Bicubic, so that the grid of the means does not show between them.
     fine = F.interpolate(coarse, scale_factor=float(block), mode="bicubic") if block > 1 else coarse
     return fine[..., :height, :width]
 
 
 def fill_holes(image: Tensor, mask: Tensor) -> Tensor:
-    """Return ``image`` (1, C, H, W) with invalid pixels, (H, W) bool mask, replaced by what surrounds them.
+    """Return ``image`` (1, C, H, W) with the pixels outside ``mask`` (H, W) bool replaced by means around them.
 
-    The values are for a spline, which rings where a hole's edge is a jump; they are never evidence.
+    A spline rings where the edge of a hole is a jump. The filled values never count in a metric.
     """
     if bool(mask.all()):
         return image
-    held = rectangle(mask)
-    if held is not None:
-        rows, columns = held
+    box = rectangle(mask)
+    if box is not None:
+        rows, columns = box
         around = columns.start, mask.shape[1] - columns.stop, rows.start, mask.shape[0] - rows.stop
         return F.pad(image[..., rows, columns], around, mode="replicate")
     filled = []
@@ -176,7 +184,7 @@ def fill_holes(image: Tensor, mask: Tensor) -> Tensor:
         kernel = _gaussian(_FILL_SIGMA, image.dtype)
         sums, total = _blur(torch.cat(((plane - mean).nan_to_num(0, 0, 0) * weight, weight)), kernel).split(1)
         near = mean + sums / total.clamp_min(torch.finfo(image.dtype).tiny)
-        filled.append(torch.where(mask, plane, torch.where(total > _LEAST_NEAR, near, mean)))
+        filled.append(torch.where(mask, plane, torch.where(total > _MIN_FILL_WEIGHT, near, mean)))
     return torch.cat(filled, dim=1)
 
 
@@ -186,12 +194,17 @@ def rectangle(mask: Tensor) -> tuple[slice, slice] | None:
     rows, columns = (torch.nonzero(mask.view(torch.uint8).amax(dim=dim)).flatten() for dim in (1, 0))
     if len(rows) * len(columns) != int(mask.sum()) or len(rows) == 0:
         return None
-    held = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
-    return held if (held[0].stop - held[0].start, held[1].stop - held[1].start) == (len(rows), len(columns)) else None
+    box = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+    return box if (box[0].stop - box[0].start, box[1].stop - box[1].start) == (len(rows), len(columns)) else None
 
 
 def pyramid(image: Tensor, mask: Tensor, levels: int, measured: Tensor | None = None) -> list[Level]:
-    """Return ``levels`` levels of an image, the finest (the image itself) first; all shapes as in `Level`."""
+    """Return the levels of an image's pyramid, the finest (the image itself) first.
+
+    Args:
+        image, mask, measured: of the image, as in `Level`.
+        levels: how many.
+    """
     out = [Level(image * mask.to(image.dtype), mask, 1, measured)]
     while len(out) < levels:
         last = out[-1]
@@ -203,10 +216,10 @@ def pyramid(image: Tensor, mask: Tensor, levels: int, measured: Tensor | None = 
 
 
 def smoothed_share(level: Level, sigma: float) -> Tensor | None:
-    """Return what `Level.measured` is, (H, W), when the level is smoothed by ``sigma`` pixels."""
+    """Return `Level.measured`, (H, W), of the level smoothed by ``sigma`` pixels; None where nothing was filled in."""
     if level.measured is None:
         return None
-    return smooth(level.measured[None, None], level.mask, sigma, enough=0.0)[0][0, 0]
+    return smooth(level.measured[None, None], level.mask, sigma, min_share=0.0)[0][0, 0]
 
 
 def count_levels(shape: tuple[int, int], smallest: int) -> int:

@@ -1,4 +1,4 @@
-"""THE coordinate convention, and an image's values by it, as registration needs them: differentiable in the matrix.
+"""The coordinate convention, and the values of an image under a transform, differentiable in its matrix.
 
 (x, y) in pixels; the centre of the top-left pixel is (0, 0). A transform maps FIXED coordinates to MOVING
 coordinates (pull-back): ``warped(x, y) = moving(T(x, y))``. This file alone converts to the normalised
@@ -17,19 +17,19 @@ from zncc_cli.operators.warp import Place, has_warp, spline_knots, warp
 from zncc_cli.registration.pyramid import convolve, rectangle
 from zncc_cli.registration.transforms.matrices import map_points as map_points  # here for all that resample
 
-# Coordinates are good to this many pixels: what lies less beyond the frame's edge is on it.
+# Coordinates are good to this many pixels: a point that lies less beyond the frame's edge is on it.
 EDGE = 1e-9
-# Sampled validity this close to one, or by some roundings, means that every pixel it was interpolated from is valid.
-_LACK = 1e-9
-# Pole of the filter that turns pixels into knots, and where the filter is cut: 0.268^16 is 7e-10.
+# A mask sampled to within this of one, or within some roundings, was interpolated from valid pixels only.
+_VALIDITY_ROUNDING = 1e-9
+# Pole of the filter that turns pixels into knots, and pixels after which the filter is cut: 0.268^16 is 7e-10.
 SPLINE_POLE = 3**0.5 - 2
 _SPLINE_REACH = 16
 
 
 def level_scale(factor: float) -> np.ndarray:
-    """Return what turns the entries (3, 3) of a matrix in full-resolution pixels into those of a level.
+    """Return the factors (3, 3) that turn the entries of a matrix in full-resolution pixels into those of a level.
 
-    Level pixel (i, j), of a level ``factor`` times coarser, lies on full-resolution pixel (factor i, factor j).
+    Pixel (i, j) of a level ``factor`` times coarser, lies on full-resolution pixel (factor i, factor j).
     """
     scale = np.array([factor, factor, 1.0])
     return np.asarray(scale[None, :] / scale[:, None])
@@ -47,16 +47,19 @@ def corners(shape: tuple[int, int]) -> np.ndarray:
 
 
 def area_scale(matrix: np.ndarray, shape: tuple[int, int]) -> float:
-    """Return moving pixels per fixed pixel, by area, at the centre of the fixed frame (H, W): det J = det M / w^3."""
+    """Return how many moving pixels a fixed pixel covers at the centre of the fixed frame (H, W), by area.
+
+    The determinant of the transform's Jacobian is det M / d^3, with d the third entry of M (x, y, 1).
+    """
     depth = matrix[2] @ [(shape[1] - 1) / 2, (shape[0] - 1) / 2, 1.0]
     return float(np.linalg.det(matrix) / depth**3)
 
 
 def coordinates(matrix: Tensor, shape: tuple[int, int], at: Place = (0, 0)) -> tuple[Tensor, Tensor]:
-    """Return the moving coordinates x, y, each (H, W), of every fixed pixel; differentiable in ``matrix`` (3, 3).
+    """Return the moving coordinates x, y of every fixed pixel, (H, W) each; differentiable in the matrix.
 
     Args:
-        matrix: fixed -> moving; its dtype and device are those of the result.
+        matrix: (3, 3), fixed -> moving; its dtype and device are those of the result.
         shape: (H, W) of the fixed frame, or of a part of it.
         at: the part's first pixel. A pixel's coordinates are the same, bit for bit, in every part.
     """
@@ -67,28 +70,33 @@ def coordinates(matrix: Tensor, shape: tuple[int, int], at: Place = (0, 0)) -> t
 
 
 def applied(row: Tensor, shape: tuple[int, int], at: Place = (0, 0)) -> Tensor:
-    """Return row (3,) . (x, y, 1) at every pixel (H, W); of a matrix's last row that is what the others are over."""
+    """Return row . (x, y, 1) at every pixel of a part of a frame, (H, W).
+
+    Args:
+        row: (3,), of a matrix; the last row's values are those by which the others' are divided.
+        shape, at: as for `coordinates`.
+    """
     x = torch.arange(at[0], at[0] + shape[1], dtype=row.dtype, device=row.device)
     y = torch.arange(at[1], at[1] + shape[0], dtype=row.dtype, device=row.device)[:, None]
     return row[0] * x + (row[1] * y + row[2])
 
 
 class Sampler:
-    """Values of an image between its pixels: on a CPU by the native kernels where there are, else by plain torch.
+    """Samples an image between its pixels: on a CPU by the native kernels where there are any, else by plain torch.
 
     Args:
         image: (1, C, H, W) float, without holes that a spline would ring at (`fill_holes`).
         interpolation: LINEAR, or CUBIC: the cubic spline through the pixels (Unser 1999, doi:10.1109/79.799930).
-            Beyond the frame the image is mirrored at its edge pixels; depth and `inside` tell where that happened.
-        mask: (H, W) bool of valid pixels, for the depth; None when all are.
+            Beyond the frame the image is mirrored at its edge pixels; edge weight and `inside` tell where.
+        mask: (H, W) bool of valid pixels, for the edge weight; None when all are.
     """
 
     def __init__(self, image: Tensor, interpolation: Interpolation, mask: Tensor | None = None) -> None:
         whole = slice(0, image.shape[-2]), slice(0, image.shape[-1])
-        held = whole if mask is None else rectangle(mask)
+        valid = whole if mask is None else rectangle(mask)
         # A rectangle of valid pixels is a box; any other mask is sampled beside the image.
-        self._mask = None if mask is None or held is not None else mask[None].to(image.dtype)
-        rows, columns = held or whole
+        self._mask = None if mask is None or valid is not None else mask[None].to(image.dtype)
+        rows, columns = valid or whole
         self._box = columns.start, rows.start, columns.stop - 1, rows.stop - 1
         self.shape = int(image.shape[-2]), int(image.shape[-1])
         self._native = has_warp(image)
@@ -97,41 +105,49 @@ class Sampler:
         self._knots = image.contiguous() if self._degree == 1 else _knots(image)
 
     def warped(self, matrix: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """Return the values (C, H, W) on a frame, and how safely each lies among valid pixels, the depth (H, W).
+        """Return the values (C, H, W) of the image on a frame, and the edge weights (H, W) of its pixels.
 
-        The depth is zero on the outermost valid pixels and beyond them, and one from a pixel further in; at the border
-        of a hole in the mask it is what lies between zero and one there. A loss that is weighed by it has no jumps
-        where pixels enter or leave the overlap.
+        The edge weight is zero on the outermost valid pixels and beyond them, and one from a pixel further in (the
+        operator calls it depth); at the border of a hole it is the interpolated mask. A loss that is weighted by it has
+        no jumps where pixels enter or leave the overlap.
 
         Args:
-            matrix: (3, 3) float64 on the CPU, frame -> image; values and depth are differentiable in it.
+            matrix: (3, 3) float64 on the CPU, frame -> image; values and edge weights are differentiable in it.
             shape: (H, W) of the frame.
         """
         if self._native:
-            values, depth = warp(self._knots[0], matrix, shape, self._degree, self._box)
+            values, edge_weight = warp(self._knots[0], matrix, shape, self._degree, self._box)
             valid = None if self._mask is None else warp(self._mask, matrix, shape, 1, self._box)[0]
         else:
             x, y = coordinates(matrix.to(self._knots.device, self._knots.dtype), shape)
             left, top, right, bottom = self._box
             values = self(x, y)[0]
-            depth = torch.minimum(torch.minimum(x - left, right - x), torch.minimum(y - top, bottom - y)).clamp(0, 1)
+            to_edge = torch.minimum(torch.minimum(x - left, right - x), torch.minimum(y - top, bottom - y))
+            edge_weight = to_edge.clamp(0, 1)
             valid = None if self._mask is None else _linear(self._mask[None], x, y)[0]
-        return values, depth if valid is None else torch.minimum(depth, valid[0])
+        return values, edge_weight if valid is None else torch.minimum(edge_weight, valid[0])
 
     @property
-    def own_depth(self) -> Tensor:
-        """The depth (H, W) of the image's own pixels."""
+    def own_edge_weight(self) -> Tensor:
+        """The edge weights (H, W) of the image's own pixels."""
         left, top, right, bottom = self._box
-        depth = torch.zeros_like(self._knots[0, 0])
-        depth[top + 1 : bottom, left + 1 : right] = 1
-        return depth if self._mask is None else depth * self._mask[0]
+        edge_weight = torch.zeros_like(self._knots[0, 0])
+        edge_weight[top + 1 : bottom, left + 1 : right] = 1
+        return edge_weight if self._mask is None else edge_weight * self._mask[0]
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         """Return (1, C, h, w) values at coordinates x, y (h, w), by plain torch; differentiable in both."""
         return _linear(self._knots, x, y) if self._degree == 1 else _cubic(self._knots, x, y)
 
 
+# The cubic spline stands here for registration, differentiable in the coordinates and on any device; as native kernels
+# (`zncc_cli.operators.warp`), with a recursive filter; and for resampling (`resampling.interpolators`), where each knot
+# is one sum of float64 in one order, so that no part of an image differs by a bit from the whole. The three differ in
+# their last bits, so that none can serve for another without a change of results.
+
+
 def _linear(image: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Return (1, C, h, w) bilinear values of ``image`` (1, C, H, W), mirrored at its edge pixels, at x, y (h, w)."""
     height, width = image.shape[-2:]
     grid = torch.stack((x * (2 / max(width - 1, 1)) - 1, y * (2 / max(height - 1, 1)) - 1), dim=-1)
     grid = grid[None].to(image.dtype)
@@ -139,6 +155,7 @@ def _linear(image: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 
 def _cubic(knots: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Return (1, C, h, w) values of the cubic spline with ``knots`` (1, C, H, W) at x, y (h, w)."""
     # A cubic spline is a weighted mean of four linear interpolations of its knots, two along each axis
     # (Ruijters and Thevenaz 2012, doi:10.1093/comjnl/bxq086).
     (left, x0, x1), (top, y0, y1) = _linear_pair(x), _linear_pair(y)
@@ -148,7 +165,7 @@ def _cubic(knots: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 
 def _linear_pair(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the weight of the first of two linear interpolations that make the cubic B-spline at x, and where."""
+    """Return the weight of the first of the two linear interpolations that make a cubic B-spline, and both places."""
     floor = x.detach().floor()
     t = x - floor
     w1, w3 = (4 + t * t * (3 * t - 6)) / 6, t * t * t / 6
@@ -164,7 +181,7 @@ def _knots(image: Tensor) -> Tensor:
         reach = min(_SPLINE_REACH, image.shape[axis] - 1)
         offsets = torch.arange(-reach, reach + 1, dtype=image.dtype, device=image.device)
         kernel = -6 * SPLINE_POLE / (1 - SPLINE_POLE**2) * SPLINE_POLE ** offsets.abs()
-        # A short image cuts the filter: the cut off rest must not change the image's mean.
+        # A short image cuts the filter off: that must not change the image's mean.
         kernel = kernel / kernel.sum()
         pad = (0, 0, reach, reach) if axis == -2 else (reach, reach, 0, 0)
         kernel = kernel.view((1, 1, -1, 1) if axis == -2 else (1, 1, 1, -1))
@@ -174,18 +191,18 @@ def _knots(image: Tensor) -> Tensor:
 
 
 def inside(mask: Tensor | None, shape: tuple[int, int], x: Tensor, y: Tensor) -> Tensor:
-    """Return (H, W) bool: the point lies in the moving frame and between valid pixels only.
+    """Tell which points lie in the moving frame and between valid pixels only, (H, W) bool.
 
     Args:
         mask: (Hm, Wm) bool of valid moving pixels; None when all are.
         shape: (Hm, Wm).
         x, y: moving coordinates, (H, W), float.
     """
-    held = (x >= -EDGE) & (x <= shape[1] - 1 + EDGE) & (y >= -EDGE) & (y <= shape[0] - 1 + EDGE)
+    in_frame = (x >= -EDGE) & (x <= shape[1] - 1 + EDGE) & (y >= -EDGE) & (y <= shape[0] - 1 + EDGE)
     if mask is None:
-        return held
+        return in_frame
     weight = Sampler(mask[None, None].to(x.dtype), Interpolation.LINEAR)(x, y)[0, 0]
-    return held & (weight >= 1 - max(_LACK, 16 * torch.finfo(weight.dtype).eps))
+    return in_frame & (weight >= 1 - max(_VALIDITY_ROUNDING, 16 * torch.finfo(weight.dtype).eps))
 
 
 def in_front(matrix: np.ndarray, shape: tuple[int, int]) -> bool:

@@ -124,7 +124,7 @@ def _calibration(result: RegistrationResult, truth: Array) -> tuple[float, float
 
 def drawn_errors(uncertainty: Uncertainty) -> Array:
     """Return the RMS error over the corners, pixels, of parameters drawn from the predicted covariance, (n,)."""
-    family = uncertainty.family
+    family = uncertainty.transform
     centre = family.parameters(uncertainty.matrix)
     values, vectors = np.linalg.eigh(uncertainty.covariance)
     random = np.random.default_rng(0)

@@ -17,7 +17,7 @@ from zncc_cli.jobs.missing import Missing
 from zncc_cli.jobs.pair.maps import RowFile, write_maps, write_mask
 from zncc_cli.jobs.pair.run_folder import MAPS
 from zncc_cli.registration.inputs.inpainting import inpaint
-from zncc_cli.registration.metric.local_zncc import std_map, zncc_frame_map
+from zncc_cli.registration.metric.maps import std_map, zncc_frame_map
 from zncc_cli.registration.resampling.canvas import Frame
 
 METADATA = Metadata(path=Path("fixed.tif"), format="TIFF")

@@ -10,7 +10,7 @@ from zncc_cli.registration.inputs.inpainting import inpaint
 
 
 def ramp(height: int = 24, width: int = 31) -> torch.Tensor:
-    """A plane that every line between two pixels of it lies on."""
+    """Return a plane: every straight line between two of its pixels lies on it."""
     y, x = torch.meshgrid(torch.arange(float(height)), torch.arange(float(width)), indexing="ij")
     return 2 * x - 3 * y + 5
 
@@ -23,7 +23,7 @@ def test_a_ramp_is_continued_through_rows_columns_and_single_pixels() -> None:
     torch.testing.assert_close(filled, image, rtol=0, atol=1e-5)  # float32 of numbers up to 100
 
 
-def test_a_pixel_alone_takes_the_mean_of_its_four_neighbours() -> None:
+def test_a_single_pixel_takes_the_mean_of_its_four_neighbours() -> None:
     image = torch.from_numpy(np.random.default_rng(0).normal(size=(5, 5)))
     mask = torch.ones(5, 5, dtype=torch.bool)
     mask[2, 2] = False
@@ -33,15 +33,15 @@ def test_a_pixel_alone_takes_the_mean_of_its_four_neighbours() -> None:
 
 
 @pytest.mark.parametrize("wide", [4, 5])
-def test_a_gap_is_filled_up_to_the_length_that_is_asked_for(wide: int) -> None:
+def test_a_gap_is_filled_up_to_the_longest_length(wide: int) -> None:
     mask = torch.ones(24, 31, dtype=torch.bool)
     mask[:, 10 : 10 + wide] = False
     _, usable = inpaint(ramp(), mask, 4)
     assert bool(usable.all()) is (wide == 4)
 
 
-def test_what_has_but_one_end_is_not_filled() -> None:
-    """It would have to be guessed: beyond the edge of a frame, and inside a hole that is wide both ways."""
+def test_a_gap_with_one_end_is_not_filled() -> None:
+    """Its values would be guesses: beyond the edge of a frame, and inside a hole that is wide both ways."""
     mask = torch.ones(24, 31, dtype=torch.bool)
     mask[:2] = mask[:, -1:] = False
     mask[8:18, 8:18] = False

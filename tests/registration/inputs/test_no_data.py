@@ -12,12 +12,12 @@ from zncc_cli.registration.inputs.no_data import no_data_values
 Image = np.ndarray
 
 
-def found(image: Image, no_data: str = "auto") -> tuple[float, ...]:
+def gap_values(image: Image, no_data: str = "auto") -> tuple[float, ...]:
     return no_data_values(lambda rows: (image[rows], np.isfinite(image[rows])), image.shape, no_data)  # type: ignore[arg-type]
 
 
 def scene(shape: tuple[int, int] = (200, 240), seed: int = 0, width: int = 9) -> Image:
-    """A smooth random texture of 16 bit, mean 3000, no pixel of which is near zero."""
+    """Return a smooth random texture of 16 bit, mean 3000, no pixel of which is near zero."""
     noise = np.random.default_rng(seed).normal(size=(shape[0] + width, shape[1] + width))
     sums = noise.cumsum(axis=0).cumsum(axis=1)
     image = sums[width:, width:] - sums[:-width, width:] - sums[width:, :-width] + sums[:-width, :-width]
@@ -40,43 +40,43 @@ def test_gaps_of_one_value_are_found_whatever_the_value(lost: str, value: int) -
     image, gone = scene(), np.zeros((200, 240), bool)
     LOST[lost](gone)
     image[gone] = value
-    assert found(image) == (value,)
+    assert gap_values(image) == (value,)
 
 
 def test_scattered_pixels_are_found_where_their_value_lies_apart_from_all_others() -> None:
     image, gone = scene(), np.zeros((200, 240), bool)
     LOST["single pixels"](gone)
     image[gone] = 0
-    assert found(image) == (0,)
+    assert gap_values(image) == (0,)
 
 
 def test_gaps_in_strips_of_a_large_image_are_found() -> None:
     image = scene((1500, 700))
     image[np.arange(1500) % 20 < 4] = 0
-    assert found(image) == (0,)
+    assert gap_values(image) == (0,)
 
 
 def test_a_single_patch_is_found_where_its_value_lies_far_beyond_all_others() -> None:
     image = scene().astype(np.float32)
     image[40:80, 50:110] = -9999
-    assert found(image) == (-9999,)
+    assert gap_values(image) == (-9999,)
 
 
 def test_two_values_are_found() -> None:
     image = scene()
     image[np.arange(200) % 16 < 2] = 0
     image[:, np.arange(240) % 20 == 7] = 65535
-    assert set(found(image)) == {0, 65535}
+    assert set(gap_values(image)) == {0, 65535}
 
 
 def disc() -> Image:
-    """A soft bright disc on exactly black ground."""
+    """Return a soft bright disc on exactly black ground."""
     y, x = np.mgrid[:200, :240]
     return (scene() * np.clip(2 - np.hypot(y - 100, x - 120) / 40, 0, 1)).astype(np.uint16)
 
 
 def events(above: float) -> Image:
-    """Photons or the like: of any brightness, each for itself, where a smooth density is high."""
+    """Return photons or the like: of any brightness, each for itself, where a smooth density is high."""
     density = (scene(width=21).astype(float) - 3000) / 400
     bright = np.random.default_rng(5).gamma(3.0, 300.0, density.shape)
     return np.where(density > above, bright, 0).round().astype(np.uint16)
@@ -101,12 +101,12 @@ SCENES: dict[str, Callable[[], Image]] = {
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_a_value_of_the_scene_is_none(name: str) -> None:
-    assert found(SCENES[name]()) == ()
+def test_a_value_of_the_scene_is_not_taken_as_no_data(name: str) -> None:
+    assert gap_values(SCENES[name]()) == ()
 
 
-def test_a_value_that_is_named_is_taken_and_none_is_sought() -> None:
+def test_a_value_that_is_given_is_taken_and_no_other_is_searched_for() -> None:
     image = scene()
     image[::6] = 0
-    assert found(image, "-9999") == (-9999.0,)
-    assert found(image, "none") == ()
+    assert gap_values(image, "-9999") == (-9999.0,)
+    assert gap_values(image, "none") == ()

@@ -1,4 +1,4 @@
-"""Another shift at which an aligned pair agrees as well."""
+"""The peak ratio tells a pair that agrees at one shift from one that agrees at others as well."""
 
 from __future__ import annotations
 
@@ -38,26 +38,26 @@ def noise(seed: int, sigma: float = 0.1) -> np.ndarray:
 
 def test_a_scene_agrees_nowhere_else() -> None:
     fixed, moving = Scene(seed=1).pair(shifted(5, -3), SHAPE)
-    got = ratio(fixed, moving, 5, -3)
-    assert got is None or got > 5
+    result = ratio(fixed, moving, 5, -3)
+    assert result is None or result > 5
 
 
 def test_a_texture_that_repeats_itself_agrees_elsewhere() -> None:
-    got = ratio(dots() + noise(1), dots(5, -3) + noise(2), 5, -3)
-    assert got is not None
+    result = ratio(dots() + noise(1), dots(5, -3) + noise(2), 5, -3)
+    assert result is not None
     # A shift by a period has less overlap, and so is a little less significant.
-    assert 0.9 < got < 1.4
+    assert 0.9 < result < 1.4
 
 
-def test_what_agrees_better_elsewhere_is_below_one() -> None:
+def test_the_ratio_is_below_one_where_another_shift_agrees_better() -> None:
     fixed, moving = Scene(seed=1).pair(shifted(30, 0), SHAPE)
-    got = ratio(fixed, moving)
-    assert got is not None
-    assert got < 0.7
+    result = ratio(fixed, moving)
+    assert result is not None
+    assert result < 0.7
 
 
 def test_a_defect_tells_one_period_from_the_next() -> None:
-    """Dots of which every one is a little brighter or darker, as real ones are, have one place."""
+    """Dots that are a little brighter or darker each, as real ones are, agree at one shift only."""
     brightness = np.random.default_rng(5).uniform(0.2, 1, (16, 16))
     y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
 
@@ -71,28 +71,28 @@ def test_a_defect_tells_one_period_from_the_next() -> None:
 
 
 def test_unrelated_noise_agrees_nowhere_better() -> None:
-    got = ratio(noise(1), noise(2))
-    assert got is not None
-    assert got < 1.5
+    result = ratio(noise(1), noise(2))
+    assert result is not None
+    assert result < 1.5
 
 
-def test_shading_is_no_agreement() -> None:
+def test_shading_does_not_count_as_agreement() -> None:
     y, x = np.mgrid[-1 : 1 : SHAPE[0] * 1j, -1 : 1 : SHAPE[1] * 1j]
     light = 10 * (1 - 0.4 * (x * x + y * y))
-    got = ratio(light + noise(1), light + noise(2))
-    assert got is None or got < 1.5
+    result = ratio(light + noise(1), light + noise(2))
+    assert result is None or result < 1.5
 
 
-def test_a_straight_edge_is_one_place() -> None:
-    """Along it all shifts agree: that is a matter of uncertainty."""
+def test_a_straight_edge_has_one_peak() -> None:
+    """All shifts along the edge agree: that is a matter of uncertainty."""
     y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
     edge = np.tanh((x - 120 + 0.2 * y) / 3)
-    got = ratio(edge, edge)
-    assert got is None or got > 5
+    result = ratio(edge, edge)
+    assert result is None or result > 5
 
 
 @pytest.mark.parametrize("side", [20, 40])
-def test_small_images_are_looked_at_as_they_are(side: int) -> None:
+def test_small_images_are_compared_at_their_own_resolution(side: int) -> None:
     image = Scene(seed=3).image((side, side))
-    got = peak_ratio(levels(image), levels(image), np.eye(3))
-    assert got is None or got > 2
+    result = peak_ratio(levels(image), levels(image), np.eye(3))
+    assert result is None or result > 2

@@ -1,4 +1,4 @@
-"""The last fraction of a pixel: how near the truth, and how well it is known how near."""
+"""The refinement ends near the truth, and its expected error is that of its result."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ CONFIG = RegistrationConfig(model=Model.TRANSLATION)
 
 def level(image: np.ndarray, mask: np.ndarray | None = None) -> Level:
     pixels = torch.tensor(image - image.mean(), dtype=torch.float32)[None, None]
-    held = torch.ones(image.shape, dtype=torch.bool) if mask is None else torch.tensor(mask)
-    return Level(pixels / pixels.std() * held, held, 1)
+    valid = torch.ones(image.shape, dtype=torch.bool) if mask is None else torch.tensor(mask)
+    return Level(pixels / pixels.std() * valid, valid, 1)
 
 
 def refined(
     truth: np.ndarray, *, sigma: float = 0.0, seed: int = 0, off: tuple[float, float] = (0.4, -0.3), config=CONFIG
 ) -> Refined:
-    """Start ``off`` by some pixels; noise of ``sigma`` times the scene's standard deviation in both images."""
+    """Refine a start that is ``off`` by some pixels; ``sigma``: of the noise, over the scene's standard deviation."""
     fixed, moving = Scene(seed=20 + seed).pair(truth, SHAPE)
     rng = np.random.default_rng(seed)
     fixed, moving = (x / x.std() + sigma * rng.normal(size=SHAPE) for x in (fixed, moving))
@@ -37,29 +37,29 @@ def refined(
 
 
 def test_without_noise_it_ends_within_thousandths_of_a_pixel() -> None:
-    got = refined(TRUTH)
-    assert got.ending is Ending.CONVERGED
+    result = refined(TRUTH)
+    assert result.ending is Ending.CONVERGED
     # What is left is the spline between the pixels, through wavelengths down to 7 pixels.
-    assert corner_error(got.matrix, TRUTH, SHAPE) < 0.001
+    assert corner_error(result.matrix, TRUTH, SHAPE) < 0.001
 
 
 @pytest.mark.parametrize("model", [Model.RIGID, Model.SIMILARITY, Model.AFFINE, Model.HOMOGRAPHY])
-def test_every_model_finds_its_own(model: Model) -> None:
+def test_every_model_recovers_a_transform_of_its_kind(model: Model) -> None:
     truth = about_centre([[np.cos(0.1), -np.sin(0.1)], [np.sin(0.1), np.cos(0.1)]], (3.3, -2.2), SHAPE)
-    got = refined(truth, config=RegistrationConfig(model=model))
-    assert corner_error(got.matrix, truth, SHAPE) < 0.01
+    result = refined(truth, config=RegistrationConfig(model=model))
+    assert corner_error(result.matrix, truth, SHAPE) < 0.01
 
 
-def test_noise_does_not_draw_it_to_where_interpolation_smooths_it() -> None:
+def test_noise_does_not_draw_the_result_to_where_interpolation_smooths_it() -> None:
     """Under noise a loss's own minimum lies tenths of a pixel off, and always to the same side."""
     runs = [refined(TRUTH, sigma=0.5, seed=seed) for seed in range(8)]
-    errors = np.array([(got.matrix - TRUTH)[:2, 2] for got in runs])
+    errors = np.array([(result.matrix - TRUTH)[:2, 2] for result in runs])
     # Eight runs that each scatter by some hundredths of a pixel: their mean by a third of it.
     assert np.abs(errors.mean(axis=0)).max() < 0.03
     assert np.abs(errors).max() < 0.1
 
 
-def test_noise_does_not_draw_it_to_where_there_is_more_contrast() -> None:
+def test_noise_does_not_draw_the_result_to_where_there_is_more_contrast() -> None:
     """A window of noisy images is the more alike the more contrast it holds: an affine fit would stretch towards it."""
     contrast, middle, moved = np.linspace(0, 2, SHAPE[1]) ** 2, (SHAPE[1] - 1) / 2, []
     for seed in range(64):
@@ -72,20 +72,20 @@ def test_noise_does_not_draw_it_to_where_there_is_more_contrast() -> None:
     assert abs(np.mean(moved)) < 0.027
 
 
-def test_what_only_one_image_shows_counts_little() -> None:
+def test_content_of_one_image_alone_counts_little() -> None:
     fixed, moving = Scene(seed=36).pair(TRUTH, SHAPE)
     fixed, moving = fixed / fixed.std(), moving / moving.std()
     moving[40:100, 60:120] = Scene(seed=37).image((60, 60)) / moving.std()
-    got = refine(level(fixed), level(moving), about_centre([[1, 0], [0, 1]], (3.0, -2.0), SHAPE), CONFIG)
+    result = refine(level(fixed), level(moving), about_centre([[1, 0], [0, 1]], (3.0, -2.0), SHAPE), CONFIG)
     # A ninth of the frame. Counted like all else it moves the corners by 0.17 pixels.
-    assert corner_error(got.matrix, TRUTH, SHAPE) < 0.08
+    assert corner_error(result.matrix, TRUTH, SHAPE) < 0.08
 
 
-def test_the_deviation_is_that_of_the_error() -> None:
+def test_the_expected_error_is_that_of_the_result() -> None:
     runs = [refined(TRUTH, sigma=0.5, seed=seed) for seed in range(8)]
-    errors = np.array([corner_error(got.matrix, TRUTH, SHAPE) for got in runs])
-    ratio = np.sqrt(np.mean(np.square(errors))) / np.sqrt(np.mean([got.expected_error**2 for got in runs]))
-    # Sixteen numbers tell a standard deviation to a fifth; the deviation itself comes from some thirty blocks.
+    errors = np.array([corner_error(result.matrix, TRUTH, SHAPE) for result in runs])
+    ratio = np.sqrt(np.mean(np.square(errors))) / np.sqrt(np.mean([result.expected_error**2 for result in runs]))
+    # Sixteen numbers tell a standard deviation to a fifth; the expected error itself comes from some thirty blocks.
     assert 0.5 < ratio < 2
 
 
@@ -94,44 +94,44 @@ def test_identical_images_stay_where_they_are() -> None:
     np.testing.assert_array_equal(refine(image, image, IDENTITY, CONFIG).matrix, IDENTITY)
 
 
-def test_pixels_outside_the_masks_pull_nowhere() -> None:
+def test_pixels_outside_the_masks_do_not_pull() -> None:
     fixed, moving = Scene(seed=31).pair(TRUTH, SHAPE)
     mask = np.ones(SHAPE, dtype=bool)
     mask[60:90, 50:80] = False
     moving = np.where(mask, moving, moving.max() * 5)
     moving = np.where(mask, moving, moving[mask].mean())  # level() scales by all pixels
     start = about_centre([[1, 0], [0, 1]], (3.0, -2.0), SHAPE)
-    got = refine(level(fixed), level(moving, mask), start, CONFIG)
-    assert corner_error(got.matrix, TRUTH, SHAPE) < 0.005
+    result = refine(level(fixed), level(moving, mask), start, CONFIG)
+    assert corner_error(result.matrix, TRUTH, SHAPE) < 0.005
 
 
 def test_a_start_without_overlap_is_given_back() -> None:
     image = level(Scene(seed=32).image(SHAPE))
     away = about_centre([[1, 0], [0, 1]], (500.0, 0.0), SHAPE)
-    got = refine(image, image, away, CONFIG)
-    assert got.ending is Ending.OUT_OF_DOMAIN
-    assert got.expected_error == np.inf
-    np.testing.assert_array_equal(got.matrix, away)
+    result = refine(image, image, away, CONFIG)
+    assert result.ending is Ending.OUT_OF_DOMAIN
+    assert result.expected_error == np.inf
+    np.testing.assert_array_equal(result.matrix, away)
 
 
-@pytest.mark.parametrize(("asked", "taken"), [(5, 5), (60, 20), (90, 30)])
-def test_what_wanders_is_given_up_early(asked: int, taken: int) -> None:
-    """Two scenes that have nothing in common: it would go on for as long as it may."""
+@pytest.mark.parametrize(("most", "taken"), [(5, 5), (60, 20), (90, 30)])
+def test_a_solution_that_does_not_settle_is_given_up_early(most: int, taken: int) -> None:
+    """Two scenes that have nothing in common: the iteration would go on for as long as it may."""
     fixed, moving = (level(Scene(seed=seed).image(SHAPE)) for seed in (38, 39))
-    got = refine(fixed, moving, IDENTITY, RegistrationConfig(model=Model.AFFINE, max_iterations=asked))
-    assert got.ending is Ending.MAX_ITERATIONS
-    assert got.iterations == taken
+    result = refine(fixed, moving, IDENTITY, RegistrationConfig(model=Model.AFFINE, max_iterations=most))
+    assert result.ending is Ending.MAX_ITERATIONS
+    assert result.iterations == taken
 
 
-def test_images_too_small_for_wide_windows_are_refined_by_small_ones() -> None:
+def test_images_too_small_for_the_whitened_metric_are_refined_by_the_local_one() -> None:
     shape = (48, 56)
     truth = about_centre([[1, 0], [0, 1]], (1.3, -0.6), shape)
     fixed, moving = Scene(seed=33).pair(truth, shape)
-    got = refine(level(fixed), level(moving), about_centre([[1, 0], [0, 1]], (1.0, -0.5), shape), CONFIG)
-    assert corner_error(got.matrix, truth, shape) < 0.01
+    result = refine(level(fixed), level(moving), about_centre([[1, 0], [0, 1]], (1.0, -0.5), shape), CONFIG)
+    assert corner_error(result.matrix, truth, shape) < 0.01
 
 
-def test_a_single_lost_pixel_does_not_put_out_the_wide_windows() -> None:
+def test_a_single_lost_pixel_leaves_most_windows_of_the_whitened_metric() -> None:
     """Bilinear weights in float32 often add up to a rounding less than one: that is no invalid pixel."""
     truth = about_centre([[np.cos(0.02), -np.sin(0.02)], [np.sin(0.02), np.cos(0.02)]], (3.3, -2.2), SHAPE)
     fixed, moving = (level(image) for image in Scene(seed=34).pair(truth, SHAPE))
@@ -140,14 +140,14 @@ def test_a_single_lost_pixel_does_not_put_out_the_wide_windows() -> None:
     whole, lost = (whitened_metric(fixed, m, truth, 1.0, CONFIG) for m in (moving, Level(moving.image * mask, mask, 1)))
     assert whole is not None
     assert lost is not None
-    a, b = (look.linearized(truth, projective=False, with_curvature=True) for look in (whole, lost))
+    a, b = (metric.linearized(truth, projective=False, with_curvature=True) for metric in (whole, lost))
     assert a is not None
     assert b is not None
     assert b.curvature[2, 2] > 0.7 * a.curvature[2, 2]  # a 31 + 9 pixel square in the corner of 160 x 192 is lost
 
 
 @pytest.mark.parametrize("rows", [slice(100, 104), slice(0, 160, 8)])
-def test_thin_masks_are_no_place_for_wide_windows(rows: slice) -> None:
+def test_thin_masks_hold_no_window_of_the_whitened_metric(rows: slice) -> None:
     fixed, moving = Scene(seed=35).pair(TRUTH, SHAPE)
     mask = np.zeros(SHAPE, dtype=bool)
     mask[rows] = True
@@ -156,9 +156,9 @@ def test_thin_masks_are_no_place_for_wide_windows(rows: slice) -> None:
     refine(level(fixed, mask), level(moving), TRUTH, config)  # no exception
 
 
-def test_stripes_do_not_hold_a_motion_along_them() -> None:
+def test_stripes_do_not_determine_a_motion_along_them() -> None:
     stripes = np.tile(np.sin(np.arange(SHAPE[1]) / 3) + np.sin(np.arange(SHAPE[1]) / 7.3), (SHAPE[0], 1))
     start = about_centre([[1, 0], [0, 1]], (0.3, 0.0), SHAPE)
-    got = refine(level(stripes), level(stripes), start, CONFIG)
-    assert got.ending is Ending.UNDETERMINED
-    np.testing.assert_array_equal(got.matrix, start)
+    result = refine(level(stripes), level(stripes), start, CONFIG)
+    assert result.ending is Ending.UNDETERMINED
+    np.testing.assert_array_equal(result.matrix, start)

@@ -1,4 +1,4 @@
-"""What two images share, frequency by frequency."""
+"""The ring correlation of two images, and the filter that is made of it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def noise(seed: int) -> torch.Tensor:
 
 
 def wave(k: float) -> torch.Tensor:
-    """(1, 1, H, W), of k cycles per pixel along x."""
+    """Return a wave (1, 1, H, W) of k cycles per pixel along x."""
     return torch.cos(2 * torch.pi * k * torch.arange(SHAPE[1])).expand(SHAPE)[None, None].contiguous()
 
 
 def amplitude(image: torch.Tensor) -> float:
-    """Of a wave, away from the border."""
+    """Return the amplitude of a wave, away from the border."""
     return float(image[0, 0, 80:-80, 80:-80].square().mean().sqrt()) * 2**0.5
 
 
@@ -33,22 +33,22 @@ def test_white_noise_on_a_white_scene_has_the_signals_share_of_the_power_in_ever
     np.testing.assert_allclose(rho[5:], 1 / (1 + sigma**2), atol=0.12)
 
 
-def test_unrelated_images_share_nothing() -> None:
+def test_unrelated_images_have_no_ring_correlation() -> None:
     weight = taper(torch.ones(SHAPE, dtype=torch.bool))
     assert ring_correlation(noise(1), noise(2), weight).rho[5:].max() < 0.12
 
 
-def test_identical_images_share_everything() -> None:
+def test_identical_images_have_a_ring_correlation_of_one() -> None:
     weight = taper(torch.ones(SHAPE, dtype=torch.bool))
     assert ring_correlation(noise(1), 3 * noise(1) + 5, weight).rho.min() > 0.999
 
 
 def test_pixels_of_weight_zero_do_not_count() -> None:
-    held = torch.ones(SHAPE, dtype=torch.bool)
-    held[:, 200:] = False
+    mask = torch.ones(SHAPE, dtype=torch.bool)
+    mask[:, 200:] = False
     a, b = noise(1), noise(1)
     b[:, 200:] = 1e3
-    assert ring_correlation(a, b, taper(held)).rho.min() > 0.999
+    assert ring_correlation(a, b, taper(mask)).rho.min() > 0.999
 
 
 @pytest.mark.parametrize(("k", "rho"), [(0.1, 0.5), (0.3, 0.2)])

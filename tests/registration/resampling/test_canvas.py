@@ -1,4 +1,4 @@
-"""What an aligned image covers: the fixed frame, both images, or what both see."""
+"""The canvas of an aligned image: the fixed frame, both images, or the part that both have."""
 
 from __future__ import annotations
 
@@ -74,10 +74,10 @@ def test_the_common_canvas_is_the_largest_rectangle_of_defined_pixels(seed: int)
     # The largest rectangle by looking at every one: in each band of rows, the longest run of columns.
     valid, largest = where_valid(matrix, frame_of(FIXED, matrix, fixed, moving), moving), 0
     for top in range(fixed[0]):
-        held = np.ones(fixed[1], dtype=bool)
+        columns = np.ones(fixed[1], dtype=bool)
         for bottom in range(top, fixed[0]):
-            held &= valid[bottom]
-            runs = np.diff(np.flatnonzero(~np.concatenate([[False], held, [False]]))) - 1
+            columns &= valid[bottom]
+            runs = np.diff(np.flatnonzero(~np.concatenate([[False], columns, [False]]))) - 1
             largest = max(largest, int(runs.max()) * (bottom - top + 1))
     assert on.width * on.height == largest
 
@@ -88,9 +88,9 @@ def test_the_common_canvas_of_large_frames_is_inside_and_cannot_grow() -> None:
     on = frame_of(COMMON, turned, shape, shape)  # 0.01 s; of all pairs of rows there are 2e8
 
     def inside(left: int, top: int, right: int, bottom: int) -> bool:
-        at = map_points(turned, np.array([[left, top], [right, top], [right, bottom], [left, bottom]], dtype=float))
-        held = min(left, top) >= 0 and max(right, bottom) < 20000
-        return held and bool(((at >= -1e-9) & (at <= 19999 + 1e-9)).all())
+        mapped = map_points(turned, np.array([[left, top], [right, top], [right, bottom], [left, bottom]], dtype=float))
+        in_fixed = min(left, top) >= 0 and max(right, bottom) < 20000
+        return in_fixed and bool(((mapped >= -1e-9) & (mapped <= 19999 + 1e-9)).all())
 
     sides = np.array([on.columns[0], on.rows[0], on.columns[-1], on.rows[-1]])
     assert inside(*sides)
@@ -102,7 +102,7 @@ def test_the_common_canvas_of_large_frames_is_inside_and_cannot_grow() -> None:
 
 def test_a_homography_whose_horizon_crosses_the_moving_image_has_no_union() -> None:
     matrix = np.linalg.inv([[1, 0, 0], [0, 1, 0], [-0.05, 0, 1.0]])  # moving column 20 is infinitely far away
-    with pytest.raises(OptionError, match=r"--canvas union: .* found one without end"):
+    with pytest.raises(OptionError, match=r"`canvas` union: .* found one without end"):
         frame_of(UNION, matrix, SHAPE, SHAPE)
     assert where_valid(matrix, frame_of(COMMON, matrix, SHAPE, SHAPE), SHAPE).all()
 
@@ -112,7 +112,7 @@ def test_a_homography_whose_horizon_crosses_the_moving_image_has_no_union() -> N
     [shift(1e5, 0), shift(0, 1e300), np.diag([0.01, 0.01, 1]), np.diag([1.0, 0.0, 1.0]), np.diag([1e-300, 1, 1])],
 )
 def test_a_union_far_larger_than_both_images_is_refused(matrix: np.ndarray) -> None:
-    with pytest.raises(OptionError, match="--canvas union: expected a canvas of at most 16 times"):
+    with pytest.raises(OptionError, match="`canvas` union: expected a canvas of at most 16 times"):
         frame_of(UNION, matrix, SHAPE, SHAPE)
 
 
@@ -120,7 +120,7 @@ def test_a_union_far_larger_than_both_images_is_refused(matrix: np.ndarray) -> N
     "matrix", [shift(40, 0), shift(0, -29.5), shift(1e300, 0), np.diag([1.0, 1.0, -1.0]) @ shift(90, 0)]
 )
 def test_images_that_do_not_overlap_have_nothing_in_common(matrix: np.ndarray) -> None:
-    with pytest.raises(ContentError, match="--canvas common: expected images that overlap"):
+    with pytest.raises(ContentError, match="`canvas` common: expected images that overlap"):
         frame_of(COMMON, matrix, SHAPE, SHAPE)
 
 

@@ -29,7 +29,7 @@ def shift(dx: float, dy: float) -> np.ndarray:
     return np.array([[1, 0, dx], [0, 1, dy], [0, 0, 1]], dtype=float)
 
 
-def on_frame(
+def resampled(
     image: np.ndarray,
     mask: np.ndarray,
     matrix: np.ndarray,
@@ -39,14 +39,14 @@ def on_frame(
     *,
     edge: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Resample an image in memory, onto a frame of its own shape if nothing else is said."""
+    """Resample an image in memory, onto a frame of its own shape by default."""
     height, width = image.shape[:2]
     frame = rows or range(height), columns or range(width)
     return resample(array_reader(image, mask), (height, width), matrix, *frame, interpolation, edge=edge)
 
 
-class Watched:
-    """Reads like `array_reader`, and keeps what was read."""
+class RecordingReader:
+    """Reads like `array_reader`, and keeps the regions that were read."""
 
     def __init__(self, pixels: np.ndarray, valid: np.ndarray) -> None:
         self._read: Read = array_reader(pixels, valid)
@@ -70,9 +70,9 @@ class Watched:
 
 @pytest.mark.parametrize("interpolation", Interpolation)
 @pytest.mark.parametrize("dtype", [bool, np.uint8, np.uint16, np.int64, np.uint64, np.float32, np.float64])
-def test_identity_reproduces_the_image_bit_for_bit(interpolation: Interpolation, dtype: type) -> None:
+def test_the_identity_reproduces_the_image_bit_for_bit(interpolation: Interpolation, dtype: type) -> None:
     image = (np.random.default_rng(0).random(SHAPE) * 200).astype(dtype)
-    out, valid = on_frame(image, ALL, np.eye(3), interpolation)
+    out, valid = resampled(image, ALL, np.eye(3), interpolation)
     assert out.dtype == dtype
     np.testing.assert_array_equal(out, image)
     assert valid.all()
@@ -81,7 +81,7 @@ def test_identity_reproduces_the_image_bit_for_bit(interpolation: Interpolation,
 @pytest.mark.parametrize("matrix", [shift(2, 1), 3.0 * shift(2, 1), -shift(2, 1), AFFINE])
 def test_64_bit_integers_are_copied_whole(matrix: np.ndarray) -> None:
     image = np.random.default_rng(0).integers(2**63, 2**64 - 1, SHAPE, dtype=np.uint64)
-    out, valid = on_frame(image, ALL, matrix, Interpolation.NEAREST)
+    out, valid = resampled(image, ALL, matrix, Interpolation.NEAREST)
     assert out.dtype == np.uint64
     y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
     column, row = np.floor(map_points(matrix / matrix[2, 2], np.stack([x, y], -1)) + 0.5).astype(int).transpose(2, 0, 1)
@@ -90,11 +90,11 @@ def test_64_bit_integers_are_copied_whole(matrix: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("interpolation", Interpolation)
-def test_whole_shift_copies_values_and_marks_the_rest(interpolation: Interpolation) -> None:
+def test_a_whole_shift_copies_values_and_marks_the_rest(interpolation: Interpolation) -> None:
     image = np.random.default_rng(1).integers(1, 2**16, (*SHAPE, 3), dtype=np.uint16)
     mask, before = ALL.copy(), image.copy()
     mask[20, 20] = False
-    out, valid = on_frame(image, mask, shift(3, -2), interpolation)
+    out, valid = resampled(image, mask, shift(3, -2), interpolation)
     assert out.dtype == np.uint16
     expected = mask[:-2, 3:]
     np.testing.assert_array_equal(valid[2:, :-3], expected)
@@ -107,7 +107,7 @@ def test_whole_shift_copies_values_and_marks_the_rest(interpolation: Interpolati
 
 def test_nearest_rounds_half_pixels_up() -> None:
     image = np.arange(1, 11)[None]
-    out, valid = on_frame(image, np.ones((1, 10), bool), shift(0.5, 0), Interpolation.NEAREST, columns=range(-2, 10))
+    out, valid = resampled(image, np.ones((1, 10), bool), shift(0.5, 0), Interpolation.NEAREST, columns=range(-2, 10))
     # Column x lies at x + 0.5 and takes pixel x + 1; a pixel reaches from half a pixel before its centre to just
     # before half a pixel after it, so that column -1 is pixel 0 and column 9 is none.
     np.testing.assert_array_equal(out[0], [0, *image[0], 0])
@@ -117,7 +117,7 @@ def test_nearest_rounds_half_pixels_up() -> None:
 def test_nearest_is_valid_where_the_nearest_pixel_is() -> None:
     mask = ALL.copy()
     mask[10, 10] = False
-    _, valid = on_frame(np.ones(SHAPE), mask, shift(0.3, -0.4), Interpolation.NEAREST)
+    _, valid = resampled(np.ones(SHAPE), mask, shift(0.3, -0.4), Interpolation.NEAREST)
     assert np.argwhere(~valid[2:, :-2]).tolist() == [[8, 10]]
 
 
@@ -130,7 +130,7 @@ def test_resampling_agrees_with_the_scene() -> None:
     fixed, moving = Scene(seed=2).pair(truth, shape)
     errors = {}
     for interpolation in Interpolation:
-        out, valid = on_frame(moving, np.ones(shape, bool), truth, interpolation)
+        out, valid = resampled(moving, np.ones(shape, bool), truth, interpolation)
         errors[interpolation] = np.abs(out - fixed)[12:-12, 12:-12][valid[12:-12, 12:-12]].max()
     # The image's std is 0.1, its waves are 7 pixels and longer: inside, where the mirrored frame no longer matters, a
     # cubic spline is good to 1e-5, Lanczos to 1e-3, linear weights to 1e-2.
@@ -142,7 +142,7 @@ def test_resampling_agrees_with_the_scene() -> None:
 
 def test_lanczos_is_its_formula() -> None:
     image = np.random.default_rng(3).random(SHAPE)
-    out, _ = on_frame(image, ALL, shift(0.3, 0.85), Interpolation.LANCZOS)
+    out, _ = resampled(image, ALL, shift(0.3, 0.85), Interpolation.LANCZOS)
     weights = []
     for t in (0.85, 0.3):
         away = t - np.arange(-2, 4)
@@ -165,7 +165,7 @@ def test_a_point_less_than_a_rounding_from_a_pixel_is_on_it(
     image = np.random.default_rng(3).random(SHAPE)
     nearly = np.array([[1, 0, dx], [0, 1, -dx], [0, 0, 1]])
     with native.selected(backend):
-        out, valid = on_frame(image, ALL, nearly, interpolation)
+        out, valid = resampled(image, ALL, nearly, interpolation)
     assert valid.all()
     np.testing.assert_allclose(out, image, rtol=0, atol=1e-10)  # a cubic spline is cut off at 1e-11 of the range
 
@@ -173,7 +173,7 @@ def test_a_point_less_than_a_rounding_from_a_pixel_is_on_it(
 @pytest.mark.parametrize("interpolation", BETWEEN)
 def test_a_constant_stays_constant_even_beside_a_hole(interpolation: Interpolation) -> None:
     mask = np.random.default_rng(4).random(SHAPE) > 0.02
-    out, valid = on_frame(np.where(mask, 7e4, np.nan), mask, AFFINE, interpolation)
+    out, valid = resampled(np.where(mask, 7e4, np.nan), mask, AFFINE, interpolation)
     assert 200 < valid.sum() < valid.size
     np.testing.assert_allclose(out[valid], 7e4, rtol=1e-11)  # 4e-12 of a hole's inside reaches out of it
     assert not out[~valid].any()
@@ -186,7 +186,7 @@ def test_pixels_outside_the_mask_are_never_used(interpolation: Interpolation) ->
     results = []
     for value in (np.nan, 1e30):
         image[10, 10] = value
-        out, valid = on_frame(image, mask, shift(0.5, 0.5), interpolation)
+        out, valid = resampled(image, mask, shift(0.5, 0.5), interpolation)
         assert np.argwhere(~valid[:-1, :-1]).tolist() == [[9, 9], [9, 10], [10, 9], [10, 10]]
         results.append(out)
     np.testing.assert_array_equal(*results)
@@ -197,22 +197,22 @@ def test_a_hole_does_not_ring(interpolation: Interpolation) -> None:
     mask = ALL.copy()
     mask[:, 20:] = False  # deeper than what is filled reaches
     image = Scene(seed=5).image(SHAPE) + 1e4
-    whole, _ = on_frame(image, ALL, shift(0.5, 0.5), interpolation)
-    out, valid = on_frame(np.where(mask, image, 0), mask, shift(0.5, 0.5), interpolation)
+    whole, _ = resampled(image, ALL, shift(0.5, 0.5), interpolation)
+    out, valid = resampled(np.where(mask, image, 0), mask, shift(0.5, 0.5), interpolation)
     # Beside the hole values depend on what it is filled with, by a part of the image's contrast (a std of 0.1), not of
     # its mean.
     assert valid[:, :18].sum() == 18 * 39
     assert np.abs(out - whole)[valid].max() < 0.05
 
 
-# Pieces
+# Tiles
 
 
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("edge", [False, True])
 @pytest.mark.parametrize("interpolation", Interpolation)
 @pytest.mark.parametrize("matrix", MOTIONS)
-def test_no_bit_of_a_pixel_depends_on_its_piece_or_on_what_was_asked_for(
+def test_no_bit_of_a_pixel_depends_on_its_tile_or_on_the_rows_and_columns(
     matrix: np.ndarray, interpolation: Interpolation, edge: bool, masked: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = np.random.default_rng(6)
@@ -221,23 +221,23 @@ def test_no_bit_of_a_pixel_depends_on_its_piece_or_on_what_was_asked_for(
         mask = rng.random(mask.shape) > 0.01
         mask[40:100, 30:90] = False  # larger than any reach
     rows, columns = range(-9, 40), range(-14, 55)
-    whole = on_frame(image, mask, matrix, interpolation, rows, columns, edge=edge)
-    some = on_frame(image, mask, matrix, interpolation, range(5, 23), range(-3, 40), edge=edge)
-    for a, b in zip(whole, some, strict=True):
+    whole = resampled(image, mask, matrix, interpolation, rows, columns, edge=edge)
+    part = resampled(image, mask, matrix, interpolation, range(5, 23), range(-3, 40), edge=edge)
+    for a, b in zip(whole, part, strict=True):
         np.testing.assert_array_equal(a[14:32, 11:54], b)
-    monkeypatch.setattr(module, "_MOST_PIXELS", 1000)
-    monkeypatch.setattr(module, "_MOST_READ", 110**2)
-    for a, b in zip(whole, on_frame(image, mask, matrix, interpolation, rows, columns, edge=edge), strict=True):
+    monkeypatch.setattr(module, "_MAX_TILE_PIXELS", 1000)
+    monkeypatch.setattr(module, "_MAX_READ_PIXELS", 110**2)
+    for a, b in zip(whole, resampled(image, mask, matrix, interpolation, rows, columns, edge=edge), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize("interpolation", BETWEEN)
 def test_native_kernels_and_plain_torch_agree(interpolation: Interpolation) -> None:
     image = np.random.default_rng(7).random(SHAPE)
-    expected, there = on_frame(image, ALL, AFFINE, interpolation)
+    expected, there = resampled(image, ALL, AFFINE, interpolation)
     with native.selected("reference"):
-        out, valid = on_frame(image, ALL, AFFINE, interpolation)
-        part, _ = on_frame(image, ALL, AFFINE, interpolation, range(3, 20), range(5, 18))
+        out, valid = resampled(image, ALL, AFFINE, interpolation)
+        part, _ = resampled(image, ALL, AFFINE, interpolation, range(3, 20), range(5, 18))
     np.testing.assert_array_equal(valid, there)
     np.testing.assert_allclose(out, expected, rtol=0, atol=1e-13)  # roundings of coordinates up to 50 pixels
     np.testing.assert_array_equal(part, out[3:20, 5:18])  # bit for bit here as well
@@ -248,7 +248,7 @@ def test_results_do_not_depend_on_threads() -> None:
     results = []
     for threads in (1, 3):
         torch.set_num_threads(threads)
-        results.append([on_frame(image, image > 0.01, AFFINE, way)[0] for way in Interpolation])
+        results.append([resampled(image, image > 0.01, AFFINE, way)[0] for way in Interpolation])
     torch.set_num_threads(before)
     np.testing.assert_array_equal(*results)
 
@@ -258,8 +258,8 @@ def test_results_do_not_depend_on_threads() -> None:
 
 @pytest.mark.parametrize("interpolation", Interpolation)
 @pytest.mark.parametrize("matrix", [shift(-500, 3), shift(-500.5, 3), STEEP @ shift(200, 0)])
-def test_where_the_moving_image_is_not_nothing_is_read(interpolation: Interpolation, matrix: np.ndarray) -> None:
-    read = Watched(np.ones((*SHAPE, 3), np.uint16), ALL)
+def test_nothing_is_read_for_pixels_outside_the_moving_image(interpolation: Interpolation, matrix: np.ndarray) -> None:
+    read = RecordingReader(np.ones((*SHAPE, 3), np.uint16), ALL)
     out, valid = resample(read, SHAPE, matrix, range(40), range(50), interpolation)
     assert sum(read.sizes) == 0
     assert out.shape == (40, 50, 3)
@@ -270,7 +270,7 @@ def test_where_the_moving_image_is_not_nothing_is_read(interpolation: Interpolat
 @pytest.mark.parametrize(("interpolation", "reach"), list(zip(Interpolation, (2, 3, 44, 8), strict=True)))
 def test_only_the_region_needed_is_read(interpolation: Interpolation, reach: int) -> None:
     image = np.random.default_rng(9).random((400, 500))
-    read = Watched(image, np.ones(image.shape, bool))
+    read = RecordingReader(image, np.ones(image.shape, bool))
     resample(read, image.shape, shift(100.5, 150.25), range(10, 30), range(20, 60), interpolation)
     ((rows, columns),) = read.regions
     # One pixel either side beside what the weights, the knots (20) and the filling of holes (20) reach.
@@ -285,12 +285,12 @@ def test_only_the_region_needed_is_read(interpolation: Interpolation, reach: int
 @pytest.mark.parametrize(
     "matrix", [SHRUNK @ SHRUNK, np.diag([20.0, 20.0, 1.0]) @ STEEP, np.diag([12.0, 12.0, 1.0]) @ TURNED]
 )
-def test_what_a_piece_reads_is_bounded(
+def test_a_tile_reads_a_bounded_number_of_pixels(
     matrix: np.ndarray, interpolation: Interpolation, edge: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_MOST_READ", 150**2)
+    monkeypatch.setattr(module, "_MAX_READ_PIXELS", 150**2)
     image = np.random.default_rng(10).random((700, 600))
-    read = Watched(image, image > 0.01)
+    read = RecordingReader(image, image > 0.01)
     _, valid = resample(read, image.shape, matrix, range(-10, 40), range(-10, 40), interpolation, edge=edge)
     assert max(read.sizes) <= 150**2
     y, x = np.mgrid[-10:40, -10:40]
@@ -309,8 +309,8 @@ def test_what_a_piece_reads_is_bounded(
 def test_edge_repeats_the_nearest_value_of_the_frame(matrix: np.ndarray, interpolation: Interpolation) -> None:
     image = Scene(seed=11).image(SHAPE)
     frame = range(-20, 60), range(-25, 75)
-    plain, there = on_frame(image, ALL, matrix, interpolation, *frame)
-    out, valid = on_frame(image, ALL, matrix, interpolation, *frame, edge=True)
+    plain, there = resampled(image, ALL, matrix, interpolation, *frame)
+    out, valid = resampled(image, ALL, matrix, interpolation, *frame, edge=True)
     assert valid.all()
     np.testing.assert_array_equal(out[there], plain[there])
     y, x = np.mgrid[-20:60, -25:75]
@@ -322,14 +322,14 @@ def test_edge_repeats_the_nearest_value_of_the_frame(matrix: np.ndarray, interpo
     assert (np.abs(out) > 0).all()
 
 
-def test_edge_leaves_holes_and_what_is_behind_the_horizon_undefined() -> None:
+def test_edge_leaves_holes_and_points_behind_the_horizon_undefined() -> None:
     mask = ALL.copy()
     mask[0, :10] = False
-    out, valid = on_frame(np.ones(SHAPE), mask, shift(0, -5), Interpolation.LINEAR, edge=True)
+    out, valid = resampled(np.ones(SHAPE), mask, shift(0, -5), Interpolation.LINEAR, edge=True)
     assert not out[:6, :10].any()
     assert out[:6, 10:].all()
     np.testing.assert_array_equal(valid, out != 0)
-    out, valid = on_frame(np.ones(SHAPE), ALL, STEEP, Interpolation.LINEAR, edge=True)
+    out, valid = resampled(np.ones(SHAPE), ALL, STEEP, Interpolation.LINEAR, edge=True)
     assert out[:, :33].all()
     assert not out[0, 34:].any()
     np.testing.assert_array_equal(valid, out != 0)
@@ -339,12 +339,12 @@ def test_edge_leaves_holes_and_what_is_behind_the_horizon_undefined() -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (2, 2), (9, 1)])
 def test_images_of_a_few_pixels(interpolation: Interpolation, shape: tuple[int, int]) -> None:
     image = np.random.default_rng(12).random(shape)
-    out, valid = on_frame(image, np.ones(shape, bool), shift(1e-12, 0), interpolation)
+    out, valid = resampled(image, np.ones(shape, bool), shift(1e-12, 0), interpolation)
     assert valid.all()
     np.testing.assert_allclose(out, image, atol=1e-10)
 
 
 @pytest.mark.parametrize("interpolation", Interpolation)
-def test_no_pixels_asked_for_is_no_error(interpolation: Interpolation) -> None:
+def test_a_frame_without_pixels_is_no_error(interpolation: Interpolation) -> None:
     out, valid = resample(array_reader(np.ones(SHAPE), ALL), SHAPE, AFFINE, range(3, 3), range(5), interpolation)
     assert out.shape == valid.shape == (0, 5)

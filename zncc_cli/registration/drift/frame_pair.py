@@ -25,7 +25,7 @@ from torch import Tensor
 from zncc_cli.config import NONE, Model, RegistrationConfig
 from zncc_cli.registration.inputs.inpainting import inpaint
 from zncc_cli.registration.inputs.prepare import check_window, prepare
-from zncc_cli.registration.metric.local_zncc import window_sums
+from zncc_cli.registration.metric.windows import window_sums
 from zncc_cli.registration.pyramid import Level
 from zncc_cli.registration.quality.bounds import block_significance
 from zncc_cli.registration.refine.refine import solve

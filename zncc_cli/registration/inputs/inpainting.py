@@ -1,10 +1,10 @@
-"""Thin gaps in an image, filled from what lies on either side of them.
+"""Fill thin gaps in an image from the pixels on either side of them.
 
-Without it, every window and every smoothed pixel that touches an invalid pixel is lost: of windows of 11 x 11 pixels
-seven in ten hold one of 1 percent of scattered pixels.
+Every window and every smoothed pixel that touches an invalid pixel is lost. Where one pixel in a hundred is invalid,
+scattered over the image, that is seven in ten windows of 11 x 11 pixels.
 
-Legend: a gap is a run of invalid pixels along a row or a column; it is bridged by the line between the two valid pixels
-at its ends.
+Legend: a gap is a run of invalid pixels along a row or a column; it is filled by the straight line between the two
+valid pixels at its ends.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_ROUNDS = 2  # the second for what lies where gaps cross
+_PASSES = 2  # the second for pixels where gaps cross
 
 
 def inpaint(image: Tensor, mask: Tensor, longest: int) -> tuple[Tensor, Tensor]:
-    """Fill the gaps that are no longer than ``longest`` pixels, along the row or the column.
+    """Fill the gaps of at most ``longest`` pixels along a row or a column.
 
-    A gap that reaches the edge of the frame has but one end, and is not filled. Where a pixel lies in a short gap both
-    ways, the two lines count by the inverse square of their lengths: a pixel alone takes the mean of its four
-    neighbours. What lies where gaps along rows and along columns cross is filled last, from what was filled before it.
+    A gap that reaches the edge of the frame has only one end, and is not filled. Where a pixel lies in a short gap both
+    ways, the two lines count by the inverse square of their lengths: a single pixel takes the mean of its four
+    neighbours. Pixels where gaps along rows and along columns cross are filled last, from pixels filled before them.
     No pixel depends on pixels that are farther away than twice ``longest``.
 
     Args:
@@ -29,10 +29,10 @@ def inpaint(image: Tensor, mask: Tensor, longest: int) -> tuple[Tensor, Tensor]:
         longest: pixels.
 
     Returns:
-        The image, as it was outside of what was filled, and the (H, W) mask of valid and filled pixels.
+        The image with its gaps filled, and the (H, W) mask of valid and filled pixels.
     """
     usable = mask
-    for _ in range(_ROUNDS):
+    for _ in range(_PASSES):
         if bool(usable.all()):
             break
         image, usable = _filled(image, usable, longest)
@@ -40,10 +40,10 @@ def inpaint(image: Tensor, mask: Tensor, longest: int) -> tuple[Tensor, Tensor]:
 
 
 def _filled(image: Tensor, mask: Tensor, longest: int) -> tuple[Tensor, Tensor]:
-    """Return what `inpaint` does where no gaps cross."""
+    """Return the image and its mask with all gaps filled but for the pixels where gaps cross."""
     total = weights = torch.zeros((), dtype=image.dtype, device=image.device)
     for dim in (-1, -2):
-        line, length = _bridged(image, mask, dim)
+        line, length = _interpolated(image, mask, dim)
         weight = torch.where(length <= longest, length.clamp_min(1).to(image.dtype).pow(-2), 0)
         total, weights = total + torch.where(weight > 0, weight * line, 0), weights + weight
     filled = ~mask & (weights > 0)
@@ -52,17 +52,19 @@ def _filled(image: Tensor, mask: Tensor, longest: int) -> tuple[Tensor, Tensor]:
     return torch.where(filled, total / torch.where(filled, weights, 1), image), mask | filled
 
 
-def _bridged(image: Tensor, mask: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    """Return the line between the valid pixels before and behind each pixel, and how many pixels (H, W) lie between.
+def _interpolated(image: Tensor, mask: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Interpolate each pixel linearly between the nearest valid pixels before and behind it along ``dim``.
 
-    The length is that of the side of the frame, or more, where there are not two of them.
+    Returns:
+        The values (..., H, W), and the lengths (H, W) of the gaps, pixels: the side of the frame where a gap has not
+        two ends.
     """
     side = mask.shape[dim]
-    place = torch.arange(side, device=mask.device)
-    place = (place[:, None] if dim == -2 else place).expand(mask.shape)
-    before = torch.where(mask, place, -1).cummax(dim=dim).values
-    behind = torch.where(mask, place, side).flip(dim).cummin(dim=dim).values.flip(dim)
+    index = torch.arange(side, device=mask.device)
+    index = (index[:, None] if dim == -2 else index).expand(mask.shape)
+    before = torch.where(mask, index, -1).cummax(dim=dim).values
+    behind = torch.where(mask, index, side).flip(dim).cummin(dim=dim).values.flip(dim)
     length = torch.where((before >= 0) & (behind < side), behind - before - 1, side)
-    ends = [image.gather(dim, at.clamp(0, side - 1).expand(image.shape)) for at in (before, behind)]
-    share = ((place - before) / (behind - before).clamp_min(1)).to(image.dtype)
-    return torch.lerp(ends[0], ends[1], share), length
+    ends = [image.gather(dim, end.clamp(0, side - 1).expand(image.shape)) for end in (before, behind)]
+    fraction = ((index - before) / (behind - before).clamp_min(1)).to(image.dtype)
+    return torch.lerp(ends[0], ends[1], fraction), length

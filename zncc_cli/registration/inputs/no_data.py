@@ -1,8 +1,8 @@
-"""Values that stand for "no data" though nobody says so: gaps of a scan, dead lines, zeros where nothing was measured.
+"""Find the values that stand for "no data" in an image: gaps of a scan, dead lines, zeros where nothing was measured.
 
-Pixels of exactly one value are common: black ground, saturation, drawings, labels. They belong to the scene where it
-comes near to that value around them. A value is taken as no data where the pixels next to it are like any others of
-the image: what lies there was cut out of the scene without regard to it.
+Pixels of exactly one value are common: black ground, saturation, drawings, labels. They belong to the scene where the
+pixels around them come near to that value. A value is taken as no data where the pixels next to it are like any others
+of the image: its pixels were cut out of the scene without regard to the scene.
 """
 
 from __future__ import annotations
@@ -17,74 +17,74 @@ from numpy.typing import NDArray
 
 from zncc_cli.config import AUTO, NONE
 
-_SMALLEST = 1e-300
+_TINY = 1e-300
 _T = TypeVar("_T", bound=np.generic)
 Rows = Callable[[slice], tuple[NDArray[np.generic], NDArray[np.bool_]]]
 
-_SAMPLE = 2**14  # pixels that are drawn to find frequent values
+_SAMPLE_PIXELS = 2**14  # drawn to find frequent values
 # Of the pixels: a value that is rarer does little harm, and one that most of them have is the ground of the scene.
-_LEAST_SHARE, _MOST_SHARE = 0.005, 0.5
-_SPIKE = 4.0  # times as frequent as the values next to it: others are ordinary grey levels
-_CANDIDATES = 3  # values that are looked at closely
-_STRIPS, _STRIP_PIXELS = 8, 2**16  # of rows, all over the image, in which their surroundings are looked at
-_LEAST_ROWS = 24  # of a strip: gaps are cut off at its edges
+_MIN_SHARE, _MAX_SHARE = 0.005, 0.5
+_SPIKE_RATIO = 4.0  # times as frequent as the values next to it: others are ordinary grey levels
+_CANDIDATES = 3  # the most frequent values, which are examined
+_STRIPS, _STRIP_PIXELS = 8, 2**16  # of rows, all over the image, in which the surroundings of a value are examined
+_MIN_STRIP_ROWS = 24  # gaps are cut off at the edges of a strip
 # The largest distance between the distribution of the pixels beside the value and that of all others (Kolmogorov and
 # Smirnov's). On 240 images with gaps it came to 0.05 at most; on 521 images without, where the value was no single
 # noisy pixel and the rest not flat, it was above 0.2 (black ground, saturation, a frame with a caption).
-_MOST_DISTANCE = 0.1
+_MAX_DISTANCE = 0.1
 # Of neighbours in what is left, that are of one value: drawings, labels and binary images have 0.8 and more, grey
 # images of 8 bit at most 0.4.
-_MOST_FLAT = 0.5
+_MAX_FLAT = 0.5
 # How much likelier than by chance a pixel beside one of the value has it too. Noise that is cut off at the end of the
 # range comes to 0.14, lines and patches to 0.47 and more. Below it the value must lie apart from all others: of these
 # the share within a tenth of their standard deviation must be below a fiftieth of the value's (clipped noise: a tenth).
-_LEAST_COHERENCE = 0.25
-_NEAR, _MOST_NEAR = 0.1, 0.02
+_MIN_COHERENCE = 0.25
+_CLOSE_SIGMAS, _MAX_CLOSE = 0.1, 0.02
 # Correlation of neighbours in what is left. Scenes have 0.8 and more, with noise as strong as the texture 0.4; sparse
 # events (photons, localizations) on a ground of zeros have none, and their zeros lie as gaps would.
-_LEAST_RELATED = 0.25
+_MIN_CORRELATION = 0.25
 # A value that lies beyond all others by more than their whole range (-9999 among grey levels) belongs to no scene.
-_APART = 1.0
+_MIN_GAP_RANGES = 1.0
 
 
 def no_data_values(read: Rows, shape: tuple[int, int], no_data: str = AUTO) -> tuple[float, ...]:
-    """Return the values that stand for no data in an image, none as a rule.
+    """Return the values that stand for no data in an image; most images have none.
 
     Args:
         read: rows -> their values (h, W), real, and which of them count, bool (h, W).
         shape: (H, W) of the image.
-        no_data: ``auto`` to find them, ``none``, or the value; as in `zncc_cli.config.RegistrationConfig`.
+        no_data: ``auto`` to find the values, ``none``, or the value; as in `zncc_cli.config.RegistrationConfig`.
     """
     if no_data != AUTO:
         return () if no_data == NONE else (float(no_data),)
     height, width = shape
-    rows = max(_LEAST_ROWS, _STRIP_PIXELS // width)
+    rows = max(_MIN_STRIP_ROWS, _STRIP_PIXELS // width)
     if _STRIPS * rows >= height:
         strips = [slice(0, height)]
     else:
         strips = [slice(first, first + rows) for first in np.linspace(0, height - rows, _STRIPS).astype(int).tolist()]
     parts = [read(strip) for strip in strips]
-    known = np.concatenate([values[counts] for values, counts in parts])
-    if known.size < _SAMPLE // 16:
+    pixels = np.concatenate([values[counts] for values, counts in parts])
+    if pixels.size < _SAMPLE_PIXELS // 16:
         return ()
-    drawn = known[default_rng(0).integers(0, known.size, _SAMPLE)]
-    values, count = np.unique(drawn, return_counts=True)
-    found = list[float]()
-    for at in np.argsort(-count)[:_CANDIDATES].tolist():
-        beside = max(count[max(0, at - 1) : at].tolist() + count[at + 1 : at + 2].tolist(), default=0)
-        frequent = count[at] >= max(_LEAST_SHARE * _SAMPLE, _SPIKE * beside)
-        if frequent and _is_cut_out(parts, values[at]):
-            found.append(float(values[at]))
-    return tuple(found)
+    sample = pixels[default_rng(0).integers(0, pixels.size, _SAMPLE_PIXELS)]
+    values, count = np.unique(sample, return_counts=True)
+    gaps = list[float]()
+    for i in np.argsort(-count)[:_CANDIDATES].tolist():
+        next_to = max(count[max(0, i - 1) : i].tolist() + count[i + 1 : i + 2].tolist(), default=0)
+        frequent = count[i] >= max(_MIN_SHARE * _SAMPLE_PIXELS, _SPIKE_RATIO * next_to)
+        if frequent and _is_cut_out(parts, values[i]):
+            gaps.append(float(values[i]))
+    return tuple(gaps)
 
 
 def gap_note(name: str, value: float) -> str:
-    """Return a sentence that says that pixels of ``value`` are no data."""
+    """Return the note that pixels of ``value`` in the image ``name`` are left out as no data."""
     return f"{gap_words(name, value)}, and are left out of registration and maps as no data"
 
 
 def gap_words(name: str, value: float) -> str:
-    """Return what of an image lies like gaps."""
+    """Return the beginning of a note: which value of the image ``name`` lies in the scene like gaps."""
     return f"{name}: pixels of exactly {value:g} lie in the scene like gaps"
 
 
@@ -92,7 +92,8 @@ def _is_cut_out(parts: list[tuple[NDArray[np.generic], NDArray[np.bool_]]], valu
     """Tell whether the pixels of a value were cut out of the scene without regard to what lies there."""
     beside, others = list[NDArray[np.float64]](), list[NDArray[np.float64]]()
     neighbours = list[NDArray[np.float64]]()
-    alike = pairs = within = at_edge = pixels = 0
+    # Pairs of neighbours: in the rest, and of one value in it; and pixels beside one of the value, with it and without.
+    pairs = alike = within = at_edge = pixels = 0
     for grey, counts in parts:
         of_value: NDArray[np.bool_] = (grey == value) & counts
         rest = counts & ~of_value
@@ -112,30 +113,31 @@ def _is_cut_out(parts: list[tuple[NDArray[np.generic], NDArray[np.bool_]]], valu
         beside.append(grey[rest & near].astype(np.float64))
     edge, scene = np.concatenate(beside), np.concatenate(others)
     share = 1 - scene.size / pixels
-    if not edge.size or not pairs or share > _MOST_SHARE or alike > _MOST_FLAT * pairs:
+    if not edge.size or not pairs or share > _MAX_SHARE or alike > _MAX_FLAT * pairs:
         return False
     low, high = float(scene.min()), float(scene.max())
-    if max(low - float(value), float(value) - high) > _APART * (high - low):
+    if max(low - float(value), float(value) - high) > _MIN_GAP_RANGES * (high - low):
         return True
     first, second = np.concatenate(neighbours, axis=1)
-    if _distance(edge, scene) > _MOST_DISTANCE or _correlation(first, second) < _LEAST_RELATED:
+    if _distance(edge, scene) > _MAX_DISTANCE or _correlation(first, second) < _MIN_CORRELATION:
         return False
     coherence = (within / (within + at_edge) - share) / (1 - share)
-    close = float((np.abs(scene - float(value)) < _NEAR * scene.std()).mean())
-    return coherence > _LEAST_COHERENCE or close < _MOST_NEAR * share
+    close = float((np.abs(scene - float(value)) < _CLOSE_SIGMAS * scene.std()).mean())
+    return coherence > _MIN_COHERENCE or close < _MAX_CLOSE * share
 
 
 def _neighbours(plane: NDArray[_T], axis: int) -> tuple[NDArray[_T], NDArray[_T]]:
+    """Return the first and the second pixel of all pairs of neighbours along an axis, as views of ``plane``."""
     return (plane[:-1], plane[1:]) if axis == 0 else (plane[:, :-1], plane[:, 1:])
 
 
 def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     a, b = a - a.mean(), b - b.mean()
-    return float((a * b).sum() / max(math.sqrt(float((a * a).sum() * (b * b).sum())), _SMALLEST))
+    return float((a * b).sum() / max(math.sqrt(float((a * a).sum() * (b * b).sum())), _TINY))
 
 
 def _distance(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     """Return the largest difference between the distribution functions of two samples."""
     a, b = np.sort(a), np.sort(b)
-    here, there = (np.searchsorted(one, a, side="right") / one.size for one in (a, b))
-    return float(np.abs(here - there).max())
+    share_a, share_b = (np.searchsorted(sample, a, side="right") / sample.size for sample in (a, b))
+    return float(np.abs(share_a - share_b).max())

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zncc_cli.config import RegistrationConfig
-from zncc_cli.registration.metric.local_zncc import over_windows
+from zncc_cli.registration.metric.windows import over_windows
 from zncc_cli.registration.optimizer import Ending
 from zncc_cli.registration.pyramid import Level
 from zncc_cli.registration.quality.bounds import MIN_BORDER_PULL_PX

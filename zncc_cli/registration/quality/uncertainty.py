@@ -1,4 +1,4 @@
-"""How sure a transform is: the covariance of its parameters, and what it means in pixels anywhere in the frame.
+"""The uncertainty of a transform: the covariance of its parameters, and the expected error anywhere in the frame.
 
 The refinement's score is a sum over blocks of 32 x 32 pixels. Block b moves the parameters by u_b = H^-1 s_b, with s_b
 its score and H the curvature of all of them; the u_b add up to zero at the result, and would all be zero if there were
@@ -8,12 +8,12 @@ neither noise nor anything else in which the images differ. Blocks that large ar
 
 with n blocks that hold texture and k parameters: the sandwich estimator (White 1982, doi:10.2307/1912526) for clusters,
 with its usual correction for few of them (MacKinnon and White 1985, doi:10.1016/0304-4076(85)90158-7). Nothing about
-the noise has to be known; occlusion and specimens that change count as what they are, differences that blocks disagree
-about. Where the two looks are averaged, so are their u_b, block by block: both looks see the same pixels, and what
-their errors share is counted.
+the noise has to be known; occlusion and specimens that change are counted, since the blocks disagree about them. Where
+the results of two metrics are averaged, so are their u_b, block by block: both metrics use the same pixels, and the
+error that they share is counted.
 
-What all blocks agree about cannot be seen by this: the pull of interpolation, aliasing and shading, which is the same
-everywhere. On pairs without noise it is `FLOOR`, an error of that size along either axis, mean over the frame.
+An error that all blocks share is not seen by this: the pull of interpolation, aliasing and shading, which is the same
+everywhere. Pairs without noise show how large it is: `FLOOR` along either axis, as a mean over the frame.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from zncc_cli.config import Model
-from zncc_cli.registration.transforms import TRANSFORMS, TransformFamily
-from zncc_cli.registration.warp import corners, map_points
+from zncc_cli.registration.geometry import frame_extent, grid_points, point_jacobian
+from zncc_cli.registration.transforms.linear import LinearTransform
+from zncc_cli.registration.warp import corners
 
 # Pixels, along each axis: the median error of pairs without noise is 0.0003 to 0.004 px, by what else differs
 # (docs/architecture.md, "Uncertainty").
@@ -34,10 +35,10 @@ _GRID = 9  # points along each side of the frame, where means over it are taken
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """What a transform may be off by.
+    """The expected error of a transform.
 
-    Standard deviations are in pixels of the moving image, where a fixed point is sent to: the root of the summed
-    variances along x and y, which is the expected RMS distance from the truth.
+    Expected errors are in pixels of the moving image, at the place to which a fixed point is mapped: the root of the
+    summed variances along x and y, which is the expected RMS distance from the truth.
 
     Attributes:
         model: of the transform.
@@ -56,13 +57,18 @@ class Uncertainty:
     def of_blocks(
         cls, model: Model, matrix: np.ndarray, shape: tuple[int, int], influences: np.ndarray
     ) -> Uncertainty | None:
-        """Return it from the influences (k, n) of n blocks; None where there are too few for k parameters."""
+        """Return the uncertainty from the influences (k, n) of n blocks; None with too few for k parameters.
+
+        Args:
+            model, matrix, shape: see the class.
+            influences: by how much each block moves each parameter, pixels; zero for blocks without texture.
+        """
         k, n = len(influences), int(np.any(influences != 0, axis=0).sum())
         if n <= k:
             return None
         floor = cls(model, matrix, shape, np.eye(k))
         motion = np.einsum("nak,nal->kl", *[floor._by_parameters(floor._grid())] * 2) / _GRID**2
-        # The mean over the frame of both axes' variances is 2 FLOOR^2, shared by the directions that there are.
+        # The mean over the frame of both axes' variances is 2 FLOOR^2, shared by the directions of k parameters.
         return cls(
             model,
             matrix,
@@ -71,33 +77,34 @@ class Uncertainty:
         )
 
     def covariance_at(self, points: np.ndarray) -> np.ndarray:
-        """Return the covariance (..., 2, 2) of where points (..., 2), (x, y) of the fixed frame, are sent."""
+        """Return the covariance (..., 2, 2), pixels^2, of the moving coordinates of fixed points (..., 2), (x, y)."""
         points = np.asarray(points, dtype=np.float64)
-        by = self._by_parameters(points.reshape(-1, 2))
-        return np.asarray((by @ self.covariance @ by.transpose(0, 2, 1)).reshape(*points.shape[:-1], 2, 2))
+        jacobian = self._by_parameters(points.reshape(-1, 2))
+        covariance = jacobian @ self.covariance @ jacobian.transpose(0, 2, 1)
+        return np.asarray(covariance.reshape(*points.shape[:-1], 2, 2))
 
     def at(self, points: np.ndarray) -> np.ndarray:
-        """Return the standard deviation (...), pixels, of where points (..., 2), (x, y), are sent."""
+        """Return the expected error (...), pixels, of the moving coordinates of fixed points (..., 2), (x, y)."""
         return np.asarray(np.sqrt(np.trace(self.covariance_at(points), axis1=-2, axis2=-1)))
 
     def map(self, step: int = 1) -> np.ndarray:
-        """Return the standard deviation at every ``step``-th pixel of every ``step``-th row, (H', W')."""
+        """Return the expected error at every ``step``-th pixel of every ``step``-th row, (H', W'), pixels."""
         y, x = np.mgrid[: self.shape[0] : step, : self.shape[1] : step]
         # A row at a time: the derivatives take many times the memory of the map.
         return np.array([self.at(row) for row in np.stack((x, y), axis=-1)])
 
     @property
     def corners(self) -> np.ndarray:
-        """The standard deviations (4,) at the corners of the fixed frame, clockwise from the top left."""
+        """Expected errors (4,), pixels, at the corners of the fixed frame, clockwise from the top left."""
         return self.at(corners(self.shape))
 
     @property
     def rms(self) -> float:
-        """The root of the mean variance over the fixed frame, pixels."""
+        """Expected error over the fixed frame, pixels: the root of the mean variance."""
         return float(np.sqrt(np.square(self.at(self._grid())).mean()))
 
     def scaled(self, factor: float, shape: tuple[int, int]) -> Uncertainty:
-        """Return it at full resolution, of images that were reduced by ``factor`` before they were registered.
+        """Return the uncertainty at full resolution, for images that were downsampled before they were registered.
 
         Args:
             factor: full-resolution pixels per pixel; pixel (i, j) lies on (factor i, factor j).
@@ -106,37 +113,32 @@ class Uncertainty:
         return self.conjugated(np.diag([factor, factor, 1.0]), shape)
 
     def conjugated(self, change: np.ndarray, shape: tuple[int, int]) -> Uncertainty:
-        """Return it in other coordinates of both images, A p, where the transform is A M A^-1.
+        """Return the uncertainty in other coordinates A p of both images, in which the transform is A M A^-1.
 
         Args:
-            change: A, (3, 3), a scale and a shift: every model is still itself after it.
+            change: A, (3, 3), a scale and a shift, which leave every model the same.
             shape: (H, W) of the fixed frame in the new pixels.
         """
         to_new = np.kron(change, np.linalg.inv(change).T)
         entries, by_old = to_new @ self.matrix.ravel(), to_new @ self._entries_by_parameters()
         matrix = entries / entries[8]
         by_old = (by_old - np.outer(matrix, by_old[8])) / entries[8]
-        family = TRANSFORMS[self.model](self.model, shape)
-        by_new = np.linalg.pinv(family.jacobian(family.parameters(matrix.reshape(3, 3)))) @ by_old
-        return Uncertainty(self.model, matrix.reshape(3, 3), shape, by_new @ self.covariance @ by_new.T)
+        transform = LinearTransform(self.model, shape)
+        new_by_old = np.linalg.pinv(transform.jacobian(transform.parameters(matrix.reshape(3, 3)))) @ by_old
+        return Uncertainty(self.model, matrix.reshape(3, 3), shape, new_by_old @ self.covariance @ new_by_old.T)
 
     @property
-    def family(self) -> TransformFamily:
-        """What the parameters are those of."""
-        return TRANSFORMS[self.model](self.model, self.shape)
+    def transform(self) -> LinearTransform:
+        """The model on its frame, whose parameters `covariance` is about."""
+        return LinearTransform(self.model, self.shape)
 
     def _entries_by_parameters(self) -> np.ndarray:
-        return self.family.jacobian(self.family.parameters(self.matrix))
+        """Return the derivatives (9, k) of the matrix's entries by the parameters."""
+        return self.transform.jacobian(self.transform.parameters(self.matrix))
 
     def _by_parameters(self, points: np.ndarray) -> np.ndarray:
-        """Return how far points (n, 2) are sent away by each parameter, (n, 2, k)."""
-        by_depth = np.column_stack((points, np.ones(len(points))))
-        by_depth /= (by_depth @ self.matrix[2])[:, None]
-        to, none = map_points(self.matrix, points), np.zeros_like(by_depth)
-        x = np.hstack((by_depth, none, -to[:, :1] * by_depth))
-        y = np.hstack((none, by_depth, -to[:, 1:] * by_depth))
-        return np.asarray(np.stack((x, y), axis=1) @ self._entries_by_parameters())
+        """Return how the moving coordinates of points (n, 2) change with each parameter, (n, 2, k)."""
+        return np.asarray(point_jacobian(self.matrix, points) @ self._entries_by_parameters())
 
     def _grid(self) -> np.ndarray:
-        y, x = np.meshgrid(*(np.linspace(0, n - 1, _GRID) for n in self.shape), indexing="ij")
-        return np.column_stack((x.ravel(), y.ravel()))
+        return grid_points(frame_extent(self.shape), _GRID)

@@ -1,4 +1,4 @@
-"""What an aligned image covers: rows and columns of the fixed plane, which may be more or less than the fixed frame."""
+"""The frame of an aligned image: rows and columns of the fixed plane, more or fewer than the fixed image has."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from zncc_cli.errors import ContentError, OptionError
 from zncc_cli.registration.geometry import half_planes
 from zncc_cli.registration.warp import EDGE, corners, map_points
 
-_MOST = 16  # times the area of both images together: what is larger is the horizon of a homography, and no mosaic
+# Of a canvas, in units of the area of both images together: a larger one comes from the horizon of a homography, and is
+# no mosaic.
+_MAX_AREA = 16
 
 
 @dataclass(frozen=True)
@@ -31,33 +33,36 @@ class Frame:
 
     @property
     def rows(self) -> range:
-        """Its rows, in fixed coordinates."""
+        """The rows of the frame, in fixed coordinates."""
         return range(self.top, self.top + self.height)
 
     @property
     def columns(self) -> range:
-        """Its columns, in fixed coordinates."""
+        """The columns of the frame, in fixed coordinates."""
         return range(self.left, self.left + self.width)
 
     @property
     def offset(self) -> tuple[int, int]:
-        """(x, y) of its first pixel, in fixed coordinates."""
+        """(x, y) of the first pixel of the frame, in fixed coordinates."""
         return self.left, self.top
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(H, W)."""
+        """(H, W) of the frame."""
         return self.height, self.width
 
 
 def frame_of(kind: Canvas, matrix: np.ndarray, fixed_shape: tuple[int, int], moving_shape: tuple[int, int]) -> Frame:
-    """Return what an image that is aligned by ``matrix`` (3, 3), fixed -> moving, is to cover; shapes are (H, W).
+    """Return the frame of an image that is aligned by a matrix.
 
-    FIXED is the fixed frame; UNION the smallest rectangle that holds it and the centre of every moving pixel; COMMON
-    the largest rectangle of fixed pixels that all lie in the moving frame.
+    Args:
+        kind: FIXED is the fixed frame; UNION the smallest rectangle that holds it and the centre of every moving pixel;
+            COMMON the largest rectangle of fixed pixels that all lie in the moving frame.
+        matrix: (3, 3), fixed -> moving.
+        fixed_shape, moving_shape: (H, W).
 
     Raises:
-        OptionError: UNION would not end, or is far larger than both images.
+        OptionError: UNION is without end, or far larger than both images.
         ContentError: COMMON has no pixel.
     """
     return frame_of_all(kind, [matrix], fixed_shape, moving_shape)
@@ -66,7 +71,7 @@ def frame_of(kind: Canvas, matrix: np.ndarray, fixed_shape: tuple[int, int], mov
 def frame_of_all(
     kind: Canvas, matrices: Sequence[np.ndarray], fixed_shape: tuple[int, int], moving_shape: tuple[int, int]
 ) -> Frame:
-    """Return what `frame_of` does for several moving images, of one shape: UNION holds them all, COMMON lies in all."""
+    """Return the frame of `frame_of` for several moving images of one shape: UNION holds all, COMMON lies in all."""
     if kind is Canvas.UNION:
         frames = [_union(matrix, fixed_shape, moving_shape) for matrix in matrices]
         left, top = min(frame.left for frame in frames), min(frame.top for frame in frames)
@@ -78,40 +83,39 @@ def frame_of_all(
 
 
 def _union(matrix: np.ndarray, fixed_shape: tuple[int, int], moving_shape: tuple[int, int]) -> Frame:
-    there = _seen_from_fixed(matrix, moving_shape)
-    points = np.concatenate([there, corners(fixed_shape)])
+    points = np.concatenate([_moving_corners(matrix, moving_shape), corners(fixed_shape)])
     low, high = points.min(axis=0), points.max(axis=0)
     # A corner that misses a whole pixel by a rounding is on it.
-    near = EDGE * max(*fixed_shape, *moving_shape)
-    sides = np.ceil(high - near) - np.floor(low + near) + 1.0
-    most = _MOST * (fixed_shape[0] * fixed_shape[1] + moving_shape[0] * moving_shape[1])
-    if not sides[0] <= most / sides[1]:  # NaN is no size either
-        found = "one without end" if np.isnan(sides).any() else f"one of {sides[0]:.4g} x {sides[1]:.4g} pixels"
+    rounding = EDGE * max(*fixed_shape, *moving_shape)
+    sides = np.ceil(high - rounding) - np.floor(low + rounding) + 1.0
+    max_area = _MAX_AREA * (fixed_shape[0] * fixed_shape[1] + moving_shape[0] * moving_shape[1])
+    if not sides[0] <= max_area / sides[1]:  # NaN is no size either
+        size = "one without end" if np.isnan(sides).any() else f"one of {sides[0]:.4g} x {sides[1]:.4g} pixels"
         raise OptionError(
-            f"--canvas union: expected a canvas of at most {_MOST} times the area of both images, found {found}; the "
-            "transform spreads the moving image that far: choose fixed or common, or check the transform"
+            f"`canvas` union: expected a canvas of at most {_MAX_AREA} times the area of both images, found {size}; "
+            "the transform spreads the moving image that far: choose fixed or common, or check the transform"
         )
-    left, top = (int(x) for x in np.floor(low + near))
+    left, top = (int(x) for x in np.floor(low + rounding))
     return Frame(left, top, int(sides[0]), int(sides[1]))
 
 
-def _seen_from_fixed(matrix: np.ndarray, moving_shape: tuple[int, int]) -> np.ndarray:
+def _moving_corners(matrix: np.ndarray, moving_shape: tuple[int, int]) -> np.ndarray:
     """Return the moving frame's corners (4, 2) in fixed coordinates, NaN for those on or behind the horizon."""
     matrix = np.asarray(matrix, dtype=np.float64)
     try:
-        back = np.linalg.inv(matrix if matrix[2, :2].any() else matrix / matrix[2, 2])
+        inverse = np.linalg.inv(matrix if matrix[2, :2].any() else matrix / matrix[2, 2])
     except np.linalg.LinAlgError:
         return np.full((4, 2), np.nan)
-    return map_points(back, corners(moving_shape))
+    return map_points(inverse, corners(moving_shape))
 
 
 def _common(matrices: Sequence[np.ndarray], fixed_shape: tuple[int, int], moving_shape: tuple[int, int]) -> Frame:
-    """Return the largest rectangle of whole pixels inside all frames, exactly.
+    """Return the largest rectangle of whole pixels inside the fixed frame and all moving ones, exactly.
 
     The overlap is convex, so of a rectangle only the outermost rows matter, and a row of the overlap is an interval
     [a(y), b(y)] with a convex and b concave. The area over rows t to u is at most
-    (u - t + 1) (min(b(t), b(u)) - max(a(t), a(u)) + 1), which has one maximum in u for each t: found by thirds, for all
-    t at once. Only the few t where it exceeds the best rectangle so far are looked at, u by u.
+    (u - t + 1) (min(b(t), b(u)) - max(a(t), a(u)) + 1), which has one maximum in u for each t: a ternary
+    search finds it for all t at once. Only for the few t where it exceeds the best rectangle so far is every u tried.
     """
     first, last = _intervals(matrices[0], fixed_shape, moving_shape)
     for matrix in matrices[1:]:
@@ -120,13 +124,13 @@ def _common(matrices: Sequence[np.ndarray], fixed_shape: tuple[int, int], moving
     rows = np.flatnonzero(first <= last)
     if len(rows) == 0 or not (np.ceil(first[rows]) <= np.floor(last[rows])).any():
         raise ContentError(
-            "--canvas common: expected images that overlap by a pixel at least, found none that all show; check the "
-            "transform, or choose fixed or union"
+            "`canvas` common: expected images that overlap by a pixel at least, found no pixel that all show; check "
+            "the transform, or choose fixed or union"
         )
     first, last = first[rows], last[rows]
     starts, ends = np.ceil(first), np.floor(last)
-    bound = _most_area(first, last)
-    best, found = 0.0, (0, 0)
+    bound = _max_area(first, last)
+    best, best_rows = 0.0, (0, 0)
     for top in np.argsort(-bound, kind="stable"):
         if bound[top] <= best:
             break
@@ -134,8 +138,8 @@ def _common(matrices: Sequence[np.ndarray], fixed_shape: tuple[int, int], moving
         areas = np.arange(1, len(widths) + 1) * widths
         bottom = int(areas.argmax())
         if areas[bottom] > best:
-            best, found = areas[bottom], (int(top), int(top) + bottom)
-    top, bottom = found
+            best, best_rows = areas[bottom], (int(top), int(top) + bottom)
+    top, bottom = best_rows
     left = int(max(starts[top], starts[bottom]))
     right = int(min(ends[top], ends[bottom]))
     return Frame(left, int(rows[top]), right - left + 1, bottom - top + 1)
@@ -144,14 +148,17 @@ def _common(matrices: Sequence[np.ndarray], fixed_shape: tuple[int, int], moving
 def _intervals(
     matrix: np.ndarray, fixed_shape: tuple[int, int], moving_shape: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return where the overlap begins and ends on each row of the fixed frame, (H,); it ends first where it is not."""
+    """Return the first and the last x of the overlap on each row of the fixed frame, (H,) each.
+
+    On rows without overlap the last one is less than the first.
+    """
     matrix = np.asarray(matrix, dtype=np.float64)
     matrix = matrix if matrix[2, :2].any() else matrix / matrix[2, 2]
     y = np.arange(fixed_shape[0], dtype=np.float64)
     first, last = np.zeros(len(y)), np.full(len(y), float(fixed_shape[1] - 1))
-    # Half of what resampling allows, so that no rounding puts a pixel outside that is inside here.
+    # Half of the rounding that resampling allows, so that every pixel that is inside here is inside there.
     planes = half_planes(matrix, moving_shape, EDGE / 2)
-    with np.errstate(over="ignore"):  # a line along the rows is crossed far away
+    with np.errstate(over="ignore"):  # the crossing of a row with a line along it is far away
         for a, b, c in planes:
             rest = b * y + c
             if a > 0:
@@ -163,8 +170,8 @@ def _intervals(
     return first, last
 
 
-def _most_area(first: np.ndarray, last: np.ndarray) -> np.ndarray:
-    """Return for each top row (H,) the most that the area of a rectangle from there on can be."""
+def _max_area(first: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """Return an upper bound of the area of the rectangles that begin on each row, (H,)."""
     top = np.arange(len(first))
 
     def area(bottom: np.ndarray) -> np.ndarray:
@@ -177,5 +184,5 @@ def _most_area(first: np.ndarray, last: np.ndarray) -> np.ndarray:
         third = (high - low) // 3
         rises = area(low + third) < area(high - third)
         low, high = np.where(rises, low + third, low), np.where(rises, high, high - third)
-    most: np.ndarray = np.maximum(np.maximum(area(low), area(high)), area((low + high) // 2))
-    return most
+    bound: np.ndarray = np.maximum(np.maximum(area(low), area(high)), area((low + high) // 2))
+    return bound

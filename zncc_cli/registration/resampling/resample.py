@@ -1,8 +1,8 @@
-"""A moving image on any rows and columns of the fixed plane, piece by piece, in bounded memory.
+"""Resample a moving image on any rows and columns of the fixed plane, tile by tile, in bounded memory.
 
 Every pixel is computed from its own fixed coordinates and from the moving pixels around it, by sums whose terms and
-order are fixed (`interpolators`). So neither the piece it is in nor the rows and columns that were asked for change it
-by a bit, and pieces have no seams.
+order are fixed (`interpolators`). So a pixel is the same to the bit whatever tile it lies in and whatever else is
+resampled with it, and tiles have no seams.
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ from zncc_cli.registration.geometry import clip, half_planes, rectangle_corners
 from zncc_cli.registration.resampling.interpolators import INTERPOLATORS, Interpolator, between_valid
 from zncc_cli.registration.warp import EDGE, applied, coordinates
 
-# A part of the moving image, by its rows and columns, which may be none: pixels (h, w) or (h, w, S), valid (h, w) bool.
+# Reads a part of the moving image, by its rows and columns, which may be none: pixels (h, w) or (h, w, S), and which
+# are valid, (h, w) bool.
 Read = Callable[[slice, slice], tuple[np.ndarray, np.ndarray]]
 
-_Piece = tuple[np.ndarray, np.ndarray]  # values (h, w[, S]) and (h, w) bool
+_Values = tuple[np.ndarray, np.ndarray]  # (h, w[, S]), and which are defined, (h, w) bool
 
-_MOST_PIXELS = 2**20  # of a piece: 8 MB in float64, of which there are about ten
-_MOST_READ = 2**22  # moving pixels that a piece is made from
-_SLACK = 1.0  # pixels: more than what a planned region may be off by, and than the half pixel around the frame
+_MAX_TILE_PIXELS = 2**20  # 8 MB in float64, of which there are about ten
+_MAX_READ_PIXELS = 2**22  # of the moving image, for a tile
+_SLACK = 1.0  # pixels: more than the rounding of a planned region, and than the half pixel around the frame
 
 
 def array_reader(pixels: np.ndarray, valid: np.ndarray) -> Read:
-    """Return what reads parts of an image in memory, (H, W) or (H, W, S), and of its bool mask (H, W)."""
+    """Return a function that reads parts of an image in memory, (H, W) or (H, W, S), and of its bool mask (H, W)."""
     return lambda rows, columns: (pixels[rows, columns], valid[rows, columns])
 
 
@@ -48,7 +49,7 @@ def resample(
     """Return the moving image's values at the fixed pixels of ``rows`` and ``columns``, and which of them are defined.
 
     Args:
-        read: parts of the moving image; of each piece, only the region that it needs.
+        read: a part of the moving image; called for each tile with the region that it needs.
         moving_shape: (H, W) of the moving image.
         matrix: (3, 3), fixed -> moving; points on or behind the horizon are undefined.
         rows, columns: of the fixed plane, of step 1; they may lie outside the fixed frame.
@@ -60,26 +61,26 @@ def resample(
         The values (h, w) or (h, w, S), float64, or in the pixels' own dtype where they are copied: by NEAREST, and by
         shifts by whole pixels. Undefined ones hold zero. And which are defined, (h, w) bool.
     """
-    view = _View(read, moving_shape, _normalised(matrix), interpolation, edge)
+    moving = _MovingImage(read, moving_shape, _normalised(matrix), interpolation, edge)
     whole, values = _Part(rows, columns), None
     valid = np.zeros(whole.shape, dtype=bool)
-    for part in view.pieces(whole):
-        if part == whole:
-            return view.piece(part)
-        some, held = view.piece(part)
+    for tile in moving.tiles(whole):
+        if tile == whole:
+            return moving.sampled(tile)
+        tile_values, tile_valid = moving.sampled(tile)
         if values is None:
-            values = np.zeros((*whole.shape, *some.shape[2:]), some.dtype)
-        values[part.within(whole)] = some
-        valid[part.within(whole)] = held
+            values = np.zeros((*whole.shape, *tile_values.shape[2:]), tile_values.dtype)
+        values[tile.within(whole)] = tile_values
+        valid[tile.within(whole)] = tile_valid
     if values is None:
-        nothing, _ = read(slice(0, 0), slice(0, 0))
-        values = np.zeros((*whole.shape, *nothing.shape[2:]), nothing.dtype if view.copies else np.float64)
+        empty, _ = read(slice(0, 0), slice(0, 0))
+        values = np.zeros((*whole.shape, *empty.shape[2:]), empty.dtype if moving.copies else np.float64)
     return values, valid
 
 
 @dataclass(frozen=True)
 class _Part:
-    """Some rows and columns of a plane."""
+    """A rectangle of a plane, by its rows and columns."""
 
     rows: range
     columns: range
@@ -109,50 +110,50 @@ class _Part:
         return _Part(self.rows, self.columns[:half]), _Part(self.rows, self.columns[half:])
 
 
-class _View:
-    """The moving image as it is seen from the fixed plane."""
+class _MovingImage:
+    """The moving image under a transform, from which parts of the fixed plane are sampled."""
 
     def __init__(
         self, read: Read, shape: tuple[int, int], matrix: np.ndarray, interpolation: Interpolation, edge: bool
     ) -> None:
         self._read, self._shape, self._matrix, self._edge = read, shape, matrix, edge
         self._pull = torch.from_numpy(matrix)
-        # Where pixels are met exactly, the nearest one is the value.
+        # Where points lie on pixels exactly, the nearest pixel is the value.
         self.copies = copies(matrix, interpolation)
-        self._way = None if self.copies else INTERPOLATORS[interpolation]
+        self._interpolator = interpolator = None if self.copies else INTERPOLATORS[interpolation]
         before, after, margin = (
-            (0, 1, 0) if self._way is None else (self._way.before, self._way.after, self._way.margin)
+            (0, 1, 0) if interpolator is None else (interpolator.before, interpolator.after, interpolator.margin)
         )
         self._reach = before + 1 + margin, after + 1 + margin
-        seen = half_planes(matrix, shape, _SLACK)
-        self._seen = seen[-1:] if edge else seen
+        planes = half_planes(matrix, shape, _SLACK)
+        self._half_planes = planes[-1:] if edge else planes  # with ``edge`` all before the horizon is defined
 
-    def pieces(self, part: _Part) -> Iterator[_Part]:
-        """Yield the pieces of ``part`` that something is to be read for, small enough, and so is what they need."""
+    def tiles(self, part: _Part) -> Iterator[_Part]:
+        """Yield tiles of ``part`` that are small enough and need few moving pixels; none for those that need none."""
         needed = self._needed(part) if part.size else None
         if needed is None:
             return
-        if part.size > 1 and (part.size > _MOST_PIXELS or needed.size > _MOST_READ):
+        if part.size > 1 and (part.size > _MAX_TILE_PIXELS or needed.size > _MAX_READ_PIXELS):
             for half in part.halves():
-                yield from self.pieces(half)
+                yield from self.tiles(half)
         else:
             yield part
 
-    def piece(self, part: _Part) -> _Piece:
-        """Return values and validity of one of the `pieces`."""
-        needed = self._needed(part)
-        assert needed is not None, "pieces are those that need something"
-        pixels, valid = self._window(needed)
-        if self._way is None:
+    def sampled(self, tile: _Part) -> _Values:
+        """Return the values of one of the `tiles`, and which are defined."""
+        needed = self._needed(tile)
+        assert needed is not None, "a tile needs moving pixels"
+        pixels, valid = self._read_mirrored(needed)
+        if self._interpolator is None:
             copied = self._shifted if _is_whole_shift(self._matrix) else self._nearest
-            return copied(part, needed, pixels, valid)
+            return copied(tile, needed, pixels, valid)
         planes = pixels if pixels.ndim == 3 else pixels[..., None]
-        values, held = self._between(self._way, part, needed, planes, valid)
-        return (values if pixels.ndim == 3 else values[..., 0]), held
+        values, defined = self._interpolated(self._interpolator, tile, needed, planes, valid)
+        return (values if pixels.ndim == 3 else values[..., 0]), defined
 
     def _needed(self, part: _Part) -> _Part | None:
-        """Return the rows and columns of moving pixels, mirrored beyond the frame, that a part needs; None if none."""
-        polygon = clip(rectangle_corners(part.rows, part.columns), self._seen)
+        """Return the moving pixels that a part needs, of the image mirrored beyond its frame; None if it needs none."""
+        polygon = clip(rectangle_corners(part.rows, part.columns), self._half_planes)
         if len(polygon) == 0:
             return None
         mapped = np.column_stack([polygon, np.ones(len(polygon))]) @ self._matrix.T
@@ -164,20 +165,24 @@ class _View:
         before, after = self._reach
         return _Part(range(top - before, bottom + after + 1), range(left - before, right + after + 1))
 
-    def _window(self, needed: _Part) -> tuple[np.ndarray, np.ndarray]:
+    def _read_mirrored(self, needed: _Part) -> tuple[np.ndarray, np.ndarray]:
+        """Return pixels and validity of a part of the moving image, which is mirrored beyond its frame."""
         rows, columns = _mirrored(needed.rows, self._shape[0]), _mirrored(needed.columns, self._shape[1])
         top, left = rows.min(), columns.min()
         pixels, valid = self._read(slice(int(top), int(rows.max()) + 1), slice(int(left), int(columns.max()) + 1))
         return _taken(pixels, rows - top, columns - left), _taken(valid, rows - top, columns - left)
 
     def _front(self, part: _Part) -> Tensor:
-        """Return which pixels (H, W) lie before the horizon, or () true where all of them do."""
+        """Tell which pixels of a part lie before the horizon, (H, W) bool; () true where all of them do."""
         if (rectangle_corners(part.rows, part.columns) @ self._matrix[2, :2] + self._matrix[2, 2] > 0).all():
             return torch.ones((), dtype=torch.bool)
         return applied(self._pull[2], part.shape, part.at) > 0
 
     def _points(self, part: _Part, front: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return x, y of each pixel, moved into the moving frame, and whether they were inside; half up for copies."""
+        """Return x, y of each pixel of a part, clamped to the moving frame, and whether it lay inside; (H, W) each.
+
+        For copies, x and y are rounded half up.
+        """
         x, y = coordinates(self._pull, part.shape, part.at)
         if self.copies:
             x, y = (x + 0.5).floor(), (y + 0.5).floor()
@@ -186,52 +191,58 @@ class _View:
         x, y = (torch.where(front, axis, 0).clamp(0, last) for axis, last in ((x, right), (y, bottom)))
         return x, y, inside
 
-    def _shifted(self, part: _Part, needed: _Part, pixels: np.ndarray, valid: np.ndarray) -> _Piece:
-        at = part.at + self._matrix[:2, 2]  # as floats: whole, and however large
-        column, row = (np.arange(count) + first for count, first in zip(part.shape[::-1], at, strict=True))
+    def _shifted(self, part: _Part, needed: _Part, pixels: np.ndarray, valid: np.ndarray) -> _Values:
+        """Return the pixels of a part at a shift by whole pixels, and which are defined."""
+        first = part.at + self._matrix[:2, 2]  # floats: whole numbers, however large
+        column, row = (np.arange(count) + start for count, start in zip(part.shape[::-1], first, strict=True))
         x, y = (np.clip(place, 0, n - 1).astype(int) for place, n in zip((column, row), self._shape[::-1], strict=True))
-        values, held = (_taken(array, y - needed.at[1], x - needed.at[0]) for array in (pixels, valid))
+        values, defined = (_taken(array, y - needed.at[1], x - needed.at[0]) for array in (pixels, valid))
         inside = (y == row)[:, None] & (x == column)
-        held = held if self._edge else held & inside
-        return _defined(values, held), held
+        defined = defined if self._edge else defined & inside
+        return _zero_undefined(values, defined), defined
 
-    def _nearest(self, part: _Part, needed: _Part, pixels: np.ndarray, valid: np.ndarray) -> _Piece:
+    def _nearest(self, part: _Part, needed: _Part, pixels: np.ndarray, valid: np.ndarray) -> _Values:
+        """Return the nearest moving pixel of each pixel of a part, and which are defined."""
         front = self._front(part)
         x, y, inside = self._points(part, front)
-        # What is not wanted must not reach outside the memory.
+        # Undefined points must not read outside the memory.
         column = (x.long() - needed.at[0]).clamp_(0, pixels.shape[1] - 1).numpy()
         row = (y.long() - needed.at[1]).clamp_(0, pixels.shape[0] - 1).numpy()
-        held = (front if self._edge else inside).numpy() & valid[row, column]
-        return _defined(pixels[row, column], held), held
+        defined = (front if self._edge else inside).numpy() & valid[row, column]
+        return _zero_undefined(pixels[row, column], defined), defined
 
-    def _between(self, way: Interpolator, part: _Part, needed: _Part, pixels: np.ndarray, valid: np.ndarray) -> _Piece:
-        knots, whole = way.knots(pixels, valid), bool(valid.all())
-        at, front = (needed.at[0] + way.margin, needed.at[1] + way.margin), self._front(part)
+    def _interpolated(
+        self, interpolator: Interpolator, part: _Part, needed: _Part, pixels: np.ndarray, valid: np.ndarray
+    ) -> _Values:
+        """Return the interpolated values (h, w, S) of a part, and which are defined."""
+        knots, whole = interpolator.knots(pixels, valid), bool(valid.all())
+        margin, front = interpolator.margin, self._front(part)
+        at = needed.at[0] + margin, needed.at[1] + margin
         native = has_warp(knots)
         if native:
-            values, inside = way.on_frame(knots, at, self._pull, part.shape, part.at, self._shape)
+            values, inside = interpolator.at_pixels(knots, at, self._pull, part.shape, part.at, self._shape)
             inside &= front
         if self._edge or not native or not whole:
-            x, y, near = self._points(part, front)
+            x, y, points_inside = self._points(part, front)
             if not native:
-                values, inside = way.at_points(knots, at, x, y), near
-        held = inside
+                values, inside = interpolator.at_points(knots, at, x, y), points_inside
+        defined = inside
         if self._edge:
-            held = front.expand(part.shape)
-            beyond = held & ~inside
-            values[:, beyond] = way.at_points(knots, at, x[beyond], y[beyond])
+            defined = front.expand(part.shape)
+            beyond = defined & ~inside
+            values[:, beyond] = interpolator.at_points(knots, at, x[beyond], y[beyond])
         if not whole:
-            held = held & between_valid(torch.from_numpy(valid), needed.at, x, y, EDGE)
-        return _defined(values.permute(1, 2, 0).numpy(), held.numpy()), held.numpy()
+            defined = defined & between_valid(torch.from_numpy(valid), needed.at, x, y, EDGE)
+        return _zero_undefined(values.permute(1, 2, 0).numpy(), defined.numpy()), defined.numpy()
 
 
 def copies(matrix: np.ndarray, interpolation: Interpolation) -> bool:
-    """Tell whether `resample` copies pixels, in their own dtype, and interpolates none."""
+    """Tell whether `resample` copies pixels in their own dtype instead of interpolating them."""
     return interpolation is Interpolation.NEAREST or _is_whole_shift(_normalised(matrix))
 
 
 def _normalised(matrix: np.ndarray) -> np.ndarray:
-    """Return a float64 matrix whose last row is (0, 0, 1) if it can be, so that all of the plane is in front."""
+    """Return a float64 matrix whose last row, without perspective, is (0, 0, 1): all of the plane is in front then."""
     matrix = np.array(matrix, dtype=np.float64)
     return matrix if matrix[2, :2].any() else matrix / matrix[2, 2]
 
@@ -241,21 +252,21 @@ def _is_whole_shift(matrix: np.ndarray) -> bool:
     return np.array_equal(matrix[:, :2], np.eye(3)[:, :2]) and np.array_equal(matrix[:, 2], np.rint(matrix[:, 2]))
 
 
-def _defined(values: np.ndarray, held: np.ndarray) -> np.ndarray:
-    """Return ``values``, zero where they are not ``held``."""
-    there = held if values.ndim == 2 else held[..., None]
-    return values if held.all() else np.where(there, values, values.dtype.type(0))
+def _zero_undefined(values: np.ndarray, defined: np.ndarray) -> np.ndarray:
+    """Return ``values`` (h, w[, S]) with zero where they are not ``defined`` (h, w) bool."""
+    mask = defined if values.ndim == 2 else defined[..., None]
+    return values if defined.all() else np.where(mask, values, values.dtype.type(0))
 
 
 def _mirrored(places: range, count: int) -> np.ndarray:
-    """Return places on an axis of ``count`` pixels that is mirrored at its first and its last pixel."""
+    """Return the pixels at ``places`` of an axis of ``count`` pixels, mirrored at its first and its last one."""
     period = max(2 * (count - 1), 1)
     folded = np.arange(places.start, places.stop) % period
     return np.minimum(folded, period - folded) if count > 1 else np.zeros_like(folded)
 
 
 def _taken(pixels: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Return pixels (h, w[, S]) of these rows and columns, without a copy where they are all that there are."""
+    """Return the pixels (h, w[, S]) of some rows and columns; without a copy where these are all rows and columns."""
     for axis, places in enumerate((rows, columns)):
         if not np.array_equal(places, np.arange(pixels.shape[axis])):
             pixels = np.take(pixels, places, axis=axis)

@@ -241,7 +241,7 @@ def _prepared(levels: list[Level], spacing: float, shading: float) -> Level:
     if ratio > 1:
         # Halving takes DECIMATION_SIGMA: variances of Gaussians add up, and that of a grid grows with its spacing.
         image, mask = smooth(image, mask, DECIMATION_SIGMA * math.sqrt((ratio**2 - 1) / 3))
-    background, inside_mask = smooth(image, mask, shading * ratio, enough=0.0)
+    background, inside_mask = smooth(image, mask, shading * ratio, min_share=0.0)
     return Level(torch.where(inside_mask, image - background, 0), inside_mask, level.factor)
 
 

@@ -243,7 +243,7 @@ def descend(
     family = TRANSFORMS[model](model, metric.shape)
     factor = metric.factor
     minimum = minimize(
-        lambda p: metric.of(family, p),
+        lambda p: metric.loss_and_gradient(family, p),
         family.parameters(matrix),
         method=config.optimizer,
         curvature=lambda p: metric.curvature(family, p),

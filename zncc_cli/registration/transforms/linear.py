@@ -32,11 +32,11 @@ _SIZE = {Model.TRANSLATION: 2, Model.RIGID: 3, Model.SIMILARITY: 4, Model.AFFINE
 
 
 @dataclass(frozen=True)
-class LinearFamily:
-    """One linear model on one fixed frame.
+class LinearTransform:
+    """A linear model on one fixed frame: what its parameters are, and the matrix that they stand for.
 
     Attributes:
-        model: which one.
+        model: translation, rigid, similarity, affine or homography.
         shape: (H, W) of the fixed frame, pixels.
     """
 
@@ -62,7 +62,7 @@ class LinearFamily:
         return math.hypot(self.shape[1] - 1, self.shape[0] - 1) / 2
 
     def matrix(self, parameters: np.ndarray) -> np.ndarray:
-        """Return the (3, 3) matrix, fixed -> moving, of (size,) parameters; its last entry is 1."""
+        """Return the (3, 3) matrix, fixed -> moving, for (size,) parameters; its last entry is 1."""
         uncentred = self._about_origin @ self._inner(parameters)[0]
         return np.asarray(uncentred / uncentred[8]).reshape(3, 3)
 
@@ -87,22 +87,22 @@ class LinearFamily:
 
     @cached_property
     def _about_origin(self) -> np.ndarray:
-        """What makes of a row-major matrix (9,) about the centre the one about the origin."""
+        """The matrix (9, 9) that turns a row-major matrix (9,) about the centre into the one about the origin."""
         cx, cy = self._centre
         to_centre = np.array([[1, 0, -cx], [0, 1, -cy], [0, 0, 1]])
         back = np.array([[1, 0, cx], [0, 1, cy], [0, 0, 1]])
         return np.kron(back, to_centre.T)
 
     def parameters(self, matrix: np.ndarray) -> np.ndarray:
-        """Return the (size,) parameters of the member of the family that is nearest to ``matrix`` (3, 3).
+        """Return the (size,) parameters of the model's transform that is nearest to ``matrix`` (3, 3).
 
         The motion of the centre is kept; the linear part is projected: on the nearest rotation in the Frobenius
         norm for rigid, the nearest scaled rotation for similarity.
         """
         cx, cy = self._centre
         r = self._radius
-        back = np.array([[1, 0, -cx], [0, 1, -cy], [0, 0, 1]], dtype=np.float64)
-        inner = back @ np.asarray(matrix, dtype=np.float64) @ np.array([[1, 0, cx], [0, 1, cy], [0, 0, 1]])
+        to_centre = np.array([[1, 0, -cx], [0, 1, -cy], [0, 0, 1]], dtype=np.float64)
+        inner = to_centre @ np.asarray(matrix, dtype=np.float64) @ np.array([[1, 0, cx], [0, 1, cy], [0, 0, 1]])
         inner = inner / inner[2, 2]
         (a, b, tx), (c, d, ty) = inner[0], inner[1]
         angle, scale = math.atan2(c - b, a + d), math.hypot(a + d, c - b) / 2
@@ -116,9 +116,9 @@ class LinearFamily:
         return np.array([tx, ty, *rest[self.model]], dtype=np.float64)
 
     def unwrapped(self, path: np.ndarray) -> np.ndarray:
-        """Return the parameters (n, size) of a path with angles that go on beyond half a turn.
+        """Return the parameters (n, size) of a path of n transforms with angles that continue beyond half a turn.
 
-        Of the two ways round from one place to the next the shorter one is taken.
+        From each transform to the next the angle changes by the shorter way round.
         """
         out: np.ndarray = path.copy()
         if self.model in (Model.RIGID, Model.SIMILARITY):
@@ -126,12 +126,12 @@ class LinearFamily:
         return out
 
 
-_ANGLE = 2  # which parameter is r a
+_ANGLE = 2  # index of the parameter r a
 
-# Where a row-major matrix (9,) has A = (a, b, c, d), and g.
+# Indices of A = (a, b, c, d) and of g in a row-major matrix (9,).
 _A, _G = [0, 1, 3, 4], [6, 7]
 
-# A and its derivatives (4, n) by the parameters that it depends on, all over r.
+# Returns A and its derivatives (4, n) by the n parameters that it depends on, all over r.
 _LinearPart = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
