@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import TypeVar
 
 from zncc_cli.errors import OptionError
 
 
-class Choice(str, Enum):
+class Choice(StrEnum):
     """A named choice that prints as its value."""
-
-    def __str__(self) -> str:
-        return str(self.value)
 
 
 class Model(Choice):

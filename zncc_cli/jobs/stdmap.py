@@ -23,7 +23,7 @@ from zncc_cli.jobs.missing import Missing
 from zncc_cli.jobs.pair.maps import map_strips
 from zncc_cli.operators import native
 from zncc_cli.registration.metric.maps import std_map
-from zncc_cli.registration.quality.texture import Texture, texture
+from zncc_cli.registration.quality.texture import texture
 from zncc_cli.registration.register import resolve_device
 from zncc_cli.report.grey import std_picture
 from zncc_cli.text import shown

@@ -41,7 +41,7 @@ from zncc_cli.registration.transforms.linear import LinearTransform
 from zncc_cli.registration.warp import Sampler, area_scale, in_front, level_matrix, level_scale
 
 # A window counts by half where its variance is this many times that of the noise. Between 1 and 8 the error on noisy
-# pairs of the benchmark halves, on clean ones it stays below 0.02 px (docs/architecture.md, "Weights").
+# pairs of the benchmark halves, on clean ones it stays below 0.02 px (docs/method.md, "Weights").
 NOISE_WEIGHT = 8.0
 # Windows whose variance is this share of the image's own count as flat even where there is no noise at all.
 _MIN_RELATIVE_VARIANCE = 1e-6

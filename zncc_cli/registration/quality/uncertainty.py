@@ -28,7 +28,7 @@ from zncc_cli.registration.transforms.linear import LinearTransform
 from zncc_cli.registration.warp import corners
 
 # Pixels, along each axis: the median error of pairs without noise is 0.0003 to 0.004 px, by what else differs
-# (docs/architecture.md, "Uncertainty").
+# (docs/method.md, "Uncertainty and expected error").
 FLOOR = 0.0015
 _GRID = 9  # points along each side of the frame, where means over it are taken
 
