@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from zncc_cli.config import NESTED_MODELS, Model, RegistrationConfig
-from zncc_cli.registration.geometry import overlap_shape
+from zncc_cli.registration.geometry import frame_extent, overlap_points, overlap_shape
 from zncc_cli.registration.metric.level_metric import LevelMetric
 from zncc_cli.registration.optimizer import Ending, minimize
 from zncc_cli.registration.pair_pyramid import LevelMetrics
@@ -213,15 +213,12 @@ def start_ratio(candidates: list[Candidate], shape: tuple[int, int], moving_shap
     may be far apart.
     """
     best = candidates[0].start
-    steps = [np.linspace(0, n - 1, _GRID) for n in shape]
-    points = np.stack(np.meshgrid(*reversed(steps)), axis=-1).reshape(-1, 2)
-    targets = map_points(best.matrix, points)
-    inside = ((targets >= 0) & (targets <= np.array(moving_shape[::-1]) - 1)).all(axis=-1)
+    points = overlap_points(best.matrix, frame_extent(shape), frame_extent(moving_shape), _GRID)
     back = np.linalg.inv(best.matrix)
 
     def elsewhere(other: Start) -> bool:
-        distances = np.linalg.norm(map_points(back @ other.matrix, points[inside]) - points[inside], axis=-1)
-        near = bool(inside.any()) and float(np.median(distances)) < _ELSEWHERE_SHARE * math.hypot(*shape)
+        distances = np.linalg.norm(map_points(back @ other.matrix, points) - points, axis=-1)
+        near = len(points) > 0 and float(np.median(distances)) < _ELSEWHERE_SHARE * math.hypot(*shape)
         return other.inverted != best.inverted or not near
 
     other = next((candidate.score for candidate in candidates[1:] if elsewhere(candidate.start)), 0.0)
