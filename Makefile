@@ -4,7 +4,8 @@
 #              ONLY=stack (or zncc-align, zncc-stdmap, apply, points, register), COMMANDS=200 at most; CASE='...' runs one
 #              that failed again
 # make bench   the benchmarks on the CPU, beside other packages; about three quarters of an hour
-# make gpu     every CUDA test and benchmark, with the python3 that is there; installs nothing; below ten minutes
+# make gpu     every CUDA test and benchmark, with the python3 that is there; installs nothing; below ten minutes;
+#              pictures only where that python3 has matplotlib
 
 PYTHON ?= python3
 VENV := .venv
@@ -40,20 +41,20 @@ soak: $(VENV)/installed
 
 bench: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt -e '.[bench]'
-	$(BIN)/python benchmarks/operator.py --devices cpu --out $(RESULTS)
-	$(BIN)/python benchmarks/startup.py --devices cpu --out $(RESULTS)
-	timeout 1200 $(BIN)/python benchmarks/registration.py --devices cpu --seconds 600 --out $(RESULTS)
+	$(BIN)/python -m benchmarks.operator --devices cpu --out $(RESULTS)
+	$(BIN)/python -m benchmarks.operator.startup --devices cpu --out $(RESULTS)
+	timeout 1200 $(BIN)/python -m benchmarks.registration --devices cpu --seconds 600 --out $(RESULTS)
 
 # Each of the five runs even if another failed; a time limit on each keeps the sum below ten minutes.
 gpu:
 	@mkdir -p $(RESULTS); failed=0; \
 	PYTHONPATH=. timeout 210 $(PYTHON) -m pytest -m cuda -p no:cacheprovider --continue-on-collection-errors \
 	    --junitxml=$(RESULTS)/cuda-tests.xml || failed=1; \
-	timeout 130 $(PYTHON) benchmarks/operator.py --devices cuda --seconds 90 --out $(RESULTS) || failed=1; \
-	timeout 80 $(PYTHON) benchmarks/startup.py --devices cuda --builds 1 --repeats 3 --out $(RESULTS) || failed=1; \
-	timeout 75 $(PYTHON) benchmarks/registration.py --devices cuda --parts time pairs --models translation affine \
+	timeout 130 $(PYTHON) -m benchmarks.operator --devices cuda --seconds 90 --out $(RESULTS) || failed=1; \
+	timeout 80 $(PYTHON) -m benchmarks.operator.startup --devices cuda --builds 1 --repeats 3 --out $(RESULTS) || failed=1; \
+	timeout 75 $(PYTHON) -m benchmarks.registration --devices cuda --parts time pairs --models translation affine \
 	    --budget 0.5 --seconds 35 --out $(RESULTS) || failed=1; \
-	timeout 95 $(PYTHON) benchmarks/batch_gpu.py --rounds 1 --out $(RESULTS) || failed=1; \
+	timeout 95 $(PYTHON) -m benchmarks.batch.sharing --rounds 1 --out $(RESULTS) || failed=1; \
 	exit $$failed
 
 clean:

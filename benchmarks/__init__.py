@@ -1,1 +1,1 @@
-"""Benchmarks of the operator and of start-up; not part of the installed package."""
+"""Benchmarks of the operator, of registrations, batches and stacks; not part of the installed package."""

@@ -46,7 +46,7 @@ struct Samples {
 #ifdef __CUDA_ARCH__
     const int lane = static_cast<int>(threadIdx.x) % kLanes;
     double all = join(of(values[lane]), of(values[lane + kLanes]));
-ZNCC_UNROLL
+    ZNCC_UNROLL
     for (int distance = kLanes / 2; distance > 0; distance /= 2) {
       all = join(all, __shfl_xor_sync(0xffffffffu, all, distance));
     }
@@ -88,7 +88,7 @@ ZNCC_HOST_DEVICE inline Centre centre_of_samples(const double* values) {
   const Samples samples{values};
   // Twice: a sample that is itself an outlier would have all others look like usual ones.
   double from = 0.0, limit = DBL_MAX, mean = 0.0, spread = 0.0;
-ZNCC_NO_UNROLL
+  ZNCC_NO_UNROLL
   for (int i = 0; i < 2; ++i) {
     mean = samples.mean_of_near(from, limit, [](double value) { return value; });
     if (!is_finite(mean)) {  // there are none

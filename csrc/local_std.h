@@ -79,7 +79,7 @@ ZNCC_HOST_DEVICE inline Map unclamped(Map quotient, Map std, Map floor) {
 
 template <typename Map>
 ZNCC_HOST_DEVICE inline SumGradients sum_gradients(Map g, Map std, double S1, const WindowSize& window, double eps,
-                                                double d) {
+                                                   double d) {
   // The root rounded as std_map rounds it.
   const double dVar = unclamped<Map>(g / (2 * std + static_cast<Map>(d)), std, std::sqrt(static_cast<Map>(eps)));
   return {dVar * (-2.0 * window.inverse_N * S1), dVar};

@@ -5,11 +5,11 @@
 // mean of the strip: whatever grid the pixels' values lie on, the differences lie on it too, and their sums in double
 // are exact for 8 and 16 bit images.
 //
-// A piece of a plane (pieces.h) is summed by running sums, and again with care where these would have remembered too
-// much (box_sums.h): where a value is not finite, or a pixel is an outlier.
+// A strip of a plane (strips.h) is summed by running sums, and again with care where these would have remembered too
+// much (cpu/box_sums.h): where a value is not finite, or a pixel is an outlier.
 #pragma once
 
-#include "pieces.h"
+#include "strips.h"
 
 namespace zncc {
 
@@ -23,18 +23,18 @@ struct LocalStdShape {
   int64_t pixels() const { return planes * height * width; }
 };
 
-// Compute the pieces of StdMap that are left, of all planes, cut as Cut(map_height, map_width, h).
-void box_forward(const LocalStdShape& shape, const float* image, float* std, Pieces& pieces);
-void box_forward(const LocalStdShape& shape, const double* image, double* std, Pieces& pieces);
+// Compute the strips of StdMap that are left in the queue, of all planes, cut as StripGrid(map_height, map_width, h).
+void box_forward(const LocalStdShape& shape, const float* image, float* std, StripQueue& strips);
+void box_forward(const LocalStdShape& shape, const double* image, double* std, StripQueue& strips);
 
-// Compute the pieces of the image's gradient that are left, cut as Cut(height, width, h).
-void box_backward(const LocalStdShape& shape, const float* g, const float* image, const float* std,
-                  float* dI, Pieces& pieces);
-void box_backward(const LocalStdShape& shape, const double* g, const double* image, const double* std,
-                  double* dI, Pieces& pieces);
+// Compute the strips of the image's gradient that are left in the queue, cut as StripGrid(height, width, h).
+void box_backward(const LocalStdShape& shape, const float* g, const float* image, const float* std, float* dI,
+                  StripQueue& strips);
+void box_backward(const LocalStdShape& shape, const double* g, const double* image, const double* std, double* dI,
+                  StripQueue& strips);
 
-// Compute the pieces of the sums over all windows that are left, cut as those of StdMap; eps is not used.
-void window_sums(const LocalStdShape& shape, const float* planes, float* sums, Pieces& pieces);
-void window_sums(const LocalStdShape& shape, const double* planes, double* sums, Pieces& pieces);
+// Compute the strips of the sums over all windows that are left in the queue, cut as those of StdMap; eps is not used.
+void window_sums(const LocalStdShape& shape, const float* planes, float* sums, StripQueue& strips);
+void window_sums(const LocalStdShape& shape, const double* planes, double* sums, StripQueue& strips);
 
 }  // namespace zncc

@@ -2,7 +2,7 @@
 // ever written, unless it is asked for. Formulas and NaN policy: local_zncc.h. Centring and care: local_std_box.h.
 #pragma once
 
-#include "pieces.h"
+#include "strips.h"
 
 namespace zncc {
 
@@ -14,7 +14,7 @@ struct LocalZnccShape {
   int64_t map_height() const { return height - h + 1; }
   int64_t map_width() const { return width - w + 1; }
   int64_t pixels() const { return planes * height * width; }
-  Cut cut() const { return Cut(height, width, h); }
+  StripGrid strip_grid() const { return StripGrid(height, width, h); }
 };
 
 // What is read and written; null where it is not wanted: weight (one for every window), dm, z.
@@ -23,13 +23,13 @@ struct LocalZnccData {
   const Map* f;
   const Map* m;
   const Map* weight;
-  double* wz;  // one sum for each piece
+  double* wz;  // one sum for each strip
   Map* dm;
   Map* z;
 };
 
-// Compute the pieces of all planes that are left, cut as shape.cut().
-void zncc_box(const LocalZnccShape& shape, const LocalZnccData<float>& data, Pieces& pieces);
-void zncc_box(const LocalZnccShape& shape, const LocalZnccData<double>& data, Pieces& pieces);
+// Compute the strips of all planes that are left, cut as shape.strip_grid().
+void zncc_box(const LocalZnccShape& shape, const LocalZnccData<float>& data, StripQueue& strips);
+void zncc_box(const LocalZnccShape& shape, const LocalZnccData<double>& data, StripQueue& strips);
 
 }  // namespace zncc

@@ -26,9 +26,14 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
+def files_below(folder: Path) -> set[Path]:
+    return {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+
+
 def test_wheel_holds_the_package_and_its_native_sources(installed: Path) -> None:
-    shipped = {p.name for p in (installed / "zncc_cli" / "csrc").iterdir()}
-    assert shipped == {p.name for p in (ROOT / "csrc").iterdir()}
+    sources = files_below(ROOT / "csrc")
+    assert Path("cuda", "local_std.cu") in sources
+    assert files_below(installed / "zncc_cli" / "csrc") == sources
     assert (installed / "zncc_cli" / "py.typed").exists()
     assert (installed / "zncc_cli" / "files" / "transforms" / "transform.schema.json").exists()
     templates = Path("zncc_cli", "report", "templates")

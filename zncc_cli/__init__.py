@@ -1,4 +1,4 @@
-"""Align two images by gradient descent on their local zero-normalized cross-correlation (ZNCC).
+"""Align two images by maximizing their local zero-normalized cross-correlation (ZNCC).
 
 The names below are imported on first use (PEP 562), so that ``import zncc_cli`` does not load torch.
 """
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_HOME = {
+_MODULES = {
     "LocalStandardDeviation": "zncc_cli.operators.local_std",
     "local_std": "zncc_cli.operators.local_std",
     "fft_cc": "zncc_cli.operators.fft",
@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name not in _MODULES:
         raise AttributeError(f"module 'zncc_cli' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOME[name]), name)
+    value = getattr(importlib.import_module(_MODULES[name]), name)
     globals()[name] = value
     return value
 

@@ -1,4 +1,4 @@
-"""What a process of ours takes of the machine: memory and cores."""
+"""The memory and the cores that this process takes of the machine."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import ctypes
 import os
 import sys
 
-# malloc.h: blocks taken from the system one by one, the end of the heap that is given back, and by how much it grows.
+# malloc.h: free memory at the end of the heap that is returned to the system, the step by which the heap grows, and how
+# many blocks are taken from the system one by one.
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 
 
 def keep_freed_memory() -> None:
-    """Use freed memory again rather than give it back: on large images its faults took longer than the arithmetic.
+    """Make glibc reuse freed memory instead of returning it to the system, whose page faults cost more than arithmetic.
 
-    glibc takes a block of 32 MiB and more from the system each time, whatever its thresholds are. A pair of 4096^2 took
-    13 seconds instead of 31. The price: a quarter more memory at the peak, and all of it held until the process ends.
+    Otherwise glibc takes each block of 32 MiB and more from the system anew, whatever its thresholds are. A pair of
+    4096^2 pixels took 13 seconds instead of 31. The price: a quarter more memory at the peak, all of it held until the
+    process ends.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is None:  # glibc has it, other C libraries do not
@@ -24,5 +26,5 @@ def keep_freed_memory() -> None:
 
 
 def usable_cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

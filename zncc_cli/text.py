@@ -1,4 +1,4 @@
-"""How names, numbers and sizes are spelt in messages, tables and reports."""
+"""How names, numbers and sizes are spelled in messages, tables and reports."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Measure:
     factor: float = 1.0
 
 
-_MAX_DECIMALS = 15  # a float64 of about one holds no more
+_MAX_DECIMALS = 15  # a float64 of about one has no more
 
 
 def told_apart(value: float, bound: float, decimals: int) -> tuple[str, str]:
-    """Return both in so many ``decimals``, and in more where they would read alike."""
+    """Return both numbers with ``decimals`` decimals, or with as many as it takes to tell them apart."""
     for count in range(decimals, _MAX_DECIMALS + 1):
         texts = f"{value:.{count}f}", f"{bound:.{count}f}"
         if texts[0] != texts[1]:
@@ -36,20 +36,20 @@ def told_apart(value: float, bound: float, decimals: int) -> tuple[str, str]:
 
 
 def one_line(text: object, limit: int = 200) -> str:
-    """``text`` on one line of at most ``limit`` characters.
+    """Return ``text`` on one line of at most ``limit`` characters.
 
-    Names and headers come from strangers: line breaks and terminal escapes in them are spelt out, not obeyed.
+    Names and headers may come from anybody: line breaks become blanks, and other characters that do not print, such as
+    terminal escapes, are escaped.
     """
-    words = " ".join(str(text).split())
-    shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in words)
-    return shown if len(shown) <= limit else shown[: limit - 3] + "..."
+    printable = shown(" ".join(str(text).split()))
+    return printable if len(printable) <= limit else printable[: limit - 3] + "..."
 
 
 def shown(path: str | os.PathLike[str]) -> str:
-    """``path`` as it may be printed: printable characters only, never shortened."""
+    """Return ``path`` in full, with characters that do not print escaped."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in os.fspath(path))
 
 
 def byte_count(count: int) -> str:
-    """Return a number of bytes as people read it: ``1.25 GB``, ``3.00 MB``."""
+    """Return a number of bytes in GB or MB: ``1.25 GB``, ``3.00 MB``."""
     return f"{count / 1e9:.2f} GB" if count >= 1e8 else f"{count / 1e6:.2f} MB"

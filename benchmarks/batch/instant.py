@@ -1,4 +1,4 @@
-"""A worker whose pairs take no time: what is left is what a batch costs beside them."""
+"""A worker whose pairs take no time, so that a batch shows its own cost."""
 
 from __future__ import annotations
 

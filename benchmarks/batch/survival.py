@@ -1,13 +1,10 @@
 """A batch that is killed three times, one that loses a Dask worker, and pairs a second with one and two workers.
 
-    python benchmarks/batch_survival.py [--pairs 1000] [--side 256] [--out FOLDER]
-
-Prints a table in Markdown. Needs what `make test` installs.
+Needs what `make test` installs.
 """
 
 from __future__ import annotations
 
-import argparse
 import collections
 import csv
 import json
@@ -20,104 +17,117 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 
 from benchmarks.batch.pairs import draw
 from benchmarks.batch.runs import Timed, records, start
-from benchmarks.machine import processor
+from benchmarks.common import machine, report
+from benchmarks.common.command_line import make_parser
 
 PARTS = ("survival", "throughput", "dask")
-_BRIEF = "aligned,transform,report"
+_FEW_FILES = "aligned,transform,report"
 
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = make_parser("batch.survival", __doc__)
     parser.add_argument("--pairs", type=int, default=1000)
     parser.add_argument("--side", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=5, help="of the throughput, each of 40 pairs")
     parser.add_argument("--seed", type=int, default=1, help="of the moments of the kills")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     options = parser.parse_args()
+    body = list[str]()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         draw(folder / "in", options.pairs, options.side)
-        print(f"{processor()}, {os.cpu_count()} cores; {options.pairs} pairs of {options.side}^2, affine")
         if "survival" in options.parts:
-            survival(folder, options.pairs, random.Random(options.seed))
+            body += survival(folder, options.pairs, random.Random(options.seed))
         if "throughput" in options.parts:
-            throughput(folder, options.rounds)
+            body += throughput(folder, options.rounds)
         if "dask" in options.parts:
-            dask(folder, options.pairs)
+            body += dask(folder, options.pairs)
+    title, facts = f"A batch of {options.pairs} pairs of {options.side} x {options.side}, affine", machine.describe()
+    name, content = f"batch-survival-{machine.slug()}", {"lines": body}
+    print(*report.write(options.out, name, title, facts, body, content), sep="\n")
 
 
-def survival(folder: Path, count: int, chance: random.Random) -> None:
+def survival(folder: Path, count: int, chance: random.Random) -> Iterator[str]:
+    """Kill a batch three times, resume it to its end, and yield what came of good and of bad pairs."""
     source, out = folder / "in", folder / "survival"
     shutil.copy(source / "p0000_fixed.tif", source / "corrupt_fixed.tif")
     (source / "corrupt_moving.tif").write_bytes((source / "p0000_moving.tif").read_bytes()[:20000])
     shutil.copy(source / "p0000_fixed.tif", source / "pipe_fixed.tif")
-    os.mkfifo(source / "pipe_moving.tif")  # to open it would wait for ever
-    words = (source, "--out", out, "--workers", 2, "--resume")
+    os.mkfifo(source / "pipe_moving.tif")  # opening it would wait for ever
+    arguments = (source, "--out", out, "--workers", 2, "--resume")
     began = time.monotonic()
     kills = []
     for _ in range(3):
-        process = start(*words)
+        process = start(*arguments)
         before, moment = len(records(out)), chance.uniform(15, 45)
         time.sleep(moment)
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         kills.append(f"{moment:.1f} s ({before} -> {len(records(out))} records)")
-    process = start(*words)
+    process = start(*arguments)
     output, _ = process.communicate()
     seconds = time.monotonic() - began
     with (out / "batch.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    done = collections.Counter(one["name"] for one in records(out) if one["status"] != "error")
+    done = collections.Counter(record["name"] for record in records(out) if record["status"] != "error")
     names = {f"p{number:04}" for number in range(count)}
-    print(f"\nKilled with SIGKILL (whole group) after {', '.join(kills)}; then to the end: {seconds:.0f} s in all")
-    print(f"- exit code {process.returncode}; {output.strip().splitlines()[-1]}")
-    print(f"- good pairs with exactly one record: {sum(done[name] == 1 for name in names)} of {count}")
+    yield f"Killed with SIGKILL (whole group) after {', '.join(kills)}; then to the end: {seconds:.0f} s in all"
+    yield ""
+    yield f"- exit code {process.returncode}; {output.strip().splitlines()[-1]}"
+    yield f"- good pairs with exactly one record: {sum(done[name] == 1 for name in names)} of {count}"
     complete = sum(len(list((out / name).iterdir())) == 9 for name in names)
-    print(f"- with all nine files: {complete}; half-written folders left: {len(list(out.rglob('.zncc-*')))}")
+    yield f"- with all nine files: {complete}; half-written folders left: {len(list(out.rglob('.zncc-*')))}"
     for row in rows:
         if row["status"] == "error":
-            print(f"- {row['name']}: {row['reason'].replace(str(folder), '.')}")
+            yield f"- {row['name']}: {row['reason'].replace(str(folder), '.')}"
     for path in ("corrupt_fixed.tif", "corrupt_moving.tif", "pipe_fixed.tif", "pipe_moving.tif"):
         (source / path).unlink()
+    yield ""
 
 
-def throughput(folder: Path, rounds: int) -> None:
+def throughput(folder: Path, rounds: int) -> Iterator[str]:
+    """Time batches of one and two workers in turn, with all files and with the fewest, and yield a table."""
     cells: dict[tuple[str, int], list[Timed]] = collections.defaultdict(list)
-    for turn in range(rounds):
-        source = folder / f"turn{turn}"
+    for round_number in range(rounds):
+        source = folder / f"turn{round_number}"
         source.mkdir()
-        for number in range(turn * 40, turn * 40 + 40):
+        for number in range(round_number * 40, round_number * 40 + 40):
             for side in ("fixed", "moving"):
                 name = f"p{number % 1000:04}_{side}.tif"
                 shutil.copy(folder / "in" / name, source)
-        for write in ("all", _BRIEF):
+        for write in ("all", _FEW_FILES):
             for workers in (1, 2):
                 chosen = () if write == "all" else ("--write", write)
-                out = folder / f"out{turn}{write}{workers}"
+                out = folder / f"out{round_number}{write}{workers}"
                 cells[write, workers].append(Timed(workers, out, source, *chosen))
     load = os.getloadavg()[0]
-    print(f"\nTurns of 40 pairs, 1 and 2 workers alternating, {rounds} rounds; load {load:.1f}; medians")
-    print("| written | workers | pairs/s | CPU s/pair | register s/pair | beyond register | efficiency |")
-    print("|---|---|---|---|---|---|---|")
+    yield f"Turns of 40 pairs, 1 and 2 workers alternating, {rounds} rounds; load {load:.1f}; medians"
+    yield ""
+    rows = []
     for (write, workers), runs in cells.items():
         rate = statistics.median(run.rate for run in runs)
         single = cells[write, 1]
-        efficiency = statistics.median(run.rate / one.rate / workers for run, one in zip(runs, single, strict=True))
+        efficiency = statistics.median(run.rate / alone.rate / workers for run, alone in zip(runs, single, strict=True))
         cpu, inside, beyond = (
             statistics.median(getattr(run, field) for run in runs) for field in ("cpu", "registration", "beyond")
         )
-        print(f"| {write} | {workers} | {rate:.2f} | {cpu:.3f} | {inside:.3f} | {beyond:.0%} | {efficiency:.0%} |")
+        rows.append(
+            (write, workers, f"{rate:.2f}", f"{cpu:.3f}", f"{inside:.3f}", f"{beyond:.0%}", f"{efficiency:.0%}")
+        )
+    head = ("written", "workers", "pairs/s", "CPU s/pair", "register s/pair", "beyond register", "efficiency")
+    yield from report.table(head, rows)
 
 
-def dask(folder: Path, count: int) -> None:
-    """A scheduler and two workers as processes, as a user would start them; one worker is killed in mid-run."""
+def dask(folder: Path, count: int) -> Iterator[str]:
+    """Start a scheduler and two workers as a user would, kill one worker in mid-run, and yield what came of it."""
     out, pipe = folder / "dask", subprocess.DEVNULL
     scheduler_file = folder / "scheduler.json"
     base = (sys.executable, "-m", "distributed.cli.dask_scheduler")
@@ -134,20 +144,25 @@ def dask(folder: Path, count: int) -> None:
     workers = [subprocess.Popen([*line, "--no-dashboard"], cwd=folder, stdout=pipe, stderr=pipe) for _ in range(2)]
     try:
         began = time.monotonic()
-        process = start(folder / "in", "--out", out, "--scheduler", address, "--write", _BRIEF)
+        process = start(folder / "in", "--out", out, "--scheduler", address, "--write", _FEW_FILES)
         while len(records(out)) < count // 3 and process.poll() is None:
             time.sleep(0.05)
-        at = len(records(out))
+        killed_at = len(records(out))
         child = psutil.Process(workers[0].pid).children()[0]
         workers[0].kill()
         child.wait(10)
         output, errors = process.communicate()
-        done = collections.Counter(one["name"] for one in records(out) if one["status"] == "ok")
-        print(f"\nDask: scheduler and 2 workers on loopback, one killed with SIGKILL at record {at}; "
-              f"{time.monotonic() - began:.0f} s")  # fmt: skip
-        print(f"- exit code {process.returncode}; {(output or errors).strip().splitlines()[-1]}")
-        print(f"- pairs with exactly one record: {sum(number == 1 for number in done.values())} of {count}")
+        done = collections.Counter(record["name"] for record in records(out) if record["status"] == "ok")
+        seconds = time.monotonic() - began
+        yield f"Dask: scheduler and 2 workers on loopback, one killed at record {killed_at}; {seconds:.0f} s"
+        yield ""
+        yield f"- exit code {process.returncode}; {(output or errors).strip().splitlines()[-1]}"
+        yield f"- pairs with exactly one record: {sum(number == 1 for number in done.values())} of {count}"
     finally:
-        for one in (*workers, scheduler):
-            one.kill()
-            one.wait()
+        for server in (*workers, scheduler):
+            server.kill()
+            server.wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""The benchmark of the tool's own word: what cannot be aligned is not, and the regions are those that are predicted."""
+"""The benchmark of the verdict: its pairs cannot be aligned, errors are drawn as predicted, its counts are right."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.alignment import trust, trust_report, unalignable
-from benchmarks.alignment.trust import Word
+from benchmarks.registration.pairs import unalignable
+from benchmarks.registration.trust import report, verdicts
+from benchmarks.registration.trust.verdicts import JudgedPair
 from zncc_cli.config import Model
 from zncc_cli.registration.quality.uncertainty import Uncertainty
 
@@ -17,8 +18,8 @@ SHAPE = (96, 128)
 
 @pytest.mark.parametrize("kind", unalignable.KINDS)
 def test_a_pair_that_cannot_be_aligned_is_always_the_same_one(kind: str) -> None:
-    one, again, other = (unalignable.frames(kind, seed, SHAPE) for seed in (1, 1, 2))
-    for a, b, c in zip(one, again, other, strict=True):
+    frames, again, other = (unalignable.frames(kind, seed, SHAPE) for seed in (1, 1, 2))
+    for a, b, c in zip(frames, again, other, strict=True):
         assert a.shape == SHAPE
         assert np.isfinite(a).all()
         assert a.std() > 0
@@ -27,7 +28,7 @@ def test_a_pair_that_cannot_be_aligned_is_always_the_same_one(kind: str) -> None
 
 
 @pytest.mark.parametrize("kind", [kind for kind in unalignable.KINDS if not kind.startswith("repeated")])
-def test_its_frames_have_nothing_in_common_where_they_lie(kind: str) -> None:
+def test_frames_that_cannot_be_aligned_do_not_correlate(kind: str) -> None:
     fixed, moving = unalignable.frames(kind, 3, SHAPE)
     if "same" in kind and "kind" not in kind:
         return  # the same light or frame is what they have in common
@@ -37,23 +38,23 @@ def test_its_frames_have_nothing_in_common_where_they_lie(kind: str) -> None:
 
 def test_errors_are_drawn_as_large_as_predicted() -> None:
     u = 0.01 * np.random.default_rng(0).normal(size=(6, 40))
-    known = Uncertainty.of_blocks(Model.AFFINE, np.eye(3), SHAPE, u)
-    assert known is not None
-    drawn = trust.drawn_errors(known)
+    uncertainty = Uncertainty.of_blocks(Model.AFFINE, np.eye(3), SHAPE, u)
+    assert uncertainty is not None
+    drawn = verdicts.drawn_errors(uncertainty)
     # The mean square of 2000 draws is good to a few percent.
-    assert np.square(drawn).mean() == pytest.approx(np.square(known.corners).mean(), rel=0.1)
+    assert np.square(drawn).mean() == pytest.approx(np.square(uncertainty.corners).mean(), rel=0.1)
 
 
-def word(status: str, error: float | None, kind: str = "clean") -> Word:
+def judged(status: str, error: float | None, kind: str = "clean") -> JudgedPair:
     inside = (False, True)
-    return Word(
+    return JudgedPair(
         "held out", kind, "rigid", "small", "cells", error is not None, error, status, ("x",), 0.2, 0.1, inside, 1
     )
 
 
-def test_the_report_counts_what_was_said_of_right_and_of_wrong_results(tmp_path: Path) -> None:
-    words = [word("ok", 0.1), word("suspect", 0.2), word("ok", 3.0), word("failed", None, "clouds")]
-    markdown, data = trust_report.write(words, "2026-01-01", 1.0, tmp_path)
+def test_the_report_counts_the_verdicts_on_right_and_on_wrong_results(tmp_path: Path) -> None:
+    pairs = [judged("ok", 0.1), judged("suspect", 0.2), judged("ok", 3.0), judged("failed", None, "clouds")]
+    markdown, data = report.write(pairs, 1.0, tmp_path)
     text = markdown.read_text()
     assert "`ok` for 50.0% (1/2) of the right results" in text
     assert "for 50.0% (1/2) of the wrong ones" in text
@@ -62,8 +63,8 @@ def test_the_report_counts_what_was_said_of_right_and_of_wrong_results(tmp_path:
     assert data.exists()
 
 
-def test_a_few_pairs_run_from_end_to_end() -> None:
-    (one,) = list(trust.alignable("chosen", 0, every=len(trust.HALVES) * 1000))
-    assert one.is_right
-    assert one.status == "ok"
-    assert len(one.inside) == len(trust.LEVELS)
+def test_a_pair_is_registered_and_judged() -> None:
+    (pair,) = list(verdicts.judge_alignable("chosen", 0, every=len(verdicts.HALVES) * 1000))
+    assert pair.is_right
+    assert pair.status == "ok"
+    assert len(pair.inside) == len(verdicts.LEVELS)

@@ -30,8 +30,8 @@ def assert_same(first: Path, second: Path) -> None:
             assert path.read_bytes() == (second / path.name).read_bytes(), path.name
 
 
-def test_from_its_report_a_run_gives_the_same_bytes(run: Run, report: Path) -> None:
-    got = run("zncc-align", "--from", report, "--out", "second")
+def test_a_rerun_writes_the_same_bytes(run: Run, report: Path) -> None:
+    got = run("zncc-align", "--rerun", report, "--out", "second")
     assert got.returncode == 0, got.stderr
     assert_same(report.parent, run.folder / "second")
     first, second = (json.loads((run.folder / name / "report.json").read_text()) for name in ("first", "second"))
@@ -42,13 +42,13 @@ def test_from_its_report_a_run_gives_the_same_bytes(run: Run, report: Path) -> N
     assert first == second
 
 
-def test_an_image_that_has_changed_since_its_report_is_said(run: Run) -> None:
+def test_a_rerun_names_an_image_that_has_changed(run: Run) -> None:
     for name, path in (("a.tif", FIXED), ("b.tif", MOVING)):
         (run.folder / name).write_bytes(path.read_bytes())
     options = ("--model", "translation", "--accept", "suspect", "--write", "report")
     run("zncc-align", "a.tif", "b.tif", *options, "--out", "first")
     words = "its content is not that of the run that is repeated"
-    again = ("zncc-align", "--from", "first/report.json", "--out", "again", "--overwrite")
+    again = ("zncc-align", "--rerun", "first/report.json", "--out", "again", "--overwrite")
     assert words not in run(*again).stderr
     (run.folder / "b.tif").write_bytes(FIXED.read_bytes())
     got = run(*again)
@@ -67,9 +67,9 @@ def test_the_command_of_a_report_gives_the_same_bytes(run: Run, report: Path) ->
     assert_same(report.parent, run.folder / "second")
 
 
-def test_from_a_report_no_other_setting_is_heard(run: Run, report: Path) -> None:
-    assert_one_line_error(run("zncc-align", "--from", report, "--model", "affine"), 2, "--from", "--model")
-    assert_one_line_error(run("zncc-align", FIXED, MOVING, "--from", report), 2, "--from", "FIXED")
+def test_rerun_refuses_other_settings(run: Run, report: Path) -> None:
+    assert_one_line_error(run("zncc-align", "--rerun", report, "--model", "affine"), 2, "--rerun", "--model")
+    assert_one_line_error(run("zncc-align", FIXED, MOVING, "--rerun", report), 2, "--rerun", "FIXED")
     assert_one_line_error(run("zncc-align", FIXED), 2, "FIXED MOVING", "two images")
 
 
@@ -82,19 +82,21 @@ def test_from_a_report_no_other_setting_is_heard(run: Run, report: Path) -> None
         ('{"settings": {"fixed": "a.tif"}}', 2, ("--from", "settings", "moving")),
     ],
 )
-def test_what_is_no_report_is_one_clear_line(run: Run, content: str, code: int, words: tuple[str, ...]) -> None:
+def test_a_file_that_is_no_report_ends_with_one_line(
+    run: Run, content: str, code: int, words: tuple[str, ...]
+) -> None:
     (run.folder / "report.json").write_text(content)
-    assert_one_line_error(run("zncc-align", "--from", "report.json"), code, *words)
+    assert_one_line_error(run("zncc-align", "--rerun", "report.json"), code, *words)
 
 
-def test_settings_of_another_kind_are_refused(run: Run, report: Path) -> None:
+def test_settings_of_a_wrong_type_are_refused(run: Run, report: Path) -> None:
     content = json.loads(report.read_text())
     content["settings"]["registration"]["window"] = "13; rm -rf"
     report.write_text(json.dumps(content))
-    assert_one_line_error(run("zncc-align", "--from", report), 2, "--from", "settings.registration.window")
+    assert_one_line_error(run("zncc-align", "--rerun", report), 2, "--from", "settings.registration.window")
 
 
-def test_a_suspect_result_ends_with_3_unless_it_is_accepted(run: Run) -> None:
+def test_a_suspect_result_ends_with_exit_code_3_unless_accepted(run: Run) -> None:
     """A pattern that repeats itself: nothing tells by how many periods it moved."""
     y, x = np.mgrid[:200, :260]
     dots = 1000 * (np.cos(2 * np.pi * x / 20) + np.cos(2 * np.pi * y / 20))
@@ -110,9 +112,15 @@ def test_a_suspect_result_ends_with_3_unless_it_is_accepted(run: Run) -> None:
     assert got.stdout.startswith("status   suspect: ")
 
 
-def test_what_is_read_is_never_replaced(run: Run, report: Path) -> None:
+def test_an_input_is_never_overwritten(run: Run, report: Path) -> None:
     aligned = report.with_name("aligned.tif")
     before = aligned.read_bytes()
     got = run("zncc-align", FIXED, aligned, "--model", "rigid", "--out", "first", "--overwrite")
     assert_one_line_error(got, 1, "aligned.tif", "is an input, which would be overwritten")
     assert aligned.read_bytes() == before
+
+
+def test_a_former_spelling_ends_with_a_line_that_names_the_new_one(run: Run) -> None:
+    assert_one_line_error(run("zncc-align", "--from", "out/report.json"), 2, "--from", "use --rerun REPORT")
+    assert_one_line_error(run("zncc-align", FIXED, MOVING, "--write", "aligned,page"), 2, "use --write html")
+    assert "--from" not in run("zncc-align", "--help").stdout

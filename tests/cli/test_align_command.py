@@ -41,7 +41,7 @@ def sample(model: str) -> tuple[Path, Path]:
     return fixed, fixed.with_name("moving" + fixed.suffix)
 
 
-def test_auto_names_the_model_it_took_and_why(run: Run) -> None:
+def test_auto_prints_the_model_and_the_reason(run: Run) -> None:
     fixed, moving = sample("rigid")
     got = run("zncc-align", fixed, moving, "--model", "auto", "--out", "out")
     assert got.returncode == 0, got.stderr
@@ -121,7 +121,7 @@ def test_json_prints_the_report_and_nothing_else(run: Run, textured: Path) -> No
     assert json.loads(got.stdout) == json.loads((run.folder / "out" / "report.json").read_text())
 
 
-def test_quiet_prints_nothing_not_even_that_it_builds(
+def test_quiet_prints_nothing_not_even_while_building(
     run: Run, textured: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ZNCC_CACHE_DIR", str(run.folder / "cache"))
@@ -192,7 +192,7 @@ def bad_inputs(folder: Path) -> dict[str, tuple[Path, int, tuple[str, ...]]]:
 
 
 @pytest.mark.parametrize("mistake", ["missing", "text named .tif", "1x1", "constant", "NaN", "folder"])
-def test_bad_input_is_one_clear_line(run: Run, textured: Path, tmp_path: Path, mistake: str) -> None:
+def test_a_bad_input_ends_with_one_line(run: Run, textured: Path, tmp_path: Path, mistake: str) -> None:
     path, code, words = bad_inputs(tmp_path)[mistake]
     got = run("zncc-align", textured, path, "--out", "out")
     assert_one_line_error(got, code, *words)
@@ -224,7 +224,7 @@ def test_some_nan_pixels_are_left_out_and_stay_nan(run: Run, textured: Path) -> 
         (("--nonsense",), ("--nonsense",)),
     ],
 )
-def test_bad_option_is_one_clear_line(run: Run, textured: Path, options: tuple[str, ...], words: tuple[str]) -> None:
+def test_a_bad_option_ends_with_one_line(run: Run, textured: Path, options: tuple[str, ...], words: tuple[str]) -> None:
     assert_one_line_error(run("zncc-align", textured, textured, *options), 2, *words)
     assert list(run.folder.iterdir()) == []
 
@@ -241,7 +241,7 @@ def test_init_takes_a_transform_file(run: Run) -> None:
     assert corner_error(content["matrix"], matrix, content["fixed_shape"]).max < 0.1  # as without
 
 
-def test_what_the_largest_motion_does_not_allow_is_refused_and_runs_again_from_its_report(run: Run) -> None:
+def test_a_motion_beyond_max_motion_is_not_trusted_and_neither_is_its_rerun(run: Run) -> None:
     pair = SAMPLES / "translation" / "fixed.tif", SAMPLES / "translation" / "moving.tif"
     got = run("zncc-align", *pair, "-m", "translation", "--max-motion", 2, "--write", "report", "--out", "out")
     assert got.returncode == 3, got.stderr
@@ -251,12 +251,12 @@ def test_what_the_largest_motion_does_not_allow_is_refused_and_runs_again_from_i
     assert report["settings"]["registration"]["max_motion"] == 2.0
     assert "--max-motion=2.0" in report["command"]
     assert report["metrics"]["beyond"] > 2
-    again = run("zncc-align", "--from", "out/report.json", "--out", "again")
+    again = run("zncc-align", "--rerun", "out/report.json", "--out", "again")
     assert again.returncode == 3
     assert json.loads((run.folder / "again" / "report.json").read_text())["reasons"] == report["reasons"]
 
 
-def test_a_small_pair_is_judged_by_a_smaller_window_and_that_is_told(run: Run) -> None:
+def test_a_small_pair_gets_a_smaller_window_and_a_note(run: Run) -> None:
     rng = np.random.default_rng(0)
     noise = rng.normal(size=(21, 31))
     tifffile.imwrite(run.folder / "a.tif", noise[:20, :30])
@@ -283,7 +283,7 @@ def test_init_identity_searches_nothing(run: Run, textured: Path) -> None:
         ("[[1, 0, 0], [0, -1, 0], [0, 0, 1]]", 2, ("--init", "not mirrored")),
     ],
 )
-def test_bad_init_is_one_clear_line(
+def test_a_bad_init_ends_with_one_line(
     run: Run, textured: Path, tmp_path: Path, text: str, code: int, words: tuple[str]
 ) -> None:
     (tmp_path / "init.json").write_text(text)
@@ -317,7 +317,7 @@ def test_inverted_contrast_is_reported_and_the_maps_agree(run: Run, textured: Pa
         "zncc points transform.json missing.csv --out a.tfm",
     ],
 )
-def test_what_is_missing_is_said_before_what_would_be_overwritten(run: Run, textured: Path, words: str) -> None:
+def test_a_missing_input_is_reported_before_an_existing_output(run: Run, textured: Path, words: str) -> None:
     write_transform(run.folder / "transform.json", model="m", matrix=np.eye(3), fixed_shape=(9, 9), moving_shape=(9, 9))
     for name in ("report.json", "missing_aligned.tif", "missing_std.tif", "stack.tif", "a.tfm"):
         (run.folder / name).write_text("mine")
@@ -330,7 +330,7 @@ def test_missing_argument_is_a_usage_error(run: Run, textured: Path) -> None:
     assert_one_line_error(run("zncc-align", textured), 2, "MOVING", "--help")
 
 
-def test_refuses_to_overwrite_unless_told(run: Run, textured: Path) -> None:
+def test_existing_files_are_refused_without_overwrite(run: Run, textured: Path) -> None:
     assert run("zncc-align", textured, textured, "-o", "out", "-q").returncode == 0
     before = (run.folder / "out" / "report.json").read_bytes()
     assert_one_line_error(run("zncc-align", textured, textured, "-o", "out"), 1, "exists", "--overwrite")
@@ -339,7 +339,7 @@ def test_refuses_to_overwrite_unless_told(run: Run, textured: Path) -> None:
     assert {p.name for p in (run.folder / "out").iterdir()} == FILES
 
 
-def test_read_only_output_folder_is_one_clear_line(run: Run, textured: Path) -> None:
+def test_a_read_only_output_folder_ends_with_one_line(run: Run, textured: Path) -> None:
     locked = run.folder / "locked"
     locked.mkdir(mode=0o555)
     wrap: tuple[str, ...] = ()
@@ -353,7 +353,7 @@ def test_read_only_output_folder_is_one_clear_line(run: Run, textured: Path) -> 
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_leaves_nothing_behind(run: Run, sent: signal.Signals, code: int) -> None:
+def test_a_signal_leaves_no_files_behind(run: Run, sent: signal.Signals, code: int) -> None:
     fixed, moving = sample("homography")
     line = [SCRIPTS / "zncc-align", fixed, moving, "-m", "homography", "-o", "out"]
     process = subprocess.Popen(line, cwd=run.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -371,7 +371,7 @@ def test_a_signal_leaves_nothing_behind(run: Run, sent: signal.Signals, code: in
 @pytest.mark.parametrize(
     ("options", "window", "code"), [((), 7, 0), (("--json",), 47, 3)], ids=["summary, ok", "JSON, suspect"]
 )
-def test_a_reader_that_has_gone_changes_no_exit_code(
+def test_a_closed_pipe_does_not_change_the_exit_code(
     run: Run, textured: Path, options: tuple[str, ...], window: int, code: int
 ) -> None:
     reading, writing = os.pipe()

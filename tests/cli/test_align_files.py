@@ -90,7 +90,7 @@ def test_a_page_and_a_channel_may_be_chosen_for_each(run: Run, hyperstack: tuple
         (("--fill", "black"), 2, ("--fill", "'black'")),
     ],
 )
-def test_what_is_not_there_is_one_clear_line(
+def test_a_page_series_or_channel_that_does_not_exist_ends_with_one_line(
     run: Run, hyperstack: tuple[Path, Path], options: tuple[str, str], code: int, words: tuple[str, ...]
 ) -> None:
     got = run("zncc-align", *hyperstack, *options, "--out", "out")
@@ -98,7 +98,7 @@ def test_what_is_not_there_is_one_clear_line(
     assert not (run.folder / "out").exists()
 
 
-def test_union_and_common_hold_what_they_say(run: Run) -> None:
+def test_union_and_common_have_the_expected_frames(run: Run) -> None:
     fixed, moving = shifted(texture(3))
     tifffile.imwrite(run.folder / "fixed.tif", fixed)
     tifffile.imwrite(run.folder / "moving.tif", moving)
@@ -133,7 +133,7 @@ def test_union_and_common_hold_what_they_say(run: Run) -> None:
         assert (after[only_fixed][:, 1] == 0).all()
 
 
-def test_what_stands_beside_the_moving_image_is_as_asked(run: Run) -> None:
+def test_uncovered_pixels_have_the_fill_value(run: Run) -> None:
     fixed, moving = shifted(texture(4))
     tifffile.imwrite(run.folder / "fixed.tif", fixed.astype(np.float32))
     tifffile.imwrite(run.folder / "moving.tif", moving.astype(np.float32))
@@ -174,7 +174,7 @@ def test_a_truncated_or_lying_file_is_refused_within_two_gigabytes(run: Run) -> 
         assert not (run.folder / "out").exists()
 
 
-def test_a_long_way_down_there_is_nothing_in_the_first_strip(run: Run) -> None:
+def test_a_moving_image_far_below_leaves_the_first_strip_empty(run: Run) -> None:
     scene = texture(6, (1500, 132))
     tifffile.imwrite(run.folder / "fixed.tif", scene[:1000].astype(np.uint16))
     tifffile.imwrite(run.folder / "moving.tif", scene[560:].astype(np.uint16))
@@ -190,10 +190,10 @@ def test_a_long_way_down_there_is_nothing_in_the_first_strip(run: Run) -> None:
     [
         ("transform", ["transform.json"]),
         ("report, aligned", ["aligned.tif", "report.json"]),
-        ("maps,page", ["report.html", "std_aligned.tif", "std_fixed.tif", "zncc.tif"]),
+        ("maps,html", ["report.html", "std_aligned.tif", "std_fixed.tif", "zncc.tif"]),
     ],
 )
-def test_what_is_written_is_what_is_asked_for(run: Run, write: str, names: list[str]) -> None:
+def test_write_chooses_the_files(run: Run, write: str, names: list[str]) -> None:
     for name, data in zip(("fixed.tif", "moving.tif"), shifted(texture(3)), strict=True):
         tifffile.imwrite(run.folder / name, data)
     got = run("zncc-align", "fixed.tif", "moving.tif", "-m", "translation", "-o", "out", "--write", write)
@@ -210,10 +210,10 @@ def test_a_report_names_its_inputs_by_content_and_repeats_what_was_written(run: 
     content = hashlib.blake2b((run.folder / "fixed.tif").read_bytes(), digest_size=16).hexdigest()
     assert report["inputs"]["fixed"] == f"blake2b:{content}"
     assert "--write=aligned,report" in report["command"]
-    assert run("zncc-align", "--from", "out/report.json", "--out", "again").returncode == 0
+    assert run("zncc-align", "--rerun", "out/report.json", "--out", "again").returncode == 0
     assert sorted(path.name for path in (run.folder / "again").iterdir()) == ["aligned.tif", "report.json"]
 
 
-def test_what_cannot_be_written_is_refused_with_the_choices(run: Run) -> None:
+def test_an_unknown_product_is_refused_with_the_choices(run: Run) -> None:
     got = run("zncc-align", "fixed.tif", "moving.tif", "--write", "pictures")
     assert_one_line_error(got, 2, "--write", "aligned, transform, mask, maps, overlay, page, report", "'pictures'")

@@ -107,7 +107,7 @@ def test_an_image_of_another_size_is_refused_and_nothing_is_written(run: Run, tr
         (("transform.json", "a.tif", "b.tif", "--out", "c.tif"), 2, ("--out", "folder", "c.tif")),
     ],
 )
-def test_bad_input_is_one_clear_line(
+def test_a_bad_input_ends_with_one_line(
     run: Run, transform: Path, arguments: tuple[str, ...], code: int, words: tuple[str, ...]
 ) -> None:
     tifffile.imwrite(run.folder / "a.tif", np.ones((10, 12), np.uint8))
@@ -127,7 +127,7 @@ def test_bad_input_is_one_clear_line(
     ],
 )
 @pytest.mark.parametrize("inverse", [(), ("--inverse",)])
-def test_a_matrix_that_shows_nothing_is_one_clear_line(
+def test_a_matrix_that_shows_nothing_ends_with_one_line(
     run: Run, transform: Path, matrix: list[list[float]], inverse: tuple[str, ...]
 ) -> None:
     transform.write_text(json.dumps({**json.loads(transform.read_text()), "matrix": matrix}))
@@ -137,7 +137,7 @@ def test_a_matrix_that_shows_nothing_is_one_clear_line(
     assert not (run.folder / "b.tif").exists()
 
 
-def test_a_file_that_stands_is_kept_unless_told(run: Run, transform: Path) -> None:
+def test_an_existing_file_is_kept_without_overwrite(run: Run, transform: Path) -> None:
     tifffile.imwrite(run.folder / "a.tif", np.ones((10, 12), np.uint8))
     (run.folder / "b.tif").write_text("mine")
     assert_one_line_error(run("zncc", "apply", transform, "a.tif", "--out", "b.tif"), 1, "b.tif", "--overwrite")
@@ -146,14 +146,14 @@ def test_a_file_that_stands_is_kept_unless_told(run: Run, transform: Path) -> No
     assert tifffile.imread(run.folder / "b.tif").shape == (10, 12)
 
 
-def test_a_frame_behind_the_horizon_is_one_clear_line(run: Run, transform: Path) -> None:
+def test_a_frame_behind_the_horizon_ends_with_one_line(run: Run, transform: Path) -> None:
     behind = {**json.loads(transform.read_text()), "matrix": [[1, 0, 0], [0, 1, 0], [0, 0, -1]]}
     transform.write_text(json.dumps(behind))
     tifffile.imwrite(run.folder / "a.tif", np.ones((10, 12), np.uint8))
     assert_one_line_error(run("zncc", "apply", transform, "a.tif"), 1, "transform.json", "matrix")
 
 
-def test_calibration_that_cannot_be_kept_is_said(run: Run, transform: Path) -> None:
+def test_a_note_names_calibration_that_cannot_be_kept(run: Run, transform: Path) -> None:
     options = {"imagej": True, "resolution": (4, 4), "metadata": {"unit": "micron"}}
     tifffile.imwrite(run.folder / "a.tif", np.ones((10, 12), np.uint8), **options)
     got = run("zncc", "apply", transform, "a.tif", "--out", "b.tif")
@@ -161,7 +161,7 @@ def test_calibration_that_cannot_be_kept_is_said(run: Run, transform: Path) -> N
     assert "a.tif: pixel size and place of the frame" in got.stderr
 
 
-def test_what_is_not_kept_is_said_of_the_file_that_lacks_it(run: Run, transform: Path) -> None:
+def test_a_note_names_the_file_that_loses_something(run: Run, transform: Path) -> None:
     image = np.random.default_rng(0).integers(0, 2**16, (10, 12)).astype(np.uint16)
     tifffile.imwrite(run.folder / "plain.tif", image)
     tifffile.imwrite(run.folder / "private.tif", image, extratags=[(65000, 2, 0, "<Argos>", True)])

@@ -64,7 +64,7 @@ def test_one_bad_pair_does_not_stop_the_rest(run: Run) -> None:
     ]
 
 
-def test_every_image_onto_one(run: Run) -> None:
+def test_every_image_is_aligned_to_one(run: Run) -> None:
     folder = run.folder / "in"
     folder.mkdir()
     for name in ("cells_fixed.png", "cells_moving.png"):
@@ -74,7 +74,7 @@ def test_every_image_onto_one(run: Run) -> None:
     assert [pair["name"] for pair in json.loads(got.stdout)["pairs"]] == ["cells_moving"]
 
 
-def test_an_ome_zarr_may_be_what_all_are_aligned_to(run: Run) -> None:
+def test_all_images_may_be_aligned_to_an_ome_zarr(run: Run) -> None:
     zarr = pytest.importorskip("zarr", reason="zarr is not installed: pip install 'zncc-cli[zarr]'")
     folder = run.folder / "in"
     folder.mkdir()
@@ -93,7 +93,7 @@ def test_an_ome_zarr_may_be_what_all_are_aligned_to(run: Run) -> None:
     assert [pair["name"] for pair in json.loads(got.stdout)["pairs"]] == ["cells"]
 
 
-def test_suspect_pairs_end_with_5_unless_they_are_accepted(run: Run) -> None:
+def test_suspect_pairs_end_with_exit_code_5_unless_accepted(run: Run) -> None:
     """A pattern that repeats itself: nothing tells by how many periods it moved."""
     y, x = np.mgrid[:200, :260]
     dots = 1000 * (np.cos(2 * np.pi * x / 20) + np.cos(2 * np.pi * y / 20))
@@ -114,7 +114,7 @@ def test_suspect_pairs_end_with_5_unless_they_are_accepted(run: Run) -> None:
     assert (run.folder / "out" / "dots" / "report.json").stat().st_mtime_ns == before
 
 
-def test_what_is_no_image_is_refused_without_waiting_in_one_line(run: Run) -> None:
+def test_a_file_that_is_no_image_is_refused_at_once_in_one_line(run: Run) -> None:
     (run.folder / "in").mkdir()
     shutil.copy(SAMPLES / "batch" / "cells_fixed.png", run.folder / "in")
     os.mkfifo(run.folder / "in" / "pipe.tif")
@@ -136,7 +136,7 @@ def test_what_is_no_image_is_refused_without_waiting_in_one_line(run: Run) -> No
     assert quiet.stderr == "zncc-batch: 2 of 2 pairs are not aligned; see out/batch.csv\n"
 
 
-def test_what_is_wrong_for_all_pairs_is_one_line_and_begins_nothing(run: Run) -> None:
+def test_an_error_of_all_pairs_is_one_line_and_begins_nothing(run: Run) -> None:
     table = run.folder / "mine.csv"
     table.write_bytes(b"\x89PNG\xf0")
     (run.folder / "mine.txt").touch()
@@ -144,14 +144,14 @@ def test_what_is_wrong_for_all_pairs_is_one_line_and_begins_nothing(run: Run) ->
         ((SAMPLES / "batch", "-o", "out", "--device", "cuda"), 1, ("--device cuda: expected a CUDA GPU",)),
         ((SAMPLES / "batch", "-o", ""), 2, ("--out: expected a folder, got an empty text",)),
         ((SAMPLES / "batch", "-o", "mine.txt"), 1, ("mine.txt: expected a folder, found something else",)),
-        ((table, "-o", "out"), 1, ("mine.csv: expected a folder of images, or a table", "no text in UTF-8")),
+        ((table, "-o", "out"), 1, ("mine.csv: expected a folder of images, or a table", "not UTF-8 text")),
     ):
         if "cuda" not in words or not torch.cuda.is_available():
             assert_one_line_error(run("zncc-batch", *words), code, *said)
         assert sorted(path.name for path in run.folder.iterdir()) == ["mine.csv", "mine.txt"]
 
 
-def test_a_strangers_names_are_spelt_out_in_the_table_too(run: Run) -> None:
+def test_control_characters_in_names_are_escaped_in_the_table_too(run: Run) -> None:
     (run.folder / "in").mkdir()
     for side in ("fixed", "moving"):
         shutil.copy(
@@ -164,7 +164,7 @@ def test_a_strangers_names_are_spelt_out_in_the_table_too(run: Run) -> None:
     assert (run.folder / "out" / os.fsdecode(b"a\x1b[1m\xff") / "report.json").is_file()
 
 
-def test_an_incomplete_pair_is_a_row_with_its_reason(run: Run) -> None:
+def test_an_incomplete_pair_is_a_row_with_a_reason(run: Run) -> None:
     folder = run.folder / "in"
     folder.mkdir()
     shutil.copy(SAMPLES / "batch" / "cells_fixed.png", folder)
@@ -183,21 +183,21 @@ def test_a_folder_without_pairs_is_refused(run: Run) -> None:
     assert sorted(p.name for p in run.folder.iterdir()) == ["in"]
 
 
-def test_refuses_to_overwrite_its_table(run: Run) -> None:
+def test_an_existing_table_is_not_overwritten(run: Run) -> None:
     (run.folder / "out").mkdir()
     (run.folder / "out" / "batch.csv").write_text("precious")
     assert_one_line_error(run("zncc-batch", SAMPLES / "batch", "-o", "out"), 1, "batch.csv", "--overwrite")
     assert (run.folder / "out" / "batch.csv").read_text() == "precious"
 
 
-def test_resume_does_not_replace_a_table_that_is_none_of_a_batch(run: Run) -> None:
+def test_resume_does_not_replace_a_table_of_no_batch(run: Run) -> None:
     (run.folder / "out").mkdir()
     (run.folder / "out" / "batch.csv").write_text("precious")
     assert_one_line_error(run("zncc-batch", SAMPLES / "batch", "-o", "out", "--resume"), 1, "batch.csv", "move it away")
     assert (run.folder / "out" / "batch.csv").read_text() == "precious"
 
 
-def test_a_missing_scheduler_and_options_that_exclude_each_other_are_said_in_one_line(run: Run) -> None:
+def test_a_missing_scheduler_and_conflicting_options_end_with_one_line(run: Run) -> None:
     words = ("zncc-batch", SAMPLES / "batch", "-o", "out")
     got = run(*words, "--scheduler", "tcp://127.0.0.1:9", "--workers", 2)
     assert_one_line_error(got, 2, "--workers", "--scheduler")

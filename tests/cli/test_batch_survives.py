@@ -134,7 +134,7 @@ def test_changed_inputs_and_settings_are_done_again_and_nothing_else(run: Run) -
     assert [row["status"] for row in json.loads(got.stdout)["pairs"]] == ["ok", "error", "ok"]
 
 
-def test_done_but_killed_before_the_record_is_found_done(run: Run) -> None:
+def test_a_pair_killed_between_files_and_record_is_not_done_again(run: Run) -> None:
     draw_pairs(run.folder / "in", 2)
     words = ("zncc-batch", "in", "-o", "out", *BRIEF, "--workers", 1)
     assert run(*words).returncode == 0
@@ -149,7 +149,7 @@ def test_done_but_killed_before_the_record_is_found_done(run: Run) -> None:
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_interrupted_it_leaves_no_worker_and_nothing_half_written(run: Run, sent: signal.Signals, code: int) -> None:
+def test_an_interrupt_leaves_no_worker_and_no_half_written_file(run: Run, sent: signal.Signals, code: int) -> None:
     draw_pairs(run.folder / "in", 30)
     batch = start(run.folder, "in", "-o", "out", "--workers", 2)
     until_done(batch, run.folder / "out", 2)
@@ -165,7 +165,7 @@ def test_interrupted_it_leaves_no_worker_and_nothing_half_written(run: Run, sent
     assert table(out / "batch.csv").keys() == done
 
 
-def test_a_pair_starts_no_process_which_could_outlive_its_worker(run: Run) -> None:
+def test_a_pair_starts_no_process_that_could_outlive_its_worker(run: Run) -> None:
     """The name of the system is in the report; the standard library's platform.platform() runs ``uname`` for it."""
     draw_pairs(run.folder / "in", 1)
     own, began = run.folder / "own", run.folder / "began"
@@ -179,7 +179,7 @@ def test_a_pair_starts_no_process_which_could_outlive_its_worker(run: Run) -> No
     assert not began.exists()
 
 
-def test_workers_end_when_who_looks_after_them_is_killed(run: Run) -> None:
+def test_workers_end_when_the_main_process_is_killed(run: Run) -> None:
     draw_pairs(run.folder / "in", 30)
     batch = start(run.folder, "in", "-o", "out", *BRIEF, "--workers", 2)
     until_done(batch, run.folder / "out", 1)
@@ -191,17 +191,17 @@ def test_workers_end_when_who_looks_after_them_is_killed(run: Run) -> None:
     assert not lives(batch.pid)
 
 
-def test_a_pair_that_takes_too_long_is_given_up_and_named(run: Run) -> None:
+def test_a_pair_that_takes_too_long_is_stopped_and_named(run: Run) -> None:
     draw_pairs(run.folder / "in", 1)
     got = run("zncc-batch", "in", "-o", "out", *BRIEF, "--timeout", 0.01)  # no pair is done in that
     assert got.returncode == 5, got.stdout + got.stderr
     (row,) = table(run.folder / "out" / "batch.csv").values()
     assert (row["status"], row["attempts"]) == ("error", "1")
-    assert row["reason"] == "took longer than --timeout, 0.01 seconds, and was given up"
+    assert row["reason"] == "took longer than --timeout, 0.01 seconds, and was stopped"
     assert half_written(run.folder / "out") == []
 
 
-def test_shards_of_one_folder_do_each_pair_once_and_are_merged(run: Run) -> None:
+def test_shards_do_each_pair_once_and_are_merged(run: Run) -> None:
     draw_pairs(run.folder / "in", 8)
     words = ("in", "-o", "out", *BRIEF, "--workers", 1)
     shards = [start(run.folder, *words, "--shard", f"{number}/2") for number in (1, 2)]
@@ -218,7 +218,7 @@ def test_shards_of_one_folder_do_each_pair_once_and_are_merged(run: Run) -> None
     assert len(records(run.folder / "out")) == 8
 
 
-def test_pattern_and_what_is_written(run: Run) -> None:
+def test_a_pattern_and_write_choose_pairs_and_files(run: Run) -> None:
     draw_pairs(run.folder / "in", 2)
     for number in range(2):
         for channel, side in enumerate(("fixed", "moving")):
@@ -239,7 +239,7 @@ def test_a_real_cluster_aligns_pairs(run: Run) -> None:
     assert got.stderr == ""
 
 
-def test_a_second_cluster_beside_another_says_nothing_of_its_ports(run: Run) -> None:
+def test_a_second_cluster_prints_nothing_about_ports(run: Run) -> None:
     """Dask looks for port 8787, where another cluster's page may be."""
     pytest.importorskip("distributed", reason="Dask distributed is not installed: pip install 'zncc-cli[dask]'")
     draw_pairs(run.folder / "in", 1)

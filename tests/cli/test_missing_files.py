@@ -25,7 +25,7 @@ def images(run: Run) -> Run:
 
 
 @pytest.mark.parametrize("options", [(), ("--quiet",), ("--json",)])
-def test_a_pair_is_aligned_without_the_files_that_find_no_room(images: Run, options: tuple[str, ...]) -> None:
+def test_a_pair_is_aligned_without_files_that_the_disk_has_no_room_for(images: Run, options: tuple[str, ...]) -> None:
     arguments = "zncc-align", "a_fixed.tif", "a_moving.tif", "-m", "translation", "-o", "out", *options
     got = images(*arguments, wrap=LIMIT)
     assert got.returncode == 5, got.stderr
@@ -57,7 +57,7 @@ def test_debug_shows_the_traceback(images: Run) -> None:
     assert "OSError: [Errno 27] File too large" in got.stderr
 
 
-def test_a_batch_says_which_pair_lacks_files_and_resume_makes_it_good(images: Run) -> None:
+def test_a_batch_names_the_pair_that_lacks_files_and_resume_writes_them(images: Run) -> None:
     arguments = "zncc-batch", ".", "--out", "out", "-m", "translation", "--workers", "1", "--quiet"
     got = images(*arguments, wrap=LIMIT)
     assert got.returncode == 5, got.stderr

@@ -10,7 +10,7 @@ import pytest
 import tifffile
 from conftest import Run, assert_one_line_error
 
-from benchmarks.movie import DriftMovie
+from benchmarks.stack.movie import DriftMovie
 
 
 def save(run: Run, name: str = "movie.tif", blanks: int = 1) -> DriftMovie:
@@ -31,7 +31,7 @@ def test_a_movie_is_aligned_into_a_folder_of_its_own(run: Run) -> None:
     assert abs(float(last[1]) - made.drift[-1, 0]) < 0.1
 
 
-def test_json_is_the_report_and_quiet_is_nothing(run: Run) -> None:
+def test_json_prints_the_report_and_quiet_prints_nothing(run: Run) -> None:
     save(run)
     got = run("zncc", "stack", "movie.tif", "--json", "--to", "mean", "--crop", "common")
     assert got.returncode == 0, got.stderr
@@ -44,7 +44,7 @@ def test_json_is_the_report_and_quiet_is_nothing(run: Run) -> None:
     assert (json.loads(got.stdout)["frames"], got.stderr) == (12, "")
 
 
-def test_a_strangers_file_name_is_spelt_out(run: Run) -> None:
+def test_control_characters_in_a_file_name_are_escaped(run: Run) -> None:
     save(run, os.fsdecode(b"a\x1b[1m[red]\xff.tif"))
     got = run("zncc", "stack", os.fsdecode(b"a\x1b[1m[red]\xff.tif"))
     assert got.returncode == 0, got.stderr
@@ -54,7 +54,7 @@ def test_a_strangers_file_name_is_spelt_out(run: Run) -> None:
     assert r"a\x1b[1m[red]\udcff.tif: drift of 12 frames" in picture.read_text()
 
 
-def test_too_many_blank_frames_end_with_code_3(run: Run) -> None:
+def test_too_many_blank_frames_end_with_exit_code_3(run: Run) -> None:
     save(run, blanks=3)
     quiet = run("zncc", "stack", "movie.tif", "--out", "quiet", "-q")
     assert (quiet.returncode, quiet.stdout, quiet.stderr.count("\n")) == (3, "", 1)
@@ -75,7 +75,7 @@ def test_too_many_blank_frames_end_with_code_3(run: Run) -> None:
         (("movie.tif", "--fill", "-1"), 2, ("--fill", "uint16")),
     ],
 )
-def test_bad_input_is_one_clear_line_and_nothing_is_written(
+def test_a_bad_input_ends_with_one_line_and_writes_nothing(
     run: Run, arguments: tuple[str, ...], code: int, words: tuple[str, ...]
 ) -> None:
     save(run)
@@ -83,7 +83,7 @@ def test_bad_input_is_one_clear_line_and_nothing_is_written(
     assert {path.name for path in run.folder.iterdir()} == {"movie.tif"}
 
 
-def test_files_that_stand_are_not_overwritten(run: Run) -> None:
+def test_existing_files_are_not_overwritten(run: Run) -> None:
     save(run)
     assert run("zncc", "stack", "movie.tif", "--quiet").returncode == 0
     assert_one_line_error(run("zncc", "stack", "movie.tif"), 1, "exists already", "--overwrite")

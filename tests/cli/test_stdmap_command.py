@@ -80,7 +80,7 @@ def test_one_bad_image_does_not_stop_the_rest(run: Run) -> None:
     assert sorted(p.name for p in (run.folder / "maps").iterdir()) == written
 
 
-def test_where_every_image_is_bad_nothing_is_written(run: Run) -> None:
+def test_nothing_is_written_if_every_image_is_bad(run: Run) -> None:
     got = run("zncc-stdmap", "missing.png", "gone.png", "--out", "maps")
     assert got.returncode == 1
     assert [line.split(": expected")[0] for line in got.stderr.splitlines()] == [
@@ -90,12 +90,12 @@ def test_where_every_image_is_bad_nothing_is_written(run: Run) -> None:
     assert list(run.folder.iterdir()) == []
 
 
-def test_a_channel_that_is_none_is_refused_with_those_that_are(run: Run) -> None:
+def test_an_unknown_channel_is_refused_with_the_choices(run: Run) -> None:
     got = run("zncc-stdmap", SAMPLES / "batch" / "cells_fixed.png", "--channel", "all")
     assert_one_line_error(got, 2, "--channel: expected a number counted from 0, luminance or best, got 'all'")
 
 
-def test_in_an_image_smaller_than_the_usual_window_that_is_as_large_as_it_can_be(run: Run) -> None:
+def test_an_image_smaller_than_the_default_window_gets_the_largest_that_fits(run: Run) -> None:
     noise = np.random.default_rng(0).normal(size=(7, 30))
     tifffile.imwrite(run.folder / "narrow.tif", noise)
     got = run("zncc-stdmap", "narrow.tif")
@@ -115,12 +115,12 @@ def test_window_larger_than_the_image_is_refused(run: Run) -> None:
     assert_one_line_error(got, 2, "--window", "at most 128", "4000")
 
 
-def test_two_images_of_one_stem_are_refused(run: Run) -> None:
+def test_two_images_with_the_same_stem_are_refused(run: Run) -> None:
     got = run("zncc-stdmap", SAMPLES / "affine" / "fixed.tif", SAMPLES / "rigid" / "fixed.tif")
     assert_one_line_error(got, 2, "fixed")
 
 
-def test_says_whether_there_is_enough_texture(run: Run) -> None:
+def test_prints_whether_there_is_enough_texture(run: Run) -> None:
     rng = np.random.default_rng(0)
     half = np.full((200, 300), 1000.0)
     half[:, :150] = iio.imread(SAMPLES / "batch" / "cells_fixed.png")[:128, :128].repeat(2, 0).repeat(2, 1)[:200, :150]

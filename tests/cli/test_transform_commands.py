@@ -30,7 +30,7 @@ def homography(run: Run) -> Path:
     return path
 
 
-def test_there_and_back_through_every_name(run: Run, affine: Path) -> None:
+def test_a_transform_survives_every_format(run: Run, affine: Path) -> None:
     source = affine
     for name in ("a.tfm", "TransformParameters.0.txt", "a.yml", "a.npy", "a.csv", "a.txt"):
         sizes = ("--fixed", "640x480") if name.startswith("T") and source != affine else ()
@@ -64,13 +64,13 @@ def test_sizes_that_are_missing_ignored_or_wrong_are_refused(run: Run, affine: P
     )
 
 
-def test_landmarks_are_written_where_they_are_named(run: Run, affine: Path) -> None:
+def test_points_are_written_to_the_file_out(run: Run, affine: Path) -> None:
     assert run("zncc", "convert", affine, "l.txt", "--format", "turboreg").returncode == 0
     assert run("zncc", "convert", "l.txt", "back.json").returncode == 0
     np.testing.assert_allclose(read_transform(run.folder / "back.json").matrix, AFFINE, atol=1e-11)
 
 
-def test_refuses_to_overwrite(run: Run, affine: Path) -> None:
+def test_an_existing_transform_is_not_overwritten(run: Run, affine: Path) -> None:
     (run.folder / "a.tfm").write_text("mine")
     for words in (("convert", affine), ("invert", affine), ("compose", affine, affine)):
         assert_one_line_error(run("zncc", *words, "a.tfm"), 1, "a.tfm: exists already", "--overwrite")
@@ -78,7 +78,7 @@ def test_refuses_to_overwrite(run: Run, affine: Path) -> None:
     assert run("zncc", "convert", affine, "a.tfm", "--overwrite").returncode == 0
 
 
-def test_what_cannot_be_written_or_read_ends_in_one_line(run: Run, affine: Path, homography: Path) -> None:
+def test_a_file_that_cannot_be_written_or_read_ends_with_one_line(run: Run, affine: Path, homography: Path) -> None:
     assert_one_line_error(run("zncc", "convert", homography, "h.tfm"), 1, "h.tfm", "homography")
     assert_one_line_error(run("zncc", "convert", affine, "a.xyz"), 2, "a.xyz", "--format")
     assert_one_line_error(run("zncc", "convert", "none.json", "a.tfm"), 1, "none.json")
@@ -99,7 +99,7 @@ def test_invert_refuses_a_singular_matrix(run: Run) -> None:
     assert_one_line_error(run("zncc", "invert", path, "i.json"), 1, "s.json", "singular")
 
 
-def test_compose_does_the_first_then_the_second(run: Run, affine: Path, homography: Path) -> None:
+def test_compose_applies_the_first_then_the_second(run: Run, affine: Path, homography: Path) -> None:
     assert run("zncc", "compose", affine, homography, "c.json").returncode == 0
     whole = read_transform(run.folder / "c.json")
     want = map_points(HOMOGRAPHY, map_points(AFFINE, POINTS))
@@ -107,7 +107,7 @@ def test_compose_does_the_first_then_the_second(run: Run, affine: Path, homograp
     assert (whole.model, whole.fixed_shape, whole.moving_shape) == ("homography", (480, 640), (600, 800))
 
 
-def test_compose_refuses_images_that_do_not_meet(run: Run, affine: Path, homography: Path) -> None:
+def test_compose_refuses_sizes_that_do_not_agree(run: Run, affine: Path, homography: Path) -> None:
     got = run("zncc", "compose", homography, affine, "c.json")
     assert_one_line_error(got, 1, "affine.json: expected a fixed image of 800 x 600", "found 640 x 480")
 
@@ -168,7 +168,7 @@ def test_points_are_mapped_as_the_transform_does_and_back(run: Run, affine: Path
     np.testing.assert_allclose(table(back.stdout), POINTS, atol=1e-10)
 
 
-def test_points_refuse_to_overwrite(run: Run, affine: Path) -> None:
+def test_existing_points_are_not_overwritten(run: Run, affine: Path) -> None:
     (run.folder / "p.csv").write_text("1,2\n")
     assert_one_line_error(run("zncc", "points", affine, "p.csv", "-o", "p.csv"), 1, "p.csv: exists already")
     assert_one_line_error(run("zncc", "points", affine, "p.csv", "--overwrite"), 2, "--overwrite")
@@ -176,7 +176,7 @@ def test_points_refuse_to_overwrite(run: Run, affine: Path) -> None:
     assert "," in (run.folder / "p.csv").read_text()
 
 
-def test_points_print_nothing_when_one_of_them_has_no_place(run: Run, homography: Path) -> None:
+def test_points_print_nothing_if_one_of_them_cannot_be_mapped(run: Run, homography: Path) -> None:
     rows = [*["1,2"] * 20_000, "-200,0"]  # the horizon is x = -100
     (run.folder / "p.csv").write_text("\n".join(rows))
     assert_one_line_error(run("zncc", "points", homography, "p.csv"), 1, "p.csv", "line 20001", "horizon")

@@ -13,25 +13,25 @@ COMMANDS = ("zncc", "zncc-align", "zncc-stdmap", "zncc-batch")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_version(run: Run, command: str) -> None:
+def test_version_is_printed(run: Run, command: str) -> None:
     got = run(command, "--version")
     assert (got.returncode, got.stdout) == (0, f"zncc-cli {zncc_cli.__version__}\n")
 
 
 @pytest.mark.parametrize("words", [*COMMANDS, "zncc apply"])
-def test_short_help_is_the_long_one(run: Run, words: str) -> None:
+def test_h_prints_the_same_as_help(run: Run, words: str) -> None:
     got = run(*words.split(), "-h")
     assert got.returncode == 0
     assert got.stdout == run(*words.split(), "--help").stdout
 
 
-def test_holds_every_command(run: Run) -> None:
+def test_help_lists_every_command(run: Run) -> None:
     got = run("zncc", "--help")
     for command in ("align", "stdmap", "batch", "convert", "invert", "compose", "points", "build", "doctor"):
         assert f" {command} " in got.stdout
 
 
-def test_without_a_command_it_shows_the_help(run: Run) -> None:
+def test_without_a_command_zncc_prints_its_help(run: Run) -> None:
     got = run("zncc")
     assert got.returncode == 2
     assert "doctor" in got.stdout
@@ -42,7 +42,7 @@ def test_subcommand_reports_errors_like_the_command(run: Run) -> None:
     assert_one_line_error(run("zncc", "wobble"), 2, "wobble")
 
 
-def test_doctor_says_what_runs_where_and_why(run: Run) -> None:
+def test_doctor_prints_what_runs_where_and_why(run: Run) -> None:
     got = run("zncc", "doctor", "--json")
     diagnosis = json.loads(got.stdout)
     assert diagnosis["backend"]["reason"]
@@ -56,7 +56,7 @@ def test_doctor_says_what_runs_where_and_why(run: Run) -> None:
         assert check["ok"] or check["fix"] in text
 
 
-def test_build_says_where_the_libraries_are(run: Run) -> None:
+def test_build_prints_where_the_libraries_are(run: Run) -> None:
     got = run("zncc", "build", "--json")
     libraries = json.loads(got.stdout)["libraries"]
     assert got.returncode == (0 if all(one["used"] == "native" for one in libraries.values()) else 1)

@@ -110,7 +110,7 @@ def expected(config: PairConfig, tmp_path: Path) -> np.ndarray:
         ("pair_overlay", (OVERLAY,)),
         ("write_picture", (OVERLAY,)),
         ("pair_pictures", (PAGE,)),
-        ("write_page", (PAGE,)),
+        ("write_pair_html", (PAGE,)),
     ],
 )
 @pytest.mark.parametrize(("failure", "reason"), [(breaks, DEFECT), (is_full, FULL)])
@@ -224,7 +224,7 @@ def test_what_nobody_asked_for_is_not_missing(config: PairConfig, monkeypatch: p
     monkeypatch.setattr(maps.tempfile, "TemporaryFile", is_full)
     outcome = align_pair(replace(config, write="aligned,report"), lambda _: None)
     assert (outcome.exit_code, outcome.missing) == (ExitCode.OK, {})
-    outcome = align_pair(replace(config, write="page,report", overwrite=True), lambda _: None)
+    outcome = align_pair(replace(config, write="html,report", overwrite=True), lambda _: None)
     assert (outcome.exit_code, outcome.missing) == (ExitCode.SOME_FAILED, {PAGE: FULL})
     assert names(config.folder) == {"report.json"}
 
@@ -233,14 +233,14 @@ def test_a_result_that_is_not_to_be_trusted_ends_with_3_also_without_its_page(
     config: PairConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tifffile.imwrite(config.moving, scene(72, 64)[::-1].astype(np.uint16))
-    monkeypatch.setattr(pair, "write_page", breaks)
+    monkeypatch.setattr(pair, "write_pair_html", breaks)
     outcome = align_pair(config, lambda _: None)
     assert (outcome.exit_code, outcome.report["missing"]) == (ExitCode.NOT_TRUSTED, [PAGE])
 
 
 def test_a_missing_file_of_an_earlier_run_does_not_stay(config: PairConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     align_pair(config, lambda _: None)
-    monkeypatch.setattr(pair, "write_page", breaks)
+    monkeypatch.setattr(pair, "write_pair_html", breaks)
     align_pair(replace(config, overwrite=True), lambda _: None)
     assert names(config.folder) == set(file_names(config)) - {PAGE}
 
@@ -249,7 +249,7 @@ def test_a_stack_without_its_plot_is_a_stack(tmp_path: Path, monkeypatch: pytest
     whole = scene(80, 80).astype(np.uint16)
     movie = np.stack([whole[k : k + 64, 4 - k : 68 - k] for k in range(4)])
     tifffile.imwrite(tmp_path / "movie.tif", movie, photometric="minisblack", metadata={"axes": "TYX"})
-    monkeypatch.setattr(stack, "write_drift_picture", breaks)
+    monkeypatch.setattr(stack, "write_drift_plot", breaks)
     outcome = align_stack(StackConfig(image=tmp_path / "movie.tif", out=tmp_path / "out"), lambda _: None)
     assert (outcome.exit_code, outcome.missing) == (ExitCode.SOME_FAILED, {"drift.svg": DEFECT})
     assert names(tmp_path / "out") == {"stack.tif", "drift.csv", "transforms.json", "report.json"}

@@ -125,7 +125,7 @@ def test_options_are_of_both_or_of_each() -> None:
     assert InputConfig(channel="luminance, 2").each_channel == ("luminance", 2)
     assert InputConfig().each_series == (None, None)
     for text in ("-1", "a", "1,2,3", "", "1,"):
-        with pytest.raises(OptionError, match="--page: expected"):
+        with pytest.raises(OptionError, match="`page`: expected"):
             InputConfig(page=text)
 
 

@@ -30,10 +30,8 @@ def device(request: pytest.FixtureRequest) -> torch.device:
 @pytest.fixture(params=["native", "reference"])
 def backend(request: pytest.FixtureRequest, device: torch.device) -> Iterator[str]:
     """Every test that takes this runs once on the native kernels and once on plain torch."""
-    native.select("auto")
     loaded = native.load(device)
     if request.param == "native" and loaded.used != "native":
         pytest.skip(loaded.reason)
-    native.select(request.param)
-    yield request.param
-    native.select("auto")
+    with native.selected(request.param):
+        yield request.param

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from zncc_cli.operators import build, kernels, native
+from zncc_cli.operators import build, native, native_ops
 from zncc_cli.operators.local_std import local_std
 from zncc_cli.operators.local_zncc import local_zncc_sum
 
@@ -38,7 +38,6 @@ def cuda() -> torch.device:
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     device = torch.device("cuda")
-    native.select("auto")
     loaded = native.load(device)
     assert loaded.used == "native", loaded.reason
     return device
@@ -76,10 +75,10 @@ def pair(shape: tuple[int, ...], window: tuple[int, int], dtype: torch.dtype) ->
 
 
 def test_the_widest_window_is_that_of_the_kernels() -> None:
-    source = (build.source_folder() / "tile_grid.h").read_text()
+    source = (build.source_folder() / "cuda" / "tile_grid.h").read_text()
     found = re.search(r"kMaxTileWindow = (\d+);", source)
     assert found
-    assert int(found.group(1)) == kernels.MAX_CUDA_WINDOW
+    assert int(found.group(1)) == native_ops.MAX_CUDA_WINDOW
 
 
 @pytest.mark.cuda

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
+import subprocess
+import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +16,9 @@ import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from zncc_cli.operators import dispatch, native
 from zncc_cli.operators.dispatch import is_plain
-from zncc_cli.operators.local_std import local_std
+from zncc_cli.operators.local_std import LocalStandardDeviation, local_std
 from zncc_cli.operators.local_zncc import local_zncc_sum
 
 
@@ -21,6 +28,15 @@ def std(image: torch.Tensor) -> torch.Tensor:
 
 def zncc(image: torch.Tensor) -> torch.Tensor:
     return local_zncc_sum(image.flip(-1), image, 5)
+
+
+def std_fft(image: torch.Tensor) -> torch.Tensor:
+    return local_std(image, 5, method="fft")
+
+
+def std_specified(image: torch.Tensor) -> torch.Tensor:
+    std: torch.Tensor = LocalStandardDeviation.apply(image, torch.ones(5, 5))
+    return std
 
 
 OPERATORS = [(std, "local_std_box"), (zncc, "local_zncc_sum")]
@@ -80,9 +96,9 @@ def test_a_profiler_sees_the_operator(function: Function, name: str, backend: st
 
 
 @pytest.mark.filterwarnings("ignore")  # torch's own forward mode warns of itself
-@parametrized
+@pytest.mark.parametrize("function", [std, std_fft, zncc])
 @pytest.mark.parametrize("grad", [True, False])
-def test_a_derivative_in_forward_mode_is_refused(function: Function, name: str, grad: bool, backend: str) -> None:
+def test_a_derivative_in_forward_mode_is_refused(function: Function, grad: bool, backend: str) -> None:
     """And not silently lost, whether gradients are recorded or not."""
     with torch.set_grad_enabled(grad), torch.autograd.forward_ad.dual_level():
         dual = torch.autograd.forward_ad.make_dual(image(), torch.ones_like(image()))
@@ -125,6 +141,29 @@ def test_a_tensor_without_values_has_a_result_without_values(function: Function,
     assert result.shape == function(image()).shape
 
 
+@pytest.mark.parametrize("function", [std, std_fft, std_specified, zncc])
+@pytest.mark.parametrize("seen", [False, True])
+def test_a_gradient_is_computed_with_the_backend_of_its_forward_pass(
+    function: Function, seen: bool, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also on another thread, which knows nothing of the choice; and where a mode sees the operators."""
+    x = image().requires_grad_()
+    result = function(x).sum()
+    load, selections = native.load, set[str]()
+    monkeypatch.setattr(native, "load", lambda device: selections.add(native.selection().value) or load(device))
+
+    def backward() -> None:
+        with Looking() if seen else contextlib.nullcontext():
+            result.backward()
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(native.selection).result().value == "auto"
+        pool.submit(backward).result()
+    assert selections <= {backend}
+    assert selections or not seen
+    assert x.grad is not None
+
+
 def test_what_is_plain() -> None:
     class Subclass(torch.Tensor):
         pass
@@ -141,3 +180,72 @@ def test_what_is_plain() -> None:
     torch.func.vmap(lambda row: inside.append(is_plain(row)) or row)(x)
     assert inside == [False]
     assert is_plain(x)
+
+
+# Imports the operators from a torch that lacks the private names of argv[1] on, which are given back for torch itself.
+WITHOUT_PRIVATE_NAMES = """
+import sys
+import torch, torch.autograd.forward_ad
+lacking = []
+for place in sys.argv[1:]:
+    module, name = place.rsplit(".", 1)
+    lacking.append((sys.modules[module], name, getattr(sys.modules[module], name)))
+    delattr(*lacking[-1][:2])
+from zncc_cli.operators import dispatch, local_zncc
+from zncc_cli.operators.local_std import LocalStandardDeviation, local_std
+for module, name, value in lacking:
+    setattr(module, name, value)
+assert not dispatch.HAS_DIRECT_CALLS
+random = torch.Generator().manual_seed(0)
+fixed, moving = (torch.randn(40, 50, generator=random) for _ in range(2))
+for function in (
+    lambda x: local_std(x, 7, method="box"),
+    lambda x: local_std(x, 7, method="fft"),
+    lambda x: LocalStandardDeviation.apply(x, torch.ones(7, 7)),
+    lambda x: local_zncc.local_zncc_sum(fixed, x, 7),
+):
+    leaf = moving.clone().requires_grad_()
+    value = function(leaf)
+    value.square().sum().backward()
+    print(value.detach().double().numpy().tobytes().hex(), leaf.grad.double().numpy().tobytes().hex())
+"""
+PRIVATE_NAMES = (
+    "torch._C._are_functorch_transforms_active",
+    "torch._C._is_tracing",
+    "torch._C._len_torch_dispatch_stack",
+    "torch._C._len_torch_function_stack",
+    "torch._C._autograd._profiler_enabled",
+    "torch._C._functorch.is_legacy_batchedtensor",
+    "torch.autograd.forward_ad._current_level",
+)
+
+
+def private_names_of_dispatch() -> set[str]:
+    """What the file itself takes from torch by a name with an underscore."""
+    names = set()
+    for node in ast.walk(ast.parse(Path(dispatch.__file__).read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("torch"):
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
+            names.add(f"torch.autograd.{ast.unparse(node)}")
+    return {name for name in names if "._" in name}
+
+
+def test_the_private_names_of_torch_are_those_that_may_be_missing() -> None:
+    assert private_names_of_dispatch() == set(PRIVATE_NAMES)
+
+
+@pytest.mark.parametrize("missing", [PRIVATE_NAMES, PRIVATE_NAMES[-1:]], ids=["all", "one"])
+def test_without_private_names_of_torch_the_results_are_the_same(missing: tuple[str, ...]) -> None:
+    command = [sys.executable, "-W", "error", "-c", WITHOUT_PRIVATE_NAMES, *missing]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    usual = subprocess.run(
+        [sys.executable, "-c", WITHOUT_PRIVATE_NAMES.replace("not dispatch", "dispatch")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout.split() == usual.stdout.split()
+    assert len(done.stdout.split()) == 8

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 
 import numpy as np
 import pytest
@@ -117,6 +118,11 @@ def test_strides_do_not_matter(method: str, backend: str, device: torch.device) 
         torch.testing.assert_close(std, expected, **FLOAT64)
         ours, theirs = torch.autograd.grad(std, leaf, g), torch.autograd.grad(expected, copy, g)
         torch.testing.assert_close(ours, theirs, **FLOAT64)
+
+
+def test_dispatcher_contract_of_the_map_with_its_means(backend: str) -> None:
+    image = torch.tensor(normal(2, 14, 15), requires_grad=True)
+    torch.library.opcheck(torch.ops.zncc.local_std_box_with_mean, (image, 5, 4, 1e-3))
 
 
 @pytest.mark.parametrize("window", [5, (24, 31)])
@@ -333,7 +339,7 @@ def test_an_unknown_method_is_refused() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("window", [11, (40, 3), (3, 40)])
-def test_box_and_fft_agree_on_planes_of_several_pieces(
+def test_box_and_fft_agree_on_planes_of_several_strips(
     window: int | tuple[int, int], dtype: torch.dtype, backend: str, device: torch.device
 ) -> None:
     image = torch.tensor(normal(2, 300, 60), dtype=dtype, device=device, requires_grad=True)
@@ -374,7 +380,7 @@ def test_an_outlier_leaves_no_trace_where_it_is_not(
     np.testing.assert_allclose(gradient.numpy(), expected, **tolerance)
 
 
-def test_lost_pixels_far_down_and_in_several_pieces(backend: str, device: torch.device) -> None:
+def test_lost_pixels_far_down_and_in_several_strips(backend: str, device: torch.device) -> None:
     image = normal(400, 40)
     lost = [(0, 5), (127, 20), (128, 21), (299, 39), (399, 0)]
     for pixel in lost:
@@ -405,7 +411,7 @@ def test_results_do_not_depend_on_the_number_of_threads(backend: str) -> None:
     finally:
         torch.set_num_threads(before)
     with ThreadPoolExecutor(4) as pool:
-        results += [future.result() for future in [pool.submit(run) for _ in range(8)]]
+        results += [future.result() for future in [pool.submit(copy_context().run, run) for _ in range(8)]]
     for result in results[1:]:
         torch.testing.assert_close(result, results[0], rtol=0, atol=0)
 

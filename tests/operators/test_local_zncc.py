@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 
 import numpy as np
 import pytest
@@ -66,7 +67,7 @@ def test_value_and_gradients(
 
 
 def test_the_reference_twin_agrees(backend: str, device: torch.device) -> None:
-    """On planes that are cut into several pieces."""
+    """On planes that are cut into several strips."""
     fixed, moving = (torch.tensor(x, device=device, requires_grad=True) for x in pair(2, 300, 40))
     weight = torch.tensor(weights(2, 296, 34), device=device, requires_grad=True)
     upstream = torch.tensor([1.0, -2.0], device=device, dtype=torch.float64)
@@ -288,7 +289,7 @@ def test_results_do_not_depend_on_the_number_of_threads(backend: str) -> None:
     finally:
         torch.set_num_threads(before)
     with ThreadPoolExecutor(4) as pool:
-        results += [future.result() for future in [pool.submit(run) for _ in range(8)]]
+        results += [future.result() for future in [pool.submit(copy_context().run, run) for _ in range(8)]]
     for result in results[1:]:
         torch.testing.assert_close(result, results[0], rtol=0, atol=0 if backend == "native" else 1e-12)
 

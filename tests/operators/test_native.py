@@ -143,7 +143,7 @@ def test_a_killed_builder_blocks_nobody(tmp_path: Path) -> None:
     marker = tmp_path / "compiling"
     compiler.write_text(
         "#!/bin/sh\n"
-        f'case "$*" in *cpu.o*) if mkdir {marker} 2>/dev/null; then exec sleep 100; fi;; esac\n'
+        f'case "$*" in *bindings.o*) if mkdir {marker} 2>/dev/null; then exec sleep 100; fi;; esac\n'
         f'exec {toolchain.cxx_compiler()} "$@"\n'
     )
     compiler.chmod(0o755)
@@ -243,10 +243,10 @@ def test_what_else_may_be_missing(missing: str, tmp_path: Path, monkeypatch: pyt
 def test_a_compile_error_is_told_by_its_first_line_and_the_whole_log_is_kept(tmp_path: Path) -> None:
     broken = tmp_path / "csrc"
     shutil.copytree(build.source_folder(), broken)
-    (broken / "cpu.cpp").write_text("int f() { return nothing; }\n")
+    (broken / "cpu" / "bindings.cpp").write_text("int f() { return nothing; }\n")
     found = run(tmp_path / "cache", f"from pathlib import Path; build.source_folder = lambda: Path({str(broken)!r})")
     assert found.used == "reference"
-    assert "the CPU kernels could not be compiled: cpu.cpp:1:" in found.reason
+    assert "the CPU kernels could not be compiled: cpu/bindings.cpp:1:" in found.reason
     assert "nothing" in found.reason
     log = Path(found.reason.partition("(log: ")[2].rstrip(")"))
     assert "return nothing" in log.read_text()
@@ -257,9 +257,9 @@ def test_the_native_backend_fails_loudly(tmp_path: Path) -> None:
     code = (
         "import torch; from zncc_cli.errors import BackendError; from zncc_cli.operators import native\n"
         "from zncc_cli.operators.local_std import local_std\n"
-        "native.select('native')\n"
         "for attempt in range(2):\n"
-        "    try: local_std(torch.ones(9, 9), 3)\n"
+        "    try:\n"
+        "        with native.selected('native'): local_std(torch.ones(9, 9), 3)\n"
         "    except BackendError as error: print(error)\n"
     )
     environment = {**os.environ, "PATH": str(tmp_path), "ZNCC_CACHE_DIR": str(tmp_path)}
@@ -276,17 +276,14 @@ def test_the_native_backend_fails_loudly(tmp_path: Path) -> None:
 def test_the_reference_backend_builds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZNCC_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(native, "_loaded", {})
-    native.select(Backend.REFERENCE)
-    try:
+    with native.selected(Backend.REFERENCE):
         assert native.load(torch.device("cpu")).used == "reference"
-    finally:
-        native.select("auto")
     assert not list(tmp_path.iterdir())
 
 
 def test_an_unknown_backend_is_refused() -> None:
-    with pytest.raises(OptionError, match="auto, native, reference"):
-        native.select("fast")
+    with pytest.raises(OptionError, match="auto, native, reference"), native.selected("fast"):
+        pass
 
 
 def test_a_device_without_native_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,8 +291,7 @@ def test_a_device_without_native_kernels(monkeypatch: pytest.MonkeyPatch) -> Non
     loaded = native.load(torch.device("xpu"))
     assert loaded.used == "reference"
     assert "xpu" in loaded.reason
-    monkeypatch.setattr(native, "_backend", Backend.NATIVE)
-    with pytest.raises(BackendError, match="xpu"):
+    with native.selected(Backend.NATIVE), pytest.raises(BackendError, match="xpu"):
         native.load(torch.device("xpu"))
 
 
@@ -334,7 +330,7 @@ def test_why_the_cuda_kernels_cannot_be_built(
     monkeypatch.setattr(toolchain, "_check_device", lambda: toolchain.Check("CUDA device", True, "a card", ""))
     monkeypatch.setattr(toolchain, "cuda_home", lambda: Path(home) if home else None)
     monkeypatch.setattr(toolchain, "nvcc_version", lambda _: version)
-    library = build.Library("zncc_cuda", "CUDA kernels", ("local_std_cuda.cu",), cuda_flags=("-O3",))
+    library = build.Library("zncc_cuda", "CUDA kernels", ("cuda/local_std.cu",), cuda_flags=("-O3",))
     with pytest.raises(build.UnavailableError, match=expected):
         build.get(library)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from zncc_cli.operators import build, kernels, native, toolchain
+from zncc_cli.operators import build, native, native_ops, toolchain
 
 EPS = 1e-3
 DTYPES = [torch.float32, torch.float64]
@@ -82,20 +82,20 @@ def emulated_pair(
     emulator: ctypes.CDLL, f: torch.Tensor, m: torch.Tensor, weight: torch.Tensor | None, h: int, w: int, order: int = 0
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, int]:
     planes, height, width = f.shape
-    pieces = torch.full((planes, torch.ops.zncc.local_zncc_pieces(height, width, h)), math.nan, dtype=torch.float64)
+    strip_sums = torch.full((planes, torch.ops.zncc.local_zncc_strips(height, width, h)), math.nan, dtype=torch.float64)
     dm, z = torch.full_like(m, -1.0), f.new_full((planes, height - h + 1, width - w + 1), -1.0)
-    careful = call(emulator, "pair", (*f.shape, h, w), (EPS, 2 * EPS), order, f, m, weight, pieces, dm, z)
-    return pieces.sum(-1), dm, z, careful
+    careful = call(emulator, "pair", (*f.shape, h, w), (EPS, 2 * EPS), order, f, m, weight, strip_sums, dm, z)
+    return strip_sums.sum(-1), dm, z, careful
 
 
 def cpu_pair(
     f: torch.Tensor, m: torch.Tensor, weight: torch.Tensor | None, h: int, w: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     planes, height, width = f.shape
-    pieces = f.new_empty((planes, torch.ops.zncc.local_zncc_pieces(height, width, h)), dtype=torch.float64)
+    strip_sums = f.new_empty((planes, torch.ops.zncc.local_zncc_strips(height, width, h)), dtype=torch.float64)
     dm, z = torch.empty_like(m), f.new_empty((planes, height - h + 1, width - w + 1))
-    torch.ops.zncc.local_zncc_box(f, m, weight, h, w, EPS, 2 * EPS, pieces, dm, z)
-    return pieces.sum(-1), dm, z
+    torch.ops.zncc.local_zncc_box(f, m, weight, h, w, EPS, 2 * EPS, strip_sums, dm, z)
+    return strip_sums.sum(-1), dm, z
 
 
 def normal(shape: tuple[int, ...], dtype: torch.dtype, seed: int = 0) -> torch.Tensor:
@@ -145,8 +145,8 @@ def test_the_tiles_of_local_std(emulator: ctypes.CDLL, shape: tuple[int, ...], d
     g = normal((sizes[0], sizes[1] - h + 1, sizes[2] - w + 1), dtype, seed=1)
     std, dI, careful = emulated_std(emulator, image, g, h, w)
     assert careful == 0
-    assert_same(std, kernels.box_forward(image, h, w, EPS))
-    assert_same(dI, kernels.box_backward(g, image, std, None, h, w, EPS))
+    assert_same(std, native_ops.box_forward(image, h, w, EPS))
+    assert_same(dI, native_ops.box_backward(g, image, std, None, h, w, EPS))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -157,8 +157,8 @@ def test_images_that_call_for_care(emulator: ctypes.CDLL, w: int, kind: str, dty
     g = normal((2, 54, 701 - w), dtype, seed=1)
     std, dI, careful = emulated_std(emulator, image, g, 7, w)
     assert (careful > 0) == (kind in ("hot pixel", "lost pixels", "a lost plane"))
-    assert_same(std, kernels.box_forward(image, 7, w, EPS), ILL_CONDITIONED)
-    assert_same(dI, kernels.box_backward(g, image, std, None, 7, w, EPS), ILL_CONDITIONED)
+    assert_same(std, native_ops.box_forward(image, 7, w, EPS), ILL_CONDITIONED)
+    assert_same(dI, native_ops.box_backward(g, image, std, None, 7, w, EPS), ILL_CONDITIONED)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -168,8 +168,8 @@ def test_planes_that_begin_anywhere(emulator: ctypes.CDLL, offset: int, dtype: t
     flat, gradients = normal((4 + 40 * 600,), dtype), normal((4 + 30 * 592,), dtype, seed=1)
     image, g = flat[offset:][: 40 * 600].view(1, 40, 600), gradients[offset:][: 30 * 592].view(1, 30, 592)
     std, dI, _ = emulated_std(emulator, image, g, 11, 9)
-    assert_same(std, kernels.box_forward(image, 11, 9, EPS))
-    assert_same(dI, kernels.box_backward(g, image, std, None, 11, 9, EPS))
+    assert_same(std, native_ops.box_forward(image, 11, 9, EPS))
+    assert_same(dI, native_ops.box_backward(g, image, std, None, 11, 9, EPS))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

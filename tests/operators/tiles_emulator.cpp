@@ -1,8 +1,8 @@
 // Runs the blocks of the CUDA kernels on the CPU: for each block, for each phase, for each thread, in the order that is
 // asked for. Where two orders give different bits, a thread reads what another one writes in the same phase. Shared
 // memory and registers begin as NaN, so that what is read before it is written shows.
-#include "local_std_tiles.h"
-#include "local_zncc_tiles.h"
+#include "cuda/local_std_tiles.h"
+#include "cuda/local_zncc_tiles.h"
 
 #include <cstring>
 #include <memory>
@@ -109,7 +109,7 @@ int64_t pair(const LocalZnccShape& shape, int order, const LocalZnccData<Map>& d
   const TileGrid grid(shape.planes, shape.map_height(), shape.map_width(), shape.h, shape.w, kPairBlocks);
   std::vector<double> partial(grid.count()), ABC(3 * shape.planes * shape.map_height() * shape.map_width());
   int64_t careful = run(PairTiles<Map>(shape, data, partial.data(), data.dm ? ABC.data() : nullptr), order);
-  const PartialSums sums{partial.data(), grid.strips * grid.tiles, data.wz, shape.cut().pieces()};
+  const PartialSums sums{partial.data(), grid.strips * grid.tiles, data.wz, shape.strip_grid().strips_of_plane()};
   for (int64_t plane = 0; plane < shape.planes; ++plane) {
     PartialSums::Shared shared;
     EmulatedBlock<PartialSums::Thread> block(order);
@@ -124,17 +124,17 @@ int64_t pair(const LocalZnccShape& shape, int order, const LocalZnccData<Map>& d
 }  // namespace
 }  // namespace zncc
 
-#define ZNCC_FOR_MAP(Map, name)                                                                                      \
-  extern "C" int64_t forward_##name(const int64_t* n, double eps, int order, const Map* image, Map* std) {           \
-    return zncc::forward<Map>({n[0], n[1], n[2], n[3], n[4], eps}, order, image, std);                               \
-  }                                                                                                                  \
-  extern "C" int64_t backward_##name(const int64_t* n, double eps, int order, const Map* g, const Map* image,        \
-                                     const Map* std, Map* dI) {                                                      \
-    return zncc::backward<Map>({n[0], n[1], n[2], n[3], n[4], eps}, order, g, image, std, dI);                       \
-  }                                                                                                                  \
-  extern "C" int64_t pair_##name(const int64_t* n, double eps_f, double eps_m, int order, const Map* f,              \
-                                 const Map* m, const Map* weight, double* pieces, Map* dm, Map* z) {                 \
-    return zncc::pair<Map>({n[0], n[1], n[2], n[3], n[4], eps_f, eps_m}, order, {f, m, weight, pieces, dm, z});      \
+#define ZNCC_FOR_MAP(Map, name)                                                                                       \
+  extern "C" int64_t forward_##name(const int64_t* n, double eps, int order, const Map* image, Map* std) {            \
+    return zncc::forward<Map>({n[0], n[1], n[2], n[3], n[4], eps}, order, image, std);                                \
+  }                                                                                                                   \
+  extern "C" int64_t backward_##name(const int64_t* n, double eps, int order, const Map* g, const Map* image,         \
+                                     const Map* std, Map* dI) {                                                       \
+    return zncc::backward<Map>({n[0], n[1], n[2], n[3], n[4], eps}, order, g, image, std, dI);                        \
+  }                                                                                                                   \
+  extern "C" int64_t pair_##name(const int64_t* n, double eps_f, double eps_m, int order, const Map* f, const Map* m, \
+                                 const Map* weight, double* strips, Map* dm, Map* z) {                                \
+    return zncc::pair<Map>({n[0], n[1], n[2], n[3], n[4], eps_f, eps_m}, order, {f, m, weight, strips, dm, z});       \
   }
 ZNCC_FOR_MAP(float, float32)
 ZNCC_FOR_MAP(double, float64)

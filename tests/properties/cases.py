@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pictures import Picture, pictures, shapes
 
 _MODELS = ("translation", "rigid", "similarity", "affine", "homography", "auto")
-_PRODUCTS = ("aligned", "transform", "mask", "maps", "overlay", "page", "report")
+_PRODUCTS = ("aligned", "transform", "mask", "maps", "overlay", "html", "report")
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ _DONE = (ExitCode.OK, ExitCode.NOT_TRUSTED, ExitCode.SOME_FAILED)
 _REFUSED = (ExitCode.ERROR, ExitCode.USAGE)
 
 _FILES = {
-    "page": ("report.html",),
+    "html": ("report.html",),
     "aligned": ("aligned.tif",),
     "transform": ("transform.json",),
     "mask": ("mask.tif",),

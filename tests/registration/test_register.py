@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -77,7 +79,7 @@ def test_every_optimizer_leads_to_the_same_place(optimizer: Optimizer) -> None:
 
 def test_unknown_optimizer_names_the_choices() -> None:
     image = Scene(seed=1).image(SHAPE)
-    with pytest.raises(OptionError, match="--optimizer: expected one of bfgs, gauss-newton, gradient-descent"):
+    with pytest.raises(OptionError, match="`optimizer`: expected one of bfgs, gauss-newton, gradient-descent"):
         register(image, image, optimizer="adam")
 
 
@@ -326,7 +328,7 @@ def test_even_and_larger_windows(window: int) -> None:
     assert corner_error(register(fixed, moving, "rigid", window=window).matrix, TRUTH["rigid"], SHAPE) < 0.01
 
 
-def test_the_backend_chosen_for_the_process_stays() -> None:
+def test_a_registration_leaves_the_backend_chosen_outside_it() -> None:
     import torch
 
     from zncc_cli.operators import native
@@ -335,6 +337,27 @@ def test_the_backend_chosen_for_the_process_stays() -> None:
     with native.selected("reference"):
         register(image, image, "translation", backend="auto")
         assert native.load(torch.device("cpu")).used == "reference"
+
+
+def test_two_threads_register_with_a_backend_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both have chosen before either computes, and nothing of a choice stays behind."""
+    from zncc_cli.operators import native
+    from zncc_cli.registration import register as module
+
+    cpu, both_chosen = torch.device("cpu"), Barrier(2)
+    usual, register_chosen = native.load(cpu).used, module._register
+
+    def after_both(*arguments: Any) -> Any:
+        both_chosen.wait(timeout=60)
+        return register_chosen(*arguments)
+
+    monkeypatch.setattr(module, "_register", after_both)
+    image = Scene(seed=1).image((64, 64))
+    with ThreadPoolExecutor(2) as pool:
+        futures = [pool.submit(register, image, image, "translation", backend=name) for name in ("reference", "auto")]
+        assert [future.result().backend.used for future in futures] == ["reference", usual]
+        left = [future.result() for future in [pool.submit(lambda: native.load(cpu).used) for _ in range(8)]]
+    assert {*left, native.load(cpu).used} == {usual}
 
 
 @pytest.mark.cuda

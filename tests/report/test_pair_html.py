@@ -1,4 +1,4 @@
-"""The page of a pair: one file, offline, that says what the report says and runs nothing that a stranger wrote."""
+"""The HTML report of a pair: one file that works offline, shows the report and runs nothing that a stranger wrote."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import subprocess
 import numpy as np
 import pytest
 
-from tests.report.pages import HOSTILE, REASON, Page, decoded, nothing, pictures, report
+from tests.report.html_samples import HOSTILE, REASON, ParsedHtml, decoded, nothing, pictures, report
 from zncc_cli.errors import OutputError
 from zncc_cli.report.pair_figures import residual, view_pixels
-from zncc_cli.report.pair_html import write_page
+from zncc_cli.report.pair_html import write_pair_html
 from zncc_cli.report.words import shell_line
 
 
 @pytest.fixture
-def page(tmp_path):
-    """Write a page and return it parsed."""
+def html(tmp_path):
+    """Write an HTML report and return it parsed."""
 
     def write(given=None, shown=None, **options):
-        write_page(tmp_path / "report.html", given or report(), shown or pictures(), **options)
-        return Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+        write_pair_html(tmp_path / "report.html", given or report(), shown or pictures(), **options)
+        return ParsedHtml((tmp_path / "report.html").read_text(encoding="utf-8"))
 
     return write
 
@@ -34,28 +34,28 @@ def page(tmp_path):
     ("status", "word", "sign"),
     [("ok", "Aligned", "✓"), ("suspect", "Suspect", "!"), ("failed", "Failed", "\u00d7"), ("new", "New", "?")],
 )
-def test_verdict_and_reasons_come_first_in_words_and_signs(page, status, word, sign):
-    text = page(report(status=status, reasons=["the first reason", "the second"])).text
+def test_verdict_and_reasons_come_first_in_words_and_signs(html, status, word, sign):
+    text = html(report(status=status, reasons=["the first reason", "the second"])).text
     order = [text.index(part) for part in (sign, word, "the first reason", "the second", "Before and after", "Metrics")]
     assert order == sorted(order)
 
 
-def test_every_picture_has_a_text_and_a_size(page):
-    images = page().all("img")
+def test_every_picture_has_an_alternative_text_and_a_size(html):
+    images = html().all("img")
     assert len(images) == 5 + 5
     assert all(image["alt"] and int(image["width"]) == 120 and int(image["height"]) == 90 for image in images)
 
 
-def test_every_control_has_a_label(page):
-    parsed = page()
+def test_every_control_has_a_label(html):
+    parsed = html()
     labelled = len(parsed.all("label"))
     assert labelled == len(parsed.all("input")) + len(parsed.all("select")) == 11
     assert len(parsed.all("legend")) == len(parsed.all("fieldset")) == 2
 
 
-def test_metrics_have_units_and_words_and_unknown_ones_their_name(page):
+def test_metrics_have_units_and_meanings_and_unknown_ones_are_named_by_their_key(html):
     given = report(metrics={"overlap": 0.98, "held_out": {"zncc": 0.125}, "corner_error_px": 0.015, "list": [1, 2.5]})
-    text = page(given).text
+    text = html(given).text
     assert "Overlap 98 %" in text
     assert "Share of the smaller image's windows that both images show; of its pixels where too few do." in text
     for shown in ("Held out: zncc 0.125", "Corner error px 0.015", "List 1, 2.5"):
@@ -68,60 +68,65 @@ class Ending(str, enum.Enum):
     MAX_ITERATIONS = "max_iterations"
 
 
-def test_a_report_is_shown_as_its_json_is(page):
-    """Arrays and named choices, as a run has them in memory."""
+def test_arrays_and_enums_are_shown_as_in_the_json(html):
+    """A run has arrays and enums in memory where the file has lists and text."""
     sure = {"rms": np.float64(0.0123), "corners": np.array([0.02, 0.03]), "covariance": np.eye(2)}
     given = report(uncertainty=sure)
     given["levels"][0]["ending"] = Ending.MAX_ITERATIONS
-    text = page(given).text
+    text = html(given).text
     assert " max iterations " in text
     assert "ending:" not in text
-    assert "Sure to 0.012 px" in text
+    assert "Expected error 0.012 px" in text
     assert "Corners 0.02, 0.03" in text
     assert "[" not in text
 
 
-def test_what_belongs_to_a_place_that_is_wrong_is_no_fact(page):
-    said = ("Sure to", "Uncertainty", "Standard deviations, px", "bright in one image is dark in the other")
+def test_a_failed_result_has_no_expected_error_and_no_inverted_contrast(html):
+    said = (
+        "Expected error 0.012 px",
+        "Expected error px",
+        "Expected error, px",
+        "bright in one image is dark in the other",
+    )
     given = {"uncertainty": {"rms": 0.0123, "corners": [0.02, 0.03]}, "inverted": True}
     for status, shown in (("ok", True), ("suspect", True), ("failed", False)):
-        text = page(report(status=status, **given)).text
+        text = html(report(status=status, **given)).text
         assert [words in text for words in said] == [shown] * len(said)
         assert "shown as its negative" in text
 
 
 @pytest.mark.parametrize("missing", [None, float("nan")])
-def test_missing_values_are_a_dash(page, missing):
-    text = page(
+def test_missing_values_are_a_dash(html, missing):
+    text = html(
         report(
             metrics={"zncc_before": missing, "zncc_after": missing, "block_significance": missing, "motion": missing}
         )
     ).text
     assert "ZNCC \u2013 → \u2013" in text
-    assert "Agreement \u2013" in text
+    assert "Block significance \u2013" in text
     assert "Motion \u2013 Largest" in text  # no unit
     assert not re.search(r"\b(nan|None|null|inf)\b", text)
 
 
-def test_a_report_that_holds_nothing_is_a_page(page):
-    text = page({"status": None}).text
+def test_an_empty_report_gives_an_html_file(html):
+    text = html({"status": None}).text
     assert "No verdict" in text
     assert "None" not in text
 
 
-def test_no_overlap_is_said(page):
-    parsed = page(report(status="failed"), nothing())
+def test_a_pair_without_overlap_is_shown_as_such(html):
+    parsed = html(report(status="failed"), nothing())
     assert "the images share no pixel" in parsed.text
     assert parsed.text.count("No value anywhere") == 3  # ZNCC, residual, texture of the aligned image
     assert len(parsed.all("img")) == 5 + 1
 
 
-def test_transform_that_cannot_be_drawn_is_said(page):
-    assert "no transform that could be drawn" in page(shown=pictures(matrix=np.full((3, 3), np.nan))).text
+def test_a_transform_that_cannot_be_drawn_is_named(html):
+    assert "no transform that can be drawn" in html(shown=pictures(matrix=np.full((3, 3), np.nan))).text
 
 
-def test_arrows_state_their_scale(page):
-    parsed = page(shown=pictures(matrix=np.array([[1.0, 0, 3], [0, 1, -4], [0, 0, 1]])))
+def test_arrows_state_their_scale(html):
+    parsed = html(shown=pictures(matrix=np.array([[1.0, 0, 3], [0, 1, -4], [0, 0, 1]])))
     assert "Longest 5 px" in parsed.text
     assert "drawn at 2 times the scale of the picture" in parsed.text
     assert "x 3 px, y -4 px" in parsed.text
@@ -133,15 +138,15 @@ def test_arrows_state_their_scale(page):
     assert float(first["y2"]) - float(first["y1"]) == pytest.approx(-4 * 2 * 640 / 120, abs=0.1)
 
 
-def test_reduced_pictures_say_the_motion_in_pixels_of_the_fixed_image(page):
-    """2048 pixels become 1024; the shift of 6 pixels is said as 6."""
+def test_the_motion_of_reduced_pictures_is_in_pixels_of_the_fixed_image(html):
+    """2048 pixels become 1024; a shift of 6 pixels stays 6."""
     shift = np.array([[1.0, 0, 6], [0, 1, 0], [0, 0, 1]])
-    text = page(shown=pictures((64, 2048), matrix=shift)).text
+    text = html(shown=pictures((64, 2048), matrix=shift)).text
     assert "1024 \u00d7 32 px, each the mean of 2 \u00d7 2 pixels" in text
     assert "x 6 px, y 0 px" in text
 
 
-def test_reduction_keeps_where_the_transform_maps_to():
+def test_a_reduced_transform_maps_to_the_same_place():
     fine = pictures((60, 90), pixel=2.0)
     coarse = fine.reduced(30)
     assert coarse.fixed.shape == (20, 30)
@@ -151,7 +156,7 @@ def test_reduction_keeps_where_the_transform_maps_to():
     np.testing.assert_allclose(coarse.fixed[0, 0], fine.fixed[:3, :3].mean(), rtol=1e-6)
 
 
-def test_agreement_is_grey_and_missing_pixels_are_dark():
+def test_where_images_agree_they_are_grey_and_missing_pixels_are_dark():
     valid = np.ones((90, 120), bool)
     valid[:, :30] = False
     pixels = view_pixels(pictures(valid_after=valid))
@@ -161,7 +166,7 @@ def test_agreement_is_grey_and_missing_pixels_are_dark():
     assert np.ptp(pixels["overlay-before"].astype(int), axis=-1).mean() > 20
 
 
-def test_residual_is_blind_to_contrast_and_shading_and_sees_a_shift():
+def test_the_residual_ignores_contrast_and_shading_and_shows_a_shift():
     shown = pictures(noise=False)
     shading = np.linspace(0, 500, 120)
     shaded = pictures(noise=False, after=3 * shown.fixed + shading)
@@ -171,46 +176,46 @@ def test_residual_is_blind_to_contrast_and_shading_and_sees_a_shift():
     assert np.abs(residual(moved)).max() > 1
 
 
-def test_maps_are_transparent_where_there_is_no_value(page):
+def test_maps_are_transparent_where_there_is_no_value(html):
     zncc = np.full((90, 120), 0.5)
     zncc[:10] = np.nan
-    images = page(shown=pictures(zncc=zncc)).all("img")
+    images = html(shown=pictures(zncc=zncc)).all("img")
     pixels = decoded(next(image["src"] for image in images if image["alt"].startswith("ZNCC map")))
     assert (pixels[:10, :, 3] == 0).all()
     assert (pixels[10:, :, 3] == 255).all()
 
 
-def test_levels_are_a_table_with_bars(page):
-    parsed = page()
+def test_levels_are_a_table_with_bars(html):
+    parsed = html()
     for shown in ("1/2", "full size", "0.5", "0.005", "converged"):
         assert shown in parsed.text
     widths = [float(rect["width"]) for rect in parsed.all("rect") if rect.get("height") == "4"]
     assert widths == [100, 100, 5, 1, 100, 100]  # loss, iterations, seconds of both levels, of the most
 
 
-def test_command_is_quoted_for_a_shell(page):
+def test_the_command_is_quoted_for_a_shell(html):
     command = ["zncc-align", "it's a file.tif", "b.tif", "--out", "my results"]
-    assert shlex.join(command) in page(report(command=command)).text
+    assert shlex.join(command) in html(report(command=command)).text
 
 
 @pytest.mark.parametrize(
     "name", ["plain", "two words", "it's", "a\nb", "\x1b[31m'\\", "\udcff", "ä\u202e", "", "$HOME"]
 )
-def test_command_line_gives_the_arguments_back_and_can_be_shown(name):
+def test_a_shell_reads_the_same_arguments_from_the_printable_command_line(name):
     line = shell_line(["printf", "%s", name])
     assert line.isprintable()
     given = subprocess.run(["bash", "-c", line], capture_output=True, check=True, env={"LC_ALL": "C.UTF-8"})
     assert given.stdout == name.encode("utf-8", "surrogateescape")
 
 
-def test_files_beside_it_are_linked_relatively(page):
-    parsed = page(files=("aligned.tif", "100%_#1?.tif"))
+def test_files_in_the_same_folder_are_linked_relatively(html):
+    parsed = html(files=("aligned.tif", "100%_#1?.tif"))
     links = [anchor["href"] for anchor in parsed.all("a")]
     assert links == ["./aligned.tif", "./100%25_%231%3F.tif"]
-    assert "the moving image, put on the fixed image" in parsed.text
+    assert "the moving image, aligned to the fixed image" in parsed.text
 
 
-def test_hostile_names_are_text(page):
+def test_markup_in_names_stays_text(html):
     given = report(
         status=HOSTILE,
         reasons=[HOSTILE],
@@ -226,8 +231,8 @@ def test_hostile_names_are_text(page):
         command=[HOSTILE, HOSTILE],
         **{HOSTILE: HOSTILE},
     )
-    parsed = page(given, files=[HOSTILE, "javascript:alert(1)", "//elsewhere/x", "../x"])
-    clean = page()
+    parsed = html(given, files=[HOSTILE, "javascript:alert(1)", "//elsewhere/x", "../x"])
+    clean = html()
     assert len(parsed.all("script")) == 1
     assert len(parsed.all("img")) == len(clean.all("img"))
     assert not [name for _, attributes in parsed.elements for name in attributes if name.startswith("on")]
@@ -237,8 +242,8 @@ def test_hostile_names_are_text(page):
     assert all(anchor["href"].startswith("./") for anchor in parsed.all("a"))
 
 
-def test_page_names_nothing_outside_itself(page, tmp_path):
-    parsed = page()
+def test_the_html_loads_nothing_from_outside(html, tmp_path):
+    parsed = html()
     content = (tmp_path / "report.html").read_text()
     assert not re.search(r"(https?:)?//[a-z]", re.sub(r"base64,[\w+/=]+", "", content))
     assert not re.search(r"@import|url\((?!#)|<(iframe|object|embed|base|form action)", content)
@@ -247,8 +252,8 @@ def test_page_names_nothing_outside_itself(page, tmp_path):
             assert attributes.get(name, "data:").startswith(("data:", "./"))
 
 
-def test_policy_allows_this_style_and_this_script_alone(page, tmp_path):
-    (policy,) = (meta["content"] for meta in page().all("meta") if "http-equiv" in meta)
+def test_the_policy_allows_only_its_own_style_and_script(html, tmp_path):
+    (policy,) = (meta["content"] for meta in html().all("meta") if "http-equiv" in meta)
     content = (tmp_path / "report.html").read_text()
     for tag in ("style", "script"):
         (inner,) = re.findall(rf"<{tag}>(.*?)</{tag}>", content, re.DOTALL)
@@ -259,28 +264,28 @@ def test_policy_allows_this_style_and_this_script_alone(page, tmp_path):
     assert "style=" not in re.sub(r"base64,[\w+/=]+", "", content)  # the policy would not obey it
 
 
-def test_same_input_same_bytes(tmp_path):
+def test_the_same_input_gives_the_same_bytes(tmp_path):
     for name in ("a.html", "b.html"):
-        write_page(tmp_path / name, report(), pictures(), files=("zncc.tif",))
+        write_pair_html(tmp_path / name, report(), pictures(), files=("zncc.tif",))
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
 
 
 @pytest.mark.parametrize("shape", [(1024, 1024), (3000, 2000)])
 def test_white_noise_stays_below_5_mb(tmp_path, shape):
     """Noise does not compress: no picture is larger than this."""
-    write_page(tmp_path / "report.html", report(), pictures(shape))
+    write_pair_html(tmp_path / "report.html", report(), pictures(shape))
     assert (tmp_path / "report.html").stat().st_size < 5_000_000
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 3000), (3000, 2)])
-def test_odd_shapes(page, shape):
-    assert "Aligned" in page(shown=pictures(shape)).text
+def test_images_of_odd_shapes_are_shown(html, shape):
+    assert "Aligned" in html(shown=pictures(shape)).text
 
 
-def test_page_into_a_missing_folder(tmp_path):
+def test_writing_into_a_missing_folder_is_an_output_error(tmp_path):
     with pytest.raises(OutputError):
-        write_page(tmp_path / "no" / "report.html", report(), pictures())
+        write_pair_html(tmp_path / "no" / "report.html", report(), pictures())
 
 
-def test_reason_is_kept_as_it_is(page):
-    assert REASON in page().text
+def test_a_reason_is_shown_unchanged(html):
+    assert REASON in html().text

@@ -1,1 +1,1 @@
-"""The commands: parse, build a config, run one job, turn its result into an exit code."""
+"""The commands: each parses its arguments, builds a config, runs one job and returns its exit code."""

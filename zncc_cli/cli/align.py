@@ -1,4 +1,4 @@
-"""``zncc-align FIXED MOVING``: put one image on another."""
+"""``zncc-align FIXED MOVING``: align one image to another."""
 
 from __future__ import annotations
 
@@ -20,39 +20,26 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _DEFAULT, _RESAMPLING = RegistrationConfig(), ResamplingConfig()
 
 
+def _refuse_from(report: Path | None) -> None:
+    """Name the option that replaced ``--from``."""
+    if report is not None:
+        raise OptionError("--from: is now called --rerun; use --rerun REPORT")
+
+
 @app.command()
 def align(
     context: typer.Context,
-    fixed: Annotated[
-        Path | None, typer.Argument(metavar="FIXED", help="The image that stays where it is.", show_default=False)
-    ] = None,
-    moving: Annotated[
-        Path | None, typer.Argument(metavar="MOVING", help="The image that is put on it.", show_default=False)
-    ] = None,
-    from_report: Annotated[
-        Path | None,
-        typer.Option("--from", metavar="REPORT", help="Run again what a report.json tells of, with its settings."),
-    ] = None,
+    fixed: Annotated[Path | None, options.argument(PairConfig, "fixed", show_default=False)] = None,
+    moving: Annotated[Path | None, options.argument(PairConfig, "moving", show_default=False)] = None,
     model: options.ModelOption = _DEFAULT.model,
     out: options.OutOption = None,
     window: options.WindowOption = _DEFAULT.window,
     min_overlap: options.MinOverlapOption = _DEFAULT.min_overlap,
     no_data: options.NoDataOption = _DEFAULT.no_data,
     max_motion: options.MaxMotionOption = _DEFAULT.max_motion,
-    fixed_mask: Annotated[
-        Path | None, typer.Option(metavar="IMAGE", help="Use only fixed pixels where this is above zero.")
-    ] = None,
-    moving_mask: Annotated[
-        Path | None, typer.Option(metavar="IMAGE", help="Use only moving pixels where this is above zero.")
-    ] = None,
-    init: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE|identity",
-            help="Start here, without a search: a transform.json, the transform file of another tool (zncc convert), a "
-            "file that holds 3 x 3 numbers as JSON or text (fixed -> moving), or the identity.",
-        ),
-    ] = None,
+    fixed_mask: Annotated[Path | None, options.option(PairConfig, "fixed_mask")] = None,
+    moving_mask: Annotated[Path | None, options.option(PairConfig, "moving_mask")] = None,
+    init: Annotated[str | None, options.option(PairConfig, "init")] = None,
     series: options.SeriesOption = None,
     page: options.PageOption = None,
     channel: options.ChannelOption = None,
@@ -66,28 +53,38 @@ def align(
     tolerance: options.ToleranceOption = _DEFAULT.tolerance,
     device: options.DeviceOption = _DEFAULT.device,
     backend: options.BackendOption = _DEFAULT.backend,
+    rerun: Annotated[
+        Path | None,
+        typer.Option(
+            "--rerun", metavar="REPORT", help="Repeat the run that wrote this report.json, with its settings."
+        ),
+    ] = None,
+    _former_rerun: Annotated[
+        Path | None, typer.Option("--from", hidden=True, callback=_refuse_from, is_eager=True)
+    ] = None,
     overwrite: options.OverwriteOption = False,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,
     debug: options.DebugOption = False,
     version: options.VersionOption = False,
 ) -> None:
-    """Align MOVING to FIXED and write the aligned image, the transform, maps and a report into a folder.
+    """Align MOVING to FIXED.
 
-    The folder is <moving's stem>_aligned in the working folder, or --out. transform.json maps FIXED to MOVING
-    coordinates, (x, y) in pixels, the centre of the top-left pixel being (0, 0).
+    Writes the aligned image, the transform, maps and a report into the folder --out, by default <stem>_aligned in the
+    working folder, where <stem> is MOVING's name without its suffix. transform.json maps FIXED to MOVING coordinates:
+    (x, y) in pixels, with the centre of the top-left pixel at (0, 0).
 
-    Exit codes: 0 aligned, 1 error, 2 usage, 3 the result is not to be trusted (files are written all the same),
-    5 some files are missing: pictures, maps or the mask, and why.
+    Exit codes: 0 aligned; 1 error; 2 usage error; 3 the result is not to be trusted (files are written all the same);
+    5 aligned, but pictures, maps or the mask could not be made (a line names them and says why).
     """
     inputs = None
-    if from_report is not None:
-        options.refuse_others(context, "--from", allowed=("from_report", "out", "overwrite", "json", "quiet", "debug"))
-        earlier = _earlier(from_report)
+    if rerun is not None:
+        options.refuse_others(context, "--rerun", allowed=("rerun", "out", "overwrite", "json", "quiet", "debug"))
+        earlier = _earlier(rerun)
         config, inputs = dataclasses.replace(earlier.config, overwrite=overwrite), earlier.inputs
         config = config if out is None else dataclasses.replace(config, out=out)
     elif fixed is None or moving is None:
-        raise OptionError("FIXED MOVING: expected two images, or --from REPORT; see zncc-align --help")
+        raise OptionError("FIXED MOVING: expected two images, or --rerun REPORT; see zncc-align --help")
     else:
         config = PairConfig(
             fixed=fixed,

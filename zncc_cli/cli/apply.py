@@ -1,12 +1,10 @@
-"""``zncc apply TRANSFORM IMAGE...``: move other images likewise."""
+"""``zncc apply TRANSFORM IMAGE...``: move other images by the same transform."""
 
 from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
 from typing import Annotated
-
-import typer
 
 from zncc_cli.cli import console, options
 from zncc_cli.config import ApplyConfig, ResamplingConfig
@@ -15,22 +13,12 @@ _DEFAULT = ResamplingConfig()
 
 
 def apply(
-    transform: Annotated[Path, typer.Argument(metavar="TRANSFORM", help="A transform.json of zncc-align.")],
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images of the moving image's size.")],
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="FILE|DIR",
-            help="File *.tif of one image, or a folder [default: <stem>_aligned.tif].",
-        ),
-    ] = None,
-    inverse: Annotated[
-        bool, typer.Option("--inverse", help="Put images of the fixed frame on the moving one instead.")
-    ] = False,
+    transform: Annotated[Path, options.argument(ApplyConfig, "transform")],
+    images: Annotated[list[Path], options.argument(ApplyConfig, "images")],
+    out: Annotated[Path | None, options.option(ApplyConfig, "out")] = None,
+    inverse: Annotated[bool, options.option(ApplyConfig, "inverse")] = False,
     series: options.OneSeriesOption = None,
-    page: options.OnePageOption = None,
+    page: Annotated[int | None, options.option(ApplyConfig, "page")] = None,
     interpolation: options.InterpolationOption = _DEFAULT.interpolation,
     canvas: options.CanvasOption = _DEFAULT.canvas,
     fill: options.FillOption = None,
@@ -40,9 +28,12 @@ def apply(
     quiet: options.QuietOption = False,
     debug: options.DebugOption = False,
 ) -> None:
-    """Move IMAGE as zncc-align moved the image that TRANSFORM was found for, in its own dtype, channels and pages.
+    """Apply a transform to other images.
 
-    With the settings of zncc-align the moving image itself gives aligned.tif byte for byte.
+    Each IMAGE is resampled onto the fixed frame by a transform that zncc-align found. Its dtype, channels and pages are
+    kept. With the settings of that run, the moving image itself gives its aligned.tif byte for byte.
+
+    Exit codes: 0 written; 1 error; 2 usage error.
     """
     resampling = options.gather(ResamplingConfig, locals())
     config = options.gather(ApplyConfig, {**locals(), "images": tuple(images)})

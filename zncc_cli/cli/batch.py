@@ -1,4 +1,4 @@
-"""``zncc-batch DIR | TABLE``: many pairs."""
+"""``zncc-batch DIR|TABLE``: align many pairs."""
 
 from __future__ import annotations
 
@@ -19,54 +19,19 @@ _DEFAULT, _RESAMPLING = RegistrationConfig(), ResamplingConfig()
 
 @app.command()
 def batch(
-    source: Annotated[
-        Path,
-        typer.Argument(
-            metavar="DIR|TABLE",
-            help="Folder with *_fixed.* and *_moving.* images, or a CSV with columns fixed, moving, perhaps name.",
-        ),
-    ],
+    source: Annotated[Path, options.argument(BatchConfig, "source")],
     out: options.RequiredOutOption,
-    fixed: Annotated[
-        Path | None, typer.Option(metavar="IMAGE", help="Align every image of DIR to this one instead.")
-    ] = None,
-    pattern: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAMES", help="How the images of DIR are named, with fields in braces: '{id}_ch{channel}.tif'."
-        ),
-    ] = None,
-    fixed_where: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FIELD=VALUE",
-            help="The fixed images among them, channel=0; those that are alike in the other fields are aligned to it.",
-        ),
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where an earlier run into OUT was ended, or begin.")
-    ] = False,
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="End at the first pair that fails.")] = False,
-    retries: Annotated[
-        int, typer.Option(metavar="N", help="Tries after an error that may pass: of a disk, of memory, a lost worker.")
-    ] = BatchConfig.retries,
-    timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Give a pair up that takes longer.")
-    ] = BatchConfig.timeout,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help="Processes, of one thread each [default: one a core; at most four with --device cuda].",
-        ),
-    ] = None,
-    engine: Annotated[Engine, typer.Option(help="Processes of this machine, or a Dask cluster.")] = BatchConfig.engine,
-    scheduler: Annotated[
-        str | None, typer.Option(metavar="tcp://HOST:PORT", help="Scheduler of your own Dask cluster.")
-    ] = None,
-    shard: Annotated[
-        str | None, typer.Option(metavar="I/N", help="Do part I of N alone, for job arrays; all parts share OUT.")
-    ] = None,
+    fixed: Annotated[Path | None, options.option(BatchConfig, "fixed")] = None,
+    pattern: Annotated[str | None, options.option(BatchConfig, "pattern")] = None,
+    fixed_where: Annotated[str | None, options.option(BatchConfig, "fixed_where")] = None,
+    resume: Annotated[bool, options.option(BatchConfig, "resume")] = False,
+    fail_fast: Annotated[bool, options.option(BatchConfig, "fail_fast")] = False,
+    retries: Annotated[int, options.option(BatchConfig, "retries")] = BatchConfig.retries,
+    timeout: Annotated[float, options.option(BatchConfig, "timeout")] = BatchConfig.timeout,
+    workers: Annotated[int | None, options.option(BatchConfig, "workers")] = None,
+    engine: Annotated[Engine, options.option(BatchConfig, "engine")] = BatchConfig.engine,
+    scheduler: Annotated[str | None, options.option(BatchConfig, "scheduler")] = None,
+    shard: Annotated[str | None, options.option(BatchConfig, "shard")] = None,
     accept: options.AcceptOption = BatchConfig.accept,
     write: options.WriteOption = None,
     model: options.ModelOption = _DEFAULT.model,
@@ -91,11 +56,13 @@ def batch(
     debug: options.DebugOption = False,
     version: options.VersionOption = False,
 ) -> None:
-    """Align many pairs; write OUT/<pair name>/ with the files of zncc-align, OUT/batch.csv and OUT/batch.html.
+    """Align many pairs of images.
 
-    One bad pair does not stop the rest. What is done stands in OUT/manifest.jsonl as it is done; --resume goes on.
+    Writes into the folder --out: for each pair a folder of its name with the files of zncc-align; batch.csv, a table
+    with a row for each pair; and batch.html, which shows them. One bad pair does not stop the others. Each finished
+    pair is recorded in manifest.jsonl, from which --resume continues.
 
-    Exit codes: 0 all aligned, 1 error, 2 usage, 5 some are not, or some files are missing.
+    Exit codes: 0 all aligned; 1 error; 2 usage error; 5 some pairs are not aligned, or some files could not be made.
     """
     parts = {
         "inputs": options.gather(InputConfig, locals()),

@@ -10,11 +10,12 @@ from zncc_cli.cli import options
 
 
 def build(json: options.JsonOption = False, debug: options.DebugOption = False) -> None:
-    """Build the native libraries of the devices that are here, and say where they are and how long it took.
+    """Build the native libraries.
 
-    The first image does it otherwise. A library is found again as long as ZNCC_CACHE_DIR and the versions stay.
+    Builds them for the devices of this machine, and prints where they are and how long it took. Otherwise the first
+    image that is processed builds them. A library is reused as long as ZNCC_CACHE_DIR and the versions stay the same.
 
-    Exit codes: 0 they are ready, 1 one of them cannot be built.
+    Exit codes: 0 all are ready; 1 one of them cannot be built.
     """
     from zncc_cli.jobs.build import build_all
 

@@ -1,4 +1,4 @@
-"""Streams, errors and exit codes, alike for every command: results on stdout, all else on stderr."""
+"""Streams, errors and exit codes of all commands: results go to stdout, everything else to stderr."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from typing import Any, NoReturn, TextIO
 
 import typer
 
+from zncc_cli.config.spelling import as_options
 from zncc_cli.errors import ExitCode, ZnccError, is_memory_error
 from zncc_cli.process import keep_freed_memory
 from zncc_cli.text import shown
 
-# typer raises the click exceptions of its own copy of click, or click's, by version; this is their common base.
+# Depending on its version, typer raises exceptions of click or of its own copy of click; this is their common base.
 _ClickException: Any = typer.BadParameter.__mro__[2]
 
 _debug = False
@@ -34,8 +35,8 @@ def set_debug(value: bool) -> None:
         logging.getLogger("zncc_cli").setLevel(logging.DEBUG)
 
 
-class _Unheard(io.FileIO):
-    """Write to a file; what nobody reads any more, as behind ``| head -1``, is let be: it changes no exit code."""
+class _PipeFile(io.FileIO):
+    """A file whose reader may go, as ``| head -1`` does: what it does not read is dropped, and changes no exit code."""
 
     def write(self, content: Any) -> int:
         try:
@@ -44,48 +45,48 @@ class _Unheard(io.FileIO):
             return memoryview(content).nbytes
 
 
-def _unheard(stream: TextIO, errors: str) -> TextIO:
-    """Return a stream to the same file as ``stream`` which does not mind that its reader has gone."""
-    if type(stream) is not io.TextIOWrapper:  # there is none, or it is a test's
+def _ignore_broken_pipe(stream: TextIO, errors: str) -> TextIO:
+    """Return a stream to the same file as ``stream`` that drops what its reader does not read any more."""
+    if type(stream) is not io.TextIOWrapper:  # there is no stream, or a test replaced it
         return stream
     return io.TextIOWrapper(
-        io.BufferedWriter(_Unheard(stream.fileno(), "w", closefd=False)),
+        io.BufferedWriter(_PipeFile(stream.fileno(), "w", closefd=False)),
         encoding=stream.encoding,
         errors=errors,
         line_buffering=stream.line_buffering or stream.write_through,
     )
 
 
-class _Stderr(logging.Handler):
-    """Write to whatever sys.stderr is now: rich puts itself there while it redraws its line of progress."""
+class _StderrHandler(logging.Handler):
+    """Writes to the current sys.stderr, which rich replaces while it redraws its line of progress."""
 
     def emit(self, record: logging.LogRecord) -> None:
         print(self.format(record), file=sys.stderr)
 
 
-class _Spelt(logging.Formatter):
-    """Strangers' names in a message are spelt out; a traceback keeps its lines."""
+class _MessageFormatter(logging.Formatter):
+    """Spells settings as options and escapes what does not print; a traceback keeps its lines."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
-        return shown(super().formatMessage(record))
+        return shown(as_options(super().formatMessage(record)))
 
 
 def _terminate(*_: object) -> NoReturn:
-    sys.exit(128 + signal.SIGTERM)  # as an exception, so that what is half-written is removed
+    sys.exit(128 + signal.SIGTERM)  # as an exception, so that half-written files are removed
 
 
 @contextlib.contextmanager
 def loading() -> Iterator[None]:
-    """Import torch and what needs it: without Python's collector, a fifth of the time, here and when the process ends.
+    """Import torch in this context: without Python's collector, which takes a fifth of the time, here and at the end.
 
-    Modules are not freed; the collector only looks through them again and again as they come. An interrupt waits until
-    all are there: numpy would swallow it, or be left half imported.
+    Modules are never freed, but the collector would search them again and again while they are loaded. A signal waits
+    until all are loaded: numpy would swallow it, or be left half imported.
     """
-    came: list[int] = []
+    received: list[int] = []
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in handlers:
         if handlers[number] is not signal.SIG_IGN:
-            signal.signal(number, lambda number, _: came.append(number))
+            signal.signal(number, lambda number, _: received.append(number))
     gc.disable()
     try:
         yield
@@ -94,39 +95,39 @@ def loading() -> Iterator[None]:
         gc.enable()
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    for waiting in came:
+    for waiting in received:
         signal.raise_signal(waiting)
 
 
 def _unraisable(problem: sys.UnraisableHookArgs) -> None:
-    """Keep what a half-made object says in its destructor, when an interrupt came in its constructor, to --debug."""
+    """Report errors in destructors only with --debug: they come from objects whose constructor was interrupted."""
     if _debug:
         sys.__unraisablehook__(problem)
 
 
 def run(app: typer.Typer, prog: str) -> NoReturn:
-    """Run ``app`` and end the process: every error is one line on stderr and an exit code."""
-    # Threads that wait spin by default: with anything else running, that made a registration four times slower.
+    """Run ``app`` and end the process; every error becomes one line on stderr and an exit code."""
+    # Waiting threads spin by default: with anything else running, that made a registration four times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     keep_freed_memory()
     sys.unraisablehook = _unraisable
-    sys.stdout = _unheard(sys.stdout, "surrogateescape")  # a file's name may be any bytes
-    sys.stderr = _unheard(sys.stderr, "backslashreplace")
+    sys.stdout = _ignore_broken_pipe(sys.stdout, "surrogateescape")  # the name of a file may be any bytes
+    sys.stderr = _ignore_broken_pipe(sys.stderr, "backslashreplace")
     signal.signal(signal.SIGTERM, _terminate)
-    handler = _Stderr()
-    handler.setFormatter(_Spelt(f"{prog}: %(message)s"))
+    handler = _StderrHandler()
+    handler.setFormatter(_MessageFormatter(f"{prog}: %(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
     logging.getLogger("zncc_cli").setLevel(logging.INFO)
     try:
         code = typer.main.get_command(app).main(
             prog_name=prog, standalone_mode=False, help_option_names=["-h", "--help"]
         )
-        if code == ExitCode.INTERRUPTED:  # typer has turned the interrupt into its exit code, silently
+        if code == ExitCode.INTERRUPTED:  # typer turns an interrupt into this exit code, silently
             raise KeyboardInterrupt
     except ZnccError as error:
         code = _fail(prog, str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        code = _fail(prog, "interrupted; nothing half-written is left", ExitCode.INTERRUPTED)
+        code = _fail(prog, "interrupted; no half-written file is left", ExitCode.INTERRUPTED)
     except _ClickException as error:
         command = error.ctx.command_path if getattr(error, "ctx", None) else prog
         code = _fail(prog, f"{_usage(error)} (see {command} --help)", ExitCode.USAGE)
@@ -136,19 +137,20 @@ def run(app: typer.Typer, prog: str) -> NoReturn:
         code = _fail(prog, f"{where}{error.strerror or error}{full}", ExitCode.ERROR)
     except Exception as error:
         if is_memory_error(error):
-            sys.exit(_fail(prog, "not enough memory for images of this size", ExitCode.ERROR))
+            message = "not enough memory for images of this size; close other programs"
+            sys.exit(_fail(prog, message, ExitCode.ERROR))
         line = str(error).strip().splitlines()[:1]
         code = _fail(
             prog,
             f"internal error, {type(error).__name__}: {line[0] if line else ''}; this is a defect, not your mistake: "
-            "run it again with --debug and report what it prints",
+            "run the command again with --debug and report what it prints",
             ExitCode.ERROR,
         )
     sys.exit(int(code or 0))
 
 
 def _usage(error: Any) -> str:
-    """Return what typer says of a command line, with what was given."""
+    """Return typer's message about a command line, with the value that was given."""
     message = str(error.format_message()).replace("Value error, ", "").rstrip(".")
     details = getattr(error.__cause__, "errors", None)
     given = details()[0].get("input") if details else None
@@ -159,13 +161,13 @@ def _fail(prog: str, message: str, code: ExitCode) -> ExitCode:
     if _debug:
         logging.getLogger("zncc_cli").error("%s", message, exc_info=True)
     else:
-        print(f"{prog}: error: {shown(' '.join(message.split()))}", file=sys.stderr)
+        print(f"{prog}: error: {shown(as_options(' '.join(message.split())))}", file=sys.stderr)
     return code
 
 
 @contextlib.contextmanager
 def progress(quiet: bool) -> Iterator[Callable[[str], None]]:
-    """Yield a function that shows what is going on, on stderr and only on a terminal."""
+    """Yield a function that shows a text as progress on stderr, if that is a terminal and not ``quiet``."""
     if quiet and not _debug:
         logging.getLogger("zncc_cli").setLevel(logging.WARNING)
     if quiet or not sys.stderr.isatty():
@@ -180,16 +182,16 @@ def progress(quiet: bool) -> Iterator[Callable[[str], None]]:
 
 
 def print_path(path: Path) -> None:
-    """Print a path on stdout: as it is for the next program, spelt out for a person."""
+    """Print a path on stdout: on a terminal with escapes for what does not print, otherwise as it is."""
     print(shown(path) if sys.stdout.isatty() else path)
 
 
 def show_warning(command: str, text: str) -> None:
-    """Say on stderr what is said with ``--quiet``, too."""
+    """Print a warning on stderr, even with ``--quiet``."""
     logging.getLogger(f"zncc_cli.{command}").warning("%s", text)
 
 
 def show_notes(command: str, notes: Iterable[str]) -> None:
-    """Say on stderr, a line each, what was chosen for the user and what could not be kept; not with ``--quiet``."""
+    """Print notes on stderr, a line each, unless ``--quiet``: choices that were made, and what could not be kept."""
     for note in notes:
         logging.getLogger(f"zncc_cli.{command}").info("%s", note)

@@ -1,4 +1,4 @@
-"""``zncc doctor``: what runs where, and why."""
+"""``zncc doctor``: which backend and device are used, and why."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from zncc_cli.cli import options
 
 
 def doctor(json: options.JsonOption = False, debug: options.DebugOption = False) -> None:
-    """Say in one screen what runs where and why: versions, device, native build, compiler, cache, and the fixes.
+    """Show what runs where, and why.
 
-    Exit codes: 0 the native kernels run, 1 the slower fallback runs.
+    Prints versions, device, native build, compiler and cache, with a fix for whatever is wrong.
+
+    Exit codes: 0 the native kernels run; 1 the slower fallback runs.
     """
     from zncc_cli.jobs.doctor import examine
 

@@ -25,7 +25,7 @@ def zncc(
     context: typer.Context,
     version: options.VersionOption = False,
 ) -> None:
-    """Align images by gradient descent on their local zero-normalized cross-correlation (ZNCC)."""
+    """Align images by maximizing their local zero-normalized cross-correlation (ZNCC)."""
     if context.invoked_subcommand is None:
         print(context.get_help())
         raise typer.Exit(ExitCode.USAGE)

@@ -1,9 +1,9 @@
-"""Options that several commands share, spelled once."""
+"""The options of the commands, made from the settings of the configs; and those that belong to no config."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -12,126 +12,87 @@ import typer
 import zncc_cli
 from zncc_cli.cli.console import set_debug
 from zncc_cli.config import (
-    DEFAULT_MIN_OVERLAP,
-    DEFAULT_WINDOW,
-    LEAST_MIN_OVERLAP,
     Accept,
+    ApplyConfig,
     Backend,
     Canvas,
     Device,
+    InputConfig,
     Interpolation,
     Model,
     Optimizer,
+    PairConfig,
+    RegistrationConfig,
+    ResamplingConfig,
+    TransformFormat,
 )
+from zncc_cli.config.setting import settings_of
+from zncc_cli.config.spelling import as_options
+from zncc_cli.config.transforms import ConvertConfig
 from zncc_cli.errors import OptionError
 
 _Config = TypeVar("_Config")
 
-ModelOption = Annotated[
-    Model,
-    typer.Option("--model", "-m", help="The richest motion allowed, or auto for the simplest that explains the pair."),
-]
-WindowOption = Annotated[
-    int | None,
-    typer.Option(
-        "--window",
-        "-w",
-        metavar="PIXELS",
-        help=f"Side of the square window [default: {DEFAULT_WINDOW}, less where images are small or narrow].",
-    ),
-]
-MinOverlapOption = Annotated[
-    float | None,
-    typer.Option(
-        metavar="FRACTION",
-        help="Least share of the smaller image that must stay in the overlap "
-        f"[default: {DEFAULT_MIN_OVERLAP}; where nothing is found, {LEAST_MIN_OVERLAP}].",
-    ),
-]
-MaxMotionOption = Annotated[
-    float | None,
-    typer.Option(
-        metavar="PIXELS",
-        help="Most that a corner may move from the start, --init or else the identity; nothing beyond is searched "
-        "or returned [default: any].",
-    ),
-]
-OptimizerOption = Annotated[
-    Optimizer, typer.Option(help="How the loss is descended on the coarse levels; the finest is refined either way.")
-]
-MaxIterationsOption = Annotated[
-    int, typer.Option(metavar="N", help="Most iterations on one pyramid level; on the finest 20, or a third if more.")
-]
-ToleranceOption = Annotated[
-    float, typer.Option(metavar="PIXELS", help="A step that moves the corners by less ends the search.")
-]
-NoDataOption = Annotated[
-    str,
-    typer.Option(
-        "--no-data",
-        metavar="VALUE|auto|none",
-        help="Pixels of this value hold no data; auto finds values that lie in the scene like gaps.",
-    ),
-]
-_EACH = "N|N,M"
-SeriesOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar=_EACH, help="Series of a file with several, counted from 0 [default: 0]; N,M: FIXED's, MOVING's."
-    ),
-]
-PageOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar=_EACH, help="Read this page alone, counted from 0 [default: all are kept, the first is registered]."
-    ),
-]
-ChannelOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar=_EACH,
-        help="Register by this channel, counted from 0, by luminance, or by the best, with the most texture "
-        "[default: luminance of RGB, else best]; all are moved.",
-    ),
-]
-OneSeriesOption = Annotated[
-    int | None, typer.Option(min=0, metavar="N", help="Series of a file with several, counted from 0 [default: 0].")
-]
-OnePageOption = Annotated[
-    int | None,
-    typer.Option(min=0, metavar="N", help="Read this page alone, counted from 0 [default: all, or the first]."),
-]
-InterpolationOption = Annotated[
-    Interpolation, typer.Option(help="How the values written are found between pixels; nearest for labels.")
-]
-CanvasOption = Annotated[
-    Canvas, typer.Option(help="Frame of what is written: FIXED's, one that holds both images, or what both have.")
-]
-FillOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="VALUE|nan|edge",
-        help="What pixels hold that the image does not cover [default: its nodata value, else 0, NaN for floats].",
-    ),
-]
-WriteOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="WHAT,...",
-        help="Write this alone: aligned, transform, mask, maps, overlay, page, report [default: all].",
-    ),
-]
-AcceptOption = Annotated[
-    Accept, typer.Option(help="End with exit code 0 also where a result is suspect; never where it failed.")
-]
-DeviceOption = Annotated[
-    Device, typer.Option(help="Where to compute; auto takes a GPU for images of 1024 x 1024 pixels and more.")
-]
-BackendOption = Annotated[Backend, typer.Option(help="Compiled kernels, plain torch, or the first that works.")]
-OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
+
+def option(config: type, name: str, *, parser: Callable[[str], Any] | None = None) -> Any:
+    """Return the Typer option of a config's setting."""
+    about = settings_of(config)[name]
+    long, *short = about.names(name)
+    return typer.Option(
+        long,
+        *short,
+        metavar=about.metavar,
+        help=as_options(about.help),
+        show_default=True if about.default is None else as_options(about.default),
+        parser=parser,
+    )
+
+
+def argument(config: type, name: str, *, show_default: bool = True) -> Any:
+    """Return the Typer argument of a config's setting that is positional."""
+    about = settings_of(config)[name]
+    return typer.Argument(metavar=about.metavar, help=as_options(about.help), show_default=show_default)
+
+
+def _folder(text: str) -> Path:
+    """Return ``--out``; an empty text, from a variable that is not set, does not stand for the working folder."""
+    if not text:
+        raise OptionError("`out`: expected a folder, got an empty text; give . for the working folder")
+    return Path(text)
+
+
+ModelOption = Annotated[Model, option(RegistrationConfig, "model")]
+WindowOption = Annotated[int | None, option(RegistrationConfig, "window")]
+MinOverlapOption = Annotated[float | None, option(RegistrationConfig, "min_overlap")]
+MaxMotionOption = Annotated[float | None, option(RegistrationConfig, "max_motion")]
+OptimizerOption = Annotated[Optimizer, option(RegistrationConfig, "optimizer")]
+MaxIterationsOption = Annotated[int, option(RegistrationConfig, "max_iterations")]
+ToleranceOption = Annotated[float, option(RegistrationConfig, "tolerance")]
+NoDataOption = Annotated[str, option(RegistrationConfig, "no_data")]
+DeviceOption = Annotated[Device, option(RegistrationConfig, "device")]
+BackendOption = Annotated[Backend, option(RegistrationConfig, "backend")]
+SeriesOption = Annotated[str | None, option(InputConfig, "series")]
+PageOption = Annotated[str | None, option(InputConfig, "page")]
+ChannelOption = Annotated[str | None, option(InputConfig, "channel")]
+OneSeriesOption = Annotated[int | None, option(ApplyConfig, "series")]
+InterpolationOption = Annotated[Interpolation, option(ResamplingConfig, "interpolation")]
+CanvasOption = Annotated[Canvas, option(ResamplingConfig, "canvas")]
+FillOption = Annotated[str | None, option(ResamplingConfig, "fill")]
+OutOption = Annotated[Path | None, option(PairConfig, "out", parser=_folder)]
+RequiredOutOption = Annotated[Path, option(PairConfig, "out", parser=_folder)]
+WriteOption = Annotated[str | None, option(PairConfig, "write")]
+AcceptOption = Annotated[Accept, option(PairConfig, "accept")]
+OverwriteOption = Annotated[bool, option(PairConfig, "overwrite")]
+TransformArgument = Annotated[Path, argument(ConvertConfig, "transform")]
+TransformOutArgument = Annotated[Path, argument(ConvertConfig, "out")]
+SourceFormatOption = Annotated[TransformFormat | None, option(ConvertConfig, "source_format")]
+TargetFormatOption = Annotated[TransformFormat | None, option(ConvertConfig, "target_format")]
+FixedSizeOption = Annotated[str | None, option(ConvertConfig, "fixed")]
+MovingSizeOption = Annotated[str | None, option(ConvertConfig, "moving")]
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")]
 QuietOption = Annotated[
-    bool, typer.Option("--quiet", "-q", help="No progress, notes or summary; errors, warnings and --json only.")
+    bool, typer.Option("--quiet", "-q", help="Print errors, warnings and --json only: no progress, notes or summary.")
 ]
 DebugOption = Annotated[
     bool, typer.Option("--debug", help="Show the traceback of an error.", callback=set_debug, is_eager=True)
@@ -149,30 +110,15 @@ VersionOption = Annotated[
 ]
 
 
-def _folder(text: str) -> Path:
-    """Return ``--out``; an empty text, of a variable that is not set, is not the working folder."""
-    if not text:
-        raise OptionError("--out: expected a folder, got an empty text; give . for the working folder")
-    return Path(text)
-
-
-OutOption = Annotated[
-    Path | None, typer.Option("--out", "-o", metavar="DIR", help="Output folder.", show_default=False, parser=_folder)
-]
-RequiredOutOption = Annotated[
-    Path, typer.Option("--out", "-o", metavar="DIR", help="Output folder.", show_default=False, parser=_folder)
-]
-
-
 def gather(kind: type[_Config], values: Mapping[str, Any]) -> _Config:
     """Return the config of ``kind`` whose fields bear the names of a command's parameters, ``locals()``."""
     return kind(**{field.name: values[field.name] for field in dataclasses.fields(kind) if field.name in values})  # type: ignore[arg-type]
 
 
 def refuse_others(context: typer.Context, option: str, *, allowed: Sequence[str]) -> None:
-    """Raise `OptionError` where a parameter was given that ``option`` would make go unheard."""
+    """Raise `OptionError` where a parameter was given that ``option`` would silently overrule."""
     for name in context.params:
         source = context.get_parameter_source(name)
         if name not in allowed and source is not None and source.name == "COMMANDLINE":
             given = name.upper() if name in ("fixed", "moving") else f"--{name.replace('_', '-')}"
-            raise OptionError(f"{option}: expected without {given}, which would go unheard; leave one of them out")
+            raise OptionError(f"{option}: expected without {given}, which would have no effect; leave one of them out")

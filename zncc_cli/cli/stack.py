@@ -1,4 +1,4 @@
-"""``zncc stack MOVIE``: the frames of a movie or z-stack put on each other."""
+"""``zncc stack MOVIE``: align the frames of a movie or z-stack to each other."""
 
 from __future__ import annotations
 
@@ -9,68 +9,47 @@ from typing import Annotated
 import typer
 
 from zncc_cli.cli import console, options
-from zncc_cli.config import NESTED_MODELS, Canvas, Model, ResamplingConfig
+from zncc_cli.config import Canvas, Model, ResamplingConfig
 from zncc_cli.config.stack import StackConfig
 from zncc_cli.errors import ExitCode
 
-_DEFAULT, _RESAMPLING = StackConfig(image=Path()), ResamplingConfig()
+_RESAMPLING = ResamplingConfig()
 
 
 def stack(
-    image: Annotated[Path, typer.Argument(metavar="MOVIE", help="A file of several frames.")],
-    to: Annotated[
-        str,
-        typer.Option(
-            metavar="first|previous|mean|N",
-            help="What the frames are put on: the first, the mean, frame N counted from 0; previous: the first, by way "
-            "of near neighbours alone, for what changes from frame to frame.",
-        ),
-    ] = _DEFAULT.to,
-    axis: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LETTER",
-            help="The axis along which the frames lie, T or Z or another [default: T, else the longest].",
-        ),
-    ] = None,
-    model: Annotated[
-        Model,
-        typer.Option(
-            "--model", "-m", metavar="|".join(NESTED_MODELS), help="The richest motion that a frame may have."
-        ),
-    ] = _DEFAULT.model,
+    image: Annotated[Path, options.argument(StackConfig, "image")],
+    to: Annotated[str, options.option(StackConfig, "to")] = StackConfig.to,
+    axis: Annotated[str | None, options.option(StackConfig, "axis")] = None,
+    model: Annotated[Model, options.option(StackConfig, "model")] = StackConfig.model,
     out: options.OutOption = None,
-    window: options.WindowOption = _DEFAULT.window,
-    no_data: options.NoDataOption = _DEFAULT.no_data,
+    window: Annotated[int | None, options.option(StackConfig, "window")] = StackConfig.window,
+    no_data: options.NoDataOption = StackConfig.no_data,
     series: options.OneSeriesOption = None,
-    channel: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N|luminance|best",
-            help="Register by this channel, counted from 0 [default: luminance of RGB, else best]; all are moved.",
-        ),
-    ] = None,
+    channel: Annotated[str | None, options.option(StackConfig, "channel")] = None,
     interpolation: options.InterpolationOption = _RESAMPLING.interpolation,
     canvas: Annotated[
         Canvas,
         typer.Option(
-            "--canvas", "--crop", help="Frame of what is written: the reference's, what holds all, or what all have."
+            "--canvas",
+            "--crop",
+            help="Frame of the written stack: the reference frame's, one that holds all frames, or what all share.",
         ),
     ] = _RESAMPLING.canvas,
     fill: options.FillOption = None,
-    backend: options.BackendOption = _DEFAULT.backend,
+    backend: options.BackendOption = StackConfig.backend,
     overwrite: options.OverwriteOption = False,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,
     debug: options.DebugOption = False,
 ) -> None:
-    """Put the frames of MOVIE on each other: stack.tif, and drift.csv, drift.svg, transforms.json and report.json.
+    """Align the frames of a movie or z-stack.
 
-    The folder is <MOVIE's stem>_stack in the working folder, or --out. Blank frames, and those that agree with no
-    other, lie between their neighbours, and are named.
+    Writes stack.tif, drift.csv, drift.svg, transforms.json and report.json into the folder --out, by default
+    <stem>_stack in the working folder, where <stem> is MOVIE's name without its suffix. Blank frames, and frames that
+    agree with no other, are placed between their neighbours, and named.
 
-    Exit codes: 0 aligned, 1 error, 2 usage, 3 not to be trusted, and why (files are written all the same), 5 drift.svg
-    is missing, and why.
+    Exit codes: 0 aligned; 1 error; 2 usage error; 3 the result is not to be trusted (files are written all the same);
+    5 aligned, but drift.svg could not be made (a line says why).
     """
     config = options.gather(StackConfig, {**locals(), "resampling": options.gather(ResamplingConfig, locals())})
     with console.progress(quiet) as progress:

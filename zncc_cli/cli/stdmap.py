@@ -16,22 +16,14 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 def stdmap(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
-    window: options.WindowOption = StdMapConfig.window,
+    images: Annotated[list[Path], options.argument(StdMapConfig, "images")],
+    window: Annotated[int | None, options.option(StdMapConfig, "window")] = StdMapConfig.window,
     out: options.OutOption = None,
     series: options.OneSeriesOption = None,
-    page: options.OnePageOption = None,
-    channel: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N|luminance|best",
-            help="Channel, counted from 0, or the one with the most texture [default: luminance of RGB, else best].",
-        ),
-    ] = None,
-    scale: Annotated[
-        StdScale, typer.Option(help="The standard deviation in the image's units, or the norm that ZNCC divides by.")
-    ] = StdScale.POPULATION,
-    method: Annotated[Method, typer.Option(help="How local sums are computed.")] = Method.AUTO,
+    page: Annotated[int | None, options.option(StdMapConfig, "page")] = None,
+    channel: Annotated[str | None, options.option(StdMapConfig, "channel")] = None,
+    scale: Annotated[StdScale, options.option(StdMapConfig, "scale")] = StdMapConfig.scale,
+    method: Annotated[Method, options.option(StdMapConfig, "method")] = StdMapConfig.method,
     device: options.DeviceOption = StdMapConfig.device,
     backend: options.BackendOption = StdMapConfig.backend,
     overwrite: options.OverwriteOption = False,
@@ -40,12 +32,14 @@ def stdmap(
     debug: options.DebugOption = False,
     version: options.VersionOption = False,
 ) -> None:
-    """Write <stem>_std.tif (float32, NaN where the window leaves the frame) and <stem>_std.png for each IMAGE.
+    """Map the local standard deviation of images.
 
-    And <stem>_texture.png: white where a window finds its place to half a pixel, so that it can carry a registration.
-    The files go into the working folder, or --out. A window spans rows y - PIXELS // 2 onwards, as in SciPy.
+    Writes three files for each IMAGE into the folder --out, by default the working folder: <stem>_std.tif, float32, NaN
+    where the window leaves the frame; <stem>_std.png, a picture of it; and <stem>_texture.png, white where a window
+    holds enough texture to be placed to half a pixel, so that it can carry a registration. The window of row y begins
+    at row y - PIXELS // 2, as in SciPy.
 
-    Exit codes: 0 all are written, 1 error, 2 usage, 5 some images have no map, or a picture is missing: they are named.
+    Exit codes: 0 all written; 1 error; 2 usage error; 5 some maps or pictures could not be made (a line names them).
     """
     out = out or Path()
     config = options.gather(StdMapConfig, {**locals(), "images": tuple(images)})

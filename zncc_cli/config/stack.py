@@ -5,70 +5,108 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from zncc_cli.config import (
+from zncc_cli.config.choices import NESTED_MODELS, Backend, Model, coerce
+from zncc_cli.config.resampling import ResamplingConfig
+from zncc_cli.config.setting import check_ranges, setting
+from zncc_cli.config.shared import (
     AUTO,
-    NESTED_MODELS,
-    Backend,
-    Model,
-    ResamplingConfig,
+    BACKEND,
+    DEFAULT_WINDOW,
+    NO_DATA,
+    ONE_SERIES,
+    OUT,
+    OVERWRITE,
+    WINDOW,
     channel_choice,
-    check_window,
-    coerce,
     no_data_number,
 )
 from zncc_cli.errors import OptionError
 
-TO_FIRST, TO_PREVIOUS, TO_MEAN = "first", "previous", "mean"  # what --to takes beside a number
+TO_FIRST, TO_PREVIOUS, TO_MEAN = "first", "previous", "mean"  # values of --to beside a number
 
 
 @dataclass(frozen=True, kw_only=True)
 class StackConfig:
-    """One movie or z-stack whose frames are put on each other.
+    """The settings for the alignment of one movie or z-stack.
 
     Attributes:
         image: the file.
         out: output folder, or None for ``<stem>_stack`` in the working folder.
-        to: what the frames are put on: ``first``; ``previous``, the first by way of near neighbours alone; ``mean``,
-            the mean of all; or the number of a frame, counted from 0.
-        axis: letter of the axis along which the frames lie; None for T, or the longest that is no channel.
-        model: the richest motion allowed.
-        window: side of the square ZNCC window, in pixels of what is registered; None for `DEFAULT_WINDOW`, or less
-            where frames are small or narrow.
+        to: the reference: ``first``; ``previous``, the first frame, with measurements between near neighbours only;
+            ``mean``, the mean of all frames; or the number of a frame, counted from 0.
+        axis: letter of the axis along which the frames lie; None for T, or else for the longest axis except C.
+        model: the motion model.
+        window: side of the square ZNCC window, in pixels of the registered image; None for `DEFAULT_WINDOW`, or a
+            smaller one if the frames are small or narrow.
         series: number of the series, counted from 0; None for the first.
         channel: number of the channel that is registered, counted from 0, ``luminance`` or ``best``; None for the
-            luminance of RGB, and else for the best. All are moved.
-        no_data: the value of pixels that hold no data: a number, ``none``, or ``auto``, as for a pair.
-        backend: with what arithmetic.
-        overwrite: replace files that exist.
-        resampling: how the frames are put on the reference's frame.
+            luminance of RGB, and otherwise for the best. All channels are moved.
+        no_data: the value of pixels without data: a number, ``none``, or ``auto``, as for a pair.
+        backend: which implementation of the operators is used.
+        overwrite: whether files that exist are replaced.
+        resampling: how the frames are resampled on the reference's frame.
     """
 
-    image: Path
-    out: Path | None = None
-    to: str = TO_FIRST
-    axis: str | None = None
-    model: Model = Model.TRANSLATION
-    window: int | None = None
-    series: int | None = None
-    channel: str | None = None
-    no_data: str = AUTO
-    backend: Backend = Backend.AUTO
-    overwrite: bool = False
+    image: Path = field(metadata=setting("A file of several frames.", metavar="MOVIE", positional=True))
+    out: Path | None = field(default=None, metadata=OUT)
+    to: str = field(
+        default=TO_FIRST,
+        metadata=setting(
+            "What the frames are aligned to: the first frame, the mean of all, or frame N, counted from 0; previous is "
+            "the first frame, through near neighbours only, for scenes that change from frame to frame.",
+            metavar="first|previous|mean|N",
+        ),
+    )
+    axis: str | None = field(
+        default=None,
+        metadata=setting(
+            "Axis along which the frames lie, T or Z or another.", metavar="LETTER", default="T, otherwise the longest"
+        ),
+    )
+    model: Model = field(
+        default=Model.TRANSLATION,
+        metadata=setting("Richest motion that a frame may have.", metavar="|".join(NESTED_MODELS), short="-m"),
+    )
+    window: int | None = field(
+        default=None,
+        metadata=setting(
+            "Side of the square ZNCC window.",
+            metavar="PIXELS",
+            short="-w",
+            default=f"{DEFAULT_WINDOW}, less where frames are small or narrow",
+            range=WINDOW,
+        ),
+    )
+    series: int | None = field(default=None, metadata=ONE_SERIES)
+    channel: str | None = field(
+        default=None,
+        metadata=setting(
+            "Channel to register by, counted from 0; luminance of RGB; or best, the channel with the most texture over "
+            "its noise. All channels are moved.",
+            metavar="N|luminance|best",
+            default="luminance of RGB, otherwise best",
+        ),
+    )
+    no_data: str = field(default=AUTO, metadata=NO_DATA)
+    backend: Backend = field(default=Backend.AUTO, metadata=BACKEND)
+    overwrite: bool = field(default=False, metadata=OVERWRITE)
     resampling: ResamplingConfig = field(default_factory=ResamplingConfig)
 
     def __post_init__(self) -> None:
         coerce(self, model=Model, backend=Backend)
+        check_ranges(self)
         no_data_number(self.no_data)
-        check_window(self.window)
         if self.model is Model.AUTO:
             names = ", ".join(NESTED_MODELS)
-            raise OptionError(f"--model: expected one of {names} for a stack, got {self.model}")
+            raise OptionError(f"`model`: expected one of {names} for a stack, got {self.model}")
         if self.to not in (TO_FIRST, TO_PREVIOUS, TO_MEAN) and not self.to.isdecimal():
             raise OptionError(
-                f"--to: expected {TO_FIRST}, {TO_PREVIOUS}, {TO_MEAN} or a frame's number from 0, got {self.to!r}"
+                f"`to`: expected {TO_FIRST}, {TO_PREVIOUS}, {TO_MEAN} or a frame's number from 0, got {self.to!r}"
             )
         if self.axis is not None and (len(self.axis) != 1 or self.axis in "CSYX"):
-            raise OptionError(f"--axis: expected the letter of an axis, as T or Z, and no channel, got {self.axis!r}")
+            raise OptionError(
+                f"`axis`: expected the letter of an axis, such as T or Z, but no channel, got {self.axis!r}"
+            )
         _ = self.chosen_channel
 
     @property
@@ -78,10 +116,10 @@ class StackConfig:
 
     @property
     def reference(self) -> int | None:
-        """The number of the frame that the others are put on; None for the mean of all."""
+        """The number of the frame that the others are aligned to; None for the mean of all frames."""
         return int(self.to) if self.to.isdecimal() else None if self.to == TO_MEAN else 0
 
     @property
     def chosen_channel(self) -> int | str | None:
         """The channel, as a number where it is one."""
-        return None if self.channel is None else channel_choice(self.channel, "--channel")
+        return None if self.channel is None else channel_choice(self.channel)

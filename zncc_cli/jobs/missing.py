@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from zncc_cli.config.spelling import as_options
 from zncc_cli.errors import ZnccError, is_memory_error
 from zncc_cli.text import one_line
 
@@ -73,7 +74,7 @@ class Missing:
         if isinstance(cause, OSError):
             advice = _FULL.get(cause.errno or 0, "look at the output folder's disk and its permissions")
             return f"{one_line(cause.strerror)}; {advice}"
-        text = one_line(str(error).replace(f"{self._folder}/", ""))
+        text = as_options(one_line(str(error).replace(f"{self._folder}/", "")))
         if isinstance(error, ZnccError):
             return text
         if is_memory_error(error):
@@ -92,4 +93,5 @@ def sentence(missing: Mapping[str, str], again: str = "--overwrite") -> str:
 
 def said_of(notes: tuple[str, ...], missing: Mapping[str, str]) -> dict[str, Any]:
     """Return what a report says of the files that are missing, and its notes."""
-    return {"missing": list(missing), "notes": [*notes, *([sentence(missing)] if missing else [])]}
+    said = (*notes, *([sentence(missing)] if missing else []))
+    return {"missing": list(missing), "notes": [as_options(note) for note in said]}

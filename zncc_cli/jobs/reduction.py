@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from zncc_cli.config.spelling import as_options
 from zncc_cli.jobs.views import ChannelView
 from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.register import RegistrationResult
@@ -92,7 +93,9 @@ def _of_blocks(sentences: tuple[str, ...], factor: int) -> tuple[str, ...]:
 
 
 def full_result(result: RegistrationResult, factor: int, fixed: ChannelView, moving: ChannelView) -> RegistrationResult:
-    """Return the result of a registration of blocks in the pixels of the images."""
+    """Return the result of a registration of blocks in the pixels of the images; its words name options."""
+    reasons, notes = (tuple(map(as_options, sentences)) for sentences in (result.reasons, result.notes))
+    result = dataclasses.replace(result, reasons=reasons, notes=notes)
     if factor == 1:
         return result
     matrix = full_matrix(result.matrix, factor)

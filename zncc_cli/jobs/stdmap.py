@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from zncc_cli.config import DEFAULT_WINDOW, SMALLEST_WINDOW, StdMapConfig, StdScale
+from zncc_cli.config.spelling import as_options
 from zncc_cli.errors import ContentError, ExitCode, InputError, OptionError, ResourceError, WindowError
 from zncc_cli.files.folder import OutputFolder, refuse_sources
 from zncc_cli.files.images import check_kind, read_image
@@ -24,7 +25,7 @@ from zncc_cli.operators import native
 from zncc_cli.registration.metric.maps import std_map
 from zncc_cli.registration.quality.texture import Texture, texture
 from zncc_cli.registration.register import resolve_device
-from zncc_cli.report.report import std_picture
+from zncc_cli.report.grey import std_picture
 from zncc_cli.text import shown
 
 logger = logging.getLogger("zncc_cli.stdmap")
@@ -117,7 +118,7 @@ def write_std_maps(config: StdMapConfig) -> StdMapOutcome:
             except (InputError, ContentError, OptionError, ResourceError) as error:
                 if len(failed) == len(config.images) - 1:
                     raise
-                failed[image] = str(error)
+                failed[image] = as_options(str(error))
                 logger.error("error: %s", error)
                 for name in _names([image.stem]):
                     (folder.staging / name).unlink(missing_ok=True)

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from zncc_cli.report.report import json_text, summary_table
+from zncc_cli.report.json import json_text
+from zncc_cli.report.terminal import summary_table
 from zncc_cli.text import shown
 
 if TYPE_CHECKING:  # most of them load torch

@@ -2,12 +2,12 @@
 
 A finished build lies in `cache_folder()` under a name made from everything it depends on. It is loaded as it is, with
 no compiler and without importing torch.utils.cpp_extension. The compiler's own version is not part of the name: the
-libraries use the C interface of LibTorch alone, and outlive the compiler.
+libraries use the C interface of LibTorch alone, which does not depend on it.
 
 A build is made in a folder of its own, which is renamed when it is complete. So a folder that bears the final name is
 complete, whoever was killed, and the lock that torch leaves in a build folder is never waited for. Our own lock only
 saves several processes from building the same: the system releases it when its holder dies, and who has waited long
-enough builds for himself.
+enough builds its own.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ logger = logging.getLogger("zncc_cli.native")
 
 
 class UnavailableError(Exception):
-    """The native kernels cannot be had; the message says why and what to do, in one sentence for a user."""
+    """The native kernels cannot be built; the message says why and what to do, in one sentence for a user."""
 
 
 @dataclass(frozen=True)
 class Library:
-    """A native library: what to call it, its sources in csrc, and the flags of each compiler, and of GCC besides."""
+    """A native library: its names, its sources in csrc, the flags of each compiler, and further ones of GCC."""
 
     name: str
     title: str
@@ -77,11 +77,11 @@ def get(library: Library) -> tuple[Path, str]:
     folder = cache_folder()
     if folder != preferred_folder():
         logger.warning("cannot write to %s, building in %s; set ZNCC_CACHE_DIR to choose", preferred_folder(), folder)
-    with _lock(folder / f"{name}.lock") as held:
+    with _lock(folder / f"{name}.lock") as has_lock:
         file = _load_finished(folder / name)
         if file:
             return file, "loaded from the cache"
-        if held:
+        if has_lock:
             for leftover in folder.glob(f"{name}.*.partial"):
                 shutil.rmtree(leftover, ignore_errors=True)
         return _build(library, folder / name)
@@ -110,8 +110,10 @@ def _key(library: Library) -> str:
     versions = (torch.__version__, str(torch.version.cuda), os.environ.get("CXX", ""))
     for text in (*system, *versions, repr(library)):
         digest.update(text.encode() + b"\0")
-    for source in sorted(source_folder().iterdir()):
-        digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
+    folder = source_folder()
+    for source in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = source.relative_to(folder).as_posix()
+        digest.update(name.encode() + b"\0" + source.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
 
@@ -129,7 +131,7 @@ def cache_folder() -> Path:
 
 
 def _cache_folders() -> list[Path]:
-    """Return where a finished build may lie. The first one may be read-only, as in a container image."""
+    """Return the folders that may hold a finished build. The first one may be read-only, as in a container image."""
     preferred = preferred_folder()
     return [preferred] if preferred and _is_writable(preferred) else [*filter(None, [preferred]), _temporary_folder()]
 
@@ -199,16 +201,16 @@ def _lock(path: Path) -> Iterator[bool]:
 
     deadline = time.monotonic() + _LOCK_TIMEOUT_SECONDS
     with path.open("a") as file:
-        held = False
-        while not held and time.monotonic() < deadline:
+        has_lock = False
+        while not has_lock and time.monotonic() < deadline:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                held = True
+                has_lock = True
             except BlockingIOError:
                 time.sleep(_LOCK_POLL_SECONDS)
             except OSError:
                 break
-        yield held
+        yield has_lock
 
 
 def _build(library: Library, final: Path) -> tuple[Path, str]:
@@ -286,7 +288,7 @@ def _build_environment() -> Iterator[None]:
 def _first_error(log: str) -> str:
     """Return the first line that tells what is wrong, less the sources' folder."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    found = next(
+    message = next(
         (line for line in lines if re.search(r"\b(fatal|error)\b\s*:", line)), lines[-1] if lines else "no output"
     )
-    return found.replace(f"{source_folder()}{os.sep}", "")
+    return message.replace(f"{source_folder()}{os.sep}", "")

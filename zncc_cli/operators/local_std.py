@@ -1,4 +1,4 @@
-"""The local standard deviation of an image, and its gradient: the one complex piece that ZNCC needs.
+"""The local standard deviation of an image, and its gradient.
 
     S1  = I * 1,  S2 = I^2 * 1               sums over a window 1 of h x w ones, N = h * w, 'valid' borders
     Var = S2 - S1^2 / N                      N times the population variance
@@ -18,7 +18,7 @@ windows. An FFT would spread it over the plane, so it is replaced by the mean be
 
 Two methods. 'box' takes the sums as they are, in one pass over the image in each direction on the native kernels
 (csrc/local_std_box.h), saves image and StdMap for the gradient, and on CUDA the windows' means (M,
-csrc/local_std_tiles.h); its gradient is the derivative itself. 'fft' is the specification's form, with eps in the
+csrc/cuda/local_std_tiles.h); its gradient is the derivative itself. 'fft' is the specification's form, with eps in the
 denominator of dVar too: 4e-7 of a gradient at StdMap 11 and eps 1e-5.
 """
 
@@ -30,31 +30,100 @@ from typing import Any
 
 import torch
 from torch import is_grad_enabled
+from torch.compiler import is_compiling
 from torch.nn import functional
 
 from zncc_cli.errors import ContentError, OptionError, WindowError
-from zncc_cli.operators import kernels
-from zncc_cli.operators.box import box_sums
-from zncc_cli.operators.dispatch import gradient, is_plain, run, straight
+from zncc_cli.operators import native, native_ops
+from zncc_cli.operators.dispatch import direct_apply, gradient, is_plain, refuse_forward_mode, run
 from zncc_cli.operators.fft import fft_cc
 
 Window = int | tuple[int, int]
 
-_HALF = (torch.float16, torch.bfloat16)
+_HALF_DTYPES = (torch.float16, torch.bfloat16)
 
 
 # Reference ------------------------------------------------------------------------------------------------------------
 
 
 def local_std_reference(image: torch.Tensor, window: Window, eps: float = 1e-5) -> torch.Tensor:
-    """Return what `local_std` returns, window by window in float64; the gradient comes from autograd alone.
+    """Compute `local_std` window by window in float64; the gradient comes from autograd alone.
 
     Shapes, dtypes and errors as in `local_std`. The cost grows with the window.
     """
-    h, w = checked(image, window, eps)
+    h, w = checked_window(image, window, eps)
     windows = image.double().unfold(-2, h, 1).unfold(-2, w, 1)
     variance = windows.var(dim=(-2, -1), correction=0)
     return (h * w * variance + eps).sqrt().to(image.dtype)
+
+
+# The formulas, by the native kernels or by plain torch ----------------------------------------------------------------
+
+
+# Two units in the last place: torch takes square roots by MKL, which rounds them within one.
+_SQRT_ERROR = {torch.float32: 2.4e-7, torch.float64: 4.5e-16}
+
+
+def std_map(S1: torch.Tensor, S2: torch.Tensor, N: int, eps: float, dtype: torch.dtype) -> torch.Tensor:
+    """Return StdMap = sqrt(max(0, (N * S2 - S1^2) / N) + eps) in ``dtype``."""
+    if native_ops.is_native(S1):
+        return native_ops.std_map(S1, S2, N, eps, dtype)
+    # clamp keeps a NaN, unlike a maximum by comparison.
+    return ((N * S2 - S1 * S1) * (1.0 / N)).clamp(min=0.0).add(eps).to(dtype).sqrt()
+
+
+def sum_gradients(g: torch.Tensor, std: torch.Tensor, S1: torch.Tensor, N: int, eps: float, d: float) -> torch.Tensor:
+    """Return dS1 and dS2, stacked for one pass: shape (2, ...), float64. ``d`` is added to 2 * StdMap."""
+    if native_ops.is_native(S1):
+        return native_ops.sum_gradients(g, std, S1, N, eps, d)
+    stacked = S1.new_empty((2, *S1.shape))
+    dS1, dS2 = stacked
+    # Var was clamped where std is sqrt(eps), rounded as std is; torch's own sqrt may be off in the last place.
+    floor = torch.full((), math.sqrt(eps) * (1.0 + _SQRT_ERROR[std.dtype]), dtype=std.dtype, device=std.device)
+    # A factor, not a choice: NaN * 0 stays NaN.
+    dS2.copy_(g / (2.0 * std + d) * ~(std <= floor))
+    torch.mul(dS2, S1 * (-2.0 * (1.0 / N)), out=dS1)
+    return stacked
+
+
+def image_gradient(dI_S1: torch.Tensor, dI_S2: torch.Tensor, I: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:  # noqa: E741
+    """Return dI = dI_S1 + 2 * I * dI_S2 in ``dtype``."""
+    if native_ops.is_native(I):
+        return native_ops.image_gradient(dI_S1, dI_S2, I, dtype)
+    return (dI_S1 + 2.0 * I * dI_S2).to(dtype)
+
+
+def box_sums(planes: torch.Tensor, h: int, w: int, mode: str = "valid") -> torch.Tensor:
+    """Return the sums over h x w windows, 'valid' (..., H-h+1, W-w+1) or 'full' (..., H+h-1, W+w-1), by plain torch.
+
+    Every window of length n is the end of one block of n values and the beginning of the next one (van Herk 1992,
+    doi:10.1016/0167-8655(92)90069-C). Two running sums per axis, whatever the window; nothing is subtracted, so that a
+    sum holds its own pixels only: their rounding, their NaN, and no others'.
+
+    Args:
+        planes: (..., H, W) float64, no smaller than the window where it is 'valid'.
+        h, w: the window, in pixels.
+        mode: as in `zncc_cli.operators.fft.fft_cc` with a kernel of ones.
+    """
+    if mode == "full":
+        planes = functional.pad(planes, (w - 1, w - 1, h - 1, h - 1))
+    return _sums_of_runs(_sums_of_runs(planes.transpose(-2, -1), h).transpose(-2, -1), w)
+
+
+def _sums_of_runs(lines: torch.Tensor, n: int) -> torch.Tensor:
+    """Return the sums of n consecutive values on the last axis."""
+    if n == 1:
+        return lines
+    length = lines.shape[-1]
+    blocks = functional.pad(lines, (0, -length % n)).unflatten(-1, (-1, n))
+    beginnings = blocks.cumsum(-1).flatten(-2)
+    ends = blocks.flip(-1).cumsum(-1).flip(-1).flatten(-2)
+    count = length - n + 1
+    # A window that is a block has no second part.
+    second = beginnings[..., n - 1 : length].clone()
+    second[..., ::n] = 0.0
+    sums: torch.Tensor = ends[..., :count] + second
+    return sums
 
 
 # The FFT method -------------------------------------------------------------------------------------------------------
@@ -101,7 +170,7 @@ def _forward_fft(image: torch.Tensor, h: int, w: int, eps: float) -> tuple[torch
     # Where an image is flat, Var is what the FFT's rounding left: any digits, up to the noise. There Var becomes zero.
     noise = _FFT_NOISE * S2.amax(dim=(-2, -1), keepdim=True)
     S2 = torch.where(S2 - S1 * S1 / (h * w) < noise, 0.0, S2)  # Var <= 0, which is clamped
-    std = kernels.std_map(S1, S2, h * w, eps, image.dtype)
+    std = std_map(S1, S2, h * w, eps, image.dtype)
     if x_lost is not None:
         std.masked_fill_(_any_in_window(x_lost, h, w, "valid"), math.nan)
     return std, S1
@@ -111,13 +180,13 @@ def _backward_fft(
     g: torch.Tensor, image: torch.Tensor, std: torch.Tensor, S1: torch.Tensor, h: int, w: int, eps: float
 ) -> torch.Tensor:
     x, _ = _centred(image)
-    dS = kernels.sum_gradients(g.to(std.dtype).contiguous(), std, S1, h * w, eps, eps)
+    dS = sum_gradients(g.to(std.dtype).contiguous(), std, S1, h * w, eps, eps)
     lost = ~dS.isfinite().all(dim=0)
     any_lost = bool(lost.any())
     if any_lost:
         dS = dS.masked_fill(lost, 0.0)
     dI_S1, dI_S2 = _sums(dS, h, w, "full")
-    dI = kernels.image_gradient(dI_S1, dI_S2, x, image.dtype)
+    dI = image_gradient(dI_S1, dI_S2, x, image.dtype)
     if any_lost:
         dI.masked_fill_(_any_in_window(lost, h, w, "full"), math.nan)
     return dI
@@ -128,31 +197,36 @@ def _backward_fft(
 
 def _forward_box(image: torch.Tensor, h: int, w: int, eps: float) -> torch.Tensor:
     image = image.contiguous()
-    if kernels.has_box(image, w):
-        return kernels.box_forward(image, h, w, eps)
-    x = less_a_pixel(image)
+    if native_ops.has_box(image, w):
+        return native_ops.box_forward(image, h, w, eps)
+    x = minus_central_pixel(image)
     S1, S2 = box_sums(torch.stack((x, x * x)), h, w)
-    return kernels.std_map(S1, S2, h * w, eps, image.dtype)
+    return std_map(S1, S2, h * w, eps, image.dtype)
 
 
 def _forward_box_with_mean(image: torch.Tensor, h: int, w: int, eps: float) -> tuple[torch.Tensor, torch.Tensor]:
-    return kernels.box_forward_with_mean(image.contiguous(), h, w, eps)
+    image = image.contiguous()
+    if image.is_cuda and native_ops.has_box(image, w):
+        return native_ops.box_forward_with_mean(image, h, w, eps)
+    std = _forward_box(image, h, w, eps)
+    # M, which the CUDA kernels alone read. Infinite, so that their gradient of this map is seen to be none.
+    return std, torch.full_like(std, math.inf)
 
 
 def _backward_box(
     g: torch.Tensor, image: torch.Tensor, std: torch.Tensor, M: torch.Tensor | None, h: int, w: int, eps: float
 ) -> torch.Tensor:
     g, image = g.to(std.dtype).contiguous(), image.contiguous()
-    if kernels.has_box(image, w):
-        return kernels.box_backward(g, image, std, M, h, w, eps)
-    x = less_a_pixel(image)
-    dS = kernels.sum_gradients(g, std, box_sums(x, h, w), h * w, eps, 0.0)
+    if native_ops.has_box(image, w):
+        return native_ops.box_backward(g, image, std, M, h, w, eps)
+    x = minus_central_pixel(image)
+    dS = sum_gradients(g, std, box_sums(x, h, w), h * w, eps, 0.0)
     dI_S1, dI_S2 = box_sums(dS, h, w, "full")
-    return kernels.image_gradient(dI_S1, dI_S2, x, image.dtype)
+    return image_gradient(dI_S1, dI_S2, x, image.dtype)
 
 
-def less_a_pixel(image: torch.Tensor, counts: torch.Tensor | None = None) -> torch.Tensor:
-    """Return I, float64, less the pixel nearest to the mean instead of the mean itself: see csrc/local_std_box.h.
+def minus_central_pixel(image: torch.Tensor, counts: torch.Tensor | None = None) -> torch.Tensor:
+    """Return the image, float64, minus its pixel nearest to the mean, for exact sums (csrc/local_std_box.h).
 
     The mean is of the finite pixels, and where ``counts`` is given of those that count.
     """
@@ -188,7 +262,7 @@ _LIBRARY.impl("local_std_fft_gradient", _backward_fft, "CompositeExplicitAutogra
 
 
 def _box_fake(image: torch.Tensor, h: int, w: int, eps: float) -> torch.Tensor:
-    return kernels.new_map(image, h, w)
+    return native_ops.new_map(image, h, w)
 
 
 def _mean_fake(image: torch.Tensor, h: int, w: int, eps: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -204,38 +278,71 @@ def _gradient_fake(g: torch.Tensor, image: torch.Tensor, *_: Any) -> torch.Tenso
     return image.new_empty(image.shape)
 
 
+def _save_for_box(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor | tuple[torch.Tensor, torch.Tensor]) -> None:
+    image, *ctx.options = inputs
+    ctx.backend = native.selection()
+    if isinstance(output, tuple):
+        ctx.save_for_backward(image, *output)
+        ctx.mark_non_differentiable(output[1])
+    else:
+        ctx.save_for_backward(image, output, None)
+
+
+def _box_backward(ctx: Any, g: torch.Tensor, *_: Any) -> tuple[torch.Tensor | None, ...]:
+    dI = gradient(ctx.backend, "local_std_box_gradient", _backward_box, (g, *ctx.saved_tensors), tuple(ctx.options))
+    return dI, None, None, None
+
+
 def _save_for_fft(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, torch.Tensor]) -> None:
     image, *ctx.options = inputs
+    ctx.backend = native.selection()
     ctx.save_for_backward(image, *output)
     ctx.mark_non_differentiable(output[1])
 
 
+def _fft_backward(ctx: Any, g: torch.Tensor, _: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+    with native.selected(ctx.backend):
+        return torch.ops.zncc.local_std_fft_gradient(g, *ctx.saved_tensors, *ctx.options), None, None, None
+
+
+def _no_second_derivative(ctx: Any, *_: Any) -> None:
+    raise NotImplementedError("local_std can be differentiated once; take create_graph=True away")
+
+
+torch.library.register_fake("zncc::local_std_box", _box_fake, lib=_LIBRARY)
+torch.library.register_fake("zncc::local_std_box_with_mean", _mean_fake, lib=_LIBRARY)
+torch.library.register_fake("zncc::local_std_fft", _fft_fake, lib=_LIBRARY)
+for _name in ("zncc::local_std_box", "zncc::local_std_box_with_mean"):
+    torch.library.register_autograd(_name, _box_backward, setup_context=_save_for_box, lib=_LIBRARY)
+torch.library.register_autograd("zncc::local_std_fft", _fft_backward, setup_context=_save_for_fft, lib=_LIBRARY)
+for _name in ("zncc::local_std_box_gradient", "zncc::local_std_fft_gradient"):
+    torch.library.register_fake(_name, _gradient_fake, lib=_LIBRARY)
+    torch.library.register_autograd(_name, _no_second_derivative, lib=_LIBRARY)
+
+
+# The same for plain images, without the dispatcher --------------------------------------------------------------------
+
+
 def _box_forward(ctx: Any, plain: bool, image: torch.Tensor, h: int, w: int, eps: float) -> torch.Tensor:
     """Return StdMap, and save for `_box_backward` what it needs."""
-    ctx.options = h, w, eps
     std: torch.Tensor
     M: torch.Tensor | None
-    if image.is_cuda and any(ctx.needs_input_grad) and kernels.has_box(image, w):
+    if image.is_cuda and any(ctx.needs_input_grad) and native_ops.has_box(image, w):
         std, M = run(plain, "local_std_box_with_mean", _forward_box_with_mean, image, h, w, eps)
     else:
         std, M = run(plain, "local_std_box", _forward_box, image, h, w, eps), None
+    ctx.options, ctx.backend = (h, w, eps), native.selection()
     ctx.save_for_backward(image, std, M)
     return std
 
 
-def _box_backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-    dI = gradient("local_std_box_gradient", _backward_box, (g, *ctx.saved_tensors), ctx.options)
-    return None, dI, None, None, None
-
-
-def _fft_backward(ctx: Any, g: torch.Tensor, _: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-    return torch.ops.zncc.local_std_fft_gradient(g, *ctx.saved_tensors, *ctx.options), None, None, None
-
-
 class _Box(torch.autograd.Function):
-    """What torch.library.register_autograd would make of this, in half the time: 15 us less a call."""
+    """What torch.library.register_autograd makes of the box method, in half the time: 15 us less a call."""
 
-    forward = staticmethod(_box_forward)
+    @staticmethod
+    def forward(ctx: Any, image: torch.Tensor, h: int, w: int, eps: float) -> torch.Tensor:
+        return _box_forward(ctx, True, image, h, w, eps)
+
     backward = staticmethod(_box_backward)
 
 
@@ -247,8 +354,8 @@ class _NativeBox(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, image: torch.Tensor, h: int, w: int, eps: float) -> torch.Tensor:
-        std = kernels.box_forward(image.contiguous(), h, w, eps)
-        ctx.options = h, w, eps
+        std = native_ops.box_forward(image.contiguous(), h, w, eps)
+        ctx.options, ctx.backend = (h, w, eps), native.selection()
         ctx.save_for_backward(image, std)
         return std
 
@@ -256,30 +363,12 @@ class _NativeBox(torch.autograd.Function):
     def backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         image, std = ctx.saved_tensors
         tensors = g.contiguous(), image.contiguous(), std, None
-        return gradient("local_std_box_gradient", kernels.box_backward, tensors, ctx.options), None, None, None
+        dI = gradient(ctx.backend, "local_std_box_gradient", native_ops.box_backward, tensors, ctx.options)
+        return dI, None, None, None
 
 
-_box: Any = _Box.apply
-_plain_box = straight(_Box)
-_native_box = straight(_NativeBox)
-
-
-def _box_of_dispatcher(image: torch.Tensor, h: int, w: int, eps: float) -> Any:
-    return _box(False, image, h, w, eps)
-
-
-def _no_second_derivative(ctx: Any, *_: Any) -> None:
-    raise NotImplementedError("local_std can be differentiated once; take create_graph=True away")
-
-
-torch.library.register_fake("zncc::local_std_box", _box_fake, lib=_LIBRARY)
-torch.library.register_fake("zncc::local_std_box_with_mean", _mean_fake, lib=_LIBRARY)
-torch.library.register_fake("zncc::local_std_fft", _fft_fake, lib=_LIBRARY)
-_LIBRARY.impl("local_std_box", _box_of_dispatcher, "Autograd")
-torch.library.register_autograd("zncc::local_std_fft", _fft_backward, setup_context=_save_for_fft, lib=_LIBRARY)
-for _name in ("zncc::local_std_box_gradient", "zncc::local_std_fft_gradient"):
-    torch.library.register_fake(_name, _gradient_fake, lib=_LIBRARY)
-    torch.library.register_autograd(_name, _no_second_derivative, lib=_LIBRARY)
+_plain_box = direct_apply(_Box)
+_native_box = direct_apply(_NativeBox)
 
 
 # Choosing -------------------------------------------------------------------------------------------------------------
@@ -288,17 +377,24 @@ for _name in ("zncc::local_std_box_gradient", "zncc::local_std_fft_gradient"):
 def _by_box(image: torch.Tensor, h: int, w: int, eps: float) -> torch.Tensor:
     std: torch.Tensor
     if not is_plain(image):
-        std = torch.ops.zncc.local_std_box(image, h, w, eps)
+        refuse_forward_mode("local_std", image)
+        # A compiler cannot ask for the backend: its backward pass computes M again.
+        needs_mean = image.is_cuda and image.requires_grad and is_grad_enabled() and not is_compiling()
+        if needs_mean and native_ops.has_box(image, w):
+            std = torch.ops.zncc.local_std_box_with_mean(image, h, w, eps)[0]
+        else:
+            std = torch.ops.zncc.local_std_box(image, h, w, eps)
     elif not is_grad_enabled():
         std = _forward_box(image, h, w, eps)  # which saves nothing
-    elif image.is_cpu and kernels.has_box(image, w):
+    elif image.is_cpu and native_ops.has_box(image, w):
         std = _native_box(image, h, w, eps)
     else:
-        std = _plain_box(True, image, h, w, eps)
+        std = _plain_box(image, h, w, eps)
     return std
 
 
 def _by_fft(image: torch.Tensor, h: int, w: int, eps: float) -> torch.Tensor:
+    refuse_forward_mode("local_std", image)
     std: torch.Tensor = torch.ops.zncc.local_std_fft(image, h, w, eps)[0]
     return std
 
@@ -324,14 +420,14 @@ class LocalStandardDeviation(torch.autograd.Function):
                 f"ones_kernel must hold ones only and have shape (h, w), got {ones_kernel.dim()} dimensions and values "
                 f"other than 1 at {int((ones_kernel != 1).sum())} places; use torch.ones(h, w)"
             )
-        h, w = checked(image, (ones_kernel.shape[0], ones_kernel.shape[1]), eps)
-        return _box_forward(ctx, is_plain(image), working(image), h, w, eps).to(image.dtype)
+        h, w = checked_window(image, (ones_kernel.shape[0], ones_kernel.shape[1]), eps)
+        return _box_forward(ctx, is_plain(image), to_working_dtype(image), h, w, eps).to(image.dtype)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """Return the gradient of the image."""
-        return (_box_backward(ctx, g)[1], None, None)
+        return _box_backward(ctx, g)[0], None, None
 
 
 def local_std(image: torch.Tensor, window: Window, eps: float = 1e-5, method: str = "auto") -> torch.Tensor:
@@ -353,22 +449,22 @@ def local_std(image: torch.Tensor, window: Window, eps: float = 1e-5, method: st
         WindowError: the window is no positive size, or larger than the image.
         ContentError: the image has fewer than two dimensions or does not hold floating-point numbers.
         OptionError: ``eps`` is not positive and finite, or ``method`` is unknown.
-        BackendError: the native kernels were asked for (`native.select`) and are not there.
+        BackendError: the native kernels were asked for (`native.selected`) and are not there.
     """
-    h, w = checked(image, window, eps)
+    h, w = checked_window(image, window, eps)
     if method not in METHODS:
         raise OptionError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
-    if image.dtype in _HALF:
-        return local_std(working(image), (h, w), eps, method).to(image.dtype)
+    if image.dtype in _HALF_DTYPES:
+        return local_std(to_working_dtype(image), (h, w), eps, method).to(image.dtype)
     return METHODS[method](image, h, w, float(eps))
 
 
-def working(image: torch.Tensor) -> torch.Tensor:
-    """Return the image in the dtype that is computed in."""
-    return image.float() if image.dtype in _HALF else image
+def to_working_dtype(image: torch.Tensor) -> torch.Tensor:
+    """Return the image in the dtype of the computation: float32 for half and bfloat16, else its own."""
+    return image.float() if image.dtype in _HALF_DTYPES else image
 
 
-def checked(image: torch.Tensor, window: Window, eps: float) -> tuple[int, int]:
+def checked_window(image: torch.Tensor, window: Window, eps: float) -> tuple[int, int]:
     """Return the window's (h, w) after a check of all arguments."""
     if image.dim() < 2:
         raise ContentError(f"image must have shape (..., H, W), got {tuple(image.shape)}")

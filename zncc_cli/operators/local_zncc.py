@@ -23,13 +23,19 @@ from typing import Any
 import torch
 
 from zncc_cli.errors import OptionError
-from zncc_cli.operators import kernels
-from zncc_cli.operators.box import box_sums
-from zncc_cli.operators.dispatch import gradient, is_plain, run, straight
-from zncc_cli.operators.local_std import Window, checked, less_a_pixel, local_std_reference, working
+from zncc_cli.operators import native, native_ops
+from zncc_cli.operators.dispatch import direct_apply, gradient, is_plain, refuse_forward_mode
+from zncc_cli.operators.local_std import (
+    Window,
+    box_sums,
+    checked_window,
+    local_std_reference,
+    minus_central_pixel,
+    to_working_dtype,
+)
 
 # eps of the variance by which the reference twin takes its covariance: nothing beside any variance.
-_TINY = 1e-30
+_SMALL_EPS = 1e-30
 
 # Reference ------------------------------------------------------------------------------------------------------------
 
@@ -41,37 +47,18 @@ def local_zncc_sum_reference(
     eps: float | tuple[float, float] = 1e-5,
     weight: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Return what `local_zncc_sum` returns from three variances: 2 cov(f, m) = Var(f + m) - Var(f) - Var(m).
+    """Compute `local_zncc_sum` from three variances: 2 cov(f, m) = Var(f + m) - Var(f) - Var(m).
 
     Arguments and errors as there, for finite images; in float64, and the gradients come from autograd alone.
     """
     _, _, eps_f, eps_m = _checked(fixed, moving, window, eps, weight)
     f, m = fixed.double(), moving.double()
-    v_f, v_m, v_sum = (local_std_reference(x, window, _TINY).square() - _TINY for x in (f, m, f + m))
+    v_f, v_m, v_sum = (local_std_reference(x, window, _SMALL_EPS).square() - _SMALL_EPS for x in (f, m, f + m))
     z = (v_sum - v_f - v_m) / 2 / ((v_f + eps_f) * (v_m + eps_m)).sqrt()
     return (z if weight is None else weight * z).sum(dim=(-2, -1)).to(fixed.dtype)
 
 
-# The two implementations ----------------------------------------------------------------------------------------------
-
-
-def _native_pass(
-    f: torch.Tensor,
-    m: torch.Tensor,
-    weight: torch.Tensor | None,
-    window: tuple[int, int],
-    eps: tuple[float, float],
-    need_dm: bool,
-    need_z: bool,
-) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
-    """Return the sums (...), float64, and where they are needed dm and z."""
-    h, w = window
-    height, width = f.shape[-2:]
-    pieces = f.new_empty((*f.shape[:-2], torch.ops.zncc.local_zncc_pieces(height, width, h)), dtype=torch.float64)
-    dm = torch.empty_like(m) if need_dm else None
-    z = kernels.new_map(f, h, w) if need_z else None
-    torch.ops.zncc.local_zncc_box(f, m, weight, h, w, *eps, pieces, dm, z)
-    return pieces.sum(-1), dm, z
+# Plain torch ----------------------------------------------------------------------------------------------------------
 
 
 def _torch_pass(
@@ -83,10 +70,10 @@ def _torch_pass(
     need_dm: bool,
     need_z: bool,
 ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
-    """Do what `_native_pass` does with plain torch."""
+    """Return what `native_ops.zncc_box` returns."""
     N = window[0] * window[1]
     counts = None if weight is None else box_sums((weight != 0.0).double(), *window, "full") > 0.0
-    f, m = less_a_pixel(fixed, counts), less_a_pixel(moving, counts)
+    f, m = minus_central_pixel(fixed, counts), minus_central_pixel(moving, counts)
     S_f, S_m, S_ff, S_mm, S_fm = box_sums(torch.stack((f, m, f * f, m * m, f * m)), *window)
     var_f, var_m, cov = (
         (N * S_ab - S_a * S_b) * (1.0 / N) for S_a, S_b, S_ab in ((S_f, S_f, S_ff), (S_m, S_m, S_mm), (S_f, S_m, S_fm))
@@ -133,17 +120,17 @@ def _local_zncc_sum(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     fixed, moving = fixed.contiguous(), moving.contiguous()
     weight = None if weight is None else weight.contiguous()
-    one_pass = _native_pass if kernels.has_box(fixed, w) else _torch_pass
-    sums, dm, z = one_pass(fixed, moving, weight, (h, w), (eps_f, eps_m), need_moving, need_weight)
-    df = one_pass(moving, fixed, weight, (h, w), (eps_m, eps_f), True, False)[1] if need_fixed else None
-    nothing = [fixed.new_empty(0) if x is None else x for x in (df, dm, z)]
-    return sums.to(fixed.dtype), nothing[0], nothing[1], nothing[2]
+    compute = native_ops.zncc_box if native_ops.has_box(fixed, w) else _torch_pass
+    sums, dm, z = compute(fixed, moving, weight, (h, w), (eps_f, eps_m), need_moving, need_weight)
+    df = compute(moving, fixed, weight, (h, w), (eps_m, eps_f), True, False)[1] if need_fixed else None
+    df, dm, z = (fixed.new_empty(0) if x is None else x for x in (df, dm, z))
+    return sums.to(fixed.dtype), df, dm, z
 
 
 def _local_zncc_sum_backward(g: torch.Tensor, planes: torch.Tensor, *_: torch.Tensor | None) -> torch.Tensor:
     # The images are arguments so that a second derivative is refused, and not taken for zero.
-    if planes.is_cpu and kernels.is_native(planes):
-        return kernels.scaled_planes(planes, g.contiguous())
+    if planes.is_cpu and native_ops.is_native(planes):
+        return native_ops.scaled_planes(planes, g.contiguous())
     return planes * g[..., None, None]
 
 
@@ -180,45 +167,48 @@ torch.library.register_fake("zncc::local_zncc_sum", _local_zncc_sum_fake, lib=_L
 torch.library.register_fake("zncc::local_zncc_sum_backward", _local_zncc_sum_backward_fake, lib=_LIBRARY)
 
 
-class _Sum(torch.autograd.Function):
-    """What torch.library.register_autograd would make of this, in half the time and without planes of zeros."""
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:
+    ctx.needed, ctx.backend = inputs[-3:], native.selection()
+    ctx.save_for_backward(*output[1:], *inputs[:3])
+    ctx.mark_non_differentiable(*output[1:])
+    ctx.set_materialize_grads(False)  # no planes of zeros for the gradients' own gradients
 
-    @staticmethod
-    def forward(ctx: Any, plain: bool, *inputs: Any) -> tuple[torch.Tensor, ...]:
-        output: tuple[torch.Tensor, ...] = run(plain, "local_zncc_sum", _local_zncc_sum, *inputs)
-        ctx.needed = inputs[-3:]
-        ctx.save_for_backward(*output[1:], *inputs[:3])
-        ctx.mark_non_differentiable(*output[1:])
-        ctx.set_materialize_grads(False)
-        return output
 
-    @staticmethod
-    def backward(ctx: Any, g: torch.Tensor | None, *_: Any) -> tuple[torch.Tensor | None, ...]:
-        if g is None:
-            return (None,) * 11
-        saved = ctx.saved_tensors  # once: what was put elsewhere is fetched each time
-        gradients, images = saved[:3], saved[3:]
-        df, dm, dw = (
-            gradient("local_zncc_sum_backward", _local_zncc_sum_backward, (g, planes, *images)) if needed else None
-            for planes, needed in zip(gradients, ctx.needed, strict=True)
-        )
-        return (None, df, dm, dw, *[None] * 7)
+def _backward(ctx: Any, g: torch.Tensor | None, *_: Any) -> tuple[torch.Tensor | None, ...]:
+    if g is None:
+        return (None,) * 10
+    saved = ctx.saved_tensors  # once: what was put elsewhere is fetched each time
+    gradients, images = saved[:3], saved[3:]
+    df, dm, dw = (
+        gradient(ctx.backend, "local_zncc_sum_backward", _local_zncc_sum_backward, (g, planes, *images))
+        if needed
+        else None
+        for planes, needed in zip(gradients, ctx.needed, strict=True)
+    )
+    return (df, dm, dw, *[None] * 7)
 
 
 def _no_second_derivative(ctx: Any, *_: Any) -> None:
     raise NotImplementedError("local_zncc_sum can be differentiated once; take create_graph=True away")
 
 
-_sum: Any = _Sum.apply
-_plain_sum = straight(_Sum)
-
-
-def _sum_of_dispatcher(*inputs: Any) -> Any:
-    return _sum(False, *inputs)
-
-
-_LIBRARY.impl("local_zncc_sum", _sum_of_dispatcher, "Autograd")
+torch.library.register_autograd("zncc::local_zncc_sum", _backward, setup_context=_save, lib=_LIBRARY)
 torch.library.register_autograd("zncc::local_zncc_sum_backward", _no_second_derivative, lib=_LIBRARY)
+
+
+class _Sum(torch.autograd.Function):
+    """What torch.library.register_autograd makes of this for plain arguments, in half the time."""
+
+    @staticmethod
+    def forward(ctx: Any, *inputs: Any) -> tuple[torch.Tensor, ...]:
+        output = _local_zncc_sum(*inputs)
+        _save(ctx, inputs, output)
+        return output
+
+    backward = staticmethod(_backward)
+
+
+_plain_sum = direct_apply(_Sum)
 
 
 # Public ---------------------------------------------------------------------------------------------------------------
@@ -248,17 +238,18 @@ def local_zncc_sum(
         WindowError: the window is no positive size, or larger than the image.
         ContentError: the images have fewer than two dimensions or do not hold floating-point numbers.
         OptionError: the shapes or dtypes do not fit, or ``eps`` is not positive and finite.
-        BackendError: the native kernels were asked for (`native.select`) and are not there.
+        BackendError: the native kernels were asked for (`native.selected`) and are not there.
     """
     h, w, eps_f, eps_m = _checked(fixed, moving, window, eps, weight)
-    planes = [working(x) for x in (fixed, moving, *([] if weight is None else [weight]))]
+    planes = [to_working_dtype(x) for x in (fixed, moving, *([] if weight is None else [weight]))]
     needed = [torch.is_grad_enabled() and x.requires_grad for x in planes]
     weight, need_weight = (planes[2], needed[2]) if len(planes) == 3 else (None, False)
     arguments = (planes[0], planes[1], weight, h, w, eps_f, eps_m, needed[0], needed[1], need_weight)
     sums: torch.Tensor
     if is_plain(*planes):
-        sums, *_ = _plain_sum(True, *arguments)
+        sums, *_ = _plain_sum(*arguments)
     else:
+        refuse_forward_mode("local_zncc_sum", *planes)
         sums, *_ = torch.ops.zncc.local_zncc_sum(*arguments)
     return sums.to(fixed.dtype)
 
@@ -272,8 +263,8 @@ def _checked(
 ) -> tuple[int, int, float, float]:
     """Return (h, w, eps_f, eps_m) after a check of all arguments."""
     eps_f, eps_m = map(float, eps if isinstance(eps, tuple) else (eps, eps))
-    h, w = checked(fixed, window, eps_f)
-    checked(moving, window, eps_m)
+    h, w = checked_window(fixed, window, eps_f)
+    checked_window(moving, window, eps_m)
     if moving.shape != fixed.shape or moving.dtype != fixed.dtype or moving.device != fixed.device:
         raise OptionError(
             f"moving must be as fixed, {tuple(fixed.shape)} {fixed.dtype} on {fixed.device}, "

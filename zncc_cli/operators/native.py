@@ -1,12 +1,13 @@
-"""Which implementation computes on a device: the native kernels, or plain torch and why.
+"""Choose what computes on a device: the native kernels, or plain torch and why.
 
 The native kernels are built at their first use and then found in a cache (`zncc_cli.operators.build`). CPU and CUDA
-kernels are two libraries, so that who computes on the CPU needs no CUDA compiler and starts no CUDA.
+kernels are two libraries, so that computing on the CPU needs no CUDA compiler and starts no CUDA.
 """
 
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import logging
 import sys
 import threading
@@ -23,7 +24,7 @@ from zncc_cli.operators import build
 from zncc_cli.operators.build import cache_folder
 from zncc_cli.operators.toolchain import Check, toolchain_checks
 
-__all__ = ["Check", "Loaded", "cache_folder", "load", "select", "toolchain"]
+__all__ = ["Check", "Loaded", "cache_folder", "load", "selected", "selection", "toolchain"]
 
 logger = logging.getLogger("zncc_cli.native")
 
@@ -39,7 +40,7 @@ class Loaded:
 
 
 # Exact arithmetic: no fast-math and no fused multiply-add, so that devices and instruction sets agree to the last bit
-# (csrc/local_std.h). -fno-math-errno and -fno-trapping-math change no result: nobody reads errno after a square root,
+# (csrc/local_std.h). -fno-math-errno and -fno-trapping-math change no result: nothing reads errno after a square root,
 # or traps what is not finite. -O2 with all of its vectoriser runs as fast as -O3, and compiles in two thirds of the
 # time; of GCC's own flags, which Clang does not know, -fira-region and vect-epilogues-nomask take off another fifth.
 _CPU_FLAGS = ("-std=c++17", "-O2", "-ftree-vectorize", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")
@@ -51,39 +52,39 @@ _INSTRUCTION_SETS = {
     "AVX512": ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512"),
 }
 
+_CPU_SOURCES = tuple(f"cpu/{name}.cpp" for name in ("bindings", "local_std_box", "local_zncc_box", "warp"))
 # Bindings, which know torch, and kernels, which do not: nvcc takes long over torch's headers.
 _CUDA_SOURCES = tuple(
-    f"{name}.{kind}"
-    for name in ("local_std_cuda", "local_std_box_cuda", "local_zncc_box_cuda")
-    for kind in ("cpp", "cu")
+    f"cuda/{name}.{kind}" for name in ("local_std", "local_std_box", "local_zncc_box") for kind in ("cpp", "cu")
 )
 
 _CHOSEN_REFERENCE = Loaded("reference", "plain torch was asked for")
 
-_backend = Backend.AUTO
+# Of the context and not of the process: two threads may each compute with a backend of its own.
+_selection: contextvars.ContextVar[Backend] = contextvars.ContextVar("backend", default=Backend.AUTO)
 _loaded: dict[str, Loaded] = {}
 _loading = threading.RLock()
 
 
 @contextlib.contextmanager
 def selected(backend: Backend | str) -> Iterator[None]:
-    """Choose as `select` does, until the block ends."""
-    before = _backend
-    select(backend)
+    """Choose what `load` may return within the block: 'auto', 'native' or 'reference'.
+
+    The choice holds for this thread, and for threads that run in a copy of its context (`contextvars`).
+
+    Raises:
+        OptionError: the backend is none of these.
+    """
+    token = _selection.set(choose(Backend, backend, "backend"))
     try:
         yield
     finally:
-        select(before)
+        _selection.reset(token)
 
 
-def select(backend: Backend | str) -> None:
-    """Choose, for the whole process, what `load` may return: 'auto', 'native' or 'reference'.
-
-    Raises:
-        OptionError: it is none of these.
-    """
-    global _backend
-    _backend = choose(Backend, backend, "--backend")
+def selection() -> Backend:
+    """Return the backend that `selected` has chosen here. A gradient is computed with the one of its forward pass."""
+    return _selection.get()
 
 
 def load(device: torch.device) -> Loaded:
@@ -94,10 +95,11 @@ def load(device: torch.device) -> Loaded:
     Raises:
         BackendError: the native kernels were selected, and cannot be had.
     """
-    if _backend is Backend.REFERENCE:
+    backend = _selection.get()
+    if backend is Backend.REFERENCE:
         return _CHOSEN_REFERENCE
     loaded = _loaded.get(device.type) or _load_once(device.type)
-    if _backend is Backend.NATIVE and loaded.used != "native":
+    if backend is Backend.NATIVE and loaded.used != "native":
         raise BackendError(f"backend 'native' cannot be used: {loaded.reason}; or use backend 'auto'")
     return loaded
 
@@ -143,8 +145,7 @@ def _load_library(device_type: str) -> tuple[Path, str]:
 def _cpu_library() -> build.Library:
     """Return the library for the instruction set of this processor."""
     flags = (*_CPU_FLAGS, *_INSTRUCTION_SETS.get(torch.backends.cpu.get_cpu_capability(), ()))
-    sources = ("cpu.cpp", "local_std_box.cpp", "local_zncc_box.cpp", "warp.cpp")
-    return build.Library("zncc_cpu", "CPU kernels", sources, flags, _GCC_FLAGS)
+    return build.Library("zncc_cpu", "CPU kernels", _CPU_SOURCES, flags, _GCC_FLAGS)
 
 
 def _cuda_library() -> build.Library:

@@ -68,8 +68,8 @@ def cuda_home() -> Path | None:
 
 def nvcc_version(home: Path) -> str | None:
     """Return the toolkit's version, such as '13.0', or None where nvcc cannot be run."""
-    found = re.search(r"release (\d+\.\d+)", _output(str(home / "bin" / "nvcc"), "--version"))
-    return found.group(1) if found else None
+    match = re.search(r"release (\d+\.\d+)", _output(str(home / "bin" / "nvcc"), "--version"))
+    return match.group(1) if match else None
 
 
 def cuda_mismatch(version: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Values of an image at the pixels of another frame, by the native kernels of the CPU. Formulas: csrc/warp.h.
+"""Values of an image at the pixels of another frame, by the native kernels of the CPU. Formulas: csrc/cpu/warp.h.
 
 Knots are the pixels themselves (degree 1, bilinear) or those of the cubic spline through them (degree 3); matrices act
 on (x, y, 1) in pixels, the centre of the top left pixel is (0, 0).
@@ -10,22 +10,22 @@ from typing import Any
 
 import torch
 
-from zncc_cli.operators import kernels
+from zncc_cli.operators import native_ops
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom: columns and rows of pixels
-LANCZOS = -3  # a degree that is none: Lanczos's windowed sines of three pixels
+LANCZOS = -3  # in place of a spline's degree: Lanczos's windowed sines of three pixels
 Place = tuple[int, int]  # column, row: where the first pixel of a part lies in the whole
 
 
 def has_warp(image: torch.Tensor) -> bool:
     """Return whether there are native kernels for the image's device."""
-    return image.is_cpu and kernels.is_native(image)
+    return image.is_cpu and native_ops.is_native(image)
 
 
 def warp(
     knots: torch.Tensor, matrix: torch.Tensor, shape: tuple[int, int], degree: int, box: Box
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the values (C, H, W) at the pixels of a frame, and how deep inside a box each of them lies (H, W).
+    """Return the values (C, H, W) at the pixels of a frame, and the depth of each inside a box, (H, W).
 
     Args:
         knots: (C, Hm, Wm) float32 or float64, on the CPU; mirrored at their edges.
@@ -52,9 +52,10 @@ def warp_part(
     frame_at: Place,
     knots_at: Place,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return what `warp` does at a part of a frame, from a part of the knots that holds what it needs.
+    """Return the values and the depth of `warp` at a part of a frame, from a part of the knots.
 
-    The matrix and the box are about the whole ones, and the results are the same, bit for bit, whatever the parts.
+    The matrix and the box refer to the whole frame and the whole knots; the results do not depend on the parts, to the
+    bit, as long as the part of the knots holds all that the values are interpolated from.
     ``degree`` may be `LANCZOS` as well. There is no gradient.
     """
     values, depth = knots.new_empty((knots.shape[0], *shape)), knots.new_empty(shape)

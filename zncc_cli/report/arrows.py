@@ -1,4 +1,4 @@
-"""Where a transform moves the pixels of a frame, as arrows to draw."""
+"""The motion of a frame by a transform, as arrows to draw."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_WIDTH = 640.0  # of the drawing, in its own units
-_ALONG = 12  # arrows along the longer side
-_LONGEST = 1.3  # of the distance between two arrows, at most: they shall not cover each other
-_DOT = 2.0  # units below which an arrow is drawn as a dot
+_DRAWING_SIDE = 640.0  # the longer side of the drawing, in its own units
+_ARROWS_PER_SIDE = 12  # along the longer side
+_MAX_LENGTH = 1.3  # of an arrow, in distances between two arrows, so that they do not cover each other
+_MIN_LENGTH = 2.0  # drawing units; a shorter arrow is drawn as a dot
+_MIN_DIFFERENCE_PX = 0.005  # pixels: a motion that differs by less from its mean is a shift
 
 
 @dataclass(frozen=True)
 class Arrow:
-    """From a pixel to where it is found in the moving image, in the drawing's units; a dot where both are one."""
+    """An arrow from a pixel of the fixed image to the same point of the scene in the moving image, in drawing units."""
 
     x: float
     y: float
@@ -25,8 +26,8 @@ class Arrow:
 
     @property
     def dot(self) -> bool:
-        """It is too short to have a head."""
-        return math.hypot(self.to_x - self.x, self.to_y - self.y) < _DOT
+        """Whether it is too short to have a head, and is drawn as a dot."""
+        return math.hypot(self.to_x - self.x, self.to_y - self.y) < _MIN_LENGTH
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,12 @@ class ArrowChart:
     """Arrows on a frame.
 
     Attributes:
-        width, height: of the drawing. arrows: what is drawn.
-        exaggeration: how many times longer the arrows are than the motion is in the frame.
+        width, height: size of the drawing, in its own units.
+        arrows: the arrows.
+        exaggeration: length of an arrow over the length of the motion at the drawing's scale.
         longest: the longest motion that is drawn, in pixels of the fixed image.
-        bar: length of the scale bar in the drawing, which stands for ``bar_pixels`` of the fixed image.
+        bar: length of the scale bar, in drawing units.
+        bar_pixels: the motion that the scale bar stands for, in pixels of the fixed image.
     """
 
     width: float
@@ -51,57 +54,62 @@ class ArrowChart:
 
 @dataclass(frozen=True)
 class Motion:
-    """The motion of a frame: its mean (x, y) in pixels of the fixed image, and the arrows of all, or of what differs.
+    """The motion of a frame.
 
-    ``rest`` is None where the motion is the same everywhere.
+    Attributes:
+        mean: mean of the motion, (x, y) in pixels of the fixed image.
+        full: arrows of the motion.
+        without_mean: arrows of the motion minus its mean; None if the motion is the same everywhere.
     """
 
     mean: tuple[float, float]
-    all: ArrowChart
-    rest: ArrowChart | None
-
-
-_SAME = 0.005  # pixels: a motion that differs by less from its mean is a shift
+    full: ArrowChart
+    without_mean: ArrowChart | None
 
 
 def motion(matrix: NDArray[np.float64], shape: tuple[int, int], pixel: float) -> Motion | None:
-    """How ``matrix`` (3, 3), fixed to moving in pixels (x, y) of a frame of ``shape`` (H, W), moves that frame.
+    """Return how a transform moves a frame; None if no point of the frame has a finite image.
 
-    ``pixel`` is the side of one of its pixels in pixels of the fixed image. None where it moves it to nowhere.
+    Args:
+        matrix: (3, 3), fixed -> moving, in pixels (x, y) of the frame.
+        shape: (H, W) of the frame.
+        pixel: side of a pixel of the frame, in pixels of the fixed image.
     """
     if matrix.shape != (3, 3) or not np.isfinite(matrix).all():
         return None
     height, width = shape
-    gap = max(height, width) / _ALONG
+    gap = max(height, width) / _ARROWS_PER_SIDE
     columns, rows = max(1, round(width / gap)), max(1, round(height / gap))
     x, y = np.meshgrid((np.arange(columns) + 0.5) * width / columns, (np.arange(rows) + 0.5) * height / rows)
-    at = np.stack([x.ravel(), y.ravel()], axis=-1)
+    points = np.stack([x.ravel(), y.ravel()], axis=-1)
     # Drawn coordinates begin at the corner of a pixel, the transform's at its centre.
-    homogeneous = np.concatenate([at - 0.5, np.ones((len(at), 1))], axis=1) @ matrix.T
-    ahead = homogeneous[:, 2] > 1e-6 * np.abs(homogeneous[:, 2]).max()  # behind a homography's horizon is nothing
-    if not ahead.any():
+    homogeneous = np.concatenate([points - 0.5, np.ones((len(points), 1))], axis=1) @ matrix.T
+    in_front = homogeneous[:, 2] > 1e-6 * np.abs(homogeneous[:, 2]).max()  # of a homography's horizon
+    if not in_front.any():
         return None
-    at = at[ahead]
-    steps = homogeneous[ahead, :2] / homogeneous[ahead, 2:] - (at - 0.5)
+    points = points[in_front]
+    steps = homogeneous[in_front, :2] / homogeneous[in_front, 2:] - (points - 0.5)
     mean = steps.mean(axis=0)
-    rest = steps - mean
-    differs = float(np.hypot(*rest.T).max()) * pixel >= _SAME
+    differences = steps - mean
+    differs = float(np.hypot(*differences.T).max()) * pixel >= _MIN_DIFFERENCE_PX
     return Motion(
         (float(mean[0]) * pixel, float(mean[1]) * pixel),
-        _chart(at, steps, shape, pixel),
-        _chart(at, rest, shape, pixel) if differs else None,
+        _chart(points, steps, shape, pixel),
+        _chart(points, differences, shape, pixel) if differs else None,
     )
 
 
-def _chart(at: NDArray[np.float64], steps: NDArray[np.float64], shape: tuple[int, int], pixel: float) -> ArrowChart:
+def _chart(points: NDArray[np.float64], steps: NDArray[np.float64], shape: tuple[int, int], pixel: float) -> ArrowChart:
+    """Return arrows from ``points`` (n, 2), (x, y), along ``steps`` (n, 2); see `motion`."""
     height, width = shape
-    unit = _WIDTH / max(height, width)
+    unit = _DRAWING_SIDE / max(height, width)
     longest = float(np.hypot(*steps.T).max())
-    gap = max(height, width) / _ALONG
-    exaggeration = _round_below(_LONGEST * gap / longest) if longest > 0 else 1.0
-    ends = at + steps * exaggeration
+    gap = max(height, width) / _ARROWS_PER_SIDE
+    exaggeration = _round_below(_MAX_LENGTH * gap / longest) if longest > 0 else 1.0
+    ends = points + steps * exaggeration
     arrows = tuple(
-        Arrow(*(round(float(value) * unit, 1) for value in (*start, *end))) for start, end in zip(at, ends, strict=True)
+        Arrow(*(round(float(value) * unit, 1) for value in (*start, *end)))
+        for start, end in zip(points, ends, strict=True)
     )
     bar_pixels = _round_below(max(longest, 1e-9) * pixel)
     bar = round(bar_pixels / pixel * exaggeration * unit, 1)
@@ -111,6 +119,6 @@ def _chart(at: NDArray[np.float64], steps: NDArray[np.float64], shape: tuple[int
 
 
 def _round_below(value: float) -> float:
-    """The largest of 1, 2 and 5 times a power of ten that is not above ``value`` > 0."""
+    """Return the largest of 1, 2 and 5 times a power of ten that is not above ``value`` > 0."""
     power = 10.0 ** math.floor(math.log10(value))
     return float(f"{max(step for step in (1, 2, 5) if step * power <= value * (1 + 1e-12)) * power:.3g}")

@@ -1,4 +1,4 @@
-"""HTML files that name nothing outside themselves, from the templates of this package."""
+"""HTML files that load nothing from outside themselves, filled from the templates of this package."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ _TEMPLATES = Path(__file__).with_name("templates")
 def write_html(path: Path, template: str, script: str, content: dict[str, Any]) -> None:
     """Write ``template``, filled with ``content``, to ``path``.
 
-    Text in ``content`` is text: it is escaped, and letters that cannot be shown are spelt out. Its style, "page.css",
-    and the file ``script`` stand in the page. A browser is told by their hashes to obey nothing else, and to load
-    nothing but the pictures in it.
+    Text in ``content`` is escaped, so that it is never markup, and letters that cannot be shown are spelt out. The file
+    holds its own style, ``style.css``, and the file ``script`` of the templates. Its content security policy allows a
+    browser to run these two alone, by their hashes, and to load nothing but the pictures in the file.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    page = (
+    text = (
         _environment()
         .get_template(template)
         .render(
             content,
-            style=_own("page.css"),
-            script=_own(script),
+            style=_embedded("style.css"),
+            script=_embedded(script),
             policy=Markup(
-                f"default-src 'none'; img-src data:; style-src {_digest('page.css')}; script-src {_digest(script)}; "
+                f"default-src 'none'; img-src data:; style-src {_digest('style.css')}; script-src {_digest(script)}; "
                 "base-uri 'none'; form-action 'none'"
             ),
         )
     )
     with beside(path) as file:
-        file.write(page.encode())
+        file.write(text.encode())
 
 
 @cache
@@ -57,14 +57,19 @@ def _environment() -> jinja2.Environment:
 
 
 def _printable(value: Any) -> Any:
-    """Names come from strangers: what would turn the line around, or is no letter at all, is spelt out."""
+    """Return ``value`` with characters spelt out that cannot be printed, as in the names of strangers' files.
+
+    Such characters are controls, and marks that turn the direction of a line around.
+    """
     return shown(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 @cache
-def _own(name: str) -> Markup:
+def _embedded(name: str) -> Markup:
+    """Return a file of the templates as text that is not escaped."""
     return Markup((_TEMPLATES / name).read_text(encoding="utf-8"))
 
 
 def _digest(name: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(_own(name).encode()).digest()).decode('ascii')}'"
+    """Return the hash of a file of the templates as a content security policy names it."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(_embedded(name).encode()).digest()).decode('ascii')}'"

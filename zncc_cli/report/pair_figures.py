@@ -1,4 +1,4 @@
-"""The pictures of a report page: before and after on one frame, and maps of what was measured there."""
+"""The figures of report.html: both images before and after the alignment on one frame, and maps of local measures."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from zncc_cli.report.colours import MAGMA, ORANGE_PURPLE, RED_BLUE, VIRIDIS, Col
 from zncc_cli.report.grey import Limits, block_means, box_means, robust_limits, stretched
 from zncc_cli.report.words import number_text
 
-_VIEW_SIDE = 1024  # pixels; what a screen shows of a picture, and what a page of a few megabytes holds
-_MAP_SIDE = 640  # maps are means over a window, and are shown smaller
-_BACKGROUND = 40  # of 255: where the moving image has no value, as in overlay.png
-# JPEG qualities, of which the first is taken whose five pictures stay below the budget: texture stays above 80 even at
+_MAX_VIEW_SIDE = 1024  # pixels; what a screen shows of a picture, and what a file of a few megabytes holds
+_MAX_MAP_SIDE = 640  # pixels; maps are means over a window, and are shown smaller
+_BACKGROUND = 40  # grey value where the moving image has no value, as in overlay.png
+# JPEG qualities, of which the first is taken whose five pictures stay below the bound: texture stays above 80 even at
 # the largest size; white noise, which does not compress, comes to the end of the list.
 _QUALITIES = (92, 85, 75, 60, 45, 30)
-_BUDGET = 1_600_000  # bytes before base64, which adds a third
+_MAX_VIEW_BYTES = 1_600_000  # before base64, which adds a third
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class PagePictures:
-    """What a page shows, all (H, W) on one frame: that of the fixed image, or one reduced from it.
+class PairFigures:
+    """The images that an HTML report shows, all (H, W) on one frame: the fixed image's, or one reduced from it.
 
     Attributes:
-        fixed: grey values.
-        before: the moving image laid on the frame unmoved, and after: by the transform; as they were compared, so
-            negated where the contrast is inverted.
-        valid_before, valid_after: where they have a value.
-        zncc: local ZNCC after, NaN where there is none.
+        fixed: grey values of the fixed image.
+        before, after: grey values of the moving image on this frame, unmoved and moved by the transform; negated if the
+            contrast is inverted, since they were compared so.
+        valid_before, valid_after: bool, where these have a value.
+        zncc: local ZNCC after the alignment, NaN where there is none.
         std_fixed, std_aligned: local standard deviations, NaN where there is none.
-        matrix: (3, 3), fixed to moving, in pixels (x, y) of this frame.
-        uncertainty: one standard deviation of the position, in pixels of the fixed image; None where it is not known.
-        pixel: side of a pixel of this frame in pixels of the fixed image: 4 where it was reduced to a quarter.
+        matrix: (3, 3), fixed -> moving, in pixels (x, y) of this frame.
+        expected_error: expected error of the position, in pixels of the fixed image; None if it is not known.
+        pixel: side of a pixel of this frame in pixels of the fixed image: 4 for a frame reduced to a quarter.
     """
 
     fixed: NDArray[Any]
@@ -52,7 +52,7 @@ class PagePictures:
     std_fixed: NDArray[Any]
     std_aligned: NDArray[Any]
     matrix: NDArray[np.float64]
-    uncertainty: NDArray[Any] | None = None
+    expected_error: NDArray[Any] | None = None
     pixel: float = 1.0
 
     def __post_init__(self) -> None:
@@ -60,11 +60,11 @@ class PagePictures:
         assert self.fixed.ndim == 2, "pictures are grey"
         assert self.fixed.size, "pictures have pixels"
         assert all(plane.shape == self.fixed.shape for plane in (*planes, self.std_aligned)), "one frame for all"
-        assert self.uncertainty is None or self.uncertainty.shape == self.fixed.shape, "one frame for all"
+        assert self.expected_error is None or self.expected_error.shape == self.fixed.shape, "one frame for all"
 
-    def reduced(self, side: int = _VIEW_SIDE) -> PagePictures:
-        """These pictures by means over square areas, at most ``side`` pixels wide and high."""
-        factor = math.ceil(max(self.fixed.shape) / side)
+    def reduced(self, max_side: int = _MAX_VIEW_SIDE) -> PairFigures:
+        """Return these images reduced by area averaging to at most ``max_side`` pixels of width and height."""
+        factor = math.ceil(max(self.fixed.shape) / max_side)
         if factor <= 1:
             return self
 
@@ -86,20 +86,20 @@ class PagePictures:
             std_fixed=means(self.std_fixed),
             std_aligned=means(self.std_aligned),
             matrix=np.linalg.inv(to_fine) @ self.matrix @ to_fine,
-            uncertainty=None if self.uncertainty is None else means(self.uncertainty),
+            expected_error=None if self.expected_error is None else means(self.expected_error),
             pixel=self.pixel * factor,
         )
 
     def shared(self, *, after: bool) -> NDArray[np.bool_]:
-        """Where both images have a value, before or after."""
+        """Return where both images have a value, (H, W) bool, before or after the alignment."""
         moving, valid = (self.after, self.valid_after) if after else (self.before, self.valid_before)
         known: NDArray[np.bool_] = valid & np.isfinite(moving) & np.isfinite(self.fixed)
         return known
 
 
 @dataclass(frozen=True)
-class Picture:
-    """An embedded picture: a data URI, and its size in pixels."""
+class EmbeddedImage:
+    """A picture inside the HTML file: a data URI, and its size in pixels."""
 
     uri: Markup
     width: int
@@ -107,94 +107,101 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class MapPicture:
+class MapFigure:
     """A map in colours with its colour bar.
 
     Attributes:
-        key: its name in the page. title, meaning: what it shows. unit: of its numbers, or "".
-        picture: None where the map holds no number.
-        colours: of the colour bar, RRGGBB from left to right. ticks: the numbers below it.
-        summary: a number that says most of it.
+        key: its id in the HTML file.
+        title, meaning: the heading, and what the map shows.
+        picture: the map; None if it holds no finite value.
+        colours: colours of the colour bar, RRGGBB from left to right.
+        ticks: the numbers below the colour bar.
+        unit: unit of the values, or "".
+        summary: the median, in words.
     """
 
     key: str
     title: str
     meaning: str
-    picture: Picture | None
+    picture: EmbeddedImage | None
     colours: tuple[str, ...]
     ticks: tuple[str, ...]
     unit: str
     summary: str
 
 
-def data_uri(content: bytes, kind: str, shape: tuple[int, ...]) -> Picture:
-    """``content``, an image file of the MIME type ``kind`` and of ``shape`` (H, W, ...), as an embedded picture."""
-    return Picture(Markup(f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"), shape[1], shape[0])
+def embedded_image(content: bytes, kind: str, shape: tuple[int, ...]) -> EmbeddedImage:
+    """Return an image file of the MIME type ``kind``, whose pixels have ``shape`` (H, W, ...), as an embedded image."""
+    return EmbeddedImage(Markup(f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"), shape[1], shape[0])
 
 
 def jpeg(pixels: NDArray[np.uint8], quality: int, *, small: bool = False) -> bytes:
-    """``pixels`` (H, W) or (H, W, 3) as JPEG; ``small`` halves the resolution of colours and fits the code to them."""
+    """Return ``pixels``, (H, W) or (H, W, 3), as a JPEG file.
+
+    ``small`` makes it smaller: colours have half the resolution, and the Huffman code is fitted to the picture.
+    """
     file = io.BytesIO()
     PillowImage.fromarray(pixels).save(file, "JPEG", quality=quality, subsampling=2 if small else 0, optimize=small)
     return file.getvalue()
 
 
-def view_pixels(pictures: PagePictures) -> dict[str, NDArray[np.uint8]]:
-    """The pictures to compare: fixed, before and after in grey (H, W), both overlays in magenta and green (H, W, 3).
+def view_pixels(figures: PairFigures) -> dict[str, NDArray[np.uint8]]:
+    """Return the images to compare by name: fixed, before and after in grey, (H, W), and two overlays, (H, W, 3).
 
-    Each image is stretched alike wherever it is shown, between the robust limits of what both images show after the
-    alignment, or else before, or else of all there is.
+    Each image has the same contrast in all of them: it is stretched between its robust limits over the pixels that both
+    images have after the alignment; without such pixels, before the alignment; else over all pixels that it has.
     """
-    finite = np.isfinite(pictures.fixed)
+    finite = np.isfinite(figures.fixed)
     fixed_known = next(
         known
-        for known in (pictures.shared(after=True), pictures.shared(after=False), finite)
+        for known in (figures.shared(after=True), figures.shared(after=False), finite)
         if known.any() or known is finite
     )
-    fixed = stretched(pictures.fixed, finite, robust_limits(pictures.fixed, fixed_known))
-    moving, known = pictures.after, pictures.shared(after=True)
+    fixed = stretched(figures.fixed, finite, robust_limits(figures.fixed, fixed_known))
+    moving, known = figures.after, figures.shared(after=True)
     if not known.any():
-        moving, known = pictures.before, pictures.valid_before & np.isfinite(pictures.before)
+        moving, known = figures.before, figures.valid_before & np.isfinite(figures.before)
     limits = robust_limits(moving, known)
     pixels = {"fixed": _levels(fixed, finite)}
     for name, values, valid in (
-        ("before", pictures.before, pictures.valid_before),
-        ("after", pictures.after, pictures.valid_after),
+        ("before", figures.before, figures.valid_before),
+        ("after", figures.after, figures.valid_after),
     ):
-        there = valid & np.isfinite(values)
-        grey = stretched(values, there, limits)
-        pixels[name] = _levels(grey, there)
-        pixels[f"overlay-{name}"] = _levels(np.stack([fixed, grey, fixed], axis=-1), there & finite)
+        has_value = valid & np.isfinite(values)
+        grey = stretched(values, has_value, limits)
+        pixels[name] = _levels(grey, has_value)
+        pixels[f"overlay-{name}"] = _levels(np.stack([fixed, grey, fixed], axis=-1), has_value & finite)
     return pixels
 
 
-def _levels(shares: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    levels: NDArray[np.uint8] = np.rint(255 * shares).astype(np.uint8)
+def _levels(intensities: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return ``intensities`` of 0 to 1, (H, W) or (H, W, 3), as 8-bit levels, with the background where not known."""
+    levels: NDArray[np.uint8] = np.rint(255 * intensities).astype(np.uint8)
     levels[~known] = _BACKGROUND
     return levels
 
 
-def views(pictures: PagePictures) -> dict[str, Picture]:
-    """`view_pixels`, embedded, at the best quality at which they stay below the page's budget together."""
-    pixels = view_pixels(pictures)
+def embedded_views(figures: PairFigures) -> dict[str, EmbeddedImage]:
+    """Return `view_pixels` as embedded images, at the best quality at which together they stay below the bound."""
+    pixels = view_pixels(figures)
     files: dict[str, bytes] = {}
     for quality in _QUALITIES:
-        files = {name: jpeg(picture, quality) for name, picture in pixels.items()}
-        if sum(map(len, files.values())) <= _BUDGET:
+        files = {name: jpeg(view, quality) for name, view in pixels.items()}
+        if sum(map(len, files.values())) <= _MAX_VIEW_BYTES:
             break
-    return {name: data_uri(content, "image/jpeg", pixels[name].shape) for name, content in files.items()}
+    return {name: embedded_image(content, "image/jpeg", pixels[name].shape) for name, content in files.items()}
 
 
-def maps(pictures: PagePictures, window: object = None) -> list[MapPicture]:
-    """The maps of a page, with ``window``, the side of the ZNCC window in pixels, in their words."""
-    small = pictures.reduced(_MAP_SIDE)
+def map_figures(figures: PairFigures, window: object = None) -> list[MapFigure]:
+    """Return the maps of an HTML report; ``window`` is the side of the ZNCC window in pixels, None if not known."""
+    small = figures.reduced(_MAX_MAP_SIDE)
     windows = f"windows of {window} x {window} pixels" if isinstance(window, int) else "local windows"
-    found = [
+    maps = [
         _map(
             "zncc",
             "ZNCC",
             small.zncc,
-            f"How alike the aligned images are in {windows}: 1 the same, 0 unrelated, -1 a negative.",
+            f"Correlation of the aligned images in {windows}: 1 means the same, 0 unrelated, -1 inverted.",
             RED_BLUE,
             limits=(-1.0, 1.0),
         ),
@@ -202,8 +209,8 @@ def maps(pictures: PagePictures, window: object = None) -> list[MapPicture]:
             "residual",
             "Residual",
             residual(small),
-            "Fixed less aligned image, each over its standard deviation (SD), and less what differs broadly, as "
-            "shading does. Edges that are seen here do not match.",
+            "Fixed minus aligned image, each divided by its standard deviation (SD); broad differences such as shading "
+            "are subtracted. Edges that are visible here do not match.",
             ORANGE_PURPLE,
             unit="SD",
             symmetric=True,
@@ -212,7 +219,7 @@ def maps(pictures: PagePictures, window: object = None) -> list[MapPicture]:
             "std-fixed",
             "Texture, fixed",
             small.std_fixed,
-            f"Standard deviation in {windows}: where there is none, nothing can be aligned.",
+            f"Standard deviation in {windows}: windows without texture cannot be aligned.",
             VIRIDIS,
             unit="grey levels",
         ),
@@ -220,38 +227,40 @@ def maps(pictures: PagePictures, window: object = None) -> list[MapPicture]:
             "std-aligned",
             "Texture, aligned",
             small.std_aligned,
-            f"Standard deviation in {windows}, of the moving image on the fixed frame.",
+            f"Standard deviation of the aligned image in {windows}.",
             VIRIDIS,
             unit="grey levels",
         ),
     ]
-    if small.uncertainty is not None:
-        found.append(
+    if small.expected_error is not None:
+        maps.append(
             _map(
-                "uncertainty",
-                "Uncertainty",
-                small.uncertainty,
-                "One standard deviation of the position that the transform gives a pixel, as far as noise decides it.",
+                "expected-error",
+                "Expected error",
+                small.expected_error,
+                "Expected error of the position that the transform gives a pixel, as far as it comes from noise.",
                 MAGMA,
                 unit="px",
             )
         )
-    return found
+    return maps
 
 
-def residual(pictures: PagePictures) -> NDArray[np.float32]:
-    """Fixed less aligned, each normalised to variance one over what they share, less its local mean; NaN elsewhere.
+def residual(figures: PairFigures) -> NDArray[np.float32]:
+    """Return the fixed minus the aligned image, (H, W), without broad differences; NaN where one has no value.
 
-    The local mean is over squares of a sixteenth of the longer side.
+    Both are normalised to mean zero and variance one over the pixels that they share. The local mean of the difference,
+    over squares of a sixteenth of the longer side, is subtracted.
     """
-    known = pictures.shared(after=True)
-    fixed, after = (_normalised(image, known) for image in (pictures.fixed, pictures.after))
+    known = figures.shared(after=True)
+    fixed, after = (_normalised(image, known) for image in (figures.fixed, figures.after))
     difference = np.where(known, fixed - after, 0)
     broad = box_means(difference, known, max(3, max(known.shape) // 16))
     return np.where(known, difference - broad, np.float32(np.nan)).astype(np.float32)
 
 
 def _normalised(image: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return ``image`` (H, W) with mean zero and variance one over the ``known`` pixels."""
     values = np.where(known, image, 0).astype(np.float64)
     count = max(1, int(known.sum()))
     values -= values.sum() / count
@@ -269,20 +278,21 @@ def _map(
     unit: str = "",
     limits: Limits | None = None,
     symmetric: bool = False,
-) -> MapPicture:
+) -> MapFigure:
+    """Return a map of ``values`` (H, W) between ``limits``, by default robust ones; ``symmetric`` ones about zero."""
     known = np.isfinite(values)
     if not known.any():
-        return MapPicture(key, title, meaning, None, colours.colours, (), unit, "")
+        return MapFigure(key, title, meaning, None, colours.colours, (), unit, "")
     if limits is None:
         limits = robust_limits(np.abs(values) if symmetric else values, known)
         limits = (-limits[1], limits[1]) if symmetric else limits
     low, high = limits
-    picture = data_uri(colour_png(values, limits, colours), "image/png", values.shape)
+    picture = embedded_image(colour_png(values, limits, colours), "image/png", values.shape)
     ticks = (
         tuple(number_text(float(tick), 3) for tick in np.linspace(low, high, 5))
         if high > low
         else (number_text(low, 3),)
     )
     median = float(np.median(np.abs(values[known]) if symmetric else values[known]))
-    summary = f"Median{' size' if symmetric else ''} {number_text(median, 3)}{f' {unit}' if unit else ''}"
-    return MapPicture(key, title, meaning, picture, colours.colours, ticks, unit, summary)
+    summary = f"Median{' magnitude' if symmetric else ''} {number_text(median, 3)}{f' {unit}' if unit else ''}"
+    return MapFigure(key, title, meaning, picture, colours.colours, ticks, unit, summary)

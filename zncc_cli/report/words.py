@@ -1,4 +1,4 @@
-"""What is measured, in words: names, units and one sentence each, and numbers as they are read."""
+"""How reports name and write what they show: metrics with label, unit and meaning, numbers, files, command lines."""
 
 from __future__ import annotations
 
@@ -12,45 +12,44 @@ from typing import Any
 from zncc_cli.registration.quality.evidence import MEASURES as EVIDENCE
 from zncc_cli.text import Measure
 
-# The figures under `metrics` in report.json. A figure that is not here is shown under its own name.
+# The metrics of report.json. A metric without an entry is shown under its own name.
 MEASURES: Mapping[str, Measure] = {
     **EVIDENCE,
     "clipped_values": Measure(
-        "Clipped values", "samples", "Aligned values beyond the range of the data type, set to its end."
+        "Clipped values", "samples", "Values beyond the range of the data type, set to its limits in aligned.tif."
     ),
     "filled_pixels": Measure(
         "Filled pixels", "px", "Pixels of the frame that the moving image does not reach, filled in aligned.tif."
     ),
 }
 
-# What may lie beside a report.
+# What the files hold that may lie beside a report.
 FILES: Mapping[str, str] = {
-    "aligned.tif": "the moving image, put on the fixed image",
-    "mask.tif": "where aligned.tif shows the moving image: 255, else 0",
+    "aligned.tif": "the moving image, aligned to the fixed image",
+    "mask.tif": "255 where aligned.tif shows the moving image, else 0",
     "fixed.tif": "the fixed image on the same canvas",
-    "transform.json": "the transform, fixed to moving coordinates",
+    "transform.json": "the transform from fixed to moving coordinates",
     "displacement.tif": "the displacement of every pixel",
     "std_fixed.tif": "local standard deviation of the fixed image",
     "std_aligned.tif": "local standard deviation of the aligned image",
     "zncc.tif": "local ZNCC of the aligned images",
-    "uncertainty.tif": "one standard deviation of every pixel's position",
     "overlay.png": "before and after, on the canvas of aligned.tif",
-    "report.json": "everything on this page, for programs",
+    "report.json": "everything shown here, for programs",
 }
 
-NOTHING = "–"  # noqa: RUF001 - an en dash, where there is no value
+NO_VALUE = "–"  # noqa: RUF001 - an en dash
 
 
 def value_text(value: Any, factor: float = 1.0, digits: int = 4) -> str:
-    """``value`` as it is read: so many digits of a float, yes or no, a dash where there is none."""
+    """Return ``value`` as text: ``digits`` significant digits of a float, yes or no, a dash for None and NaN."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
-        return NOTHING
+        return NO_VALUE
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):
         return number_text(value * factor, digits) if factor != 1 or isinstance(value, float) else str(value)
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {value_text(item)}" for key, item in value.items()) or NOTHING
+        return ", ".join(f"{key}: {value_text(item)}" for key, item in value.items()) or NO_VALUE
     if isinstance(value, list | tuple):
         return ", ".join(
             f"({value_text(item)})" if isinstance(item, list | tuple) else value_text(item) for item in value
@@ -59,7 +58,7 @@ def value_text(value: Any, factor: float = 1.0, digits: int = 4) -> str:
 
 
 def number_text(value: float, digits: int = 4) -> str:
-    """``value`` in so many digits, or in those before its point."""
+    """Return ``value`` with ``digits`` significant digits, or with all digits before its point if they are more."""
     if math.isinf(value):
         return "infinite" if value > 0 else "minus infinite"
     if 10**digits <= abs(value) < 1e15:
@@ -68,40 +67,46 @@ def number_text(value: float, digits: int = 4) -> str:
     return "0" if text == "-0" else text
 
 
-def measured(
+def described(
     metrics: Mapping[str, Any], measures: Mapping[str, Measure] = MEASURES, digits: int = 4
 ) -> Iterator[tuple[Measure, str]]:
-    """What ``metrics`` holds, in its order, with the words of ``measures``; mappings in it are taken apart."""
-    for key, value in flat(metrics):
+    """Yield how each of ``metrics`` is shown and its value as text, in their order; nested mappings are flattened.
+
+    A metric without an entry in ``measures`` is shown under its own name.
+    """
+    for key, value in flattened(metrics):
         value = value.replace("_", " ") if key == "ending" and isinstance(value, str) else value
         measure = measures.get(key) or Measure(plain_name(key), "", "")
         text = value_text(value, measure.factor, digits)
-        yield (replace(measure, unit="") if text == NOTHING else measure), text
+        yield (replace(measure, unit="") if text == NO_VALUE else measure), text
 
 
-def flat(mapping: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """(name, value) of ``mapping``; what lies in a mapping inside it is named "outer.inner"."""
+def flattened(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (name, value) of ``mapping``; an item of a mapping inside it is named "outer.inner"."""
     for key, value in mapping.items():
-        name = f"{above}{key}"
+        name = f"{prefix}{key}"
         if isinstance(value, Mapping) and value:
-            yield from flat(value, f"{name}.")
+            yield from flattened(value, f"{name}.")
         else:
             yield name, value
 
 
 def plain_name(key: str) -> str:
-    """A key as words: "corner_error" as "Corner error"."""
+    """Return a key as words: "Corner error" for "corner_error"."""
     words = str(key).replace("_", " ").replace(".", ": ")
     return words[:1].upper() + words[1:]
 
 
 def shell_line(arguments: Iterable[str | os.PathLike[str]]) -> str:
-    """``arguments`` as one line that a POSIX shell splits into them again."""
+    """Return ``arguments`` as one line that a POSIX shell splits into the same arguments."""
     return " ".join(_quoted(os.fspath(argument)) for argument in arguments)
 
 
 def _quoted(argument: str) -> str:
-    """As `shlex.quote`, but letters that cannot be shown (line breaks, escapes) are spelt out, as bash and zsh read."""
+    """Return ``argument`` quoted for a shell, as `shlex.quote` does.
+
+    Characters that cannot be printed (line breaks, escapes) are spelt out in the form that bash and zsh read.
+    """
     if argument.isprintable():
         return shlex.quote(argument)
     letters = (
@@ -114,7 +119,7 @@ def _quoted(argument: str) -> str:
 
 
 def text_lines(values: object) -> Sequence[str]:
-    """``values`` as a list of sentences: a list of them, one, or none."""
+    """Return the sentences of a report's entry, which is a list, one sentence or None."""
     if values is None:
         return ()
     return (values,) if isinstance(values, str) else tuple(map(str, values)) if isinstance(values, list | tuple) else ()

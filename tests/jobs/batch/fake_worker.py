@@ -11,7 +11,7 @@ from pathlib import Path
 
 from zncc_cli.errors import InputError
 from zncc_cli.jobs.batch.row import BatchRow
-from zncc_cli.jobs.batch.worker import may_pass, serve
+from zncc_cli.jobs.batch.worker import is_transient, serve
 
 COMMAND = (sys.executable, __file__)
 
@@ -39,7 +39,7 @@ def prepare(settings):
             error = InputError(verb)
             error.__cause__ = OSError(5, "input/output error") if verb.startswith("disk") else None
             row = BatchRow(name, "error", verb)
-            return {"name": name, "key": key, "row": dataclasses.asdict(row), "passing": may_pass(error)}
+            return {"name": name, "key": key, "row": dataclasses.asdict(row), "transient": is_transient(error)}
         if verb in ("failed", "suspect"):
             status = verb
         if verb == "slow":

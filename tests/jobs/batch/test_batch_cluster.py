@@ -22,7 +22,7 @@ pytest.importorskip("distributed", reason="Dask distributed is not installed: pi
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
 
 
-def test_one_of_two_workers_killed_in_mid_run_loses_nothing(tmp_path):
+def test_no_pair_is_lost_when_one_of_two_workers_is_killed(tmp_path):
     log = tmp_path / "log"
     log.touch()
     settings = {"log": str(log), "out": str(tmp_path / "out")}
@@ -87,7 +87,7 @@ def users(tmp_path, request):
 
 
 @pytest.mark.parametrize("users", [1], indirect=True)
-def test_the_users_own_cluster_is_left_as_it_was_found_by_good_batches_and_bad_ones(users, tmp_path):
+def test_the_users_own_cluster_is_left_as_it_was_by_good_and_bad_batches(users, tmp_path):
     """One thread does all: what cannot start leaves it fit for the next batch, and no process stays behind."""
     broken = (COMMAND[0], "-c", "import sys; sys.exit('no torch here')")
     for number, command in enumerate((COMMAND, broken, COMMAND)):
@@ -104,9 +104,9 @@ def test_the_users_own_cluster_is_left_as_it_was_found_by_good_batches_and_bad_o
 
 @pytest.mark.parametrize("users", [2], indirect=True)
 @pytest.mark.parametrize("stopped", [False, True])
-def test_what_is_under_way_when_a_batch_is_ended_ends_with_it(users, tmp_path, monkeypatch, stopped):
+def test_tasks_under_way_end_with_the_batch(users, tmp_path, monkeypatch, stopped):
     """On ^C, say. A worker that answers no more is not waited for."""
-    monkeypatch.setattr("zncc_cli.jobs.batch.cluster._END", 3.0)
+    monkeypatch.setattr("zncc_cli.jobs.batch.cluster._END_SECONDS", 3.0)
     with users.engine(tmp_path / "out") as cluster:
         for number in range(5):
             cluster.submit({"name": str(number), "fixed": "hang", "moving": "", "key": ""})
@@ -118,20 +118,20 @@ def test_what_is_under_way_when_a_batch_is_ended_ends_with_it(users, tmp_path, m
     assert users.until_processes(0)
 
 
-def test_no_scheduler_is_said_in_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr("zncc_cli.jobs.batch.cluster._CONNECT", 1.0)
+def test_a_scheduler_that_cannot_be_reached_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("zncc_cli.jobs.batch.cluster._CONNECT_SECONDS", 1.0)
     cluster = Cluster({"out": "out"}, "tcp://127.0.0.1:9", 1, 5.0, lambda _: None)
     with pytest.raises(BackendError, match=r"--scheduler: expected a Dask scheduler at tcp://127.0.0.1:9"), cluster:
         pass
 
 
-def test_missing_dask_is_said_with_what_to_run(monkeypatch):
+def test_without_dask_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(BackendError, match=r'run: pip install "zncc-cli\[dask\]"'):
         Cluster({"out": "out"}, None, 1, 5.0, lambda _: None)
 
 
-def test_paths_are_absolute_on_a_cluster_that_is_elsewhere(tmp_path, monkeypatch):
+def test_a_cluster_gets_absolute_paths(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     seen = []
 

@@ -57,7 +57,7 @@ def reasons(outcome):
     return {row.name: row.reason for row in outcome.pairs}
 
 
-def test_all_pairs_are_done_once_in_any_order_and_listed_in_theirs(batch):
+def test_all_pairs_are_done_once_and_listed_in_the_order_of_their_names(batch):
     outcome = batch({f"{n:02}": "ok" for n in range(30)})
     assert outcome.exit_code == 0
     assert [row.name for row in outcome.pairs] == [f"{n:02}" for n in range(30)]
@@ -67,22 +67,22 @@ def test_all_pairs_are_done_once_in_any_order_and_listed_in_theirs(batch):
     assert len(read_manifests(manifests(batch.out))) == len(batch.told) == 30
 
 
-def test_one_that_dies_or_hangs_harms_no_other_and_is_named(batch):
+def test_a_worker_that_dies_or_hangs_harms_no_other_pair(batch):
     verbs = {"dies": "die", "hangs": "hang", "stops": "stop", "": "ok", "broken": "content", "none": "", "b": "suspect"}
     outcome = batch({**verbs, **{f"{n}": "ok" for n in range(9)}}, timeout=2)
     assert outcome.exit_code == 5
     bad = {name: reason for name, reason in reasons(outcome).items() if statuses(outcome)[name] == "error"}
     assert bad == {
-        "dies": "its process was killed by SIGKILL, perhaps for want of memory: something was wrong",
-        "hangs": "took longer than --timeout, 2 seconds, and was given up",
-        "stops": "took longer than --timeout, 2 seconds, and was given up",
+        "dies": "its process was killed by SIGKILL, perhaps because memory ran out: something was wrong",
+        "hangs": "took longer than --timeout, 2 seconds, and was stopped",
+        "stops": "took longer than --timeout, 2 seconds, and was stopped",
         "broken": "content",
         "none": "no pair",
     }
     assert {task["name"] for task in batch.cleared} == {"dies", "hangs", "stops"}
 
 
-def test_what_may_pass_is_tried_again_and_nothing_else(batch):
+def test_only_transient_errors_are_tried_again(batch):
     verbs = {"a": "die-once", "b": "disk-once", "c": "content", "d": "disk", "e": "hang", "f": "failed", "g": "ok"}
     outcome = batch(verbs, retries=2, timeout=2)
     assert statuses(outcome) == {**dict.fromkeys("abg", "ok"), **dict.fromkeys("cde", "error"), "f": "failed"}
@@ -90,21 +90,21 @@ def test_what_may_pass_is_tried_again_and_nothing_else(batch):
     assert {row.name: row.attempts for row in outcome.pairs} == batch.begun
 
 
-def test_fail_fast_ends_at_the_first_that_fails(batch):
+def test_fail_fast_ends_at_the_first_pair_that_fails(batch):
     verbs = {"a": "suspect", "b": "failed", **{f"c{n}": "slow" for n in range(20)}}
     outcome = batch(verbs, workers=1, fail_fast=True)
     assert statuses(outcome) == {"a": "suspect", "b": "failed"}
     assert (outcome.exit_code, outcome.left) == (5, 20)
 
 
-def test_fail_fast_does_not_end_at_what_an_earlier_run_has_done(batch):
+def test_fail_fast_does_not_end_at_a_failure_of_an_earlier_run(batch):
     verbs = {"a": "failed", "b": "ok", "c": "ok"}
     assert batch(verbs, workers=1, fail_fast=True).left == 2
     outcome = batch(verbs, workers=1, fail_fast=True, resume=True)
     assert statuses(outcome) == {"a": "failed", "b": "ok", "c": "ok"}
 
 
-def test_fail_fast_ends_before_any_pair_where_one_has_no_two_files(batch):
+def test_fail_fast_ends_before_any_pair_if_one_lacks_a_file(batch):
     outcome = batch({"a": "ok", "b": ""}, fail_fast=True)
     assert (statuses(outcome), outcome.left) == ({"b": "error"}, 1)
 
@@ -119,7 +119,7 @@ def test_resume_tries_errors_again_and_keeps_results(batch):
     assert [text.count(f'"name":"{name}"') for name in "abcd"] == [1, 1, 2, 2]
 
 
-def test_what_has_changed_is_done_again(batch):
+def test_a_changed_pair_is_done_again(batch):
     batch({"a": "ok", "b": "ok"})
     assert statuses(batch({"a": "ok", "b": "suspect"}, resume=True)) == {"a": "ok", "b": "suspect"}
     assert {row.name for row, kept in batch.told if kept} == {"a"}
@@ -137,22 +137,22 @@ def test_shards_are_read_together(batch):
     assert len(outcome.pairs) == 3
 
 
-def test_a_batch_is_not_begun_anew_unasked(batch):
+def test_an_existing_batch_is_refused_without_resume_or_overwrite(batch):
     batch({"a": "ok"})
-    with pytest.raises(OutputError, match="--resume to go on with that batch, --overwrite to begin anew"):
+    with pytest.raises(OutputError, match="--resume to continue that batch, --overwrite to begin anew"):
         batch({"a": "ok"})
     batch({"b": "ok"}, overwrite=True)
     assert list(read_manifests(manifests(batch.out))) == ["b"]
 
 
 @pytest.mark.parametrize(("before", "now"), [("1/2", None), ("1/2", "1/3"), (None, "1/2"), ("1/2", "1/2")])
-def test_a_batch_in_other_parts_is_not_begun_anew_unasked(batch, before, now):
+def test_an_existing_batch_in_other_shards_is_refused(batch, before, now):
     batch({"a": "ok"}, shard=before)
-    with pytest.raises(OutputError, match="--resume to go on with that batch, --overwrite to begin anew"):
+    with pytest.raises(OutputError, match="--resume to continue that batch, --overwrite to begin anew"):
         batch({"a": "ok"}, shard=now)
 
 
-def test_workers_that_cannot_start_end_the_batch_with_their_last_words(batch):
+def test_workers_that_cannot_start_end_the_batch_with_their_last_line(batch):
     broken = (COMMAND[0], "-c", "import sys; sys.exit('no torch here')")
     config = BatchConfig(source=batch.folder, out=batch.out)
     with pytest.raises(BackendError, match="ended with code 1: no torch here"):
@@ -160,7 +160,7 @@ def test_workers_that_cannot_start_end_the_batch_with_their_last_words(batch):
     assert not batch.out.exists()  # to be tried again without another word
 
 
-def test_a_gpu_is_shown_to_a_few_workers_alone(tmp_path):
+def test_only_a_few_workers_see_a_gpu(tmp_path):
     # Whether there is one or not: it is hidden by a variable.
     script = "import json, os, sys; print(json.dumps({'seen': os.environ.get('CUDA_VISIBLE_DEVICES', 'all')}))"
     command = (sys.executable, "-c", script + "; sys.stdout.flush(); sys.stdin.read()")
@@ -187,7 +187,7 @@ def test_a_worker_that_may_use_the_gpu_is_replaced_by_one_that_may(batch):
         assert sorted(worker.gpu for worker in engine._workers) == [False, True, True]
 
 
-def test_a_pair_recorded_when_the_signal_came_is_in_the_table(batch, monkeypatch):
+def test_a_pair_recorded_at_a_signal_is_in_the_table(batch, monkeypatch):
     add = Manifest.add
 
     def add_and_be_interrupted(manifest, row, key):
@@ -201,13 +201,13 @@ def test_a_pair_recorded_when_the_signal_came_is_in_the_table(batch, monkeypatch
         assert [row["name"] for row in csv.DictReader(file)] == ["a"]
 
 
-def test_no_pair_at_all_is_a_shard_that_has_nothing_to_do(batch):
+def test_a_shard_may_have_no_pairs(batch):
     assert batch({}, shard="7/9").exit_code == 0
 
 
-def test_a_page_that_cannot_be_drawn_costs_no_row_and_no_older_one_stays(batch, monkeypatch):
+def test_batch_html_that_fails_costs_no_row_and_leaves_no_older_one(batch, monkeypatch):
     assert batch({"a": "ok"}).exit_code == 0
-    monkeypatch.setattr(run, "write_batch_page", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(run, "write_batch_html", lambda *_, **__: 1 / 0)
     outcome = batch({"a": "ok", "b": "ok"}, resume=True)
     assert outcome.exit_code == 5
     assert outcome.missing == {

@@ -21,7 +21,7 @@ def write(path, *names, keep=True):
             manifest.add(row(name), f"key of {name}")
 
 
-def test_rows_come_back(tmp_path):
+def test_rows_are_read_as_they_were_written(tmp_path):
     path = tmp_path / "out" / "manifest.jsonl"
     write(path, "a", "ü\udcff")
     records = read_manifests([path])
@@ -29,7 +29,7 @@ def test_rows_come_back(tmp_path):
     assert records["a"].key == "key of a"
 
 
-def test_cut_off_at_any_byte_it_can_be_read_and_gone_on_with(tmp_path):
+def test_a_manifest_cut_off_at_any_byte_can_be_read_and_continued(tmp_path):
     path = tmp_path / "manifest.jsonl"
     write(path, "a", "b", "c")
     whole = path.read_bytes()
@@ -42,7 +42,7 @@ def test_cut_off_at_any_byte_it_can_be_read_and_gone_on_with(tmp_path):
         assert list(read_manifests([path])) == [*["a", "b", "c"][:kept], "d"]
 
 
-def test_a_damaged_line_is_passed_over(tmp_path):
+def test_a_damaged_line_is_skipped(tmp_path):
     path = tmp_path / "manifest.jsonl"
     write(path, "a", "b")
     lines = path.read_bytes().splitlines(keepends=True)
@@ -64,7 +64,7 @@ def test_a_damaged_line_is_passed_over(tmp_path):
         assert list(read_manifests([path])) == ["b"]
 
 
-def test_the_latest_record_counts_in_whatever_file(tmp_path):
+def test_the_latest_record_counts_whichever_file_has_it(tmp_path):
     for name, when, status in (("manifest.jsonl", 2, "ok"), ("manifest-1-of-2.jsonl", 1, "failed")):
         write(tmp_path / name, "a")
         head, line = (tmp_path / name).read_text().splitlines()
@@ -75,15 +75,15 @@ def test_the_latest_record_counts_in_whatever_file(tmp_path):
     assert read_manifests(manifests(tmp_path))["a"].row.status == "ok"
 
 
-def test_an_error_is_no_result(tmp_path):
+def test_an_error_is_not_a_result(tmp_path):
     path = tmp_path / "manifest.jsonl"
     with Manifest(path, keep=False) as manifest:
         for status in ("ok", "suspect", "failed", "error"):
             manifest.add(row(status, status), "key")
-    assert [name for name, record in read_manifests([path]).items() if record.stands] == ["ok", "suspect", "failed"]
+    assert [name for name, record in read_manifests([path]).items() if record.is_result] == ["ok", "suspect", "failed"]
 
 
-def test_two_do_not_write_one_manifest(tmp_path):
+def test_two_runs_cannot_write_one_manifest(tmp_path):
     path = tmp_path / "manifest.jsonl"
     with Manifest(path, keep=True) as first:
         first.add(row("a"), "key")
@@ -92,7 +92,7 @@ def test_two_do_not_write_one_manifest(tmp_path):
     assert list(read_manifests([path])) == ["a"]
 
 
-def test_another_file_of_that_name_is_not_taken_for_one(tmp_path):
+def test_a_file_that_is_no_manifest_is_refused(tmp_path):
     path = tmp_path / "manifest.jsonl"
     path.write_text('{"precious": 1}\n')
     with pytest.raises(OutputError, match="expected a manifest"):

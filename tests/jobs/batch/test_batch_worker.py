@@ -35,7 +35,7 @@ def written(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
 
 
-def test_a_pair_that_was_recorded_is_kept(do: Any, tmp_path: Path) -> None:
+def test_a_recorded_pair_is_kept(do: Any, tmp_path: Path) -> None:
     first = do()
     before = written(tmp_path / "a")
     assert set(before) == NAMES
@@ -43,7 +43,7 @@ def test_a_pair_that_was_recorded_is_kept(do: Any, tmp_path: Path) -> None:
     assert written(tmp_path / "a") == before
 
 
-def test_a_pair_whose_record_was_lost_in_this_run_is_not_done_twice(do: Any, tmp_path: Path) -> None:
+def test_a_pair_whose_record_was_lost_is_not_done_twice(do: Any, tmp_path: Path) -> None:
     """As where a worker of a cluster is lost after the files, before the answer."""
     (tmp_path / "mark").touch()
     since = (tmp_path / "mark").stat().st_mtime_ns
@@ -54,14 +54,14 @@ def test_a_pair_whose_record_was_lost_in_this_run_is_not_done_twice(do: Any, tmp
     assert written(tmp_path / "a") == before
 
 
-def test_what_this_run_has_half_published_is_replaced(do: Any, tmp_path: Path) -> None:
+def test_half_renamed_files_of_this_run_are_replaced(do: Any, tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "transform.json").write_text("of a killed worker")
     assert do(since=(tmp_path / "a" / "transform.json").stat().st_mtime_ns)["row"]["status"] != "error"
     assert set(written(tmp_path / "a")) == NAMES
 
 
-def test_what_this_run_wrote_and_is_not_to_write_any_more_is_removed(do: Any, tmp_path: Path) -> None:
+def test_files_of_this_run_that_are_no_longer_wanted_are_removed(do: Any, tmp_path: Path) -> None:
     do()
     report = json.loads((tmp_path / "a" / "report.json").read_text())
     report["settings"]["write"] = "transform,mask,report"
@@ -71,7 +71,7 @@ def test_what_this_run_wrote_and_is_not_to_write_any_more_is_removed(do: Any, tm
     assert set(written(tmp_path / "a")) == NAMES
 
 
-def test_what_is_older_than_the_run_is_somebodys(do: Any, tmp_path: Path) -> None:
+def test_files_older_than_the_run_are_not_replaced(do: Any, tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "transform.json").write_text("precious")
     os.utime(tmp_path / "a" / "transform.json", ns=(10**18, 10**18))

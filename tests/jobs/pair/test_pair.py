@@ -174,7 +174,7 @@ def test_all_is_computed_with_the_backend_that_was_asked_for(
 
     asked = []
     load = native.load
-    monkeypatch.setattr(native, "load", lambda device: asked.append(native._backend) or load(device))
+    monkeypatch.setattr(native, "load", lambda device: asked.append(native.selection()) or load(device))
     rng = np.random.default_rng(0)
     image = (1000 * sum(np.roll(rng.random((64, 64)), i, 1) for i in range(4))).astype(np.uint16)
     tifffile.imwrite(tmp_path / "a.tif", image)
@@ -244,5 +244,5 @@ def test_hot_pixels_are_said(small: PairConfig, tmp_path: Path) -> None:
 
 
 def test_a_value_that_is_no_number_is_refused() -> None:
-    with pytest.raises(OptionError, match="--no-data: expected a number, auto or none, got 'black'"):
+    with pytest.raises(OptionError, match="`no_data`: expected a number, auto or none, got 'black'"):
         RegistrationConfig(no_data="black")

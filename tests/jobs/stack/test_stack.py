@@ -1,4 +1,4 @@
-"""Movies on disk: where their frames come to lie, and what is written."""
+"""Movies on disk: the places of their frames, and the files that are written."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from benchmarks.movie import DriftMovie
+from benchmarks.stack.movie import DriftMovie
 from zncc_cli.config import Model, ResamplingConfig
 from zncc_cli.config.stack import StackConfig
 from zncc_cli.errors import ContentError, ExitCode, InputError, OptionError, OutputError, WindowError
@@ -45,12 +45,12 @@ def movie(tmp_path: Path) -> tuple[Path, DriftMovie]:
 def test_a_random_walk_with_a_jump_and_blank_frames_is_followed(movie: tuple[Path, DriftMovie], to: str) -> None:
     """The target of a movie is 0.05 px RMS."""
     path, made = movie
-    got = align(path, to=to)
-    assert got.exit_code is ExitCode.OK
-    assert [row.frame for row in got.rows if row.status == "blank"] == list(made.blank)
-    shown = np.array([row.status == "ok" for row in got.rows])
+    outcome = align(path, to=to)
+    assert outcome.exit_code is ExitCode.OK
+    assert [row.frame for row in outcome.rows if row.status == "blank"] == list(made.blank)
+    shown = np.array([row.status == "ok" for row in outcome.rows])
     assert shown.sum() == 45 - 2
-    apart = drift_of(got) - made.drift
+    apart = drift_of(outcome) - made.drift
     origin = {"mean": apart[shown].mean(axis=0), "7": -made.drift[7]}.get(to, np.zeros(2))
     assert np.sqrt(((apart - origin)[shown] ** 2).sum(axis=1).mean()) < 0.05
 
@@ -74,20 +74,20 @@ def test_a_corrupt_frame_moves_no_other(tmp_path: Path) -> None:
     whole = drift_of(align(write(tmp_path / "whole.tif", frames), to="5"))
     other = next(iter(DriftMovie.walk(1, 128, blanks=0, seed=9).frames()))
     frames[12] = other
-    got = align(write(tmp_path / "corrupt.tif", frames), to="5", overwrite=True)
-    assert [row.frame for row in got.rows if row.status == "outlier"] == [12]
+    outcome = align(write(tmp_path / "corrupt.tif", frames), to="5", overwrite=True)
+    assert [row.frame for row in outcome.rows if row.status == "outlier"] == [12]
     others = np.arange(30) != 12
-    assert np.abs(drift_of(got) - whole)[others].max() < 0.01
-    np.testing.assert_allclose(drift_of(got)[12], drift_of(got)[[11, 13]].mean(axis=0), atol=1e-6)
+    assert np.abs(drift_of(outcome) - whole)[others].max() < 0.01
+    np.testing.assert_allclose(drift_of(outcome)[12], drift_of(outcome)[[11, 13]].mean(axis=0), atol=1e-6)
 
 
 @pytest.mark.parametrize("model", [Model.RIGID, Model.SIMILARITY, Model.AFFINE])
 def test_richer_motions_find_the_shifts_too(movie: tuple[Path, DriftMovie], model: Model) -> None:
     path, made = movie
-    got = align(path, model=model)
-    shown = np.array([row.status == "ok" for row in got.rows])
+    outcome = align(path, model=model)
+    shown = np.array([row.status == "ok" for row in outcome.rows])
     assert shown.sum() == 45 - 2
-    assert np.sqrt(((drift_of(got) - made.drift)[shown] ** 2).sum(axis=1).mean()) < 0.1
+    assert np.sqrt(((drift_of(outcome) - made.drift)[shown] ** 2).sum(axis=1).mean()) < 0.1
     header = (path.parent / "out" / "drift.csv").read_text().splitlines()[0]
     assert header.startswith("frame,dx,dy," + {"affine": "a11,a12,a21,a22"}.get(model, "angle_degrees"))
 
@@ -100,9 +100,9 @@ def test_channels_of_a_hyperstack_are_moved_together(tmp_path: Path) -> None:
     stack = np.stack((noise, cells, 30000 - cells), axis=1)
     path = tmp_path / "hyper.tif"
     tifffile.imwrite(path, stack, imagej=True, metadata={"axes": "TCYX", "unit": "um"}, resolution=(5, 5))
-    got = align(path)
-    assert any("registered by channel" in note for note in got.report["notes"])
-    assert got.report["registered_on"]["channel_index"][1] in (1, 2)
+    outcome = align(path)
+    assert any("registered by channel" in note for note in outcome.report["notes"])
+    assert outcome.report["registered_on"]["channel_index"][1] in (1, 2)
     with tifffile.TiffFile(path.parent / "out" / "stack.tif") as file:
         assert file.is_imagej
         assert file.series[0].axes == "TCYX"
@@ -110,33 +110,33 @@ def test_channels_of_a_hyperstack_are_moved_together(tmp_path: Path) -> None:
     inner = (..., slice(20, -20), slice(20, -20))
     moved = out[:, 1][inner].astype(int), out[:, 2][inner].astype(int)
     assert np.abs(moved[0] + moved[1] - 30000).max() <= 1  # each is rounded
-    assert np.abs(drift_of(got) - made.drift).max() < 0.05
+    assert np.abs(drift_of(outcome) - made.drift).max() < 0.05
     named = align(path, channel="2", overwrite=True)
     assert named.report["registered_on"]["channel_index"][1] == 2
 
 
-def test_what_all_frames_have_is_cut_out(movie: tuple[Path, DriftMovie]) -> None:
+def test_the_common_canvas_shows_all_frames(movie: tuple[Path, DriftMovie]) -> None:
     path, _ = movie
-    got = align(path, resampling=ResamplingConfig(canvas="common", fill="65535"))  # type: ignore[arg-type]
+    outcome = align(path, resampling=ResamplingConfig(canvas="common", fill="65535"))  # type: ignore[arg-type]
     out = tifffile.imread(path.parent / "out" / "stack.tif")
     height, width = out.shape[1:]
     assert not (out == 65535).any()
-    span = drift_of(got).max(axis=0) - drift_of(got).min(axis=0)
+    span = drift_of(outcome).max(axis=0) - drift_of(outcome).min(axis=0)
     # Whole pixels that all show: at most two less than the span leaves.
     assert np.all(np.array([width, height]) >= 128 - span - 2)
-    assert got.report["canvas"]["shape"] == [height, width]
+    assert outcome.report["canvas"]["shape"] == [height, width]
 
 
-def test_the_files_say_the_same(movie: tuple[Path, DriftMovie]) -> None:
+def test_all_files_hold_the_same_places(movie: tuple[Path, DriftMovie]) -> None:
     path, made = movie
-    got = align(path)
+    outcome = align(path)
     folder = path.parent / "out"
     with (folder / "drift.csv").open() as table:
         rows = list(csv.DictReader(table))
     transforms = json.loads((folder / "transforms.json").read_text())
     assert (transforms["format"], transforms["direction"]) == ("zncc-stack", "reference -> frame")
     assert transforms["shape"] == [128, 128]
-    for row, frame, known in zip(rows, transforms["frames"], got.rows, strict=True):
+    for row, frame, known in zip(rows, transforms["frames"], outcome.rows, strict=True):
         assert int(row["frame"]) == frame["frame"] == known.frame
         assert row["status"] == frame["status"] == known.status
         matrix = np.array(frame["matrix"])
@@ -160,34 +160,34 @@ def test_frames_are_read_and_written_one_by_one(tmp_path: Path, monkeypatch: pyt
     align(write(tmp_path / "short.tif", [*made.frames()][:4]), overwrite=True)  # what is loaded once
     tracemalloc.start()
     try:
-        got = align(path, overwrite=True)
+        outcome = align(path, overwrite=True)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert got.status is Status.OK
+    assert outcome.status is Status.OK
     assert peak < 2.5e6, peak
 
 
-def test_the_axis_of_the_frames_is_chosen_and_said(tmp_path: Path) -> None:
+def test_the_axis_of_the_frames_is_chosen_and_noted(tmp_path: Path) -> None:
     made = DriftMovie.walk(6, 96, blanks=0, jump=(0, 0))
     frames = np.array(list(made.frames()))
     stack = np.stack((frames, frames), axis=1)  # two slices each
     path = tmp_path / "volume.tif"
     tifffile.imwrite(path, stack, imagej=True, metadata={"axes": "TZYX"})
-    got = align(path)
-    assert got.report["axis"] == "T"
-    assert any("along T of T 6, Z 2" in note for note in got.report["notes"])
-    assert any("registered by Z 1 (of 0 to 1)" in note for note in got.report["notes"])
+    outcome = align(path)
+    assert outcome.report["axis"] == "T"
+    assert any("along T of T 6, Z 2" in note for note in outcome.report["notes"])
+    assert any("registered by Z 1 (of 0 to 1)" in note for note in outcome.report["notes"])
     assert align(path, axis="Z", overwrite=True).report["frames"] == 2
     with pytest.raises(OptionError, match=r"--axis Q: .* found T 6, Z 2"):
         align(path, axis="Q", overwrite=True)
 
 
-def test_too_many_frames_that_agree_with_none_are_not_trusted(tmp_path: Path) -> None:
+def test_a_movie_with_too_many_bad_frames_is_not_trusted(tmp_path: Path) -> None:
     frames = list(DriftMovie.walk(10, 96, blanks=3).frames())
-    got = align(write(tmp_path / "movie.tif", frames))
-    assert got.status is Status.SUSPECT
-    assert got.exit_code is ExitCode.NOT_TRUSTED
+    outcome = align(write(tmp_path / "movie.tif", frames))
+    assert outcome.status is Status.SUSPECT
+    assert outcome.exit_code is ExitCode.NOT_TRUSTED
     assert (tmp_path / "out" / "stack.tif").exists()
     noise = np.random.default_rng(0).integers(0, 1000, (3, 96, 96)).astype(np.uint16)
     assert align(write(tmp_path / "noise.tif", noise), overwrite=True).status is Status.FAILED
@@ -196,52 +196,54 @@ def test_too_many_frames_that_agree_with_none_are_not_trusted(tmp_path: Path) ->
 def test_a_constant_frame_is_blank(tmp_path: Path) -> None:
     frames = list(DriftMovie.walk(8, 96, blanks=0, jump=(0, 0)).frames())
     frames[0] = np.zeros_like(frames[0])
-    got = align(write(tmp_path / "movie.tif", frames))
-    assert [row.status for row in got.rows] == ["blank"] + ["ok"] * 7
-    np.testing.assert_allclose(drift_of(got)[1], 0, atol=1e-9)  # the first that is shown stands in
-    assert any("frame 0, on which the others are put, is blank" in note for note in got.report["notes"])
+    outcome = align(write(tmp_path / "movie.tif", frames))
+    assert [row.status for row in outcome.rows] == ["blank"] + ["ok"] * 7
+    np.testing.assert_allclose(drift_of(outcome)[1], 0, atol=1e-9)  # the first that is shown stands in
+    assert any("frame 0, to which the others are aligned, is blank" in note for note in outcome.report["notes"])
 
 
 @pytest.mark.parametrize("to", ["first", "mean"])
-def test_blank_frames_at_the_end_stay_where_the_last_shown_one_lies(tmp_path: Path, to: str) -> None:
+def test_blank_frames_at_the_end_have_the_place_of_the_last_good_one(tmp_path: Path, to: str) -> None:
     made = DriftMovie(96, np.array([[3.0, -1.0]]) * np.arange(12)[:, None], blank=(10, 11))
-    got = align(write(tmp_path / "movie.tif", made.frames()), to=to)
-    assert [row.frame for row in got.rows if row.status == "blank"] == [10, 11]
+    outcome = align(write(tmp_path / "movie.tif", made.frames()), to=to)
+    assert [row.frame for row in outcome.rows if row.status == "blank"] == [10, 11]
     # They have the very same place, by whatever arithmetic that was found.
-    np.testing.assert_allclose(drift_of(got)[10:], drift_of(got)[[9, 9]], atol=1e-9)
+    np.testing.assert_allclose(drift_of(outcome)[10:], drift_of(outcome)[[9, 9]], atol=1e-9)
 
 
-def test_frames_lie_by_their_mean_place_where_too_few_show_the_mean_image(tmp_path: Path) -> None:
+def test_the_mean_place_is_the_reference_if_no_frame_agrees_with_the_mean_image(tmp_path: Path) -> None:
     """Ten views along a scene, each sharing three quarters with the next: none shows what half of the others do."""
     noise = np.random.default_rng(0).normal(30000, 9000, (98, 330))
     scene = sum(noise[y : y + 96, x : x + 328] for x in range(3) for y in range(3)) / 9
     frames = [scene[:, 24 * k : 24 * k + 96].astype(np.uint16) for k in range(10)]
-    got = align(write(tmp_path / "movie.tif", frames), to="mean")
-    assert [row.status for row in got.rows] == ["ok"] * 10
+    outcome = align(write(tmp_path / "movie.tif", frames), to="mean")
+    assert [row.status for row in outcome.rows] == ["ok"] * 10
     expected = np.stack([-24 * (np.arange(10) - 4.5), np.zeros(10)], axis=1)
-    np.testing.assert_allclose(drift_of(got), expected, atol=0.02)  # the target of a pair of noise-free images
-    assert any("the mean of their places is taken" in note for note in got.report["notes"])
+    np.testing.assert_allclose(drift_of(outcome), expected, atol=0.02)  # the target of a pair of noise-free images
+    assert any("the mean of their places is the reference" in note for note in outcome.report["notes"])
     # The frame written lies between the fifth and the sixth; it ends 12 pixels beyond the ends of these.
-    assert got.report["outside"] == [0, 9]
-    assert any("2 of 10 frames lie wholly outside the canvas" in note for note in got.report["notes"])
-    shown = tifffile.imread(got.folder / "stack.tif").any(axis=(1, 2))
+    assert outcome.report["outside"] == [0, 9]
+    assert any(
+        "2 of 10 frames, the first of them frame 0, lie outside the canvas" in note for note in outcome.report["notes"]
+    )
+    shown = tifffile.imread(outcome.folder / "stack.tif").any(axis=(1, 2))
     assert np.flatnonzero(~shown).tolist() == [0, 9]
 
 
-def test_small_frames_are_seen_by_smaller_windows(tmp_path: Path) -> None:
+def test_small_frames_are_registered_with_smaller_windows(tmp_path: Path) -> None:
     frames = [frame[:18, :40] for frame in DriftMovie.walk(3, 96, blanks=0).frames()]
-    got = align(write(tmp_path / "small.tif", frames), model=Model.RIGID)
-    assert any(note.startswith("small.tif: windows of ") for note in got.report["notes"])
+    outcome = align(write(tmp_path / "small.tif", frames), model=Model.RIGID)
+    assert any(note.startswith("small.tif: windows of ") for note in outcome.report["notes"])
     with pytest.raises(WindowError, match=r"--window: .* at most 9"):
         align(tmp_path / "small.tif", window=11, overwrite=True)
 
 
-def test_what_is_no_movie_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_no_movie_is_refused(tmp_path: Path) -> None:
     frames = list(DriftMovie.walk(2, 96, blanks=0).frames())
     with pytest.raises(InputError, match="expected several frames"):
         align(write(tmp_path / "one.tif", frames[0]))
     tifffile.imwrite(tmp_path / "c.tif", np.array(frames), imagej=True, metadata={"axes": "CYX"})
-    with pytest.raises(InputError, match=r"2 channels of a single one \(axes CYX\); if they are frames"):
+    with pytest.raises(InputError, match=r"one frame of 2 channels \(axes CYX\); if the channels are frames"):
         align(tmp_path / "c.tif")
     path = write(tmp_path / "two.tif", frames)
     with pytest.raises(OptionError, match=r"--to 2: expected a frame from 0 to 1"):
@@ -252,12 +254,12 @@ def test_what_is_no_movie_is_refused(tmp_path: Path) -> None:
         align(path, window=90)
     with pytest.raises(ContentError, match="at least 16 pixels"):
         align(write(tmp_path / "tiny.tif", [frame[:12, :12] for frame in frames]))
-    with pytest.raises(OptionError, match="--model: expected one of translation"):
+    with pytest.raises(OptionError, match="`model`: expected one of translation"):
         StackConfig(image=path, model=Model.AUTO)
     assert not (tmp_path / "out").exists()
 
 
-def test_what_is_read_is_never_replaced(tmp_path: Path) -> None:
+def test_the_input_file_is_never_overwritten(tmp_path: Path) -> None:
     frames = DriftMovie.walk(3, 64, blanks=0, jump=(0, 0)).frames()
     (tmp_path / "out").mkdir()
     path = write(tmp_path / "out" / "stack.tif", frames)
@@ -277,8 +279,8 @@ def test_a_real_picture_that_moves_lies_where_pystackreg_puts_it(tmp_path: Path)
     picture, side, at = data.coins().astype(float), 200, 60
     frames = [picture[at - dy : at - dy + side, at - dx : at - dx + side] for dx, dy in drift]
     frames = [np.clip(frame * 100 + rng.normal(0, 300, frame.shape), 0, 65535).astype(np.uint16) for frame in frames]
-    got = align(write(tmp_path / "coins.tif", frames))
+    outcome = align(write(tmp_path / "coins.tif", frames))
     theirs = stackreg(stackreg.TRANSLATION).register_stack(np.array(frames), reference="first")[:, :2, 2]
-    ours = drift_of(got)
+    ours = drift_of(outcome)
     assert np.sqrt(((ours - drift) ** 2).sum(axis=1).mean()) < 0.02
     assert np.abs(ours - theirs).max() < 0.1

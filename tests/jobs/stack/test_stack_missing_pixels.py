@@ -1,4 +1,4 @@
-"""Pixels of the camera that show nothing of the scene hold no movie."""
+"""Hot pixels and pixels without data do not take part in the alignment of a movie."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def align(folder: Path, frames: np.ndarray) -> StackOutcome:
 
 
 def worst(outcome: StackOutcome) -> float:
-    found = np.array([[row.dx, row.dy] for row in outcome.rows])
-    return float(np.linalg.norm(found - DRIFT, axis=1).max())
+    drift = np.array([[row.dx, row.dy] for row in outcome.rows])
+    return float(np.linalg.norm(drift - DRIFT, axis=1).max())
 
 
 def beads(rng: np.random.Generator) -> np.ndarray:
@@ -38,7 +38,7 @@ def beads(rng: np.random.Generator) -> np.ndarray:
     return frames.clip(0, 4095)
 
 
-def test_hot_pixels_on_beads_are_left_out_and_said(tmp_path: Path) -> None:
+def test_hot_pixels_on_beads_are_left_out_and_noted(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     frames = beads(rng)
     row, column = rng.integers(1, SIDE - 1, (2, 40))
@@ -60,6 +60,6 @@ def test_gaps_between_the_lines_of_a_scan_are_no_data(tmp_path: Path, width: int
     frames[:, np.arange(SIDE) % 12 < width] = 0
     outcome = align(tmp_path, frames.astype(np.uint16))
     assert outcome.status is Status.OK
-    found = np.array([[row.dx, row.dy] for row in outcome.rows])
-    assert np.abs(found - DRIFT.round()).max() < 0.1  # of moves by whole pixels; a quarter of the rows are guesses
+    drift = np.array([[row.dx, row.dy] for row in outcome.rows])
+    assert np.abs(drift - DRIFT.round()).max() < 0.1  # of moves by whole pixels; a quarter of the rows are guesses
     assert any("pixels of exactly 0 lie in the scene like gaps" in note for note in outcome.report["notes"])

@@ -1,4 +1,4 @@
-"""Frames made ready once, and the motions between them."""
+"""Prepared frames, and the motions between two of them."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ def test_a_shift_is_found_to_hundredths_of_a_pixel_through_noise(shift: tuple[fl
     """
     truth = about_centre([[1, 0], [0, 1]], shift, SHAPE)
     fixed, moving = Scene(1).pair(truth, SHAPE)
-    got = between(noisy(fixed, 1, 0.1), noisy(moving, 2, 0.1))
-    assert (got.fixed, got.moving) == (3, 7)
-    assert corner_error(got.matrix, truth, SHAPE) < 0.1
-    assert got.block_significance > 50
+    motion = between(noisy(fixed, 1, 0.1), noisy(moving, 2, 0.1))
+    assert (motion.fixed, motion.moving) == (3, 7)
+    assert corner_error(motion.matrix, truth, SHAPE) < 0.1
+    assert motion.block_significance > 50
 
 
-def test_the_deviation_is_what_the_error_is() -> None:
+def test_the_expected_error_is_the_rms_error_of_a_pair() -> None:
     """40 draws of noise: their RMS is known to a ninth, and the estimate is good to a third of it."""
     truth = about_centre([[1, 0], [0, 1]], (1.4, -2.3), SHAPE)
     fixed, moving = Scene(2).pair(truth, SHAPE)
-    got = [between(noisy(fixed, 2 * k, 1.0), noisy(moving, 2 * k + 1, 1.0)) for k in range(40)]
-    errors = [corner_error(one.matrix, truth, SHAPE) for one in got]
-    expected = np.sqrt(np.mean([one.expected_error**2 for one in got]))
+    motions = [between(noisy(fixed, 2 * k, 1.0), noisy(moving, 2 * k + 1, 1.0)) for k in range(40)]
+    errors = [corner_error(motion.matrix, truth, SHAPE) for motion in motions]
+    expected = np.sqrt(np.mean([motion.expected_error**2 for motion in motions]))
     assert 0.6 < np.sqrt(np.mean(np.square(errors))) / expected < 1.6
 
 
-def test_shading_and_contrast_that_change_do_not_move_a_frame() -> None:
+def test_changes_of_shading_and_contrast_do_not_move_a_frame() -> None:
     truth = about_centre([[1, 0], [0, 1]], (3.6, 1.2), SHAPE)
     fixed, moving = Scene(3).pair(truth, SHAPE)
     x = np.linspace(0, 1, SHAPE[1])
@@ -70,23 +70,23 @@ def test_a_rotation_starts_from_the_shift() -> None:
     turn = np.deg2rad(1.5)
     truth = about_centre([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]], (6.2, -3.1), SHAPE)
     fixed, moving = Scene(6).pair(truth, SHAPE)
-    got = between(noisy(fixed, 1, 0.1), noisy(moving, 2, 0.1), RIGID)
-    assert corner_error(got.matrix, truth, SHAPE) < 0.1  # a third of that is its own deviation
-    assert got.block_significance > 50
+    motion = between(noisy(fixed, 1, 0.1), noisy(moving, 2, 0.1), RIGID)
+    assert corner_error(motion.matrix, truth, SHAPE) < 0.1  # a third of that is its own deviation
+    assert motion.block_significance > 50
 
 
 @pytest.mark.parametrize("config", [SHIFTS, RIGID])
-def test_from_a_start_nothing_is_searched(config: RegistrationConfig) -> None:
+def test_with_a_start_only_its_neighbourhood_is_searched(config: RegistrationConfig) -> None:
     """A texture that repeats itself is as good elsewhere: the start says where."""
     x = np.arange(SHAPE[1] + 40)
     repeated = np.tile(Scene(7).image((SHAPE[0], 20)), 10)[:, : len(x)]
     start = np.array([[1, 0, 20.6], [0, 1, 0.3], [0, 0, 1]])
-    got = between(repeated[:, : SHAPE[1]], repeated[:, : SHAPE[1]], config, start)
-    assert corner_error(got.matrix, about_centre([[1, 0], [0, 1]], (20, 0), SHAPE), SHAPE) < 0.05
+    motion = between(repeated[:, : SHAPE[1]], repeated[:, : SHAPE[1]], config, start)
+    assert corner_error(motion.matrix, about_centre([[1, 0], [0, 1]], (20, 0), SHAPE), SHAPE) < 0.05
 
 
 def test_unrelated_frames_do_not_agree() -> None:
-    """20 is what a pair needs to count (`drift`)."""
+    """A pair needs a block significance of 20 to count (`path`)."""
     rng = np.random.default_rng(0)
     for seed in range(10):
         noise = rng.normal(size=(2, *SHAPE))
@@ -95,7 +95,7 @@ def test_unrelated_frames_do_not_agree() -> None:
         assert between(Scene(seed).image(SHAPE), noise[0]).block_significance < 20
 
 
-def test_pixels_that_are_no_numbers_do_not_count() -> None:
+def test_nan_pixels_do_not_count() -> None:
     truth = about_centre([[1, 0], [0, 1]], (2.3, -1.6), SHAPE)
     fixed, moving = Scene(8).pair(truth, SHAPE)
     fixed[10:60, 90:] = np.nan

@@ -1,4 +1,4 @@
-"""Parts of a movie, and the pairs that hold them together."""
+"""Connected parts of a movie, bridges between them, and pairs that could join them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def graph(seed: int, count: int = 14, pairs: int = 13) -> tuple[np.ndarray, np.n
 
 
 def reached(frame: int, first: np.ndarray, second: np.ndarray) -> set[int]:
-    """Return what hangs together with a frame, by walking there."""
+    """Return the frames that pairs connect with ``frame``, itself included."""
     out, before = {frame}, set[int]()
     while out != before:
         before = set(out)
@@ -27,24 +27,24 @@ def reached(frame: int, first: np.ndarray, second: np.ndarray) -> set[int]:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_part_is_what_can_be_walked_to(seed: int) -> None:
+def test_a_part_holds_all_frames_that_pairs_connect(seed: int) -> None:
     first, second = graph(seed)
-    got = connected(14, first, second)
-    assert got.tolist() == [min(reached(frame, first, second)) for frame in range(14)]
+    labels = connected(14, first, second)
+    assert labels.tolist() == [min(reached(frame, first, second)) for frame in range(14)]
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_bridge_is_a_pair_without_which_its_frames_fall_apart(seed: int) -> None:
+def test_without_a_bridge_its_frames_are_not_connected(seed: int) -> None:
     first, second = graph(seed)
-    got = bridges(14, first, second)
+    are_bridges = bridges(14, first, second)
     others = [np.arange(len(first)) != k for k in range(len(first))]
-    assert got.tolist() == [
+    assert are_bridges.tolist() == [
         j not in reached(i, first[rest], second[rest]) for i, j, rest in zip(first, second, others, strict=True)
     ]
-    assert 0 < got.sum() < len(got)  # both kinds are there
+    assert 0 < are_bridges.sum() < len(are_bridges)  # both kinds are there
 
 
-def test_of_two_parts_a_few_pairs_are_asked_for_that_were_not_tried() -> None:
+def test_at_most_some_untried_pairs_are_returned_per_two_parts() -> None:
     parts = np.array([0, 1, 0, 1, 0, 5, 0])
     frames = [0, 1, 2, 3, 4, 6]  # frame 5 shows nothing
     assert to_join(parts, frames, 1, set(), 2) == [(0, 1), (1, 2)]

@@ -9,7 +9,7 @@ import pytest
 
 from zncc_cli.config import Model
 from zncc_cli.registration.drift.frame_pair import Measurement
-from zncc_cli.registration.drift.path import NEAR, last_partner, partners, solve_path
+from zncc_cli.registration.drift.path import NEIGHBOUR_LAG, last_partner, partners, solve_path
 from zncc_cli.registration.transforms import TRANSFORMS, TransformFamily
 
 SHAPE = (256, 256)
@@ -54,9 +54,9 @@ def measured(
     return out
 
 
-def errors(found: np.ndarray, truth: np.ndarray, family: TransformFamily) -> np.ndarray:
+def errors(path: np.ndarray, truth: np.ndarray, family: TransformFamily) -> np.ndarray:
     """Return the lengths (n,) of the parameters of what is left between two paths."""
-    left = [family.parameters(a @ np.linalg.inv(b)) for a, b in zip(found, truth, strict=True)]
+    left = [family.parameters(a @ np.linalg.inv(b)) for a, b in zip(path, truth, strict=True)]
     return np.linalg.norm(left, axis=1)
 
 
@@ -72,7 +72,7 @@ def test_a_frame_has_three_partners_and_any_two_are_a_few_pairs_apart() -> None:
     assert hops.max() <= 10
 
 
-@pytest.mark.parametrize("farthest", [1, NEAR, 7, 63, 100])
+@pytest.mark.parametrize("farthest", [1, NEIGHBOUR_LAG, 7, 63, 100])
 def test_a_frame_is_kept_until_its_last_partner(farthest: int) -> None:
     last = {k: k for k in range(300)}
     for j in range(300):
@@ -83,13 +83,13 @@ def test_a_frame_is_kept_until_its_last_partner(farthest: int) -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("count", [2, 3, 40])
-def test_motions_without_error_give_the_path_itself(model: Model, count: int) -> None:
+def test_motions_without_error_give_the_exact_path(model: Model, count: int) -> None:
     family = family_of(model)
     truth = walk(count, family)
-    got = solve_path(count, measured(truth, family, noise=0), family, 0)
-    assert got.good.all()
-    assert errors(got.matrices, truth, family).max() < 1e-6
-    assert got.left_out == 0
+    solved = solve_path(count, measured(truth, family, noise=0), family, 0)
+    assert solved.good.all()
+    assert errors(solved.matrices, truth, family).max() < 1e-6
+    assert solved.outliers == 0
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -97,11 +97,11 @@ def test_errors_do_not_add_up(model: Model) -> None:
     """Along 300 neighbours an error of 0.02 px a pair and parameter would grow to 0.02 sqrt(300) = 0.35 px of each."""
     family = family_of(model)
     truth = walk(300, family)
-    got = solve_path(300, measured(truth, family), family, 0)
-    assert got.good.all()
+    solved = solve_path(300, measured(truth, family), family, 0)
+    assert solved.good.all()
     # Six pairs hold a frame, and so a frame is about as sure as a pair.
-    assert np.sqrt((errors(got.matrices, truth, family) ** 2).mean()) < 1.5 * NOISE * np.sqrt(family.size)
-    assert got.disagreement == pytest.approx(NOISE * np.sqrt(family.size), rel=0.15)
+    assert np.sqrt((errors(solved.matrices, truth, family) ** 2).mean()) < 1.5 * NOISE * np.sqrt(family.size)
+    assert solved.pair_error == pytest.approx(NOISE * np.sqrt(family.size), rel=0.15)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -109,28 +109,28 @@ def test_one_corrupt_frame_is_found_and_moves_no_other(model: Model) -> None:
     """Its pairs look right and are wrong. Without it the others lie where they lie with it, but for rounding."""
     family = family_of(model)
     truth = walk(61, family)
-    got = solve_path(61, measured(truth, family, corrupt=(17,)), family, 0)
-    assert np.flatnonzero(~got.good).tolist() == [17]
+    solved = solve_path(61, measured(truth, family, corrupt=(17,)), family, 0)
+    assert np.flatnonzero(~solved.good).tolist() == [17]
     without = solve_path(61, measured(truth, family, without=(17,)), family, 0)
     others = np.arange(61) != 17
-    assert errors(got.matrices, without.matrices, family)[others].max() < 1e-4
-    assert errors(got.matrices, truth, family)[others].max() < 5 * NOISE * np.sqrt(family.size)
-    assert np.isnan(got.expected_error[17])
+    assert errors(solved.matrices, without.matrices, family)[others].max() < 1e-4
+    assert errors(solved.matrices, truth, family)[others].max() < 5 * NOISE * np.sqrt(family.size)
+    assert np.isnan(solved.expected_error[17])
 
 
-def test_a_frame_that_is_not_known_lies_between_its_neighbours() -> None:
+def test_a_frame_without_pairs_lies_between_its_neighbours() -> None:
     family = family_of(Model.TRANSLATION)
     truth = np.array([family.matrix(np.array([0.5 * k, -0.25 * k])) for k in range(30)])
-    got = solve_path(30, measured(truth, family, noise=0, without=(0, 11, 12, 29)), family, 5)
-    assert np.flatnonzero(~got.good).tolist() == [0, 11, 12, 29]
-    places = got.matrices[:, :2, 2] - (truth[:, :2, 2] - truth[5, :2, 2])
+    solved = solve_path(30, measured(truth, family, noise=0, without=(0, 11, 12, 29)), family, 5)
+    assert np.flatnonzero(~solved.good).tolist() == [0, 11, 12, 29]
+    places = solved.matrices[:, :2, 2] - (truth[:, :2, 2] - truth[5, :2, 2])
     np.testing.assert_allclose(places[1:29], 0, atol=1e-6)
     # Beyond the last known frame there is no other to be between.
-    np.testing.assert_allclose(got.matrices[29], got.matrices[28])
+    np.testing.assert_allclose(solved.matrices[29], solved.matrices[28])
 
 
 @pytest.mark.parametrize("model", [Model.RIGID, Model.SIMILARITY])
-def test_a_turn_of_more_than_half_a_circle_has_its_places_between_and_its_mean(model: Model) -> None:
+def test_a_rotation_of_more_than_half_a_turn_is_interpolated_and_averaged(model: Model) -> None:
     """4 degrees a frame about the centre: frame 45, not known, lies where an angle jumps from 180 to -180 degrees."""
     family = family_of(model)
     turn = np.radians(4) * np.arange(70)
@@ -144,62 +144,62 @@ def test_a_turn_of_more_than_half_a_circle_has_its_places_between_and_its_mean(m
     assert np.degrees(np.arctan2(apart[0, 1, 0], apart[0, 0, 0])) == pytest.approx(-np.degrees(mean), abs=1e-6)
 
 
-def test_an_image_beside_the_movie_is_no_neighbour_in_time() -> None:
+def test_an_image_that_is_no_frame_is_no_neighbour_in_time() -> None:
     """As the mean of all frames is, on which they are put: the last frame known tells where those after it lie."""
     family = family_of(Model.TRANSLATION)
     truth = np.array([family.matrix(np.array([3.0 * k, -k])) for k in range(12)])
     onto = [Measurement.of((12, k), truth[k], NOISE, 100.0) for k in range(10)]
-    got = solve_path(12, measured(truth, family, noise=0, without=(10, 11)) + onto, family, 12)
-    assert np.flatnonzero(~got.good).tolist() == [10, 11]
+    solved = solve_path(12, measured(truth, family, noise=0, without=(10, 11)) + onto, family, 12)
+    assert np.flatnonzero(~solved.good).tolist() == [10, 11]
     # Least squares of motions without error: what is left is what the solver leaves.
-    np.testing.assert_allclose(got.matrices[:10], truth[:10], atol=1e-6)
-    np.testing.assert_allclose(got.matrices[10:12], truth[[9, 9]], atol=1e-6)
+    np.testing.assert_allclose(solved.matrices[:10], truth[:10], atol=1e-6)
+    np.testing.assert_allclose(solved.matrices[10:12], truth[[9, 9]], atol=1e-6)
 
 
-def test_the_mean_place_is_the_reference_where_none_is_named() -> None:
+def test_without_a_reference_frame_the_mean_place_is_the_reference() -> None:
     family = family_of(Model.TRANSLATION)
     truth = walk(20, family)
-    got = solve_path(20, measured(truth, family), family, None)
-    np.testing.assert_allclose(got.matrices[:, :2, 2].mean(axis=0), 0, atol=1e-9)
+    solved = solve_path(20, measured(truth, family), family, None)
+    np.testing.assert_allclose(solved.matrices[:, :2, 2].mean(axis=0), 0, atol=1e-9)
 
 
-def test_sigma_is_what_the_error_is() -> None:
-    """Pairs of independent errors, which say that they have none: expected_error is then what they disagree by."""
+def test_the_expected_error_is_the_rms_error() -> None:
+    """Pairs of independent errors that expect none: the expected error then comes from their disagreement."""
     family = family_of(Model.TRANSLATION)
     ratios = []
     for seed in range(5):
         truth = walk(100, family, seed)
         pairs = [replace(m, expected_error=0.0) for m in measured(truth, family)]
-        got = solve_path(100, pairs, family, 0)
-        assert got.expected_error[0] == 0
-        ratios.append(errors(got.matrices, truth, family)[1:] / got.expected_error[1:])
+        solved = solve_path(100, pairs, family, 0)
+        assert solved.expected_error[0] == 0
+        ratios.append(errors(solved.matrices, truth, family)[1:] / solved.expected_error[1:])
     assert 0.7 < np.sqrt(np.mean(np.square(ratios))) < 1.4
 
 
-def test_each_frames_own_noise_counts_though_no_pairs_disagree_by_it() -> None:
+def test_each_frames_own_noise_is_part_of_the_expected_error() -> None:
     family = family_of(Model.TRANSLATION)
-    got = solve_path(20, measured(walk(20, family), family, noise=0), family, 0)
+    solved = solve_path(20, measured(walk(20, family), family, noise=0), family, 0)
     # NOISE is what a pair says of itself: a frame has half of its square, and so has the reference.
-    np.testing.assert_allclose(got.expected_error[1:], NOISE, rtol=0.05)
+    np.testing.assert_allclose(solved.expected_error[1:], NOISE, rtol=0.05)
 
 
-def test_frames_apart_from_most_are_not_good() -> None:
+def test_frames_of_a_smaller_part_are_not_good() -> None:
     family = family_of(Model.TRANSLATION)
     truth = walk(20, family)
     pairs = [m for m in measured(truth, family) if (m.fixed < 6) == (m.moving < 6)]
     assert solve_path(20, pairs, family, 0).good.tolist() == [False] * 6 + [True] * 14
 
 
-def test_where_nothing_agrees_nothing_moves() -> None:
+def test_frames_without_significant_pairs_stay_in_place() -> None:
     family = family_of(Model.RIGID)
     pairs = [Measurement.of((0, 1), family.matrix(np.array([5.0, 5, 5])), 0.1, 3.0)]
-    got = solve_path(2, pairs, family, 0)
-    assert not got.good.any()
-    np.testing.assert_array_equal(got.matrices, np.tile(np.eye(3), (2, 1, 1)))
-    assert got.left_out == 1
+    solved = solve_path(2, pairs, family, 0)
+    assert not solved.good.any()
+    np.testing.assert_array_equal(solved.matrices, np.tile(np.eye(3), (2, 1, 1)))
+    assert solved.outliers == 1
 
 
-def test_which_frames_are_inverted_is_told_against_the_reference() -> None:
+def test_inverted_frames_are_told_against_the_reference() -> None:
     family = family_of(Model.TRANSLATION)
     truth = walk(12, family)
     negative = np.isin(np.arange(12), [1, 4, 5, 9])
@@ -211,20 +211,20 @@ def test_which_frames_are_inverted_is_told_against_the_reference() -> None:
     assert solve_path(12, pairs, family, None).inverted.tolist() == negative.tolist()  # against most
     # One pair that says otherwise, and that no way along the better ones takes, does not count.
     pairs[3] = replace(pairs[3], inverted=not pairs[3].inverted, block_significance=30.0)
-    got = solve_path(12, pairs, family, 0)
-    assert got.inverted.tolist() == negative.tolist()
-    assert np.flatnonzero(~got.counts).tolist() == [3]
+    solved = solve_path(12, pairs, family, 0)
+    assert solved.inverted.tolist() == negative.tolist()
+    assert np.flatnonzero(~solved.inlier).tolist() == [3]
 
 
-def test_a_circle_of_unequal_pairs_is_held_against_the_deviation_of_each() -> None:
+def test_standardized_residuals_are_compared_with_the_expected_error_of_each_pair() -> None:
     """It closes to 1.3 px: four deviations of its least sure pair, and far more than is usual beside nine sure ones."""
     family = family_of(Model.TRANSLATION)
     truth = np.array([family.matrix(np.array([3.0 * k, -k])) for k in range(10)])
     pairs = [Measurement.of((k, k + 1), truth[k + 1] @ np.linalg.inv(truth[k]), 0.01, 100.0) for k in range(9)]
     off = family.matrix(np.array([1.3, 0]))
     pairs.append(Measurement.of((0, 9), off @ truth[9], 0.3, 100.0))
-    assert solve_path(10, pairs, family, 0).left_out == 1
-    got = solve_path(10, pairs, family, 0, unequal=True)
-    assert got.left_out == 0
+    assert solve_path(10, pairs, family, 0).outliers == 1
+    solved = solve_path(10, pairs, family, 0, standardized=True)
+    assert solved.outliers == 0
     # The least sure pair takes nearly all of it: of squares of deviations 0.3 has 100 times as much as the nine others.
-    assert errors(got.matrices, truth, family).max() < 0.03
+    assert errors(solved.matrices, truth, family).max() < 0.03

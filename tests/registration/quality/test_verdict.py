@@ -14,7 +14,7 @@ from zncc_cli.registration.optimizer import Ending
 from zncc_cli.registration.quality.bounds import block_significance
 from zncc_cli.registration.quality.evidence import Evidence
 from zncc_cli.registration.quality.verdict import Request, Status, judge
-from zncc_cli.report.report import json_text
+from zncc_cli.report.json import json_text
 from zncc_cli.text import told_apart
 
 GOOD = Evidence(

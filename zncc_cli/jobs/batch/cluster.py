@@ -1,4 +1,4 @@
-"""Workers of a Dask cluster: the user's own, or one that is started on this machine.
+"""Workers of a Dask cluster: the user's own cluster, or one that is started on this machine.
 
 Each thread of a Dask worker looks after a process of its own (`processes.Worker`), so that a pair that hangs or crashes
 harms no other. Tasks and answers are text; images are read and written by the workers, on paths that all share.
@@ -28,11 +28,11 @@ from zncc_cli.text import one_line
 
 logger = logging.getLogger("zncc_cli.batch")
 
-_AHEAD = 4  # tasks handed in for each thread of the cluster: none waits for us, and the scheduler holds few
-_LEAST = 16  # where no worker is there yet
-_COUNTED = 5.0  # seconds until the threads are counted again: clusters grow and shrink
-_CONNECT = 30.0  # seconds to find a scheduler
-_END = 10.0  # seconds for the workers to end their processes
+_TASKS_PER_THREAD = 4  # submitted for each thread of the cluster: no thread waits for us, and the scheduler holds few
+_MIN_TASKS = 16  # submitted while the cluster has no worker yet
+_RECOUNT_SECONDS = 5.0  # until the threads are counted again: clusters grow and shrink
+_CONNECT_SECONDS = 30.0  # to find a scheduler
+_END_SECONDS = 10.0  # for the workers to end their processes
 
 # On a worker: this thread's engine, the engines of all threads by their run, and the runs that are over.
 _here = threading.local()
@@ -41,16 +41,16 @@ _over: set[str] = set()
 
 
 def do_task(run: str, command: Sequence[str] | None, settings: str, task: str, timeout: float) -> str:
-    """Do one task in this thread's own process; runs on the workers of the cluster.
+    """Do one task in this thread's own process. This runs on the workers of the cluster.
 
     Args:
-        run: a word that no other run of a batch has.
+        run: identifies the run of the batch.
         command: starts the process; None for a worker that aligns pairs.
         settings, task: JSON, see `worker.align_task`.
-        timeout: seconds.
+        timeout: seconds that the task may take.
 
     Returns:
-        JSON: the answer, or ``reason`` and ``passing`` where the process died or took too long.
+        JSON: the answer, or ``reason`` and ``transient`` where the process died or took too long.
     """
     engine = _engine(run, command, settings, timeout)
     engine.submit(json.loads(task))
@@ -59,16 +59,16 @@ def do_task(run: str, command: Sequence[str] | None, settings: str, task: str, t
         while not answers:
             answers = engine.wait(60.0)
     except BaseException:
-        engine.__exit__(None, None, None)  # it is of no further use
+        engine.__exit__(None, None, None)  # an engine that was interrupted is of no further use
         raise
     answer = answers[0]
     if answer.content is not None:
         return json.dumps(answer.content)
-    return json.dumps({"reason": answer.reason, "passing": answer.passing})
+    return json.dumps({"reason": answer.reason, "transient": answer.transient})
 
 
 def _engine(run: str, command: Sequence[str] | None, settings: str, timeout: float) -> Processes:
-    """Return this thread's own process for a run; that for another one is ended."""
+    """Return this thread's engine of one process for a run; end the engine of an earlier run."""
     engine: Processes | None = getattr(_here, "engine", None)
     if engine is not None and engine.open and _here.run == run:
         return engine
@@ -80,13 +80,13 @@ def _engine(run: str, command: Sequence[str] | None, settings: str, timeout: flo
     engine.__enter__()
     _here.engine, _here.run = engine, run
     _engines.setdefault(run, []).append(engine)
-    if run in _over:  # a task that began as the others were taken back
+    if run in _over:  # the task began while the run was being ended
         end_run(run)
     return engine
 
 
 def end_run(run: str) -> None:
-    """End the processes of a run; called on the workers of the cluster, beside the threads that wait for them."""
+    """End the processes of a run. This runs on the workers, beside the threads that wait for the processes."""
     _over.add(run)
     for engine in _engines.pop(run, []):
         engine.kill()
@@ -96,12 +96,12 @@ class Cluster:
     """An `Engine` of the workers of a Dask cluster.
 
     Args:
-        settings: of the batch, for the workers; its paths absolute.
-        scheduler: address; None starts a cluster here.
-        workers: of the cluster that is started here.
+        settings: settings of the batch for the workers, with absolute paths.
+        scheduler: address of the scheduler; None starts a cluster on this machine.
+        workers: number of workers of the cluster that is started on this machine.
         timeout: seconds that a task may take.
-        clear: removes what is half-written of a task that has no worker any more.
-        command: starts a worker's process, None for one that aligns pairs.
+        clear: removes the half-written files of a task whose worker was lost.
+        command: starts a worker's process; None for one that aligns pairs.
 
     Raises:
         BackendError: Dask is not installed, or the scheduler cannot be reached.
@@ -131,11 +131,11 @@ class Cluster:
 
     def __enter__(self) -> Cluster:
         """Connect to the scheduler, or start a cluster."""
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # it tells of every worker that comes and goes
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # it reports every worker that comes and goes
         self._cluster = None
         try:
             if self._address is None:
-                # Memory is looked after by the pairs themselves; its nannies would count only their own process.
+                # The pairs themselves watch their memory; the nannies of Dask would count only their own process.
                 self._cluster = self._dask.LocalCluster(
                     n_workers=self._count,
                     threads_per_worker=1,
@@ -145,7 +145,8 @@ class Cluster:
                     memory_limit=0,
                     silence_logs=logging.CRITICAL,
                 )
-            self._client = self._dask.Client(self._cluster or self._address, timeout=_CONNECT, set_as_default=False)
+            address = self._cluster or self._address
+            self._client = self._dask.Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
         except (OSError, ValueError, TimeoutError) as error:
             if self._cluster is not None:
                 self._cluster.close()
@@ -158,13 +159,13 @@ class Cluster:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Take back what is not done, and end its processes; a cluster that was started here is ended."""
+        """Cancel the tasks that are not done and end their processes; end a cluster that was started here."""
         self._client.cancel(list(self._pending), force=True)
         if self._cluster is None:
-            # In a thread of its own: a worker that has stopped answers never, and its processes have stopped, too.
+            # In a thread of its own: a worker that is stopped never answers; its processes are stopped, too.
             ending = threading.Thread(target=self._end_run, daemon=True)
             ending.start()
-            ending.join(_END)
+            ending.join(_END_SECONDS)
         self._client.close()
         if self._cluster is not None:
             self._cluster.close()
@@ -181,15 +182,15 @@ class Cluster:
     def room(self) -> int:
         """How many further tasks keep the cluster busy."""
         now = time.monotonic()
-        if self._counted == 0 or now - self._counted > _COUNTED:
+        if self._counted == 0 or now - self._counted > _RECOUNT_SECONDS:
             threads = sum(self._client.nthreads().values())
             if threads == 0 and self._counted == 0:
                 logger.warning("the cluster has no worker yet; waiting for one")
             self._threads, self._counted = threads, now
-        return max(0, max(_LEAST, _AHEAD * self._threads) - len(self._pending))
+        return max(0, max(_MIN_TASKS, _TASKS_PER_THREAD * self._threads) - len(self._pending))
 
     def submit(self, task: Task) -> None:
-        """Hand a task to the cluster, which hands it to another worker should one be lost."""
+        """Submit a task to the cluster, which gives it to another worker if one is lost."""
         future = self._client.submit(
             do_task, self._run, self._command, self._settings, json.dumps(task), self._timeout, pure=False, retries=0
         )
@@ -197,7 +198,7 @@ class Cluster:
         future.add_done_callback(self._ready.put)
 
     def wait(self, seconds: float) -> list[Answer]:
-        """Return the answers that come within some seconds.
+        """Return the answers that have come, waiting up to ``seconds`` for the first.
 
         Raises:
             BackendError: the workers cannot run zncc-cli.
@@ -208,9 +209,9 @@ class Cluster:
             while True:
                 done.append(self._ready.get_nowait())
         done = [future for future in done if future in self._pending]
-        # In one exchange with the scheduler; one after the other would take a millisecond each.
-        fine = [future for future in done if future.status == "finished"]
-        contents = dict(zip(fine, self._client.gather(fine), strict=True)) if fine else {}
+        # In one exchange with the scheduler: one by one they would take a millisecond each.
+        finished = [future for future in done if future.status == "finished"]
+        contents = dict(zip(finished, self._client.gather(finished), strict=True)) if finished else {}
         return [self._answer(future, contents.get(future)) for future in done]
 
     def _answer(self, future: Any, text: str | None) -> Answer:
@@ -222,8 +223,8 @@ class Cluster:
         error = None if future.status == "cancelled" else future.exception()
         if isinstance(error, ImportError | BackendError):
             raise BackendError(
-                f"--scheduler: expected zncc-cli, of this version, on the workers, found: {one_line(error)}; install it"
+                f"--scheduler: expected this version of zncc-cli on the workers, found: {one_line(error)}; install it"
             )
         return Answer(
-            task, reason=f"its worker was lost ({type(error).__name__ if error else 'cancelled'})", passing=True
+            task, reason=f"its worker was lost ({type(error).__name__ if error else 'cancelled'})", transient=True
         )

@@ -1,4 +1,4 @@
-"""What runs the pairs of a batch, whichever it is."""
+"""The interface of what runs the pairs of a batch: processes of this machine, or a cluster."""
 
 from __future__ import annotations
 
@@ -8,47 +8,47 @@ from types import TracebackType
 from typing import Any, Protocol
 
 Task = dict[str, Any]
-"""What a worker is told of a pair: ``name``, ``fixed``, ``moving``, ``key``; see `worker.align_task`."""
+"""A pair as a worker receives it: ``name``, ``fixed``, ``moving``, ``key``; see `worker.align_task`."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back for a task: the worker's answer, or why there is none.
+    """The answer to a task: what the worker returned, or why it returned nothing.
 
     Attributes:
-        task: as it was handed in.
-        content: as `worker.align_task` returns it; None where there is none.
-        reason: what became of the worker then.
-        passing: another try may go better.
+        task: the task as it was submitted.
+        content: what `worker.align_task` returned; None where the worker was lost.
+        reason: what became of a worker that was lost.
+        transient: whether another try may succeed.
     """
 
     task: Task
     content: Mapping[str, Any] | None = None
     reason: str = ""
-    passing: bool = False
+    transient: bool = False
 
 
 class Engine(Protocol):
-    """Takes tasks and gives answers, in any order; closing it ends what is under way.
-
-    ``room``: how many further tasks should be handed in now. ``wait``: the answers that are there, or none after some
-    seconds at most.
-    """
+    """Takes tasks and returns answers in any order; leaving its context stops the tasks under way."""
 
     @property
     def room(self) -> int:
-        """See above."""
+        """How many further tasks should be submitted now."""
 
     def submit(self, task: Task) -> None:
         """Take a task."""
 
     def wait(self, seconds: float) -> list[Answer]:
-        """See above; raises BackendError when no worker can be had."""
+        """Return the answers that have come, waiting up to ``seconds`` for the first.
+
+        Raises:
+            BackendError: no worker can be started or reached.
+        """
 
     def __enter__(self) -> Engine:
-        """Begin."""
+        """Start, or connect to, the workers."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """End: no worker is left, nor anything half-written."""
+        """End the workers, and remove what they have half-written."""

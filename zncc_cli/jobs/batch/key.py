@@ -1,4 +1,4 @@
-"""What a pair's result depends on, as one short text."""
+"""The key of a pair: a hash of all that its result depends on."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from zncc_cli.config import PairConfig
+from zncc_cli.config import PairConfig, Product
 from zncc_cli.errors import ZnccError
 from zncc_cli.files.paths import MismatchError, small_file
 from zncc_cli.files.transforms.transform_json import parse_json
 from zncc_cli.jobs.pair.digests import digests
-from zncc_cli.report.report import json_text
+from zncc_cli.report.json import json_text
 
-# Where the files lie is no part of it.
+# Settings that do not change the result: where the files lie.
 _PLACES = ("fixed", "moving", "out", "overwrite")
+# Products are hashed by the names that they had in version 0.1, so that its batches can be resumed.
+_FORMER_NAMES = {Product.HTML: "page"}
 
 
 def pair_key(config: PairConfig) -> str:
-    """Return the key of a pair's inputs, by their content, and settings.
+    """Return the key of a pair: a hash of the content of its inputs and of its settings.
 
     Raises:
         InputError: an input cannot be read.
@@ -30,12 +32,15 @@ def pair_key(config: PairConfig) -> str:
 
 def _key(inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     kept = {name: value for name, value in settings.items() if name not in _PLACES}
+    if kept["write"] is not None:
+        names = kept["write"].split(",")
+        kept["write"] = ",".join(_FORMER_NAMES.get(name.strip(), name) for name in names)
     text = json_text({"inputs": dict(sorted(inputs.items())), "settings": dict(sorted(kept.items()))})
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def done_before(folder: Path, key: str) -> dict[str, Any] | None:
-    """Return the report that stands in a pair's folder, if it is of the inputs and settings of ``key``."""
+    """Return the report in a pair's folder if a run with the inputs and settings of ``key`` wrote it, else None."""
     try:
         content = small_file(folder / "report.json", expected="a report", advice="remove it")
         report: Any = parse_json(content, "a report")

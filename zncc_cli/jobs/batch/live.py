@@ -1,4 +1,4 @@
-"""What a person sees while a batch runs, on a terminal."""
+"""The line of progress that a terminal shows while a batch runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _COLUMNS = ("done", "ok", "suspect", "failed", "error", "pairs/s", "time left")
 
 @contextlib.contextmanager
 def live(total: int, *, shown: bool) -> Iterator[OnRow]:
-    """Yield what is to be told of each pair, and show on stderr what has come of ``total`` pairs, if ``shown``."""
+    """Yield a function to call with each finished pair; if ``shown``, show on stderr how many of ``total`` are done."""
     if not shown:
         yield lambda _row, _kept: None
         return
@@ -41,7 +41,7 @@ class _Counts:
         self._kept += kept
 
     def table(self) -> Table:
-        """Rate and time left are of what this run has done itself."""
+        """Return the line; its rate and the time left count only the pairs that this run has done itself."""
         rate = (self._done - self._kept) / max(time.monotonic() - self._began, 1e-9)
         left = span((self._total - self._done) / rate) if rate else "-"
         table = Table(box=None, pad_edge=False)
@@ -53,7 +53,7 @@ class _Counts:
 
 
 def span(seconds: float) -> str:
-    """Return a time in words: "4 s", "3:07 min", "12:45 h"."""
+    """Return a duration in words: "4 s", "3:07 min", "12:45 h"."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

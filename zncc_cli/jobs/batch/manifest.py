@@ -1,7 +1,7 @@
-"""What has been done, written as it is done: a line of JSON for each pair, added at the end of a file.
+"""The manifest of a batch: a file with a line of JSON for each finished pair, appended when the pair is finished.
 
-The process may be killed at any byte: a last line that is cut off is dropped. Several files, of the shards of a batch,
-are read as one.
+The process may be killed at any byte: a last line that is cut off is dropped. The manifests of several shards are read
+as one.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from zncc_cli.text import one_line, shown
 NAME = "manifest.jsonl"
 _NAMES = re.compile(r"manifest(-[0-9]+-of-[0-9]+)?\.jsonl")
 _HEADER = {"format": "zncc-batch-manifest", "version": 1}
-_SYNC_SECONDS = 1.0  # what a power cut may take back; a killed process takes nothing back
+_SYNC_SECONDS = 1.0  # of records that a power cut may lose; a killed process loses none
 
 
 @dataclass(frozen=True)
 class Record:
-    """A pair that was done.
+    """A finished pair.
 
     Attributes:
-        row: what became of it.
-        key: of the content of its inputs and its settings; "" where an input could not be read.
-        time: when, in seconds since 1970.
+        row: its result.
+        key: the `pair_key` of its inputs and settings; "" where an input could not be read.
+        time: when it was finished, in seconds since 1970.
     """
 
     row: BatchRow
@@ -44,13 +44,13 @@ class Record:
     time: float
 
     @property
-    def stands(self) -> bool:
-        """It is a result; an error is tried again."""
+    def is_result(self) -> bool:
+        """Whether the row is a result; an error is tried again."""
         return self.row.status != ERROR and bool(self.key)
 
 
 def manifests(folder: Path) -> list[Path]:
-    """Return the manifests in an output folder."""
+    """Return the paths of the manifests in an output folder."""
     try:
         with os.scandir(folder) as entries:
             return sorted(folder / entry.name for entry in entries if _NAMES.fullmatch(entry.name) and entry.is_file())
@@ -59,10 +59,10 @@ def manifests(folder: Path) -> list[Path]:
 
 
 def read_manifests(paths: list[Path]) -> dict[str, Record]:
-    """Return the latest record of each pair; lines that are damaged are passed over, and their pairs done again.
+    """Return the latest record of each pair. Damaged lines are skipped; their pairs are done again.
 
     Raises:
-        OutputError: a file cannot be read, or is no manifest of this version.
+        OutputError: a file cannot be read, or is not a manifest of this version.
     """
     latest: dict[str, Record] = {}
     for path in paths:
@@ -104,17 +104,17 @@ def _parsed(line: bytes) -> Any:
 
 
 class Manifest:
-    """A manifest that is open for writing, by nobody else."""
+    """A manifest that is open for writing; no other process can write it."""
 
     def __init__(self, path: Path, *, keep: bool) -> None:
-        """``keep`` what stands in it, less a last line that is cut off.
+        """Open the manifest; ``keep`` its records, without a last line that is cut off, or begin it anew.
 
         Raises:
             OutputError: it cannot be written, or another process is writing it.
         """
         self.path = path
         self.begun = 0
-        """When it was first written, ns, by the clock of the disk, as the files of its pairs are."""
+        """When this process created it, in ns by the clock of the disk, as are the files of its pairs; else 0."""
         self._synced = time.monotonic()
         try:
             if os.path.lexists(path.parent) and not path.parent.is_dir():
@@ -138,27 +138,27 @@ class Manifest:
             raise self._error(error) from error
 
     def __enter__(self) -> Manifest:
-        """Nothing more."""
+        """Return the manifest, which is open already."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Make sure of what was written."""
+        """Write everything to the disk and close the file."""
         os.fsync(self._file.fileno())
         self._file.close()
 
     def discard(self) -> None:
-        """Remove it, and the folder where nothing else is in it."""
+        """Remove the manifest, and its folder if that is empty then."""
         with contextlib.suppress(OSError):
             self.path.unlink()
             self.path.parent.rmdir()
 
     def add(self, row: BatchRow, key: str) -> None:
-        """Write what became of a pair.
+        """Append the record of a pair.
 
         Raises:
-            OutputError: it cannot be written.
+            OutputError: the manifest cannot be written.
         """
         try:
             self._write({**dataclasses.asdict(row), "key": key, "time": round(time.time(), 3)})
@@ -171,7 +171,7 @@ class Manifest:
 
     def _write(self, content: dict[str, Any]) -> None:
         line = memoryview(json.dumps(content, separators=(",", ":")).encode() + b"\n")
-        while line:  # a full disk takes a part of it
+        while line:  # a nearly full disk takes a part of it
             line = line[self._file.write(line) :]
 
     def _error(self, error: OSError) -> OutputError:
@@ -187,21 +187,21 @@ class Manifest:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise OutputError(
-                f"{shown(self.path)}: expected nobody else to write it, found another zncc-batch at it; wait for "
-                "its end, choose another --out, or give each its --shard"
+                f"{shown(self.path)}: another zncc-batch is writing this manifest; wait until it ends, choose another "
+                "--out, or give each run its own --shard"
             ) from None
         except OSError:  # a file system without locks
             return
 
 
 def _whole_lines(file: Any) -> int:
-    """Return the place after the last line that is whole."""
-    place = file.seek(0, os.SEEK_END)
-    while place:
-        first = max(0, place - 2**16)
-        file.seek(first)
-        end = file.read(place - first).rfind(b"\n")
-        if end >= 0:
-            return int(first + end + 1)
-        place = first
+    """Return the position after the last complete line of a binary file."""
+    end = file.seek(0, os.SEEK_END)
+    while end:
+        start = max(0, end - 2**16)
+        file.seek(start)
+        newline = file.read(end - start).rfind(b"\n")
+        if newline >= 0:
+            return int(start + newline + 1)
+        end = start
     return 0

@@ -1,4 +1,4 @@
-"""How files are named: a pattern with fields in braces, as ``{well}/{site}_ch{channel}.tif``."""
+"""Patterns for the names of files, with fields in braces: ``{well}/{site}_ch{channel}.tif``."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ _FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 class Pattern:
-    """A pattern, and which of the files that fit it are the fixed images.
+    """A pattern for paths, and a condition that tells which of the files that match it are the fixed images.
 
-    A field holds any text but "/", as short as the rest allows; a field that stands twice holds the same text twice.
+    A field matches any text without "/", as short as the rest allows. A field that occurs twice matches the same text
+    both times.
 
     Args:
-        text: the pattern, relative to a folder, divided by "/".
-        where: fields and values of the fixed images, as ``channel=0``, several divided by commas.
+        text: the pattern, relative to a folder, with "/" between folders.
+        where: fields and values of the fixed images, such as ``channel=0``, with commas between several.
 
     Raises:
-        OptionError: there is no field, a brace too many, or a field in ``where`` that the pattern has not.
+        OptionError: the pattern has no field, or a brace too many, or ``where`` names a field that it does not have.
     """
 
     def __init__(self, text: str, where: str) -> None:
@@ -57,20 +58,20 @@ class Pattern:
         return name, value
 
     def _expression(self, part: str) -> str:
-        """Return the regular expression of one part of the path; a field of an earlier part must be compared later."""
-        expression, end, here = "", 0, set()
-        for found in _FIELD.finditer(part):
-            expression += re.escape(part[end : found.start()])
-            name = found[1]
-            expression += f"(?P={name})" if name in here else f"(?P<{name}>[^/]+?)"
-            here.add(name)
+        """Return the regular expression of one part of the path; fields of earlier parts are compared in `_below`."""
+        expression, end, own = "", 0, set()
+        for match in _FIELD.finditer(part):
+            expression += re.escape(part[end : match.start()])
+            name = match[1]
+            expression += f"(?P={name})" if name in own else f"(?P<{name}>[^/]+?)"
+            own.add(name)
             if name not in self._fields:
                 self._fields.append(name)
-            end = found.end()
+            end = match.end()
         return expression + re.escape(part[end:])
 
     def files(self, folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
-        """Yield path below ``folder``, divided by "/", and fields of every file that fits; hidden ones never do.
+        """Yield the path below ``folder`` and the fields of every file that matches; hidden files never do.
 
         Raises:
             InputError: a folder cannot be listed.
@@ -78,37 +79,37 @@ class Pattern:
         yield from self._below(folder, "", 0, {})
 
     def _below(
-        self, folder: Path, place: str, depth: int, known: Mapping[str, str]
+        self, folder: Path, path: str, depth: int, earlier: Mapping[str, str]
     ) -> Iterator[tuple[str, dict[str, str]]]:
         last = depth == len(self._parts) - 1
         try:
-            with os.scandir(folder / place) as entries:
-                found = sorted(entry.name for entry in entries if last or entry.is_dir())
+            with os.scandir(folder / path) as entries:
+                names = sorted(entry.name for entry in entries if last or entry.is_dir())
         except OSError as error:
-            advice = "check the name and the folder's rights"
-            raise refusal(folder / place, expected="a folder of images", found=error.strerror, advice=advice) from error
-        for name in found:
-            fits = None if name.startswith(".") else self._parts[depth].fullmatch(name)
-            if fits is None:
+            advice = "check its name and permissions"
+            raise refusal(folder / path, expected="a folder of images", found=error.strerror, advice=advice) from error
+        for name in names:
+            match = None if name.startswith(".") else self._parts[depth].fullmatch(name)
+            if match is None:
                 continue
-            fields = fits.groupdict()
-            if any(known.get(key, value) != value for key, value in fields.items()):
+            fields = match.groupdict()
+            if any(earlier.get(key, value) != value for key, value in fields.items()):
                 continue
-            below = f"{place}/{name}" if place else name
+            below = f"{path}/{name}" if path else name
             if last:
-                yield below, {**known, **fields}
+                yield below, {**earlier, **fields}
             else:
-                yield from self._below(folder, below, depth + 1, {**known, **fields})
+                yield from self._below(folder, below, depth + 1, {**earlier, **fields})
 
     def is_fixed(self, fields: Mapping[str, str]) -> bool:
         """Tell whether a file with these fields is a fixed image."""
         return all(fields[name] == value for name, value in self._fixed.items())
 
     def group(self, fields: Mapping[str, str]) -> tuple[str, ...]:
-        """Return what the images of one group have in common."""
+        """Return the values of the fields that are not in ``where``: files with the same values belong together."""
         return tuple(fields[name] for name in self._grouped)
 
-    def said(self, group: tuple[str, ...]) -> str:
-        """Return a group in words."""
+    def described(self, group: tuple[str, ...]) -> str:
+        """Return a group in words: "well=A1 site=2"."""
         words = (f"{name}={shown(value)}" for name, value in zip(self._grouped, group, strict=True))
         return " ".join(words) or "the folder"

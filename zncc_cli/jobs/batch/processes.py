@@ -1,4 +1,4 @@
-"""Workers on this machine: plain processes, each replaced when it dies or takes too long."""
+"""Workers on this machine: processes, each of which is replaced when it dies or takes too long."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ _ONE_THREAD = {
     f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM", "BLIS")
 }
 _NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
-_START_SECONDS = 300.0  # torch from a slow disk, and a first build of the kernels
-_STARTS = 3  # as many times in a row a worker may die before it is ready
-_GRACE = 5.0  # seconds until a killed process is left to itself: one that waits for a dead disk cannot be killed
+_START_SECONDS = 300.0  # until a worker is ready: torch from a slow disk, and a first build of the kernels
+_MAX_FAILED_STARTS = 3  # in a row: workers that die before they are ready
+_KILL_SECONDS = 5.0  # to wait for a killed process: one that waits for a dead disk cannot be killed
 
 
 Events = queue.SimpleQueue["tuple[Worker, bytes | None]"]
-"""Lines that workers have sent, and None where one can send no more."""
+"""Lines that workers have sent, and None for a worker whose output has ended."""
 
 
 class Worker:
-    """One process and the task that it does."""
+    """A process and the task that it is doing."""
 
     def __init__(self, command: Sequence[str], settings: Mapping[str, Any], events: Events, *, gpu: bool) -> None:
-        """Start it; ``settings`` are its first line, what it sends is put into ``events``; ``gpu``: it may use one."""
+        """Start the process and send it ``settings``; put what it sends into ``events``; without ``gpu``, hide GPUs."""
         self.gpu = gpu
         self.task: Task | None = None
         self.ready = False
@@ -66,13 +66,13 @@ class Worker:
         self._send(settings)
 
     def do(self, task: Task) -> None:
-        """Hand in a task; the clock runs from when the worker can begin."""
+        """Send a task; its time is counted from now, or from when the worker is ready."""
         self.task = task
         self.since = time.monotonic()
         self._send(task)
 
     def _send(self, content: Mapping[str, Any]) -> None:
-        with contextlib.suppress(BrokenPipeError):  # it has died: that is seen where its answer should be
+        with contextlib.suppress(BrokenPipeError):  # the process has died; `_listen` will tell
             self._stdin.write(json.dumps(content).encode() + b"\n")
             self._stdin.flush()
 
@@ -83,37 +83,38 @@ class Worker:
                 events.put((self, line))
         events.put((self, None))
 
-    def limit(self, timeout: float) -> float:
-        """Return until when it may take; for ever, where it has nothing to do."""
+    def deadline(self, timeout: float) -> float:
+        """Return the monotonic time by which it must have answered; infinity where it has nothing to do."""
         if self.ready and self.task is None:
             return math.inf
         return self.since + (timeout if self.ready else _START_SECONDS)
 
     def end(self) -> str:
-        """Kill it; return why it had died before, in words."""
+        """Kill the process; return in words how it had died before, or that it stopped answering."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(0.2)
-        died = self.process.poll()
+        code = self.process.poll()
         self.process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(_GRACE)
+            self.process.wait(_KILL_SECONDS)
         with contextlib.suppress(OSError):
             self._stdin.close()
         self._errors.seek(0, os.SEEK_END)
         self._errors.seek(max(0, self._errors.tell() - 4096))
-        said = self._errors.read().decode(errors="replace").strip().splitlines()
+        lines = self._errors.read().decode(errors="replace").strip().splitlines()
         self._errors.close()
-        return f"{_how(died)}{': ' + one_line(said[-1]) if said else ''}"
+        return f"{_how(code)}{': ' + one_line(lines[-1]) if lines else ''}"
 
 
 def _how(code: int | None) -> str:
+    """Return in words how a process with this exit code ended; None for one that was still running."""
     if code is None:
         return "stopped answering"
     if code >= 0:
         return f"ended with code {code}"
     with contextlib.suppress(ValueError):
         name = signal.Signals(-code).name
-        return f"was killed by {name}{', perhaps for want of memory' if name == 'SIGKILL' else ''}"
+        return f"was killed by {name}{', perhaps because memory ran out' if name == 'SIGKILL' else ''}"
     return f"was killed by signal {-code}"
 
 
@@ -121,12 +122,12 @@ class Processes:
     """An `Engine` of processes on this machine.
 
     Args:
-        settings: of the batch, for the workers.
-        workers: how many.
+        settings: settings of the batch for the workers.
+        workers: number of processes.
         timeout: seconds that a task may take.
-        clear: removes what is half-written of a task whose worker was killed.
+        clear: removes the half-written files of a task whose worker was killed.
         command: starts a worker.
-        on_gpu: how many of the workers may use a GPU; from the others it is hidden.
+        on_gpu: how many of the workers may use a GPU; it is hidden from the others.
     """
 
     def __init__(
@@ -145,10 +146,10 @@ class Processes:
         self._killed, self._starting = False, threading.Lock()
         self._events: Events = queue.SimpleQueue()
         self._failed_starts = 0
-        self._said: set[str] = set()
+        self._logged: set[str] = set()
 
     def __enter__(self) -> Processes:
-        """Start the workers, which load what they need meanwhile."""
+        """Start the workers; they load torch while the first tasks are prepared."""
         for _ in range(self._count):
             self._start()
         return self
@@ -156,9 +157,9 @@ class Processes:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Kill the workers, and remove what they have half-written."""
+        """Kill the workers, and remove their half-written files."""
         for worker in self._workers:
-            worker.process.kill()  # all at once, then one after the other is waited for
+            worker.process.kill()  # all at once, before any is waited for
         for worker in self._workers:
             worker.end()
             if worker.task is not None:
@@ -166,7 +167,7 @@ class Processes:
         self._workers.clear()
 
     def kill(self) -> None:
-        """Kill the workers, from another thread than the one that waits for them, which cleans up after them."""
+        """Kill the workers from another thread than the one that waits for them, which cleans up after them."""
         with self._starting:
             self._killed = True
             workers = list(self._workers)
@@ -178,49 +179,50 @@ class Processes:
 
     @property
     def open(self) -> bool:
-        """Whether there are workers, and will be."""
+        """Whether the workers have been started and not ended."""
         return bool(self._workers) and not self._killed
 
     def _check_open(self) -> None:
         if not self.open:
-            raise BackendError("expected workers, found them ended; run the batch again with --resume")
+            raise BackendError("the workers have ended; run the batch again with --resume")
 
     @property
     def room(self) -> int:
-        """How many workers have nothing to do."""
+        """The number of workers that have nothing to do."""
         return sum(worker.task is None for worker in self._workers)
 
     def submit(self, task: Task) -> None:
-        """Hand a task to a worker, one that is ready if there is one."""
-        free = [worker for worker in self._workers if worker.task is None]
-        max(free, key=lambda worker: worker.ready).do(task)
+        """Give a task to an idle worker, one that is ready if possible."""
+        idle = [worker for worker in self._workers if worker.task is None]
+        max(idle, key=lambda worker: worker.ready).do(task)
 
     def wait(self, seconds: float) -> list[Answer]:
-        """Return the answers that come within some seconds.
+        """Return the answers that have come, waiting up to ``seconds`` for the first.
 
         Raises:
             BackendError: workers die before they are ready, or another thread has killed them.
         """
         self._check_open()
-        limits = [worker.limit(self._timeout) for worker in self._workers]
-        seconds = max(0.0, min(seconds, min(limits) - time.monotonic()))
+        first_deadline = min(worker.deadline(self._timeout) for worker in self._workers)
+        seconds = max(0.0, min(seconds, first_deadline - time.monotonic()))
         answers = []
         with contextlib.suppress(queue.Empty):
             worker, line = self._events.get(timeout=seconds)
             while True:
-                if worker in self._workers:  # and not one that was given up
-                    answers += self._replaced(worker, late=False) if line is None else self._taken(worker, line)
+                if worker in self._workers:  # not one that was replaced
+                    answers += self._replace(worker, late=False) if line is None else self._receive(worker, line)
                 worker, line = self._events.get_nowait()
         now = time.monotonic()
-        for worker in [one for one in self._workers if one.limit(self._timeout) < now]:
-            answers += self._replaced(worker, late=True)
+        for worker in [worker for worker in self._workers if worker.deadline(self._timeout) < now]:
+            answers += self._replace(worker, late=True)
         return answers
 
-    def _taken(self, worker: Worker, line: bytes) -> list[Answer]:
+    def _receive(self, worker: Worker, line: bytes) -> list[Answer]:
+        """Log the warnings in a line that a worker sent, once each; return the answer if it holds one."""
         content = json.loads(line)
-        for message in content.pop("heard", ()):
-            if message not in self._said:
-                self._said.add(message)
+        for message in content.pop("warnings", ()):
+            if message not in self._logged:
+                self._logged.add(message)
                 logger.warning("%s", message)
         if content.get("ready"):
             worker.ready, worker.since, self._failed_starts = True, time.monotonic(), 0
@@ -229,8 +231,8 @@ class Processes:
         assert task is not None, "an answer without a task"
         return [Answer(task, content)]
 
-    def _replaced(self, worker: Worker, *, late: bool) -> list[Answer]:
-        """End a worker and start another; return what is to be said of its task."""
+    def _replace(self, worker: Worker, *, late: bool) -> list[Answer]:
+        """End a worker and start another; return the answer to its task, unless the new worker does it."""
         self._check_open()
         self._workers.remove(worker)
         how = worker.end()
@@ -239,8 +241,8 @@ class Processes:
             self._clear(task)
         if not worker.ready:
             self._failed_starts += 1
-            if self._failed_starts >= _STARTS:
-                raise BackendError(f"no worker could be started; the last one {how}; try zncc doctor")
+            if self._failed_starts >= _MAX_FAILED_STARTS:
+                raise BackendError(f"no worker could be started; the last one {how}; run zncc doctor")
         self._start()
         if task is None:
             return []
@@ -248,12 +250,12 @@ class Processes:
             self._workers[-1].do(task)
             return []
         if late:
-            return [Answer(task, reason=f"took longer than --timeout, {self._timeout:g} seconds, and was given up")]
-        return [Answer(task, reason=f"its process {how}", passing=True)]
+            return [Answer(task, reason=f"took longer than --timeout, {self._timeout:g} seconds, and was stopped")]
+        return [Answer(task, reason=f"its process {how}", transient=True)]
 
     def _start(self) -> None:
         with self._starting:
             if self._killed:
-                raise BackendError("expected to start a worker, found the batch ended; run it again with --resume")
+                raise BackendError("no worker can be started: the batch has ended; run it again with --resume")
             gpu = sum(worker.gpu for worker in self._workers) < self._on_gpu
             self._workers.append(Worker(self._command, self._settings, self._events, gpu=gpu))

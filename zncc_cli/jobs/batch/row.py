@@ -1,4 +1,4 @@
-"""What became of one pair, and the table of all."""
+"""The result of one pair, and the table of all results."""
 
 from __future__ import annotations
 
@@ -20,9 +20,19 @@ STATUSES = ("ok", "suspect", "failed", ERROR)
 
 @dataclass(frozen=True)
 class BatchRow:
-    """What became of one pair: a row of ``batch.csv``.
+    """The result of one pair: a row of ``batch.csv``.
 
-    ``status`` is a verdict's, or ``error``; ``missing`` names the files that could not be made, divided by blanks.
+    Attributes:
+        name: the pair's name, which is its folder in the output folder.
+        status: the verdict, or ``error`` where the pair could not be done.
+        reason: the reasons of the verdict, or the error.
+        zncc_before, zncc_after: mean local ZNCC before and after alignment, in [-1, 1].
+        overlap: fraction of the windows that both images cover.
+        motion: largest motion of a corner of the fixed image, pixels.
+        seconds: time that the pair took.
+        model: the model that was fitted.
+        attempts: how often the pair was tried.
+        missing: names of files that could not be made, separated by blanks.
     """
 
     name: str
@@ -42,13 +52,13 @@ COLUMNS = tuple(field.name for field in fields(BatchRow))
 
 
 def row_of(content: Mapping[str, Any]) -> BatchRow:
-    """Return the row that a record or an answer holds.
+    """Return the row that a record of the manifest, or a worker's answer, holds.
 
     Raises:
-        ValueError: it holds none.
+        ValueError: it holds no valid row.
     """
     values: dict[str, Any] = {column: content.get(column) for column in COLUMNS}
-    values["missing"] = values["missing"] or ""  # of an earlier version
+    values["missing"] = values["missing"] or ""  # records of an earlier version have none
     texts = all(isinstance(values[column], str) for column in ("name", "status", "reason", "missing"))
     numbers = (values[column] for column in ("zncc_before", "zncc_after", "overlap", "motion", "seconds"))
     if not texts or values["status"] not in STATUSES or not isinstance(values["attempts"], int):
@@ -59,7 +69,7 @@ def row_of(content: Mapping[str, Any]) -> BatchRow:
 
 
 def write_table(table: Path, rows: Iterable[BatchRow]) -> None:
-    """Write ``batch.csv``, in the place of an older one.
+    """Write ``batch.csv``; it replaces an older one.
 
     Raises:
         OutputError: it cannot be written.
@@ -72,8 +82,9 @@ def write_table(table: Path, rows: Iterable[BatchRow]) -> None:
     try:
         table.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        found = f"{shown(table.parent)}: cannot be created ({error.strerror})"
-        raise OutputError(f"{found}; choose another --out") from error
+        raise OutputError(
+            f"{shown(table.parent)}: cannot be created ({error.strerror}); choose another --out"
+        ) from error
     with beside(table) as file:
         file.write(text.getvalue().encode())
 

@@ -1,4 +1,4 @@
-"""The story of a batch, from its pairs to its table and page."""
+"""A batch, from its pairs to its table and batch.html."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import heapq
 import itertools
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,32 +29,32 @@ from zncc_cli.jobs.batch.worker import clear
 from zncc_cli.jobs.missing import Missing
 from zncc_cli.jobs.pair.products import OVERLAY, PAGE, file_names
 from zncc_cli.process import usable_cores
-from zncc_cli.report.batch_html import BatchPageRow, thumbnail, write_batch_page
+from zncc_cli.report.batch_html import BatchHtmlRow, thumbnail, write_batch_html
 from zncc_cli.text import shown
 
 logger = logging.getLogger("zncc_cli.batch")
 
-_ON_A_GPU = 4  # processes: launching keeps each busy, and the card waits; but all have to fit into its memory
-_WAIT = 0.5  # seconds: how long ^C or an engine's own clock may wait
-_TABLE_SECONDS = 5.0  # between two tables,
-_TABLE_SHARE = 0.02  # and never more of the time than this: the table of a large batch is large
+_GPU_PROCESSES = 4  # each is busy with launching while the GPU waits; but all have to fit into its memory
+_WAIT_SECONDS = 0.5  # for which ^C, or an engine's own clock, may have to wait
+_TABLE_SECONDS = 5.0  # between two writings of the table,
+_TABLE_TIME_FRACTION = 0.02  # which never take more of the time than this: the table of a large batch is large
 _PAGE_ROWS = 1000  # what a browser and 4 MB hold; the worst of more
 
 OnRow = Callable[[BatchRow, bool], None]
-"""Is told of each pair when it is done, and whether it had been done before."""
+"""Is called with the row of each finished pair, and whether an earlier run had done it."""
 
 
 @dataclass(frozen=True)
 class BatchOutcome:
-    """What became of all pairs.
+    """The result of a batch.
 
     Attributes:
-        pairs: all rows, in the order of the names.
-        table: the file of them.
-        left: how many pairs were not begun, or not ended.
-        kept: how many had been done before.
+        pairs: the rows of all finished pairs, in the order of their names.
+        table: the file that holds them.
+        left: how many pairs were not begun or not finished.
+        kept: how many pairs an earlier run had done.
         accept: which verdicts are good enough.
-        missing: the batch's page, if it could not be made, and why.
+        missing: batch.html, if it could not be made, and why.
     """
 
     pairs: tuple[BatchRow, ...]
@@ -71,49 +71,49 @@ class BatchOutcome:
 
     @property
     def incomplete(self) -> tuple[BatchRow, ...]:
-        """The rows of pairs of which files are missing."""
+        """The rows of pairs some of whose files could not be made."""
         return tuple(row for row in self.pairs if row.missing)
 
     @property
     def exit_code(self) -> ExitCode:
-        """0 when every pair is good enough, and all files are there, else 5."""
+        """0 when every pair is good enough and all files are written, else 5."""
         return ExitCode.SOME_FAILED if self.left or self.bad or self.incomplete or self.missing else ExitCode.OK
 
 
 def run_batch(
     config: BatchConfig, pairs: list[Pair], on_row: OnRow, engine: engines.Engine | None = None
 ) -> BatchOutcome:
-    """Align every pair; write the manifest as they are done, the table every few seconds, and the page at the end.
+    """Align every pair; write the manifest as pairs finish, the table every few seconds, and batch.html at the end.
 
     Args:
-        config: the batch.
-        pairs: of `find_pairs`.
-        on_row: is told of each pair.
-        engine: what runs them; by default as ``config`` says.
+        config: the settings of the batch.
+        pairs: the pairs that `find_pairs` returned.
+        on_row: is called with each finished pair.
+        engine: runs the pairs; None takes the one that ``config`` names.
 
     Raises:
-        OutputError: the output folder cannot be written, or holds a batch already; pairs that are done stay.
+        OutputError: the output folder cannot be written, or holds a batch already. Finished pairs stay.
         BackendError: no worker can be started.
     """
-    if config.scheduler is not None:  # its workers know nothing of our working folder
+    if config.scheduler is not None:  # its workers do not know our working folder
         config = dataclasses.replace(config, out=config.out.absolute())
         pairs = [_absolute(pair) for pair in pairs]
-    before = _stands_before(config)
-    resumed = config.resume and bool(before)
-    known = read_manifests(before) if resumed else {}
+    manifests_before = _manifests_before(config)
+    resumed = config.resume and bool(manifests_before)
+    records_before = read_manifests(manifests_before) if resumed else {}
     table = config.file("batch.csv")
     rows: dict[str, BatchRow] = {}
-    before_this = 0
+    kept_count = 0
     start = round(time.time(), 3)  # as records are rounded
     with Manifest(config.file(NAME), keep=config.resume) as manifest:
         last, pause = time.monotonic(), _TABLE_SECONDS
         try:
             with engine or _engine(config, len(pairs), since=0 if resumed else manifest.begun) as running:
-                done = itertools.chain(_problems(pairs), _results(config, running, _tasks(pairs, known), known))
-                for row, key, kept in done:
+                results = _results(config, running, _tasks(pairs, records_before), records_before)
+                for row, key, kept in itertools.chain(_problems(pairs), results):
                     if not kept:
                         manifest.add(row, key)
-                    before_this += kept
+                    kept_count += kept
                     rows[row.name] = row
                     on_row(row, kept)
                     if config.fail_fast and not kept and row.status in ("failed", ERROR):
@@ -122,26 +122,27 @@ def run_batch(
                         began = time.monotonic()
                         write_table(table, _ordered(pairs, rows))
                         last = time.monotonic()
-                        pause = max(_TABLE_SECONDS, (last - began) / _TABLE_SHARE)
+                        pause = max(_TABLE_SECONDS, (last - began) / _TABLE_TIME_FRACTION)
         except BaseException as error:
             if isinstance(error, BackendError) and not rows and manifest.begun:
-                manifest.discard()  # it has not begun: nothing of it stays in the way
+                manifest.discard()  # the batch has not begun: nothing of it stays
             else:
-                # A signal may come between a pair's record and its row: what this run has recorded is done.
+                # A signal may come between a pair's record and its row: the pairs that this run has recorded are done.
                 records = read_manifests([manifest.path]).items()
                 recorded = {name: record.row for name, record in records if record.time >= start}
                 write_table(table, _ordered(pairs, rows | recorded))
             raise
         write_table(table, _ordered(pairs, rows))
     left = len(pairs) - len(rows)
-    outcome = BatchOutcome(tuple(_ordered(pairs, rows)), table, left=left, kept=before_this, accept=config.accept)
+    outcome = BatchOutcome(tuple(_ordered(pairs, rows)), table, left=left, kept=kept_count, accept=config.accept)
     page, missing = config.file("batch.html"), Missing(config.out)  # an older page, of other rows, does not stay either
     with missing.spared(page.name):
-        write_batch_page(page, _page_rows(config, outcome.pairs), total=len(outcome.pairs))
+        write_batch_html(page, _page_rows(config, outcome.pairs), total=len(outcome.pairs))
     return dataclasses.replace(outcome, missing=missing.of([page.name]))
 
 
 def _absolute(pair: Pair) -> Pair:
+    """Return the pair with absolute paths."""
     return (
         pair
         if pair.problem
@@ -149,47 +150,48 @@ def _absolute(pair: Pair) -> Pair:
     )
 
 
-def _stands_before(config: BatchConfig) -> list[Path]:
-    """Return the manifests of earlier runs; refuse to begin anew where one stands."""
+def _manifests_before(config: BatchConfig) -> list[Path]:
+    """Return the manifests of earlier runs; refuse to begin anew where there is one."""
     table, manifest = config.file("batch.csv"), config.file(NAME)
-    found = manifests(config.out)
-    # A table without any manifest is none of ours to go on with.
-    held = () if config.overwrite or (config.resume and found) else (manifest, table, *found)
-    for path in held:
-        if path.exists() and not _beside(config, path):
+    existing = manifests(config.out)
+    # A table without any manifest is not of a batch that could be continued.
+    refused = () if config.overwrite or (config.resume and existing) else (manifest, table, *existing)
+    for path in refused:
+        if path.exists() and not _is_of_other_shard(config, path):
             if config.resume:
-                what, advice = "one beside which no batch left a manifest", "move it away, or choose another --out"
-                raise OutputError(f"{shown(path)}: expected no such file, found {what}; {advice}")
-            advice = "give --resume to go on with that batch, --overwrite to begin anew, or choose another --out"
+                found, advice = "one without the manifest of a batch", "move it away, or choose another --out"
+                raise OutputError(f"{shown(path)}: expected no such file, found {found}; {advice}")
+            advice = "give --resume to continue that batch, --overwrite to begin anew, or choose another --out"
             raise OutputError(f"{shown(path)}: expected no such file, found one; {advice}")
-    return found
+    return existing
 
 
 _Done = tuple[BatchRow, str, bool]
-"""Row, key, and whether it had been done before."""
+"""The row and the key of a finished pair, and whether an earlier run had done it."""
 
 
 def _problems(pairs: list[Pair]) -> Iterator[_Done]:
-    """Yield what can be said of pairs without doing them."""
+    """Yield an error for each pair that is not two files."""
     return ((BatchRow(pair.name, ERROR, pair.problem), "", False) for pair in pairs if pair.problem)
 
 
-def _beside(config: BatchConfig, path: Path) -> bool:
-    """Tell whether a manifest is of another shard of this batch, which may run at the same time."""
+def _is_of_other_shard(config: BatchConfig, path: Path) -> bool:
+    """Tell whether a manifest belongs to another shard of this batch, which may run at the same time."""
     ending = f"-of-{config.part[1]}.jsonl"
     return config.shard is not None and path.name.endswith(ending) and path != config.file(NAME)
 
 
-def _tasks(pairs: list[Pair], known: dict[str, Record]) -> Iterator[engines.Task]:
+def _tasks(pairs: list[Pair], records: dict[str, Record]) -> Iterator[engines.Task]:
+    """Yield the tasks, each with the key of the pair's earlier result, if it has one."""
     for pair in pairs:
         if not pair.problem:
-            record = known.get(pair.name)
-            key = record.key if record is not None and record.stands else ""
+            record = records.get(pair.name)
+            key = record.key if record is not None and record.is_result else ""
             yield {"name": pair.name, "fixed": pair.fixed, "moving": pair.moving, "key": key}
 
 
 def _pair_config(config: BatchConfig) -> PairConfig:
-    """Return what all pairs have in common; the files are each one's own."""
+    """Return the settings that all pairs share; the files are filled in for each."""
     return PairConfig(
         fixed=Path(),
         moving=Path(),
@@ -203,21 +205,22 @@ def _pair_config(config: BatchConfig) -> PairConfig:
 
 def _engine(config: BatchConfig, count: int, *, since: int) -> engines.Engine:
     settings = {"pair": _plain(dataclasses.asdict(_pair_config(config))), "out": str(config.out), "since": since}
-    # Where a GPU is asked for, every worker uses it; else a few, for what is large enough, and the others the cores.
+    # With --device cuda every worker uses the GPU; otherwise a few do, for images that are large enough.
     cores, all_on_gpu = usable_cores(), config.registration.device is Device.CUDA
-    workers = max(1, min(config.workers or (min(_ON_A_GPU, cores) if all_on_gpu else cores), count))
+    workers = max(1, min(config.workers or (min(_GPU_PROCESSES, cores) if all_on_gpu else cores), count))
 
     def clear_task(task: engines.Task) -> None:
         clear(config.out / task["name"])
 
     if config.engine is Engine.DASK:
         return Cluster(settings, config.scheduler, workers, config.timeout, clear_task)
-    return Processes(settings, workers, config.timeout, clear_task, on_gpu=workers if all_on_gpu else _ON_A_GPU)
+    return Processes(settings, workers, config.timeout, clear_task, on_gpu=workers if all_on_gpu else _GPU_PROCESSES)
 
 
 def _plain(value: Any) -> Any:
+    """Return a value of a config as JSON can hold it."""
     if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
+        return {key: _plain(item) for key, item in value.items()}
     return str(value) if isinstance(value, Path) else value
 
 
@@ -225,10 +228,10 @@ def _results(
     config: BatchConfig,
     engine: engines.Engine,
     tasks: Iterator[engines.Task],
-    known: dict[str, Record],
+    records: dict[str, Record],
 ) -> Iterator[_Done]:
-    """Yield what became of each task; what may pass is tried again, last of all."""
-    tried: dict[str, int] = {}
+    """Yield the result of each task; those that ended with a transient error are tried again, after all others."""
+    attempts: Counter[str] = Counter()
     again: deque[engines.Task] = deque()
     under_way = 0
     while True:
@@ -237,29 +240,30 @@ def _results(
             under_way += 1
         if not under_way:
             return
-        for answer in engine.wait(_WAIT):
+        for answer in engine.wait(_WAIT_SECONDS):
             under_way -= 1
             name = answer.task["name"]
-            tried[name] = tried.get(name, 0) + 1
+            attempts[name] += 1
             content = answer.content
             if content is None:
                 content = {"key": "", "row": dataclasses.asdict(BatchRow(name, ERROR, answer.reason))}
-            if content.get("passing", answer.passing) and tried[name] <= config.retries:
+            if content.get("transient", answer.transient) and attempts[name] <= config.retries:
                 logger.debug("%s: %s; again", name, answer.reason)
                 again.append(answer.task)
                 continue
-            attempts = tried.pop(name)
+            count = attempts.pop(name)
             if content.get("kept"):
-                yield known[name].row, content["key"], True
+                yield records[name].row, content["key"], True
             else:
-                yield dataclasses.replace(row_of(content["row"]), attempts=attempts), content["key"], False
+                yield dataclasses.replace(row_of(content["row"]), attempts=count), content["key"], False
 
 
 def _ordered(pairs: list[Pair], rows: dict[str, BatchRow]) -> Iterator[BatchRow]:
+    """Yield the rows in the order of the pairs."""
     return (rows[pair.name] for pair in pairs if pair.name in rows)
 
 
-def _page_rows(config: BatchConfig, rows: Iterable[BatchRow]) -> list[BatchPageRow]:
+def _page_rows(config: BatchConfig, rows: Iterable[BatchRow]) -> list[BatchHtmlRow]:
     """Return what the page shows: the worst, should there be many."""
     worst = heapq.nsmallest(_PAGE_ROWS, rows, key=lambda row: (-STATUSES.index(row.status), row.zncc_after or -1.0))
     names = file_names(_pair_config(config))
@@ -267,7 +271,7 @@ def _page_rows(config: BatchConfig, rows: Iterable[BatchRow]) -> list[BatchPageR
     return [_page_row(row, config.out / row.name, pictures, PAGE in names) for row in worst]
 
 
-def _page_row(row: BatchRow, folder: Path, picture: bool, page: bool) -> BatchPageRow:
+def _page_row(row: BatchRow, folder: Path, picture: bool, page: bool) -> BatchHtmlRow:
     shown_metrics = ("zncc_before", "zncc_after", "motion", "model", "seconds")
     there, missing = row.status != ERROR, row.missing.split()
     small: np.ndarray[Any, Any] | None = None
@@ -276,7 +280,7 @@ def _page_row(row: BatchRow, folder: Path, picture: bool, page: bool) -> BatchPa
             small = thumbnail(np.asarray(read_image(folder / "overlay.png").data))
         except ZnccError as error:  # of an earlier run, and removed since
             logger.debug("%s", error)
-    return BatchPageRow(
+    return BatchHtmlRow(
         name=row.name,
         status=row.status,
         reason=row.reason,

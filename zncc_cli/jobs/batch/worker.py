@@ -1,6 +1,6 @@
-"""A process that does one pair after the other: tasks come as lines of JSON on stdin, answers go back on stdout.
+"""A process that does one pair after another: it reads tasks from stdin and writes answers to stdout, as lines of JSON.
 
-It ends at once, whatever it does, when stdin ends: who started it has gone.
+It ends at once when stdin ends, whatever it is doing: the process that started it is gone.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any, BinaryIO
 
 from zncc_cli.config import GPU_PIXELS, Backend, PairConfig
 from zncc_cli.config.settings import pair_config
+from zncc_cli.config.spelling import as_options
 from zncc_cli.errors import ZnccError, is_memory_error
 from zncc_cli.jobs.batch.key import done_before, pair_key
 from zncc_cli.jobs.batch.row import ERROR, BatchRow
@@ -33,10 +34,10 @@ from zncc_cli.process import keep_freed_memory
 
 Content = Mapping[str, Any]
 Job = Callable[[Content], dict[str, Any]]
-"""task -> answer, see `align_task`."""
+"""Does a task and returns the answer, see `align_task`."""
 
-# What a file system says that may say something else the next time.
-_PASSING = frozenset(
+# Errors of a file system that may not come again.
+_TRANSIENT_ERRORS = frozenset(
     getattr(errno, name)
     for name in ("EIO", "EAGAIN", "EBUSY", "EINTR", "ENFILE", "EMFILE", "ENOMEM", "ESTALE", "ETIMEDOUT", "EREMOTEIO")
     if hasattr(errno, name)
@@ -47,26 +48,27 @@ def serve(prepare: Callable[[Content], Job]) -> None:
     """Answer tasks until stdin ends.
 
     Args:
-        prepare: settings, the first line, -> what does a task; it loads what that needs.
+        prepare: takes the settings, which are the first line, loads what a task needs and returns what does a task.
     """
     with contextlib.suppress(ValueError):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # ^C goes to all; who started us decides
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # ^C goes to all processes; the one that started us decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    # Answers alone go where they are read; what a library prints goes to stderr.
+    # Only answers go to stdout; what a library prints goes to stderr.
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     tasks: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(sys.stdin.buffer, tasks), daemon=True).start()
-    heard = _Heard()
-    logging.getLogger().addHandler(heard)
+    warnings = _Warnings()
+    logging.getLogger().addHandler(warnings)
     job = prepare(json.loads(tasks.get()))
-    _send(answers, {"ready": True, "heard": heard.taken()})
+    _send(answers, {"ready": True, "warnings": warnings.take()})
     while True:
         answer = job(json.loads(tasks.get()))
-        _send(answers, {**answer, "heard": heard.taken()})
+        _send(answers, {**answer, "warnings": warnings.take()})
 
 
 def _receive(lines: BinaryIO, tasks: queue.SimpleQueue[bytes]) -> None:
+    """Put the lines into ``tasks``; end the process at the end of them."""
     for line in lines:
         tasks.put(line)
     os._exit(0)
@@ -76,8 +78,8 @@ def _send(answers: BinaryIO, content: Content) -> None:
     answers.write(json.dumps(content).encode() + b"\n")
 
 
-class _Heard(logging.Handler):
-    """Warnings, to be sent with the next answer: who started us says each but once."""
+class _Warnings(logging.Handler):
+    """Collects warnings, which are sent with the next answer; the process that started us logs each of them once."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -86,7 +88,8 @@ class _Heard(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         self._messages.append(record.getMessage())
 
-    def taken(self) -> list[str]:
+    def take(self) -> list[str]:
+        """Return the warnings since the last call."""
         messages, self._messages = self._messages, []
         return messages
 
@@ -97,6 +100,7 @@ def main() -> None:
 
 
 def _prepare(settings: Content) -> Job:
+    """Load torch and the kernels; return what aligns a pair."""
     keep_freed_memory()
     import torch
 
@@ -106,30 +110,31 @@ def _prepare(settings: Content) -> Job:
 
     torch.set_num_threads(1)
     config = pair_config(settings["pair"])
-    asked = config.registration
-    # A GPU that nobody insists on is not even looked for until a pair is large enough for it.
-    pixels = GPU_PIXELS if asked.backend is Backend.NATIVE else 0
-    try:  # once, before the first pair: what is wrong with it is wrong for all
-        with native.selected(asked.backend):
-            native.load(resolve_device(asked.device, pixels))
+    registration = config.registration
+    # With the device auto, a GPU is not even looked for until a pair is large enough for it.
+    pixels = GPU_PIXELS if registration.backend is Backend.NATIVE else 0
+    try:  # before the first pair: an error here would come with every pair
+        with native.selected(registration.backend):
+            native.load(resolve_device(registration.device, pixels))
     except ZnccError as error:
-        sys.exit(str(error))
+        sys.exit(as_options(str(error)))
     return lambda task: align_task(task, settings, config)
 
 
 def align_task(task: Content, settings: Content, base: PairConfig) -> dict[str, Any]:
-    """Do one pair, unless it is done.
+    """Align one pair, unless it is done already.
 
     Args:
-        task: ``name``, ``fixed``, ``moving``, and ``key``, of the inputs and settings it was done with before or "".
-        settings: ``out``, the folder of the batch, and ``since``, in ns: files in it that are no older are our own.
-        base: the `PairConfig` of all pairs but for the files.
+        task: ``name``, ``fixed``, ``moving``, and ``key``, the `pair_key` of an earlier run that did the pair, or "".
+        settings: ``out``, the folder of the batch, and ``since``, a time in ns: files in the pair's folder that are not
+            older belong to this batch.
+        base: the settings of all pairs; the files are filled in here.
 
     Returns:
-        ``name``; ``key``, "" if an input cannot be read; ``kept``: it is done, and ``row`` left out; else ``row``, a
-        `BatchRow`; ``passing``: an error that may not come again.
+        ``name``; ``key``, "" where an input cannot be read; ``kept``, true where the pair was done already, and else
+        ``row``, a `BatchRow`; ``transient``, true after an error that may not come again.
     """
-    from zncc_cli.jobs.pair.align import align_pair  # torch: not where a worker is only looked after
+    from zncc_cli.jobs.pair.align import align_pair  # loads torch, which the main process does without
 
     began = time.perf_counter()
     name = task["name"]
@@ -150,24 +155,25 @@ def align_task(task: Content, settings: Content, base: PairConfig) -> dict[str, 
         if complete and task["key"] == key:
             return {"name": name, "key": key, "kept": True}
         missing: Mapping[str, str] = {}
-        report = done_before(folder, key) if complete else None  # killed after the files, before the record
+        report = done_before(folder, key) if complete else None  # killed between the files and the record
         config = dataclasses.replace(config, overwrite=base.overwrite or (ours and bool(standing)))
         if report is None:
             clear(folder)
-            folder.mkdir(parents=True, exist_ok=True)  # what is half-written lies in it, and nowhere else
+            folder.mkdir(parents=True, exist_ok=True)  # half-written files lie in it, and nowhere else
             outcome = align_pair(config, progress=lambda _: None)
             report, missing = outcome.report, outcome.missing
         return {"name": name, "key": key, "row": dataclasses.asdict(_row(name, report, missing, began))}
     except Exception as error:
-        # One bad pair does not stop the rest, whatever is bad about it; a defect is told apart by its name.
-        # What stood there stays: its report.json says of which inputs and settings it is.
+        # One bad pair never stops the others; a defect of ours shows the name of its exception.
+        # Files of an earlier run stay: their report.json says of which inputs and settings they are.
         clear(folder)
-        reason = str(error) if isinstance(error, ZnccError) else f"{type(error).__name__}: {error}"
+        reason = as_options(str(error)) if isinstance(error, ZnccError) else f"{type(error).__name__}: {error}"
         row = BatchRow(name, ERROR, " ".join(reason.split()), seconds=_since(began))
-        return {"name": name, "key": key, "row": dataclasses.asdict(row), "passing": may_pass(error)}
+        return {"name": name, "key": key, "row": dataclasses.asdict(row), "transient": is_transient(error)}
 
 
 def _standing(path: Path) -> os.stat_result | None:
+    """Return the status of a regular file, None where there is none."""
     try:
         info = path.stat()
     except OSError:
@@ -176,18 +182,14 @@ def _standing(path: Path) -> os.stat_result | None:
 
 
 def _row(name: str, report: Content, missing: Mapping[str, str], began: float) -> BatchRow:
-    before, after, overlap, motion = (
-        _finite(report["metrics"][key]) for key in ("zncc_before", "zncc_after", "overlap", "motion")
-    )
-    reason = "; ".join([*report["reasons"], *([sentence(missing, "--resume")] if missing else [])])
+    metrics: dict[str, Any] = {
+        key: _finite(report["metrics"][key]) for key in ("zncc_before", "zncc_after", "overlap", "motion")
+    }
     return BatchRow(
         name,
         report["status"],
-        reason,
-        before,
-        after,
-        overlap,
-        motion,
+        "; ".join([*report["reasons"], *([sentence(missing, "--resume")] if missing else [])]),
+        **metrics,
         seconds=_since(began),
         model=report["model"],
         missing=" ".join(missing),
@@ -202,21 +204,21 @@ def _since(began: float) -> float:
     return round(time.perf_counter() - began, 3)
 
 
-def may_pass(error: BaseException) -> bool:
-    """Tell whether the same pair may do better the next time: after an error of the file system, or of memory."""
+def is_transient(error: BaseException) -> bool:
+    """Tell whether another try may succeed: after some errors of the file system, and where memory ran out."""
     seen: set[int] = set()
-    one: BaseException | None = error
-    while one is not None and id(one) not in seen:
-        seen.add(id(one))
-        if is_memory_error(one) or (isinstance(one, OSError) and one.errno in _PASSING):
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        if is_memory_error(cause) or (isinstance(cause, OSError) and cause.errno in _TRANSIENT_ERRORS):
             return True
-        one = one.__cause__ or one.__context__
+        cause = cause.__cause__ or cause.__context__
     return False
 
 
 def clear(folder: Path) -> None:
-    """Remove what a killed worker has left of a pair, and the folder where nothing is left."""
+    """Remove the half-written files that a killed worker left of a pair, and the folder if it is empty then."""
     with contextlib.suppress(OSError):
-        for left in folder.glob(".zncc-*"):
-            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+        for path in folder.glob(".zncc-*"):
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
         folder.rmdir()

@@ -46,8 +46,8 @@ from zncc_cli.operators import native
 from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.register import RegistrationResult, register_images
 from zncc_cli.registration.resampling.canvas import Frame, frame_of
-from zncc_cli.report.pair_html import write_page
-from zncc_cli.report.report import write_json
+from zncc_cli.report.json import write_json
+from zncc_cli.report.pair_html import write_pair_html
 from zncc_cli.text import shown
 
 logger = logging.getLogger("zncc_cli.pair")
@@ -93,7 +93,7 @@ class _Products:
 
 # The others are made from the resampled image, which has all of the image's planes, in full.
 _WITHOUT_PIXELS = frozenset({Product.TRANSFORM, Product.REPORT, Product.OVERLAY})
-_MAPPED = frozenset({Product.MAPS, Product.PAGE})  # which shows the maps
+_MAPPED = frozenset({Product.MAPS, Product.HTML})  # which shows the maps
 
 
 def align_pair(
@@ -173,13 +173,13 @@ def align_pair(
             "min_overlap": result.min_overlap,
         }
         report |= said_of(notes, missing.of(names))
-        if Product.PAGE in wanted:
+        if Product.HTML in wanted:
             missing.follow(PAGE, MAPS)  # it shows them
-        if Product.PAGE in wanted and PAGE not in missing:
+        if Product.HTML in wanted and PAGE not in missing:
             with missing.spared(PAGE):
                 pictures = pair_pictures(folder.staging, pair, layers, result, products.frame)
                 beside = [name for name in names if name != PAGE and name not in missing]
-                write_page(folder.staging / PAGE, report, pictures, files=beside)
+                write_pair_html(folder.staging / PAGE, report, pictures, files=beside)
         clock.lap("write")
         report |= {"seconds": clock.finish(), **said_of(notes, missing.of(names))}
         if Product.REPORT in wanted:
@@ -310,7 +310,7 @@ def _write_overlay(
 ) -> Layers:
     """Write before and after as one picture, if it is asked for; return what that and the page are drawn from."""
     layers: Layers = {}
-    if Product.OVERLAY in wanted or Product.PAGE in wanted:
+    if Product.OVERLAY in wanted or Product.HTML in wanted:
         with missing.spared(OVERLAY, PAGE):
             layers = pair_layers(pair, result)
     if Product.OVERLAY in wanted and OVERLAY not in missing:

@@ -19,15 +19,15 @@ from zncc_cli.registration.register import RegistrationResult
 from zncc_cli.registration.resampling.canvas import Frame
 from zncc_cli.registration.resampling.resample import array_reader, resample
 from zncc_cli.report.grey import reduced_shape
-from zncc_cli.report.pair_figures import PagePictures
-from zncc_cli.report.report import overlay
+from zncc_cli.report.overlay import overlay
+from zncc_cli.report.pair_figures import PairFigures
 
 _POINTS = 33  # along a side, between which a smooth map is interpolated
 _SIDE = 1024  # pixels; what a screen shows of a picture
 
 
 Layers = dict[str, np.ndarray]
-"""Both images on one frame, by the names that `PagePictures` gives them."""
+"""Both images on one frame, by the names that `PairFigures` gives them."""
 
 
 def pair_layers(pair: tuple[Downsampled, Downsampled], result: RegistrationResult) -> Layers:
@@ -43,7 +43,7 @@ def pair_layers(pair: tuple[Downsampled, Downsampled], result: RegistrationResul
 
 def pair_pictures(
     folder: Path, pair: tuple[Downsampled, Downsampled], layers: Layers, result: RegistrationResult, frame: Frame
-) -> PagePictures:
+) -> PairFigures:
     """Return the pictures of a pair, as small as ``layers``.
 
     Args:
@@ -57,10 +57,10 @@ def pair_pictures(
         name: _map(folder / f"{name}.tif", frame, result.fixed_shape, factor)
         for name in ("zncc", "std_fixed", "std_aligned")
     }
-    return PagePictures(
+    return PairFigures(
         **layers,
         matrix=reduced_matrix(result.matrix, factor),
-        uncertainty=_uncertainty(result, layers["fixed"].shape),
+        expected_error=_uncertainty(result, layers["fixed"].shape),
         pixel=factor,
         **maps,
     )

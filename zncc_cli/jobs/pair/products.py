@@ -16,7 +16,7 @@ MASK = ("mask.tif",)
 MAPS = ("std_fixed.tif", "std_aligned.tif", "zncc.tif")
 
 _FILES = {
-    Product.PAGE: (PAGE,),
+    Product.HTML: (PAGE,),
     Product.ALIGNED: ("aligned.tif",),
     Product.TRANSFORM: ("transform.json",),
     Product.MASK: MASK,

@@ -1,1 +1,1 @@
-"""One movie or z-stack: every frame put on one of them."""
+"""One movie or z-stack: its frames are aligned to one of them."""

@@ -1,1 +1,1 @@
-"""Many frames at once: pairs of frames, and the path that explains them."""
+"""The drift of a movie: motions between pairs of its frames, and the path of all frames that follows from them."""

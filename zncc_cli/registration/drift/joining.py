@@ -1,7 +1,7 @@
-"""Frames that the measurements of a movie do not put on each other, registered as two files are.
+"""Pairs of frames that the quick measurement (`frame_pair`) does not align, registered as two images are.
 
-What a movie asks of a pair is little: a shift of less than half a frame, in the same contrast, and hardly a turn. The
-registration of a pair searches every shift, rotation and scale, in both contrasts, and has a verdict of its own.
+The quick measurement expects a shift of less than half a frame, the same contrast, and hardly any rotation. The
+registration of two images searches all shifts, rotations and scales in both contrasts, and has a verdict of its own.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from zncc_cli.config import NONE, Backend, Device, Model, RegistrationConfig
-from zncc_cli.registration.drift.frame_pair import LEAST_OVERLAP, Measurement, PreparedFrame
+from zncc_cli.registration.drift.frame_pair import MIN_OVERLAP, Measurement, PreparedFrame
 from zncc_cli.registration.drift.parts import bridges, connected
 from zncc_cli.registration.drift.path import DriftPath
 from zncc_cli.registration.quality.bounds import MAX_EXPECTED_ERROR_PX, MIN_BLOCK_SIGNIFICANCE
@@ -20,54 +20,57 @@ from zncc_cli.registration.quality.verdict import Request, Status, judge
 from zncc_cli.registration.register import register_images
 from zncc_cli.registration.warp import map_points
 
-# Of a frame, that two must share to be measured quickly once their place is known. At the edges each frame is freed of
-# its own shading, which pulls: where 28 percent of 160 pixels are shared by up to 0.4 px.
-LEAST_SHARED = 0.5
-_GRID = 17  # points along each side, where what is shared is counted
+MIN_SHARED = 0.5
+"""Of a frame, that two frames must share to be measured quickly once their places are known.
+
+At the edges each frame's own shading is subtracted, which biases the shift: by up to 0.4 px where frames of 160 pixels
+share 28 percent.
+"""
+_GRID_POINTS = 17  # along each side of a frame, at which the shared part is counted
 
 
 def joining_config(model: Model, window: int, backend: Backend) -> RegistrationConfig:
-    """Return the settings by which frames are registered as two files are."""
+    """Return the settings with which `registered` registers two frames."""
     return RegistrationConfig(
-        model=model, window=window, backend=backend, min_overlap=LEAST_OVERLAP, no_data=NONE, device=Device.CPU
+        model=model, window=window, backend=backend, min_overlap=MIN_OVERLAP, no_data=NONE, device=Device.CPU
     )
 
 
-def registered(
+def register_pair(
     fixed: PreparedFrame, moving: PreparedFrame, numbers: tuple[int, int], config: RegistrationConfig
 ) -> Measurement | None:
-    """Return the motion between two frames where the verdict of a pair on it is ok, else None.
+    """Return the motion between two frames; None if its verdict is not ok.
 
-    That the place is not known well is no reason against it: the path counts a pair by its deviation, and says what
-    comes of that.
+    A large expected error alone does not make it None: the path weights each pair by its expected error.
 
     Args:
         fixed, moving: the frames.
         numbers: their numbers.
-        config: see `joining_config`.
+        config: settings of `joining_config`.
     """
     a, b = fixed.level, moving.level
-    found = register_images(a.image[0, 0], b.image[0, 0], config, a.mask, b.mask)
-    verdict = judge(replace(found.evidence, expected_error=None), Request(config))
-    if verdict.status is not Status.OK or found.uncertainty is None:
+    result = register_images(a.image[0, 0], b.image[0, 0], config, a.mask, b.mask)
+    verdict = judge(replace(result.evidence, expected_error=None), Request(config))
+    if verdict.status is not Status.OK or result.uncertainty is None:
         return None
     return Measurement.of(
-        numbers, found.matrix, found.uncertainty.rms, found.evidence.block_significance or 0.0, found.inverted
+        numbers, result.matrix, result.uncertainty.rms, result.evidence.block_significance or 0.0, result.inverted
     )
 
 
 def confirmed(path: DriftPath, measurements: Sequence[Measurement]) -> np.ndarray:
-    """Return which of the ``measurements`` (m,) bool a part of the path can rest on.
+    """Return which of the ``measurements`` the parts of a path are built on, (m,) bool.
 
-    They are those that count, less any that agrees by less than two files have to, or is known to less than that, where
-    no circle of pairs says the same: a descent from a wrong start may find as much.
+    They are the inliers of the path, except weak ones that no cycle of pairs confirms. A measurement is weak if its
+    block significance or its expected error would not do for two images: a descent from a wrong start may reach as
+    much.
     """
-    # Of frames that most of their pairs disagree with, no pair is believed.
+    # The pairs of a frame that most of its pairs disagree with do not count.
     ends = [(m.fixed, m.moving) for m in measurements]
     first, second = np.array(ends, dtype=np.int64).reshape(-1, 2).T
-    held = path.counts & (path.parts[first] == path.parts[second])
-    alone = np.zeros(len(held), bool)
-    alone[held] = bridges(len(path.parts), first[held], second[held])
+    in_part = path.inlier & (path.parts[first] == path.parts[second])
+    unconfirmed = np.zeros(len(in_part), bool)
+    unconfirmed[in_part] = bridges(len(path.parts), first[in_part], second[in_part])
     weak = np.array(
         [
             m.block_significance < MIN_BLOCK_SIGNIFICANCE or m.expected_error > MAX_EXPECTED_ERROR_PX
@@ -75,36 +78,37 @@ def confirmed(path: DriftPath, measurements: Sequence[Measurement]) -> np.ndarra
         ],
         dtype=bool,
     )
-    return np.asarray(held & ~(alone & weak))
+    return np.asarray(in_part & ~(unconfirmed & weak))
 
 
 def contradicted(path: DriftPath, measurements: Sequence[Measurement]) -> bool:
-    """Tell whether good frames hang together by pairs that are not `confirmed` and that others contradict."""
-    kept = [m for m, rests in zip(measurements, confirmed(path, measurements), strict=True) if rests]
+    """Return whether good frames are connected only by pairs that are not `confirmed` and that others contradict."""
+    kept = [m for m, is_confirmed in zip(measurements, confirmed(path, measurements), strict=True) if is_confirmed]
     parts = parts_of(len(path.parts), kept)
-    against = [m for m, no in zip(measurements, path.agreed & ~path.counts, strict=True) if no]
-    return any(path.good[m.fixed] and path.good[m.moving] and parts[m.fixed] != parts[m.moving] for m in against)
+    outliers = [m for m, is_outlier in zip(measurements, path.significant & ~path.inlier, strict=True) if is_outlier]
+    return any(path.good[m.fixed] and path.good[m.moving] and parts[m.fixed] != parts[m.moving] for m in outliers)
 
 
-def shown(path: DriftPath, measurements: Sequence[Measurement], blank: Sequence[int]) -> list[int]:
-    """Return the frames that are worth a search: all but those of the ``blank`` that agree with none.
+def searchable(path: DriftPath, measurements: Sequence[Measurement], blank: Sequence[int]) -> list[int]:
+    """Return the frames that are worth a search: all except ``blank`` ones without a significant measurement.
 
-    Where blank ones outnumber the good ones, they are worth it, too: a smooth scene under noise has little texture.
+    If blank frames outnumber the good ones, all frames are: a smooth scene under noise has little texture.
     """
     if len(blank) > path.good.sum():
         return list(range(len(path.parts)))
-    agreeing = {end for m, yes in zip(measurements, path.agreed, strict=True) if yes for end in (m.fixed, m.moving)}
-    return sorted(set(range(len(path.parts))) - (set(blank) - agreeing))
+    significant = [m for m, is_significant in zip(measurements, path.significant, strict=True) if is_significant]
+    matched = {frame for m in significant for frame in (m.fixed, m.moving)}
+    return sorted(set(range(len(path.parts))) - (set(blank) - matched))
 
 
-def shared(matrix: np.ndarray, shape: tuple[int, int]) -> float:
-    """Return the share of a frame (H, W) that ``matrix`` (3, 3) sends into another of that shape."""
-    y, x = np.meshgrid(*(np.linspace(0, n - 1, _GRID) for n in shape), indexing="ij")
-    there = map_points(matrix, np.stack((x, y), axis=-1))
-    return float(((there >= 0) & (there <= np.array(shape[::-1]) - 1)).all(axis=-1).mean())
+def shared_fraction(matrix: np.ndarray, shape: tuple[int, int]) -> float:
+    """Return the fraction of a frame (H, W) that ``matrix`` (3, 3) maps into another frame of the same shape."""
+    y, x = np.meshgrid(*(np.linspace(0, n - 1, _GRID_POINTS) for n in shape), indexing="ij")
+    mapped = map_points(matrix, np.stack((x, y), axis=-1))
+    return float(((mapped >= 0) & (mapped <= np.array(shape[::-1]) - 1)).all(axis=-1).mean())
 
 
 def parts_of(count: int, measurements: Sequence[Measurement]) -> np.ndarray:
-    """Return the part (n,) of each of ``count`` frames, as ``measurements`` join them."""
+    """Return the part of each of ``count`` frames that ``measurements`` connect, (n,) int; see `connected`."""
     ends = np.array([(m.fixed, m.moving) for m in measurements], dtype=np.int64).reshape(-1, 2)
     return connected(count, ends[:, 0], ends[:, 1])

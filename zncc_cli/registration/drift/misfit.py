@@ -1,8 +1,8 @@
-"""How far frames of a movie lie from where they were put, by a model that can follow more than the one that put them.
+"""The misfit of a movie's model: how far a richer model moves frames from where the path has them.
 
-What a model cannot follow may be nothing between neighbours, and the frames of each pair agree; it grows with the time
-between frames. So does what a scene makes of itself meanwhile, but that has no motion of a frame in common: it makes
-the richer model unsure instead.
+A motion that the model cannot follow may be too small to see between neighbours, so that the frames of each pair agree;
+it grows with the time between frames. A scene that changes on its own also differs more with time, but not by a motion
+that the whole frame shares: it makes the expected error of the richer model large instead.
 """
 
 from __future__ import annotations
@@ -14,44 +14,40 @@ from zncc_cli.registration.drift.frame_pair import PreparedFrame, measure
 from zncc_cli.registration.quality.bounds import MIN_BLOCK_SIGNIFICANCE
 from zncc_cli.registration.quality.weigh import CHANCE_DEVIATIONS, RICHER_MODEL, overlap_distance
 
-# Lags grow by this factor: frames still agree where they are off by ten times what is notable.
-_FARTHER = 4
+# Lags grow by this factor. Frames still agree if they are wrong by ten times the notable motion.
+_LAG_FACTOR = 4
 
 
-def compared(good: np.ndarray) -> list[tuple[int, int]]:
-    """Return the pairs of frames, of those that are ``good`` (n,) bool, that are compared.
+def compared_pairs(good: np.ndarray) -> list[tuple[int, int]]:
+    """Return the pairs of ``good`` frames, (n,) bool, that are compared: two of each lag 1, 4, 16, ...
 
-    Two of each lag that is a power of four, so that no frame alone decides.
+    There are two of each lag so that no frame alone decides.
     """
-    out, lag = list[tuple[int, int]](), 1
+    pairs, lag = list[tuple[int, int]](), 1
     while lag < len(good):
         first = np.flatnonzero(good[:-lag] & good[lag:]).tolist()
-        out += [(k, k + lag) for k in sorted({first[len(first) // 4], first[3 * len(first) // 4]})] if first else []
-        lag *= _FARTHER
-    return out
+        pairs += [(k, k + lag) for k in sorted({first[len(first) // 4], first[3 * len(first) // 4]})] if first else []
+        lag *= _LAG_FACTOR
+    return pairs
 
 
 def misfit_config(model: Model, window: int) -> RegistrationConfig:
-    """Return the settings by which frames that ``model`` put are made ready for `misfit`."""
+    """Return the settings with which frames that ``model`` aligned are prepared for `misfit`."""
     return RegistrationConfig(model=RICHER_MODEL.get(model, Model.HOMOGRAPHY), window=window)
 
 
 def misfit(fixed: PreparedFrame, moving: PreparedFrame, matrix: np.ndarray, config: RegistrationConfig) -> float:
-    """Return the RMS over the overlap by which the moving frame lies elsewhere than ``matrix`` has it, pixels.
+    """Return the RMS distance over the overlap between ``matrix`` and the motion measured by a richer model, pixels.
 
-    Zero where chance explains it, and where the frames show too little in common to tell.
+    Zero if chance explains it, or if the frames have too little in common to tell.
 
     Args:
-        fixed, moving: the frames, made ready with ``config``.
-        matrix: (3, 3), fixed -> moving.
-        config: see `misfit_config`.
+        fixed, moving: the frames, prepared with ``config``.
+        matrix: (3, 3), fixed -> moving, of the path.
+        config: settings of `misfit_config`.
     """
-    found = measure(fixed, moving, (0, 1), config, matrix)
-    apart = overlap_distance(found.matrix, matrix, fixed.level, moving.level)
-    if (
-        found.block_significance < MIN_BLOCK_SIGNIFICANCE
-        or apart is None
-        or apart < CHANCE_DEVIATIONS * found.expected_error
-    ):
+    richer = measure(fixed, moving, (0, 1), config, matrix)
+    distance = overlap_distance(richer.matrix, matrix, fixed.level, moving.level)
+    if distance is None or richer.block_significance < MIN_BLOCK_SIGNIFICANCE:
         return 0.0
-    return apart
+    return 0.0 if distance < CHANCE_DEVIATIONS * richer.expected_error else distance

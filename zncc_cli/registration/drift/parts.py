@@ -1,4 +1,4 @@
-"""Parts of a movie: frames that hang together by the pairs that were measured, and the pairs that could join two."""
+"""Connected parts of a movie's graph (frames are nodes, measured pairs are edges), and pairs that join two parts."""
 
 from __future__ import annotations
 
@@ -6,83 +6,83 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-_SEED = 0  # of the numbers that mark circles of pairs: 2^-62 that two of them cancel by chance
+_SEED = 0  # of the numbers that mark cycles; the chance that two of them cancel is 2^-62
 
 
 def connected(count: int, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return a label (n,) of each of ``count`` frames: the least number among those it hangs together with.
+    """Return the part of each frame, (n,) int: the least number of the frames that pairs connect it with.
 
     Args:
-        count: how many frames.
+        count: number of frames, n.
         first, second: (m,) int, the frames of each pair.
     """
     labels = np.arange(count)
     while True:
-        least = np.minimum(labels[first], labels[second])
-        after = labels.copy()
-        np.minimum.at(after, first, least)
-        np.minimum.at(after, second, least)
-        after = after[after]
-        if (after == labels).all():
-            return np.asarray(after)
-        labels = after
+        smaller = np.minimum(labels[first], labels[second])
+        updated = labels.copy()
+        np.minimum.at(updated, first, smaller)
+        np.minimum.at(updated, second, smaller)
+        updated = updated[updated]
+        if (updated == labels).all():
+            return np.asarray(updated)
+        labels = updated
 
 
 def bridges(count: int, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return which pairs (m,) bool lie on no circle of pairs: nothing else says what they say.
+    """Return which pairs are bridges, (m,) bool: they lie on no cycle of pairs, so that no other pairs confirm them.
 
-    Every pair outside a spanning tree closes a circle, and marks the tree's pairs along it by a random number, added
-    without carry: what no circle crosses is left at zero.
+    Each pair outside a spanning tree closes a cycle. It marks the tree's pairs along the cycle with a random number,
+    added by exclusive or. Pairs on no cycle keep a mark of zero.
 
     Args:
         count, first, second: see `connected`; no two frames are a pair twice.
     """
-    ways: list[list[int]] = [[] for _ in range(count)]
-    for pair, ends in enumerate(zip(first.tolist(), second.tolist(), strict=True)):
-        for end in ends:
-            ways[end].append(pair)
-    above = np.full(count, -1)  # the pair by which a frame hangs on the tree
-    order, seen = list[int](), np.zeros(count, bool)
+    pairs_of: list[list[int]] = [[] for _ in range(count)]
+    for pair, frames in enumerate(zip(first.tolist(), second.tolist(), strict=True)):
+        for frame in frames:
+            pairs_of[frame].append(pair)
+    parent_pair = np.full(count, -1)  # the pair that connects a frame with its parent in the tree
+    order, visited = list[int](), np.zeros(count, bool)
     for root in range(count):
-        queue = [] if seen[root] else [root]
-        seen[root] = True
-        for here in queue:
-            for pair in ways[here]:
-                there = int(first[pair] + second[pair]) - here
-                if not seen[there]:
-                    seen[there], above[there] = True, pair
-                    queue.append(there)
+        queue = [] if visited[root] else [root]
+        visited[root] = True
+        for frame in queue:
+            for pair in pairs_of[frame]:
+                neighbour = int(first[pair] + second[pair]) - frame
+                if not visited[neighbour]:
+                    visited[neighbour], parent_pair[neighbour] = True, pair
+                    queue.append(neighbour)
         order += queue
-    closing = np.ones(len(first), bool)
-    closing[above[above >= 0]] = False
-    marks = np.where(closing, np.random.default_rng(_SEED).integers(1, 2**62, len(first)), 0)
-    of_frames = np.zeros(count, np.int64)
-    np.bitwise_xor.at(of_frames, np.concatenate((first, second)), np.tile(marks, 2))
+    outside_tree = np.ones(len(first), bool)
+    outside_tree[parent_pair[parent_pair >= 0]] = False
+    marks = np.where(outside_tree, np.random.default_rng(_SEED).integers(1, 2**62, len(first)), 0)
+    frame_marks = np.zeros(count, np.int64)
+    np.bitwise_xor.at(frame_marks, np.concatenate((first, second)), np.tile(marks, 2))
     for frame in reversed(order):
-        pair = above[frame]
+        pair = parent_pair[frame]
         if pair >= 0:
-            marks[pair] = of_frames[frame]
-            of_frames[first[pair] + second[pair] - frame] ^= of_frames[frame]
+            marks[pair] = frame_marks[frame]
+            frame_marks[first[pair] + second[pair] - frame] ^= frame_marks[frame]
     return np.asarray(marks == 0)
 
 
 def to_join(
-    parts: np.ndarray, frames: Sequence[int], lag: int, tried: Collection[tuple[int, int]], most: int
+    parts: np.ndarray, frames: Sequence[int], lag: int, tried: Collection[tuple[int, int]], max_pairs: int
 ) -> list[tuple[int, int]]:
-    """Return pairs of frames, earlier and later, that would each join two parts: of any two at most ``most``.
+    """Return pairs of frames, earlier and later, each of which would join two parts.
 
     Args:
         parts: (n,) int, the part of each frame.
-        frames: numbers of those that show something, in their order; others are not counted by ``lag``.
-        lag: how far apart the frames are, in ``frames``.
-        tried: pairs that are not asked for again.
-        most: pairs of any two parts.
+        frames: numbers of the frames that are searched, ascending.
+        lag: how many places apart in ``frames`` the two frames of a pair are.
+        tried: pairs that are not returned again.
+        max_pairs: most pairs that are returned for the same two parts.
     """
-    asked: dict[tuple[int, int], int] = {}
-    out = []
+    counts: dict[tuple[int, int], int] = {}
+    pairs = []
     for i, j in zip(frames, frames[lag:], strict=False):
-        both = min(parts[i], parts[j]), max(parts[i], parts[j])
-        if both[0] != both[1] and (i, j) not in tried and asked.get(both, 0) < most:
-            asked[both] = asked.get(both, 0) + 1
-            out.append((i, j))
-    return out
+        joined = min(parts[i], parts[j]), max(parts[i], parts[j])
+        if joined[0] != joined[1] and (i, j) not in tried and counts.get(joined, 0) < max_pairs:
+            counts[joined] = counts.get(joined, 0) + 1
+            pairs.append((i, j))
+    return pairs

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zncc_cli.operators import kernels
+from zncc_cli.operators import native_ops
 from zncc_cli.operators.local_std import local_std
 
 # The eps of `local_std` for images of a variance of about one: it only keeps the derivative of the square root finite,
@@ -38,8 +38,8 @@ def window_variance(image: Tensor, window: int) -> Tensor:
 
 def window_sums(planes: Tensor, window: int) -> Tensor:
     """Return the sums of the pixels (..., H, W), float, of each window, (..., H-w+1, W-w+1). Not differentiable."""
-    if planes.is_cpu and kernels.is_native(planes):
-        return kernels.window_sums(planes.contiguous(), window, window)
+    if planes.is_cpu and native_ops.is_native(planes):
+        return native_ops.window_sums(planes.contiguous(), window, window)
     return over_windows(planes, window, torch.add)
 
 

@@ -8,7 +8,7 @@
   const total = groups.reduce((sum, { pairs }) => sum + pairs.length, 0);
   let chosen = "";
 
-  // The counts are links to their groups; with a script they choose what is shown.
+  // Without a script the counts are links to their groups; here they become buttons that show one group alone.
   const buttons = [...document.querySelectorAll("a.count")].map((anchor) => {
     const button = document.createElement("button");
     button.type = "button";

@@ -8,7 +8,7 @@
   const tags = viewer.querySelector(".tags");
   const picture = viewer.querySelector("img");
   const { play, swap, cut, zoom, squares, pace } = form.elements;
-  const calm = matchMedia("(prefers-reduced-motion: reduce)");
+  const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
   const [width, height] = ["width", "height"].map((side) => Number(picture.getAttribute(side)));
   let timer = 0;
 
@@ -37,12 +37,12 @@
 
   function enlarge() {
     const factor = Number(zoom.value);
-    const at = [scroll.scrollLeft + scroll.clientWidth / 2, scroll.scrollTop + scroll.clientHeight / 2];
-    const before = layers.offsetWidth;
+    const centre = [scroll.scrollLeft + scroll.clientWidth / 2, scroll.scrollTop + scroll.clientHeight / 2];
+    const widthBefore = layers.offsetWidth;
     viewer.style.setProperty("--zoom", factor);
-    const by = layers.offsetWidth / before;
-    scroll.scrollTo(at[0] * by - scroll.clientWidth / 2, at[1] * by - scroll.clientHeight / 2);
-    // Pixels as they are, once they are larger than those of the screen.
+    const growth = layers.offsetWidth / widthBefore;
+    scroll.scrollTo(centre[0] * growth - scroll.clientWidth / 2, centre[1] * growth - scroll.clientHeight / 2);
+    // Pixels are not smoothed once they are larger than those of the screen.
     viewer.classList.toggle("sharp", layers.offsetWidth * devicePixelRatio > 2 * width);
     scroll.tabIndex = factor > 1 ? 0 : -1;
   }
@@ -61,7 +61,7 @@
     viewer.dataset.moving = moving;
     for (const part of form.querySelectorAll("[data-for]")) part.hidden = !part.dataset.for.split(" ").includes(mode);
     viewer.style.setProperty("--cut", `${cut.value}%`);
-    if (entered) { phase("moving"); run(mode === "flicker" && !calm.matches); }
+    if (entered) { phase("moving"); run(mode === "flicker" && !reducedMotion.matches); }
     enlarge();
     divide();
     label();

@@ -1,0 +1,1 @@
+"""What all benchmarks share: the machine, timing, child processes, reports, pictures and the command line."""

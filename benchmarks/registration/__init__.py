@@ -1,0 +1,1 @@
+"""Registrations of pairs with exact truth: beside other tools, and whether the tool's own verdict is right."""

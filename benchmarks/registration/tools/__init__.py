@@ -1,0 +1,1 @@
+"""The tools that register a pair: zncc-cli and its peers."""

@@ -1,0 +1,1 @@
+"""The tool's own verdict and uncertainty beside the truth."""

@@ -1,0 +1,1 @@
+"""`zncc stack` on a movie with known drift, beside pystackreg."""

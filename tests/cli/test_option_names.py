@@ -1,0 +1,65 @@
+"""The Python API names arguments, the commands name options: of the same error, reason or note."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SAMPLES, Run, assert_one_line_error
+
+from zncc_cli import read_image, register
+from zncc_cli.errors import OptionError
+
+PAIR = SAMPLES / "translation" / "fixed.tif", SAMPLES / "translation" / "moving.tif"
+_MIRRORED = np.diag([-1.0, 1.0, 1.0])  # is read, but cannot be a start
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ({"window": 1000}, "`window`"),
+        ({"window": 1}, "`window`"),
+        ({"min_overlap": 2.0}, "`min_overlap`"),
+        ({"optimizer": "magic"}, "`optimizer`"),
+        ({"init": _MIRRORED}, "`init`"),
+    ],
+)
+def test_an_error_of_the_python_api_names_the_argument(arguments: dict[str, object], name: str) -> None:
+    fixed, moving = (read_image(path).luminance() for path in PAIR)
+    with pytest.raises(OptionError) as error:
+        register(fixed, moving, model="translation", **arguments)
+    assert name in str(error.value)
+    assert "--" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "words", [("--window", "1000"), ("--window", "1"), ("--min-overlap", "2"), ("--init", "mirrored.txt")]
+)
+def test_the_error_of_a_command_names_the_option(run: Run, words: tuple[str, str]) -> None:
+    np.savetxt(run.folder / "mirrored.txt", _MIRRORED)
+    got = run("zncc-align", *PAIR, *words)
+    assert_one_line_error(got, 2, words[0])
+    assert "`" not in got.stderr
+
+
+def test_what_a_command_prints_and_writes_names_options(run: Run) -> None:
+    """A bound that the motion exceeds: the verdict's reasons advise to raise it."""
+    options = ("--max-motion", 2, "--write", "report,html", "--out", "out")
+    got = run("zncc-align", *PAIR, "-m", "translation", *options)
+    assert got.returncode == 3, got.stderr
+    report = json.loads((run.folder / "out" / "report.json").read_text())
+    html = Path(run.folder / "out" / "report.html").read_text()
+    for text in (got.stdout, " ".join(report["reasons"]), html):
+        assert "--max-motion" in text
+    for text in (got.stdout, got.stderr, *report["reasons"], *report["notes"]):
+        assert "`" not in text
+
+
+def test_the_row_of_a_batch_names_the_option(run: Run) -> None:
+    got = run("zncc-batch", SAMPLES / "batch", "--window", "1000", "--out", "out", "--workers", 1)
+    assert got.returncode == 5, got.stderr
+    table = (run.folder / "out" / "batch.csv").read_text()
+    assert table.count("--window: expected at most") == 3
+    assert "`" not in table + got.stdout

@@ -1,0 +1,145 @@
+"""Named choices, and how a text is turned into one."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TypeVar
+
+from zncc_cli.errors import OptionError
+
+
+class Choice(str, Enum):
+    """A named choice that prints as its value."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class Model(Choice):
+    """The kind of motion allowed, from the simplest to the richest; ``auto`` is the simplest that explains the pair."""
+
+    AUTO = "auto"
+    TRANSLATION = "translation"
+    RIGID = "rigid"
+    SIMILARITY = "similarity"
+    AFFINE = "affine"
+    HOMOGRAPHY = "homography"
+
+
+# The models that can be fitted, from the simplest to the richest: each includes those before it.
+NESTED_MODELS = (Model.TRANSLATION, Model.RIGID, Model.SIMILARITY, Model.AFFINE, Model.HOMOGRAPHY)
+
+
+class Optimizer(Choice):
+    """How the loss is minimized on the coarse levels."""
+
+    BFGS = "bfgs"
+    GAUSS_NEWTON = "gauss-newton"
+    GRADIENT_DESCENT = "gradient-descent"
+
+
+class Backend(Choice):
+    """The arithmetic of the operators: compiled kernels, plain torch, or the first of them that works."""
+
+    AUTO = "auto"
+    NATIVE = "native"
+    REFERENCE = "reference"
+
+
+class Device(Choice):
+    """Where tensors live; ``auto`` takes a CUDA GPU if there is one and the images have `GPU_PIXELS`."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+# Images of fewer pixels are registered on the CPU unless a GPU is asked for: a registration is some ten thousand small
+# kernels, and a GPU waits for each to be launched. Measured: docs/batch.md.
+GPU_PIXELS = 1 << 20
+
+
+class Interpolation(Choice):
+    """How values between pixels are computed: the nearest pixel, bilinear, a cubic spline, or Lanczos' kernel."""
+
+    NEAREST = "nearest"
+    LINEAR = "linear"
+    CUBIC = "cubic"
+    LANCZOS = "lanczos"
+
+
+class Canvas(Choice):
+    """The frame of the written images: the fixed image's, one that holds both images, or the part that both share."""
+
+    FIXED = "fixed"
+    UNION = "union"
+    COMMON = "common"
+
+
+class Accept(Choice):
+    """The worst verdict with which a command still ends with exit code 0."""
+
+    OK = "ok"
+    SUSPECT = "suspect"
+
+    def takes(self, status: str) -> bool:
+        """Tell whether a verdict of ``status`` is good enough."""
+        return status in (Accept.OK, self)
+
+
+class Product(Choice):
+    """The files that a pair writes, in the order in which they are listed."""
+
+    ALIGNED = "aligned"
+    TRANSFORM = "transform"
+    MASK = "mask"
+    MAPS = "maps"
+    OVERLAY = "overlay"
+    HTML = "html"
+    REPORT = "report"
+
+
+class StdScale(Choice):
+    """Units of a map: the population standard deviation, or the norm that ZNCC divides by."""
+
+    POPULATION = "population"
+    NORM = "norm"
+
+
+class Method(Choice):
+    """How local sums are computed: by running box sums, which ``auto`` takes too, or by FFT."""
+
+    AUTO = "auto"
+    BOX = "box"
+    FFT = "fft"
+
+
+class TransformFormat(Choice):
+    """The tool whose file format a transform is stored in."""
+
+    ZNCC = "zncc"
+    ITK = "itk"
+    ELASTIX = "elastix"
+    TURBOREG = "turboreg"
+    MULTISTACKREG = "multistackreg"
+    OPENCV = "opencv"
+    NPY = "npy"
+    TEXT = "text"
+
+
+_C = TypeVar("_C", bound=Choice)
+
+
+def choose(kind: type[_C], value: str, name: str) -> _C:
+    """Return the member of ``kind`` with this value; raise `OptionError` for the setting ``name`` if there is none."""
+    try:
+        return kind(value)
+    except ValueError:
+        values = ", ".join(member.value for member in kind)
+        raise OptionError(f"`{name}`: expected one of {values}, got {value!r}") from None
+
+
+def coerce(config: object, **kinds: type[Choice]) -> None:
+    """Turn the named fields of a frozen config from text into choices; raise `OptionError` where there is none."""
+    for name, kind in kinds.items():
+        object.__setattr__(config, name, choose(kind, getattr(config, name), name))

@@ -1,0 +1,95 @@
+"""The settings of one registration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from zncc_cli.config.choices import Backend, Device, Model, Optimizer, coerce
+from zncc_cli.config.setting import Range, check_ranges, setting
+from zncc_cli.config.shared import AUTO, BACKEND, DEFAULT_WINDOW, DEVICE, NO_DATA, WINDOW, no_data_number
+
+# Where none is asked for: the smallest overlap in the first search, and in the one that follows if nothing is found.
+DEFAULT_MIN_OVERLAP, LEAST_MIN_OVERLAP = 0.25, 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegistrationConfig:
+    """Settings of one registration; each field's metadata says what it does.
+
+    Where ``window`` is None, its side is `DEFAULT_WINDOW`, or less where the images, or their overlap, hold too few
+    windows that are independent. The finest level ends at the zero of a score, whatever the optimizer.
+    """
+
+    model: Model = field(
+        default=Model.AFFINE,
+        metadata=setting("Richest motion allowed; auto takes the simplest model that explains the pair.", short="-m"),
+    )
+    window: int | None = field(
+        default=None,
+        metadata=setting(
+            "Side of the square ZNCC window, in pixels of each pyramid level.",
+            metavar="PIXELS",
+            short="-w",
+            default=f"{DEFAULT_WINDOW}, less where images are small or narrow",
+            range=WINDOW,
+        ),
+    )
+    min_overlap: float | None = field(
+        default=None,
+        metadata=setting(
+            "Smallest part of the smaller image that must lie in the overlap.",
+            metavar="FRACTION",
+            default=f"{DEFAULT_MIN_OVERLAP}, and {LEAST_MIN_OVERLAP} where nothing is found",
+            range=Range(kind="a fraction", above=0, at_most=1),
+        ),
+    )
+    max_motion: float | None = field(
+        default=None,
+        metadata=setting(
+            "Largest motion of a corner from the start (`init`, or else the identity); nothing beyond it is searched "
+            "or returned.",
+            metavar="PIXELS",
+            default="any",
+            range=Range(kind="pixels", above=0),
+        ),
+    )
+    max_iterations: int = field(
+        default=60,
+        metadata=setting(
+            "Most optimizer iterations on one pyramid level; the finest takes 20, or a third of this if that is more.",
+            metavar="N",
+            range=Range(kind="a whole number,", at_least=1),
+        ),
+    )
+    tolerance: float = field(
+        default=0.002,
+        metadata=setting(
+            "End a pyramid level when an iteration moves no corner by more than this.",
+            metavar="PIXELS",
+            range=Range(kind="pixels", above=0, at_most=1),
+        ),
+    )
+    optimizer: Optimizer = field(
+        default=Optimizer.BFGS,
+        metadata=setting(
+            "How the loss is minimized on the coarse levels; the finest is refined by Gauss-Newton steps in any case."
+        ),
+    )
+    no_data: str = field(default=AUTO, metadata=NO_DATA)
+    device: Device = field(default=Device.AUTO, metadata=DEVICE)
+    backend: Backend = field(default=Backend.AUTO, metadata=BACKEND)
+
+    def __post_init__(self) -> None:
+        coerce(self, model=Model, optimizer=Optimizer, device=Device, backend=Backend)
+        check_ranges(self)
+        no_data_number(self.no_data)
+
+    @property
+    def window_side(self) -> int:
+        """The side of the window in pixels, where the image has room for it."""
+        return DEFAULT_WINDOW if self.window is None else self.window
+
+    @property
+    def least_overlap(self) -> float:
+        """The smallest part of the smaller image that must lie in the overlap, in the first search."""
+        return DEFAULT_MIN_OVERLAP if self.min_overlap is None else self.min_overlap

@@ -1,0 +1,52 @@
+"""How an image is resampled onto another frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from zncc_cli.config.choices import Canvas, Interpolation, coerce
+from zncc_cli.config.setting import setting
+from zncc_cli.errors import OptionError
+
+EDGE = "edge"  # the word that `fill` takes beside a number
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResamplingConfig:
+    """How an image is resampled onto another frame."""
+
+    interpolation: Interpolation = field(
+        default=Interpolation.CUBIC,
+        metadata=setting("How values between pixels are computed; nearest for labels."),
+    )
+    canvas: Canvas = field(
+        default=Canvas.FIXED,
+        metadata=setting("Frame of the written images: FIXED's, one that holds both images, or what both share."),
+    )
+    fill: str | None = field(
+        default=None,
+        metadata=setting(
+            "Value of pixels that the image does not cover; edge repeats its nearest pixel.",
+            metavar="VALUE|nan|edge",
+            default="the image's nodata value, otherwise 0, or NaN for floats",
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        coerce(self, interpolation=Interpolation, canvas=Canvas)
+        _ = self.value
+
+    @property
+    def edge(self) -> bool:
+        """Whether pixels beyond the image take the value of its nearest pixel."""
+        return self.fill == EDGE
+
+    @property
+    def value(self) -> float | None:
+        """The number that ``fill`` names, NaN included; None where it names none."""
+        if self.fill is None or self.edge:
+            return None
+        try:
+            return float(self.fill)
+        except ValueError:
+            raise OptionError(f"`fill`: expected a number, nan or {EDGE}, got {self.fill!r}") from None

@@ -1,0 +1,57 @@
+"""Settings that several configs have."""
+
+from __future__ import annotations
+
+from zncc_cli.config.setting import Range, setting
+from zncc_cli.errors import OptionError
+
+AUTO, NONE = "auto", "none"  # the words that `no_data` takes beside a number
+LUMINANCE, BEST = "luminance", "best"  # the words that `channel` takes beside a number
+SMALLEST_WINDOW = 3  # a window of one pixel has no variance, one of two hardly a texture
+DEFAULT_WINDOW = 11  # where none is asked for, and the image has room for it
+
+COUNTED_FROM_0 = Range(kind="a whole number,", at_least=0)
+WINDOW = Range(kind="a whole number of pixels,", at_least=SMALLEST_WINDOW)
+
+NO_DATA = setting(
+    "Pixels of this value hold no data; auto leaves out values that form gaps in the scene, none leaves out nothing.",
+    metavar="VALUE|auto|none",
+)
+DEVICE = setting("Where to compute; auto takes a GPU for images of at least 1024 x 1024 pixels.")
+BACKEND = setting("Compiled kernels (native), plain torch (reference), or the first of them that works (auto).")
+OVERWRITE = setting("Replace files that exist.")
+OUT = setting("Output folder.", metavar="DIR", short="-o")
+ACCEPT = setting("Worst verdict that still ends with exit code 0.")
+WRITE = setting(
+    "Write only these files: aligned, transform, mask, maps, overlay, html, report.", metavar="WHAT,...", default="all"
+)
+ONE_SERIES = setting(
+    "Series to read from a file with several, counted from 0.", metavar="N", default="0", range=COUNTED_FROM_0
+)
+ONE_CHANNEL = setting(
+    "Channel to use, counted from 0; luminance of RGB; or best, the channel with the most texture over its noise.",
+    metavar="N|luminance|best",
+    default="luminance of RGB, otherwise best",
+)
+
+
+def no_data_number(no_data: str) -> float | None:
+    """Return the number that ``no_data`` names, None for its words; raise `OptionError` for anything else."""
+    if no_data in (AUTO, NONE):
+        return None
+    try:
+        return float(no_data)
+    except ValueError:
+        raise OptionError(f"`no_data`: expected a number, {AUTO} or {NONE}, got {no_data!r}") from None
+
+
+def whole_number(text: str, name: str, others: str = "") -> int:
+    """Return a number counted from 0; raise `OptionError`, which also names ``others`` that are allowed."""
+    if not text.isdecimal():
+        raise OptionError(f"`{name}`: expected a number counted from 0{others}, got {text!r}")
+    return int(text)
+
+
+def channel_choice(text: str, name: str = "channel") -> int | str:
+    """Return a channel's number, or ``luminance`` or ``best``; raise `OptionError` for anything else."""
+    return text if text in (LUMINANCE, BEST) else whole_number(text, name, f", {LUMINANCE} or {BEST}")
