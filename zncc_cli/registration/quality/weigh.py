@@ -21,7 +21,7 @@ from zncc_cli.registration.quality.static_border import BorderCheck
 from zncc_cli.registration.quality.uncertainty import Uncertainty
 from zncc_cli.registration.refine.refine import Refined
 from zncc_cli.registration.refine.symmetric_metric import BLOCK, SymmetricMetric, local_metric
-from zncc_cli.registration.transforms import TRANSFORMS, TransformFamily
+from zncc_cli.registration.transforms.linear import LinearTransform
 from zncc_cli.registration.warp import area_scale, corners, in_front, level_scale, map_points
 
 _FIELDS = 4  # of a chessboard, along the shorter side of the frame
@@ -143,7 +143,7 @@ def _folds(refined: Refined, shape: tuple[int, int], config: RegistrationConfig)
     k, n = len(u), int(np.any(u != 0, axis=0).sum())
     if n <= 2 * k:
         return None
-    family = TRANSFORMS[config.model](config.model, shape)
+    family = LinearTransform(config.model, shape)
     field = max(1, round(min(shape) / BLOCK / _FIELDS))  # blocks along the side of a field
     rows, columns = (chessboard_fields(-(-length // BLOCK), field) for length in shape)
     black = black_fields(rows, columns).flatten().numpy()
@@ -183,7 +183,7 @@ def _round_trip(pair: PairPyramid, matrix: np.ndarray, config: RegistrationConfi
     back = back / back[2, 2]
     if not in_front(back, moving.shape):
         return None
-    family = TRANSFORMS[config.model](config.model, moving.shape)
+    family = LinearTransform(config.model, moving.shape)
     exchanged = local_metric(moving, fixed, math.sqrt(area_scale(back, moving.shape)), config)
     influences = _influences(exchanged, family, back)
     if influences is None:
@@ -222,7 +222,7 @@ def _aperture_agreement(
         level = judged if index == pair.judged else _at_level(pair, index, matrix, config)
         if level is None:
             continue
-        family = TRANSFORMS[config.model](config.model, level.fixed.shape)
+        family = LinearTransform(config.model, level.fixed.shape)
         to_matrix = family.jacobian(family.parameters(level.matrix))
         blocks = level.metric.aperture_agreement(level.matrix, to_matrix, family.projective)
         significance = block_significance(blocks)
@@ -242,7 +242,7 @@ def _model_misfit(judged: _AtLevel | None, config: RegistrationConfig) -> float 
     if model is None or judged is None:
         return None
     shape = judged.fixed.shape
-    family = TRANSFORMS[model](model, shape)
+    family = LinearTransform(model, shape)
     points = overlap_points(judged.matrix, judged.fixed.extent, judged.moving.extent, _GRID)
     matrix, influences = judged.matrix, _influences(judged.metric, family, judged.matrix)
     for _ in range(_MISFIT_STEPS):
@@ -257,7 +257,7 @@ def _model_misfit(judged: _AtLevel | None, config: RegistrationConfig) -> float 
     return distance * judged.fixed.factor
 
 
-def _influences(metric: SymmetricMetric, family: TransformFamily, matrix: np.ndarray) -> np.ndarray | None:
+def _influences(metric: SymmetricMetric, family: LinearTransform, matrix: np.ndarray) -> np.ndarray | None:
     """Return by how much each block moves the parameters in one refinement step from ``matrix``, (k, blocks)."""
     linearized = metric.linearized(matrix, family.projective, with_curvature=True)
     if linearized is None:

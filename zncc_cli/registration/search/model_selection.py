@@ -33,7 +33,7 @@ from zncc_cli.registration.geometry import (
 from zncc_cli.registration.optimizer import safe_inverse
 from zncc_cli.registration.pyramid import Level
 from zncc_cli.registration.refine.symmetric_metric import SymmetricMetric, local_metric
-from zncc_cli.registration.transforms import TRANSFORMS, TransformFamily
+from zncc_cli.registration.transforms.linear import LinearTransform
 from zncc_cli.registration.warp import area_scale, level_scale, map_points
 from zncc_cli.text import told_apart
 
@@ -81,7 +81,7 @@ def select_model(fixed: Level, moving: Level, start: np.ndarray, config: Registr
     fits = _cross_validated(metric, matrix, config.window_side)
     if not fits:
         simplest = NESTED_MODELS[0]
-        family = TRANSFORMS[simplest](simplest, fixed.shape)
+        family = LinearTransform(simplest, fixed.shape)
         reason = "the overlap holds too little texture to tell models apart"
         return Selection(simplest, family.matrix(family.parameters(matrix)) / to_level, {}, reason)
     chosen = next(
@@ -124,7 +124,7 @@ def _cross_validated(metric: SymmetricMetric, matrix: np.ndarray, window: int) -
     both = quadratics[0][0] + quadratics[1][0], quadratics[0][1] + quadratics[1][1]
     fits = list[_Fit]()
     for model in NESTED_MODELS:
-        family = TRANSFORMS[model](model, metric.shape)
+        family = LinearTransform(model, metric.shape)
         matrices = [m for G, H in (*quadratics, both) if (m := _fitted(family, matrix, G, H)) is not None]
         zncc = [zw[0] for m in matrices[:2] if (zw := metric.local_zncc(m)) is not None]
         if len(matrices) < 3 or len(zncc) < 2:
@@ -157,7 +157,7 @@ def _by_block(plane: Tensor, block: Tensor) -> np.ndarray:
     return out
 
 
-def _fitted(family: TransformFamily, matrix: np.ndarray, G: np.ndarray, H: np.ndarray) -> np.ndarray | None:
+def _fitted(family: LinearTransform, matrix: np.ndarray, G: np.ndarray, H: np.ndarray) -> np.ndarray | None:
     """Return the member of ``family`` that minimises the quadratic about ``matrix``; None with too little texture."""
     p, theta = family.parameters(matrix), matrix.flatten()
     for _ in range(_MAX_STEPS):

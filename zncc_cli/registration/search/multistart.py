@@ -18,7 +18,8 @@ from zncc_cli.registration.pair_pyramid import LevelMetrics
 from zncc_cli.registration.pyramid import coarsest_of
 from zncc_cli.registration.search.global_search import Start, find_starts, significance
 from zncc_cli.registration.search.motion_bound import MotionBound
-from zncc_cli.registration.transforms import TRANSFORMS, WARM_START
+from zncc_cli.registration.transforms import WARM_START
+from zncc_cli.registration.transforms.linear import LinearTransform
 from zncc_cli.registration.warp import map_points
 
 _SEARCH_SIDE_PX = 128  # candidates are compared on the coarsest level with at least this shorter side
@@ -237,7 +238,7 @@ def descend(
     ``tolerance``: level pixels, the step that ends it, on all but the finest level.
     """
     start = time.perf_counter()
-    family = TRANSFORMS[model](model, metric.shape)
+    family = LinearTransform(model, metric.shape)
     factor = metric.factor
     minimum = minimize(
         lambda p: metric.loss_and_gradient(family, p),
@@ -256,6 +257,6 @@ def descend(
 
 def _warm_start(model: Model, matrix: np.ndarray, shape: tuple[int, int]) -> list[Model]:
     """Return ``model`` after the simpler ones that ``matrix`` is a member of: others would throw a part of it away."""
-    families = {simpler: TRANSFORMS[simpler](simpler, shape) for simpler in WARM_START[model][:-1]}
+    families = {simpler: LinearTransform(simpler, shape) for simpler in WARM_START[model][:-1]}
     members = [m for m, family in families.items() if np.allclose(family.matrix(family.parameters(matrix)), matrix)]
     return [*members, model]
