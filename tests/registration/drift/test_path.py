@@ -10,18 +10,18 @@ import pytest
 from zncc_cli.config import Model
 from zncc_cli.registration.drift.frame_pair import Measurement
 from zncc_cli.registration.drift.path import NEIGHBOUR_LAG, last_partner, partners, solve_path
-from zncc_cli.registration.transforms import TRANSFORMS, TransformFamily
+from zncc_cli.registration.transforms.linear import LinearTransform
 
 SHAPE = (256, 256)
 MODELS = [Model.TRANSLATION, Model.RIGID, Model.SIMILARITY, Model.AFFINE]
 NOISE = 0.02  # pixels, of each parameter
 
 
-def family_of(model: Model) -> TransformFamily:
-    return TRANSFORMS[model](model, SHAPE)
+def family_of(model: Model) -> LinearTransform:
+    return LinearTransform(model, SHAPE)
 
 
-def walk(count: int, family: TransformFamily, seed: int = 0) -> np.ndarray:
+def walk(count: int, family: LinearTransform, seed: int = 0) -> np.ndarray:
     """Return matrices (n, 3, 3), frame 0 -> frame, of a random walk with a jump in the middle."""
     rng = np.random.default_rng(seed)
     steps = rng.normal(0, 0.5, (count, family.size))
@@ -34,7 +34,7 @@ def walk(count: int, family: TransformFamily, seed: int = 0) -> np.ndarray:
 
 def measured(
     path: np.ndarray,
-    family: TransformFamily,
+    family: LinearTransform,
     *,
     farthest: int | None = None,
     noise: float = NOISE,
@@ -54,7 +54,7 @@ def measured(
     return out
 
 
-def errors(path: np.ndarray, truth: np.ndarray, family: TransformFamily) -> np.ndarray:
+def errors(path: np.ndarray, truth: np.ndarray, family: LinearTransform) -> np.ndarray:
     """Return the lengths (n,) of the parameters of what is left between two paths."""
     left = [family.parameters(a @ np.linalg.inv(b)) for a, b in zip(path, truth, strict=True)]
     return np.linalg.norm(left, axis=1)

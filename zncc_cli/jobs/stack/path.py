@@ -16,7 +16,7 @@ from zncc_cli.jobs.stack.movie import Movie, Progress
 from zncc_cli.registration.drift.frame_pair import Measurement
 from zncc_cli.registration.drift.joining import MIN_SHARED, contradicted, joining_config, searchable, shared_fraction
 from zncc_cli.registration.drift.path import NEIGHBOUR_LAG, DriftPath, solve_path
-from zncc_cli.registration.transforms import TRANSFORMS, TransformFamily
+from zncc_cli.registration.transforms.linear import LinearTransform
 from zncc_cli.report.drift import BLANK, OK, OUTLIER, DriftRow
 
 
@@ -40,7 +40,7 @@ class MoviePath:
 def movie_path(movie: Movie, config: StackConfig, progress: Progress) -> MoviePath:
     """Measure the motions between frames and return the path that agrees best with them."""
     settings = RegistrationConfig(model=config.model, window=movie.window)
-    family = TRANSFORMS[config.model](config.model, movie.block_shape)
+    family = LinearTransform(config.model, movie.block_shape)
     measurements = measure_pairs(movie, _max_lag(movie, config), settings, progress)
     path = solve_path(movie.count, measurements, family, config.reference)
     blank = blank_frames(movie, np.flatnonzero(~path.good).tolist(), settings)
@@ -72,7 +72,7 @@ def drift_rows(movie: Movie, followed: MoviePath, model: Model) -> tuple[np.ndar
     path = followed.path
     matrices = np.array([full_resolution_matrix(matrix, movie.factor) for matrix in path.matrices])
     matrices /= matrices[:, 2:, 2:]
-    family = TRANSFORMS[model](model, movie.view.shape)
+    family = LinearTransform(model, movie.view.shape)
     rows = []
     for frame, (matrix, block_error) in enumerate(zip(matrices, path.expected_error, strict=True)):
         dx, dy = family.parameters(matrix)[:2].tolist()
@@ -93,7 +93,7 @@ def _joined(
     frames: list[int],
     config: StackConfig,
     settings: RegistrationConfig,
-    family: TransformFamily,
+    family: LinearTransform,
     progress: Progress,
 ) -> tuple[DriftPath, list[Measurement], list[str]]:
     """Return the path after its parts are joined as far as possible, its measurements, and notes."""

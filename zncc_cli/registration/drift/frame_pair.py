@@ -31,7 +31,7 @@ from zncc_cli.registration.quality.bounds import block_significance
 from zncc_cli.registration.refine.refine import solve
 from zncc_cli.registration.refine.ring_correlation import REACH, signal_share
 from zncc_cli.registration.refine.symmetric_metric import FixedWindows, SymmetricMetric, local_parts
-from zncc_cli.registration.transforms import TRANSFORMS
+from zncc_cli.registration.transforms.linear import LinearTransform
 from zncc_cli.registration.warp import Sampler
 
 _NORMALISATION_WINDOW = 31  # pixels a side: the mean and standard deviation of this window normalise a pixel
@@ -146,7 +146,7 @@ def measure(
             return Measurement.of(numbers, start, shift.expected_error, block_significance(shift.blocks) or 0.0)
     assert fixed.metric_parts is not None
     assert moving.metric_parts is not None
-    family = TRANSFORMS[config.model](config.model, fixed.level.shape)
+    family = LinearTransform(config.model, fixed.level.shape)
     settings = replace(config, tolerance=_REFINEMENT_TOLERANCE_PX, max_iterations=_MAX_ITERATIONS)
     metric = SymmetricMetric(fixed.metric_parts[0], moving.metric_parts[1])
     refined = solve(metric, family, start, settings)

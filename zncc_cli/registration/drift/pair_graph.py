@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from zncc_cli.registration.drift.frame_pair import Measurement
-from zncc_cli.registration.transforms import TransformFamily
+from zncc_cli.registration.transforms.linear import LinearTransform
 from zncc_cli.registration.transforms.matrices import invert
 
 _MIN_ERROR_PX = 0.01  # pixels: the error of interpolation; no pair's expected error is taken to be smaller
@@ -85,7 +85,7 @@ class PairGraph:
         return matrices, inverted
 
     def solve(
-        self, matrices: np.ndarray, inverted: np.ndarray, family: TransformFamily
+        self, matrices: np.ndarray, inverted: np.ndarray, family: LinearTransform
     ) -> tuple[np.ndarray, np.ndarray]:
         """Change ``matrices`` (n, 3, 3) in place to those that agree best with the pairs.
 
@@ -140,7 +140,7 @@ class PairGraph:
         of_reference = 0 if reference is None else own[reference]
         return np.asarray(np.sqrt((places**2).sum(axis=1) / _NOISE_DRAWS + own + of_reference))
 
-    def _residuals(self, matrices: np.ndarray, family: TransformFamily) -> np.ndarray:
+    def _residuals(self, matrices: np.ndarray, family: LinearTransform) -> np.ndarray:
         """Return the residuals r of all pairs, (m, number of parameters), pixels."""
         remaining = np.linalg.inv(matrices)[self.second] @ self._motion @ matrices[self.first]
         return np.array([family.parameters(matrix) for matrix in remaining]).reshape(-1, family.size)

@@ -14,7 +14,7 @@ import numpy as np
 from zncc_cli.registration.drift.frame_pair import Measurement
 from zncc_cli.registration.drift.pair_graph import PairGraph
 from zncc_cli.registration.drift.parts import connected
-from zncc_cli.registration.transforms import TransformFamily
+from zncc_cli.registration.transforms.linear import LinearTransform
 from zncc_cli.registration.transforms.matrices import invert
 
 NEIGHBOUR_LAG = 2
@@ -81,7 +81,7 @@ def last_partner(frame: int, max_lag: int) -> int:
 def solve_path(
     count: int,
     measurements: Sequence[Measurement],
-    family: TransformFamily,
+    family: LinearTransform,
     reference: int | None,
     *,
     standardized: bool = False,
@@ -140,7 +140,7 @@ def _good_frames(graph: PairGraph, inlier: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def _places(
-    matrices: np.ndarray, good: np.ndarray, count: int, family: TransformFamily, reference: int | None
+    matrices: np.ndarray, good: np.ndarray, count: int, family: LinearTransform, reference: int | None
 ) -> np.ndarray:
     """Return the matrices reference -> frame, (n, 3, 3); frames that are not good lie between their neighbours.
 

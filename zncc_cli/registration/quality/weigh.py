@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from zncc_cli.config import Interpolation, Model, RegistrationConfig
+from zncc_cli.registration.geometry import black_fields, chessboard_fields, overlap_points
 from zncc_cli.registration.inputs.hot_pixels import without_single_pixels
 from zncc_cli.registration.metric.level_metric import LevelMetric
 from zncc_cli.registration.optimizer import safe_inverse
@@ -20,7 +21,7 @@ from zncc_cli.registration.quality.static_border import BorderCheck
 from zncc_cli.registration.quality.uncertainty import Uncertainty
 from zncc_cli.registration.refine.refine import Refined
 from zncc_cli.registration.refine.symmetric_metric import BLOCK, SymmetricMetric, local_metric
-from zncc_cli.registration.transforms import TRANSFORMS, TransformFamily
+from zncc_cli.registration.transforms.linear import LinearTransform
 from zncc_cli.registration.warp import area_scale, corners, in_front, level_scale, map_points
 
 _FIELDS = 4  # of a chessboard, along the shorter side of the frame
@@ -67,7 +68,7 @@ def weigh(
     folds = _folds(refined, pair.shape, config)
     held_out = (None, None) if folds is None or after is None else _held_out(coarse, folds)
     scales = _scales(matrix, pair.shape)
-    points = _overlap(matrix, pair.fixed[0], pair.moving[0])
+    points = overlap_points(matrix, pair.fixed[0].extent, pair.moving[0].extent, _GRID)
     judged = None if after is None else _at_level(pair, pair.judged, matrix, config)
     frame = corners(pair.shape)
     motion = float(np.linalg.norm(map_points(matrix, frame) - frame, axis=-1).max())
@@ -142,10 +143,10 @@ def _folds(refined: Refined, shape: tuple[int, int], config: RegistrationConfig)
     k, n = len(u), int(np.any(u != 0, axis=0).sum())
     if n <= 2 * k:
         return None
-    family = TRANSFORMS[config.model](config.model, shape)
+    family = LinearTransform(config.model, shape)
     field = max(1, round(min(shape) / BLOCK / _FIELDS))  # blocks along the side of a field
-    row, column = (np.arange(-(-length // BLOCK)) // field for length in shape)
-    black = ((row[:, None] + column) % 2 == 0).ravel()
+    rows, columns = (chessboard_fields(-(-length // BLOCK), field) for length in shape)
+    black = black_fields(rows, columns).flatten().numpy()
     p = family.parameters(refined.matrix)
     steps = [2 * u[:, colour].sum(axis=1) for colour in (black, ~black)]
     difference = steps[0] - steps[1]
@@ -182,7 +183,7 @@ def _round_trip(pair: PairPyramid, matrix: np.ndarray, config: RegistrationConfi
     back = back / back[2, 2]
     if not in_front(back, moving.shape):
         return None
-    family = TRANSFORMS[config.model](config.model, moving.shape)
+    family = LinearTransform(config.model, moving.shape)
     exchanged = local_metric(moving, fixed, math.sqrt(area_scale(back, moving.shape)), config)
     influences = _influences(exchanged, family, back)
     if influences is None:
@@ -221,7 +222,7 @@ def _aperture_agreement(
         level = judged if index == pair.judged else _at_level(pair, index, matrix, config)
         if level is None:
             continue
-        family = TRANSFORMS[config.model](config.model, level.fixed.shape)
+        family = LinearTransform(config.model, level.fixed.shape)
         to_matrix = family.jacobian(family.parameters(level.matrix))
         blocks = level.metric.aperture_agreement(level.matrix, to_matrix, family.projective)
         significance = block_significance(blocks)
@@ -241,8 +242,8 @@ def _model_misfit(judged: _AtLevel | None, config: RegistrationConfig) -> float 
     if model is None or judged is None:
         return None
     shape = judged.fixed.shape
-    family = TRANSFORMS[model](model, shape)
-    points = _overlap(judged.matrix, judged.fixed, judged.moving)
+    family = LinearTransform(model, shape)
+    points = overlap_points(judged.matrix, judged.fixed.extent, judged.moving.extent, _GRID)
     matrix, influences = judged.matrix, _influences(judged.metric, family, judged.matrix)
     for _ in range(_MISFIT_STEPS):
         if influences is None or not len(points):
@@ -256,7 +257,7 @@ def _model_misfit(judged: _AtLevel | None, config: RegistrationConfig) -> float 
     return distance * judged.fixed.factor
 
 
-def _influences(metric: SymmetricMetric, family: TransformFamily, matrix: np.ndarray) -> np.ndarray | None:
+def _influences(metric: SymmetricMetric, family: LinearTransform, matrix: np.ndarray) -> np.ndarray | None:
     """Return by how much each block moves the parameters in one refinement step from ``matrix``, (k, blocks)."""
     linearized = metric.linearized(matrix, family.projective, with_curvature=True)
     if linearized is None:
@@ -278,17 +279,8 @@ def _scales(matrix: np.ndarray, shape: tuple[int, int]) -> tuple[float, float, f
 
 def overlap_distance(a: np.ndarray, b: np.ndarray, fixed: Level, moving: Level) -> float | None:
     """Return the RMS over the overlap at ``b`` of how far two matrices (3, 3) send a point apart; None without one."""
-    points = _overlap(b, fixed, moving)
+    points = overlap_points(b, fixed.extent, moving.extent, _GRID)
     return _rms_distance(a, b, points) if len(points) else None
-
-
-def _overlap(matrix: np.ndarray, fixed: Level, moving: Level) -> np.ndarray:
-    """Return the points (n, 2), (x, y), of a grid over the valid part of ``fixed`` that lie in that of ``moving``."""
-    y, x = np.meshgrid(*(np.linspace(*ends, _GRID) for ends in fixed.extent), indexing="ij")
-    points = np.column_stack((x.ravel(), y.ravel()))
-    first, last = np.array(moving.extent[::-1]).T
-    targets = map_points(matrix, points)
-    return np.asarray(points[((targets >= first) & (targets <= last)).all(axis=-1)])
 
 
 def _rms_distance(a: np.ndarray, b: np.ndarray, points: np.ndarray) -> float:

@@ -23,10 +23,17 @@ import torch
 from torch import Tensor
 
 from zncc_cli.config import NESTED_MODELS, Model, RegistrationConfig
+from zncc_cli.registration.geometry import (
+    black_fields,
+    chessboard_fields,
+    frame_extent,
+    grid_points,
+    inside_extent,
+)
 from zncc_cli.registration.optimizer import safe_inverse
 from zncc_cli.registration.pyramid import Level
 from zncc_cli.registration.refine.symmetric_metric import SymmetricMetric, local_metric
-from zncc_cli.registration.transforms import TRANSFORMS, TransformFamily
+from zncc_cli.registration.transforms.linear import LinearTransform
 from zncc_cli.registration.warp import area_scale, level_scale, map_points
 from zncc_cli.text import told_apart
 
@@ -74,7 +81,7 @@ def select_model(fixed: Level, moving: Level, start: np.ndarray, config: Registr
     fits = _cross_validated(metric, matrix, config.window_side)
     if not fits:
         simplest = NESTED_MODELS[0]
-        family = TRANSFORMS[simplest](simplest, fixed.shape)
+        family = LinearTransform(simplest, fixed.shape)
         reason = "the overlap holds too little texture to tell models apart"
         return Selection(simplest, family.matrix(family.parameters(matrix)) / to_level, {}, reason)
     chosen = next(
@@ -117,7 +124,7 @@ def _cross_validated(metric: SymmetricMetric, matrix: np.ndarray, window: int) -
     both = quadratics[0][0] + quadratics[1][0], quadratics[0][1] + quadratics[1][1]
     fits = list[_Fit]()
     for model in NESTED_MODELS:
-        family = TRANSFORMS[model](model, metric.shape)
+        family = LinearTransform(model, metric.shape)
         matrices = [m for G, H in (*quadratics, both) if (m := _fitted(family, matrix, G, H)) is not None]
         zncc = [zw[0] for m in matrices[:2] if (zw := metric.local_zncc(m)) is not None]
         if len(matrices) < 3 or len(zncc) < 2:
@@ -132,16 +139,14 @@ def _cross_validated(metric: SymmetricMetric, matrix: np.ndarray, window: int) -
 def _chessboard(weight: Tensor, window: int) -> tuple[Tensor, Tensor]:
     """Return for each window the number of the block that it lies in, -1 for none, and whether that block is black."""
     rows, columns = ((weight > 0).any(dim=d).nonzero() for d in (1, 0))
-    places, counts = [], []
+    fields, counts = list[Tensor](), list[int]()
     for indices, length in ((rows, weight.shape[0]), (columns, weight.shape[1])):
         first, extent = int(indices[0]), int(indices[-1] - indices[0]) + window
         side = max(math.ceil(extent / _BLOCKS), math.ceil(_MIN_BLOCK_WINDOWS * window))
-        place = torch.arange(length, device=weight.device) - first
-        places.append(torch.where((place >= 0) & (place % side <= side - window), place // side, -1))
+        fields.append(chessboard_fields(length, side, window, first, weight.device))
         counts.append(-(-extent // side))
-    row, column = places[0][:, None], places[1][None, :]
-    inside = (row >= 0) & (column >= 0)
-    return torch.where(inside, row * counts[1] + column, -1), (row + column) % 2 == 0
+    row, column = fields[0][:, None], fields[1]
+    return torch.where((row >= 0) & (column >= 0), row * counts[1] + column, -1), black_fields(*fields)
 
 
 def _by_block(plane: Tensor, block: Tensor) -> np.ndarray:
@@ -152,7 +157,7 @@ def _by_block(plane: Tensor, block: Tensor) -> np.ndarray:
     return out
 
 
-def _fitted(family: TransformFamily, matrix: np.ndarray, G: np.ndarray, H: np.ndarray) -> np.ndarray | None:
+def _fitted(family: LinearTransform, matrix: np.ndarray, G: np.ndarray, H: np.ndarray) -> np.ndarray | None:
     """Return the member of ``family`` that minimises the quadratic about ``matrix``; None with too little texture."""
     p, theta = family.parameters(matrix), matrix.flatten()
     for _ in range(_MAX_STEPS):
@@ -186,9 +191,9 @@ def _gain(simple: _Fit, rich: _Fit) -> tuple[float, float]:
 
 def _distance(a: np.ndarray, b: np.ndarray, metric: SymmetricMetric) -> float:
     """Return the RMS distance over the overlap between where two matrices send a pixel, moving pixels."""
-    points = np.stack(np.meshgrid(*(np.linspace(0, n - 1, _GRID) for n in reversed(metric.shape))), axis=-1)
+    points = grid_points(frame_extent(metric.shape), _GRID)
     targets = map_points(b, points)
-    inside = ((targets >= 0) & (targets <= np.array(metric.moving_shape[::-1]) - 1)).all(axis=-1)
+    inside = inside_extent(targets, frame_extent(metric.moving_shape))
     squares = np.square(map_points(a, points) - targets).sum(axis=-1)[inside]
     return math.sqrt(squares.mean()) if len(squares) else 0.0
 

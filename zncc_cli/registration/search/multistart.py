@@ -11,14 +11,15 @@ import numpy as np
 import torch
 
 from zncc_cli.config import NESTED_MODELS, Model, RegistrationConfig
-from zncc_cli.registration.geometry import overlap_shape
+from zncc_cli.registration.geometry import frame_extent, overlap_points, overlap_shape
 from zncc_cli.registration.metric.level_metric import LevelMetric
 from zncc_cli.registration.optimizer import Ending, minimize
 from zncc_cli.registration.pair_pyramid import LevelMetrics
 from zncc_cli.registration.pyramid import coarsest_of
 from zncc_cli.registration.search.global_search import Start, find_starts, significance
 from zncc_cli.registration.search.motion_bound import MotionBound
-from zncc_cli.registration.transforms import TRANSFORMS, WARM_START
+from zncc_cli.registration.transforms import WARM_START
+from zncc_cli.registration.transforms.linear import LinearTransform
 from zncc_cli.registration.warp import map_points
 
 _SEARCH_SIDE_PX = 128  # candidates are compared on the coarsest level with at least this shorter side
@@ -213,15 +214,12 @@ def start_ratio(candidates: list[Candidate], shape: tuple[int, int], moving_shap
     may be far apart.
     """
     best = candidates[0].start
-    steps = [np.linspace(0, n - 1, _GRID) for n in shape]
-    points = np.stack(np.meshgrid(*reversed(steps)), axis=-1).reshape(-1, 2)
-    targets = map_points(best.matrix, points)
-    inside = ((targets >= 0) & (targets <= np.array(moving_shape[::-1]) - 1)).all(axis=-1)
+    points = overlap_points(best.matrix, frame_extent(shape), frame_extent(moving_shape), _GRID)
     back = np.linalg.inv(best.matrix)
 
     def elsewhere(other: Start) -> bool:
-        distances = np.linalg.norm(map_points(back @ other.matrix, points[inside]) - points[inside], axis=-1)
-        near = bool(inside.any()) and float(np.median(distances)) < _ELSEWHERE_SHARE * math.hypot(*shape)
+        distances = np.linalg.norm(map_points(back @ other.matrix, points) - points, axis=-1)
+        near = len(points) > 0 and float(np.median(distances)) < _ELSEWHERE_SHARE * math.hypot(*shape)
         return other.inverted != best.inverted or not near
 
     other = next((candidate.score for candidate in candidates[1:] if elsewhere(candidate.start)), 0.0)
@@ -240,7 +238,7 @@ def descend(
     ``tolerance``: level pixels, the step that ends it, on all but the finest level.
     """
     start = time.perf_counter()
-    family = TRANSFORMS[model](model, metric.shape)
+    family = LinearTransform(model, metric.shape)
     factor = metric.factor
     minimum = minimize(
         lambda p: metric.loss_and_gradient(family, p),
@@ -259,6 +257,6 @@ def descend(
 
 def _warm_start(model: Model, matrix: np.ndarray, shape: tuple[int, int]) -> list[Model]:
     """Return ``model`` after the simpler ones that ``matrix`` is a member of: others would throw a part of it away."""
-    families = {simpler: TRANSFORMS[simpler](simpler, shape) for simpler in WARM_START[model][:-1]}
+    families = {simpler: LinearTransform(simpler, shape) for simpler in WARM_START[model][:-1]}
     members = [m for m, family in families.items() if np.allclose(family.matrix(family.parameters(matrix)), matrix)]
     return [*members, model]

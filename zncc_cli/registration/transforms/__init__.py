@@ -1,12 +1,8 @@
-"""The transforms that can be fitted, and the models through which each is reached."""
+"""Transforms, fixed -> moving, and the models through which each is reached."""
 
 from __future__ import annotations
 
 from zncc_cli.config import NESTED_MODELS, Model
-from zncc_cli.registration.transforms.linear import LinearTransform
-
-TransformFamily = LinearTransform
-TRANSFORMS: dict[Model, type[LinearTransform]] = dict.fromkeys(NESTED_MODELS, LinearTransform)
 
 WARM_START: dict[Model, tuple[Model, ...]] = {model: NESTED_MODELS[: k + 1] for k, model in enumerate(NESTED_MODELS)}
 """The models that lead to each one, itself last: each is started from the result of the one before it."""
