@@ -214,7 +214,10 @@ def _read_deep_png(path: Path, name: str, head: bytes, max_bytes: int) -> Image:
         found, advice = f"{width} x {height} pixels", "copy or export the file again"
         raise refusal(path, expected=f"pixels that {len(content)} bytes can hold", found=found, advice=advice)
     with PillowImage.open(path) as picture:
-        fields = {**picture.info, **{TAGS.get(code, ""): value for code, value in picture.getexif().items()}}
+        fields: dict[Any, Any] = {
+            **picture.info,
+            **{TAGS.get(code, ""): value for code, value in picture.getexif().items()},
+        }
     data: NDArray[Any] = np.empty(shape, np.uint16)
     imagecodecs.png_decode(content, out=data)
     return _image(path, name, data, "YXS", "RGB", fields, fields.get("Orientation"))

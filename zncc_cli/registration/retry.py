@@ -1,8 +1,8 @@
 """What is tried before a registration fails, though nobody asked for it.
 
 Where nothing is found, a smaller overlap is searched for, by smaller windows on the coarse levels, on which the strip
-that two tiles share is narrower than a window. Where the overlap holds too few windows to judge by, they become smaller.
-The verdict stays as strict as it is.
+that two tiles share is narrower than a window. Where the overlap holds too few windows to judge by, smaller ones are
+taken. The verdict stays as strict as it is.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def _scaled_rotation(target: _Points, source: _Points) -> _Rows:
 def _affine(target: _Points, source: _Points) -> _Rows:
     """Return the rows (A t) that three landmarks determine."""
     try:
-        rows: _Points = np.linalg.solve(np.column_stack([target, np.ones(3)]), source).T
+        rows: _Points = np.asarray(np.linalg.solve(np.column_stack([target, np.ones(3)]), source), np.float64).T
     except np.linalg.LinAlgError:
         raise MismatchError("three target landmarks that are not on one line", target.tolist()) from None
     return rows

@@ -106,8 +106,8 @@ class MaskedZncc:
 def significance(zncc: Tensor, count: Tensor) -> Tensor:
     """Return a ZNCC of ``count`` pixels in units of what chance makes of unrelated ones: atanh(z) sqrt(n).
 
-    A small overlap has to agree better than a large one; an overlap that agrees nearly everywhere outweighs a larger one
-    that agrees here and there, as a texture does that is a period off. The unit is right up to a common factor,
+    A small overlap has to agree better than a large one; one that agrees nearly everywhere outweighs a larger one that
+    agrees here and there, as a texture does that is a period off. The unit is right up to a common factor,
     since neighbouring pixels are not independent. Fisher 1915, doi:10.2307/2331838.
     """
     return zncc.clamp(-_MAX_ZNCC, _MAX_ZNCC).atanh() * count.sqrt()
