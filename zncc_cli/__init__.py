@@ -15,7 +15,7 @@ _MODULES = {
     "local_std": "zncc_cli.operators.local_std",
     "fft_cc": "zncc_cli.operators.fft",
     "zncc_map": "zncc_cli.registration.metric.maps",
-    "zncc_loss": "zncc_cli.registration.metric.local_zncc",
+    "zncc_loss": "zncc_cli.registration.metric.zncc_loss",
     "register": "zncc_cli.registration.register",
     "read_image": "zncc_cli.files.images",
 }
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from zncc_cli.files.images import read_image
     from zncc_cli.operators.fft import fft_cc
     from zncc_cli.operators.local_std import LocalStandardDeviation, local_std
-    from zncc_cli.registration.metric.local_zncc import zncc_loss
     from zncc_cli.registration.metric.maps import zncc_map
+    from zncc_cli.registration.metric.zncc_loss import zncc_loss
     from zncc_cli.registration.register import register
 
 

@@ -21,13 +21,13 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """The exit codes of all commands; SOME_FAILED means that some files or pairs are missing."""
+    """The exit codes of all commands; INCOMPLETE means that some files or pairs are missing."""
 
     OK = 0
     ERROR = 1
     USAGE = 2
     NOT_TRUSTED = 3
-    SOME_FAILED = 5
+    INCOMPLETE = 5
     INTERRUPTED = 130
 
 

@@ -15,7 +15,8 @@ from torch import Tensor
 from benchmarks.operator import torch_forms
 from zncc_cli.operators.local_std import METHODS, local_std
 from zncc_cli.operators.local_zncc import local_zncc_sum
-from zncc_cli.registration.metric.local_zncc import RELATIVE_EPS, zncc_loss
+from zncc_cli.registration.metric.local_zncc import RELATIVE_EPS
+from zncc_cli.registration.metric.zncc_loss import zncc_loss
 
 EPS = 1e-5
 

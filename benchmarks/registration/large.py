@@ -18,8 +18,8 @@ from benchmarks.common.command_line import make_parser
 from benchmarks.common.processes import measure_python
 from benchmarks.registration.pairs.error import rms_error
 from benchmarks.registration.pairs.scenery import endless
+from zncc_cli.files.image_output import STRIP_ROWS, write_strips
 from zncc_cli.files.metadata import Metadata
-from zncc_cli.files.output import STRIP_ROWS, write_strips
 from zncc_cli.registration.warp import corners, map_points
 
 _ALIGN = "from zncc_cli.cli.align import main; main()"

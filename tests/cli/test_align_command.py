@@ -250,7 +250,7 @@ def test_a_motion_beyond_max_motion_is_not_trusted_and_neither_is_its_rerun(run:
     report = json.loads((run.folder / "out" / "report.json").read_text())
     assert report["settings"]["registration"]["max_motion"] == 2.0
     assert "--max-motion=2.0" in report["command"]
-    assert report["metrics"]["beyond"] > 2
+    assert report["metrics"]["distance_beyond_bound"] > 2
     again = run("zncc-align", "--rerun", "out/report.json", "--out", "again")
     assert again.returncode == 3
     assert json.loads((run.folder / "again" / "report.json").read_text())["reasons"] == report["reasons"]

@@ -24,8 +24,8 @@ import numpy as np
 import tifffile
 
 from tests.files.imagej import RefusedError, open_imagej
+from zncc_cli.files.image_output import write_image
 from zncc_cli.files.images import Image, read_image
-from zncc_cli.files.output import write_image
 
 COLUMNS = ("source", "pixels read", "aligned.tif", "kept", "tifffile", "OpenCV", "ImageJ", "rasterio")
 H, W = 40, 56

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.files import formats_table
+from zncc_cli.files.image_output import write_image
 from zncc_cli.files.images import read_image
-from zncc_cli.files.output import write_image
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "formats.md"
 

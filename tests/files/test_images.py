@@ -12,8 +12,8 @@ import tifffile
 from PIL import Image as PillowImage
 
 from zncc_cli.errors import InputError, OutputError
+from zncc_cli.files.image_output import write_image, write_map, write_picture
 from zncc_cli.files.images import list_images, read_image
-from zncc_cli.files.output import write_image, write_map, write_picture
 
 DTYPES = ["u1", "u2", "u4", "i1", "i2", "i4", "f2", "f4", "f8"]
 H, W = 37, 53

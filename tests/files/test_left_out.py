@@ -11,9 +11,9 @@ import tifffile
 from PIL import Image as PillowImage
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
+from zncc_cli.files.image_output import write_image
 from zncc_cli.files.images import read_image
 from zncc_cli.files.metadata import PixelSize
-from zncc_cli.files.output import write_image
 
 H, W = 37, 53
 ICC = bytes(range(200))

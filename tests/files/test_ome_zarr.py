@@ -15,10 +15,10 @@ import pytest
 
 from zncc_cli.errors import InputError, OptionError
 from zncc_cli.files import images, ome_zarr
+from zncc_cli.files.image_output import write_image
 from zncc_cli.files.images import list_images, read_image
 from zncc_cli.files.lazy import LazyArray
 from zncc_cli.files.metadata import PixelSize
-from zncc_cli.files.output import write_image
 
 zarr = pytest.importorskip("zarr")
 

@@ -95,7 +95,7 @@ def test_lengths_of_a_downsampled_registration_are_in_pixels_at_full_resolution(
         "round_trip": 0.05,
         "expected_error": 0.02,
         "border_pull": 0.4,
-        "beyond": 7.0,
+        "distance_beyond_bound": 7.0,
     }
     ratios = {"overlap": 0.9, "fold_distance_ratio": 1.5, "peak_ratio": 3.0, "shear": 1.01}
     small = replace(small, evidence=replace(small.evidence, **lengths, **ratios))

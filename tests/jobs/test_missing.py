@@ -82,7 +82,7 @@ def names(folder: Path) -> set[str]:
 def assert_all_but(config: PairConfig, missing: dict[str, str], expected: np.ndarray) -> None:
     """Run ``config``, and check that all but ``missing``, names and reasons, is written as if nothing had happened."""
     outcome = align_pair(config, lambda _: None)
-    assert outcome.exit_code is ExitCode.SOME_FAILED
+    assert outcome.exit_code is ExitCode.INCOMPLETE
     assert outcome.missing == missing
     assert names(config.folder) == set(file_names(config)) - set(missing)
     assert {path.name for path in config.folder.parent.glob(".zncc-*")} == set()
@@ -224,7 +224,7 @@ def test_a_file_that_was_not_asked_for_is_not_missing(config: PairConfig, monkey
     outcome = align_pair(replace(config, write="aligned,report"), lambda _: None)
     assert (outcome.exit_code, outcome.missing) == (ExitCode.OK, {})
     outcome = align_pair(replace(config, write="html,report", overwrite=True), lambda _: None)
-    assert (outcome.exit_code, outcome.missing) == (ExitCode.SOME_FAILED, {HTML: FULL})
+    assert (outcome.exit_code, outcome.missing) == (ExitCode.INCOMPLETE, {HTML: FULL})
     assert names(config.folder) == {"report.json"}
 
 
@@ -250,7 +250,7 @@ def test_a_stack_whose_plot_fails_is_still_written(tmp_path: Path, monkeypatch: 
     tifffile.imwrite(tmp_path / "movie.tif", movie, photometric="minisblack", metadata={"axes": "TYX"})
     monkeypatch.setattr(stack, "write_drift_plot", breaks)
     outcome = align_stack(StackConfig(image=tmp_path / "movie.tif", out=tmp_path / "out"), lambda _: None)
-    assert (outcome.exit_code, outcome.missing) == (ExitCode.SOME_FAILED, {"drift.svg": DEFECT})
+    assert (outcome.exit_code, outcome.missing) == (ExitCode.INCOMPLETE, {"drift.svg": DEFECT})
     assert names(tmp_path / "out") == {"stack.tif", "drift.csv", "transforms.json", "report.json"}
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert (report["missing"], report["notes"][-1]) == (["drift.svg"], sentence(outcome.missing))
@@ -262,7 +262,7 @@ def test_a_std_map_whose_pictures_fail_is_still_written(tmp_path: Path, monkeypa
     config = StdMapConfig(images=(tmp_path / "a.tif",), out=tmp_path / "out")
     monkeypatch.setattr(stdmap, "std_picture", breaks)
     outcome = write_std_maps(config)
-    assert (outcome.exit_code, outcome.missing) == (ExitCode.SOME_FAILED, {"a_std.png": DEFECT})
+    assert (outcome.exit_code, outcome.missing) == (ExitCode.INCOMPLETE, {"a_std.png": DEFECT})
     assert names(tmp_path / "out") == {"a_std.tif", "a_texture.png"}
     monkeypatch.setattr(stdmap, "write_picture", is_full)
     outcome = write_std_maps(replace(config, overwrite=True))

@@ -23,7 +23,7 @@ from image_files import ImageFile
 from zncc_cli import register
 from zncc_cli.errors import ExitCode, ZnccError
 
-_FINISHED = (ExitCode.OK, ExitCode.NOT_TRUSTED, ExitCode.SOME_FAILED)
+_FINISHED = (ExitCode.OK, ExitCode.NOT_TRUSTED, ExitCode.INCOMPLETE)
 _REFUSED = (ExitCode.ERROR, ExitCode.USAGE)
 
 _FILES = {
@@ -189,7 +189,7 @@ def _check_apply_repeats(case: Case, folder: Path) -> None:
 
 def _check_std_maps(case: Case, folder: Path, result: CommandResult, new: set[str]) -> None:
     """Check the files of ``zncc-stdmap``: all files for each image, or none and a message that names the image."""
-    assert result.code in (ExitCode.OK, ExitCode.SOME_FAILED)
+    assert result.code in (ExitCode.OK, ExitCode.INCOMPLETE)
     written = 0
     for picture in case.files:
         stem = picture.name.removesuffix(".tif")
@@ -205,7 +205,7 @@ def _check_std_maps(case: Case, folder: Path, result: CommandResult, new: set[st
             drawn = iio.imread(folder / "out" / f"{stem}_{kind}")
             assert (drawn.dtype, drawn.shape) == (np.uint8, (picture.height, picture.width))
     assert len(new) == 1 + 3 * written
-    assert result.code == (ExitCode.OK if written == len(case.files) else ExitCode.SOME_FAILED)
+    assert result.code == (ExitCode.OK if written == len(case.files) else ExitCode.INCOMPLETE)
 
 
 def _check_stack(case: Case, folder: Path, result: CommandResult, new: set[str]) -> None:

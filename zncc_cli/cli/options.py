@@ -121,4 +121,6 @@ def refuse_others(context: typer.Context, option: str, *, allowed: Sequence[str]
         source = context.get_parameter_source(name)
         if name not in allowed and source is not None and source.name == "COMMANDLINE":
             given = name.upper() if name in ("fixed", "moving") else f"--{name.replace('_', '-')}"
-            raise OptionError(f"{option}: expected without {given}, which would have no effect; leave one of them out")
+            raise OptionError(
+                f"{option}: cannot be combined with {given}, which would have no effect; leave one of them out"
+            )

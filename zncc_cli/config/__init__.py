@@ -26,7 +26,7 @@ from zncc_cli.config.choices import (
 )
 from zncc_cli.config.inputs import InputConfig
 from zncc_cli.config.pair import IDENTITY, PairConfig, chosen_products
-from zncc_cli.config.registration import DEFAULT_MIN_OVERLAP, LEAST_MIN_OVERLAP, RegistrationConfig
+from zncc_cli.config.registration import DEFAULT_MIN_OVERLAP, FALLBACK_MIN_OVERLAP, RegistrationConfig
 from zncc_cli.config.resampling import EDGE, ResamplingConfig
 from zncc_cli.config.shared import AUTO, BEST, DEFAULT_WINDOW, LUMINANCE, NONE, SMALLEST_WINDOW
 from zncc_cli.config.stdmap import StdMapConfig
@@ -37,9 +37,9 @@ __all__ = [
     "DEFAULT_MIN_OVERLAP",
     "DEFAULT_WINDOW",
     "EDGE",
+    "FALLBACK_MIN_OVERLAP",
     "GPU_PIXELS",
     "IDENTITY",
-    "LEAST_MIN_OVERLAP",
     "LUMINANCE",
     "NESTED_MODELS",
     "NONE",

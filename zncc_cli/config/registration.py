@@ -9,7 +9,7 @@ from zncc_cli.config.setting import Range, check_ranges, setting
 from zncc_cli.config.shared import AUTO, BACKEND, DEFAULT_WINDOW, DEVICE, NO_DATA, WINDOW, no_data_number
 
 # Where none is asked for: the smallest overlap in the first search, and in the one that follows if nothing is found.
-DEFAULT_MIN_OVERLAP, LEAST_MIN_OVERLAP = 0.25, 0.05
+DEFAULT_MIN_OVERLAP, FALLBACK_MIN_OVERLAP = 0.25, 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class RegistrationConfig:
         metadata=setting(
             "Smallest part of the smaller image that must lie in the overlap.",
             metavar="FRACTION",
-            default=f"{DEFAULT_MIN_OVERLAP}, and {LEAST_MIN_OVERLAP} where nothing is found",
+            default=f"{DEFAULT_MIN_OVERLAP}; if nothing is found, again with {FALLBACK_MIN_OVERLAP}",
             range=Range(kind="a fraction", above=0, at_most=1),
         ),
     )
@@ -50,13 +50,13 @@ class RegistrationConfig:
             "or returned.",
             metavar="PIXELS",
             default="any",
-            range=Range(kind="pixels", above=0),
+            range=Range(kind="a number of pixels", above=0),
         ),
     )
     max_iterations: int = field(
         default=60,
         metadata=setting(
-            "Most optimizer iterations on one pyramid level; the finest takes 20, or a third of this if that is more.",
+            "Limit of optimizer iterations on each pyramid level; on the finest it is 20, or a third of this if more.",
             metavar="N",
             range=Range(kind="a whole number,", at_least=1),
         ),
@@ -64,9 +64,9 @@ class RegistrationConfig:
     tolerance: float = field(
         default=0.002,
         metadata=setting(
-            "End a pyramid level when an iteration moves no corner by more than this.",
+            "End the finest level when an iteration moves no corner by more than this.",
             metavar="PIXELS",
-            range=Range(kind="pixels", above=0, at_most=1),
+            range=Range(kind="a number of pixels", above=0, at_most=1),
         ),
     )
     optimizer: Optimizer = field(
@@ -90,6 +90,6 @@ class RegistrationConfig:
         return DEFAULT_WINDOW if self.window is None else self.window
 
     @property
-    def least_overlap(self) -> float:
+    def first_min_overlap(self) -> float:
         """The smallest part of the smaller image that must lie in the overlap, in the first search."""
         return DEFAULT_MIN_OVERLAP if self.min_overlap is None else self.min_overlap

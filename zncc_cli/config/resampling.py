@@ -21,7 +21,9 @@ class ResamplingConfig:
     )
     canvas: Canvas = field(
         default=Canvas.FIXED,
-        metadata=setting("Frame of the written images: FIXED's, one that holds both images, or what both share."),
+        metadata=setting(
+            "Frame of the written images: FIXED's (fixed), the smallest that holds both (union), or what both show (common)."
+        ),
     )
     fill: str | None = field(
         default=None,

@@ -29,7 +29,8 @@ ONE_SERIES = setting(
     "Series to read from a file with several, counted from 0.", metavar="N", default="0", range=COUNTED_FROM_0
 )
 ONE_CHANNEL = setting(
-    "Channel to use, counted from 0; luminance of RGB; or best, the channel with the most texture over its noise.",
+    "Channel to use: a number from 0; luminance (RGB only); or best, the channel with the most texture relative to its "
+    "noise.",
     metavar="N|luminance|best",
     default="luminance of RGB, otherwise best",
 )

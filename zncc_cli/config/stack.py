@@ -81,8 +81,8 @@ class StackConfig:
     channel: str | None = field(
         default=None,
         metadata=setting(
-            "Channel to register by, counted from 0; luminance of RGB; or best, the channel with the most texture over "
-            "its noise. All channels are moved.",
+            "Channel to register by: a number from 0; luminance (RGB only); or best, the channel with the most texture "
+            "relative to its noise. All channels are moved.",
             metavar="N|luminance|best",
             default="luminance of RGB, otherwise best",
         ),

@@ -35,7 +35,11 @@ class ConvertConfig:
     )
     moving: str | None = field(
         default=None,
-        metadata=setting("OUT's moving image, or its width and height in pixels, likewise.", metavar="IMAGE|WxH"),
+        metadata=setting(
+            "OUT's moving image, or its width and height in pixels, for formats that store the size where TRANSFORM "
+            "does not.",
+            metavar="IMAGE|WxH",
+        ),
     )
     inverse: bool = False
     overwrite: bool = field(default=False, metadata=OVERWRITE)
@@ -47,7 +51,9 @@ class ComposeConfig:
 
     first: Path = field(metadata=setting("The transform that is applied first.", metavar="FIRST", positional=True))
     second: Path = field(
-        metadata=setting("The transform that is applied to its result.", metavar="SECOND", positional=True)
+        metadata=setting(
+            "The transform that is applied second, to the result of FIRST.", metavar="SECOND", positional=True
+        )
     )
     out: Path = field(metadata=_OUT)
     target_format: TransformFormat | None = field(default=None, metadata=_TARGET_FORMAT)

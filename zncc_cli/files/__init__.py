@@ -5,7 +5,7 @@ raster.py  npy.py  ome_zarr.py  one reader for each format (PNG, JPEG, ... are r
 lazy.py  pages.py  memory.py    large images decoded in parts; one page of several; how much memory is left
 metadata.py                     pixel size, georeference, flavour, tags, ... of an image
 inflation.py  zarr_store.py     limits on what compressed chunks of an OME-Zarr take
-output.py  folder.py            images, maps and pictures written; files and folders that are never half-written
+image_output.py  output_folder.py  images, maps and pictures written; files and folders that are never half-written
 paths.py  digest.py             paths that cannot be read, and the errors that say so; digests of content
 transforms/                     transform.json, transforms of other tools, tables of points
 """

@@ -22,7 +22,7 @@ def check_inflated(data: bytes, codec: str, limit: int) -> None:
     """
     size = _SIZES[codec](data, limit)
     if size > limit:
-        raise ValueError(f"{codec} data of more than {limit} bytes, which is more than a chunk has")
+        raise ValueError(f"{codec} data that inflate to more than {limit} bytes, the limit for one chunk")
 
 
 def _by_decoding(decoder: Callable[[], Any]) -> Callable[[bytes, int], int]:

@@ -9,9 +9,9 @@ import numpy as np
 
 from zncc_cli.config import ApplyConfig
 from zncc_cli.errors import InputError, OptionError
-from zncc_cli.files.folder import OutputFolder, refuse_sources
 from zncc_cli.files.images import Image, check_kind, read_image
 from zncc_cli.files.metadata import Metadata
+from zncc_cli.files.output_folder import OutputFolder, refuse_sources
 from zncc_cli.files.transforms.transform_json import read_transform
 from zncc_cli.jobs.budget import check_disk, file_bytes
 from zncc_cli.jobs.resampled import write_resampled

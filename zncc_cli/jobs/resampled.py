@@ -12,9 +12,9 @@ import numpy as np
 
 from zncc_cli.config import Interpolation, ResamplingConfig
 from zncc_cli.errors import OptionError
+from zncc_cli.files.image_output import STRIP_ROWS, write_strips
 from zncc_cli.files.images import Image
 from zncc_cli.files.metadata import Metadata
-from zncc_cli.files.output import STRIP_ROWS, write_strips
 from zncc_cli.jobs.threads import in_order
 from zncc_cli.registration.resampling.canvas import Frame
 from zncc_cli.registration.resampling.resample import Read, copies, resample

@@ -14,9 +14,9 @@ import torch
 from zncc_cli.config import DEFAULT_WINDOW, SMALLEST_WINDOW, StdMapConfig, StdScale
 from zncc_cli.config.spelling import as_options
 from zncc_cli.errors import ContentError, ExitCode, InputError, OptionError, ResourceError, WindowError
-from zncc_cli.files.folder import OutputFolder, refuse_sources
+from zncc_cli.files.image_output import write_picture, write_strips
 from zncc_cli.files.images import check_kind, read_image
-from zncc_cli.files.output import write_picture, write_strips
+from zncc_cli.files.output_folder import OutputFolder, refuse_sources
 from zncc_cli.jobs.channel_view import ChannelView, choose_views
 from zncc_cli.jobs.downsampling import downsampled, downsampling_factor, read_block_means
 from zncc_cli.jobs.missing import Missing
@@ -82,7 +82,7 @@ class StdMapOutcome:
     @property
     def exit_code(self) -> ExitCode:
         """0 when every image has a map and pictures, else 5."""
-        return ExitCode.SOME_FAILED if self.failed or self.missing else ExitCode.OK
+        return ExitCode.INCOMPLETE if self.failed or self.missing else ExitCode.OK
 
     @property
     def missing(self) -> dict[str, str]:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from zncc_cli.config import TransformFormat
 from zncc_cli.config.transforms import ComposeConfig, ConvertConfig, PointsConfig
 from zncc_cli.errors import InputError, OptionError
-from zncc_cli.files.folder import atomic_write, refuse_existing
 from zncc_cli.files.images import read_image
+from zncc_cli.files.output_folder import atomic_write, refuse_existing
 from zncc_cli.files.paths import regular_file_size
 from zncc_cli.files.transforms.formats import FORMATS, Linear, format_for, read_linear, write_linear
 from zncc_cli.files.transforms.points import EXPECTED, mapped_table

@@ -1,4 +1,11 @@
-"""One attempt at a pair: from where to start to a fit that is judged."""
+"""One attempt at a pair: from where to start to a fit that is judged.
+
+find    Start -> Candidate      starts of the search, each followed on the coarsest level
+solve   Candidate -> Fit        the best one followed from level to level, and refined on the finest
+        Fit -> CheckedFit       compared with the start that was given
+        -> BorderCheck          and with the fit without a static border
+        -> Solution             evidence, verdict, expected error
+"""
 
 from __future__ import annotations
 
@@ -10,11 +17,11 @@ import numpy as np
 from zncc_cli.config import NESTED_MODELS, Model, RegistrationConfig
 from zncc_cli.registration.pair_pyramid import LevelMetrics, PairPyramid
 from zncc_cli.registration.pyramid import pyramid
+from zncc_cli.registration.quality.compute_evidence import compute_evidence
 from zncc_cli.registration.quality.evidence import Evidence
 from zncc_cli.registration.quality.static_border import BorderCheck, refine_without_border
 from zncc_cli.registration.quality.uncertainty import Uncertainty
 from zncc_cli.registration.quality.verdict import Request, Verdict, judge
-from zncc_cli.registration.quality.weigh import weigh
 from zncc_cli.registration.search.fit import Fit, refined_fit
 from zncc_cli.registration.search.model_selection import Selection, select_model
 from zncc_cli.registration.search.motion_bound import MotionBound
@@ -31,7 +38,7 @@ from zncc_cli.registration.search.start_check import check_start
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What is asked for.
+    """A pair's settings, start and bound.
 
     Attributes:
         config: the settings.
@@ -75,29 +82,33 @@ def find(pair: PairPyramid, task: Task, config: RegistrationConfig, *, narrow: b
 
 
 def solve(pair: PairPyramid, task: Task, config: RegistrationConfig, candidates: list[Candidate]) -> Solution:
-    """Follow the best of ``candidates`` to the finest level, and judge the fit."""
+    """Follow the best of ``candidates`` to the finest level, and judge the fit.
+
+    On the way the model is selected (where it is left open), the fit is compared with a given start, and checked for
+    the pull of a static border.
+    """
     metrics = LevelMetrics(pair.in_contrast(candidates[0].start.inverted), config)
-    matrix, coarse = _descend_richest(metrics, candidates[0], config)
+    matrix, richest_records = _descend_richest(metrics, candidates[0], config)
     model, matrix, selection = _select(metrics.pair, matrix, config)
-    matrix, fine = _descend_selected(metrics, matrix, model, config)
-    descended, finest = refined_fit(metrics.pair, matrix, model, config, selection)
+    matrix, selected_records = _descend_selected(metrics, matrix, model, config)
+    descended, refinement_record = refined_fit(metrics.pair, matrix, model, config, selection)
     checked = check_start(pair, task.init, task.bound, descended, config)
-    # What came of the start itself was chosen from no others.
+    # A fit that the start itself led to had no rivals.
     ratio = None if checked.from_start else start_ratio(candidates, pair.shape, pair.moving_shape)
     if checked.fit.inverted != metrics.pair.inverted:
         metrics = LevelMetrics(pair.in_contrast(checked.fit.inverted), config)
     fitted = dataclasses.replace(config, model=checked.fit.model)
     border = _check_border(metrics.pair, checked.fit, task.bound, fitted)
     uncertainty = Uncertainty.of_blocks(fitted.model, border.refined.matrix, pair.shape, border.refined.influences)
-    evidence = weigh(_without_border(metrics, border, config), border, fitted, uncertainty, ratio)
-    evidence = dataclasses.replace(evidence, beyond=checked.beyond)
+    evidence = compute_evidence(_without_border(metrics, border, config), border, fitted, uncertainty, ratio)
+    evidence = dataclasses.replace(evidence, distance_beyond_bound=checked.distance_beyond_bound)
     verdict = judge(evidence, Request(task.config, fitted.model, task.init is not None))
     return Solution(
         fit=dataclasses.replace(checked.fit, refined=border.refined),
         evidence=evidence,
         verdict=verdict,
         uncertainty=uncertainty,
-        records=(*candidates[0].records, *coarse, *fine, finest, *checked.records),
+        records=(*candidates[0].records, *richest_records, *selected_records, refinement_record, *checked.records),
         candidates=candidates,
         config=config,
         notes=checked.notes,
@@ -109,7 +120,7 @@ def _descend_richest(
 ) -> tuple[np.ndarray, list[LevelRecord]]:
     """Follow a candidate with the richest model that is asked for, down to the judged level."""
     pair, richest = metrics.pair, NESTED_MODELS[-1] if config.model is Model.AUTO else config.model
-    # From the level below the one that was reached; from that level again where a simpler model reached it.
+    # Begin one level finer than the candidate's last one, or on that one again where a simpler model ended there.
     factors = [level.factor for level in pair.fixed]
     reached = factors.index(candidate.records[-1].factor) + (candidate.records[-1].model is not richest)
     matrix, records = candidate.start.matrix, list[LevelRecord]()
@@ -150,7 +161,7 @@ def _check_border(pair: PairPyramid, fit: Fit, bound: MotionBound | None, config
 
 def _without_border(metrics: LevelMetrics, border: BorderCheck, config: RegistrationConfig) -> LevelMetrics:
     """Return the metrics by which a fit is judged: a border that both images have is no part of the scene."""
-    if border.levels[0] is metrics.pair.fixed[0]:
+    if not border.masked:
         return metrics
     levels = len(metrics.pair)
     fixed, moving = (pyramid(level.image, level.mask, levels, level.measured) for level in border.levels)

@@ -73,7 +73,7 @@ class LevelMetrics:
                 moving,
                 self.pair.shape,
                 self._config.window_side,
-                self._config.least_overlap,
+                self._config.first_min_overlap,
                 Interpolation.CUBIC if fixed.factor == 1 else Interpolation.LINEAR,
             )
         return self._built[index]

@@ -99,8 +99,8 @@ def register(
             are masked are not used. Gradients do not flow through a registration.
         model: translation, rigid, similarity, affine or homography; or auto, the simplest that explains the pair.
         fixed_mask, moving_mask: (H, W), true where pixels may be used; pixels that are not finite never are.
-        init: (3, 3) matrix to start from, fixed -> moving, (x, y) pixels; without it the start is searched for. No
-            result agrees less than it does.
+        init: (3, 3) matrix to start from, fixed -> moving, (x, y) pixels; without it the start is searched for. The
+            result never agrees less well than this start.
         options: further fields of `RegistrationConfig`.
 
     Returns:
@@ -171,7 +171,7 @@ def _fitted_to(config: RegistrationConfig, fixed: Prepared, moving: Prepared) ->
         check_window(config.window, fixed.mask, moving.mask)
     smaller = min(fixed.mask.shape[0], moving.mask.shape[0]), min(fixed.mask.shape[1], moving.mask.shape[1])
     window = fitting_window(smaller) if config.window is None else config.window
-    return dataclasses.replace(config, window=window, min_overlap=config.least_overlap)
+    return dataclasses.replace(config, window=window, min_overlap=config.first_min_overlap)
 
 
 def _pair_pyramid(fixed: Prepared, moving: Prepared, hot: Tensor | None, window: int) -> PairPyramid:
@@ -223,7 +223,7 @@ def _result(
         uncertainty=solution.uncertainty,
         levels=solution.records,
         window=solution.config.window_side,
-        min_overlap=solution.config.least_overlap,
+        min_overlap=solution.config.first_min_overlap,
         notes=notes,
         backend=backend,
         device=str(device),
@@ -246,7 +246,7 @@ def _note_of_window(config: RegistrationConfig, settings: RegistrationConfig) ->
     """Yield a sentence where the window is smaller than the usual one though nobody said so."""
     if settings.window_side < config.window_side:
         side, usual = settings.window_side, config.window_side
-        yield f"windows of {side} pixels: of {usual}, images as small hold too few to judge by"
+        yield f"windows of {side} pixels are used: images this small hold too few of {usual} pixels to judge by"
 
 
 def _pixels(image: np.ndarray | Tensor) -> int:

@@ -1,4 +1,4 @@
-"""What is tried before a registration fails, though nobody asked for it.
+"""Further attempts that nobody asked for: with a smaller overlap, and with smaller windows.
 
 Where nothing is found, a smaller overlap is searched for, by smaller windows on the coarse levels, on which the strip
 that two tiles share is narrower than a window. Where the overlap holds too few windows to judge by, smaller ones are
@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from zncc_cli.config import LEAST_MIN_OVERLAP, RegistrationConfig
+from zncc_cli.config import FALLBACK_MIN_OVERLAP, RegistrationConfig
 from zncc_cli.registration.attempt import Solution, Task, find, solve
 from zncc_cli.registration.geometry import overlap_shape
 from zncc_cli.registration.pair_pyramid import LevelMetrics, PairPyramid
@@ -25,11 +25,16 @@ from zncc_cli.registration.search.multistart import WINDOWS_ACROSS, start_ratio
 _NARROW_WINDOW_PX = 5
 
 
-def with_smaller_overlap(pair: PairPyramid, task: Task, failed: Solution) -> Solution:
-    """Return the solution with a smaller overlap where there is one, else ``failed`` with a note on what was tried."""
-    least = _smaller_overlap(pair, task, failed)
-    if failed.verdict.status is not Status.FAILED or least is None:
-        return failed
+def with_smaller_overlap(pair: PairPyramid, task: Task, solution: Solution) -> Solution:
+    """Return the solution with a smaller overlap where ``solution`` failed and there is one, else ``solution``.
+
+    A note says what was tried.
+    """
+    least = _smaller_overlap(pair, task, solution) if solution.verdict.status is Status.FAILED else None
+    return solution if least is None else _search_again(pair, task, solution, least)
+
+
+def _search_again(pair: PairPyramid, task: Task, failed: Solution, least: float) -> Solution:
     before = failed.config
     window = _narrow_window(task.config, before)
     narrow = dataclasses.replace(before, window=window, min_overlap=least)
@@ -45,26 +50,26 @@ def with_smaller_overlap(pair: PairPyramid, task: Task, failed: Solution) -> Sol
             config = dataclasses.replace(narrow, window=fitting_window(overlap, before.window_side))
         solution = solve(pair, task, config, candidates)
         # In unrelated images, too, some strip agrees a little: a doubtful result is not taken. And a place of enough
-        # overlap was refused before: to judge it again by other candidates is to draw another lot.
+        # overlap was refused before: judging it again with other candidates would only give chance a second try.
         metric = LevelMetrics(pair.in_contrast(solution.fit.inverted), narrow)[0]
-        smaller = metric.overlap(solution.fit.matrix) < before.least_overlap
+        smaller = metric.overlap(solution.fit.matrix) < before.first_min_overlap
         if (solution.verdict.status is Status.OK and smaller) or failed.evidence.zncc_after is None:
-            note = f"nothing was found with an overlap of {before.least_overlap:.0%}; it was searched {tried}"
+            note = f"nothing was found with an overlap of {before.first_min_overlap:.0%}; it was searched {tried}"
             return _with_notes(solution, *solution.notes, note)
-    return _with_notes(failed, *failed.notes, f"it was searched again {tried}; nothing stands out there")
+    return _with_notes(failed, *failed.notes, f"a second search went {tried}; nothing stands out there")
 
 
 def with_smaller_windows(pair: PairPyramid, task: Task, solution: Solution) -> Solution:
     """Return the solution by smaller windows, where the overlap holds too few of those that nobody asked for."""
-    before = solution.config.window_side
-    window = fitting_window(overlap_shape(solution.fit.matrix, pair.shape, pair.moving_shape), before)
+    usual = solution.config.window_side
+    window = fitting_window(overlap_shape(solution.fit.matrix, pair.shape, pair.moving_shape), usual)
     judged = solution.evidence.zncc_after is None or solution.evidence.block_significance is not None
-    if judged or window >= before or task.config.window is not None:
+    if judged or window >= usual or task.config.window is not None:
         return solution
     again = solve(pair, task, dataclasses.replace(solution.config, window=window), solution.candidates)
     if again.evidence.block_significance is None:
         return solution
-    note = f"judged by windows of {window} pixels: of {before}, the overlap holds too few"
+    note = f"judged by windows of {window} pixels: the overlap holds too few of {usual} pixels"
     return _with_notes(again, *solution.notes, *again.notes, note)
 
 
@@ -76,13 +81,13 @@ def _smaller_overlap(pair: PairPyramid, task: Task, failed: Solution) -> float |
     config, before = task.config, failed.config
     if task.init is not None and failed.evidence.zncc_after is not None:
         return None
-    if task.init is None and task.bound is not None and _overlap_within(task.bound) > before.least_overlap:
+    if task.init is None and task.bound is not None and _overlap_within(task.bound) > before.first_min_overlap:
         return None
     if config.min_overlap is not None:
         return None if config.window is not None else config.min_overlap
     shorter = min(*pair.shape, *pair.moving_shape)
-    least = max(LEAST_MIN_OVERLAP, WINDOWS_ACROSS * _narrow_window(config, before) / shorter)
-    return least if least < before.least_overlap else None
+    least = max(FALLBACK_MIN_OVERLAP, WINDOWS_ACROSS * _narrow_window(config, before) / shorter)
+    return least if least < before.first_min_overlap else None
 
 
 def _overlap_within(bound: MotionBound) -> float:

@@ -9,8 +9,8 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from zncc_cli.files.folder import atomic_write
-from zncc_cli.report.drift import BLANK, OK, OUTLIER, DriftRow
+from zncc_cli.files.output_folder import atomic_write
+from zncc_cli.report.drift_files import BLANK, OK, OUTLIER, DriftRow
 from zncc_cli.text import shown
 
 # Units of the drawing: its width, the panels' height and right margin, the place of the first panel's top left corner,

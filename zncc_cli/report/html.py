@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from zncc_cli.files.folder import atomic_write
+from zncc_cli.files.output_folder import atomic_write
 from zncc_cli.text import shown
 
 _TEMPLATES = Path(__file__).with_name("templates")

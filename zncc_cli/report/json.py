@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from zncc_cli.files.folder import atomic_write
+from zncc_cli.files.output_folder import atomic_write
 
 
 def json_text(content: Mapping[str, Any]) -> str:

@@ -12,9 +12,9 @@ import tifffile
 
 from tests.files.imagej import open_imagej
 from zncc_cli.errors import InputError, OutputError
+from zncc_cli.files.image_output import write_image, write_strips
 from zncc_cli.files.images import Image
 from zncc_cli.files.metadata import Metadata, PixelSize, Resolution
-from zncc_cli.files.output import write_image, write_strips
 from zncc_cli.files.tiff import write as tiff_write
 from zncc_cli.files.tiff.write import STRIP_ROWS
 

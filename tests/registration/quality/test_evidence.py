@@ -8,7 +8,15 @@ from zncc_cli.registration.optimizer import Ending
 from zncc_cli.registration.quality.evidence import MEASURES, Evidence
 
 # Figures that are lengths: everything that a reader would call a distance.
-LENGTHS = {"motion", "fold_distance", "model_misfit", "round_trip", "expected_error", "border_pull", "beyond"}
+LENGTHS = {
+    "motion",
+    "fold_distance",
+    "model_misfit",
+    "round_trip",
+    "expected_error",
+    "border_pull",
+    "distance_beyond_bound",
+}
 
 
 def full() -> Evidence:

@@ -52,7 +52,7 @@ def test_an_overlap_below_the_bound_is_told_with_the_option_that_sets_it() -> No
 
 
 def test_what_was_found_beyond_the_largest_motion_has_failed_and_names_the_option() -> None:
-    verdict = judge(replace(GOOD, beyond=46.2), Request(RegistrationConfig(max_motion=5.0)))
+    verdict = judge(replace(GOOD, distance_beyond_bound=46.2), Request(RegistrationConfig(max_motion=5.0)))
     assert verdict.status is Status.FAILED
     assert "within a `max_motion` of 5 px" in verdict.reasons[0]
     assert "46.2 px from the start" in verdict.reasons[0]

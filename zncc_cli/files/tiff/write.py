@@ -15,8 +15,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from zncc_cli.files.folder import atomic_write
 from zncc_cli.files.metadata import Flavor, Metadata, Tag
+from zncc_cli.files.output_folder import atomic_write
 from zncc_cli.files.tiff import georeference
 from zncc_cli.files.tiff.calibration import pixel_size, resolution_tags
 from zncc_cli.files.tiff.codecs import NONE, Codec, codec

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from zncc_cli.config import TransformFormat
 from zncc_cli.errors import OptionError, OutputError
-from zncc_cli.files.folder import atomic_write
+from zncc_cli.files.output_folder import atomic_write
 from zncc_cli.files.paths import MismatchError, read_small_file, refusal
 from zncc_cli.files.transforms import bare_matrix, elastix, itk, opencv, turboreg
 from zncc_cli.files.transforms.linear import Linear, as_matrix

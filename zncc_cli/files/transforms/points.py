@@ -45,7 +45,7 @@ def mapped_table(path: Path, mapping: _Mapping) -> Iterator[tuple[int, bytes]]:
     """Yield the table at ``path`` with its points (x, y) mapped, block by block: (number of points, text).
 
     Fields are separated by tabs, semicolons, commas or blanks, whichever the first line has. Points are in the columns
-    x and y (in small or capital letters) if that line names them, otherwise in the first two. Other columns are kept
+    x and y (in small or capital characters) if that line names them, otherwise in the first two. Other columns are kept
     as they are; blank lines are left out. float64 reads the written numbers back bit for bit.
 
     Args:
@@ -77,7 +77,7 @@ def _lines(path: Path) -> Iterator[_Line]:
             for line_number in itertools.count(1):
                 line = file.readline(_MAX_LINE_LENGTH)
                 if len(line) == _MAX_LINE_LENGTH:
-                    raise _line_error(path, line_number, f"at most {_MAX_LINE_LENGTH} letters", "more")
+                    raise _line_error(path, line_number, f"at most {_MAX_LINE_LENGTH} characters", "more")
                 if not line:
                     return
                 if line.strip():

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zncc_cli.files.folder import atomic_write
 from zncc_cli.files.metadata import Metadata
+from zncc_cli.files.output_folder import atomic_write
 from zncc_cli.files.paths import MismatchError, read_small_file, refusal
 from zncc_cli.files.transforms.grid import grid_content, parse_grid
 

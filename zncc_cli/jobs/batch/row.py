@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from zncc_cli.errors import OutputError
-from zncc_cli.files.folder import atomic_write
+from zncc_cli.files.output_folder import atomic_write
 from zncc_cli.text import shown
 
 ERROR = "error"

@@ -77,7 +77,7 @@ class BatchOutcome:
     @property
     def exit_code(self) -> ExitCode:
         """0 when every pair is good enough and all files are written, else 5."""
-        return ExitCode.SOME_FAILED if self.left or self.bad or self.incomplete or self.missing else ExitCode.OK
+        return ExitCode.INCOMPLETE if self.left or self.bad or self.incomplete or self.missing else ExitCode.OK
 
 
 def run_batch(

@@ -52,7 +52,7 @@ class PairOutcome:
         """0 when the result is to be trusted, or suspect and accepted, and all files are there; else 3, or 5."""
         if not self.accept.takes(self.result.status):
             return ExitCode.NOT_TRUSTED
-        return ExitCode.SOME_FAILED if self.missing else ExitCode.OK
+        return ExitCode.INCOMPLETE if self.missing else ExitCode.OK
 
 
 def align_pair(
@@ -95,6 +95,7 @@ def align_pair(
         notes = (*views.notes, *folder.notes, *pair.notes, *result.notes, *images.notes)
         report = pair_report(config, views, pair, result, images, clock.seconds())
         report |= report_entries(notes, folder.missing_files)
+        # The HTML report may itself be missing, so report.json is completed after it.
         write_html(folder, report, pair, layers, result, images.canvas)
         clock.end_stage("write")
         report |= {"seconds": clock.seconds(), **report_entries(notes, folder.missing_files)}

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import DTypeLike
 
+from zncc_cli.files.image_output import STRIP_ROWS, write_strips
 from zncc_cli.files.metadata import Metadata
-from zncc_cli.files.output import STRIP_ROWS, write_strips
 from zncc_cli.jobs.channel_view import ChannelView
 from zncc_cli.jobs.missing import Missing
 from zncc_cli.jobs.pair.run_folder import MAPS

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from zncc_cli.config import Canvas, PairConfig, Product
 from zncc_cli.errors import ZnccError
-from zncc_cli.files.folder import OutputFolder, refuse_sources
 from zncc_cli.files.images import check_kind
+from zncc_cli.files.output_folder import OutputFolder, refuse_sources
 from zncc_cli.jobs.missing import Missing
 from zncc_cli.jobs.pair.rerun import earlier_run
 from zncc_cli.text import shown

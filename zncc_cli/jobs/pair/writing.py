@@ -10,7 +10,7 @@ import numpy as np
 
 from zncc_cli.config import Canvas, PairConfig, Product, ResamplingConfig
 from zncc_cli.errors import ContentError, OptionError, OutputError
-from zncc_cli.files.output import write_picture
+from zncc_cli.files.image_output import write_picture
 from zncc_cli.files.transforms.transform_json import write_transform
 from zncc_cli.jobs.budget import check_disk, file_bytes, map_bytes
 from zncc_cli.jobs.downsampling import Downsampled

@@ -16,8 +16,8 @@ import torch
 
 from zncc_cli.config.stack import StackConfig
 from zncc_cli.errors import ExitCode
-from zncc_cli.files.folder import OutputFolder, refuse_sources
 from zncc_cli.files.images import check_kind, read_image
+from zncc_cli.files.output_folder import OutputFolder, refuse_sources
 from zncc_cli.jobs.budget import check_disk, file_bytes
 from zncc_cli.jobs.missing import Missing, report_entries
 from zncc_cli.jobs.resampled import missing_value
@@ -30,7 +30,7 @@ from zncc_cli.operators import native
 from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.resampling.canvas import Frame, frame_of_all
 from zncc_cli.registration.warp import corners, map_points
-from zncc_cli.report.drift import BLANK, OK, OUTLIER, DriftRow, write_drift_table, write_frame_transforms
+from zncc_cli.report.drift_files import BLANK, OK, OUTLIER, DriftRow, write_drift_table, write_frame_transforms
 from zncc_cli.report.drift_plot import write_drift_plot
 from zncc_cli.report.json import write_json
 
@@ -64,7 +64,7 @@ class StackOutcome:
         """3 if the path is not to be trusted, else 5 if a file is missing, else 0."""
         if self.status is not Status.OK:
             return ExitCode.NOT_TRUSTED
-        return ExitCode.SOME_FAILED if self.missing else ExitCode.OK
+        return ExitCode.INCOMPLETE if self.missing else ExitCode.OK
 
 
 def align_stack(config: StackConfig, progress: Progress, import_seconds: float = 0.0) -> StackOutcome:

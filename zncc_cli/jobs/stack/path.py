@@ -17,7 +17,7 @@ from zncc_cli.registration.drift.frame_pair import Measurement
 from zncc_cli.registration.drift.joining import MIN_SHARED, contradicted, joining_config, searchable, shared_fraction
 from zncc_cli.registration.drift.path import NEIGHBOUR_LAG, DriftPath, solve_path
 from zncc_cli.registration.transforms.linear import LinearTransform
-from zncc_cli.report.drift import BLANK, OK, OUTLIER, DriftRow
+from zncc_cli.report.drift_files import BLANK, OK, OUTLIER, DriftRow
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from zncc_cli.config.stack import StackConfig
 from zncc_cli.registration.quality.bounds import MAX_EXPECTED_ERROR_PX, MAX_MODEL_MISFIT_PX
 from zncc_cli.registration.quality.verdict import Status
-from zncc_cli.report.drift import BLANK, OK, OUTLIER, DriftRow
+from zncc_cli.report.drift_files import BLANK, OK, OUTLIER, DriftRow
 from zncc_cli.text import told_apart
 
 # A path is suspect if more frames, and a larger share of all, have no place of their own.

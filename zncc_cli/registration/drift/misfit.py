@@ -12,7 +12,7 @@ import numpy as np
 from zncc_cli.config import Model, RegistrationConfig
 from zncc_cli.registration.drift.frame_pair import PreparedFrame, measure
 from zncc_cli.registration.quality.bounds import MIN_BLOCK_SIGNIFICANCE
-from zncc_cli.registration.quality.weigh import CHANCE_DEVIATIONS, RICHER_MODEL, overlap_distance
+from zncc_cli.registration.quality.compute_evidence import CHANCE_DEVIATIONS, RICHER_MODEL, overlap_distance
 
 # Lags grow by this factor. Frames still agree if they are wrong by ten times the notable motion.
 _LAG_FACTOR = 4

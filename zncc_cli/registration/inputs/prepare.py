@@ -117,7 +117,7 @@ def _standardized(name: str, pixels: Tensor, mask: Tensor | None, no_data: str) 
     squares, scale = 0.0, high - low  # squares of numbers up to one do not overflow
     if not math.isfinite(scale + total):
         raise ContentError(
-            f"{name}: expected values whose sum is a float64 number, found {low:g} to {high:g}; divide them by a number"
+            f"{name}: expected values whose sum is a float64 number, found {low:g} to {high:g}; scale them down"
         )
     for strip in strips:
         values = torch.where(valid[strip], (pixels[strip].double() - total / count) / scale, 0)

@@ -117,7 +117,7 @@ class Evidence:
         "Border left out", "", "Whether that border was left out of the result.", default=False
     )
     # At a corner. The result is the start itself then.
-    beyond: float | None = _figure(
+    distance_beyond_bound: float | None = _figure(
         "Beyond the bound",
         _PIXELS,
         "How far from the start the place lies that was found and that max_motion refuses.",

@@ -65,12 +65,14 @@ class BorderCheck:
         levels: fixed and moving without the border, by which the result is to be judged, since agreement of borders is
             not agreement of scenes; as they came where there is no border, or nothing was found without it.
         left_out: whether the border pulled by more than chance, and the result is the one without it.
+        masked: whether ``levels`` are without a border.
     """
 
     refined: Refined
     pull: float | None
     levels: tuple[Level, Level]
     left_out: bool = False
+    masked: bool = False
 
 
 def refine_without_border(fixed: Level, moving: Level, refined: Refined, config: RegistrationConfig) -> BorderCheck:
@@ -89,8 +91,8 @@ def refine_without_border(fixed: Level, moving: Level, refined: Refined, config:
     frame = corners(fixed.shape)
     pull = float(np.linalg.norm(map_points(free.matrix, frame) - map_points(refined.matrix, frame), axis=-1).max())
     if pull <= max(MIN_BORDER_PULL_PX, _CHANCE_DEVIATIONS * float(uncertainty.corners.max())):
-        return BorderCheck(refined, pull, levels)
-    return BorderCheck(free, pull, levels, left_out=True)
+        return BorderCheck(refined, pull, levels, masked=True)
+    return BorderCheck(free, pull, levels, left_out=True, masked=True)
 
 
 def _without(level: Level, border: Tensor) -> Level:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from zncc_cli.config import LEAST_MIN_OVERLAP, NESTED_MODELS, Choice, Model, RegistrationConfig
+from zncc_cli.config import FALLBACK_MIN_OVERLAP, NESTED_MODELS, Choice, Model, RegistrationConfig
 from zncc_cli.registration.optimizer import Ending
 from zncc_cli.registration.quality import bounds
 from zncc_cli.registration.quality.evidence import Evidence
@@ -52,9 +52,9 @@ class Request:
         return self.fitted or self.config.model
 
     @property
-    def min_overlap(self) -> float:
+    def lowest_min_overlap(self) -> float:
         """The least overlap that the search accepts before the registration fails."""
-        return LEAST_MIN_OVERLAP if self.config.min_overlap is None else self.config.min_overlap
+        return FALLBACK_MIN_OVERLAP if self.config.min_overlap is None else self.config.min_overlap
 
     @property
     def simpler_model(self) -> str:
@@ -68,11 +68,11 @@ _DEFAULT = Request()
 def judge(evidence: Evidence, request: Request = _DEFAULT) -> Verdict:
     """Return the verdict on the ``evidence`` for the result of a ``request``."""
     failures = list(_failures(evidence, request))
-    nothing_to_doubt = evidence.zncc_after is None or evidence.beyond is not None
+    nothing_to_doubt = evidence.zncc_after is None or evidence.distance_beyond_bound is not None
     doubts = [] if nothing_to_doubt else list(_doubts(evidence, request))
     if evidence.ending is Ending.NOTHING_BETTER:
         # Where the result would lie beyond the bound, that is the reason, and nothing was compared.
-        doubts += [] if evidence.beyond is not None else [evidence.ending.advice]
+        doubts += [] if evidence.distance_beyond_bound is not None else [evidence.ending.advice]
     elif evidence.ending is not Ending.CONVERGED:
         advice = _optimiser_advice(evidence, alone=not failures and not doubts, request=request)
         doubts.append(f"the optimiser ended early: {evidence.ending.advice}{advice}")
@@ -93,10 +93,11 @@ def _optimiser_advice(evidence: Evidence, *, alone: bool, request: Request) -> s
 def _failures(evidence: Evidence, request: Request) -> Iterator[str]:
     """Yield the reasons why nothing was found."""
     min_significance = bounds.min_block_significance(evidence.start_ratio)
-    if evidence.beyond is not None:
+    if evidence.distance_beyond_bound is not None:
         yield (
             f"nothing was found within a `max_motion` of {request.config.max_motion:g} px: the place that was found "
-            f"lies {evidence.beyond:.1f} px from the start at a corner; raise `max_motion`, or give a nearer `init`"
+            f"lies {evidence.distance_beyond_bound:.1f} px from the start at a corner; raise `max_motion`, or give a "
+            "nearer `init`"
         )
         return  # the start is the result, and what speaks against that is no news
     if evidence.zncc_after is None:
@@ -104,14 +105,14 @@ def _failures(evidence: Evidence, request: Request) -> Iterator[str]:
     elif evidence.block_significance is not None and evidence.block_significance < min_significance:
         significance, bound = told_apart(max(evidence.block_significance, 0), min_significance, 0)
         yield (
-            f"no agreement found: with a ZNCC of {evidence.zncc_after:.3f} the parts of the overlap agree no better "
-            f"than those of unrelated images may (by {significance} times the error that chance leaves, {bound} times "
-            f"is needed); the images may not show the same scene, or {', or '.join(_causes(request))}"
+            "no agreement found: the parts of the overlap agree no better than those of unrelated images may (ZNCC "
+            f"{evidence.zncc_after:.3f}; block significance {significance}, at least {bound} is needed); the images "
+            f"may not show the same scene, or {', or '.join(_causes(request))}"
         )
     elif evidence.start_ratio is not None and evidence.start_ratio < bounds.MIN_START_RATIO:
         yield (
-            "no agreement found that stands out: elsewhere the images agree nearly as well (by a factor of "
-            "{}, {} is needed); they may show different scenes, or repeat themselves"
+            "no agreement found that stands out: elsewhere the images agree nearly as well (start ratio {}, at least "
+            "{} is needed); they may show different scenes, or repeat themselves"
         ).format(*told_apart(evidence.start_ratio, bounds.MIN_START_RATIO, 2))
     elif evidence.block_significance is None and evidence.ending in (Ending.OUT_OF_DOMAIN, Ending.NOTHING_BETTER):
         yield "nothing was found beyond the start, and too few windows tell whether that is right"
@@ -121,8 +122,8 @@ def _failures(evidence: Evidence, request: Request) -> Iterator[str]:
 
 def _overlap_advice(overlap: float, request: Request) -> str:
     """Return by how much images overlap that do so too little, and what lets them be compared all the same."""
-    share, least = told_apart(100 * overlap, 100 * request.min_overlap, 1)
-    if 0 < overlap < request.min_overlap:
+    share, least = told_apart(100 * overlap, 100 * request.lowest_min_overlap, 1)
+    if 0 < overlap < request.lowest_min_overlap:
         enough = math.floor(overlap * 1000) / 1000
         bound = "of `min_overlap`" if request.config.min_overlap is not None else "that the search accepts"
         advice = f"; a `min_overlap` of {enough:g} accepts that" if enough > 0 else ""
@@ -141,7 +142,7 @@ def _causes(request: Request) -> Iterator[str]:
         yield "the motion is beyond the search"
     if config.max_motion is not None:
         yield f"the motion is more than the `max_motion` of {config.max_motion:g} px"
-    if config.min_overlap is not None and config.min_overlap > LEAST_MIN_OVERLAP:
+    if config.min_overlap is not None and config.min_overlap > FALLBACK_MIN_OVERLAP:
         yield f"they have less in common than the `min_overlap` of {config.min_overlap:.0%}"
     if config.model not in (Model.AUTO, NESTED_MODELS[-1]):
         yield f"the motion needs a `model` richer than {config.model}"
@@ -156,9 +157,8 @@ def _doubts(evidence: Evidence, request: Request) -> Iterator[str]:
         yield f"the overlap holds too few independent windows to judge by{advice}"
     if e.peak_ratio is not None and e.peak_ratio < bounds.MIN_PEAK_RATIO:
         yield (
-            "the aligned images agree as well, or nearly, when one is shifted elsewhere (by a factor of {}, {} is "
-            "needed): a texture that repeats itself may be a period off, and images without a scene in common agree "
-            "nowhere better{}"
+            "the images agree nearly as well at another shift (peak ratio {}, at least {} is needed): a texture that "
+            "repeats itself may be off by a period, or the images show different scenes{}"
         ).format(*told_apart(e.peak_ratio, bounds.MIN_PEAK_RATIO, 2), _repetition_advice(request))
     yield from _doubts_of_zncc(e)
     yield from _doubts_of_model(e, request)
@@ -177,7 +177,7 @@ def _doubts(evidence: Evidence, request: Request) -> Iterator[str]:
 
 
 def _repetition_advice(request: Request) -> str:
-    """Return what helps where another shift agrees as well, as far as it was not done."""
+    """Return advice for images that agree as well at another shift, without what was given already."""
     start = "" if request.init_given else "start near the truth with `init`"
     bound = "" if request.config.max_motion is not None else "allow less than a period with `max_motion`"
     advice = ", and ".join(part for part in (start, bound) if part)
@@ -207,7 +207,7 @@ def _doubts_of_model(e: Evidence, request: Request) -> Iterator[str]:
     folds_differ = distance > bounds.MIN_FOLD_DISTANCE_PX and ratio > bounds.MAX_FOLD_DISTANCE_RATIO
     if e.expected_error is not None and e.expected_error > bounds.MAX_EXPECTED_ERROR_PX:
         advice = "" if misfits or folds_differ else request.simpler_model
-        yield f"the texture tells the position to {e.expected_error:.2f} px only{advice}"
+        yield f"the texture determines the position only to within {e.expected_error:.2f} px{advice}"
     if folds_differ:
         yield (
             f"parts of the overlap want to move {distance:.2f} px apart, {math.sqrt(ratio):.1f} times what chance "
@@ -221,7 +221,7 @@ def _doubts_of_model(e: Evidence, request: Request) -> Iterator[str]:
     if e.aperture_agreement is not None and e.aperture_agreement < bounds.MIN_APERTURE_AGREEMENT:
         yield (
             "the images say nothing about one of the motions that the `model` allows, as parallel lines do not tell a "
-            f"shift along them (gradients agree there by {e.aperture_agreement:.1f} times what chance explains, "
+            f"shift along them (aperture agreement {e.aperture_agreement:.1f}, at least "
             f"{bounds.MIN_APERTURE_AGREEMENT:.0f} is needed){'' if misfits else request.simpler_model}"
         )
 

@@ -255,7 +255,10 @@ def _sampled(level: Level, matrices: list[np.ndarray], shape: tuple[int, int]) -
 
 
 def _distinct(starts: list[Start], shape: tuple[int, int], apart: float) -> list[Start]:
-    """Return the first few of ``starts`` that differ by ``apart`` pixels or more at a corner of the frame (H, W)."""
+    """Return the first few of ``starts``, without those within ``apart`` pixels of one that is kept already.
+
+    The distance of two starts of the same contrast is the largest over the corners of the frame (H, W).
+    """
     frame = corners(shape)
     kept: list[Start] = []
     for start in starts:

@@ -70,7 +70,7 @@ class Candidate:
         start: the matrix that was reached, and the contrast.
         score: the significance of the agreement there on the search level; minus infinity beyond the bound, or with too
             little overlap.
-        records: what it took.
+        records: of each descent that led there, in order.
     """
 
     start: Start
@@ -80,7 +80,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched for.
+    """How a search is limited.
 
     Attributes:
         init: (3, 3) to start from, without a search; None for the identity, and a search.
@@ -99,19 +99,18 @@ def find_candidates(
 ) -> list[Candidate]:
     """Return where the starts led, the most significant candidate first.
 
-    The identity, in either contrast, and the most significant starts of the global search are each followed on the
-    coarsest level, model by model, and scored on the search level. A good candidate ends the search. An init takes the
-    identity's place, and nothing is searched. Before anything is, the better of the identity's two candidates is
-    followed on the search level too.
+    1. The identity, in either contrast, is followed on the coarsest level, model by model, and scored on the search
+       level. Where neither candidate is good, the better one is followed on the search level too.
+    2. Where none is good yet, the global search finds starts, for one model after the other, until a candidate is good
+       or stands out. An init replaces the identity, and ends after step 1.
 
-    With several models to search for, the next one is searched for where no candidate of the last one stands out.
-    Candidates of different models are not compared, since a richer one agrees better anywhere: each search's best is
-    followed on by the richest model first.
+    Scores are compared within one model only, since a richer model agrees better anywhere: the best candidate of each
+    model is followed again by the richest one.
 
     Args:
         metrics: of the pair in its contrast (False) and inverted (True).
         config: the settings.
-        search: what is searched for.
+        search: the init, the bound of the motion, and whether the overlap is narrow.
     """
     multistart = _Multistart(metrics, config, search)
     models: tuple[Model, ...] = _SEARCHES.get(config.model, (config.model,))
@@ -132,7 +131,7 @@ def find_candidates(
             candidates = list(of_origin)
         else:
             candidates = [multistart.descend_models(start, model) for start in origins]
-        starts = find_starts(pair.fixed, pair.moving, model, config.least_overlap, search.bound)
+        starts = find_starts(pair.fixed, pair.moving, model, config.first_min_overlap, search.bound)
         candidates += multistart.until_good(starts, model)
         if model is richest:
             break

@@ -2,7 +2,7 @@
 
 A descent from coarse to fine leaves a start where the coarse levels mislead: they do not see fine texture, which may
 repeat itself or lie under clouds that are not the same in both images. So the start itself is refined as well, and all
-fits are compared on the finest level.
+fits are compared on the finest level. Without a given start and with a bound, the start is the identity.
 """
 
 from __future__ import annotations
@@ -34,19 +34,16 @@ class CheckedFit:
     Attributes:
         fit: the one that is taken.
         records: of the refinement that led to it, where it is not the one that was descended to.
-        beyond: see `Evidence.beyond`.
-        notes: why another fit is taken than the one that was descended to; empty where that one is.
+        distance_beyond_bound: see `Evidence`.
+        notes: why another fit is taken than the one that was descended to.
+        from_start: whether the start itself led there, and not a descent from coarse to fine.
     """
 
     fit: Fit
     records: tuple[LevelRecord, ...] = ()
-    beyond: float | None = None
+    distance_beyond_bound: float | None = None
     notes: tuple[str, ...] = ()
-
-    @property
-    def from_start(self) -> bool:
-        """Whether the start itself led there, and not a descent from coarse to fine."""
-        return bool(self.notes)
+    from_start: bool = False
 
 
 def check_start(
@@ -94,12 +91,13 @@ def check_start(
         return CheckedFit(descended)
     away = f"what was found from coarse to fine, {distance:.1f} px from the start at a corner"
     if not fits:
-        return CheckedFit(start, records, distance, (f"the start is kept: {away}, lies beyond `max_motion`",))
+        note = f"the start is kept: {away}, lies beyond `max_motion`"
+        return CheckedFit(start, records, distance, (note,), from_start=True)
     why = "is no better on the finest level" if inside else "lies beyond `max_motion`"
     if similarity(start).beats_as_start(similarity(best)):
         note = f"the start is kept: {away}, {why}, and what is near it agrees less"
-        return CheckedFit(start, records, None, (note,))
-    return CheckedFit(best, records, None, (f"found near the start: {away}, {why}",))
+        return CheckedFit(start, records, None, (note,), from_start=True)
+    return CheckedFit(best, records, None, (f"found near the start: {away}, {why}",), from_start=True)
 
 
 def _fit_near_start(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zncc_cli.files.folder import atomic_write
+from zncc_cli.files.output_folder import atomic_write
 from zncc_cli.report.json import write_json
 
 FORMAT, VERSION = "zncc-stack", 1

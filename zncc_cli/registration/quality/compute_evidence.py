@@ -44,7 +44,7 @@ _STATIC_PX = 5.0  # at a corner: a result nearer to the identity may be that of 
 _MIN_VARIANCE = 1e-12  # directions of a smaller variance are not there
 
 
-def weigh(
+def compute_evidence(
     metrics: LevelMetrics,
     border: BorderCheck,
     config: RegistrationConfig,
@@ -113,7 +113,7 @@ def _single_pixel_ratio(
         return None
     fixed, moving = (replace(level, image=without_single_pixels(level.image)) for level in pair.level(0))
     linear = Interpolation.LINEAR  # of the moving image, which hardly moved
-    metric = LevelMetric(fixed, moving, fixed.shape, config.window_side, config.least_overlap, linear)
+    metric = LevelMetric(fixed, moving, fixed.shape, config.window_side, config.first_min_overlap, linear)
     similarity = metric.similarity(matrix)
     without = None if similarity is None else block_significance(similarity.blocks)
     return significance / without if without is not None and without > 0 else math.inf

@@ -11,9 +11,9 @@ import imageio.v3 as iio
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from zncc_cli.files.folder import atomic_write
 from zncc_cli.files.images import Image
 from zncc_cli.files.metadata import Metadata
+from zncc_cli.files.output_folder import atomic_write
 from zncc_cli.files.tiff.write import STRIP_ROWS, write_tiff
 
 __all__ = ["STRIP_ROWS", "write_image", "write_map", "write_picture", "write_strips"]
