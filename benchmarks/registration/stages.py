@@ -16,12 +16,12 @@ from benchmarks.common.command_line import show_progress
 from benchmarks.registration.pairs.plans import Pair, large_pair
 from benchmarks.registration.tools.contender import Contender
 from benchmarks.registration.trials import Trial, trial
-from zncc_cli.registration import attempt, register
+from zncc_cli.registration import attempt, register, retry
 from zncc_cli.registration.search.multistart import LevelRecord
 
 _WARM_UP_SIDE_PX = 256  # enough to load all that a tool needs
 # The modules that lead through a registration from top to bottom; what they call of other modules are its stages.
-_OUTLINE = {register.__file__, attempt.__file__}
+_OUTLINE = {register.__file__, attempt.__file__, retry.__file__}
 _PACKAGE = str(Path(zncc_cli.__file__).parent)
 
 

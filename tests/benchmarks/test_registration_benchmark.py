@@ -231,7 +231,13 @@ def test_a_run_writes_json_and_markdown_and_with_matplotlib_a_picture(tmp_path: 
     assert {row["verdict"] for row in result["borders"]} <= {"ok", "suspect"}
     assert [row["model"] for row in result["speeds"]] == ["translation"]
     assert {row["masked"] for row in result["borders"]} == {False, True}
-    assert result["stages"][0]["stages"].keys() >= {"prepare", "pyramid", "refine"}
+    assert result["stages"][0]["stages"].keys() >= {
+        "prepare",
+        "pyramid",
+        "find_candidates",
+        "refined_fit",
+        "compute_evidence",
+    }
     assert [row["name"] for row in result["processes"]] == [IMPORT_TORCH, ALIGN]
     text = markdown.read_text()
     assert all(f"- {name}: " in text for name in result["missing"])

@@ -216,4 +216,4 @@ def test_a_report_names_its_inputs_by_content_and_repeats_what_was_written(run: 
 
 def test_an_unknown_product_is_refused_with_the_choices(run: Run) -> None:
     got = run("zncc-align", "fixed.tif", "moving.tif", "--write", "pictures")
-    assert_one_line_error(got, 2, "--write", "aligned, transform, mask, maps, overlay, page, report", "'pictures'")
+    assert_one_line_error(got, 2, "--write", "aligned, transform, mask, maps, overlay, html, report", "'pictures'")

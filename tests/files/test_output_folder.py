@@ -191,7 +191,10 @@ def test_refuses_a_place_where_nothing_can_be_made():
 def test_refuses_a_folder_without_permission(tmp_path):
     (tmp_path / "locked").mkdir(mode=0o500)
     drop = [SETPRIV, "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
-    code = "import sys; from zncc_cli.files.output_folder import OutputFolder; OutputFolder(sys.argv[1], names=['a']).__enter__()"
+    code = (
+        "import sys; from zncc_cli.files.output_folder import OutputFolder; "
+        "OutputFolder(sys.argv[1], names=['a']).__enter__()"
+    )
     for place in ("locked", "locked/out"):
         command = [*drop, sys.executable, "-c", code, str(tmp_path / place)]
         run = subprocess.run(command, capture_output=True, text=True, check=False)

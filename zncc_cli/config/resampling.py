@@ -22,7 +22,8 @@ class ResamplingConfig:
     canvas: Canvas = field(
         default=Canvas.FIXED,
         metadata=setting(
-            "Frame of the written images: FIXED's (fixed), the smallest that holds both (union), or what both show (common)."
+            "Frame of the written images: FIXED's (fixed), the smallest that holds both (union), or what both show "
+            "(common)."
         ),
     )
     fill: str | None = field(

@@ -83,7 +83,11 @@ def selected(backend: Backend | str) -> Iterator[None]:
 
 
 def selection() -> Backend:
-    """Return the backend that `selected` has chosen here. A gradient is computed with the one of its forward pass."""
+    """Return the backend that `selected` has chosen here.
+
+    A gradient is computed with the backend of its forward pass; one that torch.compile has traced, with the backend of
+    the thread that runs it.
+    """
     return _selection.get()
 
 

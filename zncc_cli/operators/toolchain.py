@@ -113,7 +113,7 @@ def _check_ninja() -> Check:
 def _check_device() -> Check:
     if not torch.cuda.is_available():
         torch_build = f"torch is built with CUDA {torch.version.cuda}" if torch.version.cuda else "torch is CPU only"
-        return Check("CUDA device", False, f"none; {torch_build}", "needed only for --device cuda")
+        return Check("CUDA device", False, f"none; {torch_build}", "needed only for computing on a GPU")
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return Check("CUDA device", True, ", ".join(names), "")
 

@@ -29,7 +29,7 @@ _SPLINE_REACH = 16
 def level_scale(factor: float) -> np.ndarray:
     """Return the factors (3, 3) that turn the entries of a matrix in full-resolution pixels into those of a level.
 
-    Pixel (i, j) of a level ``factor`` times coarser, lies on full-resolution pixel (factor i, factor j).
+    Pixel (i, j) of a level ``factor`` times coarser lies on full-resolution pixel (factor i, factor j).
     """
     scale = np.array([factor, factor, 1.0])
     return np.asarray(scale[None, :] / scale[:, None])

@@ -1,6 +1,6 @@
 """The other tools, reading our files, map the same points and resample the same pixels as we do.
 
-    pytest -s tests/files/test_exchange_peers.py      prints the largest differences
+    pytest -s tests/files/transforms/test_formats_by_their_tools.py      prints the largest differences
 
 Points are compared in pixels, images in fractions of their standard deviation, away from the edges of the moving image,
 where each tool has its own way of going on.

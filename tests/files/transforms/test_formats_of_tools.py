@@ -1,6 +1,6 @@
 """Transforms in other tools' files are read back as written; those that cannot be held or used are refused in one line.
 
-That the other tools read the same from them is tested in test_exchange_peers.py.
+That the other tools read the same from them is tested in test_formats_by_their_tools.py.
 """
 
 from __future__ import annotations

@@ -156,7 +156,7 @@ def test_frames_are_read_and_written_one_by_one(tmp_path: Path, monkeypatch: pyt
     path = tmp_path / "long.tif"
     with tifffile.TiffWriter(path) as writer:
         writer.write(made.frames(), shape=(160, 128, 128), dtype=np.uint16, photometric="minisblack")
-    monkeypatch.setattr(images, "_SMALL", 2**16)
+    monkeypatch.setattr(images, "_MAX_EAGER_BYTES", 2**16)
     align(write(tmp_path / "short.tif", [*made.frames()][:4]), overwrite=True)  # what is loaded once
     tracemalloc.start()
     try:
@@ -234,7 +234,7 @@ def test_small_frames_are_registered_with_smaller_windows(tmp_path: Path) -> Non
     frames = [frame[:18, :40] for frame in DriftMovie.walk(3, 96, blanks=0).frames()]
     outcome = align(write(tmp_path / "small.tif", frames), model=Model.RIGID)
     assert any(note.startswith("small.tif: windows of ") for note in outcome.report["notes"])
-    with pytest.raises(WindowError, match=r"--window: .* at most 9"):
+    with pytest.raises(WindowError, match=r"`window`: .* at most 9"):
         align(tmp_path / "small.tif", window=11, overwrite=True)
 
 
@@ -250,7 +250,7 @@ def test_a_file_that_is_no_movie_is_refused(tmp_path: Path) -> None:
         align(path, to="2")
     with pytest.raises(OptionError, match=r"--channel 1: .* has 1 channel"):
         align(path, channel="1")
-    with pytest.raises(WindowError, match=r"--window: .* at most 48"):
+    with pytest.raises(WindowError, match=r"`window`: .* at most 48"):
         align(path, window=90)
     with pytest.raises(ContentError, match="at least 16 pixels"):
         align(write(tmp_path / "tiny.tif", [frame[:12, :12] for frame in frames]))

@@ -32,7 +32,7 @@ def test_no_overlap_has_failed() -> None:
     assert verdict.reasons[0] == "the images do not overlap enough to be compared"
 
 
-def test_an_overlap_below_the_bound_is_told_with_the_option_that_sets_it() -> None:
+def test_an_overlap_below_the_bound_is_told_with_the_argument_that_sets_it() -> None:
     little = replace(GOOD, zncc_after=None, overlap=0.238, block_significance=None)
     verdict = judge(little, Request(RegistrationConfig(min_overlap=0.25)))
     assert verdict.status is Status.FAILED
@@ -51,7 +51,7 @@ def test_an_overlap_below_the_bound_is_told_with_the_option_that_sets_it() -> No
     )
 
 
-def test_what_was_found_beyond_the_largest_motion_has_failed_and_names_the_option() -> None:
+def test_what_was_found_beyond_the_largest_motion_has_failed_and_names_the_argument() -> None:
     verdict = judge(replace(GOOD, distance_beyond_bound=46.2), Request(RegistrationConfig(max_motion=5.0)))
     assert verdict.status is Status.FAILED
     assert "within a `max_motion` of 5 px" in verdict.reasons[0]
@@ -76,7 +76,7 @@ ADVICE: dict[str, tuple[dict[str, object], Request, str, str]] = {
     "no simpler model": (
         {"expected_error": 1.15},
         Request(RegistrationConfig(model=Model.TRANSLATION)),
-        "the texture tells the position to 1.15 px only",
+        "the texture determines the position only to within 1.15 px",
         "simpler",
     ),
     "a parameter that nothing holds": ({"aperture_agreement": 2.0}, Request(), "try a simpler `model`", "auto"),
@@ -97,7 +97,7 @@ ADVICE: dict[str, tuple[dict[str, object], Request, str, str]] = {
     "elsewhere, bounded": (
         {"peak_ratio": 1.2},
         Request(RegistrationConfig(max_motion=4.0), init_given=True),
-        "a period off",
+        "off by a period",
         "`",
     ),
     "too few windows": ({"block_significance": None}, Request(), "too few independent windows", "`window`"),
@@ -134,15 +134,15 @@ def test_advice_is_what_was_not_done(case: str) -> None:
 def test_a_figure_reads_otherwise_than_the_bound_that_it_misses() -> None:
     assert told_apart(2.41, 2.38, 1) == ("2.41", "2.38")
     assert told_apart(15.2, 55, 0) == ("15", "55")
-    assert "(by 54.7 times" in judge(replace(GOOD, block_significance=54.7)).reasons[0]
-    assert "1.5999, 1.6000 is needed" in judge(replace(GOOD, start_ratio=1.5999)).reasons[0]
-    assert "2.199, 2.200 is needed" in judge(replace(GOOD, peak_ratio=2.199)).reasons[0]
+    assert "block significance 54.7, at least 55.0" in judge(replace(GOOD, block_significance=54.7)).reasons[0]
+    assert "1.5999, at least 1.6000 is needed" in judge(replace(GOOD, start_ratio=1.5999)).reasons[0]
+    assert "2.199, at least 2.200 is needed" in judge(replace(GOOD, peak_ratio=2.199)).reasons[0]
 
 
 def test_agreement_no_better_than_chance_has_failed() -> None:
     verdict = judge(replace(GOOD, zncc_after=0.05, block_significance=4.2))
     assert verdict.status is Status.FAILED
-    assert "(by 4 times the error that chance leaves, 55 times is needed)" in verdict.reasons[0]
+    assert "block significance 4, at least 55 is needed" in verdict.reasons[0]
 
 
 def test_a_richer_model_is_named_among_the_remedies_where_there_is_one() -> None:
@@ -161,7 +161,7 @@ def test_a_simpler_model_is_not_advised_beside_a_richer_one() -> None:
     assert "simpler" in judge(unsure).reasons[0]
     for against in ({"model_misfit": 7.8}, {"fold_distance": 0.6, "fold_distance_ratio": 9.0}):
         reasons = judge(replace(unsure, **against)).reasons
-        assert reasons[0] == "the texture tells the position to 1.15 px only"
+        assert reasons[0] == "the texture determines the position only to within 1.15 px"
         assert "richer" in reasons[1]
 
 
@@ -237,15 +237,15 @@ def test_a_result_that_stands_out_needs_less_agreement() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"peak_ratio": 1.05}, "shifted elsewhere (by a factor of 1.05"),
+        ({"peak_ratio": 1.05}, "at another shift (peak ratio 1.05"),
         ({"held_out_before": 0.5, "held_out_after": 0.3, "zncc_coarse": 0.8}, "held out from the fit the ZNCC fell"),
         ({"held_out_before": 0.1, "held_out_after": 0.3, "zncc_coarse": 0.8}, "does not say where the other half lies"),
-        ({"expected_error": 0.8}, "tells the position to 0.80 px only"),
+        ({"expected_error": 0.8}, "determines the position only to within 0.80 px"),
         (
             {"fold_distance": 0.6, "fold_distance_ratio": 9.0},
             "want to move 0.60 px apart, 3.0 times what chance explains",
         ),
-        ({"aperture_agreement": 2.1}, "(gradients agree there by 2.1 times what chance explains, 10 is needed)"),
+        ({"aperture_agreement": 2.1}, "(aperture agreement 2.1, at least 10 is needed)"),
         ({"round_trip": 0.9}, "with fixed and moving exchanged the result would move by 0.90 px"),
         ({"border_pull": 0.4, "border_left_out": True}, "pulled the result by 0.40 px and was left out"),
         ({"border_pull": np.inf}, "without it nothing holds the result"),

@@ -84,5 +84,5 @@ def test_the_largest_motion_is_counted_from_the_start() -> None:
 @pytest.mark.parametrize("pixels", [0.0, -3.0, float("inf"), float("nan")])
 def test_a_largest_motion_that_is_none_is_refused(pixels: float) -> None:
     image = Scene(1).image(SHAPE)
-    with pytest.raises(OptionError, match="`max_motion`: expected pixels above 0"):
+    with pytest.raises(OptionError, match="`max_motion`: expected a number of pixels above 0"):
         register(image, image, max_motion=pixels)

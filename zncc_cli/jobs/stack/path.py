@@ -40,19 +40,19 @@ class MoviePath:
 def movie_path(movie: Movie, config: StackConfig, progress: Progress) -> MoviePath:
     """Measure the motions between frames and return the path that agrees best with them."""
     settings = RegistrationConfig(model=config.model, window=movie.window)
-    family = LinearTransform(config.model, movie.block_shape)
+    transform = LinearTransform(config.model, movie.block_shape)
     measurements = measure_pairs(movie, _max_lag(movie, config), settings, progress)
-    path = solve_path(movie.count, measurements, family, config.reference)
+    path = solve_path(movie.count, measurements, transform, config.reference)
     blank = blank_frames(movie, np.flatnonzero(~path.good).tolist(), settings)
     notes, standardized = list[str](), False
     frames = searchable(path, measurements, blank)
     if not path.good[frames].all() or contradicted(path, measurements):
         first_path = path
-        path, measurements, notes = _joined(movie, path, measurements, frames, config, settings, family, progress)
+        path, measurements, notes = _joined(movie, path, measurements, frames, config, settings, transform, progress)
         standardized = path is not first_path
     if config.reference is None and path.good.any():
         measurements = measurements + measure_against_mean(movie, path, settings, progress)
-        with_mean = solve_path(movie.count, measurements, family, movie.count, standardized=standardized)
+        with_mean = solve_path(movie.count, measurements, transform, movie.count, standardized=standardized)
         if with_mean.good[-1]:
             path = _without_last(with_mean)
         else:  # the mean is smeared, or shows what most frames do not
@@ -72,10 +72,10 @@ def drift_rows(movie: Movie, followed: MoviePath, model: Model) -> tuple[np.ndar
     path = followed.path
     matrices = np.array([full_resolution_matrix(matrix, movie.factor) for matrix in path.matrices])
     matrices /= matrices[:, 2:, 2:]
-    family = LinearTransform(model, movie.view.shape)
+    transform = LinearTransform(model, movie.view.shape)
     rows = []
     for frame, (matrix, block_error) in enumerate(zip(matrices, path.expected_error, strict=True)):
-        dx, dy = family.parameters(matrix)[:2].tolist()
+        dx, dy = transform.parameters(matrix)[:2].tolist()
         expected_error = float(block_error) * movie.factor if np.isfinite(block_error) else None
         further, inverted = _FURTHER_PARAMETERS[model](matrix), bool(path.inverted[frame])
         rows.append(DriftRow(frame, dx, dy, followed.status[frame], expected_error, further, inverted))
@@ -93,7 +93,7 @@ def _joined(
     frames: list[int],
     config: StackConfig,
     settings: RegistrationConfig,
-    family: LinearTransform,
+    transform: LinearTransform,
     progress: Progress,
 ) -> tuple[DriftPath, list[Measurement], list[str]]:
     """Return the path after its parts are joined as far as possible, its measurements, and notes."""
@@ -112,7 +112,7 @@ def _joined(
     if not gaps.joining and len(set(gaps.parts[path.good])) <= 1:
         return path, measurements, notes
     joining_pairs = {(m.fixed, m.moving) for m in gaps.joining}
-    joined = solve_path(movie.count, [*gaps.kept, *gaps.joining], family, None, standardized=True)
+    joined = solve_path(movie.count, [*gaps.kept, *gaps.joining], transform, None, standardized=True)
 
     def crosses_gap(i: int, j: int) -> bool:
         if gaps.parts[i] == gaps.parts[j] or (i, j) in joining_pairs or not joined.good[[i, j]].all():
@@ -121,7 +121,7 @@ def _joined(
 
     across = measure_pairs(movie, _max_lag(movie, config), settings, progress, crosses_gap, joined)
     measurements = [*gaps.kept, *gaps.joining, *across]
-    path = solve_path(movie.count, measurements, family, config.reference, standardized=True)
+    path = solve_path(movie.count, measurements, transform, config.reference, standardized=True)
     return path, measurements, notes
 
 

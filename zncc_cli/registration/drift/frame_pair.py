@@ -146,10 +146,10 @@ def measure(
             return Measurement.of(numbers, start, shift.expected_error, block_significance(shift.blocks) or 0.0)
     assert fixed.metric_parts is not None
     assert moving.metric_parts is not None
-    family = LinearTransform(config.model, fixed.level.shape)
+    transform = LinearTransform(config.model, fixed.level.shape)
     settings = replace(config, tolerance=_REFINEMENT_TOLERANCE_PX, max_iterations=_MAX_ITERATIONS)
     metric = SymmetricMetric(fixed.metric_parts[0], moving.metric_parts[1])
-    refined = solve(metric, family, start, settings)
+    refined = solve(metric, transform, start, settings)
     return Measurement.of(
         numbers, refined.matrix, refined.expected_error, block_significance(metric.blocks(refined.matrix)) or 0.0
     )

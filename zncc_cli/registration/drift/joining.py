@@ -15,10 +15,10 @@ from zncc_cli.config import NONE, Backend, Device, Model, RegistrationConfig
 from zncc_cli.registration.drift.frame_pair import MIN_OVERLAP, Measurement, PreparedFrame
 from zncc_cli.registration.drift.parts import bridges, connected
 from zncc_cli.registration.drift.path import DriftPath
+from zncc_cli.registration.geometry import frame_extent, overlap_points
 from zncc_cli.registration.quality.bounds import MAX_EXPECTED_ERROR_PX, MIN_BLOCK_SIGNIFICANCE
 from zncc_cli.registration.quality.verdict import Request, Status, judge
 from zncc_cli.registration.register import register_images
-from zncc_cli.registration.warp import map_points
 
 MIN_SHARED = 0.5
 """Of a frame, that two frames must share to be measured quickly once their places are known.
@@ -30,7 +30,7 @@ _GRID_POINTS = 17  # along each side of a frame, at which the shared part is cou
 
 
 def joining_config(model: Model, window: int, backend: Backend) -> RegistrationConfig:
-    """Return the settings with which `registered` registers two frames."""
+    """Return the settings with which `register_pair` registers two frames."""
     return RegistrationConfig(
         model=model, window=window, backend=backend, min_overlap=MIN_OVERLAP, no_data=NONE, device=Device.CPU
     )
@@ -103,9 +103,8 @@ def searchable(path: DriftPath, measurements: Sequence[Measurement], blank: Sequ
 
 def shared_fraction(matrix: np.ndarray, shape: tuple[int, int]) -> float:
     """Return the fraction of a frame (H, W) that ``matrix`` (3, 3) maps into another frame of the same shape."""
-    y, x = np.meshgrid(*(np.linspace(0, n - 1, _GRID_POINTS) for n in shape), indexing="ij")
-    mapped = map_points(matrix, np.stack((x, y), axis=-1))
-    return float(((mapped >= 0) & (mapped <= np.array(shape[::-1]) - 1)).all(axis=-1).mean())
+    extent = frame_extent(shape)
+    return len(overlap_points(matrix, extent, extent, _GRID_POINTS)) / _GRID_POINTS**2
 
 
 def parts_of(count: int, measurements: Sequence[Measurement]) -> np.ndarray:

@@ -14,7 +14,7 @@ from zncc_cli.registration.drift.frame_pair import PreparedFrame, measure
 from zncc_cli.registration.quality.bounds import MIN_BLOCK_SIGNIFICANCE
 from zncc_cli.registration.quality.compute_evidence import CHANCE_DEVIATIONS, RICHER_MODEL, overlap_distance
 
-# Lags grow by this factor. Frames still agree if they are wrong by ten times the notable motion.
+# Lags grow by this factor. Frames still agree if they are wrong by ten times `MAX_MODEL_MISFIT_PX`.
 _LAG_FACTOR = 4
 
 

@@ -85,18 +85,18 @@ class PairGraph:
         return matrices, inverted
 
     def solve(
-        self, matrices: np.ndarray, inverted: np.ndarray, family: LinearTransform
+        self, matrices: np.ndarray, inverted: np.ndarray, transform: LinearTransform
     ) -> tuple[np.ndarray, np.ndarray]:
         """Change ``matrices`` (n, 3, 3) in place to those that agree best with the pairs.
 
         Args:
             matrices, inverted: as `along_tree` returns them.
-            family: the model of the motions.
+            transform: the model of the motions.
 
         Returns:
             Which pairs are inliers, (m,) bool, and the residuals of all pairs, (m, number of parameters).
         """
-        residuals = self._residuals(matrices, family)
+        residuals = self._residuals(matrices, transform)
         norms = np.linalg.norm(residuals, axis=1) / self._unit
         same_contrast = inverted[self.first] ^ inverted[self.second] == self._inverted
         inlier = np.ones(len(norms), bool)
@@ -112,8 +112,8 @@ class PairGraph:
                 inlier = same_contrast & (norms <= np.maximum(_OUTLIER_RATIO * median, _MIN_OUTLIER_PX / self._unit))
                 weights = self.weights * inlier
             steps = self._solve_laplacian(weights, residuals)
-            matrices[:] = [matrix @ family.matrix(step) for matrix, step in zip(matrices, steps, strict=True)]
-            residuals = self._residuals(matrices, family)
+            matrices[:] = [matrix @ transform.matrix(step) for matrix, step in zip(matrices, steps, strict=True)]
+            residuals = self._residuals(matrices, transform)
             norms = np.linalg.norm(residuals, axis=1) / self._unit
         return inlier, residuals
 
@@ -140,10 +140,10 @@ class PairGraph:
         of_reference = 0 if reference is None else own[reference]
         return np.asarray(np.sqrt((places**2).sum(axis=1) / _NOISE_DRAWS + own + of_reference))
 
-    def _residuals(self, matrices: np.ndarray, family: LinearTransform) -> np.ndarray:
+    def _residuals(self, matrices: np.ndarray, transform: LinearTransform) -> np.ndarray:
         """Return the residuals r of all pairs, (m, number of parameters), pixels."""
         remaining = np.linalg.inv(matrices)[self.second] @ self._motion @ matrices[self.first]
-        return np.array([family.parameters(matrix) for matrix in remaining]).reshape(-1, family.size)
+        return np.array([transform.parameters(matrix) for matrix in remaining]).reshape(-1, transform.size)
 
     def _solve_laplacian(self, weights: np.ndarray, residuals: np.ndarray) -> np.ndarray:
         """Return d (n, c) that minimises the sum of weights (m,) times |r + d_first - d_second|^2; r is (m, c).

@@ -81,7 +81,7 @@ def last_partner(frame: int, max_lag: int) -> int:
 def solve_path(
     count: int,
     measurements: Sequence[Measurement],
-    family: LinearTransform,
+    transform: LinearTransform,
     reference: int | None,
     *,
     standardized: bool = False,
@@ -91,7 +91,7 @@ def solve_path(
     Args:
         count: number of frames.
         measurements: motions between pairs of frames, in any order.
-        family: the model of the motions.
+        transform: the model of the motions.
         reference: number of the frame that the others are aligned to; ``count`` for an image that is no frame and was
             measured against them, whose place is the last of the path; None for the mean of all places.
         standardized: compare each pair's residual with its own expected error, rather than with the median residual.
@@ -106,13 +106,13 @@ def solve_path(
         standardized,
     )
     matrices, inverted = graph.along_tree()
-    graph_inlier, residuals = graph.solve(matrices, inverted, family)
+    graph_inlier, residuals = graph.solve(matrices, inverted, transform)
     inlier = significant.copy()
     inlier[significant] = graph_inlier
     good, parts = _good_frames(graph, graph_inlier)
-    matrices = _places(matrices, good, count, family, reference)
+    matrices = _places(matrices, good, count, transform, reference)
     pair_error = _pair_error(graph, graph_inlier, residuals)
-    expected_error = np.where(good, graph.expected_errors(graph_inlier, pair_error, family.size, reference), np.nan)
+    expected_error = np.where(good, graph.expected_errors(graph_inlier, pair_error, transform.size, reference), np.nan)
     has_reference = reference is not None and good[reference]
     if has_reference:
         expected_error[reference] = 0
@@ -140,7 +140,7 @@ def _good_frames(graph: PairGraph, inlier: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def _places(
-    matrices: np.ndarray, good: np.ndarray, count: int, family: LinearTransform, reference: int | None
+    matrices: np.ndarray, good: np.ndarray, count: int, transform: LinearTransform, reference: int | None
 ) -> np.ndarray:
     """Return the matrices reference -> frame, (n, 3, 3); frames that are not good lie between their neighbours.
 
@@ -151,11 +151,11 @@ def _places(
         return np.tile(np.eye(3), (len(matrices), 1, 1))
     relative = matrices @ invert(matrices[known[0]])
     frames = known[known < count]
-    parameters = family.unwrapped(np.array([family.parameters(relative[k]) for k in frames]))
+    parameters = transform.unwrapped(np.array([transform.parameters(relative[k]) for k in frames]))
     interpolated = np.column_stack([np.interp(np.arange(len(matrices)), frames, column) for column in parameters.T])
-    places = np.array([family.matrix(row) for row in interpolated])
+    places = np.array([transform.matrix(row) for row in interpolated])
     places[known] = relative[known]
-    origin = family.matrix(parameters.mean(axis=0)) if reference is None else places[reference]
+    origin = transform.matrix(parameters.mean(axis=0)) if reference is None else places[reference]
     return np.asarray(places @ invert(origin))
 
 

@@ -143,14 +143,14 @@ def _folds(refined: Refined, shape: tuple[int, int], config: RegistrationConfig)
     k, n = len(u), int(np.any(u != 0, axis=0).sum())
     if n <= 2 * k:
         return None
-    family = LinearTransform(config.model, shape)
+    transform = LinearTransform(config.model, shape)
     field = max(1, round(min(shape) / BLOCK / _FIELDS))  # blocks along the side of a field
     rows, columns = (chessboard_fields(-(-length // BLOCK), field) for length in shape)
     black = black_fields(rows, columns).flatten().numpy()
-    p = family.parameters(refined.matrix)
+    p = transform.parameters(refined.matrix)
     steps = [2 * u[:, colour].sum(axis=1) for colour in (black, ~black)]
     difference = steps[0] - steps[1]
-    matrices = [family.matrix(p + step) for step in steps]
+    matrices = [transform.matrix(p + step) for step in steps]
     if not all(in_front(matrix, shape) for matrix in matrices):
         return None
     # The difference of the halves has four times the covariance of the whole.
@@ -183,12 +183,12 @@ def _round_trip(pair: PairPyramid, matrix: np.ndarray, config: RegistrationConfi
     back = back / back[2, 2]
     if not in_front(back, moving.shape):
         return None
-    family = LinearTransform(config.model, moving.shape)
+    transform = LinearTransform(config.model, moving.shape)
     exchanged = local_metric(moving, fixed, math.sqrt(area_scale(back, moving.shape)), config)
-    influences = _influences(exchanged, family, back)
+    influences = _influences(exchanged, transform, back)
     if influences is None:
         return None
-    stepped = family.matrix(family.parameters(back) + influences.sum(axis=1))
+    stepped = transform.matrix(transform.parameters(back) + influences.sum(axis=1))
     distance = overlap_distance(stepped, back, moving, fixed)
     return None if distance is None else distance * fixed.factor
 
@@ -222,9 +222,9 @@ def _aperture_agreement(
         level = judged if index == pair.judged else _at_level(pair, index, matrix, config)
         if level is None:
             continue
-        family = LinearTransform(config.model, level.fixed.shape)
-        to_matrix = family.jacobian(family.parameters(level.matrix))
-        blocks = level.metric.aperture_agreement(level.matrix, to_matrix, family.projective)
+        transform = LinearTransform(config.model, level.fixed.shape)
+        to_matrix = transform.jacobian(transform.parameters(level.matrix))
+        blocks = level.metric.aperture_agreement(level.matrix, to_matrix, transform.projective)
         significance = block_significance(blocks)
         significances += [] if significance is None else [significance]
         if significances and significances[-1] >= MIN_APERTURE_AGREEMENT:
@@ -242,14 +242,14 @@ def _model_misfit(judged: _AtLevel | None, config: RegistrationConfig) -> float 
     if model is None or judged is None:
         return None
     shape = judged.fixed.shape
-    family = LinearTransform(model, shape)
+    transform = LinearTransform(model, shape)
     points = overlap_points(judged.matrix, judged.fixed.extent, judged.moving.extent, _GRID)
-    matrix, influences = judged.matrix, _influences(judged.metric, family, judged.matrix)
+    matrix, influences = judged.matrix, _influences(judged.metric, transform, judged.matrix)
     for _ in range(_MISFIT_STEPS):
         if influences is None or not len(points):
             return None
-        matrix = family.matrix(family.parameters(matrix) + influences.sum(axis=1))
-        influences = _influences(judged.metric, family, matrix)
+        matrix = transform.matrix(transform.parameters(matrix) + influences.sum(axis=1))
+        influences = _influences(judged.metric, transform, matrix)
     uncertainty = None if influences is None else Uncertainty.of_blocks(model, matrix, shape, influences)
     distance = _rms_distance(matrix, judged.matrix, points)
     if uncertainty is None or distance < CHANCE_DEVIATIONS * _rms(uncertainty.at(points)):
@@ -257,12 +257,12 @@ def _model_misfit(judged: _AtLevel | None, config: RegistrationConfig) -> float 
     return distance * judged.fixed.factor
 
 
-def _influences(metric: SymmetricMetric, family: LinearTransform, matrix: np.ndarray) -> np.ndarray | None:
+def _influences(metric: SymmetricMetric, transform: LinearTransform, matrix: np.ndarray) -> np.ndarray | None:
     """Return by how much each block moves the parameters in one refinement step from ``matrix``, (k, blocks)."""
-    linearized = metric.linearized(matrix, family.projective, with_curvature=True)
+    linearized = metric.linearized(matrix, transform.projective, with_curvature=True)
     if linearized is None:
         return None
-    to_matrix = family.jacobian(family.parameters(matrix))
+    to_matrix = transform.jacobian(transform.parameters(matrix))
     inverse = safe_inverse(to_matrix.T @ linearized.curvature @ to_matrix, _MIN_CONDITION)
     return None if inverse is None else inverse @ (to_matrix.T @ linearized.scores)
 

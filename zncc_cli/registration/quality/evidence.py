@@ -103,7 +103,10 @@ class Evidence:
         default=None,
     )
     round_trip: float | None = _figure(
-        "Round trip", _PIXELS, "What a step with fixed and moving exchanged would still change, RMS.", default=None
+        "Round trip",
+        _PIXELS,
+        "What a step with fixed and moving exchanged would still change, RMS, fixed pixels.",
+        default=None,
     )
     # None where texture does not determine every parameter of the model.
     expected_error: float | None = _figure(

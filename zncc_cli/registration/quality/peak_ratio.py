@@ -26,7 +26,7 @@ _GRID_SIDES = (48, 96)  # pixels: the shorter side of the overlap on a grid, or 
 _MIDDLE_SIDE = 128  # pixels, of the part that is compared on the finest level
 _ALL = slice(None)
 _FINE_SIGMA = 0.85  # pixels, of the Gaussian that damps the pixels' own noise and aliasing on the finest level
-_SHADING_SIGMA = 1 / 8  # of the grid's shorter side: what changes more slowly says nothing about position
+_SHADING_SHARE = 1 / 8  # of the grid's shorter side: what changes more slowly says nothing about position
 _POWERS = [(i, j) for i in range(5) for j in range(5 - i)]  # of y and x: light falls off so towards the frame's edge
 _MIN_OVERLAP = 0.25  # of the pixels on the grid
 _PEAK_RADIUS = 2  # grid pixels; the peak of the result is the best shift within them
@@ -114,7 +114,7 @@ def _without_shading(images: Tensor, mask: Tensor) -> Tensor:
     # The pseudo-inverse, because a narrow mask does not determine all surfaces.
     weights = (torch.linalg.pinv(normal, hermitian=True, rtol=1e-6) @ right).to(images)
     rest = torch.where(mask, images - (weights.T @ basis).view(images.shape), 0)
-    slowly = [background(image[None], mask, min(height, width) * _SHADING_SIGMA) for image in rest]
+    slowly = [background(image[None], mask, min(height, width) * _SHADING_SHARE) for image in rest]
     return torch.where(mask, rest - torch.cat(slowly), 0)[:, 0]
 
 

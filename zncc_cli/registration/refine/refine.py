@@ -45,7 +45,7 @@ _WEIGHT_POWER = 4
 _ITERATIONS, _ITERATION_DIVISOR = 20, 3
 # The images are whitened a second time where a corner moved by more than this since the first.
 _MAX_WHITENINGS, _WHITENING_REACH_PX = 2, 0.25
-_MAX_MOTION = 0.1  # of the frame's diagonal: a solution with a corner farther from the start is lost
+_LOST_SHARE = 0.1  # of the frame's diagonal: a solution with a corner farther from the start is lost
 _GRID = 9  # points along each side of the frame, over which the expected error is averaged
 
 
@@ -85,14 +85,14 @@ def refine(fixed: Level, moving: Level, start: np.ndarray, config: RegistrationC
     """
     transform = LinearTransform(config.model, fixed.shape)
     scale = math.sqrt(area_scale(start, fixed.shape))  # moving pixels per fixed pixel
-    frame, max_motion = corners(fixed.shape), _MAX_MOTION * math.hypot(*fixed.shape)
+    frame, lost_distance = corners(fixed.shape), _LOST_SHARE * math.hypot(*fixed.shape)
 
     def motion(a: np.ndarray, b: np.ndarray) -> float:
         return float(np.abs(map_points(a, frame) - map_points(b, frame)).max())
 
     def solved(metric: SymmetricMetric, matrix: np.ndarray) -> Refined:
         result = solve(metric, transform, matrix, config)
-        if motion(result.matrix, start) > max_motion:
+        if motion(result.matrix, start) > lost_distance:
             return _failed(transform, start, result.loss, Ending.OUT_OF_DOMAIN, result.iterations)
         return result
 

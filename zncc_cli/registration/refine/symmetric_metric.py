@@ -52,7 +52,7 @@ _WHITENED_WINDOW = 31  # pixels, at least
 _SHADING_SIGMA = 12.0  # pixels: what changes more slowly is shading
 # Of the image's variance: keeps the ZNCC of a window without any texture finite. More of it would pull at the
 # transform, since a window would agree the better the more contrast it finds.
-_RELATIVE_EPS = 1e-6
+_FLAT_EPS = 1e-6
 # Of all windows that could hold a pixel: a pixel that fewer hold counts less than one inside, which knows its mean from
 # more of them.
 _MIN_WINDOW_SHARE = 0.6
@@ -103,7 +103,7 @@ class SymmetricMetric:
         self.moving_shape = moving.shape
         self._fixed, self._sampler = fixed.image, moving
         self._measured = measured
-        self._window, self._weight, self._eps = fixed.window, fixed.weight, fixed.window**2 * _RELATIVE_EPS
+        self._window, self._weight, self._eps = fixed.window, fixed.weight, fixed.window**2 * _FLAT_EPS
         self._v_fixed, self._sum_fixed = fixed.variance, fixed.sums
         self._v_fixed_eps = self._v_fixed.clamp_min(0) + self._eps
 
@@ -284,7 +284,7 @@ def _local_windows(level: Level, image: Tensor, mask: Tensor, window: int) -> Fi
     # White noise of variance one is left with the integral of the squared Gaussian.
     noise = level.noise_sigma**2 * min(1.0, 1 / (4 * np.pi * _LOCAL_SIGMA**2))
     variance = window_variance(image[0, 0], window)
-    signal_fraction = variance / (variance + window**2 * max(NOISE_WEIGHT * noise, _RELATIVE_EPS))
+    signal_fraction = variance / (variance + window**2 * max(NOISE_WEIGHT * noise, _FLAT_EPS))
     # A gradient reaches a pixel farther.
     weight = torch.where(full_windows(_eroded(mask, 1), window), signal_fraction, 0)
     return FixedWindows.of(fill_holes(image, mask), window, weight)

@@ -6,7 +6,7 @@ window of both. A richer model fits the noise of its own blocks better, and gain
 of the blocks are as good as independent, so Student's t says whether their mean is more than chance.
 
 Fits are cheap: one linearization near the truth gives score G and curvature H of each half in the entries of the
-matrix, and the fit of a model is the member of its family that minimises the quadratic -G . d + d . H d / 2 of the
+matrix, and the fit of a model is the one of its transforms that minimises the quadratic -G . d + d . H d / 2 of the
 change d. Stone 1974, "Cross-validatory choice and assessment of statistical predictions",
 doi:10.1111/j.2517-6161.1974.tb00994.x.
 
@@ -45,7 +45,7 @@ _QUANTILE = 2.33
 # Level pixels, RMS over the overlap: interpolation and shading move a fit by this much, alike in both halves, and a
 # richer model can follow them.
 _MIN_DISTANCE_PX = 0.05
-_MAX_STEPS, _LAST_STEP_PX = 5, 0.01  # Gauss-Newton steps on the quadratic: only the curved family needs several
+_MAX_STEPS, _LAST_STEP_PX = 5, 0.01  # Gauss-Newton steps on the quadratic: only the curved transform needs several
 _MIN_CONDITION = 1e-6  # of the curvature: below it interpolation alone holds a parameter
 _GRID = 9  # points along each side of the frame, where motions are compared
 
@@ -81,9 +81,9 @@ def select_model(fixed: Level, moving: Level, start: np.ndarray, config: Registr
     fits = _cross_validated(metric, matrix, config.window_side)
     if not fits:
         simplest = NESTED_MODELS[0]
-        family = LinearTransform(simplest, fixed.shape)
+        transform = LinearTransform(simplest, fixed.shape)
         reason = "the overlap holds too little texture to tell models apart"
-        return Selection(simplest, family.matrix(family.parameters(matrix)) / to_level, {}, reason)
+        return Selection(simplest, transform.matrix(transform.parameters(matrix)) / to_level, {}, reason)
     chosen = next(
         fit for k, fit in enumerate(fits) if all(_beaten(fit, richer, metric) is None for richer in fits[k + 1 :])
     )
@@ -124,8 +124,8 @@ def _cross_validated(metric: SymmetricMetric, matrix: np.ndarray, window: int) -
     both = quadratics[0][0] + quadratics[1][0], quadratics[0][1] + quadratics[1][1]
     fits = list[_Fit]()
     for model in NESTED_MODELS:
-        family = LinearTransform(model, metric.shape)
-        matrices = [m for G, H in (*quadratics, both) if (m := _fitted(family, matrix, G, H)) is not None]
+        transform = LinearTransform(model, metric.shape)
+        matrices = [m for G, H in (*quadratics, both) if (m := _fitted(transform, matrix, G, H)) is not None]
         zncc = [zw[0] for m in matrices[:2] if (zw := metric.local_zncc(m)) is not None]
         if len(matrices) < 3 or len(zncc) < 2:
             break
@@ -157,19 +157,19 @@ def _by_block(plane: Tensor, block: Tensor) -> np.ndarray:
     return out
 
 
-def _fitted(family: LinearTransform, matrix: np.ndarray, G: np.ndarray, H: np.ndarray) -> np.ndarray | None:
-    """Return the member of ``family`` that minimises the quadratic about ``matrix``; None with too little texture."""
-    p, theta = family.parameters(matrix), matrix.flatten()
+def _fitted(transform: LinearTransform, matrix: np.ndarray, G: np.ndarray, H: np.ndarray) -> np.ndarray | None:
+    """Return the matrix of ``transform`` that minimises the quadratic about ``matrix``; None without enough texture."""
+    p, theta = transform.parameters(matrix), matrix.flatten()
     for _ in range(_MAX_STEPS):
-        J = family.jacobian(p)
+        J = transform.jacobian(p)
         inverse = safe_inverse(J.T @ H @ J, _MIN_CONDITION)
         if inverse is None:
             return None
-        step = inverse @ (J.T @ (G - H @ (family.matrix(p).flatten() - theta)))
+        step = inverse @ (J.T @ (G - H @ (transform.matrix(p).flatten() - theta)))
         p = p + step
         if np.linalg.norm(step) < _LAST_STEP_PX:
             break
-    return family.matrix(p)
+    return transform.matrix(p)
 
 
 def _beaten(simple: _Fit, rich: _Fit, metric: SymmetricMetric) -> float | None:

@@ -43,7 +43,7 @@ class MotionBound:
         return Discs(targets - self.frame / spacing, self.max_motion / scale + 1)
 
     def shifts_back(self, from_canvas: np.ndarray, spacing: float) -> Discs:
-        """Return the shifts d of `shifts`, grid pixels, whose matrices' inverses stay within the bound and 1 px more."""
+        """Return the shifts d of `shifts`, grid pixels, whose inverted matrices stay within the bound and 1 px more."""
         canvas = map_points(np.linalg.inv(from_canvas), self.frame)
         return Discs(canvas - self.targets / spacing, self.max_motion / spacing + 1)
 

@@ -237,13 +237,13 @@ def descend(
     ``tolerance``: level pixels, the step that ends it, on all but the finest level.
     """
     start = time.perf_counter()
-    family = LinearTransform(model, metric.shape)
+    transform = LinearTransform(model, metric.shape)
     factor = metric.factor
     minimum = minimize(
-        lambda p: metric.loss_and_gradient(family, p),
-        family.parameters(matrix),
+        lambda p: metric.loss_and_gradient(transform, p),
+        transform.parameters(matrix),
         method=config.optimizer,
-        curvature=lambda p: metric.curvature(family, p),
+        curvature=lambda p: metric.curvature(transform, p),
         first_step=_FIRST_STEP * factor,
         max_step=_MAX_STEP * factor,
         tolerance=config.tolerance if factor == 1 else tolerance * factor,
@@ -251,11 +251,13 @@ def descend(
     )
     counts = minimum.iterations, minimum.evaluations
     record = LevelRecord(model, factor, minimum.value, minimum.ending, *counts, time.perf_counter() - start)
-    return family.matrix(minimum.parameters), record
+    return transform.matrix(minimum.parameters), record
 
 
 def _warm_start(model: Model, matrix: np.ndarray, shape: tuple[int, int]) -> list[Model]:
     """Return ``model`` after the simpler ones that ``matrix`` is a member of: others would throw a part of it away."""
-    families = {simpler: LinearTransform(simpler, shape) for simpler in WARM_START[model][:-1]}
-    members = [m for m, family in families.items() if np.allclose(family.matrix(family.parameters(matrix)), matrix)]
+    transforms = {simpler: LinearTransform(simpler, shape) for simpler in WARM_START[model][:-1]}
+    members = [
+        m for m, transform in transforms.items() if np.allclose(transform.matrix(transform.parameters(matrix)), matrix)
+    ]
     return [*members, model]

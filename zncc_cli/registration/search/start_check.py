@@ -24,7 +24,7 @@ from zncc_cli.registration.search.motion_bound import MotionBound
 from zncc_cli.registration.search.multistart import LevelRecord
 
 _SAME_FIT_PX = 0.1  # at a corner: two fits that are nearer to each other are one
-_NEAR_START_PX = 1.0  # at a corner: a fit that is nearer to the start is where the start itself leads
+_START_RADIUS_PX = 1.0  # at a corner: a fit that is nearer to the start is where the start itself leads
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,7 @@ def check_start(
     start = replace(descended, refined=unrefined(origin, descended.model, pair.shape))
     if similarity(start).zncc < 0:
         start = replace(start, inverted=not start.inverted)
-    if distance <= _NEAR_START_PX:
+    if distance <= _START_RADIUS_PX:
         fits, records = [descended] if inside else [], tuple[LevelRecord, ...]()
     else:
         near, record = _fit_near_start(pair.in_contrast(start.inverted), origin, start.model, config)
