@@ -13,9 +13,11 @@ from zncc_cli.config import PairConfig, Product, RegistrationConfig
 from zncc_cli.config.settings import pair_config
 from zncc_cli.errors import InputError, OptionError
 from zncc_cli.jobs.pair.rerun import rerunnable_run
-from zncc_cli.jobs.pair.run_folder import names_of_earlier_run
+from zncc_cli.jobs.pair.run_folder import RunFolder, names_of_earlier_run
 
 FILES = {"fixed": "a.tif", "moving": "b.tif", "fixed_mask": "c.tif", "moving_mask": "d.tif", "init": "e.json"}
+SAMPLES = Path(__file__).parents[3] / "sample_data"
+VERSIONS = {"zncc-cli": "0.1.0", "torch": "2.9.0", "numpy": "2.3.0"}
 
 
 @pytest.fixture
@@ -94,8 +96,37 @@ def test_settings_of_an_earlier_version_are_read_with_the_products_names_of_toda
 
 
 def test_files_of_an_earlier_version_are_recognised_by_its_report(tmp_path: Path) -> None:
-    (tmp_path / "report.json").write_text(json.dumps({"settings": earlier_settings()}))
+    report = {"settings": earlier_settings(), "versions": VERSIONS}
+    (tmp_path / "report.json").write_text(json.dumps(report))
     assert set(names_of_earlier_run(tmp_path)) == {"aligned.tif", "report.html", "report.json"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"settings": {"fixed": "a.tif", "moving": "b.tif"}},
+        {"settings": {"fixed": "a.tif", "moving": "b.tif"}, "versions": VERSIONS},
+        {"settings": earlier_settings()},
+        {"settings": earlier_settings(), "versions": {"torch": "2.9.0"}},
+        {"settings": earlier_settings(), "versions": "zncc-cli 0.1.0"},
+        {"settings": {**earlier_settings(), "resampling": None}, "versions": VERSIONS},
+    ],
+)
+def test_the_report_of_another_program_vouches_for_no_file(tmp_path: Path, content: dict[str, Any]) -> None:
+    (tmp_path / "report.json").write_text(json.dumps(content))
+    assert names_of_earlier_run(tmp_path) == ()
+
+
+def test_the_users_files_beside_the_report_of_another_program_stay(tmp_path: Path) -> None:
+    contents = {"report.json": '{"settings": {"fixed": "a", "moving": "b"}}', "mask.tif": "a mask of the user's"}
+    for name, content in contents.items():
+        (tmp_path / name).write_text(content)
+    images = {name: SAMPLES / "translation" / f"{name}.tif" for name in ("fixed", "moving")}
+    config = PairConfig(**images, out=tmp_path, write="aligned", overwrite=True)  # type: ignore[arg-type]
+    with RunFolder.of(config) as folder:
+        (folder.staging / "aligned.tif").touch()
+    assert {name: (tmp_path / name).read_text() for name in contents} == contents
+    assert (tmp_path / "aligned.tif").exists()
 
 
 def test_a_setting_that_is_gone_is_ignored_where_it_asked_for_nothing_and_refused_otherwise() -> None:

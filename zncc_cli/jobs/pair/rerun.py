@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from zncc_cli.config import IDENTITY, PairConfig
 from zncc_cli.config.settings import pair_config
@@ -24,10 +25,12 @@ class EarlierRun:
     Attributes:
         config: its settings.
         digests: the `image_digests` of its images; empty where the report has none.
+        signed: whether the report names the version of zncc-cli that wrote it, and its settings have all their parts.
     """
 
     config: PairConfig
     digests: Mapping[str, str]
+    signed: bool
 
 
 def image_digests(config: PairConfig) -> dict[str, str]:
@@ -60,7 +63,17 @@ def earlier_run(report_path: Path) -> EarlierRun:
     if isinstance(report["settings"], dict) and "fixed" not in report["settings"]:
         raise refusal(report_path, expected=_EXPECTED, found="the report of another command", advice=_ADVICE)
     digests = report.get("inputs")
-    return EarlierRun(pair_config(report["settings"]), digests if isinstance(digests, dict) else {})
+    return EarlierRun(pair_config(report["settings"]), digests if isinstance(digests, dict) else {}, _is_signed(report))
+
+
+def _is_signed(report: Mapping[str, Any]) -> bool:
+    """Tell whether a report has what every version of zncc-align has written into its reports."""
+    versions, settings = report.get("versions"), report["settings"]
+    return (
+        isinstance(versions, dict)
+        and "zncc-cli" in versions
+        and all(isinstance(settings.get(part), dict) for part in ("inputs", "registration", "resampling"))
+    )
 
 
 def rerunnable_run(report_path: Path) -> EarlierRun:

@@ -45,12 +45,14 @@ def file_names(config: PairConfig) -> tuple[str, ...]:
 def names_of_earlier_run(folder: Path) -> tuple[str, ...]:
     """Return the names of the files that an earlier run wrote into ``folder``; none where it left no report.json.
 
-    The report tells these files from the user's own, which may have the same names, mask.tif for example.
+    The report tells these files from the user's own, which may have the same names, mask.tif for example. A report.json
+    that zncc-align has not signed is the user's own as well.
     """
     try:
-        return file_names(earlier_run(folder / REPORT).config)
+        run = earlier_run(folder / REPORT)
     except ZnccError:
         return ()
+    return file_names(run.config) if run.signed else ()
 
 
 @dataclass(frozen=True)
