@@ -34,6 +34,12 @@ def test_an_error_of_the_python_api_names_the_argument(arguments: dict[str, obje
     assert "--" not in str(error.value)
 
 
+@pytest.mark.parametrize("option", ["--window", "--page", "--series", "--channel"])
+@pytest.mark.parametrize("digits", [400, 5000])  # beyond the floats, and beyond what int() reads
+def test_a_number_that_is_too_large_is_refused_by_the_options_name(run: Run, option: str, digits: int) -> None:
+    assert_one_line_error(run("zncc-align", *PAIR, option, "9" * digits, "--model", "translation"), 2, option)
+
+
 @pytest.mark.parametrize(
     "words", [("--window", "1000"), ("--window", "1"), ("--min-overlap", "2"), ("--init", "mirrored.txt")]
 )

@@ -84,3 +84,8 @@ def test_a_range_is_said_in_words(numbers: Range, words: str) -> None:
     assert 1 in numbers or 3 in numbers
     for value in (0, -1, float("nan"), float("inf")):
         assert value not in numbers
+
+
+def test_a_range_takes_whole_numbers_beyond_the_floats() -> None:
+    assert 10**400 in Range(kind="a whole number,", at_least=3)
+    assert 10**400 not in Range(kind="a fraction", above=0, at_most=1)

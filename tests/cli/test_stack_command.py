@@ -69,7 +69,7 @@ def test_too_many_blank_frames_end_with_exit_code_3(run: Run) -> None:
     ("arguments", "code", "words"),
     [
         (("missing.tif",), 1, ("missing.tif", "nothing there")),
-        (("movie.tif", "--to", "last"), 2, ("--to", "first, previous, mean", "last")),
+        (("movie.tif", "--to", "last"), 2, ("--to", "first, previous or mean", "last")),
         (("movie.tif", "--axis", "C"), 2, ("--axis", "no channel")),
         (("movie.tif", "--model", "auto"), 2, ("--model", "translation")),
         (("movie.tif", "--fill", "-1"), 2, ("--fill", "uint16")),

@@ -24,7 +24,8 @@ class Range:
 
     def __contains__(self, value: float) -> bool:
         """Tell whether ``value`` is allowed; NaN and infinities are not."""
-        return math.isfinite(value) and self.above < value and self.at_least <= value <= self.at_most
+        finite = isinstance(value, int) or math.isfinite(value)  # isfinite takes no int beyond the floats
+        return finite and self.above < value and self.at_least <= value <= self.at_most
 
     def __str__(self) -> str:
         """Return the range in words: "a fraction above 0 and at most 1"."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
 from typing import get_args, get_type_hints
@@ -83,5 +84,6 @@ def _value(hint: object, value: object, name: str) -> object:
     if kind in (int, bool) and type(value) is kind:
         return value
     if kind is float and type(value) in (int, float):
-        return float(value)  # type: ignore[arg-type]
+        with contextlib.suppress(OverflowError):  # an int beyond the floats is refused below
+            return float(value)  # type: ignore[arg-type]
     raise OptionError(f"--rerun: expected {name} of a report.json, got {value!r}; name a report of zncc-align")

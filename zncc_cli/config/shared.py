@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from zncc_cli.config.setting import Range, setting
 from zncc_cli.errors import OptionError
 
@@ -48,9 +50,10 @@ def no_data_number(no_data: str) -> float | None:
 
 def whole_number(text: str, name: str, others: str = "") -> int:
     """Return a number counted from 0; raise `OptionError`, which also names ``others`` that are allowed."""
-    if not text.isdecimal():
-        raise OptionError(f"`{name}`: expected a number counted from 0{others}, got {text!r}")
-    return int(text)
+    if text.isdecimal():
+        with contextlib.suppress(ValueError):  # int() takes 4300 digits at most
+            return int(text)
+    raise OptionError(f"`{name}`: expected a number counted from 0{others}, got {text!r}")
 
 
 def channel_choice(text: str, name: str = "channel") -> int | str:

@@ -19,6 +19,7 @@ from zncc_cli.config.shared import (
     WINDOW,
     channel_choice,
     no_data_number,
+    whole_number,
 )
 from zncc_cli.errors import OptionError
 
@@ -99,15 +100,11 @@ class StackConfig:
         if self.model is Model.AUTO:
             names = ", ".join(NESTED_MODELS)
             raise OptionError(f"`model`: expected one of {names} for a stack, got {self.model}")
-        if self.to not in (TO_FIRST, TO_PREVIOUS, TO_MEAN) and not self.to.isdecimal():
-            raise OptionError(
-                f"`to`: expected {TO_FIRST}, {TO_PREVIOUS}, {TO_MEAN} or a frame's number from 0, got {self.to!r}"
-            )
         if self.axis is not None and (len(self.axis) != 1 or self.axis in "CSYX"):
             raise OptionError(
                 f"`axis`: expected the letter of an axis, such as T or Z, but no channel, got {self.axis!r}"
             )
-        _ = self.chosen_channel
+        _ = self.reference, self.chosen_channel
 
     @property
     def folder(self) -> Path:
@@ -117,7 +114,11 @@ class StackConfig:
     @property
     def reference(self) -> int | None:
         """The number of the frame that the others are aligned to; None for the mean of all frames."""
-        return int(self.to) if self.to.isdecimal() else None if self.to == TO_MEAN else 0
+        if self.to == TO_MEAN:
+            return None
+        if self.to in (TO_FIRST, TO_PREVIOUS):
+            return 0
+        return whole_number(self.to, "to", f", {TO_FIRST}, {TO_PREVIOUS} or {TO_MEAN}")
 
     @property
     def chosen_channel(self) -> int | str | None:

@@ -101,6 +101,14 @@ def test_files_of_an_earlier_version_are_recognised_by_its_report(tmp_path: Path
     assert set(names_of_earlier_run(tmp_path)) == {"aligned.tif", "report.html", "report.json"}
 
 
+@pytest.mark.parametrize("name", ["window", "min_overlap"])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_huge_numbers_in_a_report_do_not_stop_a_run_into_its_folder(tmp_path: Path, name: str, sign: int) -> None:
+    report = {"settings": earlier_settings(**{name: sign * 10**400}), "versions": VERSIONS}
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    names_of_earlier_run(tmp_path)
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -143,7 +151,13 @@ def test_settings_without_an_image_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("part", "key", "value"),
-    [("registration", "window", "13; rm -rf"), ("registration", "window", True), ("resampling", "fill", 3)],
+    [
+        ("registration", "window", "13; rm -rf"),
+        ("registration", "window", True),
+        ("registration", "tolerance", 10**400),
+        ("resampling", "fill", 3),
+    ],
+    ids=lambda value: str(value)[:20],
 )
 def test_a_setting_with_a_value_of_another_type_is_refused_by_name(part: str, key: str, value: object) -> None:
     settings = earlier_settings()
