@@ -18,8 +18,10 @@ CONFIG = PairConfig(
 
 
 def test_a_batch_of_version_0_1_is_resumed_though_its_page_is_called_html_now() -> None:
-    """That version computed this key, with write="aligned,page,report"."""
+    """That version computed these keys, with write="aligned,page,report" and write="aligned, page ,report"."""
     assert pair_key(CONFIG) == "31facca099be73af012aa26426bc2e2d"
+    with_blanks = dataclasses.replace(CONFIG, write="aligned, html ,report")
+    assert pair_key(with_blanks) == "3105e2ee0ed6434ec6ad1badf0c05c06"
 
 
 def test_the_key_depends_on_settings_but_not_on_where_files_lie() -> None:

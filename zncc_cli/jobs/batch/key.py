@@ -13,6 +13,7 @@ from zncc_cli.errors import ZnccError
 from zncc_cli.files.paths import MismatchError, read_small_file
 from zncc_cli.files.transforms.transform_json import parse_json
 from zncc_cli.jobs.pair.rerun import image_digests
+from zncc_cli.jobs.pair.run_folder import REPORT
 from zncc_cli.report.json import json_text
 
 # Settings that do not change the result: where the files lie.
@@ -33,16 +34,21 @@ def pair_key(config: PairConfig) -> str:
 def _key(inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     kept = {name: value for name, value in settings.items() if name not in _PLACES}
     if kept["write"] is not None:
-        names = kept["write"].split(",")
-        kept["write"] = ",".join(_FORMER_NAMES.get(name.strip(), name) for name in names)
+        kept["write"] = ",".join(_former_name(name) for name in kept["write"].split(","))
     text = json_text({"inputs": dict(sorted(inputs.items())), "settings": dict(sorted(kept.items()))})
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _former_name(product: str) -> str:
+    """Return the name that a product had in version 0.1, with the blanks around it, which were hashed as well."""
+    name = product.strip()
+    return product.replace(name, _FORMER_NAMES.get(name, name))
 
 
 def done_before(folder: Path, key: str) -> dict[str, Any] | None:
     """Return the report in a pair's folder if a run with the inputs and settings of ``key`` wrote it, else None."""
     try:
-        content = read_small_file(folder / "report.json", expected="a report", advice="remove it")
+        content = read_small_file(folder / REPORT, expected="a report", advice="remove it")
         report: Any = parse_json(content, "a report")
         same = _key(report["inputs"], report["settings"]) == key
         return report if same and {"status", "reasons", "metrics", "model"} <= report.keys() else None
