@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import signal
 import sys
@@ -15,6 +16,7 @@ from tests.jobs.batch.fake_worker import COMMAND
 from zncc_cli.config.batch import BatchConfig
 from zncc_cli.errors import BackendError
 from zncc_cli.jobs.batch.cluster import Cluster
+from zncc_cli.jobs.batch.engine import Answer
 from zncc_cli.jobs.batch.pairs import Pair
 from zncc_cli.jobs.batch.run import run_batch
 
@@ -118,6 +120,20 @@ def test_tasks_under_way_end_with_the_batch(users, tmp_path, monkeypatch, stoppe
     assert users.until_processes(0)
 
 
+@pytest.mark.parametrize(
+    ("keys", "transient"), [({"transient": True}, True), ({}, False), ({"passing": True}, False), ({"more": 1}, False)]
+)
+def test_what_a_worker_of_another_version_says_of_a_lost_process_is_read(keys, transient):
+    class Future:
+        status = "finished"
+
+    cluster, future = Cluster({"out": "out"}, None, 1, 5.0, lambda _: None), Future()
+    cluster._pending[future] = {"name": "a"}
+    assert cluster._answer(future, json.dumps({"reason": "killed", **keys})) == Answer(
+        {"name": "a"}, reason="killed", transient=transient
+    )
+
+
 def test_a_scheduler_that_cannot_be_reached_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("zncc_cli.jobs.batch.cluster._CONNECT_SECONDS", 1.0)
     cluster = Cluster({"out": "out"}, "tcp://127.0.0.1:9", 1, 5.0, lambda _: None)
@@ -148,7 +164,6 @@ def test_a_cluster_gets_absolute_paths(tmp_path, monkeypatch):
             seen.append(task)
 
         def wait(self, seconds):
-            from zncc_cli.jobs.batch.engine import Answer
             from zncc_cli.jobs.batch.row import BatchRow
 
             row = dataclasses.asdict(BatchRow("a", "ok", "as told"))

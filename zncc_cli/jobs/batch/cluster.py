@@ -218,8 +218,10 @@ class Cluster:
         task = self._pending.pop(future)
         if text is not None:
             content = json.loads(text)
-            lost = "reason" in content
-            return Answer(task, **content) if lost else Answer(task, content)
+            if "reason" not in content:
+                return Answer(task, content)
+            # Workers of another version may send other keys.
+            return Answer(task, reason=content["reason"], transient=content.get("transient", False))
         error = None if future.status == "cancelled" else future.exception()
         if isinstance(error, ImportError | BackendError):
             raise BackendError(
