@@ -102,7 +102,7 @@ def test_an_image_of_another_size_is_refused_and_nothing_is_written(run: Run, tr
             1,
             ("a.tif", "is an input, which would be overwritten"),
         ),
-        (("transform.json", "a.tif", "a.tif", "--out", "moved"), 2, ("IMAGE", "several a")),
+        (("transform.json", "a.tif", "a.tif", "--out", "moved"), 2, ("IMAGE", "several named a;")),
         (("transform.json", "a.tif", "--page", "1"), 2, ("a.tif", "--page")),
         (("transform.json", "a.tif", "b.tif", "--out", "c.tif"), 2, ("--out", "folder", "c.tif")),
     ],

@@ -148,3 +148,8 @@ def test_a_page_and_a_channel_of_a_stack(run: Run) -> None:
     std = tifffile.imread(run.folder / "stack_std.tif")
     expected = np.lib.stride_tricks.sliding_window_view(stack[1, 2], (11, 11)).std(axis=(2, 3))
     np.testing.assert_allclose(std[5:-5, 5:-5], expected, rtol=1e-5)  # float32
+
+
+def test_files_whose_names_differ_in_the_suffix_alone_are_refused(run: Run) -> None:
+    got = run("zncc-stdmap", "a.tif", "a.png")
+    assert_one_line_error(got, 2, "IMAGE: expected files whose names differ before the suffix, got several named a;")

@@ -113,7 +113,10 @@ def _files(config: ApplyConfig) -> list[Path]:
     names = [f"{image.stem}_aligned.tif" for image in config.images]
     for name, image in zip(names, config.images, strict=True):
         if names.count(name) > 1:
-            raise OptionError(f"IMAGE: expected files of different names, got several {image.stem}; give one of them")
+            raise OptionError(
+                f"IMAGE: expected files whose names differ before the suffix, got several named {image.stem}; "
+                "run the command for each"
+            )
     out = config.out
     if len(names) > 1 and out is not None and out.suffix.lower() in (".tif", ".tiff"):
         raise OptionError(f"--out: expected a folder for {len(names)} images, got {out}")

@@ -103,7 +103,10 @@ def write_std_maps(config: StdMapConfig) -> StdMapOutcome:
     stems = [image.stem for image in config.images]
     for stem in stems:
         if stems.count(stem) > 1:
-            raise OptionError(f"IMAGE: expected files of different names, got several {stem}; give one of them")
+            raise OptionError(
+                f"IMAGE: expected files whose names differ before the suffix, got several named {stem}; "
+                "run the command for each"
+            )
     device = resolve_device(config.device)
     if len(config.images) == 1:
         check_kind(config.images[0])
