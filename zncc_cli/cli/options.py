@@ -26,7 +26,7 @@ from zncc_cli.config import (
     ResamplingConfig,
     TransformFormat,
 )
-from zncc_cli.config.setting import settings_of
+from zncc_cli.config.setting import Setting, settings_of
 from zncc_cli.config.spelling import as_options
 from zncc_cli.config.transforms import ConvertConfig
 from zncc_cli.errors import OptionError
@@ -36,11 +36,13 @@ _Config = TypeVar("_Config")
 
 def option(config: type, name: str, *, parser: Callable[[str], Any] | None = None) -> Any:
     """Return the Typer option of a config's setting."""
-    about = settings_of(config)[name]
-    long, *short = about.names(name)
+    return option_of(name, settings_of(config)[name], parser=parser)
+
+
+def option_of(name: str, about: Setting, *, parser: Callable[[str], Any] | None = None) -> Any:
+    """Return the Typer option of the setting ``about`` of the field ``name``."""
     return typer.Option(
-        long,
-        *short,
+        *about.names(name),
         metavar=about.metavar,
         help=as_options(about.help),
         show_default=True if about.default is None else as_options(about.default),

@@ -10,7 +10,7 @@ import typer
 
 from zncc_cli.cli import console, options
 from zncc_cli.config import Canvas, Model, ResamplingConfig
-from zncc_cli.config.stack import StackConfig
+from zncc_cli.config.stack import CANVAS, StackConfig
 from zncc_cli.errors import ExitCode
 
 _RESAMPLING = ResamplingConfig()
@@ -27,14 +27,7 @@ def stack(
     series: options.OneSeriesOption = None,
     channel: Annotated[str | None, options.option(StackConfig, "channel")] = None,
     interpolation: options.InterpolationOption = _RESAMPLING.interpolation,
-    canvas: Annotated[
-        Canvas,
-        typer.Option(
-            "--canvas",
-            "--crop",
-            help="Frame of the written stack: the reference frame's, one that holds all frames, or what all share.",
-        ),
-    ] = _RESAMPLING.canvas,
+    canvas: Annotated[Canvas, options.option_of("canvas", CANVAS)] = _RESAMPLING.canvas,
     fill: options.FillOption = None,
     backend: options.BackendOption = StackConfig.backend,
     overwrite: options.OverwriteOption = False,

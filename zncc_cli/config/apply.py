@@ -28,7 +28,7 @@ class ApplyConfig:
         metadata=setting(
             "Output file *.tif of one image, or an output folder.",
             metavar="FILE|DIR",
-            short="-o",
+            alias="-o",
             default="<stem>_aligned.tif",
         ),
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from zncc_cli.config.setting import setting
-from zncc_cli.config.shared import channel_choice, whole_number
+from zncc_cli.config.shared import DEFAULT_CHANNEL, REGISTERED_CHANNEL, channel_choice, whole_number
 from zncc_cli.errors import OptionError
 
 _T = TypeVar("_T")
@@ -38,13 +38,7 @@ class InputConfig:
         ),
     )
     channel: str | None = field(
-        default=None,
-        metadata=setting(
-            "Channel to register by: a number from 0; luminance (RGB only); or best, the channel with the most texture "
-            "relative to its noise. All channels are moved.",
-            metavar=_EACH,
-            default="luminance of RGB, otherwise best",
-        ),
+        default=None, metadata=setting(REGISTERED_CHANNEL, metavar=_EACH, default=DEFAULT_CHANNEL)
     )
 
     def __post_init__(self) -> None:

@@ -22,14 +22,14 @@ class RegistrationConfig:
 
     model: Model = field(
         default=Model.AFFINE,
-        metadata=setting("Richest motion allowed; auto takes the simplest model that explains the pair.", short="-m"),
+        metadata=setting("Richest motion allowed; auto takes the simplest model that explains the pair.", alias="-m"),
     )
     window: int | None = field(
         default=None,
         metadata=setting(
             "Side of the square ZNCC window, in pixels of each pyramid level.",
             metavar="PIXELS",
-            short="-w",
+            alias="-w",
             default=f"{DEFAULT_WINDOW}, less where images are small or narrow",
             range=WINDOW,
         ),

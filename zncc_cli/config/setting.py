@@ -42,7 +42,7 @@ class Setting:
         help: what the setting does, one or two sentences. Other settings stand in backticks, by their fields' names.
         metavar: what stands for the value in a command's help; None leaves it to the type.
         option: the option's name; None for the field's name, ``--min-overlap`` of ``min_overlap``.
-        short: a second name of one letter, as ``-w``.
+        alias: a second name, as ``-w``.
         default: the default in words, where the value itself does not say it.
         range: the values that are allowed; None where the type or ``__post_init__`` says it.
         positional: a command takes it by its place, not as an option.
@@ -51,15 +51,15 @@ class Setting:
     help: str
     metavar: str | None = None
     option: str | None = None
-    short: str | None = None
+    alias: str | None = None
     default: str | None = None
     range: Range | None = None
     positional: bool = False
 
     def names(self, field: str) -> tuple[str, ...]:
-        """Return the names of the option of a field: the long one, and the short one if there is one."""
-        long = self.option or f"--{field.replace('_', '-')}"
-        return (long, self.short) if self.short else (long,)
+        """Return the names of the option of a field: the first one, and the alias if there is one."""
+        name = self.option or f"--{field.replace('_', '-')}"
+        return (name, self.alias) if self.alias else (name,)
 
 
 def setting(text: str, **rest: Any) -> dict[str, Setting]:

@@ -22,7 +22,7 @@ NO_DATA = setting(
 DEVICE = setting("Where to compute; auto takes a GPU for images of at least 1024 x 1024 pixels.")
 BACKEND = setting("Compiled kernels (native), plain torch (reference), or the first of them that works (auto).")
 OVERWRITE = setting("Replace files that exist.")
-OUT = setting("Output folder.", metavar="DIR", short="-o")
+OUT = setting("Output folder.", metavar="DIR", alias="-o")
 ACCEPT = setting("Worst verdict that still ends with exit code 0.")
 WRITE = setting(
     "Write only these files: aligned, transform, mask, maps, overlay, html, report.", metavar="WHAT,...", default="all"
@@ -30,12 +30,10 @@ WRITE = setting(
 ONE_SERIES = setting(
     "Series to read from a file with several, counted from 0.", metavar="N", default="0", range=COUNTED_FROM_0
 )
-ONE_CHANNEL = setting(
-    "Channel to use: a number from 0; luminance (RGB only); or best, the channel with the most texture relative to its "
-    "noise.",
-    metavar="N|luminance|best",
-    default="luminance of RGB, otherwise best",
-)
+_CHANNELS = "a number from 0; luminance (RGB only); or best, the channel with the most texture relative to its noise."
+REGISTERED_CHANNEL = f"Channel to register by: {_CHANNELS} All channels are moved."
+DEFAULT_CHANNEL = "luminance of RGB, otherwise best"
+ONE_CHANNEL = setting(f"Channel to use: {_CHANNELS}", metavar="N|luminance|best", default=DEFAULT_CHANNEL)
 
 
 def no_data_number(no_data: str) -> float | None:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from zncc_cli.config.choices import NESTED_MODELS, Backend, Model, coerce
 from zncc_cli.config.resampling import ResamplingConfig
-from zncc_cli.config.setting import check_ranges, setting
+from zncc_cli.config.setting import check_ranges, setting, settings_of
 from zncc_cli.config.shared import (
     AUTO,
     BACKEND,
+    DEFAULT_CHANNEL,
     DEFAULT_WINDOW,
     NO_DATA,
     ONE_SERIES,
     OUT,
     OVERWRITE,
+    REGISTERED_CHANNEL,
     WINDOW,
     channel_choice,
     no_data_number,
@@ -24,28 +26,19 @@ from zncc_cli.config.shared import (
 from zncc_cli.errors import OptionError
 
 TO_FIRST, TO_PREVIOUS, TO_MEAN = "first", "previous", "mean"  # values of --to beside a number
+# What the commands say of `resampling.canvas`.
+CANVAS = replace(
+    settings_of(ResamplingConfig)["canvas"],
+    help="Frame of the written stack: the reference frame's, one that holds all frames, or what all share.",
+    alias="--crop",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class StackConfig:
     """The settings for the alignment of one movie or z-stack.
 
-    Attributes:
-        image: the file.
-        out: output folder, or None for ``<stem>_stack`` in the working folder.
-        to: the reference: ``first``; ``previous``, the first frame, with measurements between near neighbours only;
-            ``mean``, the mean of all frames; or the number of a frame, counted from 0.
-        axis: letter of the axis along which the frames lie; None for T, or else for the longest axis except C.
-        model: the motion model.
-        window: side of the square ZNCC window, in pixels of the registered image; None for `DEFAULT_WINDOW`, or a
-            smaller one if the frames are small or narrow.
-        series: number of the series, counted from 0; None for the first.
-        channel: number of the channel that is registered, counted from 0, ``luminance`` or ``best``; None for the
-            luminance of RGB, and otherwise for the best. All channels are moved.
-        no_data: the value of pixels without data: a number, ``none``, or ``auto``, as for a pair.
-        backend: which implementation of the operators is used.
-        overwrite: whether files that exist are replaced.
-        resampling: how the frames are resampled on the reference's frame.
+    ``out`` is None for ``<stem>_stack`` in the working folder.
     """
 
     image: Path = field(metadata=setting("A file of several frames.", metavar="MOVIE", positional=True))
@@ -66,27 +59,21 @@ class StackConfig:
     )
     model: Model = field(
         default=Model.TRANSLATION,
-        metadata=setting("Richest motion that a frame may have.", metavar="|".join(NESTED_MODELS), short="-m"),
+        metadata=setting("Richest motion that a frame may have.", metavar="|".join(NESTED_MODELS), alias="-m"),
     )
     window: int | None = field(
         default=None,
         metadata=setting(
             "Side of the square ZNCC window.",
             metavar="PIXELS",
-            short="-w",
+            alias="-w",
             default=f"{DEFAULT_WINDOW}, less where frames are small or narrow",
             range=WINDOW,
         ),
     )
     series: int | None = field(default=None, metadata=ONE_SERIES)
     channel: str | None = field(
-        default=None,
-        metadata=setting(
-            "Channel to register by: a number from 0; luminance (RGB only); or best, the channel with the most texture "
-            "relative to its noise. All channels are moved.",
-            metavar="N|luminance|best",
-            default="luminance of RGB, otherwise best",
-        ),
+        default=None, metadata=setting(REGISTERED_CHANNEL, metavar="N|luminance|best", default=DEFAULT_CHANNEL)
     )
     no_data: str = field(default=AUTO, metadata=NO_DATA)
     backend: Backend = field(default=Backend.AUTO, metadata=BACKEND)

@@ -32,7 +32,7 @@ class StdMapConfig:
         metadata=setting(
             "Side of the square window.",
             metavar="PIXELS",
-            short="-w",
+            alias="-w",
             default=f"{DEFAULT_WINDOW}, or the shorter side of a smaller image",
             range=WINDOW,
         ),

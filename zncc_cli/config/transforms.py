@@ -12,7 +12,7 @@ from zncc_cli.errors import OptionError
 
 _TRANSFORM = setting("A transform file of any format.", metavar="TRANSFORM", positional=True)
 _OUT = setting("The transform file to write.", metavar="OUT", positional=True)
-_TARGET_FORMAT = setting("Format of OUT.", option="--format", short="-f", default="told by its name")
+_TARGET_FORMAT = setting("Format of OUT.", option="--format", alias="-f", default="told by its name")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ class PointsConfig:
         metadata=setting("A table with columns x and y, or with two columns alone.", metavar="POINTS", positional=True)
     )
     out: Path | None = field(
-        default=None, metadata=setting("Write to this file.", metavar="FILE", short="-o", default="stdout")
+        default=None, metadata=setting("Write to this file.", metavar="FILE", alias="-o", default="stdout")
     )
     inverse: bool = field(default=False, metadata=setting("Map points of the MOVING image to the FIXED image instead."))
     overwrite: bool = field(default=False, metadata=OVERWRITE)
