@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import zncc_cli
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -24,6 +26,10 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder / "site")
     return folder / "site"
+
+
+def test_the_citation_names_this_version() -> None:
+    assert f"version: {zncc_cli.__version__}" in (ROOT / "CITATION.cff").read_text().splitlines()
 
 
 def files_below(folder: Path) -> set[Path]:
