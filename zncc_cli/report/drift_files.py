@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from zncc_cli.files.output_folder import atomic_write
 from zncc_cli.report.json import write_json
 
-FORMAT, VERSION = "zncc-stack", 1
+FORMAT, VERSION = "zncc-stack", 2
 OK, BLANK, OUTLIER = "ok", "blank", "outlier"  # status of a frame
 
 

@@ -134,7 +134,8 @@ def test_all_files_hold_the_same_places(movie: tuple[Path, DriftMovie]) -> None:
     with (folder / "drift.csv").open() as table:
         rows = list(csv.DictReader(table))
     transforms = json.loads((folder / "transforms.json").read_text())
-    assert (transforms["format"], transforms["direction"]) == ("zncc-stack", "reference -> frame")
+    assert (transforms["format"], transforms["version"]) == ("zncc-stack", 2)  # what 1 called sigma is expected_error
+    assert transforms["direction"] == "reference -> frame"
     assert transforms["shape"] == [128, 128]
     for row, frame, known in zip(rows, transforms["frames"], outcome.rows, strict=True):
         assert int(row["frame"]) == frame["frame"] == known.frame
