@@ -38,7 +38,7 @@ _GPU_PROCESSES = 4  # each is busy with launching while the GPU waits; but all h
 _WAIT_SECONDS = 0.5  # for which ^C, or an engine's own clock, may have to wait
 _TABLE_SECONDS = 5.0  # between two writings of the table,
 _TABLE_TIME_FRACTION = 0.02  # which never take more of the time than this: the table of a large batch is large
-_PAGE_ROWS = 1000  # what a browser and 4 MB hold; the worst of more
+_HTML_ROWS = 1000  # what a browser and 4 MB hold; the worst of more
 
 OnRow = Callable[[BatchRow, bool], None]
 """Is called with the row of each finished pair, and whether an earlier run had done it."""
@@ -135,10 +135,10 @@ def run_batch(
         write_table(table, _ordered(pairs, rows))
     left = len(pairs) - len(rows)
     outcome = BatchOutcome(tuple(_ordered(pairs, rows)), table, left=left, kept=kept_count, accept=config.accept)
-    page, missing = config.file("batch.html"), Missing(config.out)  # an older page, of other rows, does not stay either
-    with missing.on_failure(page.name):
-        write_batch_html(page, _page_rows(config, outcome.pairs), total=len(outcome.pairs))
-    return dataclasses.replace(outcome, missing=missing.of([page.name]))
+    html, missing = config.file("batch.html"), Missing(config.out)  # an older one, of other rows, does not stay either
+    with missing.on_failure(html.name):
+        write_batch_html(html, _html_rows(config, outcome.pairs), total=len(outcome.pairs))
+    return dataclasses.replace(outcome, missing=missing.of([html.name]))
 
 
 def _absolute(pair: Pair) -> Pair:
@@ -263,21 +263,21 @@ def _ordered(pairs: list[Pair], rows: dict[str, BatchRow]) -> Iterator[BatchRow]
     return (rows[pair.name] for pair in pairs if pair.name in rows)
 
 
-def _page_rows(config: BatchConfig, rows: Iterable[BatchRow]) -> list[BatchHtmlRow]:
-    """Return what the page shows: the worst, should there be many."""
-    worst = heapq.nsmallest(_PAGE_ROWS, rows, key=lambda row: (-STATUSES.index(row.status), row.zncc_after or -1.0))
+def _html_rows(config: BatchConfig, rows: Iterable[BatchRow]) -> list[BatchHtmlRow]:
+    """Return the rows of batch.html: the worst, should there be many."""
+    worst = heapq.nsmallest(_HTML_ROWS, rows, key=lambda row: (-STATUSES.index(row.status), row.zncc_after or -1.0))
     names = file_names(_pair_config(config))
     pictures = Product.OVERLAY in _pair_config(config).products
-    return [_page_row(row, config.out / row.name, pictures, HTML in names) for row in worst]
+    return [_html_row(row, config.out / row.name, pictures, HTML in names) for row in worst]
 
 
-def _page_row(row: BatchRow, folder: Path, picture: bool, page: bool) -> BatchHtmlRow:
+def _html_row(row: BatchRow, folder: Path, picture: bool, html: bool) -> BatchHtmlRow:
     shown_metrics = ("zncc_before", "zncc_after", "motion", "model", "seconds")
     there, missing = row.status != ERROR, row.missing.split()
     small: np.ndarray[Any, Any] | None = None
     if there and picture and OVERLAY not in missing:
         try:
-            small = thumbnail(np.asarray(read_image(folder / "overlay.png").data))
+            small = thumbnail(np.asarray(read_image(folder / OVERLAY).data))
         except ZnccError as error:  # of an earlier run, and removed since
             logger.debug("%s", error)
     return BatchHtmlRow(
@@ -286,5 +286,5 @@ def _page_row(row: BatchRow, folder: Path, picture: bool, page: bool) -> BatchHt
         reason=row.reason,
         metrics={key: value for key in shown_metrics if (value := getattr(row, key)) is not None},
         thumbnail=small,
-        report=f"{row.name}/{HTML}" if there and page and HTML not in missing else None,
+        report=f"{row.name}/{HTML}" if there and html and HTML not in missing else None,
     )
