@@ -66,6 +66,9 @@ def test_the_first_line_of_a_command_is_one_short_sentence() -> None:
         ("try `model` rigid, or raise `max_motion`", "try --model rigid, or raise --max-motion"),
         ("`source_format`, `target_format`", "--from, --format"),
         ("run `zncc doctor`; `aligned.tif`, `images`", "run `zncc doctor`; `aligned.tif`, `images`"),
+        ("give one (`page`), or `series`.", "give one (--page), or --series."),
+        ("`window`x.tif: no image", "`window`x.tif: no image"),
+        ("dir/`window`: found `window`.tif, a`window`", "dir/`window`: found `window`.tif, a`window`"),
     ],
 )
 def test_a_setting_in_backticks_is_spelled_as_its_option(text: str, spelled: str) -> None:

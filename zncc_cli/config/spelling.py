@@ -28,13 +28,14 @@ _OPTIONS = {
     for name, about in settings_of(config).items()
     if not about.positional
 }
-_NAME = re.compile(r"`([a-z_]+)`")
+# Between blanks, brackets and the punctuation of a sentence: elsewhere it is part of the name of a file.
+_NAME = re.compile(r"(?<![^\s(])`([a-z_]+)`(?=[.,;:)]*(?:\s|$))")
 
 
 def as_options(text: str) -> str:
     """Return ``text`` with settings in backticks spelled as options: `` `min_overlap` `` becomes ``--min-overlap``.
 
-    Other words in backticks stay as they are. The Python API says what a setting is called in Python; whatever a
-    command prints or writes goes through here.
+    Other words in backticks stay as they are, and so do names of files that hold such a word. The Python API says what
+    a setting is called in Python; whatever a command prints or writes goes through here.
     """
     return _NAME.sub(lambda match: _OPTIONS.get(match[1], match[0]), text)
