@@ -19,7 +19,7 @@ from zncc_cli.report.json import json_text
 # Settings that do not change the result: where the files lie.
 _PLACES = ("fixed", "moving", "out", "overwrite")
 # Products are hashed by the names that they had in version 0.1, so that its batches can be resumed.
-_FORMER_NAMES = {Product.HTML: "page"}
+_FORMER_NAMES: dict[str, str] = {Product.HTML: "page"}
 
 
 def pair_key(config: PairConfig) -> str:
