@@ -10,7 +10,7 @@ import pytest
 from zncc_cli.cli.main import app
 from zncc_cli.cli.reference import reference
 from zncc_cli.config.setting import Range, settings_of
-from zncc_cli.config.spelling import CONFIGS, as_options
+from zncc_cli.config.spelling import all_configs, as_options
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "cli.md"
 
@@ -30,21 +30,21 @@ def test_every_command_has_a_section() -> None:
 
 def test_every_setting_of_a_config_is_documented() -> None:
     document = reference()
-    for config in CONFIGS:
+    for config in all_configs():
         for name, about in settings_of(config).items():
             spelling = about.metavar if about.positional else about.names(name)[0]
             assert f"`{spelling}`".replace("|", r"\|") in document, f"{config.__name__}.{name}"
 
 
 def test_no_help_names_a_setting_that_there_is_not() -> None:
-    for config in CONFIGS:
+    for config in all_configs():
         for name, about in settings_of(config).items():
             assert "`" not in as_options(f"{about.help} {about.default}"), f"{config.__name__}.{name}"
 
 
 def test_options_of_one_name_are_spelled_alike_in_all_configs() -> None:
     spellings: dict[str, str] = {}
-    for config in CONFIGS:
+    for config in all_configs():
         for name, about in settings_of(config).items():
             if not about.positional:
                 spelling = about.names(name)[0]

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from zncc_cli.config import PairConfig, RegistrationConfig, StdMapConfig
+from zncc_cli.config import PairConfig, RegistrationConfig
 from zncc_cli.config.stack import StackConfig
+from zncc_cli.config.stdmap import StdMapConfig
 from zncc_cli.errors import ExitCode, OutputError
 from zncc_cli.jobs import stdmap
 from zncc_cli.jobs.missing import Missing, sentence

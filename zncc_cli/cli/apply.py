@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 from zncc_cli.cli import console, options
-from zncc_cli.config import ApplyConfig, ResamplingConfig
+from zncc_cli.config import ResamplingConfig
+from zncc_cli.config.apply import ApplyConfig
 
 _DEFAULT = ResamplingConfig()
 

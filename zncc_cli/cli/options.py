@@ -13,7 +13,6 @@ import zncc_cli
 from zncc_cli.cli.console import set_debug
 from zncc_cli.config import (
     Accept,
-    ApplyConfig,
     Backend,
     Canvas,
     Device,
@@ -24,11 +23,10 @@ from zncc_cli.config import (
     PairConfig,
     RegistrationConfig,
     ResamplingConfig,
-    TransformFormat,
 )
 from zncc_cli.config.setting import Setting, settings_of
+from zncc_cli.config.shared import ONE_SERIES
 from zncc_cli.config.spelling import as_options
-from zncc_cli.config.transforms import ConvertConfig
 from zncc_cli.errors import OptionError
 
 _Config = TypeVar("_Config")
@@ -76,7 +74,7 @@ BackendOption = Annotated[Backend, option(RegistrationConfig, "backend")]
 SeriesOption = Annotated[str | None, option(InputConfig, "series")]
 PageOption = Annotated[str | None, option(InputConfig, "page")]
 ChannelOption = Annotated[str | None, option(InputConfig, "channel")]
-OneSeriesOption = Annotated[int | None, option(ApplyConfig, "series")]
+OneSeriesOption = Annotated[int | None, option_of("series", *ONE_SERIES.values())]
 InterpolationOption = Annotated[Interpolation, option(ResamplingConfig, "interpolation")]
 CanvasOption = Annotated[Canvas, option(ResamplingConfig, "canvas")]
 FillOption = Annotated[str | None, option(ResamplingConfig, "fill")]
@@ -85,12 +83,6 @@ RequiredOutOption = Annotated[Path, option(PairConfig, "out", parser=_folder)]
 WriteOption = Annotated[str | None, option(PairConfig, "write")]
 AcceptOption = Annotated[Accept, option(PairConfig, "accept")]
 OverwriteOption = Annotated[bool, option(PairConfig, "overwrite")]
-TransformArgument = Annotated[Path, argument(ConvertConfig, "transform")]
-TransformOutArgument = Annotated[Path, argument(ConvertConfig, "out")]
-SourceFormatOption = Annotated[TransformFormat | None, option(ConvertConfig, "source_format")]
-TargetFormatOption = Annotated[TransformFormat | None, option(ConvertConfig, "target_format")]
-FixedSizeOption = Annotated[str | None, option(ConvertConfig, "fixed")]
-MovingSizeOption = Annotated[str | None, option(ConvertConfig, "moving")]
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")]
 QuietOption = Annotated[

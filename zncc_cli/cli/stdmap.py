@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from zncc_cli.cli import console, options
-from zncc_cli.config import Method, StdMapConfig, StdScale
+from zncc_cli.config import Method, StdScale
+from zncc_cli.config.stdmap import StdMapConfig
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

@@ -7,20 +7,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from zncc_cli.cli import options
+from zncc_cli.config import TransformFormat
 from zncc_cli.config.transforms import ComposeConfig, ConvertConfig, PointsConfig
 from zncc_cli.text import shown
 
 if TYPE_CHECKING:
     from zncc_cli.jobs.transforms import Written
 
+TransformArgument = Annotated[Path, options.argument(ConvertConfig, "transform")]
+TransformOutArgument = Annotated[Path, options.argument(ConvertConfig, "out")]
+SourceFormatOption = Annotated[TransformFormat | None, options.option(ConvertConfig, "source_format")]
+TargetFormatOption = Annotated[TransformFormat | None, options.option(ConvertConfig, "target_format")]
+FixedSizeOption = Annotated[str | None, options.option(ConvertConfig, "fixed")]
+MovingSizeOption = Annotated[str | None, options.option(ConvertConfig, "moving")]
+
 
 def convert(
-    transform: options.TransformArgument,
-    out: options.TransformOutArgument,
-    source_format: options.SourceFormatOption = None,
-    target_format: options.TargetFormatOption = None,
-    fixed: options.FixedSizeOption = None,
-    moving: options.MovingSizeOption = None,
+    transform: TransformArgument,
+    out: TransformOutArgument,
+    source_format: SourceFormatOption = None,
+    target_format: TargetFormatOption = None,
+    fixed: FixedSizeOption = None,
+    moving: MovingSizeOption = None,
     overwrite: options.OverwriteOption = False,
     quiet: options.QuietOption = False,
     debug: options.DebugOption = False,
@@ -39,12 +47,12 @@ def convert(
 
 
 def invert(
-    transform: options.TransformArgument,
-    out: options.TransformOutArgument,
-    source_format: options.SourceFormatOption = None,
-    target_format: options.TargetFormatOption = None,
-    fixed: options.FixedSizeOption = None,
-    moving: options.MovingSizeOption = None,
+    transform: TransformArgument,
+    out: TransformOutArgument,
+    source_format: SourceFormatOption = None,
+    target_format: TargetFormatOption = None,
+    fixed: FixedSizeOption = None,
+    moving: MovingSizeOption = None,
     overwrite: options.OverwriteOption = False,
     quiet: options.QuietOption = False,
     debug: options.DebugOption = False,
@@ -63,8 +71,8 @@ def invert(
 def compose(
     first: Annotated[Path, options.argument(ComposeConfig, "first")],
     second: Annotated[Path, options.argument(ComposeConfig, "second")],
-    out: options.TransformOutArgument,
-    target_format: options.TargetFormatOption = None,
+    out: TransformOutArgument,
+    target_format: TargetFormatOption = None,
     overwrite: options.OverwriteOption = False,
     quiet: options.QuietOption = False,
     debug: options.DebugOption = False,
@@ -82,7 +90,7 @@ def compose(
 
 
 def points(
-    transform: options.TransformArgument,
+    transform: TransformArgument,
     points: Annotated[Path, options.argument(PointsConfig, "points")],
     out: Annotated[Path | None, options.option(PointsConfig, "out")] = None,
     inverse: Annotated[bool, options.option(PointsConfig, "inverse")] = False,

@@ -5,7 +5,6 @@ Configs are frozen keyword-only dataclasses. Each field's metadata is its `Setti
 (`` `min_overlap` ``); the commands spell it as their option (`zncc_cli.config.spelling`). Standard library only.
 """
 
-from zncc_cli.config.apply import ApplyConfig
 from zncc_cli.config.choices import (
     GPU_PIXELS,
     NESTED_MODELS,
@@ -29,7 +28,6 @@ from zncc_cli.config.pair import IDENTITY, PairConfig, chosen_products
 from zncc_cli.config.registration import DEFAULT_MIN_OVERLAP, FALLBACK_MIN_OVERLAP, RegistrationConfig
 from zncc_cli.config.resampling import EDGE, ResamplingConfig
 from zncc_cli.config.shared import AUTO, BEST, DEFAULT_WINDOW, LUMINANCE, NONE, SMALLEST_WINDOW
-from zncc_cli.config.stdmap import StdMapConfig
 
 __all__ = [
     "AUTO",
@@ -45,7 +43,6 @@ __all__ = [
     "NONE",
     "SMALLEST_WINDOW",
     "Accept",
-    "ApplyConfig",
     "Backend",
     "Canvas",
     "Choice",
@@ -59,7 +56,6 @@ __all__ = [
     "Product",
     "RegistrationConfig",
     "ResamplingConfig",
-    "StdMapConfig",
     "StdScale",
     "TransformFormat",
     "choose",

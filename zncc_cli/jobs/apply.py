@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zncc_cli.config import ApplyConfig
+from zncc_cli.config.apply import ApplyConfig
 from zncc_cli.errors import InputError, OptionError
 from zncc_cli.files.images import Image, check_kind, read_image
 from zncc_cli.files.metadata import Metadata

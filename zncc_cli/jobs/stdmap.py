@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from zncc_cli.config import DEFAULT_WINDOW, SMALLEST_WINDOW, StdMapConfig, StdScale
+from zncc_cli.config import DEFAULT_WINDOW, SMALLEST_WINDOW, StdScale
 from zncc_cli.config.spelling import as_options
+from zncc_cli.config.stdmap import StdMapConfig
 from zncc_cli.errors import ContentError, ExitCode, InputError, OptionError, ResourceError, WindowError
 from zncc_cli.files.image_output import write_picture, write_strips
 from zncc_cli.files.images import check_kind, read_image
