@@ -22,7 +22,7 @@ _HEADING = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
 _NAMED_SOURCE = re.compile(r"`([\w./-]+/[\w.-]+\.(?:py|h|cu|cuh|cpp|json|j2))`")
 
 pytestmark = pytest.mark.skipif(
-    not (ROOT / "benchmarks" / "README.md").exists(), reason="the documents are complete in the repository only"
+    not (ROOT / "benchmarks" / "results").exists(), reason="what the documents link to is in the repository only"
 )
 
 
