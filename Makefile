@@ -12,6 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt
 DEMO := demo
+CPP := $(wildcard csrc/*.h csrc/*/*.* tests/operators/*.cpp)
 RESULTS := $(or $(OUT),benchmarks/results)
 
 .PHONY: demo test check soak bench gpu clean
@@ -39,13 +40,14 @@ check: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run -Werror --style=file $(CPP)
 
 soak: $(VENV)/installed
 	SOAK_MINUTES=$(or $(MINUTES),10) SOAK_SEED=$(SEED) SOAK_LARGE=$(LARGE) SOAK_ONLY=$(ONLY) SOAK_COMMANDS=$(COMMANDS) \
 	    SOAK_CASE=$(if $(CASE),'$(subst ','\'',$(CASE))') OMP_NUM_THREADS=1 $(BIN)/python tests/properties/soak.py
 
 bench: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt -e '.[bench]'
+	$(INSTALL) -e '.[bench]'
 	$(BIN)/python -m benchmarks.operator --devices cpu --out $(RESULTS)
 	$(BIN)/python -m benchmarks.operator.startup --devices cpu --out $(RESULTS)
 	timeout 1200 $(BIN)/python -m benchmarks.registration --devices cpu --seconds 600 --out $(RESULTS)

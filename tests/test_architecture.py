@@ -1,18 +1,19 @@
-"""Imports go down only: wings above wings, and inside a wing rooms above rooms. This test reads the imports."""
+"""Imports go down only: between packages, and between the subpackages of one. This test reads the imports."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "zncc_cli"
 
-# The wings that each wing may import beside itself. A name with a dot is a single room.
-WINGS = {
+# What each package (or module) of zncc_cli may import beside itself. A name with a dot is a single subpackage.
+MAY_IMPORT = {
     "text": (),
     "errors": (),
     "process": (),
@@ -24,9 +25,9 @@ WINGS = {
     "jobs": ("report", "files", "registration", "operators.native", "config", "errors", "text", "process"),
     "cli": ("jobs", "config", "errors", "text", "process"),
 }
-# The rooms of a wing, floor by floor from the lowest: a room may import rooms of its own floor and of those below it.
-# A room is a package or a module.
-ROOMS = {
+# The subpackages and modules of a package, layer by layer from the lowest: one may import those of its own layer and of
+# the layers below it.
+LAYERS = {
     "registration": (
         ("transforms", "pyramid", "geometry", "optimizer"),
         ("warp",),
@@ -68,51 +69,69 @@ def modules() -> dict[str, Path]:
 MODULES = modules()
 
 
-def imports(path: Path) -> set[str]:
-    """Return the modules of the package that a file imports, anywhere in it."""
+def imports(source: str) -> set[str]:
+    """Return the modules of the package that a source imports, anywhere in it."""
     names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("zncc_cli"):
-            base = (node.module or "").removeprefix("zncc_cli").lstrip(".")
-            members = (f"{base}.{alias.name}".lstrip(".") for alias in node.names)
-            names |= {member if member in MODULES else base for member in members}
-    return names - {""}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and node.module:
+            members = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= {name if name.removeprefix("zncc_cli.") in MODULES else node.module for name in members}
+    return {name.removeprefix("zncc_cli.") for name in names if name.startswith("zncc_cli.")}
+
+
+IMPORTS = {name: imports(path.read_text()) for name, path in MODULES.items()}
 
 
 def is_part_of(module: str, package: str) -> bool:
     return module == package or module.startswith(f"{package}.")
 
 
+def test_every_form_of_import_is_seen() -> None:
+    assert imports("from zncc_cli.files import images") == {"files.images"}
+    assert imports("from zncc_cli.files.images import read_image") == {"files.images"}
+    assert imports("from zncc_cli import files, __version__") == {"files"}
+    assert imports("def f():\n    import os, zncc_cli.files.images as images") == {"files.images"}
+    assert imports("import zncc_cli, zncc_client.files") == set()
+    assert not any(isinstance(node, ast.ImportFrom) and node.level for node in all_nodes()), "relative imports"
+
+
+def all_nodes() -> Iterator[ast.AST]:
+    for path in MODULES.values():
+        yield from ast.walk(ast.parse(path.read_text()))
+
+
 @pytest.mark.parametrize("module", sorted(MODULES))
-def test_a_wing_imports_only_wings_below_it(module: str) -> None:
-    wing = module.split(".")[0]
-    assert wing in WINGS, f"{module} belongs to no wing"
-    for imported in imports(MODULES[module]):
-        allowed = any(is_part_of(imported, below) for below in (wing, *WINGS[wing]))
-        assert allowed, f"{module} imports {imported}; {wing} may import {WINGS[wing]}"
+def test_a_package_imports_only_packages_below_it(module: str) -> None:
+    package = module.split(".")[0]
+    assert package in MAY_IMPORT, f"{module} belongs to no package"
+    for imported in IMPORTS[module]:
+        allowed = any(is_part_of(imported, below) for below in (package, *MAY_IMPORT[package]))
+        assert allowed, f"{module} imports {imported}; {package} may import {MAY_IMPORT[package]}"
 
 
-@pytest.mark.parametrize("wing", ROOMS)
-def test_a_room_imports_no_room_above_it(wing: str) -> None:
-    floors = {f"{wing}.{room}": floor for floor, rooms in enumerate(ROOMS[wing]) for room in rooms}
+@pytest.mark.parametrize("package", LAYERS)
+def test_a_subpackage_imports_none_above_it(package: str) -> None:
+    layers = {f"{package}.{member}": layer for layer, members in enumerate(LAYERS[package]) for member in members}
 
-    def room_of(module: str) -> str:
-        return next((room for room in floors if is_part_of(module, room)), module)
+    def member_of(module: str) -> str:
+        return next((member for member in layers if is_part_of(module, member)), module)
 
-    for module in (name for name in MODULES if room_of(name) in floors):
-        for imported in map(room_of, imports(MODULES[module])):
-            if imported in floors and imported != room_of(module):
-                assert floors[imported] <= floors[room_of(module)], f"{module} imports {imported}, which is above it"
+    for module in (name for name in MODULES if member_of(name) in layers):
+        for imported in map(member_of, IMPORTS[module]):
+            if imported in layers and imported != member_of(module):
+                assert layers[imported] <= layers[member_of(module)], f"{module} imports {imported}, which is above it"
 
 
-@pytest.mark.parametrize("wing", ROOMS)
-def test_every_room_is_on_a_floor(wing: str) -> None:
-    rooms = {room for floor in ROOMS[wing] for room in floor}
-    assert {name.split(".")[1] for name in MODULES if name.startswith(f"{wing}.")} == rooms
+@pytest.mark.parametrize("package", LAYERS)
+def test_every_subpackage_is_in_a_layer(package: str) -> None:
+    members = {member for layer in LAYERS[package] for member in layer}
+    assert {name.split(".")[1] for name in MODULES if name.startswith(f"{package}.")} == members
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
-    graph = {name: imports(path) & MODULES.keys() for name, path in MODULES.items()}
+    graph = {name: imported & MODULES.keys() for name, imported in IMPORTS.items()}
     while leaves := [name for name, below in graph.items() if not below & (graph.keys() - {name})]:
         for name in leaves:
             del graph[name]

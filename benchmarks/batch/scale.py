@@ -32,7 +32,18 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     count, workers = options.pairs, options.workers
-    timed = _Timed(count)
+    title, facts = f"A batch of {count} pairs that take no time, {workers} workers", machine.describe()
+    bytes_per_pair: dict[str, float] = {}
+
+    def write(rows: list[tuple[str, ...]]) -> list[Path]:
+        """Write what is there so far: a part that fails later does not cost it."""
+        head = ("what", "seconds", "us a pair", "this process: CPU s", "MiB")
+        sizes = [f"Bytes a pair: {', '.join(f'{name} {size:.0f}' for name, size in bytes_per_pair.items())}"]
+        body = [*report.table(head, rows), *(sizes if bytes_per_pair else [])]
+        content = {"rows": rows, "bytes_per_pair": bytes_per_pair}
+        return report.write(options.out, f"batch-scale-{machine.slug()}", title, facts, body, content)
+
+    timed = _Timed(count, write)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _list_pairs(timed, folder, count)
@@ -46,25 +57,23 @@ def main() -> None:
         timed("dask, all", lambda: _run("dask", dask, pairs, workers))
         paths = manifests(plain)
         records = timed("reading the manifest", lambda: read_manifests(paths))
+        bytes_per_pair["manifest.jsonl"] = paths[0].stat().st_size / count
         table = folder / "batch.csv"
         timed("writing batch.csv", lambda: write_table(table, [record.row for record in records.values()]))
+        bytes_per_pair["batch.csv"] = table.stat().st_size / count
         _make_folders(timed, folder / "folders", count)
-        manifest_bytes, table_bytes = paths[0].stat().st_size / count, table.stat().st_size / count
-    head = ("what", "seconds", "us a pair", "this process: CPU s", "MiB")
-    sizes = f"Bytes a pair: manifest.jsonl {manifest_bytes:.0f}, batch.csv {table_bytes:.0f}"
-    title, body = f"A batch of {count} pairs that take no time, {workers} workers", report.table(head, timed.rows)
-    content = {"rows": timed.rows, "manifest_bytes": manifest_bytes, "table_bytes": table_bytes}
-    files = report.write(
-        options.out, f"batch-scale-{machine.slug()}", title, machine.describe(), [*body, sizes], content
-    )
-    print(*files, sep="\n")
+    print(*timed.files, sep="\n")
 
 
 class _Timed:
-    """A caller of functions that keeps a row for each: name, seconds, us a pair, CPU seconds, resident MiB."""
+    """A caller of functions that keeps a row for each: name, seconds, us a pair, CPU seconds, resident MiB.
 
-    def __init__(self, count: int) -> None:
-        self.count, self.rows = count, list[tuple[str, ...]]()
+    ``write`` gets all rows after each call; ``files`` are those that it wrote.
+    """
+
+    def __init__(self, count: int, write: Callable[[list[tuple[str, ...]]], list[Path]]) -> None:
+        self.count, self.rows, self._write = count, list[tuple[str, ...]](), write
+        self.files: list[Path] = []
 
     def __call__(self, what: str, function: Callable[[], Any]) -> Any:
         """Call ``function`` and return its result."""
@@ -76,6 +85,7 @@ class _Timed:
         memory = process.memory_info().rss / 2**20
         row = (what, f"{seconds:.1f}", f"{seconds / self.count * 1e6:.0f}", f"{cpu:.1f}", f"{memory:.0f}")
         self.rows.append(row)
+        self.files = self._write(self.rows)
         show_progress(" | ".join(row))
         return result
 

@@ -25,7 +25,7 @@ import psutil
 from benchmarks.batch.pairs import draw
 from benchmarks.batch.runs import Timed, records, start
 from benchmarks.common import machine, report
-from benchmarks.common.command_line import make_parser
+from benchmarks.common.command_line import make_parser, show_progress
 
 PARTS = ("survival", "throughput", "dask")
 _FEW_FILES = "aligned,transform,report"
@@ -40,19 +40,24 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the moments of the kills")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     options = parser.parse_args()
-    body = list[str]()
+    body, files = list[str](), list[Path]()
+    title = f"A batch of {options.pairs} pairs of {options.side} x {options.side}, affine"
+    facts, file_name = machine.describe(), f"batch-survival-{machine.slug()}"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         draw(folder / "in", options.pairs, options.side)
-        if "survival" in options.parts:
-            body += survival(folder, options.pairs, random.Random(options.seed))
-        if "throughput" in options.parts:
-            body += throughput(folder, options.rounds)
-        if "dask" in options.parts:
-            body += dask(folder, options.pairs)
-    title, facts = f"A batch of {options.pairs} pairs of {options.side} x {options.side}, affine", machine.describe()
-    name, content = f"batch-survival-{machine.slug()}", {"lines": body}
-    print(*report.write(options.out, name, title, facts, body, content), sep="\n")
+        parts = {
+            "survival": lambda: survival(folder, options.pairs, random.Random(options.seed)),
+            "throughput": lambda: throughput(folder, options.rounds),
+            "dask": lambda: dask(folder, options.pairs),
+        }
+        for part in PARTS:
+            if part in options.parts:
+                show_progress(part)
+                body += parts[part]()
+                # After each part, should a later one fail.
+                files = report.write(options.out, file_name, title, facts, body, {"lines": body})
+    print(*files, sep="\n")
 
 
 def survival(folder: Path, count: int, chance: random.Random) -> Iterator[str]:

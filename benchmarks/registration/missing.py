@@ -23,7 +23,9 @@ def main() -> None:
     parser.add_argument("--groups", nargs="+", choices=GROUPS, default=list(GROUPS))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    rows, results = [], []
+    head = ("group", "half", "pairs", "right and ok", "right", "wrong and ok", "worst right, px")
+    title, facts, name = "Pixels that show nothing of the scene", machine.describe(), f"missing-{machine.slug()}"
+    rows, results, files = [], [], []
     for group in options.groups:
         for half in options.halves:
             outcomes = list[tuple[float, bool]]()
@@ -39,10 +41,9 @@ def main() -> None:
             wrong_and_ok = sum(error >= SOLVED_PX and ok for error, ok in outcomes)
             worst = f"{max(right, default=0):.3f}"
             rows.append((group, half, len(outcomes), right_and_ok, len(right), wrong_and_ok, worst))
-    head = ("group", "half", "pairs", "right and ok", "right", "wrong and ok", "worst right, px")
-    title, facts = "Pixels that show nothing of the scene", machine.describe()
-    name, content = f"missing-{machine.slug()}", {"results": results}
-    print(*report.write(options.out, name, title, facts, report.table(head, rows), content), sep="\n")
+            # After each group, should a later one fail.
+            files = report.write(options.out, name, title, facts, report.table(head, rows), {"results": results})
+    print(*files, sep="\n")
 
 
 if __name__ == "__main__":

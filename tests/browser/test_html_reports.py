@@ -30,7 +30,7 @@ FLAGS = (
 
 
 class Browser:
-    """A headless Chromium: how the page is shown, what is visible in it, and what it has asked for."""
+    """A headless Chromium: how an HTML report is shown, what is visible in it, and what it has asked for."""
 
     def __init__(self, profile: str) -> None:
         options = selenium.ChromeOptions()
@@ -88,7 +88,7 @@ class Browser:
         return self.run("return getComputedStyle(document.querySelector(arguments[0]))[arguments[1]]", selector, name)
 
     def complaints(self) -> list[str]:
-        """What the console says, and every address that was asked for but the pages' own."""
+        """What the console says, and every address that was asked for but the HTML reports' own."""
         said = [entry["message"] for entry in self.driver.get_log("browser")]
         events = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
         asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
@@ -111,9 +111,9 @@ def no_complaints(browser: Browser) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def html_reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A pair that is aligned, one that failed, one whose names are long and hostile, and a batch of them."""
-    folder = tmp_path_factory.mktemp("pages")
+    folder = tmp_path_factory.mktemp("html_reports")
     good = report(command=["zncc-align", "fixed.tif", "moving.tif"], notes=["series 0 of 3 was read"])
     failed = report(status="failed", reasons=["no agreement found"], metrics={})
     long = "a" * 300
@@ -134,11 +134,11 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         for number in range(3)
     ]
     write_batch_html(folder / "batch.html", rows)
-    return {page.stem: page for page in folder.glob("*.html")}
+    return {file.stem: file for file in folder.glob("*.html")}
 
 
-def test_side_by_side_is_shown_first(browser: Browser, pages: dict[str, Path]) -> None:
-    browser.show(pages["ok"])
+def test_side_by_side_is_shown_first(browser: Browser, html_reports: dict[str, Path]) -> None:
+    browser.show(html_reports["ok"])
     assert browser.visible() == ["overlay-before", "overlay-after"]
     left, right = browser.run(
         "return [...document.querySelectorAll('[data-view^=overlay]')].map(e => e.getBoundingClientRect().left)"
@@ -146,8 +146,8 @@ def test_side_by_side_is_shown_first(browser: Browser, pages: dict[str, Path]) -
     assert right > left + 300
 
 
-def test_overlay_before_and_after(browser: Browser, pages: dict[str, Path]) -> None:
-    browser.show(pages["ok"])
+def test_overlay_before_and_after(browser: Browser, html_reports: dict[str, Path]) -> None:
+    browser.show(html_reports["ok"])
     browser.choose("mode", "overlay")
     assert browser.visible() == ["overlay-after"]
     browser.choose("moving", "before")
@@ -155,8 +155,8 @@ def test_overlay_before_and_after(browser: Browser, pages: dict[str, Path]) -> N
     assert browser.visible(".tags span:first-child") == ["before"]
 
 
-def test_slider_cuts_the_moving_image(browser: Browser, pages: dict[str, Path]) -> None:
-    browser.show(pages["ok"])
+def test_slider_cuts_the_moving_image(browser: Browser, html_reports: dict[str, Path]) -> None:
+    browser.show(html_reports["ok"])
     browser.choose("mode", "slider")
     assert browser.visible() == ["fixed", "after"]
     assert browser.style("[data-view=after]", "clipPath") == "inset(0px 0px 0px 50%)"
@@ -166,8 +166,8 @@ def test_slider_cuts_the_moving_image(browser: Browser, pages: dict[str, Path]) 
     assert browser.style("[data-view=after]", "clipPath") == "inset(0px 0px 0px 20.5%)"
 
 
-def test_slider_is_dragged_by_its_border(browser: Browser, pages: dict[str, Path]) -> None:
-    browser.show(pages["ok"])
+def test_slider_is_dragged_by_its_border(browser: Browser, html_reports: dict[str, Path]) -> None:
+    browser.show(html_reports["ok"])
     browser.choose("mode", "slider")
     handle = browser.driver.find_element("class name", "handle")
     width = browser.run("return document.querySelector('.layers').offsetWidth")
@@ -177,8 +177,8 @@ def test_slider_is_dragged_by_its_border(browser: Browser, pages: dict[str, Path
     assert browser.style("[data-view=after]", "clipPath").startswith("inset(0px 0px 0px 7")
 
 
-def test_checkerboard_masks_the_moving_image(browser: Browser, pages: dict[str, Path]) -> None:
-    browser.show(pages["ok"])
+def test_checkerboard_masks_the_moving_image(browser: Browser, html_reports: dict[str, Path]) -> None:
+    browser.show(html_reports["ok"])
     browser.choose("mode", "checker")
     assert browser.visible() == ["fixed", "after"]
     assert "conic-gradient" in browser.style("[data-view=after]", "maskImage")
@@ -187,8 +187,8 @@ def test_checkerboard_masks_the_moving_image(browser: Browser, pages: dict[str, 
     assert browser.style("[data-view=after]", "maskSize") == "12.5% 16.6667%"
 
 
-def test_flicker_alternates(browser: Browser, pages: dict[str, Path]) -> None:
-    browser.show(pages["ok"])
+def test_flicker_alternates(browser: Browser, html_reports: dict[str, Path]) -> None:
+    browser.show(html_reports["ok"])
     browser.choose("mode", "flicker")
     browser.set("pace", 0.4)
     seen = browser.driver.execute_async_script(
@@ -203,9 +203,9 @@ def test_flicker_alternates(browser: Browser, pages: dict[str, Path]) -> None:
 
 @pytest.mark.parametrize("moving", ["before", "after"])
 def test_flicker_stands_still_where_motion_is_unwanted_and_turns_by_hand(
-    browser: Browser, pages: dict[str, Path], moving: str
+    browser: Browser, html_reports: dict[str, Path], moving: str
 ) -> None:
-    browser.show(pages["ok"], media={"prefers-reduced-motion": "reduce"})
+    browser.show(html_reports["ok"], media={"prefers-reduced-motion": "reduce"})
     browser.choose("mode", "flicker")
     browser.choose("moving", moving)
     assert browser.run("return document.getElementsByName('play')[0].ariaPressed") == "false"
@@ -216,8 +216,8 @@ def test_flicker_stands_still_where_motion_is_unwanted_and_turns_by_hand(
     assert browser.visible() == ["fixed", moving]
 
 
-def test_zoom_keeps_the_middle_and_scrolls_inside(browser: Browser, pages: dict[str, Path]) -> None:
-    browser.show(pages["ok"])
+def test_zoom_keeps_the_middle_and_scrolls_inside(browser: Browser, html_reports: dict[str, Path]) -> None:
+    browser.show(html_reports["ok"])
     browser.choose("mode", "overlay")
     middle = (
         "const s = document.querySelector('.scroll'), l = document.querySelector('.layers');"
@@ -232,14 +232,14 @@ def test_zoom_keeps_the_middle_and_scrolls_inside(browser: Browser, pages: dict[
     assert browser.style("[data-view=overlay-after] img", "imageRendering") == "pixelated"
 
 
-def test_command_is_copied_or_selected(browser: Browser, pages: dict[str, Path]) -> None:
-    browser.show(pages["ok"])
+def test_command_is_copied_or_selected(browser: Browser, html_reports: dict[str, Path]) -> None:
+    browser.show(html_reports["ok"])
     browser.click("#copy")
     assert browser.run("return getSelection().toString()") == "zncc-align fixed.tif moving.tif"
 
 
-def test_every_control_is_reached_by_the_keyboard(browser: Browser, pages: dict[str, Path]) -> None:
-    browser.show(pages["ok"])
+def test_every_control_is_reached_by_the_keyboard(browser: Browser, html_reports: dict[str, Path]) -> None:
+    browser.show(html_reports["ok"])
     browser.choose("mode", "checker")
     reached = set()
     for _ in range(30):
@@ -250,8 +250,10 @@ def test_every_control_is_reached_by_the_keyboard(browser: Browser, pages: dict[
 
 @pytest.mark.parametrize("name", ["ok", "failed", "hostile", "batch"])
 @pytest.mark.parametrize("script", [True, False])
-def test_a_phone_does_not_scroll_sideways(browser: Browser, pages: dict[str, Path], name: str, script: bool) -> None:
-    browser.show(pages[name], width=360, script=script)
+def test_a_phone_does_not_scroll_sideways(
+    browser: Browser, html_reports: dict[str, Path], name: str, script: bool
+) -> None:
+    browser.show(html_reports[name], width=360, script=script)
     assert browser.run("return document.documentElement.scrollWidth") == 360
     for mode in ("overlay", "slider", "flicker", "checker") if script and name != "batch" else ():
         browser.choose("mode", mode)
@@ -283,24 +285,26 @@ return worst;
 
 @pytest.mark.parametrize("name", ["ok", "failed", "batch"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_can_be_read(browser: Browser, pages: dict[str, Path], name: str, scheme: str) -> None:
-    browser.show(pages[name], media={"prefers-color-scheme": scheme})
+def test_text_can_be_read(browser: Browser, html_reports: dict[str, Path], name: str, scheme: str) -> None:
+    browser.show(html_reports[name], media={"prefers-color-scheme": scheme})
     red = int(browser.style("body", "backgroundColor")[4:].split(",")[0])
     assert red > 230 if scheme == "light" else red < 40
     contrast, where = browser.run(CONTRAST)
     assert contrast >= 4.5, where
 
 
-def test_without_a_script_all_pictures_are_there_and_no_controls(browser: Browser, pages: dict[str, Path]) -> None:
-    browser.show(pages["ok"], script=False)
+def test_without_a_script_all_pictures_are_there_and_no_controls(
+    browser: Browser, html_reports: dict[str, Path]
+) -> None:
+    browser.show(html_reports["ok"], script=False)
     assert browser.visible() == ["overlay-before", "overlay-after", "fixed", "before", "after"]
     assert browser.visible("form, #copy") == []
     assert len(browser.visible(".card")) == 7
     assert browser.run("return [...document.images].every(i => i.complete && i.naturalWidth > 0)")
 
 
-def test_on_paper_all_pictures_are_there_and_no_controls(browser: Browser, pages: dict[str, Path]) -> None:
-    browser.show(pages["ok"])
+def test_on_paper_all_pictures_are_there_and_no_controls(browser: Browser, html_reports: dict[str, Path]) -> None:
+    browser.show(html_reports["ok"])
     browser.choose("mode", "slider")
     browser.command("Emulation.setEmulatedMedia", media="print")
     assert browser.visible() == ["overlay-before", "overlay-after", "fixed", "before", "after"]
@@ -308,14 +312,16 @@ def test_on_paper_all_pictures_are_there_and_no_controls(browser: Browser, pages
     assert browser.style("[data-view=after]", "clipPath") == "none"
 
 
-def test_names_that_are_markup_do_nothing(browser: Browser, pages: dict[str, Path]) -> None:
-    browser.show(pages["hostile"])
+def test_names_that_are_markup_do_nothing(browser: Browser, html_reports: dict[str, Path]) -> None:
+    browser.show(html_reports["hostile"])
     assert browser.run("return document.images.length") == 10
     assert HOSTILE[:30] in browser.run("return document.querySelector('.reasons').textContent")
 
 
-def test_style_and_script_that_are_not_the_pages_own_are_refused(browser: Browser, pages: dict[str, Path]) -> None:
-    browser.show(pages["ok"])
+def test_style_and_script_that_are_not_the_html_reports_own_are_refused(
+    browser: Browser, html_reports: dict[str, Path]
+) -> None:
+    browser.show(html_reports["ok"])
     browser.run(
         "const s = document.createElement('script'); s.textContent = 'window.broken = 1'; document.body.append(s);"
         "const i = new Image(); i.src = 'http://127.0.0.1:9/x.png'; document.body.append(i)"
@@ -325,8 +331,8 @@ def test_style_and_script_that_are_not_the_pages_own_are_refused(browser: Browse
     assert len(refused) == 2
 
 
-def test_batch_is_filtered_by_status_and_by_name(browser: Browser, pages: dict[str, Path]) -> None:
-    browser.show(pages["batch"])
+def test_batch_is_filtered_by_status_and_by_name(browser: Browser, html_reports: dict[str, Path]) -> None:
+    browser.show(html_reports["batch"])
     every = browser.visible(".pair bdi")
     assert every == ["failed_0", "failed_1", "failed_2", *(f"{n}_{i}" for i in range(3) for n in ("hostile", "ok"))]
     browser.click("button[data-status=failed]")

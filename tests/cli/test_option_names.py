@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from conftest import SAMPLES, Run, assert_one_line_error
 
 from zncc_cli import read_image, register
@@ -60,6 +61,35 @@ def test_what_a_command_prints_and_writes_names_options(run: Run) -> None:
     for text in (got.stdout, " ".join(report["reasons"]), html):
         assert "--max-motion" in text
     for text in (got.stdout, got.stderr, *report["reasons"], *report["notes"]):
+        assert "`" not in text
+
+
+@pytest.mark.parametrize("setting", ["page", "series"])
+def test_of_a_number_that_a_file_lacks_the_api_names_the_argument_and_a_command_the_option(
+    run: Run, setting: str
+) -> None:
+    with pytest.raises(OptionError, match=rf"^`{setting}` 5: expected 0, the only one"):
+        read_image(PAIR[0], **{setting: 5})
+    got = run("zncc-stdmap", PAIR[0], f"--{setting}", 5)
+    assert_one_line_error(got, 2, f"--{setting} 5: expected 0, the only one")
+
+
+@pytest.mark.parametrize("command", ["align", "stdmap", "apply"])
+def test_notes_of_a_file_with_several_series_name_the_option(run: Run, command: str) -> None:
+    moving = tifffile.imread(PAIR[1])
+    with tifffile.TiffWriter(run.folder / "two.tif") as file:
+        file.write(moving, metadata=None)
+        file.write(moving[:60, :60], metadata=None)
+    assert run("zncc-align", *PAIR, "--write", "transform", "--out", "earlier").returncode == 0
+    lines = {
+        "align": ("zncc-align", PAIR[0], "two.tif", "--write", "report"),
+        "stdmap": ("zncc-stdmap", "two.tif"),
+        "apply": ("zncc", "apply", "earlier/transform.json", "two.tif"),
+    }
+    got = run(*lines[command], "--out", "out", "--json")
+    assert got.returncode == 0, got.stderr
+    for text in (got.stdout, got.stderr):
+        assert "two.tif: series 0 (of 0 to 1) was read; --series chooses" in text
         assert "`" not in text
 
 

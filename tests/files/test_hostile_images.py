@@ -222,20 +222,20 @@ def test_refuses_a_series_that_is_not_there_and_says_how_many_are(tmp_path, seri
     with tifffile.TiffWriter(tmp_path / "a.tif") as file:
         for height in (40, 25, 13):
             file.write(grey()[:height], metadata=None)
-    with pytest.raises(OptionError, match=rf"--series {series}: expected a number from 0 to 2, in .*a\.tif"):
+    with pytest.raises(OptionError, match=rf"`series` {series}: expected a number from 0 to 2, in .*a\.tif"):
         read_image(tmp_path / "a.tif", series=series)
 
 
 def test_refuses_a_series_of_a_file_that_has_one(tmp_path):
     np.save(tmp_path / "a.npy", grey())
-    with pytest.raises(OptionError, match=r"--series 1: expected 0, the only one, in .*a\.npy"):
+    with pytest.raises(OptionError, match=r"`series` 1: expected 0, the only one, in .*a\.npy"):
         read_image(tmp_path / "a.npy", series=1)
 
 
 @pytest.mark.parametrize("page", [5, -1])
 def test_refuses_a_page_that_is_not_there_and_says_how_many_are(tmp_path, page):
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((5, 40, 60), "u2"), photometric="minisblack")
-    with pytest.raises(OptionError, match=rf"--page {page}: expected a number from 0 to 4, in .*a\.tif"):
+    with pytest.raises(OptionError, match=rf"`page` {page}: expected a number from 0 to 4, in .*a\.tif"):
         read_image(tmp_path / "a.tif", page=page)
 
 

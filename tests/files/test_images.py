@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image as PillowImage
 
 from zncc_cli.errors import InputError, OutputError
-from zncc_cli.files.image_output import write_image, write_map, write_picture
+from zncc_cli.files.image_output import write_image, write_picture
 from zncc_cli.files.images import list_images, read_image
 
 DTYPES = ["u1", "u2", "u4", "i1", "i2", "i4", "f2", "f4", "f8"]
@@ -293,22 +293,6 @@ def test_georeference_comes_from_the_frame_and_samples_from_like(tmp_path):
     assert len(aligned.metadata.georeference) == 2
 
 
-def test_map_is_one_plain_float32_page(tmp_path):
-    values = pixels("f8")
-    values[0, 0] = np.nan
-    write_map(tmp_path / "map.tif", values)
-    with tifffile.TiffFile(tmp_path / "map.tif") as file:
-        (page,) = file.pages
-        assert page.photometric == tifffile.PHOTOMETRIC.MINISBLACK
-    assert_same(read_image(tmp_path / "map.tif"), values.astype(np.float32))
-
-
-def test_map_of_displacements_is_one_page_of_two_samples(tmp_path):
-    values = pixels("f4", 2)
-    write_map(tmp_path / "displacement.tif", values)
-    np.testing.assert_array_equal(tifffile.imread(tmp_path / "displacement.tif"), values)
-
-
 @pytest.mark.parametrize("samples", [None, 3])
 def test_picture(tmp_path, samples):
     write_picture(tmp_path / "a.png", pixels("u1", samples))
@@ -335,7 +319,7 @@ def test_writing_replaces_a_file_whole(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["a.tif"]
 
 
-@pytest.mark.parametrize("write", [write_image, write_map, write_picture])
+@pytest.mark.parametrize("write", [write_image, write_picture])
 def test_writing_where_no_file_can_be_made(tmp_path, write):
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
@@ -361,7 +345,7 @@ def room(size):
         signal.signal(signal.SIGXFSZ, handler)
 
 
-@pytest.mark.parametrize("write", [write_image, write_map, write_picture])
+@pytest.mark.parametrize("write", [write_image, write_picture])
 @pytest.mark.parametrize("size", [10, 1000, 100_000])
 def test_writing_when_the_disk_is_full_leaves_nothing(tmp_path, write, size):
     data = np.random.default_rng(0).integers(0, 256, (400, 600), dtype=np.uint8)

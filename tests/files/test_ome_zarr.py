@@ -121,9 +121,9 @@ def test_several_images_of_bioformats2raw(tmp_path):
     root.attrs["bioformats2raw.layout"] = 3
     for number in range(2):
         write(tmp_path / "a.zarr" / str(number), pixels() + np.uint16(number), 2)
-    assert read_image(tmp_path / "a.zarr").notes == ("a.zarr: series 0 (of 0 to 1) was read; --series chooses",)
+    assert read_image(tmp_path / "a.zarr").notes == ("a.zarr: series 0 (of 0 to 1) was read; `series` chooses",)
     np.testing.assert_array_equal(read_image(tmp_path / "a.zarr", series=1).data, pixels() + np.uint16(1))
-    with pytest.raises(OptionError, match=r"--series 2: expected a number from 0 to 1"):
+    with pytest.raises(OptionError, match=r"`series` 2: expected a number from 0 to 1"):
         read_image(tmp_path / "a.zarr", series=2)
 
 
@@ -243,7 +243,7 @@ def test_refuses_an_inner_chunk_of_a_shard_that_inflates_to_more_than_its_pixels
     bomb = BOMBS["gzip"]
     index = struct.pack("<QQ", 0, len(bomb)) * 9
     shard.write_bytes(bomb + index + struct.pack("<I", google_crc32c.value(index)))
-    refused(folder, "more than a chunk has")
+    refused(folder, "to more than 66560 bytes, the limit for one chunk")
 
 
 @pytest.mark.parametrize("codec", ["zlib", "gzip", "bz2", "lzma", "lz4", "blosc", "zstd"])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
+from zncc_cli.registration.pyramid import Level
 from zncc_cli.registration.warp import corners, map_points
 
 
@@ -45,3 +47,28 @@ def about_centre(linear: list[list[float]], shift: tuple[float, float], shape: t
     matrix[:2, :2] = linear
     matrix[:2, 2] = c + shift - np.asarray(linear) @ c
     return matrix
+
+
+def rotation(degrees: float, scale: float = 1.0) -> list[list[float]]:
+    """Return the 2x2 linear part that rotates and scales."""
+    a = np.deg2rad(degrees)
+    return [[scale * np.cos(a), -scale * np.sin(a)], [scale * np.sin(a), scale * np.cos(a)]]
+
+
+def small_motions(shape: tuple[int, int]) -> dict[str, np.ndarray]:
+    """Return for each model a matrix that no simpler model explains, of some pixels and degrees."""
+    homography = about_centre([[1.02, -0.03], [0.02, 0.98]], (4.3, -3.6), shape)
+    homography[2, :2] = 6e-5, -4e-5
+    return {
+        "translation": about_centre(rotation(0), (12.37, -7.81), shape),
+        "rigid": about_centre(rotation(4), (5.21, 3.4), shape),
+        "similarity": about_centre(rotation(-3, 1.04), (-4.6, 2.3), shape),
+        "affine": about_centre([[1.03, 0.02], [-0.03, 0.98]], (3.7, -5.2), shape),
+        "homography": homography / homography[2, 2],
+    }
+
+
+def level(image: np.ndarray) -> Level:
+    """Return an image as the finest level of a pyramid, with mean zero and variance one, all of its pixels valid."""
+    pixels = torch.tensor((image - image.mean()) / image.std(), dtype=torch.float32)[None, None]
+    return Level(pixels, torch.ones(image.shape, dtype=torch.bool), 1)

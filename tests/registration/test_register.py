@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.registration.analytic import Scene, about_centre, corner_error
+from tests.registration.analytic import Scene, about_centre, corner_error, rotation, small_motions
 from zncc_cli import register
 from zncc_cli.config import GPU_PIXELS, Device, Optimizer
 from zncc_cli.errors import BackendError, ContentError, OptionError, WindowError
@@ -19,26 +19,7 @@ from zncc_cli.registration.register import resolve_device
 from zncc_cli.registration.search import multistart
 
 SHAPE = (160, 192)
-
-
-def rotation(degrees: float, scale: float = 1.0) -> list[list[float]]:
-    a = np.deg2rad(degrees)
-    return [[scale * np.cos(a), -scale * np.sin(a)], [scale * np.sin(a), scale * np.cos(a)]]
-
-
-def homography() -> np.ndarray:
-    matrix = about_centre([[1.02, -0.03], [0.02, 0.98]], (4.3, -3.6), SHAPE)
-    matrix[2, :2] = 6e-5, -4e-5
-    return matrix / matrix[2, 2]
-
-
-TRUTH = {
-    "translation": about_centre(rotation(0), (12.37, -7.81), SHAPE),
-    "rigid": about_centre(rotation(4), (5.21, 3.4), SHAPE),
-    "similarity": about_centre(rotation(-3, 1.04), (-4.6, 2.3), SHAPE),
-    "affine": about_centre([[1.03, 0.02], [-0.03, 0.98]], (3.7, -5.2), SHAPE),
-    "homography": homography(),
-}
+TRUTH = small_motions(SHAPE)
 
 
 @pytest.mark.parametrize("model", TRUTH)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import enum
 import hashlib
 import re
@@ -13,10 +14,11 @@ import numpy as np
 import pytest
 
 from tests.report.html_samples import HOSTILE, REASON, ParsedHtml, decoded, nothing, pictures, report
+from zncc_cli.config.spelling import CONFIGS
 from zncc_cli.errors import OutputError
 from zncc_cli.report.pair_figures import residual, view_pixels
 from zncc_cli.report.pair_html import write_pair_html
-from zncc_cli.report.words import shell_line
+from zncc_cli.report.words import MEASURES, shell_line
 
 
 @pytest.fixture
@@ -289,3 +291,11 @@ def test_writing_into_a_missing_folder_is_an_output_error(tmp_path):
 
 def test_a_reason_is_shown_unchanged(html):
     assert REASON in html().text
+
+
+def test_no_meaning_of_a_metric_names_a_setting_in_python_spelling():
+    names = {field.name for config in CONFIGS for field in dataclasses.fields(config) if "_" in field.name}
+    assert "max_motion" in names
+    for measure in MEASURES.values():
+        assert "`" not in measure.meaning
+        assert not names & set(re.findall(r"\w+", measure.meaning))

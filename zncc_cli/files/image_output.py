@@ -1,4 +1,4 @@
-"""Image output: TIFFs like the images that were read, float32 maps, and PNG pictures."""
+"""Image output: TIFFs like the images that were read, and PNG pictures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.output_folder import atomic_write
 from zncc_cli.files.tiff.write import STRIP_ROWS, write_tiff
 
-__all__ = ["STRIP_ROWS", "write_image", "write_map", "write_picture", "write_strips"]
+__all__ = ["STRIP_ROWS", "write_image", "write_picture", "write_strips"]
 
 
 def write_image(
@@ -104,15 +104,6 @@ def _strips(data: NDArray[Any], axes: str) -> Iterator[NDArray[Any]]:
         for top in range(0, data.shape[len(leading)], STRIP_ROWS):
             part = (*index, slice(top, top + STRIP_ROWS), slice(None))
             yield data[part]
-
-
-def write_map(path: str | os.PathLike[str], values: NDArray[np.floating[Any]], *, frame: Image | None = None) -> None:
-    """Write ``values``, (H, W) or (H, W, S), as a plain single-page float32 TIFF; NaN marks missing values.
-
-    Raises:
-        OutputError: the file cannot be written; nothing is left behind.
-    """
-    write_image(path, np.asarray(values, dtype=np.float32), frame=frame, axes="YXS"[: values.ndim])
 
 
 def write_picture(path: str | os.PathLike[str], pixels: NDArray[np.uint8]) -> None:

@@ -103,7 +103,7 @@ def read_image(
             warnings.simplefilter("ignore")
             image = file_format.read(path, file_format.name, limit, series)
             if series and image.metadata.format not in _FORMATS_WITH_SERIES:
-                raise no_such_number(path, "--series", series, 1)
+                raise no_such_number(path, "series", series, 1)
             return _decoded_if_small(image if page is None else page_of(image, page), limit)
     except MemoryError:
         raise too_large_for_memory(path) from None

@@ -148,8 +148,8 @@ def _image_folder(path: Path, series: int | None) -> tuple[Path, dict[str, Any],
         raise refusal(path, expected="images in numbered folders", found="none", advice="export it again")
     number = series or 0
     if not 0 <= number < len(folders):
-        raise no_such_number(path, "--series", number, len(folders))
-    note = f"{numbered('series', 0, len(folders))} was read; --series chooses"
+        raise no_such_number(path, "series", number, len(folders))
+    note = f"{numbered('series', 0, len(folders))} was read; `series` chooses"
     folder = folders[number]
     image_attributes = attributes if folder == path else _ome_attributes(folder)
     return folder, image_attributes, (note,) if series is None and len(folders) > 1 else ()

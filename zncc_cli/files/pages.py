@@ -16,10 +16,13 @@ from zncc_cli.files.lazy import LazyArray
 from zncc_cli.text import shown
 
 
-def no_such_number(path: Path, option: str, number: int, count: int) -> OptionError:
-    """Return the error, for the caller to raise, where a file has ``count`` pages or series, not this ``number``."""
+def no_such_number(path: Path, setting: str, number: int, count: int) -> OptionError:
+    """Return the error, for the caller to raise, where a file has ``count`` pages or series, not this ``number``.
+
+    ``setting`` is what chooses the number: "page" or "series".
+    """
     expected = "0, the only one" if count == 1 else f"a number from 0 to {count - 1}"
-    return OptionError(f"{option} {number}: expected {expected}, in {shown(path)}")
+    return OptionError(f"`{setting}` {number}: expected {expected}, in {shown(path)}")
 
 
 def numbered(what: str, number: int, count: int) -> str:
@@ -39,7 +42,7 @@ def page_of(image: Image, page: int) -> Image:
     sizes = tuple(shape[axis] for axis in dropped)
     count = int(np.prod(sizes, dtype=np.int64))
     if not 0 <= page < count:
-        raise no_such_number(image.metadata.path, "--page", page, count)
+        raise no_such_number(image.metadata.path, "page", page, count)
     if not dropped:
         return image
     positions = dict(zip(dropped, np.unravel_index(page, sizes), strict=True))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from zncc_cli.config.apply import ApplyConfig
+from zncc_cli.config.spelling import as_options
 from zncc_cli.errors import InputError, OptionError
 from zncc_cli.files.images import Image, check_kind, read_image
 from zncc_cli.files.metadata import Metadata
@@ -81,7 +82,7 @@ def apply_transform(config: ApplyConfig) -> tuple[Applied, ...]:
             check_disk(folder, needed)
             with native.selected(config.backend):
                 written = write_resampled(output.staging / file.name, image, matrix, canvas, config.resampling, grid)
-            notes = (*image.notes, *_calibration_notes(image, grid), *written.notes)
+            notes = tuple(map(as_options, (*image.notes, *_calibration_notes(image, grid), *written.notes)))
             applied.append(Applied(path, file, written.clipped, canvas.offset, canvas.shape, notes))
     return tuple(applied)
 

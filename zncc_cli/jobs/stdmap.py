@@ -182,7 +182,7 @@ def _write_one(path: Path, folder: Path, config: StdMapConfig, device: torch.dev
         textured=measured.fraction,
         recommended_window=measured.recommended,
         texture_factor=factor,
-        notes=(*image.notes, *notes),
+        notes=tuple(map(as_options, (*image.notes, *notes))),
         missing=missing.of((picture_name, texture_name)),
     )
 

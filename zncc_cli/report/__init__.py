@@ -1,1 +1,1 @@
-"""What people look at: report.json, HTML pages, figures and overlays."""
+"""What people look at: report.json, HTML reports, figures and overlays."""

@@ -9,12 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from zncc_cli.config.spelling import as_options
 from zncc_cli.registration.quality.evidence import MEASURES as EVIDENCE
 from zncc_cli.text import Measure
 
 # The metrics of report.json. A metric without an entry is shown under its own name.
 MEASURES: Mapping[str, Measure] = {
-    **EVIDENCE,
+    **{name: replace(measure, meaning=as_options(measure.meaning)) for name, measure in EVIDENCE.items()},
     "clipped_values": Measure(
         "Clipped values", "samples", "Values beyond the range of the data type, set to its limits in aligned.tif."
     ),
@@ -29,7 +30,6 @@ FILES: Mapping[str, str] = {
     "mask.tif": "255 where aligned.tif shows the moving image, else 0",
     "fixed.tif": "the fixed image on the same canvas",
     "transform.json": "the transform from fixed to moving coordinates",
-    "displacement.tif": "the displacement of every pixel",
     "std_fixed.tif": "local standard deviation of the fixed image",
     "std_aligned.tif": "local standard deviation of the aligned image",
     "zncc.tif": "local ZNCC of the aligned images",

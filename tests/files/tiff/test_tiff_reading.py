@@ -61,7 +61,7 @@ def test_one_page_of_several_keeps_its_channels(tmp_path, page):
 def test_channels_alone_are_one_page(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", pixels(3), imagej=True, metadata={"axes": "CYX"})
     assert_same(read_image(tmp_path / "a.tif", page=0), pixels(3), "CYX")
-    with pytest.raises(OptionError, match=r"--page 1: expected 0, the only one"):
+    with pytest.raises(OptionError, match=r"`page` 1: expected 0, the only one"):
         read_image(tmp_path / "a.tif", page=1)
 
 
@@ -93,7 +93,7 @@ def test_the_first_of_several_series_is_read_with_a_note(tmp_path):
         file.write(pixels(), metadata=None)
     first = read_image(tmp_path / "a.tif")
     assert first.shape == (20, W)
-    assert first.notes == ("a.tif: series 0 (of 0 to 1) was read; --series chooses",)
+    assert first.notes == ("a.tif: series 0 (of 0 to 1) was read; `series` chooses",)
     second = read_image(tmp_path / "a.tif", series=1)
     assert_same(second, pixels(), "YX")
     assert second.notes == ()

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.registration.analytic import Scene, about_centre, corner_error
+from tests.registration.analytic import Scene, about_centre, corner_error, level
 from zncc_cli import register
-from zncc_cli.registration.pyramid import Level
 from zncc_cli.registration.quality.static_border import common_border
 from zncc_cli.registration.quality.verdict import Status
 
@@ -16,11 +15,6 @@ SHAPE = (160, 192)
 TRUTH = about_centre([[1, 0], [0, 1]], (3.3, -2.25), SHAPE)
 FREE = np.zeros(SHAPE, dtype=bool)
 FREE[12:-12, 12:-12] = True
-
-
-def level(image: np.ndarray) -> Level:
-    pixels = torch.tensor((image - image.mean()) / image.std(), dtype=torch.float32)[None, None]
-    return Level(pixels, torch.ones(image.shape, dtype=torch.bool), 1)
 
 
 def pair() -> tuple[np.ndarray, np.ndarray]:

@@ -8,44 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from tests.registration.analytic import Scene, about_centre, corner_error
+from tests.registration.analytic import Scene, about_centre, corner_error, level, rotation, small_motions
 from zncc_cli import register
 from zncc_cli.config import NESTED_MODELS, Model, RegistrationConfig
-from zncc_cli.registration.pyramid import Level
 from zncc_cli.registration.search.model_selection import _chessboard, select_model
 
 SHAPE = (160, 192)
 WINDOW = 11
-
-
-def rotation(degrees: float, scale: float = 1.0) -> list[list[float]]:
-    a = np.deg2rad(degrees)
-    return [[scale * np.cos(a), -scale * np.sin(a)], [scale * np.sin(a), scale * np.cos(a)]]
-
-
-def homography() -> np.ndarray:
-    matrix = about_centre([[1.02, -0.03], [0.02, 0.98]], (4.3, -3.6), SHAPE)
-    matrix[2, :2] = 6e-5, -4e-5
-    return matrix / matrix[2, 2]
-
-
-TRUTH = {
-    Model.TRANSLATION: about_centre(rotation(0), (12.37, -7.81), SHAPE),
-    Model.RIGID: about_centre(rotation(4), (5.21, 3.4), SHAPE),
-    Model.SIMILARITY: about_centre(rotation(-3, 1.04), (-4.6, 2.3), SHAPE),
-    Model.AFFINE: about_centre([[1.03, 0.02], [-0.03, 0.98]], (3.7, -5.2), SHAPE),
-    Model.HOMOGRAPHY: homography(),
-}
+TRUTH = small_motions(SHAPE)
 
 
 def noisy_pair(model: Model, sigma: float, seed: int) -> list[np.ndarray]:
     rng = np.random.default_rng(seed)
     return [x / x.std() + sigma * rng.normal(size=SHAPE) for x in Scene(seed=80 + seed).pair(TRUTH[model], SHAPE)]
-
-
-def level(image: np.ndarray) -> Level:
-    pixels = torch.tensor((image - image.mean()) / image.std(), dtype=torch.float32)[None, None]
-    return Level(pixels, torch.ones(image.shape, dtype=torch.bool), 1)
 
 
 @pytest.mark.parametrize("model", NESTED_MODELS)

@@ -136,8 +136,8 @@ def _choose_series(
         raise refusal(path, expected="a TIFF with an image", found=found, advice="copy or export the file again")
     number = series or 0
     if not 0 <= number < len(images):
-        raise no_such_number(path, "--series", number, len(images))
-    note = f"{numbered('series', 0, len(images))} was read; --series chooses"
+        raise no_such_number(path, "series", number, len(images))
+    note = f"{numbered('series', 0, len(images))} was read; `series` chooses"
     return images[number], (note,) if series is None and len(images) > 1 else ()
 
 

@@ -123,7 +123,7 @@ class Evidence:
     distance_beyond_bound: float | None = _figure(
         "Beyond the bound",
         _PIXELS,
-        "How far from the start the place lies that was found and that max_motion refuses.",
+        "How far from the start the place lies that was found and that `max_motion` refuses.",
         default=None,
     )
     # Below zero where the transform mirrors.
