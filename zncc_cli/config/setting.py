@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from zncc_cli.errors import OptionError
 
@@ -34,8 +34,7 @@ class Range:
         return f"{self.kind} {' and '.join(words)}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Setting:
+class Setting(NamedTuple):
     """What is said about one field of a config.
 
     Attributes:

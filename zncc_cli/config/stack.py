@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from zncc_cli.config.choices import NESTED_MODELS, Backend, Model, coerce
@@ -27,8 +27,7 @@ from zncc_cli.errors import OptionError
 
 TO_FIRST, TO_PREVIOUS, TO_MEAN = "first", "previous", "mean"  # values of --to beside a number
 # What the commands say of `resampling.canvas`.
-CANVAS = replace(
-    settings_of(ResamplingConfig)["canvas"],
+CANVAS = settings_of(ResamplingConfig)["canvas"]._replace(
     help="Frame of the written stack: the reference frame's, one that holds all frames, or what all share.",
     alias="--crop",
 )

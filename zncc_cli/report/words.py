@@ -6,7 +6,6 @@ import math
 import os
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from zncc_cli.config.spelling import as_options
@@ -15,7 +14,7 @@ from zncc_cli.text import Measure
 
 # The metrics of report.json. A metric without an entry is shown under its own name.
 MEASURES: Mapping[str, Measure] = {
-    **{name: replace(measure, meaning=as_options(measure.meaning)) for name, measure in EVIDENCE.items()},
+    **{name: measure._replace(meaning=as_options(measure.meaning)) for name, measure in EVIDENCE.items()},
     "clipped_values": Measure(
         "Clipped values", "samples", "Values beyond the range of the data type, set to its limits in aligned.tif."
     ),
@@ -78,7 +77,7 @@ def described(
         value = value.replace("_", " ") if key == "ending" and isinstance(value, str) else value
         measure = measures.get(key) or Measure(plain_name(key), "", "")
         text = value_text(value, measure.factor, digits)
-        yield (replace(measure, unit="") if text == NO_VALUE else measure), text
+        yield (measure._replace(unit="") if text == NO_VALUE else measure), text
 
 
 def flattened(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
