@@ -86,7 +86,7 @@ OverwriteOption = Annotated[bool, option(PairConfig, "overwrite")]
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")]
 QuietOption = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Print errors, warnings and --json only: no progress, notes or summary.")
+    bool, typer.Option("--quiet", "-q", help="Print no progress, notes or summary; errors and warnings only.")
 ]
 DebugOption = Annotated[
     bool, typer.Option("--debug", help="Show the traceback of an error.", callback=set_debug, is_eager=True)

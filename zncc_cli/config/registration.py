@@ -46,8 +46,8 @@ class RegistrationConfig:
     max_motion: float | None = field(
         default=None,
         metadata=setting(
-            "Largest motion of a corner from the start (`init`, or else the identity); nothing beyond it is searched "
-            "or returned.",
+            "Largest motion of a corner from the start that is given, or else from the identity; nothing beyond it is "
+            "searched or returned.",
             metavar="PIXELS",
             default="any",
             range=Range(kind="a number of pixels", above=0),

@@ -95,9 +95,9 @@ def _failures(evidence: Evidence, request: Request) -> Iterator[str]:
     min_significance = bounds.min_block_significance(evidence.start_ratio)
     if evidence.distance_beyond_bound is not None:
         yield (
-            f"nothing was found within a `max_motion` of {request.config.max_motion:g} px: the place that was found "
-            f"lies {evidence.distance_beyond_bound:.1f} px from the start at a corner; raise `max_motion`, or give a "
-            "nearer `init`"
+            f"no agreement found within a `max_motion` of {request.config.max_motion:g} px: the best place lies "
+            f"{evidence.distance_beyond_bound:.1f} px from the start at a corner; raise `max_motion`, or give a nearer "
+            "`init`"
         )
         return  # the start is the result, and what speaks against that is no news
     if evidence.zncc_after is None:
