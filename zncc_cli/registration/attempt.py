@@ -90,7 +90,8 @@ def solve(pair: PairPyramid, task: Task, config: RegistrationConfig, candidates:
     metrics = LevelMetrics(pair.in_contrast(candidates[0].start.inverted), config)
     matrix, richest_records = _descend_richest(metrics, candidates[0], config)
     model, matrix, selection = _select(metrics.pair, matrix, config)
-    matrix, selected_records = _descend_selected(metrics, matrix, model, config)
+    above_finest = range(1, min(metrics.pair.judged, len(metrics.pair) - 1))
+    matrix, selected_records = _descend_levels(metrics, above_finest, model, matrix, config)
     descended, refinement_record = refined_fit(metrics.pair, matrix, model, config, selection)
     checked = check_start(pair, task.init, task.bound, descended, config)
     # A fit that the start itself led to had no rivals.
@@ -118,16 +119,13 @@ def solve(pair: PairPyramid, task: Task, config: RegistrationConfig, candidates:
 def _descend_richest(
     metrics: LevelMetrics, candidate: Candidate, config: RegistrationConfig
 ) -> tuple[np.ndarray, list[LevelRecord]]:
-    """Follow a candidate with the richest model that is asked for, down to the judged level."""
+    """Follow a candidate with the richest model that is asked for, down to the judged level; return what it took."""
     pair, richest = metrics.pair, NESTED_MODELS[-1] if config.model is Model.AUTO else config.model
     # Begin one level finer than the candidate's last one, or on that one again where a simpler model ended there.
     factors = [level.factor for level in pair.fixed]
     reached = factors.index(candidate.records[-1].factor) + (candidate.records[-1].model is not richest)
-    matrix, records = candidate.start.matrix, list[LevelRecord]()
-    for level in reversed(range(min(max(1, pair.judged), len(pair) - 1), reached)):
-        matrix, record = descend(metrics[level], richest, matrix, config)
-        records.append(record)
-    return matrix, records
+    levels = range(min(max(1, pair.judged), len(pair) - 1), reached)
+    return _descend_levels(metrics, levels, richest, candidate.start.matrix, config)
 
 
 def _select(
@@ -140,12 +138,12 @@ def _select(
     return selection.model, selection.matrix, selection
 
 
-def _descend_selected(
-    metrics: LevelMetrics, matrix: np.ndarray, model: Model, config: RegistrationConfig
+def _descend_levels(
+    metrics: LevelMetrics, levels: range, model: Model, matrix: np.ndarray, config: RegistrationConfig
 ) -> tuple[np.ndarray, list[LevelRecord]]:
-    """Follow the selected model from the judged level down to the level above the finest."""
+    """Follow ``model`` from the coarsest of ``levels`` to the finest; return the matrix, and what each level took."""
     records = list[LevelRecord]()
-    for level in reversed(range(1, min(metrics.pair.judged, len(metrics.pair) - 1))):
+    for level in reversed(levels):
         matrix, record = descend(metrics[level], model, matrix, config)
         records.append(record)
     return matrix, records

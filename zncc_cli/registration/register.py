@@ -52,10 +52,11 @@ class RegistrationResult:
         fixed_shape, moving_shape: (H, W).
         status, reasons: the verdict.
         evidence: what it rests on.
-        uncertainty: what the matrix may be off by; None where texture does not hold every parameter of the model.
+        uncertainty: what the matrix may be off by; None where texture does not determine every
+            parameter of the model.
         levels: what each level did, the coarsest first.
         window: side of the windows that the result was found and judged by, pixels.
-        min_overlap: the least share of the smaller image that was looked for.
+        min_overlap: the least share of the smaller image that the search accepted.
         notes: a sentence for each thing that was done and not asked for.
         backend: which arithmetic ran, and why.
         device: where.
