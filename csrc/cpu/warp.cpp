@@ -1,200 +1,16 @@
 // Values of an image at the pixels of another frame, on the CPU: warp.h.
 #include "warp.h"
 
-#include "box_sums.h"
+#include "spline.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <type_traits>
 #include <vector>
-
-// Vectors are passed between functions that are all inlined: no interface depends on how.
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wpsabi"
-#endif
 
 namespace zncc {
 namespace {
-
-// The index of a knot, mirrored at the first and the last one.
-inline int64_t mirrored(int64_t i, int64_t n) {
-  if (n == 1) {
-    return 0;
-  }
-  const int64_t period = 2 * (n - 1);
-  i = std::abs(i) % period;
-  return i < n ? i : period - i;
-}
-
-// The polynomial between two knots, of the 2 x 2 knots around the point. s, t: how far it is from the second one of the
-// four, along x and y; data: the first of them, `stride` from one row to the next.
-template <typename Map>
-struct Linear {
-  static constexpr int kCount = 2, kBefore = 0;
-
-  static ZNCC_INLINE Map value(const Map* data, int64_t stride, Map s, Map t) {
-    const Map *top = data, *bottom = data + stride;
-    const Map above = top[0] + s * (top[1] - top[0]), below = bottom[0] + s * (bottom[1] - bottom[0]);
-    return above + t * (below - above);
-  }
-
-  static ZNCC_INLINE void slopes(const Map* data, int64_t stride, Map s, Map t, Map* across, Map* down) {
-    const Map *top = data, *bottom = data + stride;
-    const Map above = top[1] - top[0], below = bottom[1] - bottom[0];
-    *across = above + t * (below - above);
-    *down = (bottom[0] + s * below) - (top[0] + s * above);
-  }
-};
-
-// The same of 4 x 4 knots, one before and two behind.
-template <typename Map>
-struct Cubic {
-  static constexpr int kCount = 4, kBefore = 1;
-  typedef Map Four __attribute__((vector_size(4 * sizeof(Map))));
-
-  // The four pieces of the B-spline, and their slopes.
-  static ZNCC_INLINE Four weights(Map t) {
-    constexpr Map k = Map(1) / 6;
-    const Four c0{k, 4 * k, k, 0}, c1{-3 * k, 0, 3 * k, 0}, c2{3 * k, -6 * k, 3 * k, 0}, c3{-k, 3 * k, -3 * k, k};
-    return c0 + t * (c1 + t * (c2 + t * c3));
-  }
-  static ZNCC_INLINE Four slope(Map t) {
-    constexpr Map k = Map(1) / 2;
-    const Four c0{-k, 0, k, 0}, c1{2 * k, -4 * k, 2 * k, 0}, c2{-k, 3 * k, -3 * k, k};
-    return c0 + t * (c1 + t * c2);
-  }
-
-  static ZNCC_INLINE Four columns(const Map* data, int64_t stride, const Four& by) {
-    Four rows[4];
-    for (int j = 0; j < 4; ++j) {
-      std::memcpy(&rows[j], data + j * stride, sizeof rows[j]);
-    }
-    return (rows[0] * by[0] + rows[1] * by[1]) + (rows[2] * by[2] + rows[3] * by[3]);
-  }
-  static ZNCC_INLINE Map sum(const Four& four) { return (four[0] + four[1]) + (four[2] + four[3]); }
-
-  static ZNCC_INLINE Map value(const Map* data, int64_t stride, Map s, Map t) {
-    return sum(columns(data, stride, weights(t)) * weights(s));
-  }
-
-  static ZNCC_INLINE void slopes(const Map* data, int64_t stride, Map s, Map t, Map* across, Map* down) {
-    *across = sum(columns(data, stride, weights(t)) * slope(s));
-    *down = sum(columns(data, stride, slope(t)) * weights(s));
-  }
-};
-
-// Values alone, of 6 x 6 pixels, two before and three behind.
-template <typename Map>
-struct Lanczos {
-  static constexpr int kCount = 6, kBefore = 2;
-
-  static ZNCC_INLINE void weights(Map t, Map* out) {
-    constexpr double kPi = 3.14159265358979323846;
-    const double s = static_cast<double>(t);
-    // Nearer than this to a pixel, a square below would be no number. A point less than a rounding before the next
-    // pixel is on it: the distance to the one before is 1 then.
-    if (s < 1e-100 || s >= 1.0) {
-      std::fill_n(out, kCount, Map(0));
-      out[kBefore + (s >= 1.0 ? 1 : 0)] = Map(1);
-      return;
-    }
-    // sin(pi d) is the same of all six, up to its sign; the constant 3 / pi^2 falls out.
-    const double wave = std::sin(kPi * std::min(s, 1.0 - s));
-    double by[kCount], sum = 0.0;
-    for (int k = 0; k < kCount; ++k) {
-      const double d = s + static_cast<double>(kBefore - k);
-      by[k] = (k % 2 == 0 ? wave : -wave) * std::sin(kPi / 3.0 * d) / (d * d);
-      sum += by[k];
-    }
-    for (int k = 0; k < kCount; ++k) {
-      out[k] = static_cast<Map>(by[k] / sum);
-    }
-  }
-
-  static ZNCC_INLINE Map value(const Map* data, int64_t stride, Map s, Map t) {
-    Map across[kCount], down[kCount], sum = Map(0);
-    weights(s, across);
-    weights(t, down);
-    for (int j = 0; j < kCount; ++j) {
-      Map line = Map(0);
-      for (int i = 0; i < kCount; ++i) {
-        line += data[j * stride + i] * across[i];
-      }
-      sum += line * down[j];
-    }
-    return sum;
-  }
-};
-
-// Where consecutive pixels of a row of the frame lie: a few at a time, so that the loop over them is vectorised.
-template <typename Map>
-struct Points {
-  static constexpr int64_t kBatch = 64;
-  double u[kBatch], v[kBatch];
-  double by_depth[kBatch];              // one over the third entry of M (x, y, 1)
-  double distance[kBatch];              // the depth, not yet cut
-  int32_t column[kBatch], row[kBatch];  // of the knot before the point
-  Map s[kBatch], t[kBatch];             // from there to the point
-  Map lost[kBatch];                     // NaN where the point is too far away to be said, else zero
-
-  ZNCC_INLINE void find(const WarpShape& shape, int64_t y, int64_t begin, int64_t count) {
-    const double* M = shape.M;
-    const double yy = static_cast<double>(shape.frame.row + y);
-    const double left = static_cast<double>(shape.left), right = static_cast<double>(shape.right);
-    const double top = static_cast<double>(shape.top), bottom = static_cast<double>(shape.bottom);
-    const double u0 = M[1] * yy + M[2], v0 = M[4] * yy + M[5], w0 = M[7] * yy + M[8];
-    for (int64_t i = 0; i < count; ++i) {
-      const double x = static_cast<double>(shape.frame.column + begin + i);
-      const double by = 1.0 / (M[6] * x + w0);
-      const double a = (M[0] * x + u0) * by, b = (M[3] * x + v0) * by;
-      const bool near = std::fabs(a) < kMaxCoordinate && std::fabs(b) < kMaxCoordinate;
-      by_depth[i] = near ? by : 0.0;
-      u[i] = near ? a : 0.0;
-      v[i] = near ? b : 0.0;
-      lost[i] = near ? Map(0) : static_cast<Map>(NAN);
-    }
-    for (int64_t i = 0; i < count; ++i) {
-      const double across = std::min(u[i] - left, right - u[i]), down = std::min(v[i] - top, bottom - v[i]);
-      distance[i] = by_depth[i] != 0.0 ? std::min(across, down) : 0.0;
-      // Rounded toward zero, and down from there.
-      const int32_t i_u = static_cast<int32_t>(u[i]), i_v = static_cast<int32_t>(v[i]);
-      column[i] = i_u - (u[i] < static_cast<double>(i_u) ? 1 : 0);
-      row[i] = i_v - (v[i] < static_cast<double>(i_v) ? 1 : 0);
-      s[i] = static_cast<Map>(u[i] - static_cast<double>(column[i]));
-      t[i] = static_cast<Map>(v[i] - static_cast<double>(row[i]));
-    }
-  }
-};
-
-// The knots around a point: as they lie in the plane or, at its edges, copied.
-template <typename Map, typename Spline>
-struct Patch {
-  const Map* data;
-  int64_t stride;
-  Map copied[Spline::kCount * Spline::kCount];
-
-  ZNCC_INLINE Patch(const WarpShape& shape, const Map* plane, int64_t column, int64_t row) {
-    const int64_t left = column - shape.knots.column - Spline::kBefore;
-    const int64_t top = row - shape.knots.row - Spline::kBefore;
-    if (left >= 0 && left + Spline::kCount <= shape.width && top >= 0 && top + Spline::kCount <= shape.height) {
-      data = plane + top * shape.width + left;
-      stride = shape.width;
-    } else {
-      copy(shape, plane, left, top);
-      data = copied;
-      stride = Spline::kCount;
-    }
-  }
-
-  ZNCC_OUTLINE void copy(const WarpShape& shape, const Map* plane, int64_t left, int64_t top) {
-    for (int j = 0; j < Spline::kCount; ++j) {
-      const Map* row = plane + mirrored(top + j, shape.height) * shape.width;
-      for (int i = 0; i < Spline::kCount; ++i) {
-        copied[j * Spline::kCount + i] = row[mirrored(left + i, shape.width)];
-      }
-    }
-  }
-};
 
 template <typename Map, typename Spline>
 ZNCC_INLINE void warp_rows(const WarpShape& shape, const Map* knots, Map* values, Map* depth, int64_t first,
@@ -210,10 +26,17 @@ ZNCC_INLINE void warp_rows(const WarpShape& shape, const Map* knots, Map* values
         depth[to + i] = static_cast<Map>(std::min(std::max(points.distance[i], 0.0), 1.0));
       }
       for (int64_t plane = 0; plane < shape.planes; ++plane) {
+        if constexpr (std::is_same_v<Spline, Lanczos<Map>>) {
+          for (int64_t i = 0; i < count; ++i) {
+            const Patch<Map, Spline> patch(shape, knots + plane * size, points.column[i], points.row[i]);
+            values[plane * frame + to + i] = Spline::value(patch.data, patch.stride, points.s[i], points.t[i]);
+          }
+        } else {
+          values_at<Map, Spline>(shape, knots + plane * size, count, points.column, points.row, points.s, points.t,
+                                 values + plane * frame + to);
+        }
         for (int64_t i = 0; i < count; ++i) {
-          const Patch<Map, Spline> patch(shape, knots + plane * size, points.column[i], points.row[i]);
-          values[plane * frame + to + i] =
-              Spline::value(patch.data, patch.stride, points.s[i], points.t[i]) + points.lost[i];
+          values[plane * frame + to + i] += points.lost[i];
         }
       }
     }

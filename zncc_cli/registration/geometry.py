@@ -148,6 +148,22 @@ def clip(polygon: np.ndarray, planes: np.ndarray) -> np.ndarray:
     return polygon
 
 
+def overlap_extent(matrix: np.ndarray, fixed: Extent, moving: Extent) -> Extent | None:
+    """Return the rows and columns of fixed pixels that hold the overlap at ``matrix`` (3, 3); None without one.
+
+    ``fixed`` and ``moving`` are the pixels of either image that count.
+    """
+    (top, bottom), (left, right) = fixed
+    (m_top, m_bottom), (m_left, m_right) = moving
+    from_corner = np.array([[1, 0, -m_left], [0, 1, -m_top], [0, 0, 1]]) @ matrix
+    planes = half_planes(from_corner, (m_bottom - m_top + 1, m_right - m_left + 1), 0.0)
+    overlap = clip(rectangle_corners(range(top, bottom + 1), range(left, right + 1)), planes)
+    if len(overlap) == 0:
+        return None
+    (first_x, first_y), (last_x, last_y) = np.floor(overlap.min(axis=0)), np.ceil(overlap.max(axis=0))
+    return (int(first_y), int(last_y)), (int(first_x), int(last_x))
+
+
 def overlap_shape(matrix: np.ndarray, shape: tuple[int, int], moving_shape: tuple[int, int]) -> tuple[int, int]:
     """Return how many rows and columns of the fixed frame (H, W) lie in the moving one at ``matrix`` (3, 3)."""
     frame = rectangle_corners(range(shape[0]), range(shape[1]))

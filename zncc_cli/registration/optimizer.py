@@ -39,7 +39,7 @@ _ADVICE = {
     Ending.UNDETERMINED: "the texture in the overlap does not determine every parameter of the model",
 }
 
-Curvature = Callable[[np.ndarray], np.ndarray]
+Curvature = Callable[[np.ndarray], "np.ndarray | None"]
 
 # A function value with its gradient, or None outside the domain.
 Objective = Callable[[np.ndarray], "tuple[float, np.ndarray] | None"]
@@ -129,12 +129,12 @@ def minimize(
     return OptimizerResult(x, value, Ending.MAX_ITERATIONS, max_iterations, evaluations)
 
 
-def safe_inverse(curvature: np.ndarray, min_condition: float = _MIN_CONDITION) -> np.ndarray | None:
+def safe_inverse(curvature: np.ndarray | None, min_condition: float = _MIN_CONDITION) -> np.ndarray | None:
     """Return the inverse of a symmetric matrix (n, n); None where it is not safely positive definite.
 
     ``min_condition``: least ratio of its smallest eigenvalue to its largest one.
     """
-    if not np.isfinite(curvature).all():
+    if curvature is None or not np.isfinite(curvature).all():
         return None
     values, vectors = np.linalg.eigh(curvature)
     if not values[0] > min_condition * values[-1]:

@@ -89,20 +89,27 @@ class Sampler:
         interpolation: LINEAR, or CUBIC: the cubic spline through the pixels (Unser 1999, doi:10.1109/79.799930).
             Beyond the frame the image is mirrored at its edge pixels; edge weight and `inside` tell where.
         mask: (H, W) bool of valid pixels, for the edge weight; None when all are.
+
+    Attributes:
+        shape: (H, W).
+        knots: (1, C, H, W): the image, or the knots of its cubic spline.
+        degree: 1 or 3, of the spline.
+        box: left, top, right, bottom: the outermost columns and rows of valid pixels.
+        mask: (1, H, W) float, one on valid pixels, where these are no box; else None.
     """
 
     def __init__(self, image: Tensor, interpolation: Interpolation, mask: Tensor | None = None) -> None:
         whole = slice(0, image.shape[-2]), slice(0, image.shape[-1])
         valid = whole if mask is None else rectangle(mask)
         # A rectangle of valid pixels is a box; any other mask is sampled beside the image.
-        self._mask = None if mask is None or valid is not None else mask[None].to(image.dtype)
+        self.mask = None if mask is None or valid is not None else mask[None].to(image.dtype)
         rows, columns = valid or whole
-        self._box = columns.start, rows.start, columns.stop - 1, rows.stop - 1
+        self.box = columns.start, rows.start, columns.stop - 1, rows.stop - 1
         self.shape = int(image.shape[-2]), int(image.shape[-1])
         self._native = has_warp(image)
         assert interpolation in (Interpolation.LINEAR, Interpolation.CUBIC), "those that are differentiable"
-        self._degree = 3 if interpolation is Interpolation.CUBIC else 1
-        self._knots = image.contiguous() if self._degree == 1 else _knots(image)
+        self.degree = 3 if interpolation is Interpolation.CUBIC else 1
+        self.knots = image.contiguous() if self.degree == 1 else _knots(image)
 
     def warped(self, matrix: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Return the values (C, H, W) of the image on a frame, and the edge weights (H, W) of its pixels.
@@ -116,28 +123,28 @@ class Sampler:
             shape: (H, W) of the frame.
         """
         if self._native:
-            values, edge_weight = warp(self._knots[0], matrix, shape, self._degree, self._box)
-            valid = None if self._mask is None else warp(self._mask, matrix, shape, 1, self._box)[0]
+            values, edge_weight = warp(self.knots[0], matrix, shape, self.degree, self.box)
+            valid = None if self.mask is None else warp(self.mask, matrix, shape, 1, self.box)[0]
         else:
-            x, y = coordinates(matrix.to(self._knots.device, self._knots.dtype), shape)
-            left, top, right, bottom = self._box
+            x, y = coordinates(matrix.to(self.knots.device, self.knots.dtype), shape)
+            left, top, right, bottom = self.box
             values = self(x, y)[0]
             to_edge = torch.minimum(torch.minimum(x - left, right - x), torch.minimum(y - top, bottom - y))
             edge_weight = to_edge.clamp(0, 1)
-            valid = None if self._mask is None else _linear(self._mask[None], x, y)[0]
+            valid = None if self.mask is None else sampled_linear(self.mask[None], x, y)[0]
         return values, edge_weight if valid is None else torch.minimum(edge_weight, valid[0])
 
     @property
     def own_edge_weight(self) -> Tensor:
         """The edge weights (H, W) of the image's own pixels."""
-        left, top, right, bottom = self._box
-        edge_weight = torch.zeros_like(self._knots[0, 0])
+        left, top, right, bottom = self.box
+        edge_weight = torch.zeros_like(self.knots[0, 0])
         edge_weight[top + 1 : bottom, left + 1 : right] = 1
-        return edge_weight if self._mask is None else edge_weight * self._mask[0]
+        return edge_weight if self.mask is None else edge_weight * self.mask[0]
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         """Return (1, C, h, w) values at coordinates x, y (h, w), by plain torch; differentiable in both."""
-        return _linear(self._knots, x, y) if self._degree == 1 else _cubic(self._knots, x, y)
+        return sampled_linear(self.knots, x, y) if self.degree == 1 else sampled_cubic(self.knots, x, y)
 
 
 # The cubic spline stands here for registration, differentiable in the coordinates and on any device; as native kernels
@@ -146,7 +153,7 @@ class Sampler:
 # their last bits, so that none can serve for another without a change of results.
 
 
-def _linear(image: Tensor, x: Tensor, y: Tensor) -> Tensor:
+def sampled_linear(image: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """Return (1, C, h, w) bilinear values of ``image`` (1, C, H, W), mirrored at its edge pixels, at x, y (h, w)."""
     height, width = image.shape[-2:]
     grid = torch.stack((x * (2 / max(width - 1, 1)) - 1, y * (2 / max(height - 1, 1)) - 1), dim=-1)
@@ -154,13 +161,13 @@ def _linear(image: Tensor, x: Tensor, y: Tensor) -> Tensor:
     return F.grid_sample(image, grid, mode="bilinear", padding_mode="reflection", align_corners=True)
 
 
-def _cubic(knots: Tensor, x: Tensor, y: Tensor) -> Tensor:
+def sampled_cubic(knots: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """Return (1, C, h, w) values of the cubic spline with ``knots`` (1, C, H, W) at x, y (h, w)."""
     # A cubic spline is a weighted mean of four linear interpolations of its knots, two along each axis
     # (Ruijters and Thevenaz 2012, doi:10.1093/comjnl/bxq086).
     (left, x0, x1), (top, y0, y1) = _linear_pair(x), _linear_pair(y)
-    above = left * _linear(knots, x0, y0) + (1 - left) * _linear(knots, x1, y0)
-    below = left * _linear(knots, x0, y1) + (1 - left) * _linear(knots, x1, y1)
+    above = left * sampled_linear(knots, x0, y0) + (1 - left) * sampled_linear(knots, x1, y0)
+    below = left * sampled_linear(knots, x0, y1) + (1 - left) * sampled_linear(knots, x1, y1)
     return top * above + (1 - top) * below
 
 

@@ -30,7 +30,7 @@ from zncc_cli.registration.pyramid import Level
 from zncc_cli.registration.quality.bounds import block_significance
 from zncc_cli.registration.refine.refine import solve
 from zncc_cli.registration.refine.ring_correlation import REACH, signal_share
-from zncc_cli.registration.refine.symmetric_metric import FixedWindows, SymmetricMetric, local_parts
+from zncc_cli.registration.refine.symmetric_metric import FixedImage, joined, local_fixed, local_moving
 from zncc_cli.registration.transforms.linear import LinearTransform
 from zncc_cli.registration.warp import Sampler
 
@@ -61,7 +61,7 @@ class PreparedFrame:
     level: Level
     normalised: Tensor
     spectrum: Tensor
-    metric_parts: tuple[FixedWindows, Sampler] | None
+    metric_parts: tuple[FixedImage, Sampler] | None
 
     @classmethod
     def of(cls, image: np.ndarray, mask: np.ndarray, config: RegistrationConfig) -> PreparedFrame:
@@ -80,7 +80,7 @@ class PreparedFrame:
         check_window(config.window_side, ready.mask)
         level = Level(*inpaint(ready.image, ready.mask, config.window_side), 1)
         normalised = _normalised(level)
-        parts = None if config.model is Model.TRANSLATION else local_parts(level, config.window_side)
+        parts = None if config.model is Model.TRANSLATION else (local_fixed(level), local_moving(level))
         return cls(level, normalised, torch.fft.rfft2(normalised * _taper(level.shape)), parts)
 
 
@@ -148,7 +148,7 @@ def measure(
     assert moving.metric_parts is not None
     transform = LinearTransform(config.model, fixed.level.shape)
     settings = replace(config, tolerance=_REFINEMENT_TOLERANCE_PX, max_iterations=_MAX_ITERATIONS)
-    metric = SymmetricMetric(fixed.metric_parts[0], moving.metric_parts[1])
+    metric = joined(fixed.metric_parts[0], moving.metric_parts[1], config.window_side)
     refined = solve(metric, transform, start, settings)
     return Measurement.of(
         numbers, refined.matrix, refined.expected_error, block_significance(metric.blocks(refined.matrix)) or 0.0

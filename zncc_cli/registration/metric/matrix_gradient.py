@@ -39,7 +39,15 @@ class MatrixGradient:
     first: int = 0
 
     @classmethod
-    def of(cls, matrix: Tensor, gx: Tensor, gy: Tensor, projective: bool, first: int = 0) -> MatrixGradient:
+    def of(
+        cls,
+        matrix: Tensor,
+        gx: Tensor,
+        gy: Tensor,
+        projective: bool,
+        first: int = 0,
+        at: tuple[Tensor, Tensor] | None = None,
+    ) -> MatrixGradient:
         """Return the derivatives of a function whose gradient in moving coordinates is (gx, gy), (H, W) each.
 
         Args:
@@ -47,6 +55,7 @@ class MatrixGradient:
             gx, gy: at every pixel of a part of the fixed frame.
             projective: whether the last row of the matrix may change.
             first: row and column of the fixed frame where that part begins.
+            at: the moving coordinates x, y of these pixels, where they are at hand.
         """
         if not projective and not bool(matrix[2, :2].any()):
             return cls(gx / float(matrix[2, 2]), gy / float(matrix[2, 2]), None, first)
@@ -56,7 +65,7 @@ class MatrixGradient:
         a, b = gx / depth, gy / depth
         if not projective:
             return cls(a, b, None, first)
-        x, y = coordinates(from_part, shape)
+        x, y = coordinates(from_part, shape) if at is None else at
         return cls(a, b, -(a * x + b * y), first)
 
     def along(self, change: np.ndarray) -> Tensor:

@@ -8,19 +8,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from zncc_cli.config import Interpolation, Model, RegistrationConfig
+from zncc_cli.operators.pair_metric import BLOCK
 from zncc_cli.registration.geometry import black_fields, chessboard_fields, overlap_points
 from zncc_cli.registration.inputs.hot_pixels import without_single_pixels
 from zncc_cli.registration.metric.level_metric import LevelMetric
 from zncc_cli.registration.optimizer import safe_inverse
 from zncc_cli.registration.pair_pyramid import LevelMetrics, PairPyramid
 from zncc_cli.registration.pyramid import Level
+from zncc_cli.registration.quality.aperture_agreement import aperture_agreement
 from zncc_cli.registration.quality.bounds import MIN_APERTURE_AGREEMENT, MIN_BLOCK_SIGNIFICANCE, block_significance
 from zncc_cli.registration.quality.evidence import Evidence
 from zncc_cli.registration.quality.peak_ratio import peak_ratio
 from zncc_cli.registration.quality.static_border import BorderCheck
 from zncc_cli.registration.quality.uncertainty import Uncertainty
 from zncc_cli.registration.refine.refine import Refined
-from zncc_cli.registration.refine.symmetric_metric import BLOCK, SymmetricMetric, local_metric
+from zncc_cli.registration.refine.symmetric_metric import SymmetricMetric, local_metric
 from zncc_cli.registration.transforms.linear import LinearTransform
 from zncc_cli.registration.warp import area_scale, corners, in_front, level_scale, map_points
 
@@ -224,7 +226,7 @@ def _aperture_agreement(
             continue
         transform = LinearTransform(config.model, level.fixed.shape)
         to_matrix = transform.jacobian(transform.parameters(level.matrix))
-        blocks = level.metric.aperture_agreement(level.matrix, to_matrix, transform.projective)
+        blocks = aperture_agreement(level.metric, level.matrix, to_matrix, transform.projective)
         significance = block_significance(blocks)
         significances += [] if significance is None else [significance]
         if significances and significances[-1] >= MIN_APERTURE_AGREEMENT:

@@ -23,7 +23,6 @@ Legend: pull the matrix fixed -> moving; w weights, v N times the variances of w
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,20 +31,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zncc_cli.config import Interpolation, RegistrationConfig
-from zncc_cli.registration.metric.level_metric import NOISE_WEIGHT, block_zncc, gauss_newton, gradients
-from zncc_cli.registration.metric.local_zncc import variance_and_covariance
-from zncc_cli.registration.metric.matrix_gradient import MatrixGradient
-from zncc_cli.registration.metric.windows import (
-    full_windows,
-    over_windows,
-    pixel_sums,
-    window_sums,
-    window_variance,
-    window_weights,
-)
+from zncc_cli.operators.pair_metric import MetricWeights, Wanted
+from zncc_cli.registration.geometry import frame_extent, overlap_extent
+from zncc_cli.registration.metric.level_metric import NOISE_WEIGHT, block_zncc, window_cells
+from zncc_cli.registration.metric.local_zncc import RELATIVE_EPS
+from zncc_cli.registration.metric.pair_metric import PairMetric
+from zncc_cli.registration.metric.windows import full_windows, over_windows, window_variance
 from zncc_cli.registration.pyramid import Level, background, fill_holes, smooth, smoothed_share
 from zncc_cli.registration.refine.ring_correlation import REACH, ring_correlation, taper
-from zncc_cli.registration.warp import Sampler, applied, coordinates, in_front, inside
+from zncc_cli.registration.warp import Sampler, coordinates, inside
 
 _LOCAL_SIGMA = 0.85  # pixels: of the Gaussian that damps a pixel's own noise and its aliasing
 _WHITENED_WINDOW = 31  # pixels, at least
@@ -53,187 +47,58 @@ _SHADING_SIGMA = 12.0  # pixels: what changes more slowly is shading
 # Of the image's variance: keeps the ZNCC of a window without any texture finite. More of it would pull at the
 # transform, since a window would agree the better the more contrast it finds.
 _FLAT_EPS = 1e-6
-# Of all windows that could hold a pixel: a pixel that fewer hold counts less than one inside, which knows its mean from
-# more of them.
-_MIN_WINDOW_SHARE = 0.6
-BLOCK = 32  # pixels; scores of blocks this large are as good as independent
-# Blocks for products of gradients may be smaller: this many along the frame's shorter side, of so many pixels at least.
-_GRADIENT_BLOCKS, _MIN_GRADIENT_BLOCK = 8, 8
-_MIN_CURVATURE = 1e-12  # of the largest one: along motions with less there is no gradient at all
-
-
-@dataclass(frozen=True, eq=False)
-class FixedWindows:
-    """The fixed image of a metric, and what its windows hold.
-
-    Attributes:
-        image: (H, W), without holes.
-        window: side of the windows, pixels.
-        weight: of each window, (H-w+1, W-w+1), zero where it is not wholly valid.
-        variance, sums: N times the variance of each window of N pixels, and its sum, (H-w+1, W-w+1).
-    """
-
-    image: Tensor
-    window: int
-    weight: Tensor
-    variance: Tensor
-    sums: Tensor
-
-    @classmethod
-    def of(cls, image: Tensor, window: int, weight: Tensor) -> FixedWindows:
-        """Return the windows of an image (1, 1, H, W)."""
-        plane = image[0, 0]
-        return cls(plane, window, weight, window_variance(plane, window), window_sums(plane, window))
 
 
 class SymmetricMetric:
     """The local ZNCC of a pair at any transform, with its scores and its curvature.
 
     Args:
-        fixed: the windows of the fixed image.
-        moving: the moving image, without holes.
-        measured: the share of each pixel of fixed (H, W) and of moving that was measured and not filled in; None where
-            all was.
+        metric: of the pair.
     """
 
-    def __init__(
-        self, fixed: FixedWindows, moving: Sampler, measured: tuple[Tensor | None, Sampler | None] = (None, None)
-    ) -> None:
-        self.shape = int(fixed.image.shape[0]), int(fixed.image.shape[1])
-        self.moving_shape = moving.shape
-        self._fixed, self._sampler = fixed.image, moving
-        self._measured = measured
-        self._window, self._weight, self._eps = fixed.window, fixed.weight, fixed.window**2 * _FLAT_EPS
-        self._v_fixed, self._sum_fixed = fixed.variance, fixed.sums
-        self._v_fixed_eps = self._v_fixed.clamp_min(0) + self._eps
+    def __init__(self, metric: PairMetric) -> None:
+        self.pair = metric
+        self.shape, self.moving_shape = metric.shape, metric.moving_shape
 
-    def linearized(self, matrix: np.ndarray, projective: bool, with_curvature: bool) -> Linearized | None:
+    def linearized(
+        self, matrix: np.ndarray, projective: bool, with_curvature: bool, step: int = 1
+    ) -> Linearized | None:
         """Return the loss at ``matrix`` and its change with the matrix's entries; None without overlap.
 
         Args:
             matrix: (3, 3), fixed -> moving, pixels.
             projective: whether the last row of the matrix may change.
             with_curvature: whether the curvature is computed.
+            step: only every which tile of the frame counts; 1 for all.
         """
-        sampled = self._sampled(matrix)
-        if sampled is None:
+        sums = self.pair.at(matrix, Wanted(scores=True, curvature=with_curvature), projective=projective, step=step)
+        if sums is None or sums.scores is None or not sums.totals.weight > 0:
             return None
-        pull, warped, w = sampled
-        z, v = self._zncc_and_variance(warped)
-        total, counts = float(w.sum()), w * z.clamp_min(0)
-        gx, gy = _pulled(pull, *gradients((self._fixed + warped) / 2))
-        curvature = np.zeros((0, 0))
-        differences, measured = self._differences(warped, counts, v, w > 0), self._measured_at(pull)
-        if measured is not None:
-            differences = differences * measured
-        if with_curvature:
-            share = counts * z / v
-            if measured is not None:
-                share = share * window_sums(measured, self._window) / self._window**2
-            curvature = gauss_newton(pull, warped, gx, gy, share, v, self._window, projective).numpy()
-        return Linearized(
-            loss=1 - float((w * z).sum()) / total,
-            scores=MatrixGradient.of(pull, gx, gy, projective).scores(differences, BLOCK).numpy(),
-            curvature=curvature,
-        )
-
-    def aperture_agreement(self, matrix: np.ndarray, to_matrix: np.ndarray, projective: bool) -> np.ndarray:
-        """Return how well both images' gradients agree along the motion along which they agree least, block by block.
-
-        This is the aperture problem: along the lines of a texture of parallel lines there is noise alone, and the
-        gradients of the two images along that motion do not correlate. The curvature does not tell, since noise has a
-        gradient, too.
-
-        Args:
-            matrix: (3, 3), fixed -> moving, pixels.
-            to_matrix: (9, k), the derivatives of the matrix's entries by the model's parameters: the motions compared.
-            projective: as in `linearized`.
-
-        Returns:
-            The mean product of both gradients along that motion in each block of a grid, (rows, columns); NaN where
-            nothing counts; empty without overlap.
-        """
-        sampled = self._sampled(matrix)
-        if sampled is None:
-            return np.empty(0)
-        pull, warped, w = sampled
-        z, v = self._zncc_and_variance(warped)
-        weight = pixel_sums(w * z.clamp_min(0).square() / v, self._window)
-        # The product of two gradients is the square of their mean less that of half of their difference.
-        mean, half = (
-            MatrixGradient.of(pull, *_pulled(pull, *gradients(plane)), projective)
-            for plane in ((self._fixed + warped) / 2, (self._fixed - warped) / 2)
-        )
-        of_mean, of_half = (to_matrix.T @ part.products(weight).numpy() @ to_matrix for part in (mean, half))
-        values, vectors = np.linalg.eigh(of_mean + of_half)
-        if not values[-1] > 0:  # no window that counts has a gradient
-            return np.empty(0)
-        to_unit = vectors / np.sqrt(values.clip(_MIN_CURVATURE * values[-1]))
-        weakest = to_unit @ np.linalg.eigh(to_unit.T @ (of_mean - of_half) @ to_unit)[1][:, 0]
-        change = (to_matrix @ weakest).reshape(3, 3)
-        shared = weight * (mean.along(change).square() - half.along(change).square())
-        side = min(BLOCK, max(_MIN_GRADIENT_BLOCK, min(self.shape) // _GRADIENT_BLOCKS))
-        means, weights = (F.avg_pool2d(plane[None, None], side, ceil_mode=True)[0, 0] for plane in (shared, weight))
-        return np.asarray(torch.where(weights > 0, means, torch.nan).cpu().double())
+        curvature = np.zeros((0, 0)) if sums.curvature is None else sums.curvature.numpy()
+        return Linearized(1 - sums.totals.weighted_zncc / sums.totals.weight, sums.scores.numpy(), curvature)
 
     def local_zncc(self, matrix: np.ndarray) -> tuple[Tensor, Tensor] | None:
         """Return local ZNCC and weight of every window at ``matrix`` (3, 3), (H-w+1, W-w+1); None without overlap."""
-        sampled = self._sampled(matrix)
-        if sampled is None:
+        sums = self.pair.at(matrix, Wanted(maps=True))
+        if sums is None or sums.z is None or sums.w is None or not sums.totals.weight > 0:
             return None
-        _, warped, w = sampled
-        return self._zncc_and_variance(warped)[0], w
+        return sums.z, sums.w
 
     def blocks(self, matrix: np.ndarray) -> np.ndarray:
         """Return the local ZNCC at ``matrix`` (3, 3) over a grid, see `block_zncc`; empty without overlap."""
-        maps = self.local_zncc(matrix)
-        return np.empty(0) if maps is None else block_zncc(maps[1], maps[0], None, self._window)
+        cells = window_cells(
+            overlap_extent(matrix, frame_extent(self.shape), frame_extent(self.moving_shape)),
+            self.shape,
+            self.pair.window,
+        )
+        sums = None if cells is None else self.pair.at(matrix, Wanted(cells=cells))
+        if sums is None or sums.cells is None or not sums.totals.weight > 0:
+            return np.empty(0)
+        return block_zncc(sums.cells[3], sums.cells[1])
 
     def among(self, windows: Tensor) -> SymmetricMetric:
         """Return the metric of some windows only, (H-w+1, W-w+1) bool."""
-        part = copy.copy(self)
-        part._weight = torch.where(windows, self._weight, 0)
-        return part
-
-    def _zncc_and_variance(self, warped: Tensor) -> tuple[Tensor, Tensor]:
-        """Return of every window the local ZNCC with the warped moving image, and N times the latter's variance."""
-        v, covariance = variance_and_covariance(self._fixed, self._v_fixed, warped, self._window)
-        v = v.clamp_min(0) + self._eps
-        return covariance / (v * self._v_fixed_eps).sqrt(), v
-
-    def _differences(self, warped: Tensor, counts: Tensor, v: Tensor, used: Tensor) -> Tensor:
-        """Return by how much each pixel of the fixed image is brighter in the windows that hold it, (H, W).
-
-        Args:
-            warped: the moving image on the fixed frame, (H, W).
-            counts: w z of each window, (H-w+1, W-w+1).
-            v: N times the variance of each window of ``warped``.
-            used: which windows have a weight at all, bool.
-        """
-        n, side = self._window**2, self._window
-        by_fixed, by_warped = counts / (self._v_fixed_eps * v).sqrt(), counts / v
-        means = (by_warped * window_sums(warped, side) - by_fixed * self._sum_fixed) / n
-        differences = (
-            self._fixed * pixel_sums(by_fixed, side) - warped * pixel_sums(by_warped, side) + pixel_sums(means, side)
-        )
-        return differences / (pixel_sums(used.to(warped), side) / n).clamp_min(_MIN_WINDOW_SHARE)
-
-    def _measured_at(self, pull: Tensor) -> Tensor | None:
-        """Return the product of both images' measured shares at each pixel, (H, W); None where all was measured."""
-        fixed, moving = self._measured
-        if moving is None:
-            return fixed
-        warped = moving.warped(pull, self.shape)[0][0].clamp(0, 1)
-        return warped if fixed is None else fixed * warped
-
-    def _sampled(self, matrix: np.ndarray) -> tuple[Tensor, Tensor, Tensor] | None:
-        """Return the matrix, the warped moving image (H, W) and the windows' weights; None without overlap."""
-        if not in_front(matrix, self.shape):
-            return None
-        pull = torch.from_numpy(matrix)
-        values, edge_weight = self._sampler.warped(pull, self.shape)
-        w = self._weight * window_weights(edge_weight, self._window)
-        return (pull, values[0], w) if float(w.sum()) > 0 else None
+        return SymmetricMetric(self.pair.among(windows))
 
 
 @dataclass(frozen=True)
@@ -259,39 +124,60 @@ def local_metric(fixed: Level, moving: Level, scale: float, config: Registration
         scale: moving pixels along the side of a fixed one.
         config: its window is used.
     """
-    windows = _local_windows(fixed, *smooth(fixed.image, fixed.mask, _LOCAL_SIGMA), config.window_side)
-    sampler = _local_sampler(*smooth(moving.image, moving.mask, _LOCAL_SIGMA * scale))
-    return SymmetricMetric(windows, sampler, _measured(fixed, moving, scale))
+    parts = local_fixed(fixed), local_moving(moving, scale)
+    measured = smoothed_share(fixed, _LOCAL_SIGMA), smoothed_share(moving, _LOCAL_SIGMA * scale)
+    return joined(*parts, config.window_side, measured)
 
 
-def _measured(fixed: Level, moving: Level, scale: float) -> tuple[Tensor | None, Sampler | None]:
-    """Return the measured shares of both images, smoothed as in `local_metric`: see `SymmetricMetric`."""
-    of_fixed, of_moving = smoothed_share(fixed, _LOCAL_SIGMA), smoothed_share(moving, _LOCAL_SIGMA * scale)
-    return of_fixed, None if of_moving is None else Sampler(of_moving[None, None], Interpolation.LINEAR)
+@dataclass(frozen=True, eq=False)
+class FixedImage:
+    """The fixed image of a local metric.
 
-
-def local_parts(level: Level, window: int) -> tuple[FixedWindows, Sampler]:
-    """Return what `local_metric` makes of a level as the fixed image, and as the moving one.
-
-    For images that take part in many pairs, with images whose pixels have the same size. ``window``: side, pixels.
+    Attributes:
+        image: (H, W), smoothed, without holes.
+        mask: (H, W) bool, pixels whose gradient is valid.
+        noise: variance of its noise.
     """
-    smoothed = smooth(level.image, level.mask, _LOCAL_SIGMA)
-    return _local_windows(level, *smoothed, window), _local_sampler(*smoothed)
+
+    image: Tensor
+    mask: Tensor
+    noise: float
 
 
-def _local_windows(level: Level, image: Tensor, mask: Tensor, window: int) -> FixedWindows:
-    """Return the windows of a level from its smoothed image (1, 1, H, W) with its mask (H, W)."""
+def local_fixed(level: Level) -> FixedImage:
+    """Return what `local_metric` makes of a level as the fixed image."""
+    image, mask = smooth(level.image, level.mask, _LOCAL_SIGMA)
     # White noise of variance one is left with the integral of the squared Gaussian.
     noise = level.noise_sigma**2 * min(1.0, 1 / (4 * np.pi * _LOCAL_SIGMA**2))
-    variance = window_variance(image[0, 0], window)
-    signal_fraction = variance / (variance + window**2 * max(NOISE_WEIGHT * noise, _FLAT_EPS))
     # A gradient reaches a pixel farther.
-    weight = torch.where(full_windows(_eroded(mask, 1), window), signal_fraction, 0)
-    return FixedWindows.of(fill_holes(image, mask), window, weight)
+    return FixedImage(fill_holes(image, mask)[0, 0], _eroded(mask, 1), noise)
 
 
-def _local_sampler(image: Tensor, mask: Tensor) -> Sampler:
+def local_moving(level: Level, scale: float = 1.0) -> Sampler:
+    """Return what `local_metric` makes of a level as the moving image; ``scale`` as there."""
+    image, mask = smooth(level.image, level.mask, _LOCAL_SIGMA * scale)
     return Sampler(fill_holes(image, mask), Interpolation.CUBIC, _eroded(mask, 1))
+
+
+def joined(
+    fixed: FixedImage, moving: Sampler, window: int, measured: tuple[Tensor | None, Tensor | None] = (None, None)
+) -> SymmetricMetric:
+    """Return the local metric of two images.
+
+    Args:
+        fixed, moving: of `local_fixed` and `local_moving`.
+        window: side, pixels.
+        measured: the share of each pixel of both images that was measured, smoothed likewise; None where all was.
+    """
+    n = window**2
+    flat = n * _FLAT_EPS
+    signal = n * max(NOISE_WEIGHT * fixed.noise, _FLAT_EPS)
+    weights = MetricWeights(flat, flat, 1.0, signal, flat, flat, n * RELATIVE_EPS)
+    return SymmetricMetric(PairMetric(fixed.image, fixed.mask, moving, window, weights, _shares(*measured)))
+
+
+def _shares(fixed: Tensor | None, moving: Tensor | None) -> tuple[Tensor | None, Sampler | None]:
+    return fixed, None if moving is None else Sampler(moving[None, None], Interpolation.LINEAR)
 
 
 def whitened_metric(
@@ -321,10 +207,13 @@ def whitened_metric(
         f[0, 0], Sampler(m, Interpolation.LINEAR).warped(pull, fixed.shape)[0][0], taper(f_mask)
     )
     f, m = spectrum.filtered(f), spectrum.filtered(m, scale)
-    variance = window_variance(f[0, 0], window)
-    weight = torch.where(full, variance / variance.mean(), 0)
-    windows, sampler = FixedWindows.of(f, window, weight), Sampler(m, Interpolation.CUBIC, _eroded(m_mask, REACH))
-    return SymmetricMetric(windows, sampler, _measured(fixed, moving, scale))
+    n = window**2
+    variance = window_variance(f[0, 0], window)[full].mean()
+    flat = n * _FLAT_EPS
+    weights = MetricWeights(flat, flat, 0.0, float(variance), flat, flat, n * RELATIVE_EPS)
+    sampler = Sampler(m, Interpolation.CUBIC, _eroded(m_mask, REACH))
+    measured = smoothed_share(fixed, _LOCAL_SIGMA), smoothed_share(moving, _LOCAL_SIGMA * scale)
+    return SymmetricMetric(PairMetric(f[0, 0], _eroded(f_mask, REACH), sampler, window, weights, _shares(*measured)))
 
 
 def _visible(other: Level, matrix: Tensor, shape: tuple[int, int]) -> Tensor:
@@ -341,21 +230,3 @@ def _without_shading(level: Level, mask: Tensor, scale: float) -> Tensor:
 def _eroded(mask: Tensor, reach: int) -> Tensor:
     """Return the pixels of ``mask`` (H, W) with no other pixel, and no edge of the frame, within ``reach``."""
     return over_windows(F.pad(mask, [reach] * 4), 2 * reach + 1, torch.logical_and)
-
-
-def _pulled(matrix: Tensor, fx: Tensor, fy: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the gradient (fx, fy) of an image on the fixed frame, in moving coordinates: (dT/dx)^-T (fx, fy).
-
-    ``matrix`` is (3, 3) float64 on the CPU.
-    """
-    if not bool(matrix[2, :2].any()):
-        (a, b), (c, d) = torch.linalg.inv(matrix[:2, :2] / matrix[2, 2]).T.tolist()
-        return a * fx + b * fy, c * fx + d * fy
-    shape = int(fx.shape[0]), int(fx.shape[1])
-    pull = matrix.to(fx)
-    x, y = coordinates(pull, shape)
-    # dT/dx times the depth, which the factor takes out again.
-    (a, b, _), (c, d, _), (g, h, _) = pull
-    a, b, c, d = a - x * g, b - x * h, c - y * g, d - y * h
-    factor = applied(pull[2], shape) / (a * d - b * c)
-    return (d * fx - c * fy) * factor, (a * fy - b * fx) * factor

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from zncc_cli.config import Model, RegistrationConfig
+from zncc_cli.operators.pair_metric import BLOCK, CellGrid, Wanted
 from zncc_cli.registration.pair_pyramid import PairPyramid
 from zncc_cli.registration.pyramid import Level
 from zncc_cli.registration.refine.refine import Refined, refine
-from zncc_cli.registration.refine.symmetric_metric import BLOCK, local_metric
+from zncc_cli.registration.refine.symmetric_metric import local_metric
 from zncc_cli.registration.search.global_search import significance
 from zncc_cli.registration.search.model_selection import Selection
 from zncc_cli.registration.search.multistart import LevelRecord
@@ -96,12 +96,13 @@ class FitSimilarity:
 
 def fit_similarity(fixed: Level, moving: Level, matrix: np.ndarray, config: RegistrationConfig) -> FitSimilarity:
     """Return how well two finest levels of the same contrast agree at ``matrix`` (3, 3)."""
-    windows = local_metric(fixed, moving, math.sqrt(area_scale(matrix, fixed.shape)), config).local_zncc(matrix)
-    if windows is None:
+    metric = local_metric(fixed, moving, math.sqrt(area_scale(matrix, fixed.shape)), config)
+    rows, columns = (-(-n // BLOCK) for n in fixed.shape)
+    sums = metric.pair.at(matrix, Wanted(cells=CellGrid(0, 0, BLOCK, BLOCK, rows, columns)))
+    if sums is None or sums.cells is None or not sums.totals.weight > 0:
         return FitSimilarity(-1.0, -math.inf, np.empty((0, 0)))
-    z, w = windows
-    total = float(w.sum())
-    zncc = float((w * z).sum()) / total
-    sums, weights = (F.avg_pool2d(plane[None, None], BLOCK, ceil_mode=True)[0, 0] for plane in (w * z, w))
-    blocks = torch.where(weights > 0, sums / weights, torch.nan).cpu().double().numpy()
+    zncc = sums.totals.weighted_zncc / sums.totals.weight
+    weights, weighted = sums.cells[1], sums.cells[3]
+    blocks = torch.where(weights > 0, weighted / weights, torch.nan).numpy()
+    total = sums.totals.weight
     return FitSimilarity(zncc, float(significance(*torch.tensor((zncc, total)))), blocks)

@@ -239,11 +239,22 @@ def descend(
     start = time.perf_counter()
     transform = LinearTransform(model, metric.shape)
     factor = metric.factor
+    parameters = transform.parameters(matrix)
+    at_start = metric.at(transform, parameters, with_curvature=True)
+
+    def loss(p: np.ndarray) -> tuple[float, np.ndarray] | None:
+        evaluated = at_start if p is parameters else metric.at(transform, p)
+        return None if evaluated is None else (evaluated.value, evaluated.gradient)
+
+    def curvature(p: np.ndarray) -> np.ndarray | None:
+        evaluated = at_start if p is parameters else metric.at(transform, p, with_curvature=True)
+        return None if evaluated is None else evaluated.curvature
+
     minimum = minimize(
-        lambda p: metric.loss_and_gradient(transform, p),
-        transform.parameters(matrix),
+        loss,
+        parameters,
         method=config.optimizer,
-        curvature=lambda p: metric.curvature(transform, p),
+        curvature=curvature,
         first_step=_FIRST_STEP * factor,
         max_step=_MAX_STEP * factor,
         tolerance=config.tolerance if factor == 1 else tolerance * factor,

@@ -1,0 +1,757 @@
+// The pair metric on the CPU: pair_metric.h.
+#include "pair_metric.h"
+
+#include "spline.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <vector>
+
+namespace zncc {
+namespace {
+
+constexpr double kBeyond = 3.0;                         // pixels, which values of a pixel and of its gradient reach
+constexpr int64_t kTileRows = 128, kTileColumns = 512;  // of a frame of which only every so many tiles count
+constexpr int kPairs = 6, kPowers = 6;                  // of a, b, c; of x and y: 1, x, x^2, y, x y, y^2
+
+// Adds up products of the rows of a matrix gradient, G = (a x, a y, a, b x, b y, b, c x, c y, c), as moments.
+struct Moments {
+  double sums[kPairs * kPowers] = {};
+
+  // Of n places of one row, from x on: sign * weight * G G^T. What is behind them, up to a multiple of four, is zero.
+  template <bool kProjective>
+  ZNCC_INLINE void add(int64_t n, double x, double y, const double* weight, const double* a, const double* b,
+                       const double* c) {
+    constexpr int kUsed = kProjective ? 6 : 3;
+    Lanes plain[kUsed] = {}, times_x[kUsed] = {}, times_xx[kUsed] = {};
+    Lanes at{x, x + 1.0, x + 2.0, x + 3.0};
+    for (int64_t i = 0; i < n; i += 4, at = at + 4.0) {
+      Lanes w, ra, rb, rc;
+      std::memcpy(&w, weight + i, sizeof w);
+      std::memcpy(&ra, a + i, sizeof ra);
+      std::memcpy(&rb, b + i, sizeof rb);
+      const Lanes wa = w * ra, wb = w * rb;
+      Lanes product[kUsed];
+      product[0] = wa * ra;
+      product[1] = wa * rb;
+      product[2] = wb * rb;
+      if (kProjective) {
+        std::memcpy(&rc, c + i, sizeof rc);
+        product[kUsed - 3] = wa * rc;
+        product[kUsed - 2] = wb * rc;
+        product[kUsed - 1] = w * rc * rc;
+      }
+      for (int k = 0; k < kUsed; ++k) {
+        const Lanes by_x = product[k] * at;
+        plain[k] += product[k];
+        times_x[k] += by_x;
+        times_xx[k] += by_x * at;
+      }
+    }
+    for (int k = 0; k < kUsed; ++k) {
+      const double s = sum(plain[k]), sx = sum(times_x[k]), sxx = sum(times_xx[k]);
+      double* to = sums + k * kPowers;
+      to[0] += s;
+      to[1] += sx;
+      to[2] += sxx;
+      to[3] += y * s;
+      to[4] += y * sx;
+      to[5] += y * y * s;
+    }
+  }
+
+  static ZNCC_INLINE double sum(const Lanes& v) { return (v[0] + v[1]) + (v[2] + v[3]); }
+};
+
+// A row of the frame that was warped: what is remembered of it.
+template <typename Map>
+struct Rows {
+  int64_t count, stride;
+  std::vector<Map> m, edge, measured, gx, gy;
+  std::vector<double> u, v, by_depth;
+  std::vector<int64_t> ones;  // (first, last) column of the run of columns whose edge is one
+
+  Rows(int64_t count, int64_t width, bool gradient)
+      : count(count), stride(width + 8), m(count * stride), edge(count * stride), measured(count * stride),
+        gx(gradient ? count * stride : 0), gy(gradient ? count * stride : 0), u(gradient ? count * stride : 0),
+        v(gradient ? count * stride : 0), by_depth(gradient ? count * stride : 0), ones(2 * count) {}
+
+  // Where a row's column x is: the rows begin at column `left` of the frame.
+  int64_t at(int64_t row) const { return row % count * stride; }
+};
+
+template <typename Map, bool kScores, bool kCurvature>
+class StripMetric {
+ public:
+  StripMetric(const PairMetricShape& shape, const PairMetricInput<Map>& in, const PairMetricOutput<Map>& out,
+              int64_t widest)
+      : shape_(shape), in_(in), out_(out), window_(shape.h * shape.h),
+        affine_(!in.field && shape.warp.M[6] == 0.0 && shape.warp.M[7] == 0.0),
+        measures_(in.fixed_measured || in.moving_measured), rows_(shape.h + 3, widest + 2 * shape.h + 2, kScores),
+        image_sums_(shape.h, shape.h, widest + 2 * shape.h),
+        map_sums_(kScores ? shape.h : 1, shape.h, widest + shape.h, shape.h - 1), W_(widest + shape.h + 8),
+        least_(widest + 2 * shape.h + 8) {}
+
+  void run(const Strip& strip, std::vector<double>* partial) {
+    begin(strip, partial);
+    const int64_t h = shape_.h;
+    const int64_t top = kScores ? strip.top - h + 1 : strip.top;
+    image_sums_.reset(std::max(maps_ + h - 1, h), false);
+    if (kScores) {
+      map_sums_.reset(strip.right - left_, false);
+    }
+    int64_t image_row = first_row_;
+    for (int64_t y = top; y < strip.bottom; ++y) {
+      const bool windows = y >= 0 && y < shape_.map_height() && maps_ > 0;
+      map_sums_.begin();
+      if (kScores && !windows) {
+        map_sums_.take(first_ - left_, std::max<int64_t>(maps_, 0),
+                       [](int64_t, double* v) { std::fill_n(v, kMapPlanes, 0.0); });
+      }
+      for (; windows && image_row < y + h; ++image_row) {
+        warp_until(std::min(image_row + (kScores ? 2 : 1), last_warped_));
+        if (kScores) {
+          find_gradient(image_row);
+        }
+        if (image_row + 1 == y + h) {
+          find_window_weights(y);
+        }
+        push(image_row, y);
+      }
+      if (kScores) {
+        // A frame of which a part holds no window: its pixels have gradients that nothing needs.
+        map_sums_.end([&](int64_t begin, int64_t count, const Sums& S) ZNCC_ALWAYS { score(y, begin, count, S); });
+      }
+    }
+    // Pixels that no window of this strip needed may still lie in the overlap.
+    warp_until(last_warped_);
+    end();
+  }
+
+ private:
+  static constexpr int kImagePlanes = kCurvature ? 9 : 5, kMapPlanes = kCurvature ? 5 : 4;
+
+  void begin(const Strip& strip, std::vector<double>* partial) {
+    const int64_t h = shape_.h;
+    strip_ = strip;
+    left_ = kScores ? strip.left - h + 1 : strip.left;
+    first_ = std::max<int64_t>(left_, 0);
+    maps_ = std::min(strip.right, shape_.map_width()) - first_;
+    first_row_ = std::max<int64_t>(kScores ? strip.top - h + 1 : strip.top, 0);
+    const int64_t border = kScores ? 1 : 0;
+    warped_left_ = std::max<int64_t>(first_ - border, 0);
+    warped_right_ = std::min(strip.right + h - 1 + border, shape_.width());
+    warped_ = std::max<int64_t>(first_row_ - border, 0);
+    last_warped_ = std::min(strip.bottom + h - 1 + border, shape_.height());
+    partial_ = partial;
+    moments_ = Moments{};
+    std::fill_n(sums_, kSums, 0.0);
+    const CellGrid& cells = shape_.cells;
+    cell_rows_ = 0;
+    if (out_.cells) {
+      first_cell_row_ = std::clamp<int64_t>((strip.top - cells.top) / cells.height, 0, cells.rows);
+      const int64_t last = std::clamp<int64_t>((strip.bottom - 1 - cells.top) / cells.height + 1, 0, cells.rows);
+      cell_rows_ = std::max<int64_t>(strip.bottom > cells.top ? last - first_cell_row_ : 0, 0);
+    }
+    cells_.assign(kCellPlanes * cell_rows_ * cells.columns, 0.0);
+  }
+
+  void end() {
+    partial_->assign(sums_, sums_ + kSums);
+    partial_->insert(partial_->end(), moments_.sums, moments_.sums + kPairs * kPowers);
+    partial_->push_back(static_cast<double>(first_cell_row_));
+    partial_->push_back(static_cast<double>(cell_rows_));
+    partial_->insert(partial_->end(), cells_.begin(), cells_.end());
+  }
+
+  void warp_until(int64_t last) {
+    for (; warped_ < last; ++warped_) {
+      if (shape_.warp.degree == 3) {
+        warp_row<Cubic<Map>>(warped_);
+      } else {
+        warp_row<Linear<Map>>(warped_);
+      }
+    }
+  }
+
+  template <typename Spline>
+  ZNCC_INLINE void warp_row(int64_t y) {
+    const WarpShape& warp = shape_.warp;
+    const int64_t width = shape_.width();
+    Map *m = rows_.m.data() + rows_.at(y), *edge = rows_.edge.data() + rows_.at(y);
+    Map* measured = rows_.measured.data() + rows_.at(y);
+    Points<Map> points;
+    constexpr int64_t kBatch = Points<Map>::kBatch;
+    for (int64_t begin = warped_left_; begin < warped_right_; begin += kBatch) {
+      const int64_t count = std::min(kBatch, warped_right_ - begin), to = begin - warped_left_;
+      if (in_.field) {
+        points.find(warp, in_.field + 2 * (y * width + begin), y, begin, count);
+      } else {
+        points.find(warp, y, begin, count);
+      }
+      for (int64_t i = 0; i < count; ++i) {
+        const double distance = points.distance[i];
+        edge[to + i] = static_cast<Map>(distance < 0.0 ? 0.0 : distance > 1.0 ? 1.0 : distance);
+      }
+      // No gradient reaches a pixel that lies farther beyond the edge than another one.
+      int64_t from = 0, until = count;
+      while (from < until && points.distance[from] < -kBeyond && points.by_depth[from] != 0.0) {
+        m[to + from++] = Map(0);
+      }
+      while (until > from && points.distance[until - 1] < -kBeyond && points.by_depth[until - 1] != 0.0) {
+        m[to + --until] = Map(0);
+      }
+      values_at<Map, Spline>(warp, in_.knots, until - from, points.column + from, points.row + from, points.s + from,
+                             points.t + from, m + to + from);
+      if (kScores) {
+        std::copy_n(points.u, count, rows_.u.data() + rows_.at(y) + to);
+        std::copy_n(points.v, count, rows_.v.data() + rows_.at(y) + to);
+        std::copy_n(points.by_depth, count, rows_.by_depth.data() + rows_.at(y) + to);
+      }
+      if (in_.moving_mask) {
+        Map valid[kBatch];
+        values_at<Map, Linear<Map>>(warp, in_.moving_mask, count, points.column, points.row, points.s, points.t, valid);
+        for (int64_t i = 0; i < count; ++i) {
+          edge[to + i] = valid[i] < edge[to + i] ? valid[i] : edge[to + i];
+        }
+      }
+      if (in_.fixed_mask) {
+        const uint8_t* mask = in_.fixed_mask + y * width + begin;
+        for (int64_t i = 0; i < count; ++i) {
+          edge[to + i] = mask[i] ? edge[to + i] : Map(0);
+        }
+      }
+      if (measures_) {
+        std::fill_n(measured + to, count, Map(1));
+        if (in_.moving_measured) {
+          values_at<Map, Linear<Map>>(warp, in_.moving_measured, count, points.column, points.row, points.s, points.t,
+                                      measured + to);
+        }
+        for (int64_t i = 0; i < count; ++i) {
+          const Map share = measured[to + i] < Map(0) ? Map(0) : measured[to + i] > Map(1) ? Map(1) : measured[to + i];
+          measured[to + i] = in_.fixed_measured ? share * in_.fixed_measured[y * width + begin + i] : share;
+        }
+      }
+    }
+    const int64_t n = warped_right_ - warped_left_;
+    // The longest run of ones that begins with the first one: without holes these are all.
+    int64_t from = 0;
+    while (from < n && edge[from] != Map(1)) {
+      ++from;
+    }
+    int64_t until = from;
+    while (until < n && edge[until] == Map(1)) {
+      ++until;
+    }
+    rows_.ones[2 * (y % rows_.count)] = warped_left_ + from;
+    rows_.ones[2 * (y % rows_.count) + 1] = warped_left_ + until;
+    if (y >= strip_.top && y < strip_.bottom) {
+      double sum = 0.0;
+      for (int64_t x = strip_.left - warped_left_; x < strip_.right - warped_left_; ++x) {
+        sum += static_cast<double>(edge[x]);
+      }
+      sums_[4] += sum;
+    }
+  }
+
+  // The gradient of the mean of both images at a row, in moving coordinates.
+  ZNCC_INLINE void find_gradient(int64_t y) {
+    const int64_t width = shape_.width(), height = shape_.height();
+    const int64_t above = std::max<int64_t>(y - 1, 0), below = std::min(y + 1, height - 1);
+    const Map down = above == below ? Map(0) : Map(0.5) / static_cast<Map>(below - above);
+    const Map *f = in_.fixed + y * width, *f_above = in_.fixed + above * width, *f_below = in_.fixed + below * width;
+    const Map* m = rows_.m.data() + rows_.at(y) - warped_left_;
+    const Map* m_above = rows_.m.data() + rows_.at(above) - warped_left_;
+    const Map* m_below = rows_.m.data() + rows_.at(below) - warped_left_;
+    Map* gx = rows_.gx.data() + rows_.at(y) - warped_left_;
+    Map* gy = rows_.gy.data() + rows_.at(y) - warped_left_;
+    const int64_t first = first_, last = std::min(strip_.right + shape_.h - 1, width);
+    ZNCC_VECTOR_LOOP
+    for (int64_t x = first; x < last; ++x) {
+      gy[x] = down * ((f_below[x] - f_above[x]) + (m_below[x] - m_above[x]));
+    }
+    const auto across = [&](int64_t before, int64_t behind) ZNCC_ALWAYS {
+      return before == behind
+                 ? Map(0)
+                 : Map(0.5) / static_cast<Map>(behind - before) * ((f[behind] - f[before]) + (m[behind] - m[before]));
+    };
+    const int64_t from = std::max<int64_t>(first, 1), until = std::min(last, width - 1);
+    ZNCC_VECTOR_LOOP
+    for (int64_t x = from; x < until; ++x) {
+      gx[x] = Map(0.25) * ((f[x + 1] - f[x - 1]) + (m[x + 1] - m[x - 1]));
+    }
+    if (first == 0) {
+      gx[0] = across(0, std::min<int64_t>(1, width - 1));
+    }
+    if (last == width && width > 1) {
+      gx[width - 1] = across(width - 2, width - 1);
+    }
+    pull(y, first, last, gx, gy);
+  }
+
+  // Turns a gradient by x and y of the frame into one by u and v: (d(u, v) / d(x, y))^-T.
+  ZNCC_INLINE void pull(int64_t y, int64_t first, int64_t last, Map* gx, Map* gy) {
+    const double* M = shape_.warp.M;
+    if (affine_) {
+      const double a = M[0] / M[8], b = M[1] / M[8], c = M[3] / M[8], d = M[4] / M[8], by = 1.0 / (a * d - b * c);
+      const Map xx = static_cast<Map>(d * by), xy = static_cast<Map>(-c * by);
+      const Map yx = static_cast<Map>(-b * by), yy = static_cast<Map>(a * by);
+      ZNCC_VECTOR_LOOP
+      for (int64_t x = first; x < last; ++x) {
+        const Map fx = gx[x], fy = gy[x];
+        gx[x] = xx * fx + xy * fy;
+        gy[x] = yx * fx + yy * fy;
+      }
+      return;
+    }
+    const double* u = rows_.u.data() + rows_.at(y) - warped_left_;
+    const double* v = rows_.v.data() + rows_.at(y) - warped_left_;
+    const double* by_depth = rows_.by_depth.data() + rows_.at(y) - warped_left_;
+    const int64_t above = std::max<int64_t>(y - 1, 0), below = std::min(y + 1, shape_.height() - 1);
+    const int64_t width = shape_.width();
+    for (int64_t x = first; x < last; ++x) {
+      double a, b, c, d;
+      if (in_.field) {
+        const int64_t before = std::max<int64_t>(x - 1, 0), behind = std::min(x + 1, width - 1);
+        const double across = behind > before ? 1.0 / static_cast<double>(behind - before) : 0.0;
+        const double down = below > above ? 1.0 / static_cast<double>(below - above) : 0.0;
+        const int64_t up = rows_.at(above) - rows_.at(y), low = rows_.at(below) - rows_.at(y);
+        a = (u[behind] - u[before]) * across;
+        b = (u[x + low] - u[x + up]) * down;
+        c = (v[behind] - v[before]) * across;
+        d = (v[x + low] - v[x + up]) * down;
+      } else {
+        a = (M[0] - u[x] * M[6]) * by_depth[x];
+        b = (M[1] - u[x] * M[7]) * by_depth[x];
+        c = (M[3] - v[x] * M[6]) * by_depth[x];
+        d = (M[4] - v[x] * M[7]) * by_depth[x];
+      }
+      const double det = a * d - b * c, by = det != 0.0 ? 1.0 / det : 0.0;
+      const double fx = static_cast<double>(gx[x]), fy = static_cast<double>(gy[x]);
+      gx[x] = static_cast<Map>((d * fx - c * fy) * by);
+      gy[x] = static_cast<Map>((a * fy - b * fx) * by);
+    }
+  }
+
+  // W of the windows of row y: the least edge of their pixels, times their weights.
+  void find_window_weights(int64_t y) {
+    const int64_t h = shape_.h, last = first_ + maps_;
+    int64_t from = 0, until = shape_.width();
+    for (int64_t row = y; row < y + h; ++row) {
+      from = std::max(from, rows_.ones[2 * (row % rows_.count)]);
+      until = std::min(until, rows_.ones[2 * (row % rows_.count) + 1]);
+    }
+    from = std::clamp(from, first_, last);
+    until = std::max(std::min(until - h + 1, last), from);
+    std::fill(W_.begin() + (from - first_), W_.begin() + (until - first_), Map(1));
+    for (const auto& [begin, end] : {std::pair(first_, from), std::pair(until, last)}) {
+      least_edges(y, begin, end);
+    }
+    if (in_.weight) {
+      const Map* weight = in_.weight + y * shape_.map_width() + first_;
+      for (int64_t x = 0; x < maps_; ++x) {
+        W_[x] *= weight[x];
+      }
+    }
+  }
+
+  void least_edges(int64_t y, int64_t begin, int64_t end) {
+    const int64_t h = shape_.h, n = end - begin + h - 1;
+    if (end <= begin) {
+      return;
+    }
+    Map* __restrict least = least_.data();
+    const Map* first = rows_.edge.data() + rows_.at(y) + begin - warped_left_;
+    std::copy_n(first, n, least);
+    for (int64_t row = y + 1; row < y + h; ++row) {
+      const Map* edge = rows_.edge.data() + rows_.at(row) + begin - warped_left_;
+      for (int64_t x = 0; x < n; ++x) {
+        least[x] = edge[x] < least[x] ? edge[x] : least[x];
+      }
+    }
+    Map* __restrict W = W_.data() + (begin - first_);
+    std::copy_n(least, end - begin, W);
+    for (int64_t k = 1; k < h; ++k) {
+      for (int64_t x = 0; x < end - begin; ++x) {
+        W[x] = least[x + k] < W[x] ? least[x + k] : W[x];
+      }
+    }
+  }
+
+  // Takes row `image_row` of both images; where it is the last one of the windows of row y, these are compared.
+  ZNCC_INLINE void push(int64_t image_row, int64_t y) {
+    const int64_t h = shape_.h, width = shape_.width();
+    const Map* f = in_.fixed + image_row * width + first_;
+    const Map* f_out = f - h * width;
+    const int64_t offset = first_ - warped_left_;
+    const int64_t entering = rows_.at(image_row) + offset;
+    const int64_t leaving = image_row >= h ? rows_.at(image_row - h) + offset : entering;
+    const Map *m = rows_.m.data() + entering, *m_out = rows_.m.data() + leaving;
+    const Map *gx = kCurvature ? rows_.gx.data() + entering : m, *gx_out = kCurvature ? rows_.gx.data() + leaving : m;
+    const Map *gy = kCurvature ? rows_.gy.data() + entering : m, *gy_out = kCurvature ? rows_.gy.data() + leaving : m;
+    const auto at = [=](int64_t x, double* v) ZNCC_ALWAYS {
+      const double a = static_cast<double>(f[x]), b = static_cast<double>(m[x]);
+      v[0] = a;
+      v[1] = b;
+      v[2] = a * a;
+      v[3] = b * b;
+      v[4] = a * b;
+      if (kCurvature) {
+        v[5] = static_cast<double>(gx[x]);
+        v[6] = static_cast<double>(gy[x]);
+        v[7] = v[5] * b;
+        v[8] = v[6] * b;
+      }
+    };
+    // a^2 - b^2 = (a - b) (a + b)
+    const auto grows = [=](int64_t x, double* v) ZNCC_ALWAYS {
+      const double a = static_cast<double>(f[x]), a_out = static_cast<double>(f_out[x]);
+      const double b = static_cast<double>(m[x]), b_out = static_cast<double>(m_out[x]);
+      v[0] = a - a_out;
+      v[1] = b - b_out;
+      v[2] = v[0] * (a + a_out);
+      v[3] = v[1] * (b + b_out);
+      v[4] = a * b - a_out * b_out;
+      if (kCurvature) {
+        const double x_in = static_cast<double>(gx[x]), x_out = static_cast<double>(gx_out[x]);
+        const double y_in = static_cast<double>(gy[x]), y_out = static_cast<double>(gy_out[x]);
+        v[5] = x_in - x_out;
+        v[6] = y_in - y_out;
+        v[7] = x_in * b - x_out * b_out;
+        v[8] = y_in * b - y_out * b_out;
+      }
+    };
+    image_sums_.push(at, grows,
+                     [&](int64_t begin, int64_t count, const Sums& S) ZNCC_ALWAYS { compare(y, begin, count, S); });
+  }
+
+  ZNCC_INLINE void compare(int64_t y, int64_t begin, int64_t count, const Sums& S) {
+    const double *S_f = S[0], *S_m = S[1], *S_ff = S[2], *S_mm = S[3], *S_fm = S[4];
+    const Map* W = W_.data() + begin;
+    const MetricWeights& by = shape_.by;
+    double A[kBlock], B[kBlock], C[kBlock], U[kBlock], s[kBlock], z[kBlock], e[kBlock], z2[kBlock], v_m[kBlock];
+    const bool second = out_.cells != nullptr;
+    const WindowSize window = window_;
+    ZNCC_VECTOR_LOOP
+    for (int64_t x = 0; x < count; ++x) {
+      const PairSums sums{S_f[x], S_m[x], S_ff[x], S_mm[x], S_fm[x]};
+      const ComparedWindow t = compared(sums, window, by);
+      z[x] = t.z;
+      e[x] = t.e;
+      v_m[x] = t.v_m;
+      if (kScores) {
+        const ScoredWindow w = scored(sums, t, static_cast<double>(W[x]), window, by);
+        A[x] = w.A;
+        B[x] = w.B;
+        C[x] = w.C;
+        U[x] = w.U;
+        s[x] = w.s;
+      }
+      z2[x] = 0.0;
+    }
+    if (second) {
+      ZNCC_VECTOR_LOOP
+      for (int64_t x = 0; x < count; ++x) {
+        z2[x] = second_zncc(compared({S_f[x], S_m[x], S_ff[x], S_mm[x], S_fm[x]}, window, by), by);
+      }
+    }
+    if (y >= strip_.top && first_ + begin + count > strip_.left) {
+      own(y, begin, count, W, z, z2, e);
+    }
+    if (kScores) {
+      const double *a = A, *b = B, *c = C, *used = U, *share = s;
+      map_sums_.take(first_ - left_ + begin, count, [=](int64_t x, double* v) ZNCC_ALWAYS {
+        v[0] = a[x];
+        v[1] = b[x];
+        v[2] = c[x];
+        v[3] = used[x];
+        if (kCurvature) {
+          v[4] = share[x];
+        }
+      });
+    }
+    if (kCurvature && y >= strip_.top && first_ + begin + count > strip_.left) {
+      explained(y, begin, count, S, s, v_m);
+    }
+  }
+
+  // Sums over the windows that begin in the strip.
+  ZNCC_INLINE void own(int64_t y, int64_t begin, int64_t count, const Map* W, const double* z, const double* z2,
+                       const double* e) {
+    const int64_t from = std::max<int64_t>(strip_.left - first_ - begin, 0);
+    double planes[kCellPlanes][kBlock];
+    for (int64_t x = from; x < count; ++x) {
+      const double w = static_cast<double>(W[x]);
+      planes[0][x] = w;
+      planes[1][x] = w * e[x];
+      planes[2][x] = w * z[x];
+      planes[3][x] = w * e[x] * z[x];
+      planes[4][x] = w * z2[x];
+    }
+    sums_[0] += sum_of(planes[0] + from, count - from);
+    sums_[1] += sum_of(planes[1] + from, count - from);
+    sums_[2] += sum_of(planes[2] + from, count - from);
+    sums_[3] += sum_of(planes[3] + from, count - from);
+    const int64_t map = y * shape_.map_width() + first_ + begin;
+    for (int64_t x = from; out_.z && x < count; ++x) {
+      out_.z[map + x] = static_cast<Map>(z[x]);
+      out_.w[map + x] = static_cast<Map>(planes[1][x]);
+    }
+    if (cell_rows_ > 0) {
+      add_to_cells(y, first_ + begin, from, count, planes);
+    }
+  }
+
+  ZNCC_INLINE void add_to_cells(int64_t y, int64_t at, int64_t from, int64_t count, const double (*planes)[kBlock]) {
+    const CellGrid& cells = shape_.cells;
+    const int64_t down = y - cells.top, row = down / cells.height - first_cell_row_;
+    if (down < 0 || row >= cell_rows_ || (cells.inside && down % cells.height > cells.height - shape_.h)) {
+      return;
+    }
+    for (int64_t x = from; x < count;) {
+      const int64_t across = at + x - cells.left, column = across < 0 ? -1 : across / cells.width;
+      const int64_t next = std::min(across < 0 ? x - across : x + (column + 1) * cells.width - across, count);
+      if (column >= 0 && column < cells.columns) {
+        int64_t last = next;
+        if (cells.inside) {
+          last = std::min(last, x + (column * cells.width + cells.width - shape_.h + 1) - across);
+        }
+        for (int k = 0; last > x && k < kCellPlanes; ++k) {
+          cells_[(k * cell_rows_ + row) * cells.columns + column] += sum_of(planes[k] + x, last - x);
+        }
+      }
+      x = next;
+    }
+  }
+
+  // What a change of the windows' means and contrasts explains of the curvature.
+  ZNCC_INLINE void explained(int64_t y, int64_t begin, int64_t count, const Sums& S, const double* s,
+                             const double* v_m) {
+    const int64_t centre = shape_.h / 2, row = rows_.at(y + centre);
+    const int64_t place = first_ - warped_left_ + begin + centre;
+    const double* by_depth = rows_.by_depth.data() + row + place;
+    const double *u = rows_.u.data() + row + place, *v = rows_.v.data() + row + place;
+    const Map* q = rows_.measured.data() + row + place;
+    const int64_t from = std::max<int64_t>(strip_.left - first_ - begin, 0);
+    const double *S_m = S[1], *S_x = S[5], *S_y = S[6], *S_xm = S[7], *S_ym = S[8];
+    const double inverse_N = window_.inverse_N, floor = shape_.by.floor;
+    double weight[2][kBlock + 4], a[2][kBlock + 4], b[2][kBlock + 4], c[2][kBlock + 4];
+    const int64_t n = count - from;
+    for (int k = 0; k < 2; ++k) {
+      for (int64_t x = n; x < (n + 3) / 4 * 4; ++x) {
+        weight[k][x] = a[k][x] = b[k][x] = c[k][x] = 0.0;
+      }
+    }
+    ZNCC_VECTOR_LOOP
+    for (int64_t i = 0; i < n; ++i) {
+      const int64_t x = from + i;
+      const double share = measures_ ? s[x] * static_cast<double>(q[x]) : s[x];
+      weight[0][i] = -share * inverse_N;
+      weight[1][i] = -share / (v_m[x] > floor ? v_m[x] : floor);
+      a[0][i] = S_x[x] * by_depth[x];
+      b[0][i] = S_y[x] * by_depth[x];
+      a[1][i] = (S_xm[x] - S_x[x] * S_m[x] * inverse_N) * by_depth[x];
+      b[1][i] = (S_ym[x] - S_y[x] * S_m[x] * inverse_N) * by_depth[x];
+      c[0][i] = -(a[0][i] * u[x] + b[0][i] * v[x]);
+      c[1][i] = -(a[1][i] * u[x] + b[1][i] * v[x]);
+    }
+    const double at = static_cast<double>(first_ + begin + from + centre), down = static_cast<double>(y + centre);
+    for (int k = 0; k < 2; ++k) {
+      add_moments(n, at, down, weight[k], a[k], b[k], c[k]);
+    }
+  }
+
+  ZNCC_INLINE void add_moments(int64_t n, double x, double y, const double* weight, const double* a, const double* b,
+                               const double* c) {
+    if (shape_.projective) {
+      moments_.add<true>(n, x, y, weight, a, b, c);
+    } else {
+      moments_.add<false>(n, x, y, weight, a, b, c);
+    }
+  }
+
+  // The pixels of row y that lie in the strip, from the sums over the windows that hold them.
+  ZNCC_INLINE void score(int64_t y, int64_t begin, int64_t count, const Sums& S) {
+    const int64_t at = strip_.left + begin, place = rows_.at(y) + at - warped_left_;
+    const double *sum_A = S[0], *sum_B = S[1], *sum_C = S[2], *sum_U = S[3];
+    const Map *f = in_.fixed + y * shape_.width() + at, *m = rows_.m.data() + place;
+    const Map *gx = rows_.gx.data() + place, *gy = rows_.gy.data() + place, *q = rows_.measured.data() + place;
+    const double* by_depth = rows_.by_depth.data() + place;
+    const double *u = rows_.u.data() + place, *v = rows_.v.data() + place;
+    double D[kBlock + 4], a[kBlock + 4], b[kBlock + 4], c[kBlock + 4], share[kBlock + 4];
+    const WindowSize window = window_;
+    for (int64_t x = count; x < (count + 3) / 4 * 4; ++x) {
+      D[x] = a[x] = b[x] = c[x] = share[x] = 0.0;
+    }
+    ZNCC_VECTOR_LOOP
+    for (int64_t x = 0; x < count; ++x) {
+      const double d = difference(static_cast<double>(f[x]), static_cast<double>(m[x]), sum_A[x], sum_B[x], sum_C[x],
+                                  sum_U[x], window);
+      D[x] = measures_ ? d * static_cast<double>(q[x]) : d;
+      a[x] = static_cast<double>(gx[x]) * by_depth[x];
+      b[x] = static_cast<double>(gy[x]) * by_depth[x];
+      c[x] = -(a[x] * u[x] + b[x] * v[x]);
+      if (kCurvature) {
+        share[x] = measures_ ? S[4][x] * static_cast<double>(q[x]) : S[4][x];
+      }
+    }
+    if (kCurvature) {
+      add_moments(count, static_cast<double>(at), static_cast<double>(y), share, a, b, c);
+    }
+    if (out_.pixels) {
+      const int64_t size = shape_.height() * shape_.width();
+      Map* to = out_.pixels + y * shape_.width() + at;
+      for (int64_t x = 0; x < count; ++x) {
+        to[x] = static_cast<Map>(D[x] * a[x]);
+        to[size + x] = static_cast<Map>(D[x] * b[x]);
+        if (kCurvature) {
+          to[2 * size + x] = static_cast<Map>(share[x] * a[x] * a[x]);
+          to[3 * size + x] = static_cast<Map>(share[x] * a[x] * b[x]);
+          to[4 * size + x] = static_cast<Map>(share[x] * b[x] * b[x]);
+        }
+      }
+    }
+    if (out_.scores) {
+      for (int64_t first = 0; first < count; first += kScoreBlock) {
+        add_scores(y, at + first, std::min(kScoreBlock, count - first), D + first, a + first, b + first, c + first);
+      }
+    }
+  }
+
+  ZNCC_INLINE void add_scores(int64_t y, int64_t at, int64_t n, const double* D, const double* a, const double* b,
+                              const double* c) {
+    const int64_t across = shape_.blocks_across(), blocks = across * shape_.blocks_down();
+    double* to = out_.scores + y / kScoreBlock * across + at / kScoreBlock;
+    Lanes plain[3] = {}, times_x[3] = {};
+    const double x = static_cast<double>(at);
+    Lanes place{x, x + 1.0, x + 2.0, x + 3.0};
+    for (int64_t i = 0; i < n; i += 4, place = place + 4.0) {
+      Lanes d, row[3];
+      std::memcpy(&d, D + i, sizeof d);
+      std::memcpy(&row[0], a + i, sizeof d);
+      std::memcpy(&row[1], b + i, sizeof d);
+      std::memcpy(&row[2], c + i, sizeof d);
+      for (int k = 0; k < 3; ++k) {
+        const Lanes value = d * row[k];
+        plain[k] += value;
+        times_x[k] += value * place;
+      }
+    }
+    for (int k = 0; k < (shape_.projective ? 3 : 2); ++k) {
+      const double s = Moments::sum(plain[k]);
+      to[(3 * k) * blocks] += Moments::sum(times_x[k]);
+      to[(3 * k + 1) * blocks] += s * static_cast<double>(y);
+      to[(3 * k + 2) * blocks] += s;
+    }
+  }
+
+  const PairMetricShape& shape_;
+  const PairMetricInput<Map>& in_;
+  const PairMetricOutput<Map>& out_;
+  const WindowSize window_;
+  const bool affine_, measures_;
+  Rows<Map> rows_;
+  BoxSums<kImagePlanes> image_sums_;
+  BoxSums<kMapPlanes> map_sums_;
+  std::vector<Map> W_, least_;
+  Strip strip_{StripGrid(1, 1, 1), 0};
+  int64_t left_ = 0, first_ = 0, maps_ = 0, first_row_ = 0;
+  int64_t warped_left_ = 0, warped_right_ = 0, warped_ = 0, last_warped_ = 0;
+  int64_t first_cell_row_ = 0, cell_rows_ = 0;
+  std::vector<double>* partial_ = nullptr;
+  Moments moments_;
+  double sums_[kSums] = {};
+  std::vector<double> cells_;
+};
+
+bool counts(const PairMetricShape& shape, const StripGrid& grid, int64_t index) {
+  const int64_t across = grid.strips_across(), row = index / across, column = index % across;
+  // A step of more than one from a row of tiles to the next, so that no column of tiles is left out.
+  return shape.step == 1 || (column + row * (shape.step / 2 + 1)) % shape.step == 0;
+}
+
+template <typename Map, bool kScores, bool kCurvature>
+void run_strips(const PairMetricShape& shape, const PairMetricInput<Map>& in, const PairMetricOutput<Map>& out,
+                StripQueue& strips, std::vector<double>* partial) {
+  const StripGrid grid = shape.grid();
+  StripMetric<Map, kScores, kCurvature> metric(shape, in, out, grid.widest());
+  for (int64_t index; strips.take(&index);) {
+    if (counts(shape, grid, index)) {
+      metric.run(Strip(grid, index), partial + index);
+    }
+  }
+}
+
+template <typename Map>
+void pair_metric_of(const PairMetricShape& shape, const PairMetricInput<Map>& in, const PairMetricOutput<Map>& out,
+                    StripQueue& strips, std::vector<double>* partial) {
+  if (out.curvature) {
+    run_strips<Map, true, true>(shape, in, out, strips, partial);
+  } else if (out.scores || out.pixels) {
+    run_strips<Map, true, false>(shape, in, out, strips, partial);
+  } else {
+    run_strips<Map, false, false>(shape, in, out, strips, partial);
+  }
+}
+
+}  // namespace
+
+StripGrid PairMetricShape::grid() const {
+  StripGrid grid(height(), width(), h);
+  // No block of scores is shared.
+  grid.strip_rows = (grid.strip_rows + kScoreBlock - 1) / kScoreBlock * kScoreBlock;
+  if (step > 1) {
+    grid.strip_rows = kTileRows;
+    grid.strip_columns = kTileColumns;
+  }
+  return grid;
+}
+
+void pair_metric(const PairMetricShape& shape, const PairMetricInput<float>& in, const PairMetricOutput<float>& out,
+                 StripQueue& strips, std::vector<double>* partial) {
+  pair_metric_of(shape, in, out, strips, partial);
+}
+
+void pair_metric(const PairMetricShape& shape, const PairMetricInput<double>& in, const PairMetricOutput<double>& out,
+                 StripQueue& strips, std::vector<double>* partial) {
+  pair_metric_of(shape, in, out, strips, partial);
+}
+
+void add_partial_sums(const PairMetricShape& shape, const std::vector<std::vector<double>>& partial, double* sums,
+                      double* cells, double* curvature) {
+  Moments moments;
+  std::fill_n(sums, kSums, 0.0);
+  for (const std::vector<double>& of_strip : partial) {
+    if (of_strip.empty()) {
+      continue;
+    }
+    const double* from = of_strip.data();
+    for (int k = 0; k < kSums; ++k) {
+      sums[k] += *from++;
+    }
+    for (double& sum : moments.sums) {
+      sum += *from++;
+    }
+    const int64_t first = static_cast<int64_t>(*from++), rows = static_cast<int64_t>(*from++);
+    for (int64_t k = 0; cells && k < kCellPlanes; ++k) {
+      double* to = cells + (k * shape.cells.rows + first) * shape.cells.columns;
+      for (int64_t i = 0; i < rows * shape.cells.columns; ++i) {
+        to[i] += *from++;
+      }
+    }
+  }
+  if (!curvature) {
+    return;
+  }
+  // The powers in the outer product of (x, y, 1) with itself.
+  constexpr int kPower[3][3] = {{2, 4, 1}, {4, 5, 3}, {1, 3, 0}};
+  constexpr int kPair[3][3] = {{0, 1, 3}, {1, 2, 4}, {3, 4, 5}};
+  for (int i = 0; i < 9; ++i) {
+    for (int j = 0; j < 9; ++j) {
+      curvature[9 * i + j] = moments.sums[kPair[i / 3][j / 3] * kPowers + kPower[i % 3][j % 3]];
+    }
+  }
+}
+
+}  // namespace zncc
