@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -29,13 +30,15 @@ class Contender:
     """A tool: ``call(fixed, moving, model, masks)`` returns an answer, or raises an exception where it finds none.
 
     Images are (H, W) float32 with a range of about 0 to 1. ``masks`` are the valid pixels of fixed and moving, or
-    None; only a tool that ``takes_masks`` is given any. A tool is called with one of its ``models`` only.
+    None; only a tool that ``takes_masks`` is given any. A tool is called with one of its ``models`` only, and on
+    images of up to ``max_side`` pixels, beyond which its memory would not fit beside others'.
     """
 
     name: str
     call: Callable[[Image, Image, str, Masks | None], Answer]
     models: tuple[str, ...] = ALL_MODELS
     takes_masks: bool = False
+    max_side: int = sys.maxsize
 
 
 def full(matrix: object) -> Array:
