@@ -129,9 +129,7 @@ def _borders(result: Result) -> Iterator[str]:
             [trial for trial in result.borders if trial.plan.damage == border],
             lambda trial: trial.contender,
             lambda trial: "with masks" if trial.masked else "without masks",
-            lambda trials: (
-                f"{_score(trials)}, {pixels(max([t.error for t in trials if t.is_solved], default=math.inf))}"
-            ),
+            lambda trials: f"{_score(trials)}, {pixels(_worst_solved(trials))}",
             corner=border,
             missing="takes no masks",
         )
@@ -172,8 +170,8 @@ def _processes(result: Result) -> Iterator[str]:
     if result.batch:
         inside, beyond = result.batch.inside, result.batch.beyond
         yield (
-            f"`zncc-batch` with all files, one worker, {result.batch.pairs} pairs: {inside:.3f} s inside `register` and "
-            f"{beyond:.3f} s beyond it, {100 * beyond / inside:.0f} % (medians of a pair)."
+            f"`zncc-batch` with all files, one worker, {result.batch.pairs} pairs: {inside:.3f} s a pair inside "
+            f"`register` and {beyond:.3f} s beyond it, {100 * beyond / inside:.0f} % (medians)."
         )
         yield ""
 
@@ -202,6 +200,10 @@ def _every_pair(result: Result) -> Iterator[str]:
 
 def _score(trials: list[Trial]) -> str:
     return f"{sum(trial.is_solved for trial in trials)}/{len(trials)}, {pixels(_median(map(_error, trials)))}"
+
+
+def _worst_solved(trials: list[Trial]) -> float:
+    return max((_error(trial) for trial in trials if trial.is_solved), default=math.inf)
 
 
 def _error(trial: Trial) -> float:

@@ -29,9 +29,9 @@ def lines(passes: list[Passes], refusals: list[Refusal], stages: list[StageTimes
 def _passes(passes: list[Passes]) -> Iterator[str]:
     yield from ("## A registration in passes of the operator", "")
     yield (
-        f"A pass is one forward and one backward pass of `local_std`, window {WINDOW}, float32, over an image of the same "
-        f"size; it and the registrations took turns in one process. Affine, small motion, {DAMAGE}. Milliseconds: median "
-        "(lower to upper quartile)."
+        f"A pass is one forward and one backward pass of `local_std`, window {WINDOW}, float32, over an image of that "
+        f"size; it and the registrations took turns in one process. Affine, small motion, {DAMAGE}. Milliseconds: "
+        "median (lower to upper quartile)."
     )
     yield ""
     rows = []

@@ -5,6 +5,7 @@ It runs in a process of its own, for itk and SimpleITK cannot share one; its tim
 
 from __future__ import annotations
 
+import functools
 import warnings
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -23,13 +24,18 @@ _TRANSFORMS = {
 
 
 def contenders(_: Any) -> list[Contender]:
-    """Return elastix; its process starts with the first call, and ends with this one."""
-    process = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+    """Return elastix."""
 
     def call(fixed: Image, moving: Image, model: str, masks: Masks | None) -> Answer:
-        return Answer(process.submit(_register, fixed, moving, model).result())
+        return Answer(_process().submit(_register, fixed, moving, model).result())
 
     return [Contender("elastix", call, WITHOUT_HOMOGRAPHY)]
+
+
+@functools.cache
+def _process() -> ProcessPoolExecutor:
+    """Return the process, which starts with its first task and ends with this one: itk takes seconds to load."""
+    return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
 
 
 def _register(fixed: Image, moving: Image, model: str) -> Array:
