@@ -40,7 +40,7 @@ from benchmarks.registration.trials import trials
 
 _SAMPLES_PER_PROCESS = 4  # a registration in memory takes less than a process
 _T = TypeVar("_T")
-PARTS = ("time", "stages", "processes", "borders", "pairs")
+PARTS = ("time", "processes", "borders", "pairs", "stages")
 
 
 def main() -> None:
@@ -92,11 +92,6 @@ def _measure(device: torch.device, options: argparse.Namespace) -> report.Result
     max_samples = _SAMPLES_PER_PROCESS * options.repeats
     to_time = in_time(models, "models to time") if "time" in parts else []
     timed = speeds(contenders, to_time, options.side, options.budget, max_samples)
-    stages, passed, refusals = list[StageTimes](), list[Passes](), list[Refusal]()
-    if "stages" in parts:
-        effort = Effort(options.budget, max_samples, options.limit)
-        stages, passed, refusals = _measure_stages(options.sides, device, installed[0], contenders, effort)
-        missing |= {name: reason for each in passed for name, reason in each.missing.items()}
     whole, overhead = list[Process](), None
     if "processes" in parts:
         show_progress("whole processes")
@@ -107,6 +102,12 @@ def _measure(device: torch.device, options: argparse.Namespace) -> report.Result
     borders = trials(contenders, map(make, with_border)) if "borders" in parts else []
     wanted = [plan for plan in plans() if plan.model in models and plan.damage in options.damages]
     tried = trials(contenders, map(make, in_time(wanted, "pairs") if "pairs" in parts else []))
+    # Last, for these keep freed memory, which the command does and a program that calls `register` does not.
+    stages, passed, refusals = list[StageTimes](), list[Passes](), list[Refusal]()
+    if "stages" in parts:
+        effort = Effort(options.budget, max_samples, options.limit)
+        stages, passed, refusals = _measure_stages(options.sides, device, installed[0], contenders, effort)
+        missing |= {name: reason for each in passed for name, reason in each.missing.items()}
     return report.Result(
         device=device,
         machine={**facts, "load average after": machine.load_average()},
