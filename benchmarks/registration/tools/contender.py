@@ -15,6 +15,9 @@ Masks = tuple[NDArray[np.bool_], NDArray[np.bool_]]
 
 ALL_MODELS = ("translation", "rigid", "similarity", "affine", "homography")
 WITHOUT_HOMOGRAPHY = ALL_MODELS[:-1]
+# The longest side for tools that take 160 bytes a pixel and more: pystackreg; elastix with its pyramids, 230; and SIFT,
+# which doubles the image, and keeps six blurred float32 copies and their five differences of each octave, 235.
+GREEDY_SIDE_PX = 4096
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.registration.tools.contender import WITHOUT_HOMOGRAPHY, Answer, Array, Contender, Image, Masks
+from benchmarks.registration.tools.contender import (
+    GREEDY_SIDE_PX,
+    WITHOUT_HOMOGRAPHY,
+    Answer,
+    Array,
+    Contender,
+    Image,
+    Masks,
+)
 
 _TRANSFORMS = {
     "translation": "TranslationTransform",
@@ -29,7 +37,7 @@ def contenders(_: Any) -> list[Contender]:
     def call(fixed: Image, moving: Image, model: str, masks: Masks | None) -> Answer:
         return Answer(_process().submit(_register, fixed, moving, model).result())
 
-    return [Contender("elastix", call, WITHOUT_HOMOGRAPHY)]
+    return [Contender("elastix", call, WITHOUT_HOMOGRAPHY, max_side=GREEDY_SIDE_PX)]
 
 
 @functools.cache

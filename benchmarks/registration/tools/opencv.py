@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.registration.tools.contender import Answer, Array, Contender, Image, Masks, full
+from benchmarks.registration.tools.contender import GREEDY_SIDE_PX, Answer, Array, Contender, Image, Masks, full
 
 PYRAMID_ECC, SIFT_ECC = "OpenCV ECC, pyramid", "OpenCV SIFT + RANSAC + ECC"
 
@@ -22,9 +22,6 @@ _MAX_ITERATIONS, _MIN_GAIN = 200, 1e-7  # end of ECC; the gain is of the correla
 _FILTER_PX = 5  # side of ECC's own Gaussian filter: OpenCV's default
 _MIN_SIDE_PX = 40  # of the shorter side of a pyramid's coarsest level
 _MAX_FEATURES = 4000
-# SIFT doubles the image, and keeps six blurred float32 copies and their five differences of each octave: 235 bytes a
-# pixel, 4 GB at this side.
-_MAX_SIFT_SIDE_PX = 4096
 _RANSAC_PX = 3.0
 _MAX_RATIO = {"SIFT": 0.75, "ORB": 0.8}  # of the nearest descriptor's distance to the next one's (Lowe 2004)
 
@@ -49,8 +46,8 @@ def contenders(cv2: Any) -> list[Contender]:
         Contender("OpenCV ECC", ecc, takes_masks=True),
         Contender(PYRAMID_ECC, pyramid, takes_masks=True),
         Contender("OpenCV ORB + RANSAC", by_features("ORB"), takes_masks=True),
-        Contender("OpenCV SIFT + RANSAC", by_features("SIFT"), takes_masks=True, max_side=_MAX_SIFT_SIDE_PX),
-        Contender(SIFT_ECC, refined, takes_masks=True, max_side=_MAX_SIFT_SIDE_PX),
+        Contender("OpenCV SIFT + RANSAC", by_features("SIFT"), takes_masks=True, max_side=GREEDY_SIDE_PX),
+        Contender(SIFT_ECC, refined, takes_masks=True, max_side=GREEDY_SIDE_PX),
     ]
 
 
