@@ -50,7 +50,7 @@ bench: $(VENV)/installed
 	$(INSTALL) -e '.[bench]'
 	$(BIN)/python -m benchmarks.operator --devices cpu --out $(RESULTS)
 	$(BIN)/python -m benchmarks.operator.startup --devices cpu --out $(RESULTS)
-	timeout 1200 $(BIN)/python -m benchmarks.registration --devices cpu --seconds 600 --out $(RESULTS)
+	timeout 1800 $(BIN)/python -m benchmarks.registration --devices cpu --seconds 600 --out $(RESULTS)
 
 # Each of the five runs even if another failed; a time limit on each keeps the sum below ten minutes.
 gpu:

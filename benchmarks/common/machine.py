@@ -22,6 +22,7 @@ _PACKAGES = (
     "scipy",
     "monai",
     "SimpleITK",
+    "itk-elastix",
     "pystackreg",
     "scikit-image",
 )

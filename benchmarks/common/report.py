@@ -77,6 +77,13 @@ def cross_table(
     )
 
 
+def pixels(error: float) -> str:
+    """Return three digits of an error in pixels, fewer below a thousandth, and 'none' where there is no transform."""
+    if not math.isfinite(error):
+        return "none"
+    return f"{error:.4f}" if error < 1e-3 else f"{error:.3g}"
+
+
 def short(number: float) -> str:
     """Return three digits, and no power of ten."""
     return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"

@@ -97,7 +97,7 @@ def interleaved(
                     samples[key].append(seconds_of(call, device, repeats[key]))
     finally:
         gc.enable()
-    return {key: _timing(samples[key]) for key in calls}
+    return {key: timing_of(samples[key]) for key in calls}
 
 
 def _samples(seconds: float, budget: float) -> int:
@@ -106,7 +106,8 @@ def _samples(seconds: float, budget: float) -> int:
     return max(_MIN_SAMPLES, int(budget / max(seconds, _SAMPLE_SECONDS)))
 
 
-def _timing(seconds: list[float]) -> Timing:
+def timing_of(seconds: Sequence[float]) -> Timing:
+    """Return the times of calls that took so many ``seconds`` each."""
     low, median, high = quartiles([1e3 * value for value in seconds])
     return Timing(median, low, high, len(seconds))
 

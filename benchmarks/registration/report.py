@@ -13,17 +13,17 @@ from pathlib import Path
 import torch
 
 from benchmarks.common import machine, report
-from benchmarks.common.report import cross_table, short, table
-from benchmarks.registration import chart
+from benchmarks.common.report import cross_table, pixels, table
+from benchmarks.registration import chart, stage_report
 from benchmarks.registration.pairs.damage import BORDERS
 from benchmarks.registration.pairs.plans import SHAPE
-from benchmarks.registration.processes import ALIGN, IMPORT_TORCH, Process
+from benchmarks.registration.passes import Passes, Refusal
+from benchmarks.registration.processes import ALIGN, ALIGN_FEWEST, IMPORT_TORCH, BatchOverhead, Process
 from benchmarks.registration.speed import Speed
 from benchmarks.registration.stages import StageTimes
 from benchmarks.registration.trials import FINE_PX, SOLVED_PX, Trial
 
 _NO_MODEL = "no such model"
-_MIN_SHARE = 0.01  # of the time: a stage that takes less has no row
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,11 @@ class Result:
     trials: list[Trial]
     borders: list[Trial]
     speeds: list[Speed]
+    passes: list[Passes]
+    refusals: list[Refusal]
     stages: list[StageTimes]
     processes: list[Process]
+    batch: BatchOverhead | None
     seconds: float
 
     def of(self, contender: str) -> list[Trial]:
@@ -67,8 +70,7 @@ def _lines(result: Result) -> Iterator[str]:
             yield from _verdicts(result)
     yield from _borders(result)
     yield from _speeds(result)
-    for times in result.stages:
-        yield from _stages(times)
+    yield from stage_report.lines(result.passes, result.refusals, result.stages)
     yield from _processes(result)
     if result.missing:
         yield from ("## Missing, or not measured", "")
@@ -92,7 +94,7 @@ def _overview(result: Result) -> Iterator[str]:
         of_tool = result.of(name)
         if of_tool:
             solved, fine = sum(t.is_solved for t in of_tool), sum(t.is_fine for t in of_tool)
-            rows.append([name, len(of_tool), solved, fine, _px(_median(map(_error, of_tool))), _ratio(of_tool)])
+            rows.append([name, len(of_tool), solved, fine, pixels(_median(map(_error, of_tool))), _ratio(of_tool)])
     head = ("", "pairs", f"< {SOLVED_PX:g} px", f"< {FINE_PX:g} px", "median error, px", "error / bound")
     yield from table(head, rows)
 
@@ -127,7 +129,7 @@ def _borders(result: Result) -> Iterator[str]:
             [trial for trial in result.borders if trial.plan.damage == border],
             lambda trial: trial.contender,
             lambda trial: "with masks" if trial.masked else "without masks",
-            lambda trials: f"{_score(trials)}, {_px(max([t.error for t in trials if t.is_solved], default=math.inf))}",
+            lambda trials: f"{_score(trials)}, {pixels(_worst_solved(trials))}",
             corner=border,
             missing="takes no masks",
         )
@@ -149,31 +151,7 @@ def _speeds(result: Result) -> Iterator[str]:
 
 
 def _speed(speed: Speed) -> str:
-    return f"{speed.timing}; {_px(_error(speed.trial))}" if speed.timing else f"failed: {speed.trial.note}"
-
-
-def _stages(times: StageTimes) -> Iterator[str]:
-    yield from (f"## Our time by stage and level, affine, {times.side} x {times.side}: {times.seconds:.2f} s", "")
-    stages = {name: seconds for name, seconds in times.stages.items() if seconds > _MIN_SHARE * times.seconds}
-    stages["all else"] = times.seconds - sum(stages.values())
-    yield from table(("stage", "ms"), [(name, short(1e3 * seconds)) for name, seconds in stages.items()])
-    rows = [
-        (
-            f"1/{level.factor}, {level.model}" + (", refinement" if level is times.levels[-1] else ""),
-            level.iterations,
-            level.evaluations,
-            short(1e3 * level.seconds),
-        )
-        for level in times.levels
-    ]
-    rest = times.seconds - sum(level.seconds for level in times.levels)
-    rows.append(("all else", "", "", short(1e3 * rest)))
-    yield from table(("level", "iterations", "evaluations of the loss", "ms"), rows)
-    for other in times.peers:
-        yield from (
-            f"{other.contender}, one call: {other.seconds:.2f} s, {_px(_error(other))} px. {other.note}".rstrip(),
-            "",
-        )
+    return f"{speed.timing}; {pixels(_error(speed.trial))}" if speed.timing else f"failed: {speed.trial.note}"
 
 
 def _processes(result: Result) -> Iterator[str]:
@@ -184,10 +162,18 @@ def _processes(result: Result) -> Iterator[str]:
     median = {each.name: statistics.median(each.seconds) for each in result.processes}
     for each in result.processes:
         low, high = min(each.seconds), max(each.seconds)
-        error = "" if each.error is None else _px(each.error)
+        error = "" if each.error is None else pixels(each.error)
         rows.append([each.name, f"{median[each.name]:.2f}", f"{low:.2f} to {high:.2f}", len(each.seconds), error])
-    rows.append([f"{ALIGN} less the import of torch", f"{median[ALIGN] - median[IMPORT_TORCH]:.2f}", "", "", ""])
+    for name in (ALIGN, ALIGN_FEWEST):
+        rows.append([f"{name}, less the import of torch", f"{median[name] - median[IMPORT_TORCH]:.2f}", "", "", ""])
     yield from table(("", "median, s", "least to most", "processes", "error, px"), rows)
+    if result.batch:
+        inside, beyond = result.batch.inside, result.batch.beyond
+        yield (
+            f"`zncc-batch` with all files, one worker, {result.batch.pairs} pairs: {inside:.3f} s a pair inside "
+            f"`register` and {beyond:.3f} s beyond it, {100 * beyond / inside:.0f} % (medians)."
+        )
+        yield ""
 
 
 def _every_pair(result: Result) -> Iterator[str]:
@@ -199,10 +185,10 @@ def _every_pair(result: Result) -> Iterator[str]:
         of_pair = {trial.contender: trial for trial in result.trials if trial.plan == plan}
         smallest = min(map(_error, of_pair.values()))
         bound = next(iter(of_pair.values())).bound
-        row = [f"{plan.model}, {plan.size} motion, {plan.damage}, {plan.scene}", "" if bound is None else _px(bound)]
+        row = [f"{plan.model}, {plan.size} motion, {plan.damage}, {plan.scene}", "" if bound is None else pixels(bound)]
         for name in result.models:
             trial = of_pair.get(name)
-            cell = _NO_MODEL if trial is None else _px(_error(trial))
+            cell = _NO_MODEL if trial is None else pixels(_error(trial))
             row.append(f"**{cell}**" if trial is not None and trial.error == smallest else cell)
         rows.append(row)
     yield from table(("", "bound", *result.models), rows)
@@ -213,7 +199,11 @@ def _every_pair(result: Result) -> Iterator[str]:
 
 
 def _score(trials: list[Trial]) -> str:
-    return f"{sum(trial.is_solved for trial in trials)}/{len(trials)}, {_px(_median(map(_error, trials)))}"
+    return f"{sum(trial.is_solved for trial in trials)}/{len(trials)}, {pixels(_median(map(_error, trials)))}"
+
+
+def _worst_solved(trials: list[Trial]) -> float:
+    return max((_error(trial) for trial in trials if trial.is_solved), default=math.inf)
 
 
 def _error(trial: Trial) -> float:
@@ -228,10 +218,3 @@ def _median(errors: Iterable[float]) -> float:
 def _ratio(of_tool: list[Trial]) -> str:
     ratios = [_error(trial) / trial.bound for trial in of_tool if trial.bound is not None]
     return f"{_median(ratios):.3g}" if ratios else ""
-
-
-def _px(error: float) -> str:
-    """Return three digits, fewer below a thousandth of a pixel."""
-    if not math.isfinite(error):
-        return "none"
-    return f"{error:.4f}" if error < 1e-3 else f"{error:.3g}"

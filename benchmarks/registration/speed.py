@@ -6,16 +6,11 @@ import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import torch
-
 from benchmarks.common.command_line import show_progress
 from benchmarks.common.timing import LONG_SECONDS, Timing, interleaved
 from benchmarks.registration.pairs.plans import timing_pair
 from benchmarks.registration.tools.contender import Contender
-from benchmarks.registration.trials import Trial, answer, trial
-
-# A call ends with a matrix in memory whatever computed it, so the clock of the CPU measures all.
-_CLOCK = torch.device("cpu")
+from benchmarks.registration.trials import CLOCK, Trial, answer, trial
 
 
 @dataclass(frozen=True)
@@ -49,6 +44,6 @@ def speeds(
         # The first call also loads what a tool needs; where it is short, a second one tells the time of a call.
         expected = {name: first[name].seconds for name in calls}
         expected |= {name: trial(able[name], pair).seconds for name in calls if expected[name] < LONG_SECONDS}
-        timings = interleaved(calls, expected, _CLOCK, budget, max_samples)
+        timings = interleaved(calls, expected, CLOCK, budget, max_samples)
         results += [Speed(model, first[name], timings.get(name)) for name in able]
     return results

@@ -13,13 +13,10 @@ import torch
 
 import zncc_cli
 from benchmarks.common.command_line import show_progress
-from benchmarks.registration.pairs.plans import Pair, large_pair
-from benchmarks.registration.tools.contender import Contender
-from benchmarks.registration.trials import Trial, trial
+from benchmarks.registration.pairs.plans import Pair
 from zncc_cli.registration import attempt, register, retry
 from zncc_cli.registration.search.multistart import LevelRecord
 
-_WARM_UP_SIDE_PX = 256  # enough to load all that a tool needs
 # The modules that lead through a registration from top to bottom; what they call of other modules are its stages.
 _OUTLINE = {register.__file__, attempt.__file__, retry.__file__}
 _PACKAGE = str(Path(zncc_cli.__file__).parent)
@@ -27,36 +24,24 @@ _PACKAGE = str(Path(zncc_cli.__file__).parent)
 
 @dataclass(frozen=True)
 class StageTimes:
-    """The seconds of one registration of an affine pair of ``side`` x ``side`` pixels: in all, by stage and by level.
+    """The seconds of one registration of a pair of ``side`` x ``side`` pixels: in all, by stage and by level.
 
-    ``stages`` are the functions that the registration calls, the longest first; ``peers`` the trials of other tools on
-    the same pair.
+    ``stages`` are the functions that the registration calls, the longest first.
     """
 
     side: int
     seconds: float
     stages: dict[str, float]
     levels: tuple[LevelRecord, ...]
-    peers: tuple[Trial, ...]
 
 
-def stage_times(side: int, device: torch.device, peers: list[Contender]) -> StageTimes:
-    """Register one pair under a profiler, after a smaller one to warm up, and let the peers register it once."""
+def stage_times(pair: Pair, device: torch.device) -> StageTimes:
+    """Register a pair under a profiler; a registration before has loaded all that it needs."""
+    side = len(pair.fixed)
     show_progress(f"stages at {side} x {side}")
-    pair, small = large_pair(side), large_pair(min(side, _WARM_UP_SIDE_PX))
-
-    def ours(pair: Pair) -> register.RegistrationResult:
-        return register.register(pair.fixed, pair.moving, pair.plan.model, device=device.type)
-
-    ours(small)
     profile = cProfile.Profile()
-    result = profile.runcall(ours, pair)
-    others = []
-    for contender in peers:
-        show_progress(f"{contender.name} at {side} x {side}")
-        trial(contender, small)
-        others.append(trial(contender, pair))
-    return StageTimes(side, result.seconds, _stages(profile), result.levels, tuple(others))
+    result = profile.runcall(register.register, pair.fixed, pair.moving, pair.plan.model, device=device.type)
+    return StageTimes(side, result.seconds, _stages(profile), result.levels)
 
 
 def _stages(profile: cProfile.Profile) -> dict[str, float]:

@@ -6,11 +6,15 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import torch
+
 from benchmarks.common.command_line import show_progress
-from benchmarks.registration.pairs.error import rms_error
+from benchmarks.registration.pairs.error import corner_error, rms_error
 from benchmarks.registration.pairs.plans import Pair, Plan
 from benchmarks.registration.tools.contender import Answer, Contender
 
+# A call ends with a matrix in memory whatever computed it, so the clock of the CPU measures all.
+CLOCK = torch.device("cpu")
 SOLVED_PX, FINE_PX = 1.0, 0.1  # RMS errors below which a pair counts as solved, and as solved finely
 
 
@@ -18,9 +22,9 @@ SOLVED_PX, FINE_PX = 1.0, 0.1  # RMS errors below which a pair counts as solved,
 class Trial:
     """One contender on one pair.
 
-    ``error`` is the RMS error in pixels, None where the tool gave no transform, and ``note`` says why. ``bound`` is the
-    pair's Cramer-Rao bound, ``seconds`` the time of one call, ``masked`` whether the tool was given the valid pixels,
-    ``verdict`` the tool's own verdict.
+    ``error`` is the RMS error in pixels and ``corner_error`` the largest of a corner, both None where the tool gave no
+    transform, and ``note`` says why. ``bound`` is the pair's Cramer-Rao bound, ``seconds`` the time of one call,
+    ``masked`` whether the tool was given the valid pixels, ``verdict`` the tool's own verdict.
     """
 
     plan: Plan
@@ -31,6 +35,7 @@ class Trial:
     masked: bool = False
     verdict: str = ""
     note: str = ""
+    corner_error: float | None = None
 
     @property
     def is_solved(self) -> bool:
@@ -55,8 +60,8 @@ def trial(contender: Contender, pair: Pair, *, masked: bool = False) -> Trial:
         seconds = time.perf_counter() - began
         return Trial(pair.plan, contender.name, None, pair.bound, seconds, masked, note=reason(failure))
     seconds = time.perf_counter() - began
-    error = rms_error(result.matrix, pair.matrix, pair.fixed.shape)
-    return Trial(pair.plan, contender.name, error, pair.bound, seconds, masked, result.verdict)
+    error, corner = (measure(result.matrix, pair.matrix, pair.fixed.shape) for measure in (rms_error, corner_error))
+    return Trial(pair.plan, contender.name, error, pair.bound, seconds, masked, result.verdict, corner_error=corner)
 
 
 def trials(contenders: Iterable[Contender], pairs: Iterable[Pair]) -> list[Trial]:

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -14,17 +15,21 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.common.timing import Timing
+from benchmarks.registration import stage_report
 from benchmarks.registration.pairs.bound import bound
 from benchmarks.registration.pairs.damage import BORDERS, DAMAGES
-from benchmarks.registration.pairs.error import overlap_grid, rms_error
+from benchmarks.registration.pairs.error import corner_error, overlap_grid, rms_error
 from benchmarks.registration.pairs.motion import MODELS, SIZES, draw
-from benchmarks.registration.pairs.plans import Pair, Plan, border_plans, large_pair, make, plans
+from benchmarks.registration.pairs.plans import Pair, Plan, border_plans, large_pair, make, plans, unrelated_pair
 from benchmarks.registration.pairs.scenery import SCENES, TwoViews
-from benchmarks.registration.processes import ALIGN, IMPORT_TORCH
+from benchmarks.registration.passes import THREADS, Effort, Passes, Refusal, ToolTime, passes, refusal_sides
+from benchmarks.registration.processes import ALIGN, ALIGN_FEWEST, IMPORT_TORCH
 from benchmarks.registration.tools import registry
 from benchmarks.registration.tools.contender import Answer, Contender, full
-from benchmarks.registration.trials import trial
+from benchmarks.registration.trials import Trial, trial
 from zncc_cli.config import Interpolation, Model
+from zncc_cli.process import usable_cores
 from zncc_cli.registration.resampling.resample import array_reader, resample
 from zncc_cli.registration.transforms.linear import LinearTransform
 
@@ -64,6 +69,79 @@ def test_the_true_matrix_of_a_large_pair_maps_moving_onto_fixed() -> None:
     pair = large_pair(200)
     # Waves of 6 pixels and longer: the spline leaves 0.002.
     assert residual(pair) < 0.005
+
+
+def test_the_noise_of_a_large_pair_is_that_of_the_damage_in_every_strip() -> None:
+    clean, noisy = large_pair(300), large_pair(300, "noise 0.2")
+    np.testing.assert_array_equal(noisy.matrix, clean.matrix)
+    added = [n - c for n, c in zip((noisy.fixed, noisy.moving), (clean.fixed, clean.moving), strict=True)]
+    for noise in added:
+        for rows in (noise[:256], noise[256:]):
+            # The deviation of 13,200 pixels, the fewer, has one of its own of 1 / sqrt(2 * 13200) = 0.6 percent.
+            assert rows.std() == pytest.approx(0.2 * clean.fixed.std(), rel=0.03)
+    # Independent noise of 90,000 pixels correlates by 0.003.
+    assert abs(np.corrcoef(added[0].ravel(), added[1].ravel())[0, 1]) < 0.02
+
+
+def test_an_unrelated_pair_shows_two_scenes_that_are_as_bright_and_noisy_as_a_large_pair() -> None:
+    like, pair, other = large_pair(512, "noise 0.2"), *(unrelated_pair(512, number, "noise 0.2") for number in range(2))
+    for frame in (pair.fixed, pair.moving):
+        # Patches are 60 to 300 pixels wide, some dozens to a frame, so that a deviation varies by a tenth or two.
+        assert frame.std() == pytest.approx(like.fixed.std(), rel=0.4)
+    # For the same reason scenes correlate by 0.2 or so, and two noisy frames of one scene by 0.96.
+    for first, second in ((pair.fixed, pair.moving), (pair.fixed, other.fixed), (pair.fixed, like.fixed)):
+        assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.6
+
+
+def test_refusals_are_measured_at_the_shortest_and_the_longest_side_that_is_not_too_long() -> None:
+    assert refusal_sides([4096, 512, 1024, 2048]) == [512, 2048]
+    assert refusal_sides([1024]) == [1024]
+    assert refusal_sides([8192]) == []
+
+
+def test_a_peer_that_is_too_slow_too_large_or_fails_is_missing_with_the_reason() -> None:
+    pair = large_pair(512, "noise 0.2")
+
+    def find_truth(*_: object) -> Answer:
+        return Answer(pair.matrix)
+
+    def take_long(*_: object) -> Answer:
+        time.sleep(0.05)
+        return Answer(pair.matrix)
+
+    def fail(*_: object) -> Answer:
+        raise RuntimeError("no such thing")
+
+    peers = [
+        Contender("quick", find_truth),
+        Contender("slow", take_long),
+        Contender("small", find_truth, max_side=511),
+        Contender("broken", fail),
+    ]
+    ours = Contender(registry.OURS, find_truth)
+    # A call of 50 ms at 256 x 256 would be one of 200 ms at 512 x 512.
+    result = passes(pair, torch.device("cpu"), ours, peers, Effort(0.01, 5, limit=0.15), on_threads=False)
+    assert [peer.trial.contender for peer in result.peers] == ["quick"]
+    assert [peer.trial.error for peer in (result.ours, *result.peers)] == [0, 0]
+    assert result.missing.keys() == {f"{name} at 512 x 512" for name in ("slow", "small", "broken")}
+    assert "--limit" in result.missing["slow at 512 x 512"]
+    assert "511 x 511" in result.missing["small at 512 x 512"]
+    assert result.missing["broken at 512 x 512"] == "no such thing"
+    assert result.on_threads is None
+
+
+def test_passes_are_counted_by_medians() -> None:
+    def taking(median: float) -> Timing:
+        return Timing(median, 0.0, 9 * median, 5)
+
+    ours = ToolTime(Trial(plans()[0], registry.OURS, 0.1, None, 0.1, corner_error=0.2), taking(600.0))
+    result = Passes(512, taking(2.0), ours, (), taking(400.0), {})
+    assert result.count(ours.timing) == 300
+    refusal = Refusal(512, taking(6000.0), ("failed", "failed", "ok"))
+    text = "\n".join(stage_report.lines([result], [refusal], []))
+    assert "| 512 x 512 | 2 (0 to 18) | 600 (0 to 5,400) | 5 | 300 | 0.1 | 0.2 |" in text
+    assert "| 512 x 512 | 6,000 (0 to 54,000) | 10 | 3,000 | 2 failed, 1 ok |" in text
+    assert "| 512 x 512 | 600 (0 to 5,400) | 400 (0 to 3,600) | 1.50 |" in text
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -157,12 +235,14 @@ def test_errors_of_known_matrices() -> None:
     shift = np.array([[1.0, 0.0, 3.0], [0.0, 1.0, 4.0], [0.0, 0.0, 1.0]])
     assert rms_error(truth, truth, SHAPE) == 0
     assert rms_error(shift, truth, SHAPE) == pytest.approx(5)
+    assert corner_error(shift, truth, SHAPE) == pytest.approx(5)
     # Stretched by s about the origin: s times the RMS of x over 21 points from 0 to 127, which is
     # 127 sqrt((2 n + 1) / (6 n)) with n = 20 steps.
     stretched = np.diag([1.01, 1.0, 1.0])
     assert rms_error(stretched, truth, SHAPE) == pytest.approx(0.01 * 127 * np.sqrt(41 / 120))
+    assert corner_error(stretched, truth, SHAPE) == pytest.approx(0.01 * 127)
     beyond = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 1.0]])
-    assert rms_error(beyond, truth, SHAPE) == float("inf")
+    assert rms_error(beyond, truth, SHAPE) == corner_error(beyond, truth, SHAPE) == float("inf")
     # Only the overlap counts: half of the frame leaves the moving one.
     half = np.array([[1.0, 0.0, 64.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
     assert overlap_grid(half, SHAPE)[:, 0].max() <= 127 - 64
@@ -222,7 +302,7 @@ def test_a_run_writes_json_and_markdown(run: BenchmarkRun) -> None:
     assert list(result["models"]) == [registry.OURS]
     # No pair is begun after the time is over, and the report names how many were left out.
     assert len(result["trials"]) == 1
-    assert {*MISSING, "2 of 3 pairs"} == result["missing"].keys()
+    assert {*MISSING, "2 of 3 pairs"} == result["missing"].keys() - {f"{registry.OURS} on {THREADS} threads"}
     assert all(row["error"] < 1 for row in (*result["trials"], *result["borders"]))
     assert all(row["verdict"] == "ok" for row in result["trials"])
     # A black frame that both images have, and that does not move, may make the verdict suspect.
@@ -236,7 +316,16 @@ def test_a_run_writes_json_and_markdown(run: BenchmarkRun) -> None:
         "refined_fit",
         "compute_evidence",
     }
-    assert [row["name"] for row in result["processes"]] == [IMPORT_TORCH, ALIGN]
+    (passes,), (refusal,) = result["passes"], result["refusals"]
+    # A registration holds several evaluations of the loss on its finest level, each of more work than a pass.
+    assert passes["ours"]["timing"]["median"] > 3 * passes["one_pass"]["median"]
+    assert passes["ours"]["trial"]["corner_error"] < 1
+    assert passes["peers"] == []
+    assert (passes["on_threads"] is None) == (usable_cores() < THREADS)
+    assert set(refusal["verdicts"]) == {"failed"}
+    assert [row["name"] for row in result["processes"]] == [IMPORT_TORCH, ALIGN, ALIGN_FEWEST]
+    assert result["batch"]["pairs"] == 4
+    assert result["batch"]["beyond"] > 0
     text = markdown.read_text()
     assert all(f"- {name}: " in text for name in result["missing"])
 

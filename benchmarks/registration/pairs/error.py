@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from zncc_cli.registration.warp import map_points
+from zncc_cli.registration.warp import corners, map_points
 
 Array = NDArray[np.float64]
 _POINTS_PER_SIDE = 21
@@ -32,3 +32,13 @@ def rms_error(estimate: Array, truth: Array, shape: tuple[int, int]) -> float:
     with np.errstate(all="ignore"):
         apart = np.square(map_points(estimate, points) - map_points(truth, points)).sum(axis=1)
     return float(np.sqrt(apart.mean())) if np.isfinite(apart).all() else float("inf")
+
+
+def corner_error(estimate: Array, truth: Array, shape: tuple[int, int]) -> float:
+    """Return the largest distance, moving pixels, between the images of a corner of fixed (H, W) under both matrices.
+
+    Infinite where the estimate maps a corner to infinity.
+    """
+    with np.errstate(all="ignore"):
+        apart = np.linalg.norm(map_points(estimate, corners(shape)) - map_points(truth, corners(shape)), axis=1)
+    return float(apart.max()) if np.isfinite(apart).all() else float("inf")

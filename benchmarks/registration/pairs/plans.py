@@ -18,6 +18,7 @@ Array = NDArray[np.float64]
 Image = NDArray[np.float32]
 
 SHAPE = (256, 320)
+_STRIP_ROWS = 256  # that noise is drawn for at a time, in float64
 _BORDER_MODELS = ("translation", "rigid", "affine", "homography")
 
 
@@ -84,12 +85,36 @@ def make(plan: Plan, shape: tuple[int, int] = SHAPE) -> Pair:
     return Pair(plan, fixed.astype(np.float32), moving.astype(np.float32), matrix, valid, smallest_error)
 
 
-def large_pair(side: int) -> Pair:
-    """Return a clean affine pair of any size."""
+def large_pair(side: int, damage: str = "clean") -> Pair:
+    """Return an affine pair of any size with a small motion, clean or with the noise of a ``damage``."""
     shape = (side, side)
-    matrix = draw("affine", SIZES["small"], shape, np.random.default_rng(side))
-    plan = Plan(side, "endless", "affine", "small", "clean")
-    return Pair(plan, endless(shape, np.eye(3), side), endless(shape, matrix, side), matrix)
+    random = np.random.default_rng(side)
+    matrix = draw("affine", SIZES["small"], shape, random)
+    fixed, moving = endless(shape, np.eye(3), side), endless(shape, matrix, side)
+    _add_noise((fixed, moving), damage, random)
+    return Pair(Plan(side, "endless", "affine", "small", damage), fixed, moving, matrix)
+
+
+def unrelated_pair(side: int, number: int, damage: str) -> Pair:
+    """Return frames like those of `large_pair` that show different scenes, other ones for each ``number``.
+
+    Nothing is the truth of such a pair; its matrix is NaN.
+    """
+    random = np.random.default_rng((side, number))
+    fixed, moving = (endless((side, side), np.eye(3), int(seed)) for seed in random.integers(2**31, size=2))
+    _add_noise((fixed, moving), damage, random)
+    return Pair(Plan(number, "endless", "affine", "small", damage), fixed, moving, np.full((3, 3), np.nan))
+
+
+def _add_noise(frames: tuple[Image, Image], damage: str, random: np.random.Generator) -> None:
+    noise = DAMAGES[damage].noise
+    if noise is None:
+        return
+    spread = float(frames[0].std())
+    for frame in frames:
+        for first in range(0, len(frame), _STRIP_ROWS):
+            strip = frame[first : first + _STRIP_ROWS]
+            strip[:] = noise.draw(strip, spread, random)
 
 
 def timing_pair(model: str, side: int) -> Pair:

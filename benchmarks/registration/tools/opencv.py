@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.registration.tools.contender import Answer, Array, Contender, Image, Masks, full
+from benchmarks.registration.tools.contender import GREEDY_SIDE_PX, Answer, Array, Contender, Image, Masks, full
 
-SIFT_ECC = "OpenCV SIFT + RANSAC + ECC"
+PYRAMID_ECC, SIFT_ECC = "OpenCV ECC, pyramid", "OpenCV SIFT + RANSAC + ECC"
 
 _MAX_ITERATIONS, _MIN_GAIN = 200, 1e-7  # end of ECC; the gain is of the correlation coefficient
 _FILTER_PX = 5  # side of ECC's own Gaussian filter: OpenCV's default
@@ -44,10 +44,10 @@ def contenders(cv2: Any) -> list[Contender]:
 
     return [
         Contender("OpenCV ECC", ecc, takes_masks=True),
-        Contender("OpenCV ECC, pyramid", pyramid, takes_masks=True),
+        Contender(PYRAMID_ECC, pyramid, takes_masks=True),
         Contender("OpenCV ORB + RANSAC", by_features("ORB"), takes_masks=True),
-        Contender("OpenCV SIFT + RANSAC", by_features("SIFT"), takes_masks=True),
-        Contender(SIFT_ECC, refined, takes_masks=True),
+        Contender("OpenCV SIFT + RANSAC", by_features("SIFT"), takes_masks=True, max_side=GREEDY_SIDE_PX),
+        Contender(SIFT_ECC, refined, takes_masks=True, max_side=GREEDY_SIDE_PX),
     ]
 
 

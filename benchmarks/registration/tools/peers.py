@@ -7,7 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.registration.tools.contender import WITHOUT_HOMOGRAPHY, Answer, Array, Contender, Image, Masks
+from benchmarks.registration.tools.contender import (
+    GREEDY_SIDE_PX,
+    WITHOUT_HOMOGRAPHY,
+    Answer,
+    Array,
+    Contender,
+    Image,
+    Masks,
+)
 
 
 def simpleitk(sitk: Any) -> list[Contender]:
@@ -70,7 +78,7 @@ def pystackreg(package: Any) -> list[Contender]:
     def call(fixed: Image, moving: Image, model: str, masks: Masks | None) -> Answer:
         return Answer(np.asarray(package.StackReg(kinds[model]).register(fixed, moving)))
 
-    return [Contender("pystackreg", call, tuple(kinds))]
+    return [Contender("pystackreg", call, tuple(kinds), max_side=GREEDY_SIDE_PX)]
 
 
 def scikit_image(registration: Any) -> list[Contender]:

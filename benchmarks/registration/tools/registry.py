@@ -7,7 +7,7 @@ import warnings
 
 import torch
 
-from benchmarks.registration.tools import opencv, peers
+from benchmarks.registration.tools import elastix, opencv, peers
 from benchmarks.registration.tools.contender import Answer, Contender, Image, Masks
 from zncc_cli import register
 
@@ -18,6 +18,7 @@ PEERS = {
     "cv2": ("opencv-python-headless", opencv.contenders),
     "SimpleITK": ("SimpleITK", peers.simpleitk),
     "pystackreg": ("pystackreg", peers.pystackreg),
+    "itk": ("itk-elastix", elastix.contenders),
     "skimage.registration": ("scikit-image", peers.scikit_image),
 }
 
