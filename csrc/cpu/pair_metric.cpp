@@ -42,6 +42,7 @@ struct Moments {
         product[kUsed - 2] = wb * rc;
         product[kUsed - 1] = w * rc * rc;
       }
+      ZNCC_UNROLL_PLANES
       for (int k = 0; k < kUsed; ++k) {
         const Lanes by_x = product[k] * at;
         plain[k] += product[k];
@@ -87,9 +88,9 @@ class StripMetric {
   StripMetric(const PairMetricShape& shape, const PairMetricInput<Map>& in, const PairMetricOutput<Map>& out,
               int64_t widest)
       : shape_(shape), in_(in), out_(out), window_(shape.h * shape.h),
-        affine_(!in.field && shape.warp.M[6] == 0.0 && shape.warp.M[7] == 0.0),
-        measures_(in.fixed_measured || in.moving_measured), rows_(shape.h + 3, widest + 2 * shape.h + 2, kScores),
-        image_sums_(shape.h, shape.h, widest + 2 * shape.h),
+        affine_(!in.field && shape.warp.M[6] == 0.0 && shape.warp.M[7] == 0.0), plain_(affine_ && !shape.projective),
+        by_depth_(1.0 / shape.warp.M[8]), measures_(in.fixed_measured || in.moving_measured),
+        rows_(shape.h + 3, widest + 2 * shape.h + 2, kScores), image_sums_(shape.h, shape.h, widest + 2 * shape.h),
         map_sums_(kScores ? shape.h : 1, shape.h, widest + shape.h, shape.h - 1), W_(widest + shape.h + 8),
         least_(widest + 2 * shape.h + 8) {}
 
@@ -190,10 +191,7 @@ class StripMetric {
       } else {
         points.find(warp, y, begin, count);
       }
-      for (int64_t i = 0; i < count; ++i) {
-        const double distance = points.distance[i];
-        edge[to + i] = static_cast<Map>(distance < 0.0 ? 0.0 : distance > 1.0 ? 1.0 : distance);
-      }
+      points.depths(count, edge + to);
       // No gradient reaches a pixel that lies farther beyond the edge than another one.
       int64_t from = 0, until = count;
       while (from < until && points.distance[from] < -kBeyond && points.by_depth[from] != 0.0) {
@@ -204,7 +202,7 @@ class StripMetric {
       }
       values_at<Map, Spline>(warp, in_.knots, until - from, points.column + from, points.row + from, points.s + from,
                              points.t + from, m + to + from);
-      if (kScores) {
+      if (kScores && !plain_) {
         std::copy_n(points.u, count, rows_.u.data() + rows_.at(y) + to);
         std::copy_n(points.v, count, rows_.v.data() + rows_.at(y) + to);
         std::copy_n(points.by_depth, count, rows_.by_depth.data() + rows_.at(y) + to);
@@ -236,23 +234,39 @@ class StripMetric {
     }
     const int64_t n = warped_right_ - warped_left_;
     // The longest run of ones that begins with the first one: without holes these are all.
-    int64_t from = 0;
+    int64_t from = 0, until = n, others = 0;
     while (from < n && edge[from] != Map(1)) {
       ++from;
     }
-    int64_t until = from;
-    while (until < n && edge[until] == Map(1)) {
-      ++until;
+    while (until > from && edge[until - 1] != Map(1)) {
+      --until;
+    }
+    for (int64_t x = from; x < until; ++x) {
+      others += edge[x] != Map(1);
+    }
+    if (others > 0) {
+      until = std::find_if(edge + from, edge + until, [](Map e) { return e != Map(1); }) - edge;
     }
     rows_.ones[2 * (y % rows_.count)] = warped_left_ + from;
     rows_.ones[2 * (y % rows_.count) + 1] = warped_left_ + until;
     if (y >= strip_.top && y < strip_.bottom) {
-      double sum = 0.0;
-      for (int64_t x = strip_.left - warped_left_; x < strip_.right - warped_left_; ++x) {
-        sum += static_cast<double>(edge[x]);
-      }
-      sums_[4] += sum;
+      sums_[4] += sum_of_row(edge + (strip_.left - warped_left_), strip_.right - strip_.left);
     }
+  }
+
+  // The sum of n values, in an order that no instruction set changes.
+  static ZNCC_INLINE double sum_of_row(const Map* values, int64_t n) {
+    Lanes sums{};
+    int64_t x = 0;
+    for (; x + 4 <= n; x += 4) {
+      sums += Lanes{static_cast<double>(values[x]), static_cast<double>(values[x + 1]),
+                    static_cast<double>(values[x + 2]), static_cast<double>(values[x + 3])};
+    }
+    double sum = Moments::sum(sums);
+    for (; x < n; ++x) {
+      sum += static_cast<double>(values[x]);
+    }
+    return sum;
   }
 
   // The gradient of the mean of both images at a row, in moving coordinates.
@@ -543,18 +557,33 @@ class StripMetric {
         weight[k][x] = a[k][x] = b[k][x] = c[k][x] = 0.0;
       }
     }
-    ZNCC_VECTOR_LOOP
-    for (int64_t i = 0; i < n; ++i) {
-      const int64_t x = from + i;
-      const double share = measures_ ? s[x] * static_cast<double>(q[x]) : s[x];
-      weight[0][i] = -share * inverse_N;
-      weight[1][i] = -share / (v_m[x] > floor ? v_m[x] : floor);
-      a[0][i] = S_x[x] * by_depth[x];
-      b[0][i] = S_y[x] * by_depth[x];
-      a[1][i] = (S_xm[x] - S_x[x] * S_m[x] * inverse_N) * by_depth[x];
-      b[1][i] = (S_ym[x] - S_y[x] * S_m[x] * inverse_N) * by_depth[x];
-      c[0][i] = -(a[0][i] * u[x] + b[0][i] * v[x]);
-      c[1][i] = -(a[1][i] * u[x] + b[1][i] * v[x]);
+    const auto each = [&](const auto& depth_at) ZNCC_ALWAYS {
+      ZNCC_VECTOR_LOOP
+      for (int64_t i = 0; i < n; ++i) {
+        const int64_t x = from + i;
+        const double share = s[x], by = depth_at(x);
+        weight[0][i] = -share * inverse_N;
+        weight[1][i] = -share / (v_m[x] > floor ? v_m[x] : floor);
+        a[0][i] = S_x[x] * by;
+        b[0][i] = S_y[x] * by;
+        a[1][i] = (S_xm[x] - S_x[x] * S_m[x] * inverse_N) * by;
+        b[1][i] = (S_ym[x] - S_y[x] * S_m[x] * inverse_N) * by;
+      }
+    };
+    if (plain_) {
+      const double by = by_depth_;
+      each([=](int64_t) { return by; });
+    } else {
+      each([=](int64_t x) { return by_depth[x]; });
+      ZNCC_VECTOR_LOOP
+      for (int64_t i = 0; i < n; ++i) {
+        c[0][i] = -(a[0][i] * u[from + i] + b[0][i] * v[from + i]);
+        c[1][i] = -(a[1][i] * u[from + i] + b[1][i] * v[from + i]);
+      }
+    }
+    for (int64_t x = 0; measures_ && x < n; ++x) {
+      weight[0][x] *= static_cast<double>(q[from + x]);
+      weight[1][x] *= static_cast<double>(q[from + x]);
     }
     const double at = static_cast<double>(first_ + begin + from + centre), down = static_cast<double>(y + centre);
     for (int k = 0; k < 2; ++k) {
@@ -574,7 +603,7 @@ class StripMetric {
   // The pixels of row y that lie in the strip, from the sums over the windows that hold them.
   ZNCC_INLINE void score(int64_t y, int64_t begin, int64_t count, const Sums& S) {
     const int64_t at = strip_.left + begin, place = rows_.at(y) + at - warped_left_;
-    const double *sum_A = S[0], *sum_B = S[1], *sum_C = S[2], *sum_U = S[3];
+    const double *sum_A = S[0], *sum_B = S[1], *sum_C = S[2], *sum_U = S[3], *sum_s = S[kMapPlanes - 1];
     const Map *f = in_.fixed + y * shape_.width() + at, *m = rows_.m.data() + place;
     const Map *gx = rows_.gx.data() + place, *gy = rows_.gy.data() + place, *q = rows_.measured.data() + place;
     const double* by_depth = rows_.by_depth.data() + place;
@@ -584,17 +613,32 @@ class StripMetric {
     for (int64_t x = count; x < (count + 3) / 4 * 4; ++x) {
       D[x] = a[x] = b[x] = c[x] = share[x] = 0.0;
     }
-    ZNCC_VECTOR_LOOP
-    for (int64_t x = 0; x < count; ++x) {
-      const double d = difference(static_cast<double>(f[x]), static_cast<double>(m[x]), sum_A[x], sum_B[x], sum_C[x],
-                                  sum_U[x], window);
-      D[x] = measures_ ? d * static_cast<double>(q[x]) : d;
-      a[x] = static_cast<double>(gx[x]) * by_depth[x];
-      b[x] = static_cast<double>(gy[x]) * by_depth[x];
-      c[x] = -(a[x] * u[x] + b[x] * v[x]);
-      if (kCurvature) {
-        share[x] = measures_ ? S[4][x] * static_cast<double>(q[x]) : S[4][x];
+    const auto each = [&](const auto& depth_at) ZNCC_ALWAYS {
+      ZNCC_VECTOR_LOOP
+      for (int64_t x = 0; x < count; ++x) {
+        const double by = depth_at(x);
+        D[x] = difference(static_cast<double>(f[x]), static_cast<double>(m[x]), sum_A[x], sum_B[x], sum_C[x], sum_U[x],
+                          window);
+        a[x] = static_cast<double>(gx[x]) * by;
+        b[x] = static_cast<double>(gy[x]) * by;
+        if (kCurvature) {
+          share[x] = sum_s[x];
+        }
       }
+    };
+    if (plain_) {
+      const double by = by_depth_;
+      each([=](int64_t) { return by; });
+    } else {
+      each([=](int64_t x) { return by_depth[x]; });
+      ZNCC_VECTOR_LOOP
+      for (int64_t x = 0; x < count; ++x) {
+        c[x] = -(a[x] * u[x] + b[x] * v[x]);
+      }
+    }
+    for (int64_t x = 0; measures_ && x < count; ++x) {
+      D[x] *= static_cast<double>(q[x]);
+      share[x] *= static_cast<double>(q[x]);
     }
     if (kCurvature) {
       add_moments(count, static_cast<double>(at), static_cast<double>(y), share, a, b, c);
@@ -603,12 +647,13 @@ class StripMetric {
       const int64_t size = shape_.height() * shape_.width();
       Map* to = out_.pixels + y * shape_.width() + at;
       for (int64_t x = 0; x < count; ++x) {
-        to[x] = static_cast<Map>(D[x] * a[x]);
-        to[size + x] = static_cast<Map>(D[x] * b[x]);
+        const double g_x = static_cast<double>(gx[x]), g_y = static_cast<double>(gy[x]);
+        to[x] = static_cast<Map>(D[x] * g_x);
+        to[size + x] = static_cast<Map>(D[x] * g_y);
         if (kCurvature) {
-          to[2 * size + x] = static_cast<Map>(share[x] * a[x] * a[x]);
-          to[3 * size + x] = static_cast<Map>(share[x] * a[x] * b[x]);
-          to[4 * size + x] = static_cast<Map>(share[x] * b[x] * b[x]);
+          to[2 * size + x] = static_cast<Map>(share[x] * g_x * g_x);
+          to[3 * size + x] = static_cast<Map>(share[x] * g_x * g_y);
+          to[4 * size + x] = static_cast<Map>(share[x] * g_y * g_y);
         }
       }
     }
@@ -617,6 +662,12 @@ class StripMetric {
         add_scores(y, at + first, std::min(kScoreBlock, count - first), D + first, a + first, b + first, c + first);
       }
     }
+  }
+
+  static ZNCC_INLINE Lanes load_lanes(const double* from) {
+    Lanes values;
+    std::memcpy(&values, from, sizeof values);
+    return values;
   }
 
   ZNCC_INLINE void add_scores(int64_t y, int64_t at, int64_t n, const double* D, const double* a, const double* b,
@@ -631,7 +682,8 @@ class StripMetric {
       std::memcpy(&d, D + i, sizeof d);
       std::memcpy(&row[0], a + i, sizeof d);
       std::memcpy(&row[1], b + i, sizeof d);
-      std::memcpy(&row[2], c + i, sizeof d);
+      row[2] = plain_ ? Lanes{} : load_lanes(c + i);
+      ZNCC_UNROLL_PLANES
       for (int k = 0; k < 3; ++k) {
         const Lanes value = d * row[k];
         plain[k] += value;
@@ -650,7 +702,10 @@ class StripMetric {
   const PairMetricInput<Map>& in_;
   const PairMetricOutput<Map>& out_;
   const WindowSize window_;
-  const bool affine_, measures_;
+  // plain_: a matrix without projection that stays so, where the depth is one number and c does not count.
+  const bool affine_, plain_;
+  const double by_depth_;
+  const bool measures_;
   Rows<Map> rows_;
   BoxSums<kImagePlanes> image_sums_;
   BoxSums<kMapPlanes> map_sums_;

@@ -22,9 +22,7 @@ ZNCC_INLINE void warp_rows(const WarpShape& shape, const Map* knots, Map* values
       const int64_t count = std::min(points.kBatch, shape.frame_width - begin);
       points.find(shape, y, begin, count);
       const int64_t to = y * shape.frame_width + begin;
-      for (int64_t i = 0; i < count; ++i) {
-        depth[to + i] = static_cast<Map>(std::min(std::max(points.distance[i], 0.0), 1.0));
-      }
+      points.depths(count, depth + to);
       for (int64_t plane = 0; plane < shape.planes; ++plane) {
         if constexpr (std::is_same_v<Spline, Lanczos<Map>>) {
           for (int64_t i = 0; i < count; ++i) {
