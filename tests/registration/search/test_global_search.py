@@ -9,7 +9,8 @@ import torch
 from tests.registration.analytic import Scene, about_centre, corner_error
 from zncc_cli.config import Model
 from zncc_cli.registration.pyramid import Level, pyramid
-from zncc_cli.registration.search.global_search import MaskedZncc, Start, find_starts, significance
+from zncc_cli.registration.search.global_search import Start, find_starts
+from zncc_cli.registration.search.masked_zncc import MaskedZncc, significance
 
 
 def test_masked_zncc_is_the_correlation_coefficient_of_the_overlap() -> None:

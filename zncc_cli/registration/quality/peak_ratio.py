@@ -19,7 +19,7 @@ from torch import Tensor
 
 from zncc_cli.config import Interpolation
 from zncc_cli.registration.pyramid import Level, background, fill_holes, smooth
-from zncc_cli.registration.search.global_search import MaskedZncc, significance
+from zncc_cli.registration.search.masked_zncc import MaskedZncc, significance
 from zncc_cli.registration.warp import Sampler, coordinates, inside, level_scale
 
 _GRID_SIDES = (48, 96)  # pixels: the shorter side of the overlap on a grid, or up to twice as many
