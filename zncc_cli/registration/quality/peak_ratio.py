@@ -19,7 +19,7 @@ from torch import Tensor
 
 from zncc_cli.config import Interpolation
 from zncc_cli.registration.pyramid import Level, background, fill_holes, smooth
-from zncc_cli.registration.search.masked_zncc import MaskedZncc, significance
+from zncc_cli.registration.search.masked_zncc import ShiftSurface, masked_zncc, significance
 from zncc_cli.registration.warp import Sampler, coordinates, inside, level_scale
 
 _GRID_SIDES = (48, 96)  # pixels: the shorter side of the overlap on a grid, or up to twice as many
@@ -32,6 +32,7 @@ _MIN_OVERLAP = 0.25  # of the pixels on the grid
 _PEAK_RADIUS = 2  # grid pixels; the peak of the result is the best shift within them
 _VALLEY_DEPTH = 0.5  # of the lower one of two peaks: the values between them fall below it where the peaks are two
 _BLOCK = 8  # grid pixels; of each block of shifts the best is a candidate
+_CANDIDATES = 32  # that are looked at together
 _STEPS = 65  # along the line to a candidate, which is at most twice as many pixels long
 _MIN_PIXELS = 256  # fewer say nothing
 
@@ -97,8 +98,8 @@ def _ratio(fixed: Level, moving: Level, matrix: np.ndarray, rows: slice, columns
         f, m = (smooth(image, overlap, _FINE_SIGMA, min_share=0.0)[0] for image in (f, m))
     # Both over the same pixels, so that their shading is taken off alike.
     f, m = _without_shading(torch.cat((f, m)), overlap)
-    zncc, count = MaskedZncc(f, overlap.to(f), shape)(m, overlap.to(m), _MIN_OVERLAP)
-    return _ratio_of_peaks(significance(zncc, count))
+    weight = overlap.to(f)
+    return _ratio_of_peaks(masked_zncc(f, weight, m, weight, _MIN_OVERLAP))
 
 
 def _without_shading(images: Tensor, mask: Tensor) -> Tensor:
@@ -107,32 +108,45 @@ def _without_shading(images: Tensor, mask: Tensor) -> Tensor:
     ``mask``: (H, W) bool, pixels that count; the others are zero.
     """
     height, width = mask.shape
-    y, x = (torch.linspace(-1, 1, n, dtype=images.dtype, device=images.device) for n in (height, width))
-    basis = torch.stack([y[:, None] ** i * x**j for i, j in _POWERS]).flatten(1)
-    masked = basis * mask.flatten()
-    normal, right = (masked @ basis.T).double().cpu(), (masked @ images.flatten(1).T).double().cpu()
+    # The surfaces are products of powers of y and x: their sums over pixels are taken along one axis after the other.
+    y, x = (_powers(n).to(images.device) for n in (height, width))
+    moments = y.T @ mask.to(y) @ x
+    degrees = y.shape[1] // 2 + 1
+    right = (y[:, :degrees].T @ (images[:, 0] * mask).to(y) @ x[:, :degrees]).cpu()
+    i, j = torch.tensor(_POWERS).T
+    normal = moments.cpu()[i[:, None] + i, j[:, None] + j]
     # The pseudo-inverse, because a narrow mask does not determine all surfaces.
-    weights = (torch.linalg.pinv(normal, hermitian=True, rtol=1e-6) @ right).to(images)
-    rest = torch.where(mask, images - (weights.T @ basis).view(images.shape), 0)
+    weights = torch.zeros_like(right)
+    weights[:, i, j] = right[:, i, j] @ torch.linalg.pinv(normal, hermitian=True, rtol=1e-6)
+    surfaces = (y[:, :degrees] @ weights.to(y) @ x[:, :degrees].T).to(images)
+    rest = torch.where(mask, images - surfaces[:, None], 0)
     slowly = [background(image[None], mask, min(height, width) * _SHADING_SHARE) for image in rest]
     return torch.where(mask, rest - torch.cat(slowly), 0)[:, 0]
 
 
-def _ratio_of_peaks(surface: Tensor) -> float | None:
-    """Return the peak at no shift over the best other one of ``surface`` (H, W), of significance by shift.
+def _powers(length: int) -> Tensor:
+    """Return the powers from none to twice the highest one of ``length`` places in [-1, 1], (length, n) float64."""
+    return torch.linspace(-1, 1, length, dtype=torch.float64)[:, None] ** torch.arange(2 * max(_POWERS)[0] + 1)
 
-    The first entry belongs to no shift, negative shifts are at the end. None without another peak.
-    """
-    height, width = surface.shape
-    cy, cx = height // 2, width // 2
-    surface = surface.roll((cy, cx), (0, 1))
+
+def _ratio_of_peaks(shifts: ShiftSurface) -> float | None:
+    """Return the significance at no shift over that of the best other peak; None without another peak."""
+    surface = significance(shifts.zncc, shifts.count)
+    (cy, cx), width = shifts.origin, surface.shape[1]
     r = _PEAK_RADIUS
-    peak = max(0.0, float(surface[cy - r : cy + r + 1, cx - r : cx + r + 1].max()))
+    peak = max(0.0, float(surface[max(0, cy - r) : cy + r + 1, max(0, cx - r) : cx + r + 1].max()))
     maxima, indices = F.max_pool2d(surface[None, None], _BLOCK, ceil_mode=True, return_indices=True)
     values, heights, places = surface.cpu().numpy(), maxima.flatten().cpu().numpy(), indices.flatten().cpu().numpy()
     dy, dx = places // width - cy, places % width - cx
-    apart = (heights > 0) & (np.maximum(np.abs(dy), np.abs(dx)) > r)
+    others = np.flatnonzero((heights > 0) & (np.maximum(np.abs(dy), np.abs(dx)) > r))
+    others = others[np.argsort(-heights[others], kind="stable")]
     steps = np.linspace(0, 1, _STEPS)[:, None]
-    valley = values[cy + np.rint(dy * steps).astype(int), cx + np.rint(dx * steps).astype(int)].min(axis=0)
-    others = heights[apart & (valley < _VALLEY_DEPTH * np.minimum(peak, heights))]
-    return peak / float(others.max()) if len(others) else None
+    # The highest first, a few at a time: the first one beyond a valley is the result.
+    for first in range(0, len(others), _CANDIDATES):
+        part = others[first : first + _CANDIDATES]
+        line_y, line_x = (np.rint(d[part] * steps).astype(int) for d in (dy, dx))
+        valley = values[cy + line_y, cx + line_x].min(axis=0)
+        apart = valley < _VALLEY_DEPTH * np.minimum(peak, heights[part])
+        if apart.any():
+            return peak / float(heights[part][apart][0])
+    return None

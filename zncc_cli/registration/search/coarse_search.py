@@ -4,7 +4,7 @@ Everywhere the ZNCC is only estimated; the few shifts with the highest estimates
 
 The images are free of shading, so that the mean of an overlap is near zero and the covariance is the plain sum of
 products, by one FFT back and forth. The sums that normalise it, over masks, hardly change from one shift to the next:
-they are taken from means over blocks, with a sixteenth of the pixels. An image turned by a quarter turn more is the
+they are taken from means over blocks, with a quarter of the pixels. An image turned by a quarter turn more is the
 same pixels in another order.
 
 Legend: a the image on the grid, b the one that is turned and shrunk over it; w their masks.
@@ -28,10 +28,11 @@ from zncc_cli.registration.search.masked_zncc import significance
 from zncc_cli.registration.search.motion_bound import Discs
 from zncc_cli.registration.warp import Sampler, corners
 
-_BLOCK_PX = 4  # grid pixels; the side of the blocks whose means normalise
-_BLOCKS = 2  # along the side of a square of blocks, of whose shifts only the best is kept
+_BLOCK_PX = 2  # grid pixels; the side of the blocks whose means normalise
+_BLOCKS = 4  # along the side of a square of blocks, of whose shifts only the best is kept
 _PEAKS = 4  # squares that are kept of each linear part
-_BATCH_PIXELS = 2**17  # of the planes of one batch of linear parts: half a megabyte stays in the cache
+_BATCH_PIXELS = 2**19  # grid pixels of one batch of linear parts, which bounds memory
+_FFT_MULTIPLE = 8  # of the lengths of FFTs: those with more twos take the least time
 # Of the least overlap, at the middle of a block whose shifts are proposed: at another shift the overlap may be larger.
 _OVERLAP_SLACK = 0.75
 _VALID = 1 - 1e-5  # a mask sampled to more than this was interpolated from valid pixels only
@@ -183,10 +184,9 @@ class CoarseSearch:
         lines = torch.stack([lines for d in (1, 2) for lines in (blocks.sum(d), blocks.sum(d).flip(1))])
         too_few = int((lines.clamp_max(across).cumsum(2) < least[:, None]).sum(2).min())
         side = blocks.shape[-1]
-        return [
-            _BLOCK_PX * good_size(max(math.ceil(n / _BLOCK_PX) + side - too_few, side, math.ceil(n / _BLOCK_PX) + 1))
-            for n in self._a.shape
-        ]
+        counts = (math.ceil(n / _BLOCK_PX) for n in self._a.shape)
+        blocks_needed = [max(count + side - too_few, side, count + 1) for count in counts]
+        return [_FFT_MULTIPLE * good_size(math.ceil(n * _BLOCK_PX / _FFT_MULTIPLE)) for n in blocks_needed]
 
     def _spectra_of(self, padded: list[int]) -> tuple[Tensor, Tensor]:
         """Return the conjugate spectra of a and, from sums over blocks, of its squares, its mask and its mask."""

@@ -35,7 +35,7 @@ _MAX_SCALE = 2.0
 _CORNER_STEP_PX = 4.0
 # Shading over more than this share of the shorter side says nothing about position; it is subtracted first.
 _SHADING_SHARE = 1 / 8
-_SCORED = 128  # proposals that are scored exactly: many lie beside one another
+_SCORED = 192  # proposals that are scored exactly: many lie beside one another
 _MAX_STARTS = 6  # that are followed
 _MIN_DISTANCE_PX = 8.0  # grid pixels at a corner; starts that are nearer descend to the same place
 

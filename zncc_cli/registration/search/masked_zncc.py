@@ -7,7 +7,11 @@ Legend: f, m fixed and moving, w their masks.
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from zncc_cli.operators.fft import good_size
@@ -15,49 +19,65 @@ from zncc_cli.operators.fft import good_size
 _MAX_ZNCC = 0.9999  # a larger ZNCC counts as this one: atanh(1) is infinite
 
 
-class MaskedZncc:
-    """The ZNCC of the overlap of one image with others, for every shift by whole pixels.
+class ShiftSurface(NamedTuple):
+    """The ZNCC of the overlap for every shift that leaves enough of it.
 
-    Args:
-        fixed: (Hf, Wf), zero outside its mask.
-        fixed_mask: of the same shape and dtype, one on valid pixels, zero on others.
-        moving_shape: (Hm, Wm) of the others.
+    Attributes:
+        zncc: (H, W), in [-1, 1]; entry [dy + y, dx + x] is for moving(x + dx, y + dy) lying on fixed(x, y).
+        count: (H, W), the overlapping valid pixels.
+        origin: (y, x) of the entry of no shift, which may lie outside where images of unequal sizes are compared.
     """
 
-    def __init__(self, fixed: Tensor, fixed_mask: Tensor, moving_shape: tuple[int, int]) -> None:
-        self._padded = [good_size(a + b - 1) for a, b in zip(fixed.shape, moving_shape, strict=True)]
-        self._valid = float(fixed_mask.sum())
-        self._f, self._ff, self._fw = (self._spectrum(plane) for plane in (fixed, fixed.square(), fixed_mask))
+    zncc: Tensor
+    count: Tensor
+    origin: tuple[int, int]
 
-    def __call__(self, moving: Tensor, moving_mask: Tensor, min_overlap: float) -> tuple[Tensor, Tensor]:
-        """Return the ZNCC in [-1, 1] and the number of overlapping valid pixels, (..., H, W).
 
-        Entry [dy, dx] is for moving(x + dx, y + dy) lying on fixed(x, y); negative shifts count from the end.
+def masked_zncc(
+    fixed: Tensor, fixed_mask: Tensor, moving: Tensor, moving_mask: Tensor, min_overlap: float
+) -> ShiftSurface:
+    """Return the ZNCC of the overlap for every shift by whole pixels.
 
-        Args:
-            moving, moving_mask: (..., Hm, Wm), as the fixed ones.
-            min_overlap: shifts with fewer overlapping pixels than this share of the smaller mask get zero.
-        """
-        m, mm, mw = (self._spectrum(p) for p in (moving, moving.square(), moving_mask))
-        count = self._correlate(self._fw, mw).round_().clamp_min_(0)
-        n = count.clamp_min(1)
-        sum_f, sum_m = self._correlate(self._f, mw), self._correlate(self._fw, m)
-        cov = self._correlate(self._f, m) - sum_f * sum_m / n
-        var_f = (self._correlate(self._ff, mw) - sum_f.square() / n).clamp_min_(0)
-        var_m = (self._correlate(self._fw, mm) - sum_m.square() / n).clamp_min_(0)
-        norm = (var_f * var_m).sqrt_()
-        enough = count >= min_overlap * moving_mask.sum((-2, -1), keepdim=True).clamp_max(self._valid)
-        # Below it the ratio is the rounding of the FFT.
-        textured = norm > 100 * torch.finfo(norm.dtype).eps * norm.amax((-2, -1), keepdim=True)
-        return torch.where(enough & textured, cov / norm, 0).clamp_(-1, 1), count
+    Args:
+        fixed, moving: (Hf, Wf), (Hm, Wm) of one floating dtype, zero outside their masks.
+        fixed_mask, moving_mask: of the same shapes and dtype, one on valid pixels, zero on others.
+        min_overlap: shifts with fewer overlapping pixels than this share of the smaller mask get zero.
+    """
+    least = min_overlap * min(float(fixed_mask.sum()), float(moving_mask.sum()))
+    (before_y, shifts_y, padded_y), (before_x, shifts_x, padded_x) = (
+        _shifts(fixed.shape[axis], moving.shape[axis], least / min(fixed.shape[1 - axis], moving.shape[1 - axis]))
+        for axis in (0, 1)
+    )
+    padded = padded_y, padded_x
+    # Entry 0 of the correlation is the first shift that is looked at, rather than none.
+    slid = F.pad(torch.stack((moving_mask, moving, moving.square())), (before_x, 0, before_y, 0))
+    w, f, ff = torch.fft.rfft2(torch.stack((fixed_mask, fixed, fixed.square())), s=padded).conj()
+    v, m, mm = torch.fft.rfft2(slid, s=padded)
+    products = torch.stack((w * v, f * v, w * m, f * m, ff * v, w * mm))
+    sums = torch.fft.irfft2(products, s=padded)[:, :shifts_y, :shifts_x]
+    count, sum_f, sum_m, cov, var_f, var_m = sums.unbind()
+    count = count.round().clamp_min_(0)
+    n = count.clamp_min(1)
+    cov = cov - sum_f * sum_m / n
+    var_f, var_m = (var_f - sum_f.square() / n).clamp_min_(0), (var_m - sum_m.square() / n).clamp_min_(0)
+    norm = var_f.mul_(var_m).sqrt_()
+    # Below it the ratio is the rounding of the FFT.
+    textured = norm > 100 * torch.finfo(norm.dtype).eps * norm.amax()
+    zncc = torch.where((count >= least) & textured, cov / norm, 0).clamp_(-1, 1)
+    return ShiftSurface(zncc, count, (before_y, before_x))
 
-    def _spectrum(self, plane: Tensor) -> Tensor:
-        out: Tensor = torch.fft.rfft2(plane, s=self._padded)
-        return out
 
-    def _correlate(self, a: Tensor, b: Tensor) -> Tensor:
-        sums: Tensor = torch.fft.irfft2(a.conj() * b, s=self._padded)
-        return sums
+def _shifts(fixed: int, moving: int, least: float) -> tuple[int, int, int]:
+    """Return, along an axis, how many shifts there are below zero and in all, and the length of the FFTs.
+
+    Only shifts that leave at least ``least`` lines of the overlap are looked at. Those with fewer wrap around, and
+    need be kept only from the ones that are looked at.
+
+    Args:
+        fixed, moving: lines of the images.
+    """
+    lines = min(max(1, math.ceil(least)), fixed, moving)
+    return fixed - lines, fixed + moving - 2 * lines + 1, good_size(fixed + moving - lines)
 
 
 def significance(zncc: Tensor, count: Tensor) -> Tensor:
