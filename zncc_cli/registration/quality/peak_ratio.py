@@ -12,21 +12,24 @@ the three ratios is the result: bricks that all look alike may make a wall that 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from zncc_cli.config import Interpolation
-from zncc_cli.registration.pyramid import Level, background, fill_holes, smooth
+from zncc_cli.registration.pyramid import Level, fill_holes, smooth
 from zncc_cli.registration.search.masked_zncc import ShiftSurface, masked_zncc, significance
-from zncc_cli.registration.warp import Sampler, coordinates, inside, level_scale
+from zncc_cli.registration.warp import Sampler, coordinates, corners, in_front, inside, level_scale, map_points
 
 _GRID_SIDES = (48, 96)  # pixels: the shorter side of the overlap on a grid, or up to twice as many
 _MIDDLE_SIDE = 128  # pixels, of the part that is compared on the finest level
-_ALL = slice(None)
+_MARGIN = 8  # pixels of the moving level around those that are sampled, by which holes are filled
 _FINE_SIGMA = 0.85  # pixels, of the Gaussian that damps the pixels' own noise and aliasing on the finest level
 _SHADING_SHARE = 1 / 8  # of the grid's shorter side: what changes more slowly says nothing about position
+_SHADING_STEP = 1 / 3  # of the Gaussian's standard deviation: as good as every pixel
 _POWERS = [(i, j) for i in range(5) for j in range(5 - i)]  # of y and x: light falls off so towards the frame's edge
 _MIN_OVERLAP = 0.25  # of the pixels on the grid
 _PEAK_RADIUS = 2  # grid pixels; the peak of the result is the best shift within them
@@ -48,7 +51,7 @@ def peak_ratio(fixed: list[Level], moving: list[Level], matrix: np.ndarray) -> f
         The ratio; below one where another shift agrees better; None where none agrees at all.
     """
     top = len(fixed) - 1
-    overlap = _overlap(fixed[top], moving[top], matrix, fixed[top].shape)
+    overlap = _overlap(moving[top], matrix * level_scale(fixed[top].factor), fixed[top].mask)
     if not bool(overlap.any()):
         return None
     # The first and the last row and column of the overlap, full-resolution pixels.
@@ -71,29 +74,43 @@ def _part(ends: list[int], level: Level) -> slice:
     return slice(ends[0] // level.factor, ends[1] // level.factor + 1)
 
 
-def _overlap(
-    fixed: Level, moving: Level, matrix: np.ndarray, shape: tuple[int, int], rows: slice = _ALL, columns: slice = _ALL
-) -> Tensor:
-    """Tell which pixels of a part (H, W) of the fixed level are valid in both levels at ``matrix``, (H, W) bool."""
-    x, y = coordinates(_pull(fixed, matrix, rows, columns).to(moving.image), shape)
-    return inside(None if bool(moving.mask.all()) else moving.mask, moving.shape, x, y) & fixed.mask[rows, columns]
+def _overlap(moving: Level, pull: np.ndarray, fixed_mask: Tensor) -> Tensor:
+    """Tell which pixels of a part (H, W) of a fixed level are valid in both levels, (H, W) bool.
+
+    ``pull``: (3, 3), pixels of the part -> pixels of the moving level.
+    """
+    x, y = coordinates(torch.from_numpy(pull).to(moving.image), (fixed_mask.shape[0], fixed_mask.shape[1]))
+    return inside(None if bool(moving.mask.all()) else moving.mask, moving.shape, x, y) & fixed_mask
 
 
-def _pull(level: Level, matrix: np.ndarray, rows: slice, columns: slice) -> Tensor:
-    """Return the matrix (3, 3) from pixels of a part of a fixed level to pixels of the moving one."""
-    first = np.array([[1, 0, columns.start or 0], [0, 1, rows.start or 0], [0, 0, 1]], dtype=np.float64)
-    return torch.from_numpy(matrix * level_scale(level.factor) @ first)
+def _cropped(moving: Level, pull: np.ndarray, shape: tuple[int, int]) -> tuple[Level, np.ndarray]:
+    """Return what a part (H, W) of the fixed level needs of the moving one, and the matrix from the one to the other.
+
+    ``pull``: (3, 3), pixels of the part -> pixels of the moving level.
+    """
+    if not in_front(pull, shape):
+        return moving, pull
+    mapped, last = map_points(pull, corners(shape)), np.array(moving.shape[::-1]) - 1
+    (left, top), (right, bottom) = (
+        np.clip(each, 0, last).astype(int).tolist()
+        for each in (np.floor(mapped.min(axis=0)) - _MARGIN, np.ceil(mapped.max(axis=0)) + _MARGIN)
+    )
+    rows, columns = slice(top, bottom + 1), slice(left, right + 1)
+    part = Level(moving.image[..., rows, columns], moving.mask[rows, columns], moving.factor)
+    return part, np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1]]) @ pull
 
 
 def _ratio(fixed: Level, moving: Level, matrix: np.ndarray, rows: slice, columns: slice) -> float | None:
     """Return the peak ratio on a part of a level's overlap; None without a second peak, or with too few pixels."""
-    f = fixed.image[..., rows, columns]
+    f, fixed_mask = fixed.image[..., rows, columns], fixed.mask[rows, columns]
     shape = int(f.shape[-2]), int(f.shape[-1])
-    overlap = _overlap(fixed, moving, matrix, shape, rows, columns)
+    first = np.array([[1, 0, columns.start], [0, 1, rows.start], [0, 0, 1]], dtype=np.float64)
+    moving, pull = _cropped(moving, matrix * level_scale(fixed.factor) @ first, shape)
+    overlap = _overlap(moving, pull, fixed_mask)
     if int(overlap.sum()) < _MIN_PIXELS:
         return None
     sampler = Sampler(fill_holes(moving.image, moving.mask), Interpolation.LINEAR)
-    m = sampler.warped(_pull(fixed, matrix, rows, columns), shape)[0][None]
+    m = sampler.warped(torch.from_numpy(pull), shape)[0][None]
     if fixed.factor == 1:
         f, m = (smooth(image, overlap, _FINE_SIGMA, min_share=0.0)[0] for image in (f, m))
     # Both over the same pixels, so that their shading is taken off alike.
@@ -120,13 +137,31 @@ def _without_shading(images: Tensor, mask: Tensor) -> Tensor:
     weights[:, i, j] = right[:, i, j] @ torch.linalg.pinv(normal, hermitian=True, rtol=1e-6)
     surfaces = (y[:, :degrees] @ weights.to(y) @ x[:, :degrees].T).to(images)
     rest = torch.where(mask, images - surfaces[:, None], 0)
-    slowly = [background(image[None], mask, min(height, width) * _SHADING_SHARE) for image in rest]
-    return torch.where(mask, rest - torch.cat(slowly), 0)[:, 0]
+    (low_y, back_y), (low_x, back_x) = (
+        tuple(each.to(images) for each in _smoothing(n, min(height, width) * _SHADING_SHARE)) for n in (height, width)
+    )
+    total = low_y @ mask.to(images) @ low_x.T
+    means = low_y @ rest @ low_x.T / total.clamp_min(torch.finfo(images.dtype).tiny)
+    return torch.where(mask, rest - back_y @ means @ back_x.T, 0)[:, 0]
 
 
 def _powers(length: int) -> Tensor:
     """Return the powers from none to twice the highest one of ``length`` places in [-1, 1], (length, n) float64."""
     return torch.linspace(-1, 1, length, dtype=torch.float64)[:, None] ** torch.arange(2 * max(_POWERS)[0] + 1)
+
+
+@lru_cache(maxsize=8)
+def _smoothing(length: int, sigma: float) -> tuple[Tensor, Tensor]:
+    """Return a Gaussian at places a third of ``sigma`` pixels apart, (n, length), and the way back, (length, n).
+
+    Between the places, bicubic interpolation: that their grid does not show.
+    """
+    step = max(1, int(sigma * _SHADING_STEP))
+    places = (torch.arange(-(-length // step)) + 0.5) * step - 0.5
+    low = torch.exp(-0.5 * ((torch.arange(length) - places[:, None]) / sigma) ** 2)
+    identity = torch.eye(len(places))[None, None]
+    back = F.interpolate(identity, scale_factor=(float(step), 1.0), mode="bicubic")[0, 0, :length]
+    return low, back
 
 
 def _ratio_of_peaks(shifts: ShiftSurface) -> float | None:

@@ -32,6 +32,7 @@ _BLOCK_PX = 2  # grid pixels; the side of the blocks whose means normalise
 _BLOCKS = 4  # along the side of a square of blocks, of whose shifts only the best is kept
 _PEAKS = 4  # squares that are kept of each linear part
 _BATCH_PIXELS = 2**19  # grid pixels of one batch of linear parts, which bounds memory
+_SCORED_PIXELS = 2**16  # grid pixels of one batch of shifts that are scored
 _FFT_MULTIPLE = 8  # of the lengths of FFTs: those with more twos take the least time
 # Of the least overlap, at the middle of a block whose shifts are proposed: at another shift the overlap may be larger.
 _OVERLAP_SLACK = 0.75
@@ -112,27 +113,47 @@ class CoarseSearch:
                 proposals += self._of_batch(matrices, quarters, side, min_overlap, discs)
         return proposals
 
-    def score(self, proposals: list[Proposal]) -> list[float]:
-        """Return the significance of each, negative for an inverted contrast, zero where the overlap is too small."""
-        scores, batch = list[float](), max(1, _BATCH_PIXELS // self._a.numel())
+    def score(self, proposals: list[Proposal]) -> list[tuple[float, np.ndarray]]:
+        """Return the exact significance at the best shift within a pixel of each proposal, and the matrix of that.
+
+        It is negative for an inverted contrast, and zero where the overlap is too small. The matrices (3, 3) go from
+        grid pixels of a to full-resolution pixels of b.
+        """
+        best = list[tuple[float, np.ndarray]]()
+        (height, width), batch = self._a.shape, max(1, _SCORED_PIXELS // self._a.numel())
         for first in range(0, len(proposals), batch):
             part = proposals[first : first + batch]
-            b, w = (
-                plane.flatten(1) for plane in _sampled(self._turning, [each.matrix for each in part], self._a.shape)
+            matrices = [each.matrix @ shift(-1, -1) for each in part]
+            planes = _sampled(self._turning, matrices, (height + 2, width + 2))
+            min_pixels = torch.tensor([each.min_pixels for each in part]).to(self._a)
+            near = [(dx, dy) for dy in range(3) for dx in range(3)]
+            scores = torch.stack(
+                [
+                    self._significance(*(p[:, dy : dy + height, dx : dx + width] for p in planes), min_pixels)
+                    for dx, dy in near
+                ]
             )
-            a = self._a.flatten()
-            w = w * self._aw.flatten()
-            count = w.sum(1)
-            n = count.clamp_min(1)
-            sum_a, sum_b = w @ a, (w * b).sum(1)
-            cov = (w * b) @ a - sum_a * sum_b / n
-            var_a = (w @ a.square() - sum_a.square() / n).clamp_min(0)
-            var_b = ((w * b.square()).sum(1) - sum_b.square() / n).clamp_min(0)
-            norm = (var_a * var_b).sqrt()
-            enough = count >= torch.tensor([each.min_pixels for each in part]).to(count)
-            zncc = torch.where(enough & (norm > self._rounding), cov / norm, 0)
-            scores += significance(zncc, count).tolist()
-        return scores
+            places = scores.abs().argmax(0)
+            values = scores.gather(0, places[None])[0]
+            best += [
+                (value, matrix @ shift(*near[place]))
+                for value, matrix, place in zip(values.tolist(), matrices, places.tolist(), strict=True)
+            ]
+        return best
+
+    def _significance(self, b: Tensor, bw: Tensor, min_pixels: Tensor) -> Tensor:
+        """Return the significance (n,) of images and masks (n, H, W) that lie on the whole grid of a."""
+        w = (bw * self._aw).flatten(1)
+        a, b = self._a.flatten(), b.flatten(1) * w
+        aw = w * a
+        count, sum_a, sum_b = w.sum(1), aw.sum(1), b.sum(1)
+        n = count.clamp_min(1)
+        cov = (b * a).sum(1) - sum_a * sum_b / n
+        var_a = ((aw * a).sum(1) - sum_a.square() / n).clamp_min(0)
+        var_b = ((b * b).sum(1) - sum_b.square() / n).clamp_min(0)
+        norm = (var_a * var_b).sqrt()
+        zncc = torch.where((count >= min_pixels) & (norm > self._rounding), cov / norm, 0)
+        return significance(zncc, count)
 
     def _of_batch(
         self, matrices: list[np.ndarray], quarters: int, side: int, min_overlap: float, discs: list[Discs] | None
@@ -213,7 +234,7 @@ def _spectrum(planes: Tensor, padded: list[int]) -> Tensor:
 
 
 def _signed(place: np.ndarray, side: int, length: int) -> np.ndarray:
-    """Return the shifts at the entries ``place`` of an axis of ``length``, for a canvas of ``side``; the last are < 0."""
+    """Return the shifts at entries ``place`` of an axis of ``length``, for a canvas of ``side``; negative ones are last."""
     return np.where(place < side, place, place - length)
 
 

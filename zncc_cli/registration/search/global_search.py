@@ -35,7 +35,7 @@ _MAX_SCALE = 2.0
 _CORNER_STEP_PX = 4.0
 # Shading over more than this share of the shorter side says nothing about position; it is subtracted first.
 _SHADING_SHARE = 1 / 8
-_SCORED = 192  # proposals that are scored exactly: many lie beside one another
+_SCORED = 128  # proposals that are scored exactly: many lie beside one another
 _MAX_STARTS = 6  # that are followed
 _MIN_DISTANCE_PX = 8.0  # grid pixels at a corner; starts that are nearer descend to the same place
 
@@ -86,8 +86,8 @@ def find_starts(
     scored = list[tuple[float, Start]]()
     for k, (search, exchanged) in enumerate(searches):
         own = [proposal for proposal, of in proposals[:_SCORED] if of == k]
-        for proposal, score in zip(own, search.score(own), strict=True):
-            matrix = proposal.matrix @ scaling(1 / spacing)
+        for score, from_grid in search.score(own):
+            matrix = from_grid @ scaling(1 / spacing)
             scored.append((abs(score), Start(np.linalg.inv(matrix) if exchanged else matrix, score < 0)))
     scored = [pair for pair in scored if pair[0] > 0]
     scored.sort(key=lambda pair: -pair[0])
