@@ -40,7 +40,7 @@ def test_a_proposal_is_scored_by_the_zncc_of_its_overlap() -> None:
     a, b = level(rng.normal(size=SHAPE), spotted(1)), level(rng.normal(size=SHAPE), spotted(2))
     planes = [plane.double() for each in (a, b) for plane in (each.image[0, 0], each.mask)]
     surface = masked_zncc(*planes, 0.3)
-    scores, (cy, cx) = significance(surface.zncc, surface.count), surface.origin
+    scores, (cy, cx) = significance(surface.zncc, surface.pixels), surface.origin
     least = 0.3 * min(float(planes[1].sum()), float(planes[3].sum()))
     for dx, dy in ((0, 0), (9, -4), (-12, 7)):
         ((score, matrix),) = search(a, b).score([Proposal(0.0, np.eye(3), dx, dy, least)])

@@ -166,7 +166,7 @@ def _smoothing(length: int, sigma: float) -> tuple[Tensor, Tensor]:
 
 def _ratio_of_peaks(shifts: ShiftSurface) -> float | None:
     """Return the significance at no shift over that of the best other peak; None without another peak."""
-    surface = significance(shifts.zncc, shifts.count)
+    surface = significance(shifts.zncc, shifts.pixels)
     (cy, cx), width = shifts.origin, surface.shape[1]
     r = _PEAK_RADIUS
     peak = max(0.0, float(surface[max(0, cy - r) : cy + r + 1, max(0, cx - r) : cx + r + 1].max()))

@@ -59,7 +59,7 @@ class Proposal:
     @property
     def matrix(self) -> np.ndarray:
         """(3, 3), pixels of the grid of a -> full-resolution pixels of b."""
-        return self.from_canvas @ shift(self.dx, self.dy)
+        return np.asarray(self.from_canvas @ shift(self.dx, self.dy))
 
 
 class CoarseSearch:
@@ -122,17 +122,13 @@ class CoarseSearch:
         best = list[tuple[float, np.ndarray]]()
         (height, width), batch = self._a.shape, max(1, _SCORED_PIXELS // self._a.numel())
         for first in range(0, len(proposals), batch):
-            part = proposals[first : first + batch]
-            matrices = [each.matrix @ shift(-1, -1) for each in part]
-            planes = _sampled(self._turning, matrices, (height + 2, width + 2))
-            min_pixels = torch.tensor([each.min_pixels for each in part]).to(self._a)
+            some = proposals[first : first + batch]
+            matrices = [each.matrix @ shift(-1, -1) for each in some]
+            b, bw = _sampled(self._turning, matrices, (height + 2, width + 2))
+            min_pixels = torch.tensor([each.min_pixels for each in some]).to(self._a)
             near = [(dx, dy) for dy in range(3) for dx in range(3)]
-            scores = torch.stack(
-                [
-                    self._significance(*(p[:, dy : dy + height, dx : dx + width] for p in planes), min_pixels)
-                    for dx, dy in near
-                ]
-            )
+            parts = [(slice(None), slice(dy, dy + height), slice(dx, dx + width)) for dx, dy in near]
+            scores = torch.stack([self._significance(b[part], bw[part], min_pixels) for part in parts])
             places = scores.abs().argmax(0)
             values = scores.gather(0, places[None])[0]
             best += [
@@ -234,7 +230,7 @@ def _spectrum(planes: Tensor, padded: list[int]) -> Tensor:
 
 
 def _signed(place: np.ndarray, side: int, length: int) -> np.ndarray:
-    """Return the shifts at entries ``place`` of an axis of ``length``, for a canvas of ``side``; negative ones are last."""
+    """Return the shifts at entries ``place`` of an axis of ``length``: from the canvas's ``side`` on, negative ones."""
     return np.where(place < side, place, place - length)
 
 

@@ -101,7 +101,7 @@ def _radius(a: Level, b: Level, spacing: float) -> float:
 
 def _angles(a: Level, b: Level, spacing: float) -> list[float]:
     """Return the angles of the first quarter turn; the search adds three quarter turns to each."""
-    count = math.ceil(math.pi / 2 * _radius(a, b, spacing) / _CORNER_STEP_PX)
+    count = max(2, math.ceil(math.pi / 2 * _radius(a, b, spacing) / _CORNER_STEP_PX))
     return [k * math.pi / 2 / count for k in range(count)]
 
 

@@ -24,12 +24,12 @@ class ShiftSurface(NamedTuple):
 
     Attributes:
         zncc: (H, W), in [-1, 1]; entry [dy + y, dx + x] is for moving(x + dx, y + dy) lying on fixed(x, y).
-        count: (H, W), the overlapping valid pixels.
+        pixels: (H, W), how many valid pixels overlap.
         origin: (y, x) of the entry of no shift, which may lie outside where images of unequal sizes are compared.
     """
 
     zncc: Tensor
-    count: Tensor
+    pixels: Tensor
     origin: tuple[int, int]
 
 
