@@ -96,7 +96,8 @@ def test_a_threads_share_of_the_work_does_not_change_the_scores() -> None:
             torch.set_num_threads(count)
             found = search(level(fixed), level(moving))
             proposals = found.propose([0.0, 0.3, 0.6, 0.9, 1.2], 0.3, None)
-            runs.append([(each.score, each.dx, each.dy) for each in proposals])
+            scores = [score for score, _ in found.score(proposals)]
+            runs.append([(each.score, each.dx, each.dy, score) for each, score in zip(proposals, scores, strict=True)])
     finally:
         torch.set_num_threads(threads)
     assert runs[0] == runs[1]

@@ -12,15 +12,13 @@ the three ratios is the result: bricks that all look alike may make a wall that 
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from zncc_cli.config import Interpolation
-from zncc_cli.registration.pyramid import Level, fill_holes, smooth
+from zncc_cli.registration.pyramid import Level, background, fill_holes, smooth
 from zncc_cli.registration.search.masked_zncc import ShiftSurface, masked_zncc, significance
 from zncc_cli.registration.warp import Sampler, coordinates, corners, in_front, inside, level_scale, map_points
 
@@ -29,7 +27,6 @@ _MIDDLE_SIDE = 128  # pixels, of the part that is compared on the finest level
 _MARGIN = 8  # pixels of the moving level around those that are sampled, by which holes are filled
 _FINE_SIGMA = 0.85  # pixels, of the Gaussian that damps the pixels' own noise and aliasing on the finest level
 _SHADING_SHARE = 1 / 8  # of the grid's shorter side: what changes more slowly says nothing about position
-_SHADING_STEP = 1 / 3  # of the Gaussian's standard deviation: as good as every pixel
 _POWERS = [(i, j) for i in range(5) for j in range(5 - i)]  # of y and x: light falls off so towards the frame's edge
 _MIN_OVERLAP = 0.25  # of the pixels on the grid
 _PEAK_RADIUS = 2  # grid pixels; the peak of the result is the best shift within them
@@ -129,39 +126,29 @@ def _without_shading(images: Tensor, mask: Tensor) -> Tensor:
     y, x = (_powers(n).to(images.device) for n in (height, width))
     moments = y.T @ mask.to(y) @ x
     degrees = y.shape[1] // 2 + 1
-    right = (y[:, :degrees].T @ (images[:, 0] * mask).to(y) @ x[:, :degrees]).cpu()
+    right = _along_axes(y[:, :degrees].T, (images[:, 0] * mask).to(y), x[:, :degrees].T).cpu()
     i, j = torch.tensor(_POWERS).T
     normal = moments.cpu()[i[:, None] + i, j[:, None] + j]
     # The pseudo-inverse, because a narrow mask does not determine all surfaces.
     weights = torch.zeros_like(right)
     weights[:, i, j] = right[:, i, j] @ torch.linalg.pinv(normal, hermitian=True, rtol=1e-6)
-    surfaces = (y[:, :degrees] @ weights.to(y) @ x[:, :degrees].T).to(images)
+    surfaces = _along_axes(y[:, :degrees], weights.to(y), x[:, :degrees]).to(images)
     rest = torch.where(mask, images - surfaces[:, None], 0)
-    (low_y, back_y), (low_x, back_x) = (
-        tuple(each.to(images) for each in _smoothing(n, min(height, width) * _SHADING_SHARE)) for n in (height, width)
-    )
-    total = low_y @ mask.to(images) @ low_x.T
-    means = low_y @ rest @ low_x.T / total.clamp_min(torch.finfo(images.dtype).tiny)
-    return torch.where(mask, rest - back_y @ means @ back_x.T, 0)[:, 0]
+    slowly = [background(image[None], mask, min(height, width) * _SHADING_SHARE) for image in rest]
+    return torch.where(mask, rest - torch.cat(slowly), 0)[:, 0]
+
+
+def _along_axes(rows: Tensor, planes: Tensor, columns: Tensor) -> Tensor:
+    """Return rows plane columns^T of each of ``planes`` (N, H, W).
+
+    One by one: what is added up in what order depends on the number of threads in a batched product.
+    """
+    return torch.stack([rows @ plane @ columns.T for plane in planes])
 
 
 def _powers(length: int) -> Tensor:
     """Return the powers from none to twice the highest one of ``length`` places in [-1, 1], (length, n) float64."""
     return torch.linspace(-1, 1, length, dtype=torch.float64)[:, None] ** torch.arange(2 * max(_POWERS)[0] + 1)
-
-
-@lru_cache(maxsize=8)
-def _smoothing(length: int, sigma: float) -> tuple[Tensor, Tensor]:
-    """Return a Gaussian at places a third of ``sigma`` pixels apart, (n, length), and the way back, (length, n).
-
-    Between the places, bicubic interpolation: that their grid does not show.
-    """
-    step = max(1, int(sigma * _SHADING_STEP))
-    places = (torch.arange(-(-length // step)) + 0.5) * step - 0.5
-    low = torch.exp(-0.5 * ((torch.arange(length) - places[:, None]) / sigma) ** 2)
-    identity = torch.eye(len(places))[None, None]
-    back = F.interpolate(identity, scale_factor=(float(step), 1.0), mode="bicubic")[0, 0, :length]
-    return low, back
 
 
 def _ratio_of_peaks(shifts: ShiftSurface) -> float | None:
