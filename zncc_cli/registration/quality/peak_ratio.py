@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zncc_cli.config import Interpolation
+from zncc_cli.operators.fft import good_size
 from zncc_cli.registration.pyramid import Level, background, fill_holes, smooth
 from zncc_cli.registration.search.masked_zncc import ShiftSurface, masked_zncc, significance
 from zncc_cli.registration.warp import Sampler, coordinates, corners, in_front, inside, level_scale, map_points
@@ -113,7 +114,7 @@ def _ratio(fixed: Level, moving: Level, matrix: np.ndarray, rows: slice, columns
     # Both over the same pixels, so that their shading is taken off alike.
     f, m = _without_shading(torch.cat((f, m)), overlap)
     weight = overlap.to(f)
-    return _ratio_of_peaks(masked_zncc(f, weight, m, weight, _MIN_OVERLAP))
+    return _ratio_of_peaks(masked_zncc(f, weight, m, weight, _MIN_OVERLAP), shape)
 
 
 def _without_shading(images: Tensor, mask: Tensor) -> Tensor:
@@ -151,10 +152,17 @@ def _powers(length: int) -> Tensor:
     return torch.linspace(-1, 1, length, dtype=torch.float64)[:, None] ** torch.arange(2 * max(_POWERS)[0] + 1)
 
 
-def _ratio_of_peaks(shifts: ShiftSurface) -> float | None:
-    """Return the significance at no shift over that of the best other peak; None without another peak."""
+def _ratio_of_peaks(shifts: ShiftSurface, shape: tuple[int, int]) -> float | None:
+    """Return the significance at no shift over that of the best other peak; None without another peak.
+
+    ``shape``: (H, W) of both images.
+    """
     surface = significance(shifts.zncc, shifts.pixels)
-    (cy, cx), width = shifts.origin, surface.shape[1]
+    # The bounds were chosen with blocks that begin half an FFT of all shifts before none: they lie there still.
+    (cy, cx), lengths = shifts.origin, [good_size(2 * n - 1) for n in shape]
+    above, left = (lengths[0] // 2 - cy) % _BLOCK, (lengths[1] // 2 - cx) % _BLOCK
+    surface, cy, cx = F.pad(surface, (left, 0, above, 0)), cy + above, cx + left
+    width = surface.shape[1]
     r = _PEAK_RADIUS
     peak = max(0.0, float(surface[max(0, cy - r) : cy + r + 1, max(0, cx - r) : cx + r + 1].max()))
     maxima, indices = F.max_pool2d(surface[None, None], _BLOCK, ceil_mode=True, return_indices=True)
