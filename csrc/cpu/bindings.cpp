@@ -4,11 +4,8 @@
 #include "../local_std_box.h"
 #include "../tensors.h"
 #include "../local_zncc_box.h"
+#include "huge_pages.h"
 #include "warp.h"
-
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
 
 namespace zncc {
 namespace {
@@ -64,21 +61,6 @@ void local_std_combine_gradients(const Tensor& dI_S1, const Tensor& dI_S2, const
     Map* out = dI.mutable_data_ptr<Map>();
     for_each(dI.numel(), [=](int64_t i) { out[i] = image_gradient<Map>(d1[i], d2[i], image[i]); });
   });
-}
-
-// A large plane that was just allocated is written for the first time here, and a fault for each page of 4 KiB takes
-// longer than the arithmetic: ask for huge pages. Advice alone, which a neighbour on the first or last page shares.
-void advise_huge_pages(void* data, int64_t bytes) {
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-  constexpr uintptr_t kHugePage = 2 << 20;
-  const uintptr_t begin = reinterpret_cast<uintptr_t>(data) / 4096 * 4096;
-  const uintptr_t end = (reinterpret_cast<uintptr_t>(data) + bytes + 4095) / 4096 * 4096;
-  if (end >= begin + kHugePage) {
-    madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
-  }
-#else
-  (void)data, (void)bytes;
-#endif
 }
 
 // Calls f(strips) on as many threads as there are strips, at most: each strip is worth a thread.

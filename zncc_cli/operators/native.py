@@ -52,7 +52,9 @@ _INSTRUCTION_SETS = {
     "AVX512": ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512"),
 }
 
-_CPU_SOURCES = tuple(f"cpu/{name}.cpp" for name in ("bindings", "local_std_box", "local_zncc_box", "warp"))
+_CPU_SOURCES = tuple(
+    f"cpu/{name}.cpp" for name in ("bindings", "filter_bindings", "filters", "local_std_box", "local_zncc_box", "warp")
+)
 # Bindings, which know torch, and kernels, which do not: nvcc takes long over torch's headers.
 _CUDA_SOURCES = tuple(
     f"cuda/{name}.{kind}" for name in ("local_std", "local_std_box", "local_zncc_box") for kind in ("cpp", "cu")

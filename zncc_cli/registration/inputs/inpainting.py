@@ -12,6 +12,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from zncc_cli.operators.filters import rectangle
+
 _PASSES = 2  # the second for pixels where gaps cross
 
 
@@ -33,7 +35,8 @@ def inpaint(image: Tensor, mask: Tensor, longest: int) -> tuple[Tensor, Tensor]:
     """
     usable = mask
     for _ in range(_PASSES):
-        if bool(usable.all()):
+        # Around a rectangle, and where there is none, no gap has two ends.
+        if rectangle(usable) is not None:
             break
         image, usable = _filled(image, usable, longest)
     return image, usable

@@ -1,0 +1,92 @@
+// What prepares images for a registration, on the CPU: planes (height, width) of pixels and masks of one byte each, one
+// for a pixel that counts and zero for one that does not. Values of pixels that do not count are never used: they may be
+// NaN.
+//
+// All of them work on rows, or on strips of pixels, for themselves: how these are shared out to threads changes no bit.
+#pragma once
+
+#include <cstdint>
+
+namespace zncc {
+
+// Rows [top, bottom) and columns [left, right).
+struct Box {
+  int64_t top, bottom, left, right;
+};
+
+// Returns whether the pixels of a mask that count are one rectangle, and which.
+bool find_rectangle(int64_t height, int64_t width, const uint8_t* mask, Box* box);
+
+// Means over the neighbours that count, by a kernel of 2 reach + 1 taps, positive and symmetric, of sum one, along each
+// axis:
+//
+//   total(y, x)   the sum of taps[j] taps[i] over the pixels (y + j, x + i) that count
+//   mean(y, x)    the sum of taps[j] taps[i] (pixel(y + j, x + i) - offset) over the same ones, by total, and offset
+//
+// (normalised convolution; Knutsson and Westin 1993, doi:10.1109/CVPR.1993.341081).
+struct Kernel {
+  int64_t reach;
+  const double* taps;  // the first of them
+};
+
+struct SmoothShape {
+  int64_t height, width;
+  int64_t step;  // every step-th pixel of every step-th row is computed, from the first on
+  Kernel kernel;
+  double min_share;     // of the total: where there is less, the result does not count, and is zero
+  const uint8_t* mask;  // null where the pixels of `box` count and no others
+  Box box;
+
+  int64_t out_height() const { return (height + step - 1) / step; }
+  int64_t out_width() const { return (width + step - 1) / step; }
+};
+
+// Rows [first, last) of the mean where the pixel itself counts, and of the mask of the result.
+void smooth(const SmoothShape& shape, const float* image, float* out, uint8_t* valid, int64_t first, int64_t last);
+void smooth(const SmoothShape& shape, const double* image, double* out, uint8_t* valid, int64_t first, int64_t last);
+
+// Rows [first, last) of an image, its pixels that do not count replaced by the mean; by offset where total is at most
+// min_total.
+struct FillShape {
+  int64_t height, width;
+  Kernel kernel;
+  double min_total, offset;
+  const uint8_t* mask;
+};
+void fill_holes(const FillShape& shape, const float* image, float* out, int64_t first, int64_t last);
+void fill_holes(const FillShape& shape, const double* image, double* out, int64_t first, int64_t last);
+
+// What is known of a strip of pixels: of those that count, are finite and have none of the gaps' values.
+constexpr int64_t kMomentsStrip = 1 << 15;  // pixels
+struct Moments {
+  double count, mean, low, high;  // zero where there is none
+  double squares;                 // the sum of the squared distances from the mean
+};
+
+// Of pixels [begin, end), at most kMomentsStrip; writes which of them are counted.
+template <typename Pixel>
+Moments moments(const Pixel* pixels, const uint8_t* mask, const double* gaps, int64_t gap_count, uint8_t* counted,
+                int64_t begin, int64_t end);
+
+// (pixel - mean) factor where a pixel counts (everywhere without a mask), zero elsewhere; of pixels [begin, end).
+template <typename Pixel>
+void standardize(const Pixel* pixels, const uint8_t* mask, double mean, double factor, float* out, int64_t begin,
+                 int64_t end);
+
+// The darkest and the brightest of the eight neighbours are low and high; of rows [first, last). The outermost pixels of
+// the image have no eight neighbours. Images are finite.
+struct SinglePixels {
+  int64_t height, width;
+  double min_excess, min_excess_ranges;
+  const uint8_t* mask;  // null where all count
+};
+// Adds one to `sums` where pixel - high > excess, and takes off one where low - pixel > excess, excess being the larger of
+// min_excess and min_excess_ranges (high - low); where the pixel and its neighbours count. Returns of how many.
+int64_t add_single_pixels(const SinglePixels& shape, const float* image, int16_t* sums, int64_t first, int64_t last);
+int64_t add_single_pixels(const SinglePixels& shape, const double* image, int16_t* sums, int64_t first, int64_t last);
+// Pixels clamped to [low, high].
+void without_single_pixels(int64_t height, int64_t width, const float* image, float* out, int64_t first, int64_t last);
+void without_single_pixels(int64_t height, int64_t width, const double* image, double* out, int64_t first,
+                           int64_t last);
+
+}  // namespace zncc
