@@ -236,16 +236,19 @@ void warp_matrix_gradient(const Tensor& g, const Tensor& g_depth, const Tensor& 
   });
 }
 
-void spline_knots_(const Tensor& planes) {
+void spline_knots_of(const Tensor& planes, const Tensor& knots) {
   ZNCC_CHECK(planes.dim() == 3, "planes must have shape (C, H, W)");
   check_plane(planes, "planes", planes.scalar_type(), planes);
+  check_plane(knots, "knots", planes.scalar_type(), planes);
   with_map_type(planes, [&](auto map) {
     using Map = decltype(map);
-    Map* plane = planes.mutable_data_ptr<Map>();
-    const int64_t height = planes.size(1), width = planes.size(2);
+    const Map* from = planes.const_data_ptr<Map>();
+    Map* to = knots.mutable_data_ptr<Map>();
+    advise_huge_pages(to, knots.numel() * sizeof(Map));
+    const int64_t height = planes.size(1), width = planes.size(2), size = height * width;
     torch::stable::parallel_for(0, planes.numel() == 0 ? 0 : planes.size(0), 1, [=](int64_t first, int64_t last) {
       for (int64_t i = first; i < last; ++i) {
-        spline_knots(height, width, plane + i * height * width);
+        spline_knots(height, width, from + i * size, to + i * size);
       }
     });
   });
@@ -295,7 +298,7 @@ STABLE_TORCH_LIBRARY_FRAGMENT(zncc, m) {
   m.def(
       "warp_backward(Tensor g, Tensor g_depth, Tensor knots, Tensor matrix, int degree, int left, int top, int right,"
       " int bottom, Tensor(a!) dM) -> ()");
-  m.def("spline_knots_(Tensor(a!) planes) -> ()");
+  m.def("spline_knots(Tensor planes, Tensor(a!) knots) -> ()");
   m.def("weighted_sums(Tensor planes, Tensor weights, Tensor(a!) out) -> ()");
   m.def("local_std_combine_gradients(Tensor dI_S1, Tensor dI_S2, Tensor I, Tensor(a!) dI) -> ()");
 }
@@ -310,7 +313,7 @@ STABLE_TORCH_LIBRARY_IMPL(zncc, CPU, m) {
   m.impl("scaled_planes", TORCH_BOX(&zncc::scaled_planes));
   m.impl("warp", TORCH_BOX(&zncc::warp_forward));
   m.impl("warp_backward", TORCH_BOX(&zncc::warp_matrix_gradient));
-  m.impl("spline_knots_", TORCH_BOX(&zncc::spline_knots_));
+  m.impl("spline_knots", TORCH_BOX(&zncc::spline_knots_of));
   m.impl("weighted_sums", TORCH_BOX(&zncc::weighted_sums_of));
   m.impl("local_std_combine_gradients", TORCH_BOX(&zncc::local_std_combine_gradients));
 }
