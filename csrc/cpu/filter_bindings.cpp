@@ -31,6 +31,13 @@ Kernel check_kernel(const Tensor& taps) {
   return {taps.numel() / 2, taps.const_data_ptr<double>()};
 }
 
+Box check_box(int64_t top, int64_t bottom, int64_t left, int64_t right, const Tensor& image) {
+  ZNCC_CHECK(
+      0 <= top && top <= bottom && bottom <= image.size(0) && 0 <= left && left <= right && right <= image.size(1),
+      "the box must lie in the image");
+  return {top, bottom, left, right};
+}
+
 template <typename Element>
 Element* written(const Tensor& plane) {
   Element* data = plane.mutable_data_ptr<Element>();
@@ -68,9 +75,7 @@ void smooth_of(const Tensor& image, const std::optional<Tensor>& mask, int64_t t
                           check_kernel(taps),
                           min_share,
                           mask_data(mask, image),
-                          {top, bottom, left, right}};
-  ZNCC_CHECK(0 <= top && top <= bottom && bottom <= shape.height && 0 <= left && left <= right && right <= shape.width,
-             "the box must lie in the image");
+                          check_box(top, bottom, left, right, image)};
   check_plane(out, "out", image.scalar_type(), out);
   check_plane(valid, "valid", ScalarType::Byte, out);
   ZNCC_CHECK(out.numel() == shape.out_height() * shape.out_width(),
@@ -95,6 +100,20 @@ void fill_holes_of(const Tensor& image, const Tensor& mask, const Tensor& taps, 
     const Map* from = image.const_data_ptr<Map>();
     Map* to = written<Map>(out);
     for_rows(shape.height, shape.width, [=](int64_t first, int64_t last) { fill_holes(shape, from, to, first, last); });
+  });
+}
+
+void replicate_of(const Tensor& image, int64_t top, int64_t bottom, int64_t left, int64_t right, const Tensor& out) {
+  check_image(image);
+  check_plane(out, "out", image.scalar_type(), image);
+  const Box box = check_box(top, bottom, left, right, image);
+  ZNCC_CHECK(top < bottom && left < right, "the box must hold a pixel");
+  with_map_type(image, [&](auto map) {
+    using Map = decltype(map);
+    const Map* from = image.const_data_ptr<Map>();
+    Map* to = written<Map>(out);
+    const int64_t width = image.size(1);
+    for_rows(image.size(0), width, [=](int64_t first, int64_t last) { replicate(width, box, from, to, first, last); });
   });
 }
 
@@ -159,20 +178,24 @@ void standardize_of(const Tensor& pixels, const std::optional<Tensor>& mask, dou
   });
 }
 
-int64_t add_single_pixels_of(const Tensor& image, const std::optional<Tensor>& mask, double min_excess,
-                             double min_excess_ranges, const Tensor& sums) {
+// Returns how many places were found; they are written in no particular order.
+int64_t find_single_pixels_of(const Tensor& image, const std::optional<Tensor>& mask, double min_excess,
+                              double min_excess_ranges, const Tensor& places) {
   check_image(image);
-  check_plane(sums, "sums", ScalarType::Short, image);
+  check_plane(places, "places", ScalarType::Long, image);
   const SinglePixels shape{image.size(0), image.size(1), min_excess, min_excess_ranges, mask_data(mask, image)};
-  int16_t* to = sums.mutable_data_ptr<int16_t>();
-  std::atomic<int64_t> found{0};
+  int64_t* to = places.mutable_data_ptr<int64_t>();
+  std::atomic<int64_t> count{0};
   with_map_type(image, [&](auto map) {
     using Map = decltype(map);
     const Map* from = image.const_data_ptr<Map>();
-    for_rows(shape.height, shape.width,
-             [&](int64_t first, int64_t last) { found += add_single_pixels(shape, from, to, first, last); });
+    for_rows(shape.height, shape.width, [&](int64_t first, int64_t last) {
+      std::vector<int64_t> found;
+      find_single_pixels(shape, from, first, last, &found);
+      std::copy(found.begin(), found.end(), to + count.fetch_add(static_cast<int64_t>(found.size())));
+    });
   });
-  return found;
+  return count;
 }
 
 void without_single_pixels_of(const Tensor& image, const Tensor& out) {
@@ -201,8 +224,9 @@ STABLE_TORCH_LIBRARY_FRAGMENT(zncc, m) {
   m.def("pixel_moments_strips(int pixels) -> int");
   m.def("standardize(Tensor pixels, Tensor? mask, float mean, float factor, Tensor(a!) out) -> ()");
   m.def(
-      "add_single_pixels_(Tensor image, Tensor? mask, float min_excess, float min_excess_ranges, Tensor(a!) sums)"
+      "find_single_pixels(Tensor image, Tensor? mask, float min_excess, float min_excess_ranges, Tensor(a!) places)"
       " -> int");
+  m.def("replicate(Tensor image, int top, int bottom, int left, int right, Tensor(a!) out) -> ()");
   m.def("without_single_pixels(Tensor image, Tensor(a!) out) -> ()");
 }
 
@@ -212,7 +236,8 @@ STABLE_TORCH_LIBRARY_IMPL(zncc, CPU, m) {
   m.impl("fill_holes", TORCH_BOX(&zncc::fill_holes_of));
   m.impl("pixel_moments", TORCH_BOX(&zncc::pixel_moments));
   m.impl("standardize", TORCH_BOX(&zncc::standardize_of));
-  m.impl("add_single_pixels_", TORCH_BOX(&zncc::add_single_pixels_of));
+  m.impl("find_single_pixels", TORCH_BOX(&zncc::find_single_pixels_of));
+  m.impl("replicate", TORCH_BOX(&zncc::replicate_of));
   m.impl("without_single_pixels", TORCH_BOX(&zncc::without_single_pixels_of));
 }
 

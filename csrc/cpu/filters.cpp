@@ -274,6 +274,17 @@ ZNCC_INLINE void fill_any(const FillShape& shape, const Map* image, Map* out, in
   }
 }
 
+template <typename Map>
+ZNCC_INLINE void replicate_any(int64_t width, const Box& box, const Map* image, Map* out, int64_t first, int64_t last) {
+  for (int64_t y = first; y < last; ++y) {
+    const Map* from = image + std::min(std::max(y, box.top), box.bottom - 1) * width;
+    Map* to = out + y * width;
+    std::fill(to, to + box.left, from[box.left]);
+    std::copy(from + box.left, from + box.right, to + box.left);
+    std::fill(to + box.right, to + width, from[box.right - 1]);
+  }
+}
+
 // Pixels that are worked on together: their numbers stay in the nearest cache.
 constexpr int64_t kPixels = 256;
 
@@ -354,10 +365,9 @@ inline bool all_count(const uint8_t* here, int64_t stride) {
 }
 
 template <typename Map>
-ZNCC_INLINE int64_t add_single_any(const SinglePixels& shape, const Map* image, int16_t* sums, int64_t first,
-                                   int64_t last) {
+ZNCC_INLINE void find_single_any(const SinglePixels& shape, const Map* image, int64_t first, int64_t last,
+                                 std::vector<int64_t>* places) {
   const Map min_excess = static_cast<Map>(shape.min_excess), ranges = static_cast<Map>(shape.min_excess_ranges);
-  int64_t found = 0;
   for (int64_t y = std::max<int64_t>(first, 1); y < std::min(last, shape.height - 1); ++y) {
     for (int64_t begin = 1; begin < shape.width - 1; begin += kPixels) {
       const int64_t at = y * shape.width + begin, count = std::min(kPixels, shape.width - 1 - begin);
@@ -371,15 +381,13 @@ ZNCC_INLINE int64_t add_single_any(const SinglePixels& shape, const Map* image, 
       }
       for (int64_t x = 0; any != 0 && x < count; ++x) {
         const Map by_range = ranges * (high[x] - low[x]), excess = by_range > min_excess ? by_range : min_excess;
-        const int sign = static_cast<int>(here[x] - high[x] > excess) - static_cast<int>(low[x] - here[x] > excess);
-        if (sign != 0 && (shape.mask == nullptr || all_count(shape.mask + at + x, shape.width))) {
-          sums[at + x] = static_cast<int16_t>(sums[at + x] + sign);
-          ++found;
+        const bool bright = here[x] - high[x] > excess, dark = low[x] - here[x] > excess;
+        if ((bright || dark) && (shape.mask == nullptr || all_count(shape.mask + at + x, shape.width))) {
+          places->push_back(bright ? at + x : -1 - (at + x));
         }
       }
     }
   }
-  return found;
 }
 
 template <typename Map>
@@ -445,6 +453,14 @@ void fill_holes(const FillShape& shape, const float* image, float* out, int64_t 
 
 void fill_holes(const FillShape& shape, const double* image, double* out, int64_t first, int64_t last) {
   fill_any(shape, image, out, first, last);
+}
+
+void replicate(int64_t width, const Box& box, const float* image, float* out, int64_t first, int64_t last) {
+  replicate_any(width, box, image, out, first, last);
+}
+
+void replicate(int64_t width, const Box& box, const double* image, double* out, int64_t first, int64_t last) {
+  replicate_any(width, box, image, out, first, last);
 }
 
 template <typename Pixel>
@@ -544,12 +560,14 @@ ZNCC_PIXELS(float)
 ZNCC_PIXELS(double)
 #undef ZNCC_PIXELS
 
-int64_t add_single_pixels(const SinglePixels& shape, const float* image, int16_t* sums, int64_t first, int64_t last) {
-  return add_single_any(shape, image, sums, first, last);
+void find_single_pixels(const SinglePixels& shape, const float* image, int64_t first, int64_t last,
+                        std::vector<int64_t>* places) {
+  find_single_any(shape, image, first, last, places);
 }
 
-int64_t add_single_pixels(const SinglePixels& shape, const double* image, int16_t* sums, int64_t first, int64_t last) {
-  return add_single_any(shape, image, sums, first, last);
+void find_single_pixels(const SinglePixels& shape, const double* image, int64_t first, int64_t last,
+                        std::vector<int64_t>* places) {
+  find_single_any(shape, image, first, last, places);
 }
 
 void without_single_pixels(int64_t height, int64_t width, const float* image, float* out, int64_t first, int64_t last) {

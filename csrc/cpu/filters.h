@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 namespace zncc {
 
@@ -56,6 +57,10 @@ struct FillShape {
 void fill_holes(const FillShape& shape, const float* image, float* out, int64_t first, int64_t last);
 void fill_holes(const FillShape& shape, const double* image, double* out, int64_t first, int64_t last);
 
+// Rows [first, last) of an image, its pixels outside the box replaced by the nearest ones in it.
+void replicate(int64_t width, const Box& box, const float* image, float* out, int64_t first, int64_t last);
+void replicate(int64_t width, const Box& box, const double* image, double* out, int64_t first, int64_t last);
+
 // What is known of a strip of pixels: of those that count, are finite and have none of the gaps' values.
 constexpr int64_t kMomentsStrip = 1 << 15;  // pixels
 struct Moments {
@@ -80,10 +85,12 @@ struct SinglePixels {
   double min_excess, min_excess_ranges;
   const uint8_t* mask;  // null where all count
 };
-// Adds one to `sums` where pixel - high > excess, and takes off one where low - pixel > excess, excess being the larger of
-// min_excess and min_excess_ranges (high - low); where the pixel and its neighbours count. Returns of how many.
-int64_t add_single_pixels(const SinglePixels& shape, const float* image, int16_t* sums, int64_t first, int64_t last);
-int64_t add_single_pixels(const SinglePixels& shape, const double* image, int16_t* sums, int64_t first, int64_t last);
+// Appends the places y width + x where pixel - high > excess, and -1 less the places where low - pixel > excess, excess
+// being the larger of min_excess and min_excess_ranges (high - low); where the pixel and its neighbours count.
+void find_single_pixels(const SinglePixels& shape, const float* image, int64_t first, int64_t last,
+                        std::vector<int64_t>* places);
+void find_single_pixels(const SinglePixels& shape, const double* image, int64_t first, int64_t last,
+                        std::vector<int64_t>* places);
 // Pixels clamped to [low, high].
 void without_single_pixels(int64_t height, int64_t width, const float* image, float* out, int64_t first, int64_t last);
 void without_single_pixels(int64_t height, int64_t width, const double* image, double* out, int64_t first,

@@ -18,7 +18,7 @@ from zncc_cli.operators import native_ops
 
 _NATIVE = torch.ops.zncc
 _STRIP_PIXELS = 2**17  # stay in the cache
-_PIXEL_TYPES = (torch.uint8, torch.int16, torch.uint16, torch.int32, torch.float32, torch.float64)
+PIXEL_TYPES = (torch.uint8, torch.int16, torch.uint16, torch.int32, torch.float32, torch.float64)
 # Ranges whose squares are float64 numbers with all of their digits, summed over any image.
 _MIN_RANGE, _MAX_RANGE = 1e-130, 1e130
 _NEIGHBOURS = [(dy, dx) for dy, dx in itertools.product((0, 1, 2), repeat=2) if (dy, dx) != (1, 1)]
@@ -41,6 +41,11 @@ def rectangle(mask: Tensor) -> tuple[slice, slice] | None:
     _NATIVE.find_rectangle(_bytes(mask), box)
     top, bottom, left, right = box.tolist()
     return None if top == bottom else (slice(top, bottom), slice(left, right))
+
+
+def is_full(mask: Tensor) -> bool:
+    """Return whether all of ``mask`` (H, W) bool is set, as mask.all() does, which takes many times as long."""
+    return bool(mask.contiguous().view(torch.uint8).amin())
 
 
 def _rectangle_reference(mask: Tensor) -> tuple[slice, slice] | None:
@@ -81,7 +86,7 @@ def smooth(image: Tensor, mask: Tensor, taps: Tensor, min_share: float, step: in
 
 def _smooth_reference(image: Tensor, mask: Tensor, taps: Tensor, min_share: float, step: int) -> tuple[Tensor, Tensor]:
     weight = mask[None, None].to(image.dtype)
-    if bool(mask.all()):
+    if is_full(mask):
         sums, ones = blur(image[None, None], taps), (weight[..., :1], weight[..., :1, :])
         total = _blur_along(ones[0], taps, -2) * _blur_along(ones[1], taps, -1)
     else:
@@ -131,6 +136,16 @@ def _fill_holes_reference(image: Tensor, mask: Tensor, taps: Tensor, min_share: 
     return torch.where(mask, image, torch.where(total > min_share, near, mean))
 
 
+def fill_around(image: Tensor, rows: slice, columns: slice) -> Tensor:
+    """Return an image (H, W) with the pixels outside a rectangle replaced by the nearest ones in it."""
+    if not _has_filters(image):
+        around = columns.start, image.shape[1] - columns.stop, rows.start, image.shape[0] - rows.stop
+        return F.pad(image[None, rows, columns], around, mode="replicate")[0]
+    out = torch.empty_like(image, memory_format=torch.contiguous_format)
+    _NATIVE.replicate(image.contiguous(), rows.start, rows.stop, columns.start, columns.stop, out)
+    return out
+
+
 # Standardized pixels --------------------------------------------------------------------------------------------------
 
 
@@ -159,7 +174,7 @@ def standardized(pixels: Tensor, mask: Tensor | None, gaps: tuple[float, ...]) -
     """
     if not _has_filters(pixels):
         return _standardized_reference(pixels, mask, gaps)
-    pixels = (pixels if pixels.dtype in _PIXEL_TYPES else pixels.double()).contiguous()
+    pixels = (pixels if pixels.dtype in PIXEL_TYPES else pixels.double()).contiguous()
     valid = torch.empty(pixels.shape, dtype=torch.bool)
     table = torch.empty((_NATIVE.pixel_moments_strips(pixels.numel()), 5), dtype=torch.float64)
     weights = None if mask is None else _bytes(mask)
@@ -210,29 +225,30 @@ def _standardized_reference(pixels: Tensor, mask: Tensor | None, gaps: tuple[flo
 # Single pixels that stand out -----------------------------------------------------------------------------------------
 
 
-def add_single_pixels_(image: Tensor, mask: Tensor, min_excess: float, min_excess_ranges: float, sums: Tensor) -> int:
-    """Add 1 to ``sums`` at bright pixels that stand out from their eight neighbours, and -1 at dark ones.
+def single_pixels(image: Tensor, mask: Tensor, min_excess: float, min_excess_ranges: float) -> Tensor:
+    """Return the places of pixels that stand out from their eight neighbours.
 
     Args:
         image: (H, W) float, finite.
         mask: (H, W) bool, valid pixels. A pixel is judged where it and its neighbours are valid.
         min_excess: by how much it lies above the brightest of its neighbours, or below the darkest, and more.
         min_excess_ranges: the same in units of the neighbours' range; the larger of the two holds.
-        sums: (H, W) int16, contiguous; changed in place.
 
     Returns:
-        How many pixels stand out.
+        (n,) int64, ascending: the place y W + x of a bright pixel, and -1 - (y W + x) of a dark one.
     """
-    if _has_filters(image):
-        found: int = _NATIVE.add_single_pixels_(image.contiguous(), _bytes(mask), min_excess, min_excess_ranges, sums)
-        return found
-    signs = _single_pixels_reference(image, mask, min_excess, min_excess_ranges)
-    sums += signs
-    return int((signs != 0).sum())
+    if not _has_filters(image):
+        signs = _single_pixels_reference(image, mask, min_excess, min_excess_ranges).flatten()
+        places = signs.nonzero()[:, 0]
+        return torch.where(signs[places] > 0, places, -1 - places).sort().values
+    places = torch.empty(image.numel(), dtype=torch.int64)  # of which the system hands out no more than are written
+    mask_bytes = None if is_full(mask) else _bytes(mask)
+    count = _NATIVE.find_single_pixels(image.contiguous(), mask_bytes, min_excess, min_excess_ranges, places)
+    return places[:count].sort().values
 
 
 def _single_pixels_reference(image: Tensor, mask: Tensor, min_excess: float, min_excess_ranges: float) -> Tensor:
-    out = torch.zeros(image.shape, dtype=torch.int16, device=image.device)
+    out = torch.zeros(image.shape, dtype=torch.int8, device=image.device)
     if min(image.shape) < 3:
         return out
     low, high = _range_of_neighbours(image)
@@ -241,7 +257,7 @@ def _single_pixels_reference(image: Tensor, mask: Tensor, min_excess: float, min
     valid = mask[1:-1, 1:-1].clone()
     for dy, dx in _NEIGHBOURS:
         valid &= mask[dy : dy + centre.shape[0], dx : dx + centre.shape[1]]
-    sign = (centre - high > excess).to(torch.int16) - (low - centre > excess).to(torch.int16)
+    sign = (centre - high > excess).to(torch.int8) - (low - centre > excess).to(torch.int8)
     out[1:-1, 1:-1] = torch.where(valid, sign, 0)
     return out
 

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -79,12 +80,13 @@ class Level:
         second = down[:, :-2] - 2 * down[:, 1:-1] + down[:, 2:]
         top, middle, bottom = (self._usable(row) for row in rows)
         column = top & middle & bottom
-        if not bool(column.all()):
+        if not filters.is_full(column):
             second = second[column[:, :-2] & column[:, 1:-1] & column[:, 2:]]
         if second.numel() == 0:
             return 0.0
         # 36 is the sum of the squared weights, 0.6745 the median of |N(0, 1)|.
-        return float(second.abs().median()) / 0.6745 / 6.0
+        sizes, middle_place = second.abs().flatten().cpu().numpy(), (second.numel() - 1) // 2
+        return float(np.partition(sizes, middle_place)[middle_place]) / 0.6745 / 6.0
 
     def _usable(self, rows: slice) -> Tensor:
         """Tell in which pixels of some rows the noise can be measured, (h, W) bool."""
@@ -165,13 +167,7 @@ def fill_holes(image: Tensor, mask: Tensor) -> Tensor:
     rows, columns = box
     if (rows.stop - rows.start, columns.stop - columns.start) == mask.shape:
         return image
-    filled = image.clone()
-    # The sides first, and the corners with the rows above and below.
-    filled[..., rows, : columns.start] = image[..., rows, columns.start, None]
-    filled[..., rows, columns.stop :] = image[..., rows, columns.stop - 1, None]
-    filled[..., : rows.start, :] = filled[..., rows.start, None, :]
-    filled[..., rows.stop :, :] = filled[..., rows.stop - 1, None, :]
-    return filled
+    return torch.stack([filters.fill_around(plane, rows, columns) for plane in image[0]])[None]
 
 
 def pyramid(image: Tensor, mask: Tensor, levels: int, measured: Tensor | None = None) -> list[Level]:
@@ -181,7 +177,9 @@ def pyramid(image: Tensor, mask: Tensor, levels: int, measured: Tensor | None = 
         image, mask, measured: of the image, as in `Level`.
         levels: how many.
     """
-    out = [Level(image if bool(mask.all()) else torch.where(mask, image, 0), mask, 1, measured)]
+    if not filters.is_full(mask):
+        image = filters.smooth(image[0, 0], mask, torch.ones(1, dtype=torch.float64), 0.0)[0][None, None]
+    out = [Level(image, mask, 1, measured)]
     while len(out) < levels:
         last = out[-1]
         image, mask = smooth(last.image, last.mask, DECIMATION_SIGMA, step=2)

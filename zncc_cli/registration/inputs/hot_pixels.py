@@ -44,18 +44,21 @@ def hot_pixels(*levels: Level) -> Tensor | None:
     """
     if len({level.shape for level in levels}) > 1:
         return None
-    sums = torch.zeros(levels[0].shape, dtype=torch.int16, device=levels[0].image.device)
-    shares = [
-        filters.add_single_pixels_(
-            level.image[0, 0], level.mask, _MIN_EXCESS_SIGMAS * level.noise_sigma, _MIN_EXCESS_RANGES, sums
-        )
-        / sums.numel()
+    found = [
+        filters.single_pixels(level.image[0, 0], level.mask, _MIN_EXCESS_SIGMAS * level.noise_sigma, _MIN_EXCESS_RANGES)
         for level in levels
     ]
-    staying = sums.abs() >= math.ceil(_MIN_IMAGE_SHARE * len(levels))
-    count, pixels = int(staying.count_nonzero()), sums.numel()
-    by_chance = pixels * math.prod(shares[:2])
-    return staying if max(_MIN_COUNT, _MIN_CHANCE_RATIO * by_chance) <= count <= _MAX_PIXEL_SHARE * pixels else None
+    signed = torch.cat(found)
+    places, which = torch.where(signed < 0, -1 - signed, signed).unique(return_inverse=True)
+    sums = torch.zeros_like(places).index_add_(0, which, torch.where(signed < 0, -1, 1))
+    staying = places[sums.abs() >= math.ceil(_MIN_IMAGE_SHARE * len(levels))]
+    pixels = levels[0].mask.numel()
+    by_chance = pixels * math.prod(len(each) / pixels for each in found[:2])
+    if not max(_MIN_COUNT, _MIN_CHANCE_RATIO * by_chance) <= len(staying) <= _MAX_PIXEL_SHARE * pixels:
+        return None
+    out = torch.zeros_like(levels[0].mask)
+    out.view(-1)[staying] = True
+    return out
 
 
 def hot_note(count: int, images: str) -> str:

@@ -64,10 +64,19 @@ def no_data_values(read: Rows, shape: tuple[int, int], no_data: str = AUTO) -> t
     else:
         strips = [slice(first, first + rows) for first in np.linspace(0, height - rows, _STRIPS).astype(int).tolist()]
     parts = [read(strip) for strip in strips]
-    pixels = np.concatenate([values[counts] for values, counts in parts])
-    if pixels.size < _SAMPLE_PIXELS // 16:
+    sizes = [np.count_nonzero(counts) for _, counts in parts]
+    if sum(sizes) < _SAMPLE_PIXELS // 16:
         return ()
-    sample = pixels[default_rng(0).integers(0, pixels.size, _SAMPLE_PIXELS)]
+    places = np.sort(default_rng(0).integers(0, sum(sizes), _SAMPLE_PIXELS))
+    drawn = np.split(places, np.searchsorted(places, np.cumsum(sizes)[:-1]))
+    sample = np.concatenate(
+        [
+            (values if size == values.size else values[counts]).reshape(-1)[place - before]
+            for (values, counts), size, place, before in zip(
+                parts, sizes, drawn, np.cumsum([0, *sizes[:-1]]), strict=True
+            )
+        ]
+    )
     values, count = np.unique(sample, return_counts=True)
     gaps = list[float]()
     for i in np.argsort(-count)[:_CANDIDATES].tolist():
@@ -91,7 +100,6 @@ def gap_words(name: str, value: float) -> str:
 def _is_cut_out(parts: list[tuple[NDArray[np.generic], NDArray[np.bool_]]], value: np.generic) -> bool:
     """Tell whether the pixels of a value were cut out of the scene without regard to what lies there."""
     beside, others = list[NDArray[np.float64]](), list[NDArray[np.float64]]()
-    neighbours = list[NDArray[np.float64]]()
     # Pairs of neighbours: in the rest, and of one value in it; and pixels beside one of the value, with it and without.
     pairs = alike = within = at_edge = pixels = 0
     for grey, counts in parts:
@@ -101,14 +109,14 @@ def _is_cut_out(parts: list[tuple[NDArray[np.generic], NDArray[np.bool_]]], valu
         for axis in (0, 1):
             first, second = _neighbours(grey, axis)
             (a, b), (a_rest, b_rest) = _neighbours(of_value, axis), _neighbours(rest, axis)
-            pairs += int((a_rest & b_rest).sum())
-            alike += int(((first == second) & a_rest & b_rest).sum())
-            neighbours.append(np.stack((first[a_rest & b_rest], second[a_rest & b_rest])).astype(np.float64))
-            within += 2 * int((a & b).sum())
-            at_edge += int(((a & b_rest) | (b & a_rest)).sum())
+            both = a_rest & b_rest
+            pairs += np.count_nonzero(both)
+            alike += np.count_nonzero((first == second) & both)
+            within += 2 * np.count_nonzero(a & b)
+            at_edge += np.count_nonzero((a & b_rest) | (b & a_rest))
             for part, touched in zip(_neighbours(near, axis), (b, a), strict=True):
                 np.logical_or(part, touched, out=part)
-        pixels += int(counts.sum())
+        pixels += np.count_nonzero(counts)
         others.append(grey[rest].astype(np.float64))
         beside.append(grey[rest & near].astype(np.float64))
     edge, scene = np.concatenate(beside), np.concatenate(others)
@@ -118,12 +126,26 @@ def _is_cut_out(parts: list[tuple[NDArray[np.generic], NDArray[np.bool_]]], valu
     low, high = float(scene.min()), float(scene.max())
     if max(low - float(value), float(value) - high) > _MIN_GAP_RANGES * (high - low):
         return True
-    first, second = np.concatenate(neighbours, axis=1)
-    if _distance(edge, scene) > _MAX_DISTANCE or _correlation(first, second) < _MIN_CORRELATION:
+    if _distance(edge, scene) > _MAX_DISTANCE or _correlation(*_pairs_without(parts, value)) < _MIN_CORRELATION:
         return False
     coherence = (within / (within + at_edge) - share) / (1 - share)
     close = float((np.abs(scene - float(value)) < _CLOSE_SIGMAS * scene.std()).mean())
     return coherence > _MIN_COHERENCE or close < _MAX_CLOSE * share
+
+
+def _pairs_without(
+    parts: list[tuple[NDArray[np.generic], NDArray[np.bool_]]], value: np.generic
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the first and the second pixels of all pairs of neighbours that count and have not the value."""
+    found = list[NDArray[np.float64]]()
+    for grey, counts in parts:
+        rest = counts & (grey != value)
+        for axis in (0, 1):
+            (first, second), (a, b) = _neighbours(grey, axis), _neighbours(rest, axis)
+            both = a & b
+            found.append(np.stack((first[both], second[both])).astype(np.float64))
+    first, second = np.concatenate(found, axis=1)
+    return first, second
 
 
 def _neighbours(plane: NDArray[_T], axis: int) -> tuple[NDArray[_T], NDArray[_T]]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from zncc_cli.config import AUTO
 from zncc_cli.errors import ContentError, OptionError, WindowError
-from zncc_cli.operators.filters import standardized
+from zncc_cli.operators.filters import PIXEL_TYPES, standardized
 from zncc_cli.registration.inputs.no_data import no_data_values
 from zncc_cli.registration.warp import corners, in_front, map_points
 
@@ -77,20 +77,21 @@ def prepare(
 
 
 def _readable(image: np.ndarray) -> np.ndarray:
-    """Return a copy of an array that torch can take: a number type of its own, native byte order, C order."""
+    """Return an array as torch can take it, a copy where need be: native numbers in C order that may be written to."""
     pixels = np.asarray(image)
     if pixels.dtype.kind not in "iuf" or pixels.dtype.itemsize > 8:
         pixels = pixels.astype(np.float64)
-    return np.array(pixels, dtype=pixels.dtype.newbyteorder("="), order="C")
+    return np.require(pixels, pixels.dtype.newbyteorder("="), ["C", "A", "W"])
 
 
 def _prepared(name: str, pixels: Tensor, mask: Tensor | None, no_data: str) -> Prepared:
     """Return the result of `prepare` for pixels (H, W)."""
 
     def read(strip: slice) -> tuple[np.ndarray, np.ndarray]:
-        values = pixels[strip].double()
-        counts = values.isfinite() if mask is None else values.isfinite() & mask[strip]
-        return values.cpu().numpy(), counts.cpu().numpy()
+        values = pixels[strip] if pixels.dtype in PIXEL_TYPES else pixels[strip].double()
+        grey = values.cpu().numpy()
+        counts = np.isfinite(grey)
+        return grey, counts if mask is None else counts & mask[strip].cpu().numpy()
 
     gaps = no_data_values(read, (int(pixels.shape[0]), int(pixels.shape[1])), no_data)
     if pixels.is_floating_point():  # -3.4028235e38 is what float32 makes of it
