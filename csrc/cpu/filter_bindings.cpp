@@ -103,6 +103,23 @@ void fill_holes_of(const Tensor& image, const Tensor& mask, const Tensor& taps, 
   });
 }
 
+int64_t fill_gaps_of(const Tensor& image, const Tensor& mask, int64_t longest, const Tensor& out, const Tensor& valid) {
+  check_image(image);
+  check_plane(out, "out", image.scalar_type(), image);
+  check_plane(valid, "valid", ScalarType::Byte, image);
+  const GapShape shape{image.size(0), image.size(1), longest, mask_data(mask, image)};
+  std::atomic<int64_t> filled{0};
+  with_map_type(image, [&](auto map) {
+    using Map = decltype(map);
+    const Map* from = image.const_data_ptr<Map>();
+    Map* to = written<Map>(out);
+    uint8_t* counts = written<uint8_t>(valid);
+    for_rows(shape.height, shape.width,
+             [&](int64_t first, int64_t last) { filled += fill_gaps(shape, from, to, counts, first, last); });
+  });
+  return filled;
+}
+
 void replicate_of(const Tensor& image, int64_t top, int64_t bottom, int64_t left, int64_t right, const Tensor& out) {
   check_image(image);
   check_plane(out, "out", image.scalar_type(), image);
@@ -226,6 +243,7 @@ STABLE_TORCH_LIBRARY_FRAGMENT(zncc, m) {
   m.def(
       "find_single_pixels(Tensor image, Tensor? mask, float min_excess, float min_excess_ranges, Tensor(a!) places)"
       " -> int");
+  m.def("fill_gaps(Tensor image, Tensor mask, int longest, Tensor(a!) out, Tensor(b!) valid) -> int");
   m.def("replicate(Tensor image, int top, int bottom, int left, int right, Tensor(a!) out) -> ()");
   m.def("without_single_pixels(Tensor image, Tensor(a!) out) -> ()");
 }
@@ -237,6 +255,7 @@ STABLE_TORCH_LIBRARY_IMPL(zncc, CPU, m) {
   m.impl("pixel_moments", TORCH_BOX(&zncc::pixel_moments));
   m.impl("standardize", TORCH_BOX(&zncc::standardize_of));
   m.impl("find_single_pixels", TORCH_BOX(&zncc::find_single_pixels_of));
+  m.impl("fill_gaps", TORCH_BOX(&zncc::fill_gaps_of));
   m.impl("replicate", TORCH_BOX(&zncc::replicate_of));
   m.impl("without_single_pixels", TORCH_BOX(&zncc::without_single_pixels_of));
 }

@@ -285,6 +285,63 @@ ZNCC_INLINE void replicate_any(int64_t width, const Box& box, const Map* image, 
   }
 }
 
+// The line through a pixel that does not count, of the gap along pixels `step` apart.
+template <typename Map>
+struct Gap {
+  Map value = Map(0), weight = Map(0);  // none
+
+  // before, behind: how many pixels there are on either side.
+  ZNCC_INLINE Gap(const Map* pixel, const uint8_t* counts, int64_t step, int64_t before, int64_t behind,
+                  int64_t longest) {
+    int64_t back = 1, forth = 1;
+    while (back <= std::min(before, longest) && counts[-back * step] == 0) {
+      ++back;
+    }
+    if (back > std::min(before, longest)) {
+      return;
+    }
+    const int64_t most = std::min(behind, longest + 1 - back);
+    while (forth <= most && counts[forth * step] == 0) {
+      ++forth;
+    }
+    if (forth > most) {
+      return;
+    }
+    const Map from = pixel[-back * step], to = pixel[forth * step], length = static_cast<Map>(back + forth - 1);
+    value = from + static_cast<Map>(back) / static_cast<Map>(back + forth) * (to - from);
+    weight = Map(1) / (length * length);
+  }
+};
+
+template <typename Map>
+ZNCC_INLINE int64_t fill_gaps_any(const GapShape& shape, const Map* image, Map* out, uint8_t* valid, int64_t first,
+                                  int64_t last) {
+  const int64_t height = shape.height, width = shape.width;
+  int64_t filled = 0;
+  for (int64_t y = first; y < last; ++y) {
+    const int64_t row = y * width;
+    std::copy_n(image + row, width, out + row);
+    std::copy_n(shape.mask + row, width, valid + row);
+    for (int64_t x = 0; x < width; ++x) {
+      const void* hole = std::memchr(shape.mask + row + x, 0, static_cast<size_t>(width - x));
+      if (hole == nullptr) {
+        break;
+      }
+      x = static_cast<const uint8_t*>(hole) - (shape.mask + row);
+      const int64_t at = row + x;
+      const Gap<Map> across(image + at, shape.mask + at, 1, x, width - 1 - x, shape.longest);
+      const Gap<Map> down(image + at, shape.mask + at, width, y, height - 1 - y, shape.longest);
+      const Map weight = across.weight + down.weight;
+      if (weight > Map(0)) {
+        out[at] = (across.weight * across.value + down.weight * down.value) / weight;
+        valid[at] = 1;
+        ++filled;
+      }
+    }
+  }
+  return filled;
+}
+
 // Pixels that are worked on together: their numbers stay in the nearest cache.
 constexpr int64_t kPixels = 256;
 
@@ -453,6 +510,15 @@ void fill_holes(const FillShape& shape, const float* image, float* out, int64_t 
 
 void fill_holes(const FillShape& shape, const double* image, double* out, int64_t first, int64_t last) {
   fill_any(shape, image, out, first, last);
+}
+
+int64_t fill_gaps(const GapShape& shape, const float* image, float* out, uint8_t* valid, int64_t first, int64_t last) {
+  return fill_gaps_any(shape, image, out, valid, first, last);
+}
+
+int64_t fill_gaps(const GapShape& shape, const double* image, double* out, uint8_t* valid, int64_t first,
+                  int64_t last) {
+  return fill_gaps_any(shape, image, out, valid, first, last);
 }
 
 void replicate(int64_t width, const Box& box, const float* image, float* out, int64_t first, int64_t last) {

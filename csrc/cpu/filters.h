@@ -61,6 +61,18 @@ void fill_holes(const FillShape& shape, const double* image, double* out, int64_
 void replicate(int64_t width, const Box& box, const float* image, float* out, int64_t first, int64_t last);
 void replicate(int64_t width, const Box& box, const double* image, double* out, int64_t first, int64_t last);
 
+// A gap is a run of pixels that do not count, along a row or a column, with one that does at either end; its line runs
+// straight from end to end.
+struct GapShape {
+  int64_t height, width;
+  int64_t longest;  // gap that is filled, pixels
+  const uint8_t* mask;
+};
+// Rows [first, last) of an image, its pixels in gaps replaced by the mean of their lines, weighted by the inverse squares
+// of the gaps' lengths; and of the mask of the result. Return how many were replaced.
+int64_t fill_gaps(const GapShape& shape, const float* image, float* out, uint8_t* valid, int64_t first, int64_t last);
+int64_t fill_gaps(const GapShape& shape, const double* image, double* out, uint8_t* valid, int64_t first, int64_t last);
+
 // What is known of a strip of pixels: of those that count, are finite and have none of the gaps' values.
 constexpr int64_t kMomentsStrip = 1 << 15;  // pixels
 struct Moments {

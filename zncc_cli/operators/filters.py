@@ -33,6 +33,11 @@ def _bytes(mask: Tensor) -> Tensor:
     return mask.contiguous().view(torch.uint8)
 
 
+def stack(planes: list[Tensor]) -> Tensor:
+    """Return planes (H, W) as (C, H, W); a single one is not copied."""
+    return planes[0][None] if len(planes) == 1 else torch.stack(planes)
+
+
 def rectangle(mask: Tensor) -> tuple[slice, slice] | None:
     """Return the rows and columns of the rectangle that is set in ``mask`` (H, W) bool; None for any other shape."""
     if not _has_filters(mask):
@@ -144,6 +149,57 @@ def fill_around(image: Tensor, rows: slice, columns: slice) -> Tensor:
     out = torch.empty_like(image, memory_format=torch.contiguous_format)
     _NATIVE.replicate(image.contiguous(), rows.start, rows.stop, columns.start, columns.stop, out)
     return out
+
+
+def fill_gaps(image: Tensor, mask: Tensor, longest: int) -> tuple[Tensor, Tensor]:
+    """Fill the gaps of at most ``longest`` pixels along a row or a column by straight lines between their ends.
+
+    Where a pixel lies in such a gap both ways, the lines count by the inverse squares of their lengths.
+
+    Args:
+        image: (H, W) float.
+        mask: (H, W) bool, valid pixels.
+        longest: pixels.
+
+    Returns:
+        The image, and the mask of valid and filled pixels, (H, W); ``image`` and ``mask`` themselves where there was no
+        such gap.
+    """
+    if not _has_filters(image):
+        return _fill_gaps_reference(image, mask, longest)
+    out, valid = (torch.empty_like(each, memory_format=torch.contiguous_format) for each in (image, mask))
+    found = _NATIVE.fill_gaps(image.contiguous(), _bytes(mask), longest, out, valid.view(torch.uint8))
+    return (out, valid) if found else (image, mask)
+
+
+def _fill_gaps_reference(image: Tensor, mask: Tensor, longest: int) -> tuple[Tensor, Tensor]:
+    total = weights = torch.zeros((), dtype=image.dtype, device=image.device)
+    for dim in (-1, -2):
+        line, length = _interpolated(image, mask, dim)
+        weight = torch.where(length <= longest, length.clamp_min(1).to(image.dtype).pow(-2), 0)
+        total, weights = total + torch.where(weight > 0, weight * line, 0), weights + weight
+    filled = ~mask & (weights > 0)
+    if not bool(filled.any()):
+        return image, mask
+    return torch.where(filled, total / torch.where(filled, weights, 1), image), mask | filled
+
+
+def _interpolated(image: Tensor, mask: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Interpolate each pixel linearly between the nearest valid pixels before and behind it along ``dim``.
+
+    Returns:
+        The values (H, W), and the lengths (H, W) of the gaps, pixels: the largest number where a gap has not
+        two ends.
+    """
+    side = mask.shape[dim]
+    index = torch.arange(side, device=mask.device)
+    index = (index[:, None] if dim == -2 else index).expand(mask.shape)
+    before = torch.where(mask, index, -1).cummax(dim=dim).values
+    behind = torch.where(mask, index, side).flip(dim).cummin(dim=dim).values.flip(dim)
+    length = torch.where((before >= 0) & (behind < side), behind - before - 1, torch.iinfo(torch.int64).max)
+    ends = [image.gather(dim, end.clamp(0, side - 1)) for end in (before, behind)]
+    fraction = (index - before).to(image.dtype) / (behind - before).clamp_min(1)
+    return torch.lerp(ends[0], ends[1], fraction), length
 
 
 # Standardized pixels --------------------------------------------------------------------------------------------------

@@ -163,11 +163,11 @@ def fill_holes(image: Tensor, mask: Tensor) -> Tensor:
     box = filters.rectangle(mask)
     if box is None:
         kernel = _gaussian(_FILL_SIGMA)
-        return torch.stack([filters.fill_holes(plane, mask, kernel, _MIN_FILL_WEIGHT) for plane in image[0]])[None]
+        return filters.stack([filters.fill_holes(plane, mask, kernel, _MIN_FILL_WEIGHT) for plane in image[0]])[None]
     rows, columns = box
     if (rows.stop - rows.start, columns.stop - columns.start) == mask.shape:
         return image
-    return torch.stack([filters.fill_around(plane, rows, columns) for plane in image[0]])[None]
+    return filters.stack([filters.fill_around(plane, rows, columns) for plane in image[0]])[None]
 
 
 def pyramid(image: Tensor, mask: Tensor, levels: int, measured: Tensor | None = None) -> list[Level]:
