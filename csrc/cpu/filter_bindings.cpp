@@ -1,8 +1,9 @@
-// Schemas and CPU kernels of the filters that prepare images: filters.h. Images are contiguous float32 or float64 of
+// Schemas and CPU kernels of the filters that prepare images: filters.h and pixels.h. Images are contiguous float32 or float64 of
 // shape (H, W), masks uint8 of zeros and ones; the last argument(s) are written.
 #include "../tensors.h"
 #include "filters.h"
 #include "huge_pages.h"
+#include "pixels.h"
 
 #include <atomic>
 

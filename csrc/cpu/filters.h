@@ -6,7 +6,6 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 namespace zncc {
 
@@ -72,40 +71,5 @@ struct GapShape {
 // of the gaps' lengths; and of the mask of the result. Return how many were replaced.
 int64_t fill_gaps(const GapShape& shape, const float* image, float* out, uint8_t* valid, int64_t first, int64_t last);
 int64_t fill_gaps(const GapShape& shape, const double* image, double* out, uint8_t* valid, int64_t first, int64_t last);
-
-// What is known of a strip of pixels: of those that count, are finite and have none of the gaps' values.
-constexpr int64_t kMomentsStrip = 1 << 15;  // pixels
-struct Moments {
-  double count, mean, low, high;  // zero where there is none
-  double squares;                 // the sum of the squared distances from the mean
-};
-
-// Of pixels [begin, end), at most kMomentsStrip; writes which of them are counted.
-template <typename Pixel>
-Moments moments(const Pixel* pixels, const uint8_t* mask, const double* gaps, int64_t gap_count, uint8_t* counted,
-                int64_t begin, int64_t end);
-
-// (pixel - mean) factor where a pixel counts (everywhere without a mask), zero elsewhere; of pixels [begin, end).
-template <typename Pixel>
-void standardize(const Pixel* pixels, const uint8_t* mask, double mean, double factor, float* out, int64_t begin,
-                 int64_t end);
-
-// The darkest and the brightest of the eight neighbours are low and high; of rows [first, last). The outermost pixels of
-// the image have no eight neighbours. Images are finite.
-struct SinglePixels {
-  int64_t height, width;
-  double min_excess, min_excess_ranges;
-  const uint8_t* mask;  // null where all count
-};
-// Appends the places y width + x where pixel - high > excess, and -1 less the places where low - pixel > excess, excess
-// being the larger of min_excess and min_excess_ranges (high - low); where the pixel and its neighbours count.
-void find_single_pixels(const SinglePixels& shape, const float* image, int64_t first, int64_t last,
-                        std::vector<int64_t>* places);
-void find_single_pixels(const SinglePixels& shape, const double* image, int64_t first, int64_t last,
-                        std::vector<int64_t>* places);
-// Pixels clamped to [low, high].
-void without_single_pixels(int64_t height, int64_t width, const float* image, float* out, int64_t first, int64_t last);
-void without_single_pixels(int64_t height, int64_t width, const double* image, double* out, int64_t first,
-                           int64_t last);
 
 }  // namespace zncc

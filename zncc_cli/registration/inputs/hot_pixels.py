@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor
 
-from zncc_cli.operators import filters
+from zncc_cli.operators import pixels
 from zncc_cli.registration.pyramid import Level
 
 # An excess that is no noise, in standard deviations of the noise: of white noise one pixel in ten million has it.
@@ -29,7 +29,7 @@ _MAX_PIXEL_SHARE = 0.01  # of all pixels: more are a texture
 
 def without_single_pixels(image: Tensor) -> Tensor:
     """Return ``image`` (1, 1, H, W) with each pixel, but for the outermost, clamped to the range of its neighbours."""
-    return filters.without_single_pixels(image[0, 0])[None, None]
+    return pixels.without_single_pixels(image[0, 0])[None, None]
 
 
 def hot_pixels(*levels: Level) -> Tensor | None:
@@ -45,16 +45,16 @@ def hot_pixels(*levels: Level) -> Tensor | None:
     if len({level.shape for level in levels}) > 1:
         return None
     found = [
-        filters.single_pixels(level.image[0, 0], level.mask, _MIN_EXCESS_SIGMAS * level.noise_sigma, _MIN_EXCESS_RANGES)
+        pixels.single_pixels(level.image[0, 0], level.mask, _MIN_EXCESS_SIGMAS * level.noise_sigma, _MIN_EXCESS_RANGES)
         for level in levels
     ]
     signed = torch.cat(found)
     places, which = torch.where(signed < 0, -1 - signed, signed).unique(return_inverse=True)
     sums = torch.zeros_like(places).index_add_(0, which, torch.where(signed < 0, -1, 1))
     staying = places[sums.abs() >= math.ceil(_MIN_IMAGE_SHARE * len(levels))]
-    pixels = levels[0].mask.numel()
-    by_chance = pixels * math.prod(len(each) / pixels for each in found[:2])
-    if not max(_MIN_COUNT, _MIN_CHANCE_RATIO * by_chance) <= len(staying) <= _MAX_PIXEL_SHARE * pixels:
+    size = levels[0].mask.numel()
+    by_chance = size * math.prod(len(each) / size for each in found[:2])
+    if not max(_MIN_COUNT, _MIN_CHANCE_RATIO * by_chance) <= len(staying) <= _MAX_PIXEL_SHARE * size:
         return None
     out = torch.zeros_like(levels[0].mask)
     out.view(-1)[staying] = True

@@ -64,7 +64,7 @@ def no_data_values(read: Rows, shape: tuple[int, int], no_data: str = AUTO) -> t
     else:
         strips = [slice(first, first + rows) for first in np.linspace(0, height - rows, _STRIPS).astype(int).tolist()]
     parts = [read(strip) for strip in strips]
-    sizes = [np.count_nonzero(counts) for _, counts in parts]
+    sizes = [int(np.count_nonzero(counts)) for _, counts in parts]
     if sum(sizes) < _SAMPLE_PIXELS // 16:
         return ()
     places = np.sort(default_rng(0).integers(0, sum(sizes), _SAMPLE_PIXELS))
@@ -110,13 +110,13 @@ def _is_cut_out(parts: list[tuple[NDArray[np.generic], NDArray[np.bool_]]], valu
             first, second = _neighbours(grey, axis)
             (a, b), (a_rest, b_rest) = _neighbours(of_value, axis), _neighbours(rest, axis)
             both = a_rest & b_rest
-            pairs += np.count_nonzero(both)
-            alike += np.count_nonzero((first == second) & both)
-            within += 2 * np.count_nonzero(a & b)
-            at_edge += np.count_nonzero((a & b_rest) | (b & a_rest))
+            pairs += int(np.count_nonzero(both))
+            alike += int(np.count_nonzero((first == second) & both))
+            within += 2 * int(np.count_nonzero(a & b))
+            at_edge += int(np.count_nonzero((a & b_rest) | (b & a_rest)))
             for part, touched in zip(_neighbours(near, axis), (b, a), strict=True):
                 np.logical_or(part, touched, out=part)
-        pixels += np.count_nonzero(counts)
+        pixels += int(np.count_nonzero(counts))
         others.append(grey[rest].astype(np.float64))
         beside.append(grey[rest & near].astype(np.float64))
     edge, scene = np.concatenate(beside), np.concatenate(others)

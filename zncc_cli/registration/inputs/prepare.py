@@ -10,7 +10,7 @@ from torch import Tensor
 
 from zncc_cli.config import AUTO
 from zncc_cli.errors import ContentError, OptionError, WindowError
-from zncc_cli.operators.filters import PIXEL_TYPES, standardized
+from zncc_cli.operators.pixels import PIXEL_TYPES, standardized
 from zncc_cli.registration.inputs.no_data import no_data_values
 from zncc_cli.registration.warp import corners, in_front, map_points
 
