@@ -96,6 +96,19 @@ def test_a_smoothed_image_is_the_mean_of_its_valid_neighbours() -> None:
     torch.testing.assert_close(valid, mask)
 
 
+@every_dtype
+@every_mask
+@every_size
+def test_decimated_pixels_are_every_second_smoothed_one_to_the_bit(
+    dtype: torch.dtype, name: str, size: tuple[int, int]
+) -> None:
+    image, mask = texture(size, dtype), masked(name, size)
+    whole = filters.smooth(image, mask, gaussian(1.0), 0.9)
+    halved = filters.smooth(image, mask, gaussian(1.0), 0.9, 2)
+    for ours, expected in zip(halved, whole, strict=True):
+        torch.testing.assert_close(ours, expected[::2, ::2], rtol=0, atol=0)
+
+
 def test_a_kernel_of_one_tap_copies_valid_pixels_to_the_bit() -> None:
     for name in ("rectangle", "holes"):
         image, mask = texture((30, 47), torch.float32), masked(name, (30, 47))

@@ -59,7 +59,8 @@ class Level:
     @cached_property
     def extent(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """(First, last) row and (first, last) column that hold a valid pixel; the whole frame where none does."""
-        lines = (self.mask.any(dim=d).nonzero()[:, 0] for d in (1, 0))
+        # amax, and not any, which takes many times as long.
+        lines = (self.mask.view(torch.uint8).amax(dim=d).nonzero()[:, 0] for d in (1, 0))
         rows, columns = (
             (int(line[0]), int(line[-1])) if len(line) else (0, n - 1)
             for line, n in zip(lines, self.shape, strict=True)
