@@ -92,43 +92,45 @@ ZNCC_INLINE void backward_rows(const WarpShape& shape, const Map* knots, const M
 constexpr double kPole = -0.26794919243112270647;
 constexpr int64_t kReach = 32;
 
-// One axis of n values, `step` apart, of `count` neighbours that are filtered alike and lie side by side.
+// What the recursion from far before the mirrored beginning has come to at the first of n values, `step` apart.
 template <typename Map>
-void filter(Map* values, int64_t n, int64_t step, int64_t count) {
-  if (n == 1) {
-    return;
+ZNCC_INLINE Map first_knot(const Map* values, int64_t n, int64_t step) {
+  double sum = 0.0, power = 1.0;
+  for (int64_t k = 0; k < kReach; ++k, power *= kPole) {
+    sum += power * static_cast<double>(values[mirrored(k, n) * step]);
   }
+  return static_cast<Map>(sum);
+}
+
+template <typename Map>
+constexpr Map kFirstBack = static_cast<Map>(6 * kPole / (kPole * kPole - 1));
+
+// kRows rows of n values at once, in place: each is one chain of operations, which wait for each other.
+template <int64_t kRows, typename Map>
+ZNCC_INLINE void filter_rows(Map* values, int64_t n) {
   const Map z = static_cast<Map>(kPole);
-  // What the recursion from far before the mirrored beginning would have come to.
-  constexpr int64_t kBatch = 64;
-  for (int64_t begin = 0; begin < count; begin += kBatch) {
-    const int64_t some = std::min(kBatch, count - begin);
-    double start[kBatch] = {}, power = 1.0;
-    for (int64_t k = 0; k < kReach; ++k, power *= kPole) {
-      const Map* row = values + mirrored(k, n) * step + begin;
-      for (int64_t x = 0; x < some; ++x) {
-        start[x] += power * static_cast<double>(row[x]);
-      }
-    }
-    for (int64_t x = 0; x < some; ++x) {
-      values[begin + x] = static_cast<Map>(start[x]);
+  Map now[kRows];
+  for (int64_t row = 0; row < kRows; ++row) {
+    now[row] = first_knot(values + row * n, n, 1);
+    values[row * n] = now[row];
+  }
+  for (int64_t x = 1; x < n; ++x) {
+    ZNCC_UNROLL_PLANES
+    for (int64_t row = 0; row < kRows; ++row) {
+      now[row] = values[row * n + x] + z * now[row];
+      values[row * n + x] = now[row];
     }
   }
-  for (int64_t k = 1; k < n; ++k) {
-    Map* row = values + k * step;
-    for (int64_t x = 0; x < count; ++x) {
-      row[x] += z * row[x - step];
-    }
+  for (int64_t row = 0; row < kRows; ++row) {
+    Map* end = values + row * n + n - 1;
+    now[row] = kFirstBack<Map> * (end[0] + z * end[-1]);
+    end[0] = now[row];
   }
-  const Map last = static_cast<Map>(6 * kPole / (kPole * kPole - 1));
-  Map* end = values + (n - 1) * step;
-  for (int64_t x = 0; x < count; ++x) {
-    end[x] = last * (end[x] + z * end[x - step]);
-  }
-  for (int64_t k = n - 2; k >= 0; --k) {
-    Map* row = values + k * step;
-    for (int64_t x = 0; x < count; ++x) {
-      row[x] = z * (row[x + step] - 6 * row[x]);
+  for (int64_t x = n - 2; x >= 0; --x) {
+    ZNCC_UNROLL_PLANES
+    for (int64_t row = 0; row < kRows; ++row) {
+      now[row] = z * (now[row] - 6 * values[row * n + x]);
+      values[row * n + x] = now[row];
     }
   }
 }
@@ -155,11 +157,46 @@ ZNCC_INLINE void backward_any(const WarpShape& shape, const Map* knots, const Ma
   }
 }
 
+// Down, then up, and along the rows as soon as they are done: while they are in the cache.
 template <typename Map>
-void knots_of(int64_t height, int64_t width, Map* plane) {
-  filter(plane, height, width, width);
-  for (int64_t y = 0; y < height; ++y) {
-    filter(plane + y * width, width, 1, 1);
+void knots_of(int64_t height, int64_t width, const Map* plane, Map* knots) {
+  constexpr int64_t kRows = 8;
+  const Map z = static_cast<Map>(kPole);
+  for (int64_t x = 0; x < width; ++x) {
+    knots[x] = height == 1 ? plane[x] : first_knot(plane + x, height, width);
+  }
+  for (int64_t y = 1; y < height; ++y) {
+    const Map* in = plane + y * width;
+    Map* row = knots + y * width;
+    ZNCC_VECTOR_LOOP
+    for (int64_t x = 0; x < width; ++x) {
+      row[x] = in[x] + z * row[x - width];
+    }
+  }
+  int64_t left = width == 1 ? 0 : height;  // rows that are still to be filtered along themselves
+  for (int64_t y = height - 1; y >= 0; --y) {
+    Map* row = knots + y * width;
+    if (y == height - 1 && height > 1) {
+      for (int64_t x = 0; x < width; ++x) {
+        row[x] = kFirstBack<Map> * (row[x] + z * row[x - width]);
+      }
+    } else if (height > 1) {
+      ZNCC_VECTOR_LOOP
+      for (int64_t x = 0; x < width; ++x) {
+        row[x] = z * (row[x + width] - 6 * row[x]);
+      }
+    }
+    // The next row is made from this one as it is.
+    if (left - y > kRows) {
+      left -= kRows;
+      filter_rows<kRows>(knots + left * width, width);
+    }
+  }
+  for (; left >= kRows; left -= kRows) {
+    filter_rows<kRows>(knots + (left - kRows) * width, width);
+  }
+  for (; left > 0; --left) {
+    filter_rows<1>(knots + (left - 1) * width, width);
   }
 }
 
@@ -203,9 +240,13 @@ void warp_backward(const WarpShape& shape, const double* knots, const double* g,
   backward_any(shape, knots, g, g_depth, dM, first, last);
 }
 
-void spline_knots(int64_t height, int64_t width, float* plane) { knots_of(height, width, plane); }
+void spline_knots(int64_t height, int64_t width, const float* plane, float* knots) {
+  knots_of(height, width, plane, knots);
+}
 
-void spline_knots(int64_t height, int64_t width, double* plane) { knots_of(height, width, plane); }
+void spline_knots(int64_t height, int64_t width, const double* plane, double* knots) {
+  knots_of(height, width, plane, knots);
+}
 
 void weighted_sums(int64_t width, int64_t reach, const double* weights, const double* plane, double* out, int64_t first,
                    int64_t last) {

@@ -51,10 +51,10 @@ void warp_backward(const WarpShape& shape, const float* knots, const float* g, c
 void warp_backward(const WarpShape& shape, const double* knots, const double* g, const double* g_depth, double* dM,
                    int64_t first, int64_t last);
 
-// Turns the pixels of a plane, in place, into the knots of the cubic spline through them: a recursive filter from either
-// side along each axis, of a plane that is mirrored likewise.
-void spline_knots(int64_t height, int64_t width, float* plane);
-void spline_knots(int64_t height, int64_t width, double* plane);
+// The knots of the cubic spline through the pixels of a plane: a recursive filter from either side along each axis, of a
+// plane that is mirrored likewise.
+void spline_knots(int64_t height, int64_t width, const float* plane, float* knots);
+void spline_knots(int64_t height, int64_t width, const double* plane, double* knots);
 
 // Rows [first, last) of out (height, width): the sum over j, i in [-reach, reach] of weights[|j|] weights[|i|] times
 // pixel (y + reach + j, x + reach + i) of a plane that is 2 reach larger either way. Every pixel is the same sum of the

@@ -90,8 +90,8 @@ def weighted_sums(planes: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
 
 def spline_knots(planes: torch.Tensor) -> torch.Tensor:
     """Return the knots of the cubic spline through planes (C, H, W) that are mirrored at their edges."""
-    knots = planes.clone(memory_format=torch.contiguous_format)
-    torch.ops.zncc.spline_knots_(knots)
+    knots = torch.empty_like(planes, memory_format=torch.contiguous_format)
+    torch.ops.zncc.spline_knots(planes.contiguous(), knots)
     return knots
 
 

@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zncc_cli.config import Interpolation
+from zncc_cli.operators.filters import rectangle
 from zncc_cli.operators.warp import Place, has_warp, spline_knots, warp
-from zncc_cli.registration.pyramid import convolve, rectangle
+from zncc_cli.registration.pyramid import convolve
 from zncc_cli.registration.transforms.matrices import map_points as map_points  # here for all that resample
 
 # Coordinates are good to this many pixels: a point that lies less beyond the frame's edge is on it.
