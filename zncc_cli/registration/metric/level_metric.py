@@ -23,12 +23,13 @@ import torch
 from torch import Tensor
 
 from zncc_cli.config import Interpolation
+from zncc_cli.operators.filters import rectangle
 from zncc_cli.operators.pair_metric import CellGrid, MetricWeights, PairSums, Wanted
 from zncc_cli.registration.geometry import Extent, overlap_extent
 from zncc_cli.registration.metric.local_zncc import RELATIVE_EPS
 from zncc_cli.registration.metric.pair_metric import PairMetric
 from zncc_cli.registration.metric.windows import full_windows
-from zncc_cli.registration.pyramid import Level, fill_holes, rectangle
+from zncc_cli.registration.pyramid import Level, fill_holes
 from zncc_cli.registration.transforms.linear import LinearTransform
 from zncc_cli.registration.warp import Sampler, area_scale, in_front, level_scale
 
