@@ -12,7 +12,7 @@ namespace zncc {
 namespace {
 
 constexpr double kBeyond = 3.0;                         // pixels, which values of a pixel and of its gradient reach
-constexpr int64_t kTileRows = 128, kTileColumns = 512;  // of a frame of which only every so many tiles count
+constexpr int64_t kTileRows = 64, kTileColumns = 256;  // of a frame of which only every so many tiles count
 constexpr int kPairs = 6, kPowers = 6;                  // of a, b, c; of x and y: 1, x, x^2, y, x y, y^2
 
 // Adds up products of the rows of a matrix gradient, G = (a x, a y, a, b x, b y, b, c x, c y, c), as moments.

@@ -250,5 +250,6 @@ def _pixel_and_window_counts(mask: Tensor, border: int, window: int) -> tuple[fl
 def _noise_eps(level: Level, window: int) -> float:
     """Return the eps with which a window of N pixels counts little where its variance is mostly noise."""
     variance = NOISE_WEIGHT * level.noise_sigma**2
-    image_variance = float(level.image.square().sum() / level.mask.sum().clamp_min(1))  # its mean is about zero
+    pixels = level.image.flatten()
+    image_variance = float(torch.dot(pixels, pixels)) / max(int(level.mask.sum()), 1)  # its mean is about zero
     return window**2 * max(variance, _MIN_RELATIVE_VARIANCE * image_variance, 1e-12)

@@ -45,6 +45,8 @@ _WEIGHT_POWER = 4
 _ITERATIONS, _ITERATION_DIVISOR = 20, 3
 # The images are whitened a second time where a corner moved by more than this since the first.
 _MAX_WHITENINGS, _WHITENING_REACH_PX = 2, 0.25
+# Pixels of a frame that are looked at at first, where it has more than twice as many; and how many times as many next.
+_TILED_PIXELS, _TILE_GROWTH = 2**19, 4
 _LOST_SHARE = 0.1  # of the frame's diagonal: a solution with a corner farther from the start is lost
 _GRID = 9  # points along each side of the frame, over which the expected error is averaged
 
@@ -61,6 +63,7 @@ class Refined:
         loss: one minus the weighted mean local ZNCC.
         ending, iterations: why and when the iteration ended.
         evaluations: how often a metric was linearized, over all solutions that were tried.
+        tile_step: every which tile of the frame it rests on; 1 for all.
     """
 
     matrix: np.ndarray
@@ -70,6 +73,12 @@ class Refined:
     ending: Ending
     iterations: int
     evaluations: int
+    tile_step: int = 1
+
+    @property
+    def error_of_all(self) -> float:
+        """The expected error of a result by all tiles of the frame, pixels."""
+        return self.expected_error / math.sqrt(self.tile_step)
 
 
 def refine(fixed: Level, moving: Level, start: np.ndarray, config: RegistrationConfig) -> Refined:
@@ -91,14 +100,14 @@ def refine(fixed: Level, moving: Level, start: np.ndarray, config: RegistrationC
         return float(np.abs(map_points(a, frame) - map_points(b, frame)).max())
 
     def solved(metric: SymmetricMetric, matrix: np.ndarray) -> Refined:
-        result = solve(metric, transform, matrix, config)
+        result = _solve_by_tiles(metric, transform, matrix, config)
         if motion(result.matrix, start) > lost_distance:
             return _failed(transform, start, result.loss, Ending.OUT_OF_DOMAIN, result.iterations)
         return result
 
     local = local_metric(fixed, moving, scale, config)
     by_local, by_whitened = [solved(local, start)], list[Refined]()
-    if by_local[0].expected_error > _MAX_LOCAL_ERROR_PX:
+    if by_local[0].error_of_all > _MAX_LOCAL_ERROR_PX:
         matrix = by_local[0].matrix if by_local[0].expected_error < _WHITENING_REACH_PX else start
         for _ in range(_MAX_WHITENINGS):
             whitened = whitened_metric(fixed, moving, matrix, scale, config)
@@ -143,8 +152,32 @@ def unrefined(start: np.ndarray, model: Model, shape: tuple[int, int]) -> Refine
     return _failed(transform, transform.matrix(transform.parameters(start)), math.nan, Ending.NOTHING_BETTER, 0)
 
 
-def solve(
+def _solve_by_tiles(
     metric: SymmetricMetric, transform: LinearTransform, start: np.ndarray, config: RegistrationConfig
+) -> Refined:
+    """Return what `solve` does, by as few tiles of a large frame as the tolerance allows.
+
+    The error of a mean over a k-th of the frame is about sqrt(k) times that over all. More tiles are taken as long as
+    those that are left would lower the expected error by more than the tolerance.
+    """
+    step = max(1, math.prod(metric.shape) // _TILED_PIXELS) if math.prod(metric.shape) > 2 * _TILED_PIXELS else 1
+    evaluations = 0
+    while True:
+        result = solve(metric, transform, start, config, step)
+        evaluations += result.evaluations
+        gain = result.expected_error - result.error_of_all
+        if step == 1 or gain < config.tolerance or result.ending is Ending.OUT_OF_DOMAIN:
+            return replace(result, evaluations=evaluations)
+        start = start if math.isinf(result.expected_error) else result.matrix
+        step = max(1, step // _TILE_GROWTH)
+
+
+def solve(
+    metric: SymmetricMetric,
+    transform: LinearTransform,
+    start: np.ndarray,
+    config: RegistrationConfig,
+    tile_step: int = 1,
 ) -> Refined:
     """Return the matrix of ``transform`` near ``start`` at which the score of ``metric`` is zero.
 
@@ -153,13 +186,14 @@ def solve(
     Args:
         start: (3, 3), fixed -> moving, pixels.
         config: its tolerance is used, and its largest number of iterations: 20 of them, or a third where that is more.
+        tile_step: only every which tile of the frame counts; 1 for all.
     """
     matrix, loss, ending, iteration = start, math.nan, Ending.MAX_ITERATIONS, 0
     inverse, step, previous_score = None, np.zeros(transform.size), np.zeros(transform.size)
     max_iterations = min(config.max_iterations, max(_ITERATIONS, config.max_iterations // _ITERATION_DIVISOR))
     for iteration in range(1, max_iterations + 1):
         near = iteration > 1 and float(np.linalg.norm(step)) < _QUASI_NEWTON_STEP_PX
-        linearized = metric.linearized(matrix, transform.projective, with_curvature=not near)
+        linearized = metric.linearized(matrix, transform.projective, not near, tile_step)
         if linearized is None:
             return _failed(transform, start, math.nan, Ending.OUT_OF_DOMAIN, iteration)
         loss, p = linearized.loss, transform.parameters(matrix)
@@ -185,7 +219,7 @@ def solve(
     influences = inverse @ blocks
     by_block = to_matrix @ influences
     expected_error = _expected_error(metric, matrix, by_block @ by_block.T)
-    return Refined(matrix, expected_error, influences, loss, ending, iteration, iteration)
+    return Refined(matrix, expected_error, influences, loss, ending, iteration, iteration, tile_step)
 
 
 def _expected_error(metric: SymmetricMetric, matrix: np.ndarray, covariance: np.ndarray) -> float:
