@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
 import gc
@@ -106,7 +107,24 @@ def _unraisable(problem: sys.UnraisableHookArgs) -> None:
 
 
 def run(app: typer.Typer, prog: str) -> NoReturn:
-    """Run ``app`` and end the process; every error becomes one line on stderr and an exit code."""
+    """Run ``app`` and end the process with its `exit_code`."""
+    code = exit_code(app, prog)
+    if "torch" in sys.modules:
+        with contextlib.suppress(Exception):  # what cannot be written is reported by the usual end below
+            _end_at_once(code)
+    sys.exit(code)
+
+
+def _end_at_once(code: int) -> None:
+    """End the process as Python does, but without freeing the objects of torch one by one, which takes 0.1 seconds."""
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)
+
+
+def exit_code(app: typer.Typer, prog: str) -> int:
+    """Run ``app`` and return its exit code; every error becomes one line on stderr and an exit code."""
     # Waiting threads spin by default: with anything else running, that made a registration four times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     keep_freed_memory()
@@ -138,7 +156,7 @@ def run(app: typer.Typer, prog: str) -> NoReturn:
     except Exception as error:
         if is_memory_error(error):
             message = "not enough memory for images of this size; close other programs"
-            sys.exit(_fail(prog, message, ExitCode.ERROR))
+            return int(_fail(prog, message, ExitCode.ERROR))
         line = str(error).strip().splitlines()[:1]
         code = _fail(
             prog,
@@ -146,7 +164,7 @@ def run(app: typer.Typer, prog: str) -> NoReturn:
             "run the command again with --debug and report what it prints",
             ExitCode.ERROR,
         )
-    sys.exit(int(code or 0))
+    return int(code or 0)
 
 
 def _usage(error: Any) -> str:
