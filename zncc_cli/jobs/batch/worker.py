@@ -30,7 +30,7 @@ from zncc_cli.jobs.batch.key import done_before, pair_key
 from zncc_cli.jobs.batch.row import ERROR, BatchRow
 from zncc_cli.jobs.missing import sentence
 from zncc_cli.jobs.pair.run_folder import file_names, names_of_earlier_run
-from zncc_cli.process import keep_freed_memory
+from zncc_cli.process import keep_freed_memory, without_collector
 
 Content = Mapping[str, Any]
 Job = Callable[[Content], dict[str, Any]]
@@ -102,11 +102,12 @@ def main() -> None:
 def _prepare(settings: Content) -> Job:
     """Load torch and the kernels; return what aligns a pair."""
     keep_freed_memory()
-    import torch
+    with without_collector():
+        import torch
 
-    import zncc_cli.jobs.pair.align  # noqa: F401
-    from zncc_cli.operators import native
-    from zncc_cli.registration.register import resolve_device
+        import zncc_cli.jobs.pair.align  # noqa: F401
+        from zncc_cli.operators import native
+        from zncc_cli.registration.register import resolve_device
 
     torch.set_num_threads(1)
     config = pair_config(settings["pair"])
