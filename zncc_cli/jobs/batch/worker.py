@@ -57,7 +57,9 @@ def serve(prepare: Callable[[Content], Job]) -> None:
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     tasks: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=_receive, args=(sys.stdin.buffer, tasks), daemon=True).start()
+    # Not sys.stdin: Python aborts when it ends with an error while a thread waits for that.
+    lines = os.fdopen(0, "rb", closefd=False)
+    threading.Thread(target=_receive, args=(lines, tasks), daemon=True).start()
     warnings = _Warnings()
     logging.getLogger().addHandler(warnings)
     job = prepare(json.loads(tasks.get()))
