@@ -47,7 +47,7 @@ LAYERS = {
         ("local_zncc",),
     ),
     "files": (
-        ("memory", "paths", "metadata", "digest", "output_folder", "inflation"),
+        ("memory", "paths", "metadata", "digest", "output_folder", "inflation", "png"),
         ("image", "lazy", "pages", "zarr_store"),
         ("npy", "raster", "ome_zarr", "tiff", "transforms"),
         ("images", "image_output"),
