@@ -45,8 +45,7 @@ _WEIGHT_POWER = 4
 _ITERATIONS, _ITERATION_DIVISOR = 20, 3
 # The images are whitened a second time where a corner moved by more than this since the first.
 _MAX_WHITENINGS, _WHITENING_REACH_PX = 2, 0.25
-# Pixels of a frame that are looked at at first, where it has more than twice as many; and how many times as many next.
-_TILED_PIXELS, _TILE_GROWTH = 2**19, 4
+_TILED_PIXELS = 2**19  # of a frame that are looked at at first, where it has more than twice as many
 _LOST_SHARE = 0.1  # of the frame's diagonal: a solution with a corner farther from the start is lost
 _GRID = 9  # points along each side of the frame, over which the expected error is averaged
 
@@ -95,30 +94,40 @@ def refine(fixed: Level, moving: Level, start: np.ndarray, config: RegistrationC
     transform = LinearTransform(config.model, fixed.shape)
     scale = math.sqrt(area_scale(start, fixed.shape))  # moving pixels per fixed pixel
     frame, lost_distance = corners(fixed.shape), _LOST_SHARE * math.hypot(*fixed.shape)
+    pixels = math.prod(fixed.shape)
+    first_step = pixels // _TILED_PIXELS if pixels > 2 * _TILED_PIXELS else 1
 
     def motion(a: np.ndarray, b: np.ndarray) -> float:
         return float(np.abs(map_points(a, frame) - map_points(b, frame)).max())
 
-    def solved(metric: SymmetricMetric, matrix: np.ndarray) -> Refined:
-        result = _solve_by_tiles(metric, transform, matrix, config)
+    def solved(metric: SymmetricMetric, matrix: np.ndarray, tile_step: int = first_step) -> Refined:
+        result = solve(metric, transform, matrix, config, tile_step)
         if motion(result.matrix, start) > lost_distance:
             return _failed(transform, start, result.loss, Ending.OUT_OF_DOMAIN, result.iterations)
         return result
 
+    def completed(metric: SymmetricMetric, result: Refined) -> Refined:
+        step = _tile_step(result, config.tolerance)
+        return result if step == result.tile_step else solved(metric, result.matrix, step)
+
     local = local_metric(fixed, moving, scale, config)
     by_local, by_whitened = [solved(local, start)], list[Refined]()
-    if by_local[0].error_of_all > _MAX_LOCAL_ERROR_PX:
+    # A large frame is whitened at the cost of all else: only where half of the error is more than the tolerance.
+    max_error = _MAX_LOCAL_ERROR_PX if first_step == 1 else max(_MAX_LOCAL_ERROR_PX, 2 * config.tolerance)
+    if by_local[0].error_of_all > max_error:
         matrix = by_local[0].matrix if by_local[0].expected_error < _WHITENING_REACH_PX else start
         for _ in range(_MAX_WHITENINGS):
             whitened = whitened_metric(fixed, moving, matrix, scale, config)
             if whitened is None:
                 break
-            by_whitened.append(solved(whitened, matrix))
+            by_whitened.append(completed(whitened, solved(whitened, matrix)))
             previous, matrix = matrix, by_whitened[-1].matrix
             if not motion(matrix, previous) > _WHITENING_REACH_PX:
                 break
         if motion(matrix, by_local[0].matrix) > _WHITENING_REACH_PX:
-            by_local.append(solved(local, matrix))
+            by_local.append(completed(local, solved(local, matrix)))
+    if not any(result.expected_error < math.inf for result in by_whitened):
+        by_local.append(completed(local, by_local[-1]))
     # The result of each metric: of several with the same expected error, the last.
     results = [min(reversed(tried), key=_error_of) for tried in (by_whitened, by_local) if tried]
     best = min(results, key=_error_of)
@@ -130,8 +139,20 @@ def refine(fixed: Level, moving: Level, start: np.ndarray, config: RegistrationC
         matrix = transform.matrix(np.average(parameters, axis=0, weights=weights))
         # The blocks of both metrics are the same pixels: their influences are averaged likewise.
         influences = np.average([result.influences for result in results], axis=0, weights=weights)
-    evaluations = sum(result.evaluations for result in by_local + by_whitened)
+    evaluations = sum({id(result): result.evaluations for result in by_local + by_whitened}.values())
     return replace(best, matrix=matrix, influences=influences, evaluations=evaluations)
+
+
+def _tile_step(result: Refined, tolerance: float) -> int:
+    """Return every which tile of a large frame a result must rest on.
+
+    The error of a mean over a k-th of the frame is about sqrt(k) times that over all. The tiles that are left out would
+    lower the expected error by less than the ``tolerance``, pixels.
+    """
+    error = result.error_of_all
+    if not 0 < error < math.inf:
+        return 1 if error > 0 and result.ending is not Ending.OUT_OF_DOMAIN else result.tile_step
+    return min(result.tile_step, int((1 + tolerance / error) ** 2))
 
 
 def _error_of(result: Refined) -> float:
@@ -152,24 +173,10 @@ def unrefined(start: np.ndarray, model: Model, shape: tuple[int, int]) -> Refine
     return _failed(transform, transform.matrix(transform.parameters(start)), math.nan, Ending.NOTHING_BETTER, 0)
 
 
-def _solve_by_tiles(
-    metric: SymmetricMetric, transform: LinearTransform, start: np.ndarray, config: RegistrationConfig
-) -> Refined:
-    """Return what `solve` does, by as few tiles of a large frame as the tolerance allows.
-
-    The error of a mean over a k-th of the frame is about sqrt(k) times that over all. More tiles are taken as long as
-    those that are left would lower the expected error by more than the tolerance.
-    """
-    step = max(1, math.prod(metric.shape) // _TILED_PIXELS) if math.prod(metric.shape) > 2 * _TILED_PIXELS else 1
-    evaluations = 0
-    while True:
-        result = solve(metric, transform, start, config, step)
-        evaluations += result.evaluations
-        gain = result.expected_error - result.error_of_all
-        if step == 1 or gain < config.tolerance or result.ending is Ending.OUT_OF_DOMAIN:
-            return replace(result, evaluations=evaluations)
-        start = start if math.isinf(result.expected_error) else result.matrix
-        step = max(1, step // _TILE_GROWTH)
+def _first_tile_step(shape: tuple[int, int]) -> int:
+    """Return every which tile of a frame (H, W) is looked at at first."""
+    pixels = math.prod(shape)
+    return pixels // _TILED_PIXELS if pixels > 2 * _TILED_PIXELS else 1
 
 
 def solve(
