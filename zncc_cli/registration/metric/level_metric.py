@@ -244,12 +244,12 @@ def _pixel_and_window_counts(mask: Tensor, border: int, window: int) -> tuple[fl
     inner = torch.zeros_like(mask)
     middle = slice(border, mask.shape[0] - border), slice(border, mask.shape[1] - border)
     inner[middle] = mask[middle]
-    return float(inner.sum()), float(full_windows(inner, window).sum())
+    return float(torch.count_nonzero(inner)), float(torch.count_nonzero(full_windows(inner, window)))
 
 
 def _noise_eps(level: Level, window: int) -> float:
     """Return the eps with which a window of N pixels counts little where its variance is mostly noise."""
     variance = NOISE_WEIGHT * level.noise_sigma**2
     pixels = level.image.flatten()
-    image_variance = float(torch.dot(pixels, pixels)) / max(int(level.mask.sum()), 1)  # its mean is about zero
+    image_variance = float(torch.dot(pixels, pixels)) / max(int(torch.count_nonzero(level.mask)), 1)  # its mean is about zero
     return window**2 * max(variance, _MIN_RELATIVE_VARIANCE * image_variance, 1e-12)

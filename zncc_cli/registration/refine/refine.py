@@ -43,6 +43,8 @@ _WEIGHT_POWER = 4
 # Iterations from a pixel or two away: no right result of the benchmark took more than 17, and what takes longer
 # wanders, on images that take long. A setting of very many iterations allows more: a third of them.
 _ITERATIONS, _ITERATION_DIVISOR = 20, 3
+# Gauss-Newton steps that are all longer than this wander where the images do not agree: it ends after so many.
+_WANDERING_ITERATIONS, _WANDERING_STEP_PX = 8, 0.5
 # The images are whitened a second time where a corner moved by more than this since the first.
 _MAX_WHITENINGS, _WHITENING_REACH_PX = 2, 0.25
 _TILED_PIXELS = 2**19  # of a frame that are looked at at first, where it has more than twice as many
@@ -150,8 +152,8 @@ def _tile_step(result: Refined, tolerance: float) -> int:
     lower the expected error by less than the ``tolerance``, pixels.
     """
     error = result.error_of_all
-    if not 0 < error < math.inf:
-        return 1 if error > 0 and result.ending is not Ending.OUT_OF_DOMAIN else result.tile_step
+    if not 0 < error < math.inf or (result.ending is not Ending.CONVERGED and error > _WHITENING_REACH_PX):
+        return result.tile_step  # what is lost by some tiles is lost by all
     return min(result.tile_step, int((1 + tolerance / error) ** 2))
 
 
@@ -196,6 +198,7 @@ def solve(
         tile_step: only every which tile of the frame counts; 1 for all.
     """
     matrix, loss, ending, iteration = start, math.nan, Ending.MAX_ITERATIONS, 0
+    shortest = math.inf
     inverse, step, previous_score = None, np.zeros(transform.size), np.zeros(transform.size)
     max_iterations = min(config.max_iterations, max(_ITERATIONS, config.max_iterations // _ITERATION_DIVISOR))
     for iteration in range(1, max_iterations + 1):
@@ -215,6 +218,9 @@ def solve(
             return _failed(transform, start, loss, Ending.UNDETERMINED, iteration)
         step, previous_score = inverse @ score, score
         length = float(np.linalg.norm(step))
+        shortest = min(shortest, length)
+        if iteration == _WANDERING_ITERATIONS and shortest > _WANDERING_STEP_PX:
+            break
         if length < _ROUNDING_PX:
             ending = Ending.CONVERGED
             break
