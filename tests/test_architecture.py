@@ -43,8 +43,8 @@ LAYERS = {
         ("build",),
         ("native",),
         ("native_ops", "dispatch"),
-        ("fft", "local_std", "warp"),
-        ("local_zncc",),
+        ("fft", "local_std", "pixels", "warp"),
+        ("filters", "local_zncc"),
     ),
     "files": (
         ("memory", "paths", "metadata", "digest", "output_folder", "inflation", "png"),

@@ -63,8 +63,8 @@ def prepare(
     pixels = pixels.to(device)
     counts = None
     if mask is not None:
-        above_zero = mask if isinstance(mask, Tensor) else torch.from_numpy(np.array(np.ma.filled(mask, 0) > 0))
-        counts = above_zero.to(device) > 0
+        above_zero = mask > 0 if isinstance(mask, Tensor) else torch.from_numpy(np.array(np.ma.filled(mask, 0) > 0))
+        counts = above_zero.to(device)
         if counts.shape != pixels.shape:
             raise OptionError(
                 f"{name} mask: expected the image's own {pixels.shape[1]} x {pixels.shape[0]} pixels, "
