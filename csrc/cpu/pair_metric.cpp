@@ -603,12 +603,13 @@ class StripMetric {
       const int64_t size = shape_.height() * shape_.width();
       Map* to = out_.pixels + y * shape_.width() + at;
       for (int64_t x = 0; x < count; ++x) {
-        to[x] = static_cast<Map>(D[x] * a[x]);
-        to[size + x] = static_cast<Map>(D[x] * b[x]);
+        const double by_u = static_cast<double>(gx[x]), by_v = static_cast<double>(gy[x]);
+        to[x] = static_cast<Map>(D[x] * by_u);
+        to[size + x] = static_cast<Map>(D[x] * by_v);
         if (kCurvature) {
-          to[2 * size + x] = static_cast<Map>(share[x] * a[x] * a[x]);
-          to[3 * size + x] = static_cast<Map>(share[x] * a[x] * b[x]);
-          to[4 * size + x] = static_cast<Map>(share[x] * b[x] * b[x]);
+          to[2 * size + x] = static_cast<Map>(share[x] * by_u * by_u);
+          to[3 * size + x] = static_cast<Map>(share[x] * by_u * by_v);
+          to[4 * size + x] = static_cast<Map>(share[x] * by_v * by_v);
         }
       }
     }
@@ -686,9 +687,9 @@ void run_strips(const PairMetricShape& shape, const PairMetricInput<Map>& in, co
 template <typename Map>
 void pair_metric_of(const PairMetricShape& shape, const PairMetricInput<Map>& in, const PairMetricOutput<Map>& out,
                     StripQueue& strips, std::vector<double>* partial) {
-  if (out.curvature) {
+  if (out.curvature || out.pixels) {
     run_strips<Map, true, true>(shape, in, out, strips, partial);
-  } else if (out.scores || out.pixels) {
+  } else if (out.scores) {
     run_strips<Map, true, false>(shape, in, out, strips, partial);
   } else {
     run_strips<Map, false, false>(shape, in, out, strips, partial);
