@@ -127,9 +127,7 @@ def _motion(transform: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, 
 
 def _slopes(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return d/dx and d/dy (H, W) by central differences, one-sided ones at the borders; zero along a single pixel."""
-    across, down = (
-        np.gradient(plane, axis=axis) if plane.shape[axis] > 1 else np.zeros_like(plane) for axis in (1, 0)
-    )
+    across, down = (np.gradient(plane, axis=axis) if plane.shape[axis] > 1 else np.zeros_like(plane) for axis in (1, 0))
     return across, down
 
 

@@ -6,12 +6,14 @@ out on purpose: how a change of the windows' contrast pulls, and that a pixel ne
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
 
 from tests.registration.analytic import Scene, about_centre
-from zncc_cli.config import NESTED_MODELS, Interpolation, Model
+from zncc_cli.config import Interpolation, Model
 from zncc_cli.operators import native
 from zncc_cli.operators.pair_metric import MetricWeights, Wanted
 from zncc_cli.registration.metric.pair_metric import PairMetric
@@ -25,7 +27,7 @@ WANTED = Wanted(scores=True, curvature=True)
 
 
 @pytest.fixture(params=["native", "reference"])
-def metric(request: pytest.FixtureRequest) -> PairMetric:
+def metric(request: pytest.FixtureRequest) -> Iterator[PairMetric]:
     """The metric of a clean pair, of windows that stay inside both images: none of them gains or loses weight."""
     planes = [(image - image.mean()) / image.std() for image in Scene(seed=0).pair(TRUTH, SHAPE)]
     fixed, moving = (torch.from_numpy(plane) for plane in planes)
@@ -74,19 +76,16 @@ def test_scores_are_nearly_the_derivative_near_the_truth(metric: PairMetric, mod
     p = truth + offset(len(truth), seed)
     h = 1e-4
     numeric = np.array([(along.value(p + s) - along.value(p - s)) / (2 * h) for s in h * np.eye(len(p))])
-    error = np.linalg.norm(along.scores(p) - numeric) / np.linalg.norm(numeric)
-    print("derivative", error)
-    assert error < 0.15
+    # Up to 8 percent: a pixel at the border of these windows lies in few of them, and counts as much as one inside.
+    assert np.linalg.norm(along.scores(p) - numeric) < 0.15 * np.linalg.norm(numeric)
 
 
-@pytest.mark.parametrize("model", NESTED_MODELS)
+@pytest.mark.parametrize("model", [Model.AFFINE, Model.HOMOGRAPHY])
 def test_scores_are_zero_at_the_truth(metric: PairMetric, model: Model) -> None:
     along = Along(metric, model)
-    affine = LinearTransform(Model.AFFINE, SHAPE)
     truth = along.transform.parameters(TRUTH)
-    if model not in (Model.AFFINE, Model.HOMOGRAPHY):  # the nearest transform of a simpler model is none
-        truth = along.transform.parameters(affine.matrix(affine.parameters(TRUTH)))
-    print("zero", np.linalg.norm(along.scores(truth)), np.linalg.norm(along.scores(truth + offset(len(truth), 0))))
+    here, beside = (np.linalg.norm(along.scores(p)) for p in (truth, truth + offset(len(truth), 0)))
+    assert here < 1e-3 * beside  # a tenth of that: of interpolation
 
 
 @pytest.mark.parametrize("model", [Model.AFFINE, Model.HOMOGRAPHY])
@@ -96,5 +95,6 @@ def test_curvature_times_a_displacement_predicts_the_scores(metric: PairMetric, 
     truth = along.transform.parameters(TRUTH)
     change = offset(len(truth), seed)
     scores, curvature = along.with_curvature(truth + change)
-    error = np.linalg.norm(scores + curvature @ change) / np.linalg.norm(scores)
-    print("curvature", error, np.linalg.norm(np.linalg.solve(curvature, scores) + change) / np.linalg.norm(change))
+    # Gauss-Newton, a third of a pixel off: 10 to 15 percent.
+    assert np.linalg.norm(scores + curvature @ change) < 0.25 * np.linalg.norm(scores)
+    assert np.linalg.eigvalsh(curvature).min() > 0

@@ -8,7 +8,7 @@ from torch import Tensor
 from zncc_cli.operators.pair_metric import BLOCK, CellGrid, MetricWeights, PairPlanes, PairSums, Totals, Wanted
 from zncc_cli.registration.metric.local_zncc import variance_and_covariance
 from zncc_cli.registration.metric.matrix_gradient import MatrixGradient
-from zncc_cli.registration.metric.windows import pixel_sums, window_sums, window_variance, window_weights
+from zncc_cli.registration.metric.windows import over_windows, pixel_sums, window_sums, window_variance
 from zncc_cli.registration.warp import applied, coordinates, sampled_cubic, sampled_linear
 
 _MIN_WINDOW_SHARE = 0.6  # kMinWindowShare in csrc/pair_metric.h
@@ -33,7 +33,7 @@ def torch_pair_metric(
     x, y = _coordinates(transform, f, shape)
     m = (sampled_cubic if planes.degree == 3 else sampled_linear)(planes.knots[None, None], x, y)[0, 0]
     edge, measured = _edge_weight(planes, x, y), _measured(planes, x, y)
-    W = window_weights(edge, window)
+    W = over_windows(edge, window, torch.minimum)
     W = W if weight is None else W * weight
     v_f = window_variance(f, window)
     v_m, covariance = variance_and_covariance(f, v_f, m, window)
