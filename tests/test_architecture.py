@@ -44,7 +44,7 @@ LAYERS = {
         ("native",),
         ("native_ops", "dispatch"),
         ("fft", "local_std", "warp"),
-        ("local_zncc",),
+        ("local_zncc", "pair_metric"),
     ),
     "files": (
         ("memory", "paths", "metadata", "digest", "output_folder", "inflation"),

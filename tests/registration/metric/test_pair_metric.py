@@ -19,6 +19,9 @@ from zncc_cli.registration.warp import Sampler
 
 AFFINE = torch.tensor([[0.97, 0.06, 1.3123], [-0.05, 1.03, -0.8317], [0, 0, 1]], dtype=torch.float64)
 SCALED = 1.25 * AFFINE  # the same transform
+TURNED = torch.tensor(
+    [[1.15, -0.8, 20.4137], [0.8, 1.1, -31.7291], [0, 0, 1]], dtype=torch.float64
+)  # 1.4 times as large
 PROJECTIVE = torch.tensor([[0.98, 0.04, 1.1], [-0.05, 1.02, 0.7], [3e-4, -2e-4, 1]], dtype=torch.float64)
 EVERYTHING = Wanted(scores=True, curvature=True, maps=True, pixels=True)
 MASKS = ("none", "fixed", "moving", "both", "rectangle")
@@ -203,7 +206,7 @@ TOLERANCE = {torch.float64: 1e-9, torch.float32: 2e-3}
 @needs_native
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("degree", [1, 3])
-@pytest.mark.parametrize("transform", [AFFINE, SCALED, PROJECTIVE, smooth_field((90, 84))], ids="ASPF")
+@pytest.mark.parametrize("transform", [AFFINE, SCALED, TURNED, PROJECTIVE, smooth_field((90, 84))], ids="ASTPF")
 @pytest.mark.parametrize("masks", MASKS)
 def test_the_kernel_equals_its_twin(dtype: torch.dtype, degree: int, transform: torch.Tensor, masks: str) -> None:
     for extra in ({}, {"measured": True, "weighted": True, "kappa": 0.0}):
