@@ -44,7 +44,7 @@ LAYERS = {
         ("native",),
         ("native_ops", "dispatch"),
         ("fft", "local_std", "pixels", "warp"),
-        ("filters", "local_zncc"),
+        ("filters", "local_zncc", "pair_metric"),
     ),
     "files": (
         ("memory", "paths", "metadata", "digest", "output_folder", "inflation", "png"),

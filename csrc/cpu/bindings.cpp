@@ -219,23 +219,6 @@ void warp_forward(const Tensor& knots, const Tensor& matrix, int64_t degree, int
   });
 }
 
-void warp_matrix_gradient(const Tensor& g, const Tensor& g_depth, const Tensor& knots, const Tensor& matrix,
-                          int64_t degree, int64_t left, int64_t top, int64_t right, int64_t bottom, const Tensor& dM) {
-  const WarpShape shape = check_warp(knots, matrix, degree, left, top, right, bottom, g, g_depth);
-  ZNCC_CHECK(degree != kLanczos, "there is no gradient of Lanczos's weights");
-  check_plane(dM, "dM", ScalarType::Double, dM);
-  ZNCC_CHECK(dM.numel() == 9 * shape.frame_height, "dM must have shape (H, 9)");
-  with_map_type(g, [&](auto map) {
-    using Map = decltype(map);
-    const Map *from = knots.const_data_ptr<Map>(), *arrives = g.const_data_ptr<Map>();
-    const Map* depth_arrives = g_depth.const_data_ptr<Map>();
-    double* out = dM.mutable_data_ptr<double>();
-    torch::stable::parallel_for(0, shape.frame_height, warp_grain(shape), [=](int64_t first, int64_t last) {
-      warp_backward(shape, from, arrives, depth_arrives, out, first, last);
-    });
-  });
-}
-
 void spline_knots_of(const Tensor& planes, const Tensor& knots) {
   ZNCC_CHECK(planes.dim() == 3, "planes must have shape (C, H, W)");
   check_plane(planes, "planes", planes.scalar_type(), planes);
@@ -295,9 +278,6 @@ STABLE_TORCH_LIBRARY_FRAGMENT(zncc, m) {
   m.def(
       "warp(Tensor knots, Tensor matrix, int degree, int left, int top, int right, int bottom, int frame_column,"
       " int frame_row, int knots_column, int knots_row, Tensor(a!) values, Tensor(b!) depth) -> ()");
-  m.def(
-      "warp_backward(Tensor g, Tensor g_depth, Tensor knots, Tensor matrix, int degree, int left, int top, int right,"
-      " int bottom, Tensor(a!) dM) -> ()");
   m.def("spline_knots(Tensor planes, Tensor(a!) knots) -> ()");
   m.def("weighted_sums(Tensor planes, Tensor weights, Tensor(a!) out) -> ()");
   m.def("local_std_combine_gradients(Tensor dI_S1, Tensor dI_S2, Tensor I, Tensor(a!) dI) -> ()");
@@ -312,7 +292,6 @@ STABLE_TORCH_LIBRARY_IMPL(zncc, CPU, m) {
   m.impl("local_zncc_box", TORCH_BOX(&zncc::local_zncc_box));
   m.impl("scaled_planes", TORCH_BOX(&zncc::scaled_planes));
   m.impl("warp", TORCH_BOX(&zncc::warp_forward));
-  m.impl("warp_backward", TORCH_BOX(&zncc::warp_matrix_gradient));
   m.impl("spline_knots", TORCH_BOX(&zncc::spline_knots_of));
   m.impl("weighted_sums", TORCH_BOX(&zncc::weighted_sums_of));
   m.impl("local_std_combine_gradients", TORCH_BOX(&zncc::local_std_combine_gradients));

@@ -11,9 +11,9 @@
 namespace zncc {
 namespace {
 
-constexpr double kBeyond = 3.0;                         // pixels, which values of a pixel and of its gradient reach
+constexpr double kBeyond = 3.0;                        // pixels, which values of a pixel and of its gradient reach
 constexpr int64_t kTileRows = 64, kTileColumns = 256;  // of a frame of which only every so many tiles count
-constexpr int kPairs = 6, kPowers = 6;                  // of a, b, c; of x and y: 1, x, x^2, y, x y, y^2
+constexpr int kPairs = 6, kPowers = 6;                 // of a, b, c; of x and y: 1, x, x^2, y, x y, y^2
 
 // Adds up products of the rows of a matrix gradient, G = (a x, a y, a, b x, b y, b, c x, c y, c), as moments.
 struct Moments {
@@ -741,9 +741,9 @@ void run_strips(const PairMetricShape& shape, const PairMetricInput<Map>& in, co
 template <typename Map>
 void pair_metric_of(const PairMetricShape& shape, const PairMetricInput<Map>& in, const PairMetricOutput<Map>& out,
                     StripQueue& strips, std::vector<double>* partial) {
-  if (out.curvature) {
+  if (out.curvature || out.pixels) {
     run_strips<Map, true, true>(shape, in, out, strips, partial);
-  } else if (out.scores || out.pixels) {
+  } else if (out.scores) {
     run_strips<Map, true, false>(shape, in, out, strips, partial);
   } else {
     run_strips<Map, false, false>(shape, in, out, strips, partial);

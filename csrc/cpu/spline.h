@@ -41,13 +41,6 @@ struct Linear {
     const Map above = top[0] + s * (top[1] - top[0]), below = bottom[0] + s * (bottom[1] - bottom[0]);
     return above + t * (below - above);
   }
-
-  static ZNCC_INLINE void slopes(const Map* data, int64_t stride, Map s, Map t, Map* across, Map* down) {
-    const Map *top = data, *bottom = data + stride;
-    const Map above = top[1] - top[0], below = bottom[1] - bottom[0];
-    *across = above + t * (below - above);
-    *down = (bottom[0] + s * below) - (top[0] + s * above);
-  }
 };
 
 // The same of 4 x 4 knots, one before and two behind.
@@ -56,16 +49,11 @@ struct Cubic {
   static constexpr int kCount = 4, kBefore = 1;
   typedef Map Four __attribute__((vector_size(4 * sizeof(Map))));
 
-  // The four pieces of the B-spline, and their slopes.
+  // The four pieces of the B-spline.
   static ZNCC_INLINE Four weights(Map t) {
     constexpr Map k = Map(1) / 6;
     const Four c0{k, 4 * k, k, 0}, c1{-3 * k, 0, 3 * k, 0}, c2{3 * k, -6 * k, 3 * k, 0}, c3{-k, 3 * k, -3 * k, k};
     return c0 + t * (c1 + t * (c2 + t * c3));
-  }
-  static ZNCC_INLINE Four slope(Map t) {
-    constexpr Map k = Map(1) / 2;
-    const Four c0{-k, 0, k, 0}, c1{2 * k, -4 * k, 2 * k, 0}, c2{-k, 3 * k, -3 * k, k};
-    return c0 + t * (c1 + t * c2);
   }
 
   static ZNCC_INLINE Four columns(const Map* data, int64_t stride, const Four& by) {
@@ -80,14 +68,9 @@ struct Cubic {
   static ZNCC_INLINE Map value(const Map* data, int64_t stride, Map s, Map t) {
     return sum(columns(data, stride, weights(t)) * weights(s));
   }
-
-  static ZNCC_INLINE void slopes(const Map* data, int64_t stride, Map s, Map t, Map* across, Map* down) {
-    *across = sum(columns(data, stride, weights(t)) * slope(s));
-    *down = sum(columns(data, stride, slope(t)) * weights(s));
-  }
 };
 
-// Values alone, of 6 x 6 pixels, two before and three behind.
+// Of 6 x 6 pixels, two before and three behind.
 template <typename Map>
 struct Lanczos {
   static constexpr int kCount = 6, kBefore = 2;

@@ -41,53 +41,6 @@ ZNCC_INLINE void warp_rows(const WarpShape& shape, const Map* knots, Map* values
   }
 }
 
-template <typename Map, typename Spline>
-ZNCC_INLINE void backward_rows(const WarpShape& shape, const Map* knots, const Map* g, const Map* g_depth, double* dM,
-                               int64_t first, int64_t last) {
-  const int64_t size = shape.height * shape.width, frame = shape.frame_height * shape.frame_width;
-  const double left = static_cast<double>(shape.left), right = static_cast<double>(shape.right);
-  const double top = static_cast<double>(shape.top);
-  Points<Map> points;
-  for (int64_t y = first; y < last; ++y) {
-    // Of each row of M: the sums of its gradient, and of the gradient times x.
-    double sums[3] = {}, sums_x[3] = {};
-    for (int64_t begin = 0; begin < shape.frame_width; begin += points.kBatch) {
-      const int64_t count = std::min(points.kBatch, shape.frame_width - begin);
-      points.find(shape, y, begin, count);
-      const int64_t from = y * shape.frame_width + begin;
-      for (int64_t i = 0; i < count; ++i) {
-        double g_u = 0.0, g_v = 0.0;
-        for (int64_t plane = 0; plane < shape.planes; ++plane) {
-          const Patch<Map, Spline> patch(shape, knots + plane * size, points.column[i], points.row[i]);
-          Map across, down;
-          Spline::slopes(patch.data, patch.stride, points.s[i], points.t[i], &across, &down);
-          const double arrives = static_cast<double>(g[plane * frame + from + i]);
-          g_u += arrives * static_cast<double>(across);
-          g_v += arrives * static_cast<double>(down);
-        }
-        const double distance = points.distance[i];
-        if (distance > 0.0 && distance < 1.0) {
-          const bool rises = distance == points.u[i] - left || distance == points.v[i] - top;
-          const bool along_u = distance == points.u[i] - left || distance == right - points.u[i];
-          (along_u ? g_u : g_v) += (rises ? 1.0 : -1.0) * static_cast<double>(g_depth[from + i]);
-        }
-        const double a = g_u * points.by_depth[i], b = g_v * points.by_depth[i];
-        const double of_row[3] = {a, b, -(a * points.u[i] + b * points.v[i])};
-        for (int row = 0; row < 3; ++row) {
-          sums[row] += of_row[row];
-          sums_x[row] += of_row[row] * static_cast<double>(begin + i);
-        }
-      }
-    }
-    for (int row = 0; row < 3; ++row) {
-      double* out = dM + 9 * y + 3 * row;
-      out[0] = sums_x[row];
-      out[1] = sums[row] * static_cast<double>(y);
-      out[2] = sums[row];
-    }
-  }
-}
-
 // The pole of the filter, and where a mirrored beginning is cut: 0.268^32 is 5e-19.
 constexpr double kPole = -0.26794919243112270647;
 constexpr int64_t kReach = 32;
@@ -144,16 +97,6 @@ ZNCC_INLINE void warp_any(const WarpShape& shape, const Map* knots, Map* values,
     warp_rows<Map, Lanczos<Map>>(shape, knots, values, depth, first, last);
   } else {
     warp_rows<Map, Cubic<Map>>(shape, knots, values, depth, first, last);
-  }
-}
-
-template <typename Map>
-ZNCC_INLINE void backward_any(const WarpShape& shape, const Map* knots, const Map* g, const Map* g_depth, double* dM,
-                              int64_t first, int64_t last) {
-  if (shape.degree == 1) {
-    backward_rows<Map, Linear<Map>>(shape, knots, g, g_depth, dM, first, last);
-  } else {
-    backward_rows<Map, Cubic<Map>>(shape, knots, g, g_depth, dM, first, last);
   }
 }
 
@@ -228,16 +171,6 @@ void warp(const WarpShape& shape, const float* knots, float* values, float* dept
 
 void warp(const WarpShape& shape, const double* knots, double* values, double* depth, int64_t first, int64_t last) {
   warp_any(shape, knots, values, depth, first, last);
-}
-
-void warp_backward(const WarpShape& shape, const float* knots, const float* g, const float* g_depth, double* dM,
-                   int64_t first, int64_t last) {
-  backward_any(shape, knots, g, g_depth, dM, first, last);
-}
-
-void warp_backward(const WarpShape& shape, const double* knots, const double* g, const double* g_depth, double* dM,
-                   int64_t first, int64_t last) {
-  backward_any(shape, knots, g, g_depth, dM, first, last);
 }
 
 void spline_knots(int64_t height, int64_t width, const float* plane, float* knots) {
