@@ -12,7 +12,7 @@ from zncc_cli.registration.metric.windows import pixel_sums, window_sums, window
 from zncc_cli.registration.warp import applied, coordinates, sampled_cubic, sampled_linear
 
 _MIN_WINDOW_SHARE = 0.6  # kMinWindowShare in csrc/pair_metric.h
-_TILE_SHAPE = 128, 512  # kTileRows and kTileColumns in csrc/cpu/pair_metric.cpp
+_TILE_SHAPE = 128, 512  # kStepRows and kStepColumns in csrc/pair_metric_data.h
 
 
 def torch_pair_metric(
