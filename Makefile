@@ -12,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt
 DEMO := demo
-CPP := $(wildcard csrc/*.h csrc/*/*.* tests/operators/*.cpp)
+CPP := $(wildcard csrc/*.h csrc/*/*.* tests/operators/*.cpp tests/operators/*.h)
 RESULTS := $(or $(OUT),benchmarks/results)
 
 .PHONY: demo test check soak bench gpu clean

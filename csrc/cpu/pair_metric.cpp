@@ -11,13 +11,11 @@
 namespace zncc {
 namespace {
 
-constexpr double kBeyond = 3.0;                        // pixels, which values of a pixel and of its gradient reach
-constexpr int64_t kTileRows = 64, kTileColumns = 256;  // of a frame of which only every so many tiles count
-constexpr int kPairs = 6, kPowers = 6;                 // of a, b, c; of x and y: 1, x, x^2, y, x y, y^2
+constexpr double kBeyond = 3.0;  // pixels, which values of a pixel and of its gradient reach
 
 // Adds up products of the rows of a matrix gradient, G = (a x, a y, a, b x, b y, b, c x, c y, c), as moments.
 struct Moments {
-  double sums[kPairs * kPowers] = {};
+  double sums[kMoments] = {};
 
   // Of n places of one row, from x on: sign * weight * G G^T. What is behind them, up to a multiple of four, is zero.
   template <bool kProjective>
@@ -160,7 +158,7 @@ class StripMetric {
 
   void end() {
     partial_->assign(sums_, sums_ + kSums);
-    partial_->insert(partial_->end(), moments_.sums, moments_.sums + kPairs * kPowers);
+    partial_->insert(partial_->end(), moments_.sums, moments_.sums + kMoments);
     partial_->push_back(static_cast<double>(first_cell_row_));
     partial_->push_back(static_cast<double>(cell_rows_));
     partial_->insert(partial_->end(), cells_.begin(), cells_.end());
@@ -720,19 +718,14 @@ class StripMetric {
   std::vector<double> cells_;
 };
 
-bool counts(const PairMetricShape& shape, const StripGrid& grid, int64_t index) {
-  const int64_t across = grid.strips_across(), row = index / across, column = index % across;
-  // A step of more than one from a row of tiles to the next, so that no column of tiles is left out.
-  return shape.step == 1 || (column + row * (shape.step / 2 + 1)) % shape.step == 0;
-}
-
 template <typename Map, bool kScores, bool kCurvature>
 void run_strips(const PairMetricShape& shape, const PairMetricInput<Map>& in, const PairMetricOutput<Map>& out,
                 StripQueue& strips, std::vector<double>* partial) {
-  const StripGrid grid = shape.grid();
+  const StripGrid grid = pair_metric_grid(shape);
+  const int64_t across = grid.strips_across();
   StripMetric<Map, kScores, kCurvature> metric(shape, in, out, grid.widest());
   for (int64_t index; strips.take(&index);) {
-    if (counts(shape, grid, index)) {
+    if (shape.counts(index / across, index % across)) {
       metric.run(Strip(grid, index), partial + index);
     }
   }
@@ -752,13 +745,13 @@ void pair_metric_of(const PairMetricShape& shape, const PairMetricInput<Map>& in
 
 }  // namespace
 
-StripGrid PairMetricShape::grid() const {
-  StripGrid grid(height(), width(), h);
+StripGrid pair_metric_grid(const PairMetricShape& shape) {
+  StripGrid grid(shape.height(), shape.width(), shape.h);
   // No block of scores is shared.
   grid.strip_rows = (grid.strip_rows + kScoreBlock - 1) / kScoreBlock * kScoreBlock;
-  if (step > 1) {
-    grid.strip_rows = kTileRows;
-    grid.strip_columns = kTileColumns;
+  if (shape.step > 1) {
+    grid.strip_rows = kStepRows;
+    grid.strip_columns = kStepColumns;
   }
   return grid;
 }
@@ -799,12 +792,9 @@ void add_partial_sums(const PairMetricShape& shape, const std::vector<std::vecto
   if (!curvature) {
     return;
   }
-  // The powers in the outer product of (x, y, 1) with itself.
-  constexpr int kPower[3][3] = {{2, 4, 1}, {4, 5, 3}, {1, 3, 0}};
-  constexpr int kPair[3][3] = {{0, 1, 3}, {1, 2, 4}, {3, 4, 5}};
   for (int i = 0; i < 9; ++i) {
     for (int j = 0; j < 9; ++j) {
-      curvature[9 * i + j] = moments.sums[kPair[i / 3][j / 3] * kPowers + kPower[i % 3][j % 3]];
+      curvature[9 * i + j] = moments.sums[moment_of_entry(i, j)];
     }
   }
 }

@@ -1,6 +1,7 @@
 // The pieces of a warp: the spline between the knots around a point, and these knots themselves. Formulas: warp.h.
 #pragma once
 
+#include "../mirrored.h"
 #include "box_sums.h"
 #include "warp.h"
 
@@ -16,19 +17,6 @@
 #endif
 
 namespace zncc {
-
-// The index of a knot, mirrored at the first and the last one.
-inline int64_t mirrored(int64_t i, int64_t n) {
-  if (i >= 0 && i < n) {
-    return i;
-  }
-  if (n == 1) {
-    return 0;
-  }
-  const int64_t period = 2 * (n - 1);
-  i = std::abs(i) % period;
-  return i < n ? i : period - i;
-}
 
 // The polynomial between two knots, of the 2 x 2 knots around the point. s, t: how far it is from the second one of the
 // four, along x and y; data: the first of them, `stride` from one row to the next.

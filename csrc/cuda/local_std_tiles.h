@@ -40,7 +40,7 @@ struct About {
 
 template <typename Map>
 struct StdTiles {
-  static constexpr bool kRemembers = false;
+  static constexpr bool kFinite = false, kRemembers = false;
   static constexpr int K = 2, kBlocks = sizeof(Map) == 4 ? 5 : 4, kLines = 2;
   using Raw = Map;
   using Leaves = Map;
@@ -142,7 +142,7 @@ struct StdTiles {
 // The tiles are of the image; window row i of pixel row y is row y - (h - 1) + i of the maps, without a gradient outside.
 template <typename Map, bool kInMemory>
 struct GradientTiles {
-  static constexpr bool kRemembers = kInMemory;
+  static constexpr bool kFinite = false, kRemembers = kInMemory;
   static constexpr int K = 2, kBlocks = sizeof(Map) == 8 || kRemembers ? 3 : 4, kLines = kRemembers ? 1 : 2;
   struct Raw {
     Map g, std, M, about;

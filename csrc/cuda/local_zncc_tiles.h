@@ -20,7 +20,7 @@ namespace zncc {
 
 template <typename Map>
 struct PairTiles {
-  static constexpr bool kRemembers = false;
+  static constexpr bool kFinite = false, kRemembers = false;
   static constexpr int K = 5, kBlocks = kPairBlocks, kLines = 2;
   struct Raw {
     Map f, m;
@@ -180,7 +180,7 @@ struct PairTiles {
 // The tiles are of the images; window row i of pixel row y is row y - (h - 1) + i of the maps, zero outside.
 template <typename Map>
 struct PairGradientTiles {
-  static constexpr bool kRemembers = false;
+  static constexpr bool kFinite = false, kRemembers = false;
   static constexpr int K = 3, kBlocks = 3, kLines = 2;
   struct Raw {
     double A, B, C;

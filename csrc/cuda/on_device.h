@@ -26,8 +26,8 @@ inline void check_tile_window(int64_t w) {
 }
 
 // Memory for the time between two kernels of one stream; the allocator gives it to others only in this stream's order.
-inline Tensor workspace(const Tensor& like, int64_t numel) {
-  return torch::stable::new_empty(like, {&numel, 1}, ScalarType::Double);
+inline Tensor workspace(const Tensor& like, int64_t numel, ScalarType dtype = ScalarType::Double) {
+  return torch::stable::new_empty(like, {&numel, 1}, dtype);
 }
 
 }  // namespace zncc

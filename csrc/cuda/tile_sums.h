@@ -32,6 +32,7 @@
 //   kBlocks                              how many blocks share a processor's registers: as many as do not spill
 //   kLines                               of shared memory: 2, or 1
 //   grid, h, w, window_pitch             tiles; windows; from a row of what is loaded to the one h rows below it
+//   kFinite                              whether nothing that is summed calls for care: no always_careful(), no met()
 //   always_careful()                     whether to begin with care
 //   prepare(block, shared, tile)         phases before everything else
 //   pitch(), index(tile, row, x)         where what is loaded lies in memory: of window row `row` and column x of the tile
@@ -554,22 +555,29 @@ ZNCC_HOST_DEVICE inline void sum_tile(const Op& op, Block& block, typename Op::S
     }
   });
   op.prepare(block, shared, tile);
-  bool careful = op.always_careful();
+  bool careful = false;
+  if constexpr (!Op::kFinite) {
+    careful = op.always_careful();
+  }
   if (!careful) {
     if (op.w > kNarrowWindow) {
       sum_rows<Way::kWide>(op, block, shared, tile);
     } else {
       sum_rows<Way::kNarrow>(op, block, shared, tile);
     }
-    block.each([&](int, auto& me) {
-      if (me.suspect) {
-        shared.suspect = 1;
-      }
-    });
-    careful = shared.suspect && calls_for_care(op, block, shared, tile);
   }
-  if (careful) {
-    sum_rows<Way::kCareful>(op, block, shared, tile);
+  if constexpr (!Op::kFinite) {
+    if (!careful) {
+      block.each([&](int, auto& me) {
+        if (me.suspect) {
+          shared.suspect = 1;
+        }
+      });
+      careful = shared.suspect && calls_for_care(op, block, shared, tile);
+    }
+    if (careful) {
+      sum_rows<Way::kCareful>(op, block, shared, tile);
+    }
   }
   op.finish(block, shared, tile);
 }

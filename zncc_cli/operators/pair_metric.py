@@ -6,6 +6,7 @@ Formulas, shapes and what each plane means: csrc/pair_metric.h. The same in plai
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from zncc_cli.operators import native_ops
 from zncc_cli.operators.warp import Box
 
 BLOCK = 32
-"""Side of a block of scores, pixels: kScoreBlock in csrc/cpu/pair_metric.h."""
+"""Side of a block of scores, pixels: kScoreBlock in csrc/pair_metric_data.h."""
 CELL_PLANES = 5
 
 
@@ -119,6 +120,8 @@ class Totals(NamedTuple):
 class PairSums:
     """A pair metric at one transform; None where it was not wanted.
 
+    Sums are on the CPU, maps and pixels on the images' device.
+
     Attributes:
         totals: over the whole frame.
         cells: (5, rows, columns), the sums of W, W e, W z, W e z and W z with the second eps.
@@ -137,9 +140,9 @@ class PairSums:
     pixels: torch.Tensor | None
 
 
-def has_pair_metric(image: torch.Tensor) -> bool:
-    """Return whether there is a native kernel for the image's device."""
-    return image.is_cpu and native_ops.is_native(image)
+def has_pair_metric(image: torch.Tensor, window: int) -> bool:
+    """Return whether there is a native kernel for windows of this side, in pixels, on the image's device."""
+    return native_ops.has_box(image, window)
 
 
 def pair_metric(
@@ -171,13 +174,18 @@ def pair_metric(
     field = transform.contiguous() if transform.dim() == 3 else None
     matrix = torch.eye(3, dtype=torch.float64) if field is not None else transform.contiguous()
     grid = wanted.cells or _NO_CELLS
-    sums = torch.empty(5, dtype=torch.float64)
-    zeros, empty = sums.new_zeros, fixed.new_zeros if step > 1 else fixed.new_empty
+    empty = fixed.new_zeros if step > 1 else fixed.new_empty
     blocks = -(-height // BLOCK) * -(-width // BLOCK)
     maps = height - window + 1, width - window + 1
-    cells = zeros((CELL_PLANES, grid.rows, grid.columns)) if wanted.cells is not None else None
-    scores = zeros((9, blocks)) if wanted.scores else None
-    curvature = zeros((9, 9)) if wanted.curvature else None
+    shapes = [
+        (len(Totals._fields),),
+        (CELL_PLANES, grid.rows, grid.columns) if wanted.cells is not None else None,
+        (9, blocks) if wanted.scores else None,
+        (9, 9) if wanted.curvature else None,
+    ]
+    # In one tensor, which comes from the device in one copy.
+    numbers = fixed.new_zeros(sum(_numel(shape) for shape in shapes), dtype=torch.float64)
+    sums, cells, scores, curvature = _parts(numbers, shapes)
     z, w = (empty(maps), empty(maps)) if wanted.maps else (None, None)
     pixels = empty((5, height, width)) if wanted.pixels else None
     mask = None if planes.fixed_mask is None else planes.fixed_mask.contiguous().view(torch.uint8)
@@ -206,4 +214,16 @@ def pair_metric(
         w,
         pixels,
     )
+    sums, cells, scores, curvature = _parts(numbers.cpu(), shapes)
+    assert sums is not None
     return PairSums(Totals(*sums.tolist()), cells, scores, curvature, z, w, pixels)
+
+
+def _numel(shape: tuple[int, ...] | None) -> int:
+    return 0 if shape is None else math.prod(shape)
+
+
+def _parts(numbers: torch.Tensor, shapes: list[tuple[int, ...] | None]) -> list[torch.Tensor | None]:
+    """Return the parts of numbers (n,) that follow upon each other, in these shapes; None for None."""
+    parts = numbers.split([_numel(shape) for shape in shapes])
+    return [None if shape is None else part.view(shape) for part, shape in zip(parts, shapes, strict=True)]

@@ -68,7 +68,7 @@ class PairMetric:
             if not in_front(transform, self.shape):
                 return None
             transform = torch.from_numpy(np.ascontiguousarray(transform, dtype=np.float64))
-        compute = pair_metric if has_pair_metric(self.planes.fixed) else torch_pair_metric
+        compute = pair_metric if has_pair_metric(self.planes.fixed, self.window) else torch_pair_metric
         return compute(
             self.planes,
             transform,

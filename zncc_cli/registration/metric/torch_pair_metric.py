@@ -13,7 +13,7 @@ from zncc_cli.registration.warp import applied, coordinates, sampled_cubic, samp
 
 _MIN_WINDOW_SHARE = 0.6  # kMinWindowShare in csrc/pair_metric.h
 _FAR = 1e9  # pixels: kMaxCoordinate in csrc/cpu/warp.h
-_TILE_SHAPE = 64, 256  # kTileRows and kTileColumns in csrc/cpu/pair_metric.cpp
+_TILE_SHAPE = 64, 256  # kStepRows and kStepColumns in csrc/pair_metric_data.h
 
 
 def torch_pair_metric(
