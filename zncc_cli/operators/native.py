@@ -64,6 +64,7 @@ _CPU_SOURCES = tuple(
         "pair_metric_bindings",
         "pixels",
         "warp",
+        "warped_rows",
     )
 )
 # Bindings, which know torch, and kernels, which do not: nvcc takes long over torch's headers.
