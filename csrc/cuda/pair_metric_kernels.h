@@ -15,7 +15,8 @@
 //   ExplainTiles      what means and contrasts explain                        28                24
 //   ScoreBlocks       moments of all of it                                    28
 // Together 40 for the sums alone, 68 with cells, 132 with scores, 240 with scores and curvature. PartialSumsBlocks adds up
-// what blocks and tiles have left, in a fixed order.
+// what blocks and tiles have left, in a fixed order. The memory between them is 16 bytes of a pixel for the sums alone, 28
+// with cells, 48 with scores, 68 with scores and curvature.
 #pragma once
 
 #include "pair_metric_sums.h"
@@ -61,7 +62,7 @@ PairMetricPlanes<Map> pair_metric_planes(const PairMetricShape& shape, const Pai
   if (scores) {
     planes.gx = maps.take(pixels);
     planes.gy = maps.take(pixels);
-    planes.D = maps.take(pixels);
+    planes.D = planes.edge;  // of which W is all that is still needed
     planes.A = sums.take(windows);
     planes.B = sums.take(windows);
     planes.C = sums.take(windows);
@@ -72,9 +73,10 @@ PairMetricPlanes<Map> pair_metric_planes(const PairMetricShape& shape, const Pai
   }
   if (out.curvature) {
     planes.contrast = sums.take(windows);
-    planes.xx = sums.take(windows);
-    planes.xy = sums.take(windows);
-    planes.yy = sums.take(windows);
+    // A window's s and contrast are read before these are written, and no kernel after that reads them, or A.
+    planes.xx = planes.s;
+    planes.xy = planes.contrast;
+    planes.yy = planes.A;
     planes.moments = sums.take(kMoments * blocks);
     planes.moment_sums = sums.take(kMoments);
   }
