@@ -11,7 +11,7 @@ namespace zncc {
 // Pixels along the side of a block of scores.
 constexpr int64_t kScoreBlock = 32;
 // Of a frame of which only every so many tiles count; whole blocks of scores.
-constexpr int64_t kStepRows = 128, kStepColumns = 512;
+constexpr int64_t kStepRows = 64, kStepColumns = 256;
 
 // A grid of cells over the windows, by the place of a window's first pixel. Where `inside`, only windows that lie wholly
 // in a cell count.

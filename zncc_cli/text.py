@@ -46,7 +46,10 @@ def one_line(text: object, limit: int = 200) -> str:
 
 def shown(path: str | os.PathLike[str]) -> str:
     """Return ``path`` in full, with characters that do not print escaped."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in os.fspath(path))
+    text = os.fspath(path)
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 def byte_count(count: int) -> str:

@@ -4,11 +4,8 @@
 #include "../local_std_box.h"
 #include "../tensors.h"
 #include "../local_zncc_box.h"
+#include "huge_pages.h"
 #include "warp.h"
-
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
 
 namespace zncc {
 namespace {
@@ -64,21 +61,6 @@ void local_std_combine_gradients(const Tensor& dI_S1, const Tensor& dI_S2, const
     Map* out = dI.mutable_data_ptr<Map>();
     for_each(dI.numel(), [=](int64_t i) { out[i] = image_gradient<Map>(d1[i], d2[i], image[i]); });
   });
-}
-
-// A large plane that was just allocated is written for the first time here, and a fault for each page of 4 KiB takes
-// longer than the arithmetic: ask for huge pages. Advice alone, which a neighbour on the first or last page shares.
-void advise_huge_pages(void* data, int64_t bytes) {
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-  constexpr uintptr_t kHugePage = 2 << 20;
-  const uintptr_t begin = reinterpret_cast<uintptr_t>(data) / 4096 * 4096;
-  const uintptr_t end = (reinterpret_cast<uintptr_t>(data) + bytes + 4095) / 4096 * 4096;
-  if (end >= begin + kHugePage) {
-    madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
-  }
-#else
-  (void)data, (void)bytes;
-#endif
 }
 
 // Calls f(strips) on as many threads as there are strips, at most: each strip is worth a thread.
@@ -237,33 +219,19 @@ void warp_forward(const Tensor& knots, const Tensor& matrix, int64_t degree, int
   });
 }
 
-void warp_matrix_gradient(const Tensor& g, const Tensor& g_depth, const Tensor& knots, const Tensor& matrix,
-                          int64_t degree, int64_t left, int64_t top, int64_t right, int64_t bottom, const Tensor& dM) {
-  const WarpShape shape = check_warp(knots, matrix, degree, left, top, right, bottom, g, g_depth);
-  ZNCC_CHECK(degree != kLanczos, "there is no gradient of Lanczos's weights");
-  check_plane(dM, "dM", ScalarType::Double, dM);
-  ZNCC_CHECK(dM.numel() == 9 * shape.frame_height, "dM must have shape (H, 9)");
-  with_map_type(g, [&](auto map) {
-    using Map = decltype(map);
-    const Map *from = knots.const_data_ptr<Map>(), *arrives = g.const_data_ptr<Map>();
-    const Map* depth_arrives = g_depth.const_data_ptr<Map>();
-    double* out = dM.mutable_data_ptr<double>();
-    torch::stable::parallel_for(0, shape.frame_height, warp_grain(shape), [=](int64_t first, int64_t last) {
-      warp_backward(shape, from, arrives, depth_arrives, out, first, last);
-    });
-  });
-}
-
-void spline_knots_(const Tensor& planes) {
+void spline_knots_of(const Tensor& planes, const Tensor& knots) {
   ZNCC_CHECK(planes.dim() == 3, "planes must have shape (C, H, W)");
   check_plane(planes, "planes", planes.scalar_type(), planes);
+  check_plane(knots, "knots", planes.scalar_type(), planes);
   with_map_type(planes, [&](auto map) {
     using Map = decltype(map);
-    Map* plane = planes.mutable_data_ptr<Map>();
-    const int64_t height = planes.size(1), width = planes.size(2);
+    const Map* from = planes.const_data_ptr<Map>();
+    Map* to = knots.mutable_data_ptr<Map>();
+    advise_huge_pages(to, knots.numel() * sizeof(Map));
+    const int64_t height = planes.size(1), width = planes.size(2), size = height * width;
     torch::stable::parallel_for(0, planes.numel() == 0 ? 0 : planes.size(0), 1, [=](int64_t first, int64_t last) {
       for (int64_t i = first; i < last; ++i) {
-        spline_knots(height, width, plane + i * height * width);
+        spline_knots(height, width, from + i * size, to + i * size);
       }
     });
   });
@@ -310,10 +278,7 @@ STABLE_TORCH_LIBRARY_FRAGMENT(zncc, m) {
   m.def(
       "warp(Tensor knots, Tensor matrix, int degree, int left, int top, int right, int bottom, int frame_column,"
       " int frame_row, int knots_column, int knots_row, Tensor(a!) values, Tensor(b!) depth) -> ()");
-  m.def(
-      "warp_backward(Tensor g, Tensor g_depth, Tensor knots, Tensor matrix, int degree, int left, int top, int right,"
-      " int bottom, Tensor(a!) dM) -> ()");
-  m.def("spline_knots_(Tensor(a!) planes) -> ()");
+  m.def("spline_knots(Tensor planes, Tensor(a!) knots) -> ()");
   m.def("weighted_sums(Tensor planes, Tensor weights, Tensor(a!) out) -> ()");
   m.def("local_std_combine_gradients(Tensor dI_S1, Tensor dI_S2, Tensor I, Tensor(a!) dI) -> ()");
 }
@@ -327,8 +292,7 @@ STABLE_TORCH_LIBRARY_IMPL(zncc, CPU, m) {
   m.impl("local_zncc_box", TORCH_BOX(&zncc::local_zncc_box));
   m.impl("scaled_planes", TORCH_BOX(&zncc::scaled_planes));
   m.impl("warp", TORCH_BOX(&zncc::warp_forward));
-  m.impl("warp_backward", TORCH_BOX(&zncc::warp_matrix_gradient));
-  m.impl("spline_knots_", TORCH_BOX(&zncc::spline_knots_));
+  m.impl("spline_knots", TORCH_BOX(&zncc::spline_knots_of));
   m.impl("weighted_sums", TORCH_BOX(&zncc::weighted_sums_of));
   m.impl("local_std_combine_gradients", TORCH_BOX(&zncc::local_std_combine_gradients));
 }

@@ -1,7 +1,8 @@
 // The pair metric on the CPU: pair_metric.h.
 #include "pair_metric.h"
 
-#include "spline.h"
+#include "box_sums.h"
+#include "warped_rows.h"
 
 #include <algorithm>
 #include <cmath>
@@ -10,8 +11,6 @@
 
 namespace zncc {
 namespace {
-
-constexpr double kBeyond = 3.0;  // pixels, which values of a pixel and of its gradient reach
 
 // Adds up products of the rows of a matrix gradient, G = (a x, a y, a, b x, b y, b, c x, c y, c), as moments.
 struct Moments {
@@ -40,6 +39,7 @@ struct Moments {
         product[kUsed - 2] = wb * rc;
         product[kUsed - 1] = w * rc * rc;
       }
+      ZNCC_UNROLL_PLANES
       for (int k = 0; k < kUsed; ++k) {
         const Lanes by_x = product[k] * at;
         plain[k] += product[k];
@@ -62,34 +62,16 @@ struct Moments {
   static ZNCC_INLINE double sum(const Lanes& v) { return (v[0] + v[1]) + (v[2] + v[3]); }
 };
 
-// A row of the frame that was warped: what is remembered of it.
-template <typename Map>
-struct Rows {
-  int64_t count, stride;
-  std::vector<Map> m, edge, measured, gx, gy;
-  std::vector<double> u, v, by_depth;
-  std::vector<int64_t> ones;  // (first, last) column of the run of columns whose edge is one
-
-  Rows(int64_t count, int64_t width, bool gradient)
-      : count(count), stride(width + 8), m(count * stride), edge(count * stride), measured(count * stride),
-        gx(gradient ? count * stride : 0), gy(gradient ? count * stride : 0), u(gradient ? count * stride : 0),
-        v(gradient ? count * stride : 0), by_depth(gradient ? count * stride : 0), ones(2 * count) {}
-
-  // Where a row's column x is: the rows begin at column `left` of the frame.
-  int64_t at(int64_t row) const { return row % count * stride; }
-};
-
 template <typename Map, bool kScores, bool kCurvature>
 class StripMetric {
  public:
   StripMetric(const PairMetricShape& shape, const PairMetricInput<Map>& in, const PairMetricOutput<Map>& out,
               int64_t widest)
       : shape_(shape), in_(in), out_(out), window_(shape.h * shape.h),
-        affine_(!in.field && shape.warp.M[6] == 0.0 && shape.warp.M[7] == 0.0),
-        measures_(in.fixed_measured || in.moving_measured), rows_(shape.h + 3, widest + 2 * shape.h + 2, kScores),
-        image_sums_(shape.h, shape.h, widest + 2 * shape.h),
-        map_sums_(kScores ? shape.h : 1, shape.h, widest + shape.h, shape.h - 1), W_(widest + shape.h + 8),
-        least_(widest + 2 * shape.h + 8) {}
+        plain_(!in.field && shape.warp.M[6] == 0.0 && shape.warp.M[7] == 0.0 && !shape.projective),
+        by_depth_(1.0 / shape.warp.M[8]), measures_(in.fixed_measured || in.moving_measured),
+        rows_(shape, in, widest, kScores), image_sums_(shape.h, shape.h, widest + 2 * shape.h),
+        map_sums_(kScores ? shape.h : 1, shape.h, widest + shape.h, shape.h - 1), W_(widest + shape.h + 8) {}
 
   void run(const Strip& strip, std::vector<double>* partial) {
     begin(strip, partial);
@@ -108,12 +90,12 @@ class StripMetric {
                        [](int64_t, double* v) { std::fill_n(v, kMapPlanes, 0.0); });
       }
       for (; windows && image_row < y + h; ++image_row) {
-        warp_until(std::min(image_row + (kScores ? 2 : 1), last_warped_));
+        rows_.warp_until(std::min(image_row + (kScores ? 2 : 1), last_warped_));
         if (kScores) {
-          find_gradient(image_row);
+          rows_.find_gradient(image_row, first_, std::min(strip.right + h - 1, shape_.width()));
         }
         if (image_row + 1 == y + h) {
-          find_window_weights(y);
+          rows_.find_window_weights(y, first_, maps_, W_.data());
         }
         push(image_row, y);
       }
@@ -123,7 +105,7 @@ class StripMetric {
       }
     }
     // Pixels that no window of this strip needed may still lie in the overlap.
-    warp_until(last_warped_);
+    rows_.warp_until(last_warped_);
     end();
   }
 
@@ -139,8 +121,8 @@ class StripMetric {
     first_row_ = std::max<int64_t>(kScores ? strip.top - h + 1 : strip.top, 0);
     const int64_t border = kScores ? 1 : 0;
     warped_left_ = std::max<int64_t>(first_ - border, 0);
-    warped_right_ = std::min(strip.right + h - 1 + border, shape_.width());
-    warped_ = std::max<int64_t>(first_row_ - border, 0);
+    rows_.begin(strip, warped_left_, std::min(strip.right + h - 1 + border, shape_.width()),
+                std::max<int64_t>(first_row_ - border, 0));
     last_warped_ = std::min(strip.bottom + h - 1 + border, shape_.height());
     partial_ = partial;
     moments_ = Moments{};
@@ -156,225 +138,12 @@ class StripMetric {
   }
 
   void end() {
+    sums_[4] = rows_.edge_sum();
     partial_->assign(sums_, sums_ + kSums);
     partial_->insert(partial_->end(), moments_.sums, moments_.sums + kMoments);
     partial_->push_back(static_cast<double>(first_cell_row_));
     partial_->push_back(static_cast<double>(cell_rows_));
     partial_->insert(partial_->end(), cells_.begin(), cells_.end());
-  }
-
-  void warp_until(int64_t last) {
-    for (; warped_ < last; ++warped_) {
-      if (shape_.warp.degree == 3) {
-        warp_row<Cubic<Map>>(warped_);
-      } else {
-        warp_row<Linear<Map>>(warped_);
-      }
-    }
-  }
-
-  template <typename Spline>
-  ZNCC_INLINE void warp_row(int64_t y) {
-    const WarpShape& warp = shape_.warp;
-    const int64_t width = shape_.width();
-    Map *m = rows_.m.data() + rows_.at(y), *edge = rows_.edge.data() + rows_.at(y);
-    Map* measured = rows_.measured.data() + rows_.at(y);
-    Points<Map> points;
-    constexpr int64_t kBatch = Points<Map>::kBatch;
-    for (int64_t begin = warped_left_; begin < warped_right_; begin += kBatch) {
-      const int64_t count = std::min(kBatch, warped_right_ - begin), to = begin - warped_left_;
-      if (in_.field) {
-        points.find(warp, in_.field + 2 * (y * width + begin), y, begin, count);
-      } else {
-        points.find(warp, y, begin, count);
-      }
-      for (int64_t i = 0; i < count; ++i) {
-        const double distance = points.distance[i];
-        edge[to + i] = static_cast<Map>(distance < 0.0 ? 0.0 : distance > 1.0 ? 1.0 : distance);
-      }
-      // No gradient reaches a pixel that lies farther beyond the edge than another one.
-      int64_t from = 0, until = count;
-      while (from < until && points.distance[from] < -kBeyond && points.by_depth[from] != 0.0) {
-        m[to + from++] = Map(0);
-      }
-      while (until > from && points.distance[until - 1] < -kBeyond && points.by_depth[until - 1] != 0.0) {
-        m[to + --until] = Map(0);
-      }
-      values_at<Map, Spline>(warp, in_.knots, until - from, points.column + from, points.row + from, points.s + from,
-                             points.t + from, m + to + from);
-      if (kScores) {
-        std::copy_n(points.u, count, rows_.u.data() + rows_.at(y) + to);
-        std::copy_n(points.v, count, rows_.v.data() + rows_.at(y) + to);
-        std::copy_n(points.by_depth, count, rows_.by_depth.data() + rows_.at(y) + to);
-      }
-      if (in_.moving_mask) {
-        Map valid[kBatch];
-        values_at<Map, Linear<Map>>(warp, in_.moving_mask, count, points.column, points.row, points.s, points.t, valid);
-        for (int64_t i = 0; i < count; ++i) {
-          edge[to + i] = valid[i] < edge[to + i] ? valid[i] : edge[to + i];
-        }
-      }
-      if (in_.fixed_mask) {
-        const uint8_t* mask = in_.fixed_mask + y * width + begin;
-        for (int64_t i = 0; i < count; ++i) {
-          edge[to + i] = mask[i] ? edge[to + i] : Map(0);
-        }
-      }
-      if (measures_) {
-        std::fill_n(measured + to, count, Map(1));
-        if (in_.moving_measured) {
-          values_at<Map, Linear<Map>>(warp, in_.moving_measured, count, points.column, points.row, points.s, points.t,
-                                      measured + to);
-        }
-        for (int64_t i = 0; i < count; ++i) {
-          const Map share = measured[to + i] < Map(0) ? Map(0) : measured[to + i] > Map(1) ? Map(1) : measured[to + i];
-          measured[to + i] = in_.fixed_measured ? share * in_.fixed_measured[y * width + begin + i] : share;
-        }
-      }
-    }
-    const int64_t n = warped_right_ - warped_left_;
-    // The longest run of ones that begins with the first one: without holes these are all.
-    int64_t from = 0;
-    while (from < n && edge[from] != Map(1)) {
-      ++from;
-    }
-    int64_t until = from;
-    while (until < n && edge[until] == Map(1)) {
-      ++until;
-    }
-    rows_.ones[2 * (y % rows_.count)] = warped_left_ + from;
-    rows_.ones[2 * (y % rows_.count) + 1] = warped_left_ + until;
-    if (y >= strip_.top && y < strip_.bottom) {
-      double sum = 0.0;
-      for (int64_t x = strip_.left - warped_left_; x < strip_.right - warped_left_; ++x) {
-        sum += static_cast<double>(edge[x]);
-      }
-      sums_[4] += sum;
-    }
-  }
-
-  // The gradient of the mean of both images at a row, in moving coordinates.
-  ZNCC_INLINE void find_gradient(int64_t y) {
-    const int64_t width = shape_.width(), height = shape_.height();
-    const int64_t above = std::max<int64_t>(y - 1, 0), below = std::min(y + 1, height - 1);
-    const Map down = above == below ? Map(0) : Map(0.5) / static_cast<Map>(below - above);
-    const Map *f = in_.fixed + y * width, *f_above = in_.fixed + above * width, *f_below = in_.fixed + below * width;
-    const Map* m = rows_.m.data() + rows_.at(y) - warped_left_;
-    const Map* m_above = rows_.m.data() + rows_.at(above) - warped_left_;
-    const Map* m_below = rows_.m.data() + rows_.at(below) - warped_left_;
-    Map* gx = rows_.gx.data() + rows_.at(y) - warped_left_;
-    Map* gy = rows_.gy.data() + rows_.at(y) - warped_left_;
-    const int64_t first = first_, last = std::min(strip_.right + shape_.h - 1, width);
-    ZNCC_VECTOR_LOOP
-    for (int64_t x = first; x < last; ++x) {
-      gy[x] = down * ((f_below[x] - f_above[x]) + (m_below[x] - m_above[x]));
-    }
-    const auto across = [&](int64_t before, int64_t behind) ZNCC_ALWAYS {
-      return before == behind
-                 ? Map(0)
-                 : Map(0.5) / static_cast<Map>(behind - before) * ((f[behind] - f[before]) + (m[behind] - m[before]));
-    };
-    const int64_t from = std::max<int64_t>(first, 1), until = std::min(last, width - 1);
-    ZNCC_VECTOR_LOOP
-    for (int64_t x = from; x < until; ++x) {
-      gx[x] = Map(0.25) * ((f[x + 1] - f[x - 1]) + (m[x + 1] - m[x - 1]));
-    }
-    if (first == 0) {
-      gx[0] = across(0, std::min<int64_t>(1, width - 1));
-    }
-    if (last == width && width > 1) {
-      gx[width - 1] = across(width - 2, width - 1);
-    }
-    pull(y, first, last, gx, gy);
-  }
-
-  // Turns a gradient by x and y of the frame into one by u and v: (d(u, v) / d(x, y))^-T.
-  ZNCC_INLINE void pull(int64_t y, int64_t first, int64_t last, Map* gx, Map* gy) {
-    const double* M = shape_.warp.M;
-    if (affine_) {
-      const double a = M[0] / M[8], b = M[1] / M[8], c = M[3] / M[8], d = M[4] / M[8], by = 1.0 / (a * d - b * c);
-      const Map xx = static_cast<Map>(d * by), xy = static_cast<Map>(-c * by);
-      const Map yx = static_cast<Map>(-b * by), yy = static_cast<Map>(a * by);
-      ZNCC_VECTOR_LOOP
-      for (int64_t x = first; x < last; ++x) {
-        const Map fx = gx[x], fy = gy[x];
-        gx[x] = xx * fx + xy * fy;
-        gy[x] = yx * fx + yy * fy;
-      }
-      return;
-    }
-    const double* u = rows_.u.data() + rows_.at(y) - warped_left_;
-    const double* v = rows_.v.data() + rows_.at(y) - warped_left_;
-    const double* by_depth = rows_.by_depth.data() + rows_.at(y) - warped_left_;
-    const int64_t above = std::max<int64_t>(y - 1, 0), below = std::min(y + 1, shape_.height() - 1);
-    const int64_t width = shape_.width();
-    for (int64_t x = first; x < last; ++x) {
-      double a, b, c, d;
-      if (in_.field) {
-        const int64_t before = std::max<int64_t>(x - 1, 0), behind = std::min(x + 1, width - 1);
-        const double across = behind > before ? 1.0 / static_cast<double>(behind - before) : 0.0;
-        const double down = below > above ? 1.0 / static_cast<double>(below - above) : 0.0;
-        const int64_t up = rows_.at(above) - rows_.at(y), low = rows_.at(below) - rows_.at(y);
-        a = (u[behind] - u[before]) * across;
-        b = (u[x + low] - u[x + up]) * down;
-        c = (v[behind] - v[before]) * across;
-        d = (v[x + low] - v[x + up]) * down;
-      } else {
-        a = (M[0] - u[x] * M[6]) * by_depth[x];
-        b = (M[1] - u[x] * M[7]) * by_depth[x];
-        c = (M[3] - v[x] * M[6]) * by_depth[x];
-        d = (M[4] - v[x] * M[7]) * by_depth[x];
-      }
-      const double det = a * d - b * c, by = det != 0.0 ? 1.0 / det : 0.0;
-      const double fx = static_cast<double>(gx[x]), fy = static_cast<double>(gy[x]);
-      gx[x] = static_cast<Map>((d * fx - c * fy) * by);
-      gy[x] = static_cast<Map>((a * fy - b * fx) * by);
-    }
-  }
-
-  // W of the windows of row y: the least edge of their pixels, times their weights.
-  void find_window_weights(int64_t y) {
-    const int64_t h = shape_.h, last = first_ + maps_;
-    int64_t from = 0, until = shape_.width();
-    for (int64_t row = y; row < y + h; ++row) {
-      from = std::max(from, rows_.ones[2 * (row % rows_.count)]);
-      until = std::min(until, rows_.ones[2 * (row % rows_.count) + 1]);
-    }
-    from = std::clamp(from, first_, last);
-    until = std::max(std::min(until - h + 1, last), from);
-    std::fill(W_.begin() + (from - first_), W_.begin() + (until - first_), Map(1));
-    for (const auto& [begin, end] : {std::pair(first_, from), std::pair(until, last)}) {
-      least_edges(y, begin, end);
-    }
-    if (in_.weight) {
-      const Map* weight = in_.weight + y * shape_.map_width() + first_;
-      for (int64_t x = 0; x < maps_; ++x) {
-        W_[x] *= weight[x];
-      }
-    }
-  }
-
-  void least_edges(int64_t y, int64_t begin, int64_t end) {
-    const int64_t h = shape_.h, n = end - begin + h - 1;
-    if (end <= begin) {
-      return;
-    }
-    Map* __restrict least = least_.data();
-    const Map* first = rows_.edge.data() + rows_.at(y) + begin - warped_left_;
-    std::copy_n(first, n, least);
-    for (int64_t row = y + 1; row < y + h; ++row) {
-      const Map* edge = rows_.edge.data() + rows_.at(row) + begin - warped_left_;
-      for (int64_t x = 0; x < n; ++x) {
-        least[x] = edge[x] < least[x] ? edge[x] : least[x];
-      }
-    }
-    Map* __restrict W = W_.data() + (begin - first_);
-    std::copy_n(least, end - begin, W);
-    for (int64_t k = 1; k < h; ++k) {
-      for (int64_t x = 0; x < end - begin; ++x) {
-        W[x] = least[x + k] < W[x] ? least[x + k] : W[x];
-      }
-    }
   }
 
   // Takes row `image_row` of both images; where it is the last one of the windows of row y, these are compared.
@@ -541,18 +310,33 @@ class StripMetric {
         weight[k][x] = a[k][x] = b[k][x] = c[k][x] = 0.0;
       }
     }
-    ZNCC_VECTOR_LOOP
-    for (int64_t i = 0; i < n; ++i) {
-      const int64_t x = from + i;
-      const double share = measures_ ? s[x] * static_cast<double>(q[x]) : s[x];
-      weight[0][i] = -share * inverse_N;
-      weight[1][i] = -share / (v_m[x] > floor ? v_m[x] : floor);
-      a[0][i] = S_x[x] * by_depth[x];
-      b[0][i] = S_y[x] * by_depth[x];
-      a[1][i] = (S_xm[x] - S_x[x] * S_m[x] * inverse_N) * by_depth[x];
-      b[1][i] = (S_ym[x] - S_y[x] * S_m[x] * inverse_N) * by_depth[x];
-      c[0][i] = -(a[0][i] * u[x] + b[0][i] * v[x]);
-      c[1][i] = -(a[1][i] * u[x] + b[1][i] * v[x]);
+    const auto each = [&](const auto& depth_at) ZNCC_ALWAYS {
+      ZNCC_VECTOR_LOOP
+      for (int64_t i = 0; i < n; ++i) {
+        const int64_t x = from + i;
+        const double share = s[x], by = depth_at(x);
+        weight[0][i] = -share * inverse_N;
+        weight[1][i] = -share / (v_m[x] > floor ? v_m[x] : floor);
+        a[0][i] = S_x[x] * by;
+        b[0][i] = S_y[x] * by;
+        a[1][i] = (S_xm[x] - S_x[x] * S_m[x] * inverse_N) * by;
+        b[1][i] = (S_ym[x] - S_y[x] * S_m[x] * inverse_N) * by;
+      }
+    };
+    if (plain_) {
+      const double by = by_depth_;
+      each([=](int64_t) { return by; });
+    } else {
+      each([=](int64_t x) { return by_depth[x]; });
+      ZNCC_VECTOR_LOOP
+      for (int64_t i = 0; i < n; ++i) {
+        c[0][i] = -(a[0][i] * u[from + i] + b[0][i] * v[from + i]);
+        c[1][i] = -(a[1][i] * u[from + i] + b[1][i] * v[from + i]);
+      }
+    }
+    for (int64_t x = 0; measures_ && x < n; ++x) {
+      weight[0][x] *= static_cast<double>(q[from + x]);
+      weight[1][x] *= static_cast<double>(q[from + x]);
     }
     const double at = static_cast<double>(first_ + begin + from + centre), down = static_cast<double>(y + centre);
     for (int k = 0; k < 2; ++k) {
@@ -572,7 +356,7 @@ class StripMetric {
   // The pixels of row y that lie in the strip, from the sums over the windows that hold them.
   ZNCC_INLINE void score(int64_t y, int64_t begin, int64_t count, const Sums& S) {
     const int64_t at = strip_.left + begin, place = rows_.at(y) + at - warped_left_;
-    const double *sum_A = S[0], *sum_B = S[1], *sum_C = S[2], *sum_U = S[3];
+    const double *sum_A = S[0], *sum_B = S[1], *sum_C = S[2], *sum_U = S[3], *sum_s = S[kMapPlanes - 1];
     const Map *f = in_.fixed + y * shape_.width() + at, *m = rows_.m.data() + place;
     const Map *gx = rows_.gx.data() + place, *gy = rows_.gy.data() + place, *q = rows_.measured.data() + place;
     const double* by_depth = rows_.by_depth.data() + place;
@@ -582,17 +366,32 @@ class StripMetric {
     for (int64_t x = count; x < (count + 3) / 4 * 4; ++x) {
       D[x] = a[x] = b[x] = c[x] = share[x] = 0.0;
     }
-    ZNCC_VECTOR_LOOP
-    for (int64_t x = 0; x < count; ++x) {
-      const double d = difference(static_cast<double>(f[x]), static_cast<double>(m[x]), sum_A[x], sum_B[x], sum_C[x],
-                                  sum_U[x], window);
-      D[x] = measures_ ? d * static_cast<double>(q[x]) : d;
-      a[x] = static_cast<double>(gx[x]) * by_depth[x];
-      b[x] = static_cast<double>(gy[x]) * by_depth[x];
-      c[x] = -(a[x] * u[x] + b[x] * v[x]);
-      if (kCurvature) {
-        share[x] = measures_ ? S[4][x] * static_cast<double>(q[x]) : S[4][x];
+    const auto each = [&](const auto& depth_at) ZNCC_ALWAYS {
+      ZNCC_VECTOR_LOOP
+      for (int64_t x = 0; x < count; ++x) {
+        const double by = depth_at(x);
+        D[x] = difference(static_cast<double>(f[x]), static_cast<double>(m[x]), sum_A[x], sum_B[x], sum_C[x], sum_U[x],
+                          window);
+        a[x] = static_cast<double>(gx[x]) * by;
+        b[x] = static_cast<double>(gy[x]) * by;
+        if (kCurvature) {
+          share[x] = sum_s[x];
+        }
       }
+    };
+    if (plain_) {
+      const double by = by_depth_;
+      each([=](int64_t) { return by; });
+    } else {
+      each([=](int64_t x) { return by_depth[x]; });
+      ZNCC_VECTOR_LOOP
+      for (int64_t x = 0; x < count; ++x) {
+        c[x] = -(a[x] * u[x] + b[x] * v[x]);
+      }
+    }
+    for (int64_t x = 0; measures_ && x < count; ++x) {
+      D[x] *= static_cast<double>(q[x]);
+      share[x] *= static_cast<double>(q[x]);
     }
     if (kCurvature) {
       add_moments(count, static_cast<double>(at), static_cast<double>(y), share, a, b, c);
@@ -601,12 +400,13 @@ class StripMetric {
       const int64_t size = shape_.height() * shape_.width();
       Map* to = out_.pixels + y * shape_.width() + at;
       for (int64_t x = 0; x < count; ++x) {
-        to[x] = static_cast<Map>(D[x] * a[x]);
-        to[size + x] = static_cast<Map>(D[x] * b[x]);
+        const double g_x = static_cast<double>(gx[x]), g_y = static_cast<double>(gy[x]);
+        to[x] = static_cast<Map>(D[x] * g_x);
+        to[size + x] = static_cast<Map>(D[x] * g_y);
         if (kCurvature) {
-          to[2 * size + x] = static_cast<Map>(share[x] * a[x] * a[x]);
-          to[3 * size + x] = static_cast<Map>(share[x] * a[x] * b[x]);
-          to[4 * size + x] = static_cast<Map>(share[x] * b[x] * b[x]);
+          to[2 * size + x] = static_cast<Map>(share[x] * g_x * g_x);
+          to[3 * size + x] = static_cast<Map>(share[x] * g_x * g_y);
+          to[4 * size + x] = static_cast<Map>(share[x] * g_y * g_y);
         }
       }
     }
@@ -615,6 +415,12 @@ class StripMetric {
         add_scores(y, at + first, std::min(kScoreBlock, count - first), D + first, a + first, b + first, c + first);
       }
     }
+  }
+
+  static ZNCC_INLINE Lanes load_lanes(const double* from) {
+    Lanes values;
+    std::memcpy(&values, from, sizeof values);
+    return values;
   }
 
   ZNCC_INLINE void add_scores(int64_t y, int64_t at, int64_t n, const double* D, const double* a, const double* b,
@@ -629,7 +435,8 @@ class StripMetric {
       std::memcpy(&d, D + i, sizeof d);
       std::memcpy(&row[0], a + i, sizeof d);
       std::memcpy(&row[1], b + i, sizeof d);
-      std::memcpy(&row[2], c + i, sizeof d);
+      row[2] = plain_ ? Lanes{} : load_lanes(c + i);
+      ZNCC_UNROLL_PLANES
       for (int k = 0; k < 3; ++k) {
         const Lanes value = d * row[k];
         plain[k] += value;
@@ -648,14 +455,17 @@ class StripMetric {
   const PairMetricInput<Map>& in_;
   const PairMetricOutput<Map>& out_;
   const WindowSize window_;
-  const bool affine_, measures_;
-  Rows<Map> rows_;
+  // plain_: a matrix without projection that stays so, where the depth is one number and c does not count.
+  const bool plain_;
+  const double by_depth_;
+  const bool measures_;
+  WarpedRows<Map> rows_;
   BoxSums<kImagePlanes> image_sums_;
   BoxSums<kMapPlanes> map_sums_;
-  std::vector<Map> W_, least_;
+  std::vector<Map> W_;
   Strip strip_{StripGrid(1, 1, 1), 0};
   int64_t left_ = 0, first_ = 0, maps_ = 0, first_row_ = 0;
-  int64_t warped_left_ = 0, warped_right_ = 0, warped_ = 0, last_warped_ = 0;
+  int64_t warped_left_ = 0, last_warped_ = 0;
   int64_t first_cell_row_ = 0, cell_rows_ = 0;
   std::vector<double>* partial_ = nullptr;
   Moments moments_;
@@ -679,9 +489,9 @@ void run_strips(const PairMetricShape& shape, const PairMetricInput<Map>& in, co
 template <typename Map>
 void pair_metric_of(const PairMetricShape& shape, const PairMetricInput<Map>& in, const PairMetricOutput<Map>& out,
                     StripQueue& strips, std::vector<double>* partial) {
-  if (out.curvature) {
+  if (out.curvature || out.pixels) {
     run_strips<Map, true, true>(shape, in, out, strips, partial);
-  } else if (out.scores || out.pixels) {
+  } else if (out.scores) {
     run_strips<Map, true, false>(shape, in, out, strips, partial);
   } else {
     run_strips<Map, false, false>(shape, in, out, strips, partial);

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 // Vectors are passed between functions that are all inlined: no interface depends on how.
 #if defined(__GNUC__) && !defined(__clang__)
@@ -28,13 +29,6 @@ struct Linear {
     const Map above = top[0] + s * (top[1] - top[0]), below = bottom[0] + s * (bottom[1] - bottom[0]);
     return above + t * (below - above);
   }
-
-  static ZNCC_INLINE void slopes(const Map* data, int64_t stride, Map s, Map t, Map* across, Map* down) {
-    const Map *top = data, *bottom = data + stride;
-    const Map above = top[1] - top[0], below = bottom[1] - bottom[0];
-    *across = above + t * (below - above);
-    *down = (bottom[0] + s * below) - (top[0] + s * above);
-  }
 };
 
 // The same of 4 x 4 knots, one before and two behind.
@@ -43,16 +37,11 @@ struct Cubic {
   static constexpr int kCount = 4, kBefore = 1;
   typedef Map Four __attribute__((vector_size(4 * sizeof(Map))));
 
-  // The four pieces of the B-spline, and their slopes.
+  // The four pieces of the B-spline.
   static ZNCC_INLINE Four weights(Map t) {
     constexpr Map k = Map(1) / 6;
     const Four c0{k, 4 * k, k, 0}, c1{-3 * k, 0, 3 * k, 0}, c2{3 * k, -6 * k, 3 * k, 0}, c3{-k, 3 * k, -3 * k, k};
     return c0 + t * (c1 + t * (c2 + t * c3));
-  }
-  static ZNCC_INLINE Four slope(Map t) {
-    constexpr Map k = Map(1) / 2;
-    const Four c0{-k, 0, k, 0}, c1{2 * k, -4 * k, 2 * k, 0}, c2{-k, 3 * k, -3 * k, k};
-    return c0 + t * (c1 + t * c2);
   }
 
   static ZNCC_INLINE Four columns(const Map* data, int64_t stride, const Four& by) {
@@ -67,14 +56,9 @@ struct Cubic {
   static ZNCC_INLINE Map value(const Map* data, int64_t stride, Map s, Map t) {
     return sum(columns(data, stride, weights(t)) * weights(s));
   }
-
-  static ZNCC_INLINE void slopes(const Map* data, int64_t stride, Map s, Map t, Map* across, Map* down) {
-    *across = sum(columns(data, stride, weights(t)) * slope(s));
-    *down = sum(columns(data, stride, slope(t)) * weights(s));
-  }
 };
 
-// Values alone, of 6 x 6 pixels, two before and three behind.
+// Of 6 x 6 pixels, two before and three behind.
 template <typename Map>
 struct Lanczos {
   static constexpr int kCount = 6, kBefore = 2;
@@ -136,12 +120,37 @@ struct Points {
     const double yy = static_cast<double>(shape.frame.row + y), first = static_cast<double>(shape.frame.column + begin);
     const double u0 = M[1] * yy + M[2], v0 = M[4] * yy + M[5], w0 = M[7] * yy + M[8];
     const bool affine = M[6] == 0.0;
-    const Lanes by_w0 = Lanes{} + 1.0 / w0;
+    const double last = first + static_cast<double>((count + 3) / 4 * 4 - 1), by_w0 = 1.0 / w0;
+    // Each coordinate rises or falls along a row that no horizon crosses: what is near at both ends is so between them.
+    const double by_first = 1.0 / (M[6] * first + w0), by_last = 1.0 / (M[6] * last + w0);
+    const bool near = by_first * by_last > 0.0 && is_near(M[0] * first + u0, M[3] * first + v0, by_first) &&
+                      is_near(M[0] * last + u0, M[3] * last + v0, by_last);
     Lanes x{first, first + 1.0, first + 2.0, first + 3.0};
-    for (int64_t i = 0; i < count; i += 4, x = x + 4.0) {
-      const Lanes by = affine ? by_w0 : 1.0 / (M[6] * x + w0);
-      place(shape, i, (M[0] * x + u0) * by, (M[3] * x + v0) * by, by);
+    if (near && affine && by_w0 == 1.0) {
+      for (int64_t i = 0; i < count; i += 4, x = x + 4.0) {
+        place_near(shape, i, M[0] * x + u0, M[3] * x + v0, Lanes{} + 1.0);
+      }
+    } else if (near) {
+      for (int64_t i = 0; i < count; i += 4, x = x + 4.0) {
+        const Lanes by = affine ? Lanes{} + by_w0 : 1.0 / (M[6] * x + w0);
+        place_near(shape, i, (M[0] * x + u0) * by, (M[3] * x + v0) * by, by);
+      }
+    } else {
+      for (int64_t i = 0; i < count; i += 4, x = x + 4.0) {
+        const Lanes by = affine ? Lanes{} + by_w0 : 1.0 / (M[6] * x + w0);
+        place(shape, i, (M[0] * x + u0) * by, (M[3] * x + v0) * by, by);
+      }
     }
+  }
+
+  // The depth of each point, cut to [0, 1].
+  ZNCC_INLINE void depths(int64_t count, Map* to) const {
+    Map cut[kBatch];
+    for (int64_t i = 0; i < count; i += 4) {
+      const Lanes zero{}, inside = load_lanes(distance + i), positive = inside > zero ? inside : zero;
+      store(cut + i, __builtin_convertvector(least(positive, zero + 1.0), Four));
+    }
+    std::copy_n(cut, count, to);
   }
 
   // By what is added to the frame's own coordinates, (x, y) of one pixel after the other.
@@ -176,21 +185,31 @@ struct Points {
     std::memcpy(to, &values, sizeof values);
   }
 
+  static ZNCC_INLINE bool is_near(double a, double b, double by) {
+    return std::fabs(a * by) < kMaxCoordinate && std::fabs(b * by) < kMaxCoordinate;
+  }
+
   // Where four points (a, b) lie, of the pixels from i on.
   ZNCC_INLINE void place(const WarpShape& shape, int64_t i, const Lanes& a, const Lanes& b, const Lanes& by) {
-    const double left = static_cast<double>(shape.left), right = static_cast<double>(shape.right);
-    const double top = static_cast<double>(shape.top), bottom = static_cast<double>(shape.bottom);
     // No number is less than any other.
     const auto near = (size(a) < kMaxCoordinate) & (size(b) < kMaxCoordinate);
-    const Lanes zero{}, at_u = near ? a : zero, at_v = near ? b : zero;
-    const Lanes inside = least(least(at_u - left, right - at_u), least(at_v - top, bottom - at_v));
-    store(u + i, at_u);
-    store(v + i, at_v);
-    store(by_depth + i, near ? by : zero);
+    const Lanes zero{};
+    place_near(shape, i, near ? a : zero, near ? b : zero, near ? by : zero);
+    const Lanes inside = load_lanes(distance + i);
     store(distance + i, near ? inside : zero);
     store(lost + i, __builtin_convertvector(near ? zero : zero + static_cast<double>(NAN), Four));
-    place_along(at_u, column + i, s + i);
-    place_along(at_v, row + i, t + i);
+  }
+
+  ZNCC_INLINE void place_near(const WarpShape& shape, int64_t i, const Lanes& a, const Lanes& b, const Lanes& by) {
+    const double left = static_cast<double>(shape.left), right = static_cast<double>(shape.right);
+    const double top = static_cast<double>(shape.top), bottom = static_cast<double>(shape.bottom);
+    store(u + i, a);
+    store(v + i, b);
+    store(by_depth + i, by);
+    store(distance + i, least(least(a - left, right - a), least(b - top, bottom - b)));
+    store(lost + i, Four{});
+    place_along(a, column + i, s + i);
+    place_along(b, row + i, t + i);
   }
 
   static ZNCC_INLINE void place_along(const Lanes& at, int32_t* knot, Map* beyond) {
@@ -236,6 +255,8 @@ struct Patch {
 template <typename Map>
 struct EightOf {
   typedef Map Vector __attribute__((vector_size(8 * sizeof(Map))));
+  typedef std::conditional_t<sizeof(Map) == 4, int32_t, int64_t> Index;
+  typedef Index Mask __attribute__((vector_size(8 * sizeof(Map))));
 
   static ZNCC_INLINE Vector load(const Map* from) {
     Vector values;
@@ -291,8 +312,7 @@ ZNCC_INLINE typename EightOf<Map>::Vector eight_values(const Cubic<Map>*, const 
   return (column[0] * across[0] + column[1] * across[1]) + (column[2] * across[2] + column[3] * across[3]);
 }
 
-// The values of a plane at `count` points. Where eight points in a row lie in eight cells side by side, as those of a
-// small motion do, their knots are read as they lie.
+// The values of a plane at `count` points.
 template <typename Map, typename Spline>
 ZNCC_INLINE void values_at(const WarpShape& shape, const Map* plane, int64_t count, const int32_t* column,
                            const int32_t* row, const Map* s, const Map* t, Map* out) {
@@ -312,7 +332,14 @@ ZNCC_INLINE void values_at(const WarpShape& shape, const Map* plane, int64_t cou
     columns = columns - first_column;
     rows = rows - first_row;
     const bool outside = any((columns < 0) | (columns > last_column) | (rows < 0) | (rows > last_row));
-    const bool beside = !any((columns - columns[0] - kPlaces) | (rows - rows[0]));
+    // Along a row both rise or fall: where all but the first cells of the eight lie in two lines, or in one line with a
+    // step between two of them, the knots are read twice as they lie, and each point takes its own.
+    const EightIndices from_first = columns - kPlaces;
+    const int32_t first_place = std::min(from_first[0], from_first[7]), line = std::min(rows[0], rows[7]);
+    const EightIndices step_across = from_first - first_place, step_down = rows - line;
+    const bool across_once = any(step_across), down_once = any(step_down);
+    const bool beside = !(across_once && down_once) && !any((step_across | step_down) & ~1) && first_place >= 0 &&
+                        first_place + 7 + across_once <= last_column;
     if (outside || !(beside || indexed)) {
       for (int64_t k = i; k < i + 8; ++k) {
         const Patch<Map, Spline> at(shape, plane, column[k], row[k]);
@@ -323,9 +350,16 @@ ZNCC_INLINE void values_at(const WarpShape& shape, const Map* plane, int64_t cou
     const Vector across = EightOf<Map>::load(s + i), down = EightOf<Map>::load(t + i);
     Vector values;
     if (beside) {
-      const Map* from = plane + rows[0] * stride + columns[0];
+      const Map* from = plane + line * stride + first_place;
       const auto knots = [=](int j, int k) ZNCC_ALWAYS { return EightOf<Map>::load(from + j * stride + k); };
       values = eight_values(static_cast<const Spline*>(nullptr), knots, across, down);
+      if (across_once || down_once) {
+        const Map* next = from + (across_once ? 1 : stride);
+        const auto others = [=](int j, int k) ZNCC_ALWAYS { return EightOf<Map>::load(next + j * stride + k); };
+        const Vector second = eight_values(static_cast<const Spline*>(nullptr), others, across, down);
+        const auto steps = __builtin_convertvector((step_across | step_down) != 0, typename EightOf<Map>::Mask);
+        values = steps ? second : values;
+      }
     } else {
       const EightIndices first = rows * static_cast<int32_t>(stride) + columns;
       int32_t patch[8];

@@ -22,9 +22,7 @@ ZNCC_INLINE void warp_rows(const WarpShape& shape, const Map* knots, Map* values
       const int64_t count = std::min(points.kBatch, shape.frame_width - begin);
       points.find(shape, y, begin, count);
       const int64_t to = y * shape.frame_width + begin;
-      for (int64_t i = 0; i < count; ++i) {
-        depth[to + i] = static_cast<Map>(std::min(std::max(points.distance[i], 0.0), 1.0));
-      }
+      points.depths(count, depth + to);
       for (int64_t plane = 0; plane < shape.planes; ++plane) {
         if constexpr (std::is_same_v<Spline, Lanczos<Map>>) {
           for (int64_t i = 0; i < count; ++i) {
@@ -43,94 +41,49 @@ ZNCC_INLINE void warp_rows(const WarpShape& shape, const Map* knots, Map* values
   }
 }
 
-template <typename Map, typename Spline>
-ZNCC_INLINE void backward_rows(const WarpShape& shape, const Map* knots, const Map* g, const Map* g_depth, double* dM,
-                               int64_t first, int64_t last) {
-  const int64_t size = shape.height * shape.width, frame = shape.frame_height * shape.frame_width;
-  const double left = static_cast<double>(shape.left), right = static_cast<double>(shape.right);
-  const double top = static_cast<double>(shape.top);
-  Points<Map> points;
-  for (int64_t y = first; y < last; ++y) {
-    // Of each row of M: the sums of its gradient, and of the gradient times x.
-    double sums[3] = {}, sums_x[3] = {};
-    for (int64_t begin = 0; begin < shape.frame_width; begin += points.kBatch) {
-      const int64_t count = std::min(points.kBatch, shape.frame_width - begin);
-      points.find(shape, y, begin, count);
-      const int64_t from = y * shape.frame_width + begin;
-      for (int64_t i = 0; i < count; ++i) {
-        double g_u = 0.0, g_v = 0.0;
-        for (int64_t plane = 0; plane < shape.planes; ++plane) {
-          const Patch<Map, Spline> patch(shape, knots + plane * size, points.column[i], points.row[i]);
-          Map across, down;
-          Spline::slopes(patch.data, patch.stride, points.s[i], points.t[i], &across, &down);
-          const double arrives = static_cast<double>(g[plane * frame + from + i]);
-          g_u += arrives * static_cast<double>(across);
-          g_v += arrives * static_cast<double>(down);
-        }
-        const double distance = points.distance[i];
-        if (distance > 0.0 && distance < 1.0) {
-          const bool rises = distance == points.u[i] - left || distance == points.v[i] - top;
-          const bool along_u = distance == points.u[i] - left || distance == right - points.u[i];
-          (along_u ? g_u : g_v) += (rises ? 1.0 : -1.0) * static_cast<double>(g_depth[from + i]);
-        }
-        const double a = g_u * points.by_depth[i], b = g_v * points.by_depth[i];
-        const double of_row[3] = {a, b, -(a * points.u[i] + b * points.v[i])};
-        for (int row = 0; row < 3; ++row) {
-          sums[row] += of_row[row];
-          sums_x[row] += of_row[row] * static_cast<double>(begin + i);
-        }
-      }
-    }
-    for (int row = 0; row < 3; ++row) {
-      double* out = dM + 9 * y + 3 * row;
-      out[0] = sums_x[row];
-      out[1] = sums[row] * static_cast<double>(y);
-      out[2] = sums[row];
-    }
-  }
-}
-
 // The pole of the filter, and where a mirrored beginning is cut: 0.268^32 is 5e-19.
 constexpr double kPole = -0.26794919243112270647;
 constexpr int64_t kReach = 32;
 
-// One axis of n values, `step` apart, of `count` neighbours that are filtered alike and lie side by side.
+// What the recursion from far before the mirrored beginning has come to at the first of n values, `step` apart.
 template <typename Map>
-void filter(Map* values, int64_t n, int64_t step, int64_t count) {
-  if (n == 1) {
-    return;
+ZNCC_INLINE Map first_knot(const Map* values, int64_t n, int64_t step) {
+  double sum = 0.0, power = 1.0;
+  for (int64_t k = 0; k < kReach; ++k, power *= kPole) {
+    sum += power * static_cast<double>(values[mirrored(k, n) * step]);
   }
+  return static_cast<Map>(sum);
+}
+
+template <typename Map>
+constexpr Map kFirstBack = static_cast<Map>(6 * kPole / (kPole * kPole - 1));
+
+// kRows rows of n values at once, in place: each is one chain of operations, which wait for each other.
+template <int64_t kRows, typename Map>
+ZNCC_INLINE void filter_rows(Map* values, int64_t n) {
   const Map z = static_cast<Map>(kPole);
-  // What the recursion from far before the mirrored beginning would have come to.
-  constexpr int64_t kBatch = 64;
-  for (int64_t begin = 0; begin < count; begin += kBatch) {
-    const int64_t some = std::min(kBatch, count - begin);
-    double start[kBatch] = {}, power = 1.0;
-    for (int64_t k = 0; k < kReach; ++k, power *= kPole) {
-      const Map* row = values + mirrored(k, n) * step + begin;
-      for (int64_t x = 0; x < some; ++x) {
-        start[x] += power * static_cast<double>(row[x]);
-      }
-    }
-    for (int64_t x = 0; x < some; ++x) {
-      values[begin + x] = static_cast<Map>(start[x]);
+  Map now[kRows];
+  for (int64_t row = 0; row < kRows; ++row) {
+    now[row] = first_knot(values + row * n, n, 1);
+    values[row * n] = now[row];
+  }
+  for (int64_t x = 1; x < n; ++x) {
+    ZNCC_UNROLL_PLANES
+    for (int64_t row = 0; row < kRows; ++row) {
+      now[row] = values[row * n + x] + z * now[row];
+      values[row * n + x] = now[row];
     }
   }
-  for (int64_t k = 1; k < n; ++k) {
-    Map* row = values + k * step;
-    for (int64_t x = 0; x < count; ++x) {
-      row[x] += z * row[x - step];
-    }
+  for (int64_t row = 0; row < kRows; ++row) {
+    Map* end = values + row * n + n - 1;
+    now[row] = kFirstBack<Map> * (end[0] + z * end[-1]);
+    end[0] = now[row];
   }
-  const Map last = static_cast<Map>(6 * kPole / (kPole * kPole - 1));
-  Map* end = values + (n - 1) * step;
-  for (int64_t x = 0; x < count; ++x) {
-    end[x] = last * (end[x] + z * end[x - step]);
-  }
-  for (int64_t k = n - 2; k >= 0; --k) {
-    Map* row = values + k * step;
-    for (int64_t x = 0; x < count; ++x) {
-      row[x] = z * (row[x + step] - 6 * row[x]);
+  for (int64_t x = n - 2; x >= 0; --x) {
+    ZNCC_UNROLL_PLANES
+    for (int64_t row = 0; row < kRows; ++row) {
+      now[row] = z * (now[row] - 6 * values[row * n + x]);
+      values[row * n + x] = now[row];
     }
   }
 }
@@ -147,21 +100,46 @@ ZNCC_INLINE void warp_any(const WarpShape& shape, const Map* knots, Map* values,
   }
 }
 
+// Down, then up, and along the rows as soon as they are done: while they are in the cache.
 template <typename Map>
-ZNCC_INLINE void backward_any(const WarpShape& shape, const Map* knots, const Map* g, const Map* g_depth, double* dM,
-                              int64_t first, int64_t last) {
-  if (shape.degree == 1) {
-    backward_rows<Map, Linear<Map>>(shape, knots, g, g_depth, dM, first, last);
-  } else {
-    backward_rows<Map, Cubic<Map>>(shape, knots, g, g_depth, dM, first, last);
+void knots_of(int64_t height, int64_t width, const Map* plane, Map* knots) {
+  constexpr int64_t kRows = 8;
+  const Map z = static_cast<Map>(kPole);
+  for (int64_t x = 0; x < width; ++x) {
+    knots[x] = height == 1 ? plane[x] : first_knot(plane + x, height, width);
   }
-}
-
-template <typename Map>
-void knots_of(int64_t height, int64_t width, Map* plane) {
-  filter(plane, height, width, width);
-  for (int64_t y = 0; y < height; ++y) {
-    filter(plane + y * width, width, 1, 1);
+  for (int64_t y = 1; y < height; ++y) {
+    const Map* in = plane + y * width;
+    Map* row = knots + y * width;
+    ZNCC_VECTOR_LOOP
+    for (int64_t x = 0; x < width; ++x) {
+      row[x] = in[x] + z * row[x - width];
+    }
+  }
+  int64_t left = width == 1 ? 0 : height;  // rows that are still to be filtered along themselves
+  for (int64_t y = height - 1; y >= 0; --y) {
+    Map* row = knots + y * width;
+    if (y == height - 1 && height > 1) {
+      for (int64_t x = 0; x < width; ++x) {
+        row[x] = kFirstBack<Map> * (row[x] + z * row[x - width]);
+      }
+    } else if (height > 1) {
+      ZNCC_VECTOR_LOOP
+      for (int64_t x = 0; x < width; ++x) {
+        row[x] = z * (row[x + width] - 6 * row[x]);
+      }
+    }
+    // The next row is made from this one as it is.
+    if (left - y > kRows) {
+      left -= kRows;
+      filter_rows<kRows>(knots + left * width, width);
+    }
+  }
+  for (; left >= kRows; left -= kRows) {
+    filter_rows<kRows>(knots + (left - kRows) * width, width);
+  }
+  for (; left > 0; --left) {
+    filter_rows<1>(knots + (left - 1) * width, width);
   }
 }
 
@@ -195,19 +173,13 @@ void warp(const WarpShape& shape, const double* knots, double* values, double* d
   warp_any(shape, knots, values, depth, first, last);
 }
 
-void warp_backward(const WarpShape& shape, const float* knots, const float* g, const float* g_depth, double* dM,
-                   int64_t first, int64_t last) {
-  backward_any(shape, knots, g, g_depth, dM, first, last);
+void spline_knots(int64_t height, int64_t width, const float* plane, float* knots) {
+  knots_of(height, width, plane, knots);
 }
 
-void warp_backward(const WarpShape& shape, const double* knots, const double* g, const double* g_depth, double* dM,
-                   int64_t first, int64_t last) {
-  backward_any(shape, knots, g, g_depth, dM, first, last);
+void spline_knots(int64_t height, int64_t width, const double* plane, double* knots) {
+  knots_of(height, width, plane, knots);
 }
-
-void spline_knots(int64_t height, int64_t width, float* plane) { knots_of(height, width, plane); }
-
-void spline_knots(int64_t height, int64_t width, double* plane) { knots_of(height, width, plane); }
 
 void weighted_sums(int64_t width, int64_t reach, const double* weights, const double* plane, double* out, int64_t first,
                    int64_t last) {

@@ -1,4 +1,4 @@
-// Values of an image at the pixels of another frame, and their gradient in the matrix between the two.
+// Values of an image at the pixels of another frame.
 //
 //   knots    planes (C, Hm, Wm): the pixels themselves (degree 1), or what spline_knots makes of them (degree 3)
 //   M        (3, 3), frame -> planes, acts on (x, y, 1) in pixels; the centre of the top left pixel is (0, 0)
@@ -9,10 +9,6 @@
 //            Or (kLanczos) b(d) = sinc(d) sinc(d / 3) for |d| < 3, over the sum of the six weights, of the pixels.
 //   depth    (H, W): min(u - left, right - u, v - top, bottom - v), cut to [0, 1]: how safely the point lies between the
 //            outermost columns and rows that count
-//
-//   g, g_depth    the gradients that arrive there
-//   dM            per row of the frame, 9 numbers, row-major: the sum over its pixels of
-//                 g . d values/d(u, v) d(u, v)/dM + g_depth d depth/d(u, v) d(u, v)/dM
 //
 // The frame and the knots may be parts of larger ones: their first pixels have the places `frame` and `knots` there, which
 // M, u, v and the box are about. The coordinates, and so the values, are the same to the last bit whatever the part.
@@ -35,7 +31,7 @@ struct Place {
 struct WarpShape {
   int64_t planes, height, width;  // of the knots
   int64_t frame_height, frame_width;
-  int64_t degree;  // 1 or 3; kLanczos where no gradient is asked for
+  int64_t degree;  // 1, 3 or kLanczos
   int64_t left, top, right, bottom;
   double M[9];
   Place frame, knots;
@@ -45,16 +41,10 @@ struct WarpShape {
 void warp(const WarpShape& shape, const float* knots, float* values, float* depth, int64_t first, int64_t last);
 void warp(const WarpShape& shape, const double* knots, double* values, double* depth, int64_t first, int64_t last);
 
-// dM of the frame's rows [first, last).
-void warp_backward(const WarpShape& shape, const float* knots, const float* g, const float* g_depth, double* dM,
-                   int64_t first, int64_t last);
-void warp_backward(const WarpShape& shape, const double* knots, const double* g, const double* g_depth, double* dM,
-                   int64_t first, int64_t last);
-
-// Turns the pixels of a plane, in place, into the knots of the cubic spline through them: a recursive filter from either
-// side along each axis, of a plane that is mirrored likewise.
-void spline_knots(int64_t height, int64_t width, float* plane);
-void spline_knots(int64_t height, int64_t width, double* plane);
+// The knots of the cubic spline through the pixels of a plane: a recursive filter from either side along each axis, of a
+// plane that is mirrored likewise.
+void spline_knots(int64_t height, int64_t width, const float* plane, float* knots);
+void spline_knots(int64_t height, int64_t width, const double* plane, double* knots);
 
 // Rows [first, last) of out (height, width): the sum over j, i in [-reach, reach] of weights[|j|] weights[|i|] times
 // pixel (y + reach + j, x + reach + i) of a plane that is 2 reach larger either way. Every pixel is the same sum of the

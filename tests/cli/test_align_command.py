@@ -391,6 +391,15 @@ def test_debug_shows_the_traceback(run: Run, textured: Path) -> None:
     assert "InputError" in got.stderr
 
 
+def test_what_draws_pictures_and_terminals_is_loaded_only_where_it_is_used() -> None:
+    program = (
+        "import sys, zncc_cli.cli.align, zncc_cli.jobs.pair.align, zncc_cli.jobs.summary\n"
+        "assert not {'PIL', 'imageio', 'jinja2', 'rich', 'psutil', 'zarr'} & set(sys.modules)"
+    )
+    got = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert got.returncode == 0, got.stderr
+
+
 def test_help_does_not_load_torch() -> None:
     program = (
         "import sys\nsys.argv = ['zncc-align', '--help']\n"

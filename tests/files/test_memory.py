@@ -212,3 +212,12 @@ def test_small_files_are_read_whole_in_little_memory(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.ones((640, 640), "u2"), compression="zlib")
     run = read_in_little_memory(tmp_path / "a.tif")
     assert run.stdout.split()[-1] == str(64 * 64), run.stderr
+
+
+def test_the_memory_of_the_machine_is_that_of_meminfo_or_where_there_is_none_of_psutil(tmp_path):
+    (tmp_path / "meminfo").write_text("MemTotal:  16318480 kB\nMemFree:  1 kB\nMemAvailable:  12345 kB\n")
+    assert memory._machine(tmp_path / "meminfo") == 12345 * 1024
+    (tmp_path / "old").write_text("MemTotal:  16318480 kB\nMemFree:  1 kB\n")
+    for without in ("old", "missing"):
+        # Other processes take and free memory meanwhile.
+        assert memory._machine(tmp_path / without) == pytest.approx(memory._machine(memory._MEMINFO), rel=0.5)

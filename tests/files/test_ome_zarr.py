@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from zncc_cli.errors import InputError, OptionError
-from zncc_cli.files import images, ome_zarr
+from zncc_cli.files import images, paths
 from zncc_cli.files.image_output import write_image
 from zncc_cli.files.images import list_images, read_image
 from zncc_cli.files.lazy import LazyArray
@@ -368,4 +368,4 @@ def test_a_scale_without_a_unit_gives_no_pixel_size(tmp_path):
     assert image.metadata.pixel_size is None
     assert image.notes == ("a.zarr: the scale has no unit: the size of a pixel is not known",)
     assert "PhysicalSizeZ" not in image.metadata.properties
-    assert ome_zarr.is_zarr(tmp_path / "a.zarr")
+    assert paths.is_zarr(tmp_path / "a.zarr")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from zncc_cli.cli import align, batch, console, main, stdmap
 
-_MAINS = {"zncc": main.main, "zncc-align": align.main, "zncc-stdmap": stdmap.main, "zncc-batch": batch.main}
+_APPS = {"zncc": main.app, "zncc-align": align.app, "zncc-stdmap": stdmap.app, "zncc-batch": batch.app}
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,5 @@ def _process(folder: Path, line: tuple[str, ...]) -> Iterator[tuple[_Stream, _St
 def run(folder: Path, *line: str) -> CommandResult:
     """Run a command line in ``folder``; a warning of a library counts as an error."""
     with _process(folder, line) as (out, err):
-        try:
-            _MAINS[line[0]]()
-        except SystemExit as error:
-            code = error.code
-    return CommandResult(int(code or 0), out.text(), err.text())
+        code = console.exit_code(_APPS[line[0]], line[0])
+    return CommandResult(code, out.text(), err.text())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from zncc_cli.registration.pyramid import count_levels, fill_holes, pyramid, smooth
+from zncc_cli.registration.pyramid import Level, count_levels, fill_holes, pyramid, smooth
 
 
 def test_invalid_pixels_do_not_leak_into_smoothed_ones() -> None:
@@ -51,3 +51,32 @@ def test_holes_are_filled_from_their_surroundings() -> None:
     spoilt = torch.where(mask, image, torch.nan)
     # float32 means of 30000: a few units in the last place.
     torch.testing.assert_close(fill_holes(spoilt, mask), image, rtol=1e-6, atol=0)
+
+
+def test_holes_around_a_rectangle_take_its_edge() -> None:
+    torch.manual_seed(0)
+    image, mask = torch.randn(1, 2, 30, 40), torch.zeros(30, 40, dtype=torch.bool)
+    mask[2:25, 5:39] = True
+    filled = fill_holes(torch.where(mask, image, torch.nan), mask)
+    rows, columns = torch.arange(30).clamp(2, 24), torch.arange(40).clamp(5, 38)
+    torch.testing.assert_close(filled, image[..., rows, :][..., columns], rtol=0, atol=0)
+
+
+def test_noise_is_measured_in_measured_pixels_alone() -> None:
+    torch.manual_seed(0)
+    image, mask, measured = torch.randn(1, 1, 300, 400), torch.ones(300, 400, dtype=torch.bool), torch.ones(300, 400)
+    image[..., 200:, :] = 0
+    measured[200:] = 0.4
+    image[..., :, 300:] = 7
+    mask[:, 300:] = False
+    # A fifth of the rows tells it to a few percent.
+    assert abs(Level(image, mask, 1, measured).noise_sigma - 1) < 0.05
+    assert Level(image, torch.zeros_like(mask), 1).noise_sigma == 0
+
+
+def test_the_extent_is_that_of_the_valid_pixels() -> None:
+    mask = torch.zeros(20, 30, dtype=torch.bool)
+    image = torch.zeros(1, 1, 20, 30)
+    assert Level(image, mask, 1).extent == ((0, 19), (0, 29))
+    mask[3, 7] = mask[11, 4] = True
+    assert Level(image, mask, 1).extent == ((3, 11), (4, 7))

@@ -148,6 +148,12 @@ def test_the_motion_of_reduced_pictures_is_in_pixels_of_the_fixed_image(html):
     assert "x 6 px, y 0 px" in text
 
 
+def test_views_and_maps_are_no_larger_than_they_are_looked_at(html):
+    images = html(shown=pictures((64, 2048))).all("img")
+    sizes = [(int(image["width"]), int(image["height"])) for image in images]
+    assert sizes == [(1024, 32)] * 5 + [(342, 11)] * 5  # blocks of 2 and then of 3 pixels
+
+
 def test_a_reduced_transform_maps_to_the_same_place():
     fine = pictures((60, 90), pixel=2.0)
     coarse = fine.reduced(30)

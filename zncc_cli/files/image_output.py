@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import imageio.v3 as iio
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from zncc_cli.files.images import Image
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.output_folder import atomic_write
+from zncc_cli.files.png import png_bytes
 from zncc_cli.files.tiff.write import STRIP_ROWS, write_tiff
 
 __all__ = ["STRIP_ROWS", "write_image", "write_picture", "write_strips"]
@@ -113,5 +113,4 @@ def write_picture(path: str | os.PathLike[str], pixels: NDArray[np.uint8]) -> No
         OutputError: the file cannot be written; nothing is left behind.
     """
     with atomic_write(Path(path)) as file:
-        # Level 1 takes a third of the time of the default, for a tenth more bytes.
-        iio.imwrite(file, pixels, plugin="pillow", extension=".png", compress_level=1)
+        file.write(png_bytes(pixels))

@@ -19,12 +19,8 @@ import numpy as np
 from zncc_cli.files.image import Image
 from zncc_cli.files.lazy import LazyArray
 from zncc_cli.files.memory import available_memory
-from zncc_cli.files.npy import read_npy
-from zncc_cli.files.ome_zarr import is_zarr, read_ome_zarr
 from zncc_cli.files.pages import no_such_number, page_of
-from zncc_cli.files.paths import reason, refusal, regular_file_size, too_large_for_memory, unreadable
-from zncc_cli.files.raster import read_raster
-from zncc_cli.files.tiff.read import read_tiff
+from zncc_cli.files.paths import is_zarr, reason, refusal, regular_file_size, too_large_for_memory, unreadable
 from zncc_cli.text import shown
 
 __all__ = ["SUFFIXES", "Image", "check_kind", "list_images", "read_image"]
@@ -46,26 +42,53 @@ class _Format:
     read: _Reader
 
 
+# The readers are imported when a file needs them: each loads libraries of its own.
+
+
+def _read_tiff(path: Path, name: str, max_bytes: int, series: int | None) -> Image:
+    from zncc_cli.files.tiff.read import read_tiff
+
+    return read_tiff(path, name, max_bytes, series)
+
+
+def _read_raster(path: Path, name: str, max_bytes: int, series: int | None) -> Image:
+    from zncc_cli.files.raster import read_raster
+
+    return read_raster(path, name, max_bytes, series)
+
+
+def _read_npy(path: Path, name: str, max_bytes: int, series: int | None) -> Image:
+    from zncc_cli.files.npy import read_npy
+
+    return read_npy(path, name, max_bytes, series)
+
+
+def _read_ome_zarr(path: Path, name: str, max_bytes: int, series: int | None) -> Image:
+    from zncc_cli.files.ome_zarr import read_ome_zarr
+
+    return read_ome_zarr(path, name, max_bytes, series)
+
+
 _FORMATS = (
     _Format(
         "TIFF",
         (".tif", ".tiff", ".btf", ".tf8", ".lsm", ".stk"),
         (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
-        read_tiff,
+        _read_tiff,
     ),
-    _Format("PNG", (".png",), (b"\x89PNG\r\n\x1a\n",), read_raster),
-    _Format("JPEG", (".jpg", ".jpeg"), (b"\xff\xd8\xff",), read_raster),
-    _Format("BMP", (".bmp",), (b"BM",), read_raster),
-    _Format("GIF", (".gif",), (b"GIF8",), read_raster),
-    _Format("WebP", (".webp",), (b"RIFF",), read_raster),
-    _Format("PNM", (".pgm", ".ppm", ".pnm"), (b"P2", b"P3", b"P5", b"P6"), read_raster),
-    _Format("NPY", (".npy",), (b"\x93NUMPY",), read_npy),
+    _Format("PNG", (".png",), (b"\x89PNG\r\n\x1a\n",), _read_raster),
+    _Format("JPEG", (".jpg", ".jpeg"), (b"\xff\xd8\xff",), _read_raster),
+    _Format("BMP", (".bmp",), (b"BM",), _read_raster),
+    _Format("GIF", (".gif",), (b"GIF8",), _read_raster),
+    _Format("WebP", (".webp",), (b"RIFF",), _read_raster),
+    _Format("PNM", (".pgm", ".ppm", ".pnm"), (b"P2", b"P3", b"P5", b"P6"), _read_raster),
+    _Format("NPY", (".npy",), (b"\x93NUMPY",), _read_npy),
 )
 
 SUFFIXES: dict[str, str] = {suffix: file_format.name for file_format in _FORMATS for suffix in file_format.suffixes}
 """The suffixes that `list_images` takes for images, and the format of each."""
 
-_OME_ZARR = _Format("OME-Zarr", (".zarr",), (), read_ome_zarr)
+_OME_ZARR = _Format("OME-Zarr", (".zarr",), (), _read_ome_zarr)
 _FORMATS_WITH_SERIES = ("TIFF", "OME-Zarr")
 
 _EXPECTED_IMAGE = "an image (" + ", ".join(file_format.name for file_format in _FORMATS) + ", or a folder of OME-Zarr)"

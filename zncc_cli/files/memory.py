@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import importlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
-
+_MEMINFO = Path("/proc/meminfo")
 _CGROUPS = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
 
 
 def available_memory() -> int:
     """Return the bytes that can still be taken: the least that the machine, our control groups and ``ulimit`` leave."""
-    free = [int(psutil.virtual_memory().available), *_limits(), *_cgroups(_MEMBERSHIP, _CGROUPS)]
+    free = [_machine(_MEMINFO), *_limits(), *_cgroups(_MEMBERSHIP, _CGROUPS)]
     return max(0, min(free))
+
+
+def _machine(meminfo: Path) -> int:
+    """Return what the machine leaves: by Linux's own count, which psutil reads as well, but takes longer to load."""
+    with suppress(OSError, ValueError):
+        for line in meminfo.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return 1024 * int(line.split()[1])
+    psutil: Any = importlib.import_module("psutil")
+    return int(psutil.virtual_memory().available)
 
 
 def _limits() -> list[int]:
@@ -24,10 +34,14 @@ def _limits() -> list[int]:
         resource: Any = importlib.import_module("resource")
     except ImportError:  # Windows
         return []
+    limits = {kind: resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)}
+    limits = {kind: limit for kind, limit in limits.items() if limit != resource.RLIM_INFINITY}
+    if not limits:
+        return []
+    psutil: Any = importlib.import_module("psutil")
     used = psutil.Process().memory_info()
-    kinds = ((resource.RLIMIT_AS, used.vms), (resource.RLIMIT_DATA, getattr(used, "data", used.rss)))
-    soft = [(resource.getrlimit(kind)[0], taken) for kind, taken in kinds]
-    return [limit - taken for limit, taken in soft if limit != resource.RLIM_INFINITY]
+    taken = {resource.RLIMIT_AS: used.vms, resource.RLIMIT_DATA: getattr(used, "data", used.rss)}
+    return [limit - taken[kind] for kind, limit in limits.items()]
 
 
 def _cgroups(membership: Path, root: Path) -> list[int]:

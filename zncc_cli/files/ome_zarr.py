@@ -45,14 +45,6 @@ _UNITS = {
 _NAME_ONE_IMAGE = "name the folder of one image of an OME-Zarr"
 
 
-def is_zarr(path: Path) -> bool:
-    """Tell whether ``path`` is a folder that is an OME-Zarr, or is named like one."""
-    with contextlib.suppress(OSError, ValueError):
-        is_named = path.suffix == ".zarr"
-        return path.is_dir() and (is_named or any((path / name).is_file() for name in (".zattrs", "zarr.json")))
-    return False
-
-
 def read_ome_zarr(path: Path, name: str, max_bytes: int, series: int | None) -> Image:
     """Read the full resolution of the image in the folder ``path``, lazily.
 

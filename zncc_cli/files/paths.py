@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import stat
 from pathlib import Path
 
@@ -18,6 +19,14 @@ _OTHER_KINDS = (
     (stat.S_ISCHR, "a device", "name a file"),
     (stat.S_ISBLK, "a device", "name a file"),
 )
+
+
+def is_zarr(path: Path) -> bool:
+    """Tell whether ``path`` is a folder that is an OME-Zarr, or is named like one."""
+    with contextlib.suppress(OSError, ValueError):
+        is_named = path.suffix == ".zarr"
+        return path.is_dir() and (is_named or any((path / name).is_file() for name in (".zattrs", "zarr.json")))
+    return False
 
 
 def refusal(path: Path, *, expected: str, found: object, advice: str) -> InputError:

@@ -5,10 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from zncc_cli.report.json import json_text
 from zncc_cli.report.terminal import summary_table
 from zncc_cli.text import shown
@@ -23,11 +19,6 @@ if TYPE_CHECKING:  # most of them load torch
     from zncc_cli.registration.quality.uncertainty import Uncertainty
 
 _STYLE = {"ok": "green", "suspect": "yellow", "failed": "red", "error": "red"}
-
-
-def _console() -> Console:
-    # soft_wrap keeps one line per result, so that grep and cut can be used on what is printed.
-    return Console(soft_wrap=True, highlight=False)
 
 
 def print_json(content: Mapping[str, Any]) -> None:
@@ -55,7 +46,7 @@ def print_summary(outcome: PairOutcome) -> None:
         ("seconds", f"{seconds['registration']:.2f} registration, {seconds['total']:.2f} in all"),
         ("files", f"{outcome.folder}/"),
     ]
-    summary_table(rows, _console())
+    summary_table(rows)
 
 
 _PIPE_COLUMNS = 2**14  # no line is cut where the output is no terminal
@@ -67,6 +58,10 @@ def print_batch(outcome: BatchOutcome) -> None:
 
     On a terminal a reason is cut where the line ends; batch.csv, whose path is printed last, holds all of it.
     """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     listed = outcome.pairs if len(outcome.pairs) <= _MAX_ROWS else outcome.bad
     table = Table(box=None, pad_edge=False)
     for column in ("name", "status", "zncc before", "after", "seconds", "reason"):
@@ -108,7 +103,7 @@ def print_stack(outcome: StackOutcome) -> None:
         ("seconds", f"{seconds['registration']:.2f} registration, {seconds['total']:.2f} in all"),
         ("files", f"{outcome.folder}/"),
     ]
-    summary_table(lines, _console())
+    summary_table(lines)
 
 
 def print_std_maps(outcome: StdMapOutcome) -> None:
@@ -140,7 +135,6 @@ def print_diagnosis(diagnosis: Diagnosis) -> None:
                 for check in diagnosis.checks
             ],
         ],
-        _console(),
     )
 
 
@@ -151,7 +145,6 @@ def print_builds(builds: Builds) -> None:
             (device, f"{loaded.library} ({loaded.reason}, {loaded.seconds:.2f} s)" if loaded.library else loaded.reason)
             for device, loaded in builds.libraries.items()
         ],
-        _console(),
     )
 
 

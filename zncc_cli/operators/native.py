@@ -54,7 +54,18 @@ _INSTRUCTION_SETS = {
 
 _CPU_SOURCES = tuple(
     f"cpu/{name}.cpp"
-    for name in ("bindings", "local_std_box", "local_zncc_box", "pair_metric", "pair_metric_bindings", "warp")
+    for name in (
+        "bindings",
+        "filter_bindings",
+        "filters",
+        "local_std_box",
+        "local_zncc_box",
+        "pair_metric",
+        "pair_metric_bindings",
+        "pixels",
+        "warp",
+        "warped_rows",
+    )
 )
 # Bindings, which know torch, and kernels, which do not: nvcc takes long over torch's headers.
 _CUDA_SOURCES = tuple(

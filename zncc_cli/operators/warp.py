@@ -6,8 +6,6 @@ on (x, y, 1) in pixels, the centre of the top left pixel is (0, 0).
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from zncc_cli.operators import native_ops
@@ -29,7 +27,7 @@ def warp(
 
     Args:
         knots: (C, Hm, Wm) float32 or float64, on the CPU; mirrored at their edges.
-        matrix: (3, 3) float64, frame -> knots; the results are differentiable in it, once.
+        matrix: (3, 3) float64, frame -> knots.
         shape: (H, W) of the frame.
         degree: 1 or 3.
         box: the outermost columns and rows of the knots that count.
@@ -38,9 +36,7 @@ def warp(
         The values, NaN where a coordinate is not finite, and the depth: 0 on the box and outside it, 1 from a pixel
         further in.
     """
-    assert not knots.requires_grad, "the warp is differentiable in its matrix alone"
-    out: tuple[torch.Tensor, torch.Tensor] = _Warp.apply(knots, matrix, shape, degree, box)  # type: ignore[no-untyped-call]
-    return out
+    return warp_part(knots, matrix, shape, degree, box, (0, 0), (0, 0))
 
 
 def warp_part(
@@ -56,7 +52,7 @@ def warp_part(
 
     The matrix and the box refer to the whole frame and the whole knots; the results do not depend on the parts, to the
     bit, as long as the part of the knots holds all that the values are interpolated from.
-    ``degree`` may be `LANCZOS` as well. There is no gradient.
+    ``degree`` may be `LANCZOS` as well.
     """
     values, depth = knots.new_empty((knots.shape[0], *shape)), knots.new_empty(shape)
     torch.ops.zncc.warp(knots.contiguous(), matrix.contiguous(), degree, *box, *frame_at, *knots_at, values, depth)
@@ -90,27 +86,6 @@ def weighted_sums(planes: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
 
 def spline_knots(planes: torch.Tensor) -> torch.Tensor:
     """Return the knots of the cubic spline through planes (C, H, W) that are mirrored at their edges."""
-    knots = planes.clone(memory_format=torch.contiguous_format)
-    torch.ops.zncc.spline_knots_(knots)
+    knots = torch.empty_like(planes, memory_format=torch.contiguous_format)
+    torch.ops.zncc.spline_knots(planes.contiguous(), knots)
     return knots
-
-
-class _Warp(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, knots: torch.Tensor, matrix: torch.Tensor, shape: tuple[int, int], degree: int, box: Box
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        knots, matrix = knots.contiguous(), matrix.contiguous()
-        values, depth = knots.new_empty((knots.shape[0], *shape)), knots.new_empty(shape)
-        torch.ops.zncc.warp(knots, matrix, degree, *box, 0, 0, 0, 0, values, depth)
-        ctx.save_for_backward(knots, matrix)
-        ctx.options = degree, *box
-        return values, depth
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, g: torch.Tensor, g_depth: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        knots, matrix = ctx.saved_tensors
-        dM = matrix.new_empty((g.shape[1], 9))
-        torch.ops.zncc.warp_backward(g.contiguous(), g_depth.contiguous(), knots, matrix, *ctx.options, dM)
-        return None, dM.sum(dim=0).view(3, 3), None, None, None

@@ -10,6 +10,7 @@ solve   Candidate -> Fit        the best one followed from level to level, and r
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,7 +92,8 @@ def solve(pair: PairPyramid, task: Task, config: RegistrationConfig, candidates:
     matrix, richest_records = _descend_richest(metrics, candidates[0], config)
     model, matrix, selection = _select(metrics.pair, matrix, config)
     above_finest = range(1, min(metrics.pair.judged, len(metrics.pair) - 1))
-    matrix, selected_records = _descend_levels(metrics, above_finest, model, matrix, config)
+    levels = [level for level in above_finest if metrics.pair.is_descended(level)]
+    matrix, selected_records = _descend_levels(metrics, levels, model, matrix, config)
     descended, refinement_record = refined_fit(metrics.pair, matrix, model, config, selection)
     checked = check_start(pair, task.init, task.bound, descended, config)
     # A fit that the start itself led to had no rivals.
@@ -139,7 +141,7 @@ def _select(
 
 
 def _descend_levels(
-    metrics: LevelMetrics, levels: range, model: Model, matrix: np.ndarray, config: RegistrationConfig
+    metrics: LevelMetrics, levels: Sequence[int], model: Model, matrix: np.ndarray, config: RegistrationConfig
 ) -> tuple[np.ndarray, list[LevelRecord]]:
     """Follow ``model`` from the coarsest of ``levels`` to the finest; return the matrix, and what each level took."""
     records = list[LevelRecord]()

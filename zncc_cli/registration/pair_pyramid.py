@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from zncc_cli.config import Interpolation, RegistrationConfig
 from zncc_cli.registration.metric.level_metric import LevelMetric
 from zncc_cli.registration.pyramid import Level, coarsest_of
 
+_MAX_DESCENDED_PIXELS = 2**18  # of a level: larger ones take longer than all coarser ones together
 _JUDGED_SIDE_PX = 256  # the coarsest level with at least this shorter side is judged, beside the finest
 
 
@@ -38,6 +40,14 @@ class PairPyramid:
     def judged(self) -> int:
         """The index of the level that is judged beside the finest; 0 where that is the finest itself."""
         return coarsest_of(self.fixed, _JUDGED_SIDE_PX)
+
+    def is_descended(self, index: int) -> bool:
+        """Tell whether a level between the judged and the finest one is worth a descent.
+
+        A descent ends within a tenth of a level pixel, from where the refinement finds its way over two levels. Every
+        second one of large levels is left out.
+        """
+        return math.prod(self.fixed[index].shape) <= _MAX_DESCENDED_PIXELS or index % 2 == 0
 
     def __len__(self) -> int:
         return len(self.fixed)

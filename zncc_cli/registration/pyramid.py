@@ -10,9 +10,12 @@ import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from zncc_cli.operators import filters
 
 # Standard deviation, in pixels, of the Gaussian before every second pixel is dropped: at the new Nyquist
 # frequency it leaves exp(-(pi/2)^2 / 2) = 0.29 of the amplitude, the usual balance of aliasing and blur.
@@ -56,7 +59,8 @@ class Level:
     @cached_property
     def extent(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """(First, last) row and (first, last) column that hold a valid pixel; the whole frame where none does."""
-        lines = (self.mask.any(dim=d).nonzero()[:, 0] for d in (1, 0))
+        # amax, and not any, which takes many times as long.
+        lines = (self.mask.view(torch.uint8).amax(dim=d).nonzero()[:, 0] for d in (1, 0))
         rows, columns = (
             (int(line[0]), int(line[-1])) if len(line) else (0, n - 1)
             for line, n in zip(lines, self.shape, strict=True)
@@ -71,18 +75,24 @@ class Level:
         that hold enough pixels.
         """
         step = max(1, self.mask.numel() // _NOISE_PIXELS)
-        above, here, below = (self.image[0, 0, row : row + self.shape[0] - 2 : step] for row in range(3))
+        rows = [slice(row, row + self.shape[0] - 2, step) for row in range(3)]
+        above, here, below = (self.image[0, 0, row] for row in rows)
         down = above - 2 * here + below
         second = down[:, :-2] - 2 * down[:, 1:-1] + down[:, 2:]
-        usable = self.mask if self.measured is None else self.mask & (self.measured >= _MIN_MEASURED_SHARE)
-        if not bool(usable.all()):
-            top, middle, bottom = (usable[row : row + self.shape[0] - 2 : step] for row in range(3))
-            column = top & middle & bottom
+        top, middle, bottom = (self._usable(row) for row in rows)
+        column = top & middle & bottom
+        if not filters.is_full(column):
             second = second[column[:, :-2] & column[:, 1:-1] & column[:, 2:]]
         if second.numel() == 0:
             return 0.0
         # 36 is the sum of the squared weights, 0.6745 the median of |N(0, 1)|.
-        return float(second.abs().median()) / 0.6745 / 6.0
+        sizes, middle_place = second.abs().flatten().cpu().numpy(), (second.numel() - 1) // 2
+        return float(np.partition(sizes, middle_place)[middle_place]) / 0.6745 / 6.0
+
+    def _usable(self, rows: slice) -> Tensor:
+        """Tell in which pixels of some rows the noise can be measured, (h, W) bool."""
+        mask = self.mask[rows]
+        return mask if self.measured is None else mask & (self.measured[rows] >= _MIN_MEASURED_SHARE)
 
     @property
     def negative(self) -> Level:
@@ -102,31 +112,17 @@ def convolve(planes: Tensor, kernel: Tensor, padding: tuple[int, int] = (0, 0)) 
         return F.conv2d(planes, kernel, padding=padding)
 
 
-def _gaussian(sigma: float, dtype: torch.dtype) -> Tensor:
+def _gaussian(sigma: float) -> Tensor:
+    """Return the weights of a Gaussian, (2 n + 1,) float64, of sum one."""
     radius = max(1, math.ceil(_TRUNCATION_SIGMAS * sigma))
-    offsets = torch.arange(-radius, radius + 1, dtype=dtype)
+    offsets = torch.arange(-radius, radius + 1, dtype=torch.float64)
     kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
     return kernel / kernel.sum()
 
 
-def _blur(planes: Tensor, kernel: Tensor) -> Tensor:
-    """Return ``planes`` (C, 1, H, W) blurred by ``kernel`` along both axes, with zeros around the frame."""
-    return _blur_along(_blur_along(planes, kernel, -2), kernel, -1)
-
-
-def _blur_along(planes: Tensor, kernel: Tensor, axis: int) -> Tensor:
-    # Shifted planes, added up: several times faster on a CPU than a convolution of a single channel.
-    radius, count = len(kernel) // 2, planes.shape[axis]
-    reach = min(radius, count - 1)  # farther away there are only zeros
-    taps = kernel[radius - reach : radius + reach + 1].tolist()
-    padded = F.pad(planes, (0, 0, reach, reach) if axis == -2 else (reach, reach, 0, 0))
-    out: Tensor = padded.narrow(axis, 0, count) * taps[0]
-    for place, tap in enumerate(taps[1:], start=1):
-        out.add_(padded.narrow(axis, place, count), alpha=tap)
-    return out
-
-
-def smooth(image: Tensor, mask: Tensor, sigma: float, min_share: float = MIN_VALID_SHARE) -> tuple[Tensor, Tensor]:
+def smooth(
+    image: Tensor, mask: Tensor, sigma: float, min_share: float = MIN_VALID_SHARE, step: int = 1
+) -> tuple[Tensor, Tensor]:
     """Smooth an image by a Gaussian over its valid pixels.
 
     Args:
@@ -134,18 +130,13 @@ def smooth(image: Tensor, mask: Tensor, sigma: float, min_share: float = MIN_VAL
         mask: (H, W) bool, valid pixels.
         sigma: standard deviation of the Gaussian, pixels.
         min_share: share of the Gaussian that must fall on valid pixels.
+        step: 1, or 2 for every second pixel of every second row, from the first on.
 
     Returns:
-        The smoothed image, zero where it is not valid, and the (H, W) mask of where it is.
+        The smoothed image, zero where it is not valid, and the mask of where it is, (ceil(H / step), ceil(W / step)).
     """
-    kernel, weight = _gaussian(sigma, image.dtype), mask[None, None].to(image.dtype)
-    if bool(mask.all()):
-        sums, ones = _blur(image, kernel), (weight[..., :1], weight[..., :1, :])
-        total = _blur_along(ones[0], kernel, -2) * _blur_along(ones[1], kernel, -1)
-    else:
-        sums, total = _blur(torch.cat((image * weight, weight)), kernel).split(1)
-    valid = (total >= min_share) & (weight > 0)
-    return torch.where(valid, sums / torch.where(valid, total, 1), 0), valid[0, 0]
+    smoothed, valid = filters.smooth(image[0, 0], mask, _gaussian(sigma), min_share, step)
+    return smoothed[None, None], valid
 
 
 def background(image: Tensor, mask: Tensor, sigma: float) -> Tensor:
@@ -158,7 +149,7 @@ def background(image: Tensor, mask: Tensor, sigma: float) -> Tensor:
     height, width = mask.shape
     weight = mask[None, None].to(image.dtype)
     planes = F.pad(torch.cat((image * weight, weight)), (0, -width % block, 0, -height % block))
-    sums, total = _blur(F.avg_pool2d(planes, block), _gaussian(sigma / block, image.dtype)).split(1)
+    sums, total = filters.blur(F.avg_pool2d(planes, block), _gaussian(sigma / block)).split(1)
     coarse = sums / total.clamp_min(torch.finfo(image.dtype).tiny)
     # Bicubic, so that the grid of the means does not show between them.
     fine = F.interpolate(coarse, scale_factor=float(block), mode="bicubic") if block > 1 else coarse
@@ -170,32 +161,14 @@ def fill_holes(image: Tensor, mask: Tensor) -> Tensor:
 
     A spline rings where the edge of a hole is a jump. The filled values never count in a metric.
     """
-    if bool(mask.all()):
+    box = filters.rectangle(mask)
+    if box is None:
+        kernel = _gaussian(_FILL_SIGMA)
+        return filters.stack([filters.fill_holes(plane, mask, kernel, _MIN_FILL_WEIGHT) for plane in image[0]])[None]
+    rows, columns = box
+    if (rows.stop - rows.start, columns.stop - columns.start) == mask.shape:
         return image
-    box = rectangle(mask)
-    if box is not None:
-        rows, columns = box
-        around = columns.start, mask.shape[1] - columns.stop, rows.start, mask.shape[0] - rows.stop
-        return F.pad(image[..., rows, columns], around, mode="replicate")
-    filled = []
-    for plane in image.split(1, dim=1):
-        mean = plane[0, 0][mask].mean() if bool(mask.any()) else plane.new_zeros(())
-        weight = mask[None, None].to(image.dtype)
-        kernel = _gaussian(_FILL_SIGMA, image.dtype)
-        sums, total = _blur(torch.cat(((plane - mean).nan_to_num(0, 0, 0) * weight, weight)), kernel).split(1)
-        near = mean + sums / total.clamp_min(torch.finfo(image.dtype).tiny)
-        filled.append(torch.where(mask, plane, torch.where(total > _MIN_FILL_WEIGHT, near, mean)))
-    return torch.cat(filled, dim=1)
-
-
-def rectangle(mask: Tensor) -> tuple[slice, slice] | None:
-    """Return the rows and columns of the rectangle that is set in ``mask`` (H, W) bool; None for any other shape."""
-    # amax, and not any, which takes many times as long.
-    rows, columns = (torch.nonzero(mask.view(torch.uint8).amax(dim=dim)).flatten() for dim in (1, 0))
-    if len(rows) * len(columns) != int(mask.sum()) or len(rows) == 0:
-        return None
-    box = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
-    return box if (box[0].stop - box[0].start, box[1].stop - box[1].start) == (len(rows), len(columns)) else None
+    return filters.stack([filters.fill_around(plane, rows, columns) for plane in image[0]])[None]
 
 
 def pyramid(image: Tensor, mask: Tensor, levels: int, measured: Tensor | None = None) -> list[Level]:
@@ -205,21 +178,21 @@ def pyramid(image: Tensor, mask: Tensor, levels: int, measured: Tensor | None = 
         image, mask, measured: of the image, as in `Level`.
         levels: how many.
     """
-    out = [Level(image * mask.to(image.dtype), mask, 1, measured)]
+    if not filters.is_full(mask):
+        image = filters.smooth(image[0, 0], mask, torch.ones(1, dtype=torch.float64), 0.0)[0][None, None]
+    out = [Level(image, mask, 1, measured)]
     while len(out) < levels:
         last = out[-1]
-        image, mask = (plane[..., ::2, ::2].contiguous() for plane in smooth(last.image, last.mask, DECIMATION_SIGMA))
-        share = smoothed_share(last, DECIMATION_SIGMA)
-        measured = None if share is None else share[::2, ::2].contiguous()
-        out.append(Level(image, mask, 2 * last.factor, measured))
+        image, mask = smooth(last.image, last.mask, DECIMATION_SIGMA, step=2)
+        out.append(Level(image, mask, 2 * last.factor, smoothed_share(last, DECIMATION_SIGMA, step=2)))
     return out
 
 
-def smoothed_share(level: Level, sigma: float) -> Tensor | None:
-    """Return `Level.measured`, (H, W), of the level smoothed by ``sigma`` pixels; None where nothing was filled in."""
+def smoothed_share(level: Level, sigma: float, step: int = 1) -> Tensor | None:
+    """Return `Level.measured` of the level as `smooth` makes it; None where nothing was filled in."""
     if level.measured is None:
         return None
-    return smooth(level.measured[None, None], level.mask, sigma, min_share=0.0)[0][0, 0]
+    return smooth(level.measured[None, None], level.mask, sigma, 0.0, step)[0][0, 0]
 
 
 def count_levels(shape: tuple[int, int], smallest: int) -> int:

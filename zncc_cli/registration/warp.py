@@ -1,4 +1,4 @@
-"""The coordinate convention, and the values of an image under a transform, differentiable in its matrix.
+"""The coordinate convention, and the values of an image under a transform.
 
 (x, y) in pixels; the centre of the top-left pixel is (0, 0). A transform maps FIXED coordinates to MOVING
 coordinates (pull-back): ``warped(x, y) = moving(T(x, y))``. This file alone converts to the normalised
@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zncc_cli.config import Interpolation
+from zncc_cli.operators.filters import rectangle
 from zncc_cli.operators.warp import Place, has_warp, spline_knots, warp
-from zncc_cli.registration.pyramid import convolve, rectangle
+from zncc_cli.registration.pyramid import convolve
 from zncc_cli.registration.transforms.matrices import map_points as map_points  # here for all that resample
 
 # Coordinates are good to this many pixels: a point that lies less beyond the frame's edge is on it.
@@ -35,11 +36,6 @@ def level_scale(factor: float) -> np.ndarray:
     return np.asarray(scale[None, :] / scale[:, None])
 
 
-def level_matrix(matrix: Tensor, factor: float) -> Tensor:
-    """Return ``matrix`` (3, 3), given in full-resolution pixels, in the pixels of a level ``factor`` times coarser."""
-    return matrix * torch.from_numpy(level_scale(factor)).to(matrix)
-
-
 def corners(shape: tuple[int, int]) -> np.ndarray:
     """Return the (4, 2) corner pixel centres (x, y) of a frame of (H, W)."""
     h, w = shape[0] - 1, shape[1] - 1
@@ -56,14 +52,14 @@ def area_scale(matrix: np.ndarray, shape: tuple[int, int]) -> float:
 
 
 def coordinates(matrix: Tensor, shape: tuple[int, int], at: Place = (0, 0)) -> tuple[Tensor, Tensor]:
-    """Return the moving coordinates x, y of every fixed pixel, (H, W) each; differentiable in the matrix.
+    """Return the moving coordinates x, y of every fixed pixel, (H, W) each.
 
     Args:
         matrix: (3, 3), fixed -> moving; its dtype and device are those of the result.
         shape: (H, W) of the fixed frame, or of a part of it.
         at: the part's first pixel. A pixel's coordinates are the same, bit for bit, in every part.
     """
-    if not matrix.requires_grad and not bool(matrix[2, :2].any()):
+    if not bool(matrix[2, :2].any()):
         return applied(matrix[0] / matrix[2, 2], shape, at), applied(matrix[1] / matrix[2, 2], shape, at)
     w = applied(matrix[2], shape, at)
     return applied(matrix[0], shape, at) / w, applied(matrix[1], shape, at) / w
@@ -107,7 +103,7 @@ class Sampler:
         self.box = columns.start, rows.start, columns.stop - 1, rows.stop - 1
         self.shape = int(image.shape[-2]), int(image.shape[-1])
         self._native = has_warp(image)
-        assert interpolation in (Interpolation.LINEAR, Interpolation.CUBIC), "those that are differentiable"
+        assert interpolation in (Interpolation.LINEAR, Interpolation.CUBIC)
         self.degree = 3 if interpolation is Interpolation.CUBIC else 1
         self.knots = image.contiguous() if self.degree == 1 else _knots(image)
 
@@ -119,7 +115,7 @@ class Sampler:
         no jumps where pixels enter or leave the overlap.
 
         Args:
-            matrix: (3, 3) float64 on the CPU, frame -> image; values and edge weights are differentiable in it.
+            matrix: (3, 3) float64 on the CPU, frame -> image.
             shape: (H, W) of the frame.
         """
         if self._native:
@@ -134,20 +130,12 @@ class Sampler:
             valid = None if self.mask is None else sampled_linear(self.mask[None], x, y)[0]
         return values, edge_weight if valid is None else torch.minimum(edge_weight, valid[0])
 
-    @property
-    def own_edge_weight(self) -> Tensor:
-        """The edge weights (H, W) of the image's own pixels."""
-        left, top, right, bottom = self.box
-        edge_weight = torch.zeros_like(self.knots[0, 0])
-        edge_weight[top + 1 : bottom, left + 1 : right] = 1
-        return edge_weight if self.mask is None else edge_weight * self.mask[0]
-
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return (1, C, h, w) values at coordinates x, y (h, w), by plain torch; differentiable in both."""
+        """Return (1, C, h, w) values at coordinates x, y (h, w), by plain torch."""
         return sampled_linear(self.knots, x, y) if self.degree == 1 else sampled_cubic(self.knots, x, y)
 
 
-# The cubic spline stands here for registration, differentiable in the coordinates and on any device; as native kernels
+# The cubic spline stands here for registration on any device; as native kernels
 # (`zncc_cli.operators.warp`), with a recursive filter; and for resampling (`resampling.interpolators`), where each knot
 # is one sum of float64 in one order, so that no part of an image differs by a bit from the whole. The three differ in
 # their last bits, so that none can serve for another without a change of results.
@@ -173,7 +161,7 @@ def sampled_cubic(knots: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 def _linear_pair(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the weight of the first of the two linear interpolations that make a cubic B-spline, and both places."""
-    floor = x.detach().floor()
+    floor = x.floor()
     t = x - floor
     w1, w3 = (4 + t * t * (3 * t - 6)) / 6, t * t * t / 6
     first = (1 - t) ** 3 / 6 + w1

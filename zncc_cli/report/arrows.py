@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 _DRAWING_SIDE = 640.0  # the longer side of the drawing, in its own units
@@ -15,8 +17,7 @@ _MIN_LENGTH = 2.0  # drawing units; a shorter arrow is drawn as a dot
 _MIN_DIFFERENCE_PX = 0.005  # pixels: a motion that differs by less from its mean is a shift
 
 
-@dataclass(frozen=True)
-class Arrow:
+class Arrow(NamedTuple):
     """An arrow from a pixel of the fixed image to the same point of the scene in the moving image, in drawing units."""
 
     x: float
@@ -25,9 +26,14 @@ class Arrow:
     to_y: float
 
     @property
-    def dot(self) -> bool:
-        """Whether it is too short to have a head, and is drawn as a dot."""
-        return math.hypot(self.to_x - self.x, self.to_y - self.y) < _MIN_LENGTH
+    def svg(self) -> str:
+        """It as an element of SVG: a line with a head, or a dot where it is too short for one."""
+        if math.hypot(self.to_x - self.x, self.to_y - self.y) < _MIN_LENGTH:
+            return f'<circle class="dot" cx="{self.x}" cy="{self.y}" r="2"/>'
+        return (
+            f'<line class="arrow" x1="{self.x}" y1="{self.y}" x2="{self.to_x}" y2="{self.to_y}" '
+            'marker-end="url(#head)"/>'
+        )
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,11 @@ class ArrowChart:
     longest: float
     bar: float
     bar_pixels: float
+
+    @property
+    def svg(self) -> Markup:
+        """The arrows as elements of SVG: made of numbers alone, and not by the template, which escapes each of them."""
+        return Markup("\n".join(arrow.svg for arrow in self.arrows))
 
 
 @dataclass(frozen=True)
@@ -107,10 +118,7 @@ def _chart(points: NDArray[np.float64], steps: NDArray[np.float64], shape: tuple
     gap = max(height, width) / _ARROWS_PER_SIDE
     exaggeration = _round_below(_MAX_LENGTH * gap / longest) if longest > 0 else 1.0
     ends = points + steps * exaggeration
-    arrows = tuple(
-        Arrow(*(round(float(value) * unit, 1) for value in (*start, *end)))
-        for start, end in zip(points, ends, strict=True)
-    )
+    arrows = tuple(Arrow(*ends_of_one) for ends_of_one in np.round(np.hstack((points, ends)) * unit, 1).tolist())
     bar_pixels = _round_below(max(longest, 1e-9) * pixel)
     bar = round(bar_pixels / pixel * exaggeration * unit, 1)
     return ArrowChart(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as PillowImage
 
+from zncc_cli.files.png import png_bytes
 from zncc_cli.report.grey import Limits
 
 # Equally spaced colours; those between them are interpolated. The sequential ones rise evenly in lightness and the
@@ -49,8 +48,4 @@ def colour_png(values: NDArray[Any], limits: Limits, colours: ColourMap) -> byte
     low, high = limits
     share = (np.where(known, values, low) - low) / (high - low if high > low else 1)
     levels = np.where(known, 1 + np.rint(np.clip(share, 0, 1) * (_LEVELS - 1)), 0).astype(np.uint8)
-    picture = PillowImage.fromarray(levels, mode="L")
-    picture.putpalette(colours.palette().tobytes())
-    file = io.BytesIO()
-    picture.save(file, "PNG", transparency=0, compress_level=6)
-    return file.getvalue()
+    return png_bytes(levels, colours.palette())

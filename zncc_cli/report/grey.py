@@ -6,28 +6,35 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 _PERCENTILES = (0.5, 99.5)  # of the values; a few hot pixels must not decide the contrast
-_MAX_SAMPLES = 2**20  # enough for percentiles to a tenth of a grey level
+_MAX_SAMPLES = 2**15  # of which 160 lie beyond each percentile
 
 Limits = tuple[float, float]
 """The values shown as black and as white."""
 
 
 def robust_limits(values: NDArray[Any], known: NDArray[np.bool_]) -> Limits:
-    """Return the 0.5 and 99.5 percentiles of the known ``values`` (H, W), from a sample; (0, 0) without known values.
+    """Return the 0.5 and 99.5 percentiles of the known ``values`` (H, W), from a `sample`; (0, 0) without known values.
 
     ``known`` is (H, W) bool.
     """
-    step = max(1, math.ceil(math.sqrt(values.size / _MAX_SAMPLES)))
-    sample = values[::step, ::step][known[::step, ::step]]
-    if sample.size == 0:
-        sample = values[known]
-    if sample.size == 0:
+    drawn = sample(values, known)
+    if drawn.size == 0:
         return 0.0, 0.0
-    low, high = np.percentile(sample.astype(np.float64), _PERCENTILES)
+    low, high = np.percentile(drawn.astype(np.float64), _PERCENTILES)
     return float(low), float(high)
+
+
+def sample(values: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[Any]:
+    """Return some of the known ``values`` (H, W), about `_MAX_SAMPLES` if there are more; ``known`` is (H, W) bool."""
+    step = max(1, int(np.count_nonzero(known)) // _MAX_SAMPLES)
+    # With no divisor in common with the width, the step visits every column: it fits no pattern of rows or columns.
+    while step > 1 and math.gcd(step, values.shape[1]) > 1:
+        step += 1
+    drawn: NDArray[Any] = values.ravel()[::step][known.ravel()[::step]]
+    return drawn if drawn.size else values[known]
 
 
 def stretched(values: NDArray[Any], known: NDArray[np.bool_], limits: Limits) -> NDArray[np.float32]:
@@ -42,6 +49,14 @@ def stretched(values: NDArray[Any], known: NDArray[np.bool_], limits: Limits) ->
     scaled -= np.float32(low)
     scaled /= np.float32(high - low)
     return np.clip(scaled, 0, 1, out=scaled)
+
+
+def grey_levels(values: NDArray[Any], known: NDArray[np.bool_], limits: Limits) -> NDArray[np.uint8]:
+    """Return ``values`` (H, W) as levels from 0 to 255, uint8 (H, W); see `stretched`."""
+    levels = stretched(values, known, limits)
+    levels *= 255
+    levels += 0.5  # for the cast, which cuts off
+    return levels.astype(np.uint8)
 
 
 def std_picture(values: NDArray[Any]) -> NDArray[np.uint8]:
@@ -63,19 +78,22 @@ def reduced_shape(shape: tuple[int, int], factor: int) -> tuple[int, int]:
     return -(-shape[0] // factor), -(-shape[1] // factor)
 
 
-def block_sums(values: NDArray[Any], factor: int) -> NDArray[Any]:
-    """Return the sums over blocks of ``factor`` x ``factor`` pixels, of `reduced_shape`; the last may be smaller."""
+def block_sums(values: NDArray[Any], factor: int, dtype: DTypeLike | None = None) -> NDArray[Any]:
+    """Return the sums over blocks of ``factor`` x ``factor`` pixels, of `reduced_shape`; the last may be smaller.
+
+    ``dtype`` is that of the sums, by default the values' own.
+    """
     if factor == 1:
         return values
-    padding = [(0, -side % factor) for side in values.shape]
-    padded: NDArray[Any] = np.pad(values, padding) if any(map(any, padding)) else values
     # Whole rows, then whole columns are added: several times as fast as numpy's reduceat.
-    rows = padded[::factor].copy()
+    rows = values[::factor].astype(dtype or values.dtype)
     for row in range(1, factor):
-        rows += padded[row::factor]
+        part = values[row::factor]
+        rows[: len(part)] += part
     blocks: NDArray[Any] = rows[:, ::factor].copy()
     for column in range(1, factor):
-        blocks += rows[:, column::factor]
+        part = rows[:, column::factor]
+        blocks[:, : part.shape[1]] += part
     return blocks
 
 
@@ -92,12 +110,48 @@ def block_means(
         Means (H', W'), summed in float64, NaN where a block is not known; and bool (H', W'), whether at least half of
         a block's pixels are known.
     """
-    sums = block_sums(np.where(known, values, 0).astype(np.float64), factor)
-    count = block_sums(known.astype(np.int64), factor)
-    sides = [np.minimum(factor, side - np.arange(0, side, factor)) for side in values.shape]
-    block_known = 2 * count >= np.multiply.outer(*sides)
-    means: NDArray[np.float32] = np.where(block_known, sums / np.maximum(count, 1), np.nan).astype(np.float32)
-    return means, block_known
+    blocks = BlockMeans(values.shape, factor)
+    blocks.add(values, known)
+    return blocks.means()
+
+
+class BlockMeans:
+    """Means of the known values of a plane's blocks, summed in float64 while the plane is added part by part."""
+
+    def __init__(self, shape: tuple[int, ...], factor: int) -> None:
+        """Begin with a plane (H, W) without a value, and blocks of ``factor`` x ``factor`` pixels."""
+        self._shape, self._factor = shape, factor
+        size = reduced_shape((shape[0], shape[1]), factor)
+        self._sums, self._counts = np.zeros(size), np.zeros(size, np.int32)
+
+    def add(self, values: NDArray[Any], known: NDArray[np.bool_], top: int = 0, left: int = 0) -> None:
+        """Add the ``known`` ones of ``values`` (h, w), whose first one lies at (top, left); beyond the plane none."""
+        inside = tuple(
+            slice(max(-first, 0), max(min(count, side - first), 0))
+            for first, count, side in zip((top, left), values.shape, self._shape, strict=True)
+        )
+        values, known, factor = values[inside], known[inside], self._factor
+        if values.size == 0:
+            return
+        top, left = max(top, 0), max(left, 0)
+        padding = ((top % factor, 0), (left % factor, 0))
+        planes = np.where(known, values, values.dtype.type(0)), known.view(np.uint8)
+        if top % factor or left % factor:
+            planes = np.pad(planes[0], padding), np.pad(planes[1], padding)
+        sums, counts = block_sums(planes[0], factor, np.float64), block_sums(planes[1], factor, np.int32)
+        place = tuple(
+            slice(first // factor, first // factor + count)
+            for first, count in zip((top, left), sums.shape, strict=True)
+        )
+        self._sums[place] += sums
+        self._counts[place] += counts
+
+    def means(self) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return the means, NaN where a block is not known, and which are, as `block_means` does."""
+        sides = [np.minimum(self._factor, side - np.arange(0, side, self._factor)) for side in self._shape]
+        known = 2 * self._counts >= np.multiply.outer(*sides)
+        means = np.where(known, self._sums / np.maximum(self._counts, 1), np.nan).astype(np.float32)
+        return means, known
 
 
 def box_means(values: NDArray[Any], known: NDArray[np.bool_], side: int) -> NDArray[np.float32]:

@@ -6,13 +6,15 @@ import base64
 import hashlib
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jinja2
 from markupsafe import Markup
 
 from zncc_cli.files.output_folder import atomic_write
 from zncc_cli.text import shown
+
+if TYPE_CHECKING:
+    import jinja2
 
 _TEMPLATES = Path(__file__).with_name("templates")
 
@@ -46,6 +48,8 @@ def write_html(path: Path, template: str, script: str, content: dict[str, Any]) 
 
 @cache
 def _environment() -> jinja2.Environment:
+    import jinja2  # takes its time to load
+
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
-from PIL import Image as PillowImage
 
 from zncc_cli.report.colours import MAGMA, ORANGE_PURPLE, RED_BLUE, VIRIDIS, ColourMap, colour_png
-from zncc_cli.report.grey import Limits, block_means, box_means, robust_limits, stretched
+from zncc_cli.report.grey import Limits, block_means, box_means, grey_levels, robust_limits, sample
 from zncc_cli.report.words import number_text
 
 _MAX_VIEW_SIDE = 1024  # pixels; what a screen shows of a picture, and what a file of a few megabytes holds
-_MAX_MAP_SIDE = 640  # pixels; maps are means over a window, and are shown smaller
+MAX_MAP_SIDE = 400
+"""Pixels of a map's longer side: maps are means over a window, and a card of the page is some 330 pixels wide."""
 _BACKGROUND = 40  # grey value where the moving image has no value, as in overlay.png
 # JPEG qualities, of which the first is taken whose five pictures stay below the bound: texture stays above 80 even at
 # the largest size; white noise, which does not compress, comes to the end of the list.
@@ -29,7 +29,9 @@ _MAX_VIEW_BYTES = 1_600_000  # before base64, which adds a third
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PairFigures:
-    """The images that an HTML report shows, all (H, W) on one frame: the fixed image's, or one reduced from it.
+    """The images that an HTML report shows, (H, W) on one frame: the fixed image's, or one reduced from it.
+
+    The maps may be reduced further, each to a shape of its own.
 
     Attributes:
         fixed: grey values of the fixed image.
@@ -56,11 +58,10 @@ class PairFigures:
     pixel: float = 1.0
 
     def __post_init__(self) -> None:
-        planes = (self.before, self.after, self.valid_before, self.valid_after, self.zncc, self.std_fixed)
+        planes = (self.before, self.after, self.valid_before, self.valid_after)
         assert self.fixed.ndim == 2, "pictures are grey"
         assert self.fixed.size, "pictures have pixels"
-        assert all(plane.shape == self.fixed.shape for plane in (*planes, self.std_aligned)), "one frame for all"
-        assert self.expected_error is None or self.expected_error.shape == self.fixed.shape, "one frame for all"
+        assert all(plane.shape == self.fixed.shape for plane in planes), "one frame for all"
 
     def reduced(self, max_side: int = _MAX_VIEW_SIDE) -> PairFigures:
         """Return these images reduced by area averaging to at most ``max_side`` pixels of width and height."""
@@ -68,25 +69,24 @@ class PairFigures:
         if factor <= 1:
             return self
 
-        def means(values: NDArray[Any], known: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
-            finite = np.isfinite(values)
-            return block_means(values, finite if known is None else finite & known, factor)[0]
-
-        before, after = means(self.before, self.valid_before), means(self.after, self.valid_after)
+        before, after = (
+            _reduced(values, max_side, valid)
+            for values, valid in ((self.before, self.valid_before), (self.after, self.valid_after))
+        )
         # The centre of a reduced pixel lies on the centre of its area.
         to_fine = np.array([[factor, 0, (factor - 1) / 2], [0, factor, (factor - 1) / 2], [0, 0, 1]])
         return dataclasses.replace(
             self,
-            fixed=means(self.fixed),
+            fixed=_reduced(self.fixed, max_side),
             before=before,
             after=after,
             valid_before=np.isfinite(before),
             valid_after=np.isfinite(after),
-            zncc=means(self.zncc),
-            std_fixed=means(self.std_fixed),
-            std_aligned=means(self.std_aligned),
+            zncc=_reduced(self.zncc, max_side),
+            std_fixed=_reduced(self.std_fixed, max_side),
+            std_aligned=_reduced(self.std_aligned, max_side),
             matrix=np.linalg.inv(to_fine) @ self.matrix @ to_fine,
-            expected_error=None if self.expected_error is None else means(self.expected_error),
+            expected_error=None if self.expected_error is None else _reduced(self.expected_error, max_side),
             pixel=self.pixel * factor,
         )
 
@@ -95,6 +95,15 @@ class PairFigures:
         moving, valid = (self.after, self.valid_after) if after else (self.before, self.valid_before)
         known: NDArray[np.bool_] = valid & np.isfinite(moving) & np.isfinite(self.fixed)
         return known
+
+
+def _reduced(values: NDArray[Any], max_side: int, known: NDArray[np.bool_] | None = None) -> NDArray[Any]:
+    """Return ``values`` (H, W) as means of blocks of the ``known`` and finite ones, at most ``max_side`` a side."""
+    factor = math.ceil(max(values.shape) / max_side)
+    if factor == 1:
+        return values
+    finite = np.isfinite(values)
+    return block_means(values, finite if known is None else finite & known, factor)[0]
 
 
 @dataclass(frozen=True)
@@ -140,6 +149,8 @@ def jpeg(pixels: NDArray[np.uint8], quality: int, *, small: bool = False) -> byt
 
     ``small`` makes it smaller: colours have half the resolution, and the Huffman code is fitted to the picture.
     """
+    from PIL import Image as PillowImage  # takes its time to load
+
     file = io.BytesIO()
     PillowImage.fromarray(pixels).save(file, "JPEG", quality=quality, subsampling=2 if small else 0, optimize=small)
     return file.getvalue()
@@ -157,28 +168,27 @@ def view_pixels(figures: PairFigures) -> dict[str, NDArray[np.uint8]]:
         for known in (figures.shared(after=True), figures.shared(after=False), finite)
         if known.any() or known is finite
     )
-    fixed = stretched(figures.fixed, finite, robust_limits(figures.fixed, fixed_known))
+    fixed = grey_levels(figures.fixed, finite, robust_limits(figures.fixed, fixed_known))
     moving, known = figures.after, figures.shared(after=True)
     if not known.any():
         moving, known = figures.before, figures.valid_before & np.isfinite(figures.before)
     limits = robust_limits(moving, known)
-    pixels = {"fixed": _levels(fixed, finite)}
+    pixels = {"fixed": _on_background(fixed, finite)}
     for name, values, valid in (
         ("before", figures.before, figures.valid_before),
         ("after", figures.after, figures.valid_after),
     ):
         has_value = valid & np.isfinite(values)
-        grey = stretched(values, has_value, limits)
-        pixels[name] = _levels(grey, has_value)
-        pixels[f"overlay-{name}"] = _levels(np.stack([fixed, grey, fixed], axis=-1), has_value & finite)
+        grey = grey_levels(values, has_value, limits)
+        pixels[name] = _on_background(grey, has_value)
+        magenta, green = (_on_background(levels, has_value & finite) for levels in (fixed, grey))
+        pixels[f"overlay-{name}"] = np.stack([magenta, green, magenta], axis=-1)
     return pixels
 
 
-def _levels(intensities: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Return ``intensities`` of 0 to 1, (H, W) or (H, W, 3), as 8-bit levels, with the background where not known."""
-    levels: NDArray[np.uint8] = np.rint(255 * intensities).astype(np.uint8)
-    levels[~known] = _BACKGROUND
-    return levels
+def _on_background(levels: NDArray[np.uint8], known: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return ``levels`` (H, W) with the background where not known (H, W)."""
+    return np.where(known, levels, np.uint8(_BACKGROUND))
 
 
 def embedded_views(figures: PairFigures) -> dict[str, EmbeddedImage]:
@@ -186,7 +196,11 @@ def embedded_views(figures: PairFigures) -> dict[str, EmbeddedImage]:
     pixels = view_pixels(figures)
     files: dict[str, bytes] = {}
     for quality in _QUALITIES:
-        files = {name: jpeg(view, quality) for name, view in pixels.items()}
+        files = {name: jpeg(pixels[name], quality) for name in ("after", "overlay-after")}
+        # The three grey views take about as much as one of them each, and the two overlays as well.
+        if 3 * len(files["after"]) + 2 * len(files["overlay-after"]) > _MAX_VIEW_BYTES and quality != _QUALITIES[-1]:
+            continue
+        files = {name: files.get(name) or jpeg(view, quality) for name, view in pixels.items()}
         if sum(map(len, files.values())) <= _MAX_VIEW_BYTES:
             break
     return {name: embedded_image(content, "image/jpeg", pixels[name].shape) for name, content in files.items()}
@@ -194,7 +208,7 @@ def embedded_views(figures: PairFigures) -> dict[str, EmbeddedImage]:
 
 def map_figures(figures: PairFigures, window: object = None) -> list[MapFigure]:
     """Return the maps of an HTML report; ``window`` is the side of the ZNCC window in pixels, None if not known."""
-    small = figures.reduced(_MAX_MAP_SIDE)
+    small = figures.reduced(MAX_MAP_SIDE)
     windows = f"windows of {window} x {window} pixels" if isinstance(window, int) else "local windows"
     maps = [
         _map(
@@ -293,6 +307,7 @@ def _map(
         if high > low
         else (number_text(low, 3),)
     )
-    median = float(np.median(np.abs(values[known]) if symmetric else values[known]))
+    drawn = sample(values, known)
+    median = float(np.median(np.abs(drawn) if symmetric else drawn))
     summary = f"Median{' magnitude' if symmetric else ''} {number_text(median, 3)}{f' {unit}' if unit else ''}"
     return MapFigure(key, title, meaning, picture, colours.colours, ticks, unit, summary)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,6 +42,22 @@ def test_a_large_pair_is_registered_on_blocks_and_moved_at_full_resolution(
     assert tifffile.imread(tmp_path / "out" / "aligned.tif").shape == shape
     z = tifffile.imread(tmp_path / "out" / "zncc.tif")
     assert np.nanmedian(z) > 0.9
+
+
+def test_pictures_are_the_same_whatever_else_is_written(tmp_path: Path) -> None:
+    """The aligned image of the pictures is that of the maps, where there are maps, or else is made for the pictures."""
+    files = {}
+    for write in ("overlay", "html", "overlay,maps,html"):
+        out = tmp_path / write
+        config = PairConfig(fixed=SAMPLE / "fixed.tif", moving=SAMPLE / "moving.tif", out=out, write=write)
+        assert not align_pair(config, lambda _: None).missing
+        files[write] = {path.name: path.read_bytes() for path in out.iterdir()}
+        assert set(files[write]) == set(file_names(config))
+    whole = files["overlay,maps,html"]
+    assert files["overlay"]["overlay.png"] == whole["overlay.png"]
+    embedded = [re.findall(rb"data:image[^\"]+", run["report.html"]) for run in (files["html"], whole)]
+    assert len(embedded[0]) == 10  # five views and five maps
+    assert embedded[0] == embedded[1]
 
 
 @pytest.fixture

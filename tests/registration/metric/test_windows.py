@@ -15,7 +15,6 @@ from zncc_cli.registration.metric.windows import (
     pixel_sums,
     window_sums,
     window_variance,
-    window_weights,
 )
 
 
@@ -54,19 +53,3 @@ def test_pixel_sums_are_the_adjoint_of_window_sums() -> None:
     pixels, windows = random(12, 13), random(8, 9, seed=1)
     by_window, by_pixel = (window_sums(pixels, 5) * windows).sum(), (pixels * pixel_sums(windows, 5)).sum()
     torch.testing.assert_close(by_window, by_pixel, rtol=0, atol=1e-10)
-
-
-def test_the_weight_of_a_window_is_its_least_and_so_is_its_derivative() -> None:
-    weight = torch.from_numpy(np.random.default_rng(0).random((8, 9))).requires_grad_()
-    windows = sliding_window_view(weight.detach().numpy(), (3, 3))
-    np.testing.assert_array_equal(window_weights(weight, 3).detach().numpy(), windows.min((-2, -1)))
-    assert torch.autograd.gradcheck(lambda w: window_weights(w, 3), weight)
-
-
-def test_weights_of_zero_and_one_have_no_derivative() -> None:
-    weight = torch.ones(6, 6, dtype=torch.float64)
-    weight[0] = 0
-    weight.requires_grad_()
-    window_weights(weight, 3).sum().backward()
-    assert weight.grad is not None
-    assert not weight.grad.any()

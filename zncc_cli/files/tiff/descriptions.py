@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import re
 import uuid
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -241,6 +240,8 @@ def _can_write_ome(
     metadata: dict[str, Any], dtype: np.dtype[Any], shape: Sequence[int], stored: tuple[int, ...]
 ) -> bool:
     """Tell whether tifffile can make the OME-XML: tried before a pixel is written, because it is written last."""
+    from xml.etree import ElementTree  # only OME needs it
+
     try:
         xml = tifffile.OmeXml(**metadata)
         xml.addimage(dtype, shape, stored, **metadata)  # type: ignore[arg-type]

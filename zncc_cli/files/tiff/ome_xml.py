@@ -6,10 +6,12 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
-from xml.etree import ElementTree
+from typing import TYPE_CHECKING, Any
 
 from zncc_cli.files.metadata import PixelSize
+
+if TYPE_CHECKING:
+    from xml.etree import ElementTree
 
 CHANNEL_ATTRIBUTES = (
     *("Name", "AcquisitionMode", "Color", "ContrastMethod", "EmissionWavelength", "EmissionWavelengthUnit"),
@@ -61,6 +63,8 @@ def read_ome(xml: str, pages: int) -> Ome:
     """Read the OME-XML of a file of ``pages`` pages; one that cannot be parsed has no images, and a doubt."""
     if "<!DOCTYPE" in xml or "<!ENTITY" in xml:
         return Ome(images=(), doubt="it defines entities")
+    from xml.etree import ElementTree  # most TIFFs do without
+
     try:
         root = ElementTree.fromstring(xml)
         images = [element for element in root if _tag(element) == "Image"]

@@ -13,8 +13,7 @@ from typing import NamedTuple
 from zncc_cli.config.batch import EXAMPLE, BatchConfig
 from zncc_cli.errors import InputError, OptionError
 from zncc_cli.files.images import list_images
-from zncc_cli.files.ome_zarr import is_zarr
-from zncc_cli.files.paths import refusal, regular_file_size
+from zncc_cli.files.paths import is_zarr, refusal, regular_file_size
 from zncc_cli.jobs.batch.pattern import Pattern
 from zncc_cli.text import shown
 

@@ -30,7 +30,7 @@ from zncc_cli.jobs.batch.key import done_before, pair_key
 from zncc_cli.jobs.batch.row import ERROR, BatchRow
 from zncc_cli.jobs.missing import sentence
 from zncc_cli.jobs.pair.run_folder import file_names, names_of_earlier_run
-from zncc_cli.process import keep_freed_memory
+from zncc_cli.process import keep_freed_memory, without_collector
 
 Content = Mapping[str, Any]
 Job = Callable[[Content], dict[str, Any]]
@@ -57,7 +57,9 @@ def serve(prepare: Callable[[Content], Job]) -> None:
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     tasks: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=_receive, args=(sys.stdin.buffer, tasks), daemon=True).start()
+    # Not sys.stdin: Python aborts when it ends with an error while a thread waits for that.
+    lines = os.fdopen(0, "rb", closefd=False)
+    threading.Thread(target=_receive, args=(lines, tasks), daemon=True).start()
     warnings = _Warnings()
     logging.getLogger().addHandler(warnings)
     job = prepare(json.loads(tasks.get()))
@@ -102,11 +104,12 @@ def main() -> None:
 def _prepare(settings: Content) -> Job:
     """Load torch and the kernels; return what aligns a pair."""
     keep_freed_memory()
-    import torch
+    with without_collector():
+        import torch
 
-    import zncc_cli.jobs.pair.align  # noqa: F401
-    from zncc_cli.operators import native
-    from zncc_cli.registration.register import resolve_device
+        import zncc_cli.jobs.pair.align  # noqa: F401
+        from zncc_cli.operators import native
+        from zncc_cli.registration.register import resolve_device
 
     torch.set_num_threads(1)
     config = pair_config(settings["pair"])

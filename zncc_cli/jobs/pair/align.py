@@ -89,14 +89,14 @@ def align_pair(
         progress(f"writing {config.folder}")
         with native.selected(config.registration.backend):
             images = write_images(folder, views, pair, result, config)
-            layers = write_overlay(folder, pair, result, images.canvas, config)
+            layers = write_overlay(folder, pair, result, images, config)
         clock.end_stage("write")
 
         notes = (*views.notes, *folder.notes, *pair.notes, *result.notes, *images.notes)
         report = pair_report(config, views, pair, result, images, clock.seconds())
         report |= report_entries(notes, folder.missing_files)
         # The HTML report may itself be missing, so report.json is completed after it.
-        write_html(folder, report, pair, layers, result, images.canvas)
+        write_html(folder, report, pair, layers, result, images.maps)
         clock.end_stage("write")
         report |= {"seconds": clock.seconds(), **report_entries(notes, folder.missing_files)}
         if REPORT in folder.names:

@@ -9,7 +9,6 @@ import numpy as np
 
 from zncc_cli.config import IDENTITY, PairConfig
 from zncc_cli.files.images import read_image
-from zncc_cli.files.transforms.formats import read_linear
 from zncc_cli.jobs.budget import affordable_factor
 from zncc_cli.jobs.channel_view import ChannelView, choose_views, exclude_no_data, masked
 from zncc_cli.jobs.downsampling import Downsampled, downsampled, downsampled_matrix
@@ -112,6 +111,8 @@ def _init(name: str | None, views: PairViews) -> tuple[np.ndarray | None, tuple[
         return None, ()
     if name == IDENTITY:
         return np.eye(3), ()
+    from zncc_cli.files.transforms.formats import read_linear  # most runs begin with a search
+
     start = read_linear(name)
     sizes = (
         ("fixed", start.fixed_shape, views.fixed.shape),

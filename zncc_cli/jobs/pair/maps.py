@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -17,10 +19,12 @@ from zncc_cli.files.image_output import STRIP_ROWS, write_strips
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.jobs.channel_view import ChannelView
 from zncc_cli.jobs.missing import Missing
+from zncc_cli.jobs.pair.gaps import filled_gaps
 from zncc_cli.jobs.pair.run_folder import MAPS
-from zncc_cli.registration.inputs.inpainting import inpaint
 from zncc_cli.registration.metric.maps import std_map, zncc_frame_map
 from zncc_cli.registration.resampling.canvas import Frame
+from zncc_cli.report.grey import BlockMeans
+from zncc_cli.report.pair_figures import MAX_MAP_SIDE
 
 
 class RowFile:
@@ -65,8 +69,9 @@ def write_maps(
     window: int,
     standard_deviations: tuple[float, float],
     missing: Missing,
-) -> None:
-    """Write std_fixed.tif, std_aligned.tif and zncc.tif. A map that cannot be written is added to ``missing``.
+    names: Collection[str] = MAPS,
+) -> dict[str, np.ndarray]:
+    """Compute the maps of `MAPS`, and write those of ``names``. A map that cannot be made is added to ``missing``.
 
     Gaps that are no longer than a window are filled first, as they were for the registration.
 
@@ -79,7 +84,12 @@ def write_maps(
         window: side of the windows, pixels.
         standard_deviations: of the whole fixed and the whole moving image: a window that varies far less counts as
             flat.
-        missing: collects the maps that cannot be written.
+        missing: collects the maps that cannot be made.
+        names: of the files that are wanted.
+
+    Returns:
+        Each map that was made, by its file's name, to be drawn: float32 (H', W') on the fixed image's frame, by the
+        means of blocks of `map_factor`, NaN where half of a block has no value.
     """
     grey, counts = aligned
     grid = fixed.image.metadata
@@ -95,10 +105,31 @@ def write_maps(
         b, b_mask = _inpainted((grey.read(rows), counts.read(rows)), window)
         return zncc_frame_map(a, b, a_mask & b_mask, window, standard_deviations)
 
+    drawn = {}
     for name, map_of_rows in zip(MAPS, (fixed_std, aligned_std, zncc), strict=True):
         with missing.on_failure(name):
-            strips = map_strips(map_of_rows, canvas.shape, window, margin=2 * window)
-            _write(folder / name, strips, canvas, np.float32, grid)
+            blocks = BlockMeans(fixed.shape, map_factor(fixed.shape))
+            strips = _added(map_strips(map_of_rows, canvas.shape, window, margin=2 * window), blocks, canvas)
+            if name in names:
+                _write(folder / name, strips, canvas, np.float32, grid)
+            else:
+                deque(strips, maxlen=0)
+            drawn[name] = blocks.means()[0]
+    return drawn
+
+
+def map_factor(shape: tuple[int, int]) -> int:
+    """Return the side in pixels of the blocks by whose means a map (H, W) is drawn in the HTML report."""
+    return math.ceil(max(shape) / MAX_MAP_SIDE)
+
+
+def _added(strips: Iterator[np.ndarray], blocks: BlockMeans, canvas: Frame) -> Iterator[np.ndarray]:
+    """Yield the strips of a map on the canvas, and add each to ``blocks``, which are those of the fixed frame."""
+    (left, top) = canvas.offset
+    for strip in strips:
+        blocks.add(strip, np.isfinite(strip), top, left)
+        top += len(strip)
+        yield strip
 
 
 def write_mask(path: Path, covered: RowFile, canvas: Frame, grid: Metadata) -> None:
@@ -123,7 +154,8 @@ def _write(path: Path, strips: Iterator[np.ndarray], canvas: Frame, dtype: DType
 
 def _inpainted(rows: tuple[np.ndarray, np.ndarray], window: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Return values and which of them count, each (h, W), with gaps filled that are no longer than a window."""
-    return inpaint(torch.from_numpy(rows[0]), torch.from_numpy(rows[1]), window)
+    grey, counts = filled_gaps(*rows, window)
+    return torch.from_numpy(grey), torch.from_numpy(counts)
 
 
 def _strip_rows(height: int) -> Iterator[slice]:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
-import torch
 
 from zncc_cli.config import Interpolation
-from zncc_cli.files.images import read_image
-from zncc_cli.jobs.channel_view import ChannelView
 from zncc_cli.jobs.downsampling import Downsampled, downsampled_matrix, read_block_means
+from zncc_cli.jobs.pair.gaps import filled_gaps
 from zncc_cli.jobs.pair.inputs import DownsampledPair
-from zncc_cli.jobs.pair.maps import read_padded
-from zncc_cli.registration.inputs.inpainting import inpaint
+from zncc_cli.jobs.pair.run_folder import MAPS
 from zncc_cli.registration.register import RegistrationResult
 from zncc_cli.registration.resampling.canvas import Frame
 from zncc_cli.registration.resampling.resample import array_reader, resample
@@ -31,39 +28,50 @@ Layers = dict[str, np.ndarray]
 """Both images, (H, W) each, on the same pixels, by the names that `PairFigures` gives them."""
 
 
-def pair_layers(pair: DownsampledPair, result: RegistrationResult) -> Layers:
+def shows_pixels(pair: DownsampledPair, result: RegistrationResult, canvas: Frame) -> bool:
+    """Tell whether the pictures show the pixels of the canvas as they are: it is the fixed frame, and small."""
+    return canvas == _fixed_frame(result) and _factor(pair, result.fixed_shape) == 1
+
+
+def _fixed_frame(result: RegistrationResult) -> Frame:
+    return Frame(0, 0, result.fixed_shape[1], result.fixed_shape[0])
+
+
+def pair_layers(
+    pair: DownsampledPair, result: RegistrationResult, aligned: tuple[np.ndarray, np.ndarray] | None
+) -> Layers:
     """Return the images of a pair on the fixed frame, as means of blocks of pixels, at most about a thousand a side.
 
     Args:
         pair: the images as they were registered.
         result: in the pixels of the images.
+        aligned: the moving image on the fixed frame and which of its pixels count, where it is known already and shown
+            as it is (`shows_pixels`); None where it is not.
     """
     factor = _factor(pair, result.fixed_shape)
-    return _layers(pair, result, factor, *map(range, reduced_shape(result.fixed_shape, factor)))
+    return _layers(pair, result, factor, *map(range, reduced_shape(result.fixed_shape, factor)), aligned=aligned)
 
 
 def pair_pictures(
-    folder: Path, pair: DownsampledPair, layers: Layers, result: RegistrationResult, canvas: Frame
+    pair: DownsampledPair, layers: Layers, result: RegistrationResult, maps: Mapping[str, np.ndarray]
 ) -> PairFigures:
-    """Return the pictures of the HTML report, as small as ``layers``.
+    """Return the pictures of the HTML report.
 
     Args:
-        folder: where std_fixed.tif, std_aligned.tif and zncc.tif are.
         pair, result: as in `pair_layers`.
         layers: what that returned.
-        canvas: what the maps cover, in pixels of the fixed image.
+        maps: what `write_maps` returned, all of `MAPS`.
     """
     factor = _factor(pair, result.fixed_shape)
-    maps = {
-        name: _map(folder / f"{name}.tif", canvas, result.fixed_shape, factor)
-        for name in ("zncc", "std_fixed", "std_aligned")
-    }
+    std_fixed, std_aligned, zncc = (maps[name] for name in MAPS)
     return PairFigures(
         **layers,
         matrix=downsampled_matrix(result.matrix, factor),
-        expected_error=_uncertainty(result, layers["fixed"].shape),
+        expected_error=_uncertainty(result, zncc.shape),
         pixel=factor,
-        **maps,
+        zncc=zncc,
+        std_fixed=std_fixed,
+        std_aligned=std_aligned,
     )
 
 
@@ -73,7 +81,7 @@ def pair_overlay(pair: DownsampledPair, layers: Layers, result: RegistrationResu
     ``layers`` are those of `pair_layers`, on the fixed frame. On another canvas, pixels that only one image has are
     shown as well.
     """
-    is_other_canvas = canvas != Frame(0, 0, result.fixed_shape[1], result.fixed_shape[0])
+    is_other_canvas = canvas != _fixed_frame(result)
     if is_other_canvas:
         factor = _factor(pair, canvas.shape)
         rows, columns = (range(n.start // factor, -(-n.stop // factor)) for n in (canvas.rows, canvas.columns))
@@ -87,24 +95,38 @@ def _factor(pair: DownsampledPair, shape: tuple[int, int]) -> int:
     return pair.factor * math.ceil(max(shape) / (pair.factor * _MAX_SIDE))
 
 
-def _layers(pair: DownsampledPair, result: RegistrationResult, factor: int, rows: range, columns: range) -> Layers:
-    """Return both images on some rows and columns of the fixed plane, counted in blocks; thin gaps are filled."""
+def _layers(
+    pair: DownsampledPair,
+    result: RegistrationResult,
+    factor: int,
+    rows: range,
+    columns: range,
+    *,
+    aligned: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Layers:
+    """Return both images on some rows and columns of the fixed plane, counted in blocks; thin gaps are filled.
+
+    ``aligned`` is what the moving image becomes there, if it is known already; see `pair_layers`.
+    """
     fixed, moving = (
         _smaller(_inpainted(image, result.window), factor // image.factor) for image in (pair.fixed, pair.moving)
     )
     sign = np.float32(-1 if result.inverted else 1)
-    (fixed_grey, valid), (before, valid_before), (after, valid_after) = (
-        resample(array_reader(image.grey, image.valid), image.grey.shape, matrix, rows, columns, Interpolation.CUBIC)
-        for image, matrix in (
-            (fixed, np.eye(3)),
-            (moving, np.eye(3)),
-            (moving, downsampled_matrix(result.matrix, factor)),
-        )
-    )
+
+    def moved(image: Downsampled, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        reader = array_reader(image.grey, image.valid)
+        grey, counts = resample(reader, image.grey.shape, matrix, rows, columns, Interpolation.CUBIC)
+        return grey.astype(np.float32, copy=False), counts
+
+    (fixed_grey, valid), (before, valid_before) = (moved(image, np.eye(3)) for image in (fixed, moving))
+    if aligned is None:
+        after, valid_after = moved(moving, downsampled_matrix(result.matrix, factor))
+        aligned = sign * after, valid_after
+    after, valid_after = aligned
     return {
-        "fixed": np.where(valid, fixed_grey, np.nan),
-        "before": sign * before.astype(np.float32),
-        "after": sign * after.astype(np.float32),
+        "fixed": np.where(valid, fixed_grey, np.float32(np.nan)),
+        "before": sign * before,
+        "after": after,
         "valid_before": valid_before,
         "valid_after": valid_after,
     }
@@ -122,20 +144,9 @@ def _uncertainty(result: RegistrationResult, shape: tuple[int, int]) -> np.ndarr
 
 
 def _inpainted(image: Downsampled, window: int) -> Downsampled:
-    grey, valid = inpaint(torch.from_numpy(image.grey), torch.from_numpy(image.valid), window)
-    return replace(image, grey=grey.numpy(), valid=valid.numpy())
+    grey, valid = filled_gaps(image.grey, image.valid, window)
+    return replace(image, grey=grey, valid=valid)
 
 
 def _smaller(image: Downsampled, factor: int) -> Downsampled:
     return image if factor == 1 else read_block_means(array_reader(image.grey, image.valid), image.grey.shape, factor)
-
-
-def _map(path: Path, canvas: Frame, shape: tuple[int, int], factor: int) -> np.ndarray:
-    """Return a map on the fixed image's frame (H, W), as means of blocks; NaN where half of a block has no value."""
-    view, (x, y) = ChannelView(read_image(path), ()), canvas.offset
-
-    def read(rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
-        return read_padded(view, slice(rows.start - y, rows.stop - y), slice(columns.start - x, columns.stop - x))
-
-    means = read_block_means(read, shape, factor)
-    return np.where(means.valid, means.grey, np.float32(np.nan))

@@ -9,6 +9,7 @@ import numpy as np
 
 from zncc_cli.config import PairConfig, Product
 from zncc_cli.jobs.channel_view import ChannelView
+from zncc_cli.jobs.pair.gaps import filled_gaps
 from zncc_cli.jobs.pair.maps import RowFile, write_maps, write_mask
 from zncc_cli.jobs.pair.run_folder import MAPS, MASK, RunFolder
 from zncc_cli.jobs.resampled import Strip
@@ -94,6 +95,17 @@ class StripCollector:
         grey, counts = resample(moving.read, moving.shape, *place)
         return sign * grey.astype(np.float32), strip.covered & counts
 
+    def aligned(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return the aligned image on the canvas, as the maps show it: grey values, float32 (H, W), and which count.
+
+        None where its strips were not kept.
+        """
+        if MAPS not in self._row_files:
+            return None
+        rows = slice(0, self._canvas.shape[0])
+        grey, counts = (row_file.read(rows) for row_file in self._row_files[MAPS])
+        return filled_gaps(grey, counts, self._result.window)
+
     def _close(self, names: tuple[str, ...]) -> None:
         for row_file in self._row_files.pop(names):
             row_file.close()
@@ -113,13 +125,14 @@ class StripCollector:
         self.filled = 0
         return bool(discarded)
 
-    def write(self, fixed: ChannelView, standard_deviations: tuple[float, float]) -> None:
-        """Write mask.tif and the maps, as far as their strips were kept; see `write_maps`."""
+    def write(self, fixed: ChannelView, standard_deviations: tuple[float, float]) -> dict[str, np.ndarray]:
+        """Write mask.tif and the maps, as far as their strips were kept, and return what `write_maps` does."""
         staging, missing = self._folder.staging, self._folder.missing
         if MASK in self._row_files:
             with missing.on_failure(*MASK):
                 write_mask(staging / MASK[0], self._row_files[MASK][0], self._canvas, fixed.image.metadata)
-        if MAPS in self._row_files:
-            grey, counts = self._row_files[MAPS]
-            window = self._result.window
-            write_maps(staging, fixed, (grey, counts), self._canvas, window, standard_deviations, missing)
+        if MAPS not in self._row_files:
+            return {}
+        grey, counts = self._row_files[MAPS]
+        window, names = self._result.window, self._folder.names
+        return write_maps(staging, fixed, (grey, counts), self._canvas, window, standard_deviations, missing, names)

@@ -15,7 +15,7 @@ from zncc_cli.files.transforms.transform_json import write_transform
 from zncc_cli.jobs.budget import check_disk, file_bytes, map_bytes
 from zncc_cli.jobs.downsampling import Downsampled
 from zncc_cli.jobs.pair.inputs import DownsampledPair, PairViews
-from zncc_cli.jobs.pair.pictures import Layers, pair_layers, pair_overlay, pair_pictures
+from zncc_cli.jobs.pair.pictures import Layers, pair_layers, pair_overlay, pair_pictures, shows_pixels
 from zncc_cli.jobs.pair.run_folder import (
     ALIGNED,
     FIXED_ON_CANVAS,
@@ -45,12 +45,16 @@ class ResampledPair:
         canvas: which pixels of the fixed plane they show.
         clipped: how many values were clipped to the range of the dtype; None where no image was resampled.
         filled: how many pixels of the canvas the moving image does not cover; None where no image was resampled.
+        maps: what `write_maps` returned; empty where no map is asked for.
+        aligned: what `StripCollector.aligned` returned, where the pictures show it pixel for pixel; else None.
         notes: a sentence for each thing that could not be written as it was asked for.
     """
 
     canvas: Frame
     clipped: int | None
     filled: int | None
+    maps: Mapping[str, np.ndarray]
+    aligned: tuple[np.ndarray, np.ndarray] | None
     notes: tuple[str, ...]
 
 
@@ -79,7 +83,7 @@ def write_images(
         status=result.status.value,
     )
     if config.products <= _WITHOUT_RESAMPLING:
-        return ResampledPair(canvas, None, None, notes)
+        return ResampledPair(canvas, None, None, {}, None, notes)
     if config.resampling.canvas is not Canvas.FIXED:
         fixed_copy = folder.staging / FIXED_ON_CANVAS, views.fixed.image, np.eye(3), canvas, ResamplingConfig(), grid
         notes += write_resampled(*fixed_copy).notes
@@ -91,8 +95,10 @@ def write_images(
             if not collector.discard(error):  # the disk may be full of the collected strips
                 raise
             written = write_resampled(*aligned, collector.collect)
-        collector.write(views.fixed, (_standard_deviation(pair.fixed), _standard_deviation(pair.moving)))
-    return ResampledPair(canvas, written.clipped, collector.filled, (*notes, *written.notes))
+        maps = collector.write(views.fixed, (_standard_deviation(pair.fixed), _standard_deviation(pair.moving)))
+        shown = config.products & {Product.OVERLAY, Product.HTML} and shows_pixels(pair, result, canvas)
+        layer = collector.aligned() if shown else None
+    return ResampledPair(canvas, written.clipped, collector.filled, maps, layer, (*notes, *written.notes))
 
 
 def _canvas(result: RegistrationResult, settings: ResamplingConfig) -> tuple[Frame, tuple[str, ...]]:
@@ -116,12 +122,12 @@ def _check_disk(folder: RunFolder, views: PairViews, canvas: Frame, config: Pair
 
 
 def _standard_deviation(image: Downsampled) -> float:
-    values = image.grey[image.valid]
+    values = image.grey if image.valid.all() else image.grey[image.valid]
     return float(values.std(dtype=np.float64)) if values.size else 0.0
 
 
 def write_overlay(
-    folder: RunFolder, pair: DownsampledPair, result: RegistrationResult, canvas: Frame, config: PairConfig
+    folder: RunFolder, pair: DownsampledPair, result: RegistrationResult, images: ResampledPair, config: PairConfig
 ) -> Layers:
     """Write before and after as one picture, if it is asked for; what cannot be drawn is missing.
 
@@ -131,10 +137,10 @@ def write_overlay(
     layers: Layers = {}
     if config.products & {Product.OVERLAY, Product.HTML}:
         with folder.missing.on_failure(OVERLAY, HTML):
-            layers = pair_layers(pair, result)
+            layers = pair_layers(pair, result, images.aligned)
     if Product.OVERLAY in config.products and OVERLAY not in folder.missing:
         with folder.missing.on_failure(OVERLAY):
-            write_picture(folder.staging / OVERLAY, pair_overlay(pair, layers, result, canvas))
+            write_picture(folder.staging / OVERLAY, pair_overlay(pair, layers, result, images.canvas))
     return layers
 
 
@@ -144,16 +150,16 @@ def write_html(
     pair: DownsampledPair,
     layers: Layers,
     result: RegistrationResult,
-    canvas: Frame,
+    maps: Mapping[str, np.ndarray],
 ) -> None:
     """Write the HTML report, if it is one of the folder's files; it is missing where the maps that it shows are.
 
     Args:
-        folder: where std_fixed.tif, std_aligned.tif and zncc.tif are.
+        folder: where the report is written.
         report: what the report says.
         pair, result: as in `pair_layers`.
         layers: what `write_overlay` returned.
-        canvas: what the maps cover, in pixels of the fixed image.
+        maps: what `write_maps` returned.
     """
     if HTML not in folder.names:
         return
@@ -161,6 +167,6 @@ def write_html(
     if HTML in folder.missing:
         return
     with folder.missing.on_failure(HTML):
-        pictures = pair_pictures(folder.staging, pair, layers, result, canvas)
+        pictures = pair_pictures(pair, layers, result, maps)
         other_files = [name for name in folder.names if name != HTML and name not in folder.missing]
         write_pair_html(folder.staging / HTML, report, pictures, files=other_files)

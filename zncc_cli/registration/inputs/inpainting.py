@@ -9,8 +9,9 @@ valid pixels at its ends.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
+
+from zncc_cli.operators.filters import fill_gaps, rectangle, stack
 
 _PASSES = 2  # the second for pixels where gaps cross
 
@@ -29,42 +30,14 @@ def inpaint(image: Tensor, mask: Tensor, longest: int) -> tuple[Tensor, Tensor]:
         longest: pixels.
 
     Returns:
-        The image with its gaps filled, and the (H, W) mask of valid and filled pixels.
+        The image with its gaps filled, and the (H, W) mask of valid and filled pixels; image and mask themselves where
+        there was nothing to fill.
     """
-    usable = mask
+    usable, planes = mask, list(image.reshape(-1, *mask.shape))
     for _ in range(_PASSES):
-        if bool(usable.all()):
+        # Around a rectangle, and where there is none, no gap has two ends.
+        if rectangle(usable) is not None:
             break
-        image, usable = _filled(image, usable, longest)
-    return image, usable
-
-
-def _filled(image: Tensor, mask: Tensor, longest: int) -> tuple[Tensor, Tensor]:
-    """Return the image and its mask with all gaps filled but for the pixels where gaps cross."""
-    total = weights = torch.zeros((), dtype=image.dtype, device=image.device)
-    for dim in (-1, -2):
-        line, length = _interpolated(image, mask, dim)
-        weight = torch.where(length <= longest, length.clamp_min(1).to(image.dtype).pow(-2), 0)
-        total, weights = total + torch.where(weight > 0, weight * line, 0), weights + weight
-    filled = ~mask & (weights > 0)
-    if not bool(filled.any()):
-        return image, mask
-    return torch.where(filled, total / torch.where(filled, weights, 1), image), mask | filled
-
-
-def _interpolated(image: Tensor, mask: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    """Interpolate each pixel linearly between the nearest valid pixels before and behind it along ``dim``.
-
-    Returns:
-        The values (..., H, W), and the lengths (H, W) of the gaps, pixels: the side of the frame where a gap has not
-        two ends.
-    """
-    side = mask.shape[dim]
-    index = torch.arange(side, device=mask.device)
-    index = (index[:, None] if dim == -2 else index).expand(mask.shape)
-    before = torch.where(mask, index, -1).cummax(dim=dim).values
-    behind = torch.where(mask, index, side).flip(dim).cummin(dim=dim).values.flip(dim)
-    length = torch.where((before >= 0) & (behind < side), behind - before - 1, side)
-    ends = [image.gather(dim, end.clamp(0, side - 1).expand(image.shape)) for end in (before, behind)]
-    fraction = ((index - before) / (behind - before).clamp_min(1)).to(image.dtype)
-    return torch.lerp(ends[0], ends[1], fraction), length
+        filled = [fill_gaps(plane, usable, longest) for plane in planes]
+        planes, usable = [plane for plane, _ in filled], filled[0][1]
+    return image if usable is mask else stack(planes).view(image.shape), usable

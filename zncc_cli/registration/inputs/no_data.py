@@ -64,10 +64,19 @@ def no_data_values(read: Rows, shape: tuple[int, int], no_data: str = AUTO) -> t
     else:
         strips = [slice(first, first + rows) for first in np.linspace(0, height - rows, _STRIPS).astype(int).tolist()]
     parts = [read(strip) for strip in strips]
-    pixels = np.concatenate([values[counts] for values, counts in parts])
-    if pixels.size < _SAMPLE_PIXELS // 16:
+    sizes = [int(np.count_nonzero(counts)) for _, counts in parts]
+    if sum(sizes) < _SAMPLE_PIXELS // 16:
         return ()
-    sample = pixels[default_rng(0).integers(0, pixels.size, _SAMPLE_PIXELS)]
+    places = np.sort(default_rng(0).integers(0, sum(sizes), _SAMPLE_PIXELS))
+    drawn = np.split(places, np.searchsorted(places, np.cumsum(sizes)[:-1]))
+    sample = np.concatenate(
+        [
+            (values if size == values.size else values[counts]).reshape(-1)[place - before]
+            for (values, counts), size, place, before in zip(
+                parts, sizes, drawn, np.cumsum([0, *sizes[:-1]]), strict=True
+            )
+        ]
+    )
     values, count = np.unique(sample, return_counts=True)
     gaps = list[float]()
     for i in np.argsort(-count)[:_CANDIDATES].tolist():
@@ -90,8 +99,7 @@ def gap_words(name: str, value: float) -> str:
 
 def _is_cut_out(parts: list[tuple[NDArray[np.generic], NDArray[np.bool_]]], value: np.generic) -> bool:
     """Tell whether the pixels of a value were cut out of the scene without regard to what lies there."""
-    beside, others = list[NDArray[np.float64]](), list[NDArray[np.float64]]()
-    neighbours = list[NDArray[np.float64]]()
+    beside, others = list[NDArray[np.generic]](), list[NDArray[np.generic]]()
     # Pairs of neighbours: in the rest, and of one value in it; and pixels beside one of the value, with it and without.
     pairs = alike = within = at_edge = pixels = 0
     for grey, counts in parts:
@@ -101,16 +109,16 @@ def _is_cut_out(parts: list[tuple[NDArray[np.generic], NDArray[np.bool_]]], valu
         for axis in (0, 1):
             first, second = _neighbours(grey, axis)
             (a, b), (a_rest, b_rest) = _neighbours(of_value, axis), _neighbours(rest, axis)
-            pairs += int((a_rest & b_rest).sum())
-            alike += int(((first == second) & a_rest & b_rest).sum())
-            neighbours.append(np.stack((first[a_rest & b_rest], second[a_rest & b_rest])).astype(np.float64))
-            within += 2 * int((a & b).sum())
-            at_edge += int(((a & b_rest) | (b & a_rest)).sum())
+            both = a_rest & b_rest
+            pairs += int(np.count_nonzero(both))
+            alike += int(np.count_nonzero((first == second) & both))
+            within += 2 * int(np.count_nonzero(a & b))
+            at_edge += int(np.count_nonzero((a & b_rest) | (b & a_rest)))
             for part, touched in zip(_neighbours(near, axis), (b, a), strict=True):
                 np.logical_or(part, touched, out=part)
-        pixels += int(counts.sum())
-        others.append(grey[rest].astype(np.float64))
-        beside.append(grey[rest & near].astype(np.float64))
+        pixels += int(np.count_nonzero(counts))
+        others.append(grey[rest])
+        beside.append(grey[rest & near])
     edge, scene = np.concatenate(beside), np.concatenate(others)
     share = 1 - scene.size / pixels
     if not edge.size or not pairs or share > _MAX_SHARE or alike > _MAX_FLAT * pairs:
@@ -118,12 +126,31 @@ def _is_cut_out(parts: list[tuple[NDArray[np.generic], NDArray[np.bool_]]], valu
     low, high = float(scene.min()), float(scene.max())
     if max(low - float(value), float(value) - high) > _MIN_GAP_RANGES * (high - low):
         return True
-    first, second = np.concatenate(neighbours, axis=1)
-    if _distance(edge, scene) > _MAX_DISTANCE or _correlation(first, second) < _MIN_CORRELATION:
+    if _distance(edge, scene) > _MAX_DISTANCE:
+        return False
+    grey_levels = scene.astype(np.float64)
+    if _correlation_without(parts, value, float(grey_levels.mean())) < _MIN_CORRELATION:
         return False
     coherence = (within / (within + at_edge) - share) / (1 - share)
-    close = float((np.abs(scene - float(value)) < _CLOSE_SIGMAS * scene.std()).mean())
+    close = float((np.abs(grey_levels - float(value)) < _CLOSE_SIGMAS * grey_levels.std()).mean())
     return coherence > _MIN_COHERENCE or close < _MAX_CLOSE * share
+
+
+def _correlation_without(
+    parts: list[tuple[NDArray[np.generic], NDArray[np.bool_]]], value: np.generic, centre: float
+) -> float:
+    """Return the correlation of neighbours that count and have not the value; ``centre``: their mean, or near it."""
+    sums = np.zeros(6)
+    for grey, counts in parts:
+        rest = counts & (grey != value)
+        x = np.where(rest, grey.astype(np.float64) - centre, 0)
+        planes = rest.astype(np.float64), x, x * x
+        for axis in (0, 1):
+            (r, r_next), (v, v_next), (vv, vv_next) = (_neighbours(plane, axis) for plane in planes)
+            pairs = (r, r_next), (v, r_next), (r, v_next), (vv, r_next), (r, vv_next), (v, v_next)
+            sums += [np.einsum("ij,ij->", *pair) for pair in pairs]
+    n, a, b, aa, bb, ab = sums.tolist()
+    return (ab - a * b / n) / max(math.sqrt(max((aa - a * a / n) * (bb - b * b / n), 0)), _TINY)
 
 
 def _neighbours(plane: NDArray[_T], axis: int) -> tuple[NDArray[_T], NDArray[_T]]:
@@ -131,13 +158,9 @@ def _neighbours(plane: NDArray[_T], axis: int) -> tuple[NDArray[_T], NDArray[_T]
     return (plane[:-1], plane[1:]) if axis == 0 else (plane[:, :-1], plane[:, 1:])
 
 
-def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    a, b = a - a.mean(), b - b.mean()
-    return float((a * b).sum() / max(math.sqrt(float((a * a).sum() * (b * b).sum())), _TINY))
-
-
-def _distance(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Return the largest difference between the distribution functions of two samples."""
-    a, b = np.sort(a), np.sort(b)
-    share_a, share_b = (np.searchsorted(sample, a, side="right") / sample.size for sample in (a, b))
+def _distance(a: NDArray[np.generic], b: NDArray[np.generic]) -> float:
+    """Return the largest difference between the distribution functions of two samples, at the values of the first."""
+    a, b = (np.sort(sample, kind="stable" if sample.itemsize <= 2 else None) for sample in (a, b))  # digit by digit
+    places = np.append(np.flatnonzero(a[1:] != a[:-1]), a.size - 1)  # the last of each value
+    share_a, share_b = (places + 1) / a.size, np.searchsorted(b, a[places], side="right") / b.size
     return float(np.abs(share_a - share_b).max())

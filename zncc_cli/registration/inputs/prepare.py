@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +10,12 @@ from torch import Tensor
 
 from zncc_cli.config import AUTO
 from zncc_cli.errors import ContentError, OptionError, WindowError
+from zncc_cli.operators.pixels import PIXEL_TYPES, standardized
 from zncc_cli.registration.inputs.no_data import no_data_values
 from zncc_cli.registration.warp import corners, in_front, map_points
 
 SMALLEST_IMAGE = 16  # pixels on the shorter side; below it no window has room to move
 _MIN_INIT_SCALE = 1e-3  # moving pixels per fixed pixel: below it a whole frame falls on a pixel or two
-_STRIP_PIXELS = 2**17  # stay in the cache
 _MAX_COORDINATE = 1e7  # pixels; beyond it float32 cannot tell one pixel from the next
 
 
@@ -64,8 +63,8 @@ def prepare(
     pixels = pixels.to(device)
     counts = None
     if mask is not None:
-        above_zero = mask if isinstance(mask, Tensor) else torch.from_numpy(np.array(np.ma.filled(mask, 0) > 0))
-        counts = above_zero.to(device) > 0
+        above_zero = mask > 0 if isinstance(mask, Tensor) else torch.from_numpy(np.array(np.ma.filled(mask, 0) > 0))
+        counts = above_zero.to(device)
         if counts.shape != pixels.shape:
             raise OptionError(
                 f"{name} mask: expected the image's own {pixels.shape[1]} x {pixels.shape[0]} pixels, "
@@ -74,56 +73,40 @@ def prepare(
     if isinstance(image, np.ma.MaskedArray):
         unmasked = torch.from_numpy(~np.ma.getmaskarray(image)).to(device)
         counts = unmasked if counts is None else counts & unmasked
-    return _standardized(name, pixels, counts, no_data)
+    return _prepared(name, pixels, counts, no_data)
 
 
 def _readable(image: np.ndarray) -> np.ndarray:
-    """Return a copy of an array that torch can take: a number type of its own, native byte order, C order."""
+    """Return an array as torch can take it, a copy where need be: native numbers in C order that may be written to."""
     pixels = np.asarray(image)
     if pixels.dtype.kind not in "iuf" or pixels.dtype.itemsize > 8:
         pixels = pixels.astype(np.float64)
-    return np.array(pixels, dtype=pixels.dtype.newbyteorder("="), order="C")
+    return np.require(pixels, pixels.dtype.newbyteorder("="), ["C", "A", "W"])
 
 
-def _standardized(name: str, pixels: Tensor, mask: Tensor | None, no_data: str) -> Prepared:
-    """Return the result of `prepare` for pixels (H, W): a strip of rows at a time, in float64 whatever their range."""
+def _prepared(name: str, pixels: Tensor, mask: Tensor | None, no_data: str) -> Prepared:
+    """Return the result of `prepare` for pixels (H, W)."""
 
     def read(strip: slice) -> tuple[np.ndarray, np.ndarray]:
-        values = pixels[strip].double()
-        counts = values.isfinite() if mask is None else values.isfinite() & mask[strip]
-        return values.cpu().numpy(), counts.cpu().numpy()
+        values = pixels[strip] if pixels.dtype in PIXEL_TYPES else pixels[strip].double()
+        grey = values.cpu().numpy()
+        counts = np.isfinite(grey)
+        return grey, counts if mask is None else counts & mask[strip].cpu().numpy()
 
     gaps = no_data_values(read, (int(pixels.shape[0]), int(pixels.shape[1])), no_data)
     if pixels.is_floating_point():  # -3.4028235e38 is what float32 makes of it
         gaps = tuple(float(torch.tensor(value, dtype=torch.float64).to(pixels.dtype)) for value in gaps)
-    valid = torch.ones(pixels.shape, dtype=torch.bool, device=pixels.device) if mask is None else mask.clone()
-    out = torch.empty(pixels.shape, dtype=torch.float32, device=pixels.device)
-    rows = max(1, _STRIP_PIXELS // pixels.shape[1])
-    strips = [slice(row, row + rows) for row in range(0, pixels.shape[0], rows)]
-    total, low, high = 0.0, math.inf, -math.inf
-    for strip in strips:
-        values = pixels[strip].double()
-        valid[strip] &= values.isfinite()
-        for value in gaps:
-            valid[strip] &= values != value
-        total += float(torch.where(valid[strip], values, 0).sum())
-        low = min(low, float(torch.where(valid[strip], values, math.inf).min()))
-        high = max(high, float(torch.where(valid[strip], values, -math.inf).max()))
-    count = int(valid.sum())
-    if count == 0:
+    found = standardized(pixels, mask, gaps)
+    if found.count == 0:
         raise ContentError(f"{name}: expected valid pixels, found none that are finite and inside the mask")
-    if low == high:
-        raise ContentError(f"{name}: expected texture, found {count} valid pixels that are all equal")
-    squares, scale = 0.0, high - low  # squares of numbers up to one do not overflow
-    if not math.isfinite(scale + total):
+    if found.low == found.high:
+        raise ContentError(f"{name}: expected texture, found {found.count} valid pixels that are all equal")
+    if found.image is None:
         raise ContentError(
-            f"{name}: expected values whose sum is a float64 number, found {low:g} to {high:g}; scale them down"
+            f"{name}: expected values whose sum is a float64 number, found {found.low:g} to {found.high:g}; "
+            "scale them down"
         )
-    for strip in strips:
-        values = torch.where(valid[strip], (pixels[strip].double() - total / count) / scale, 0)
-        squares += float(values.square().sum())
-        out[strip] = values
-    return Prepared(out.mul_(math.sqrt(count / squares))[None, None], valid, gaps)
+    return Prepared(found.image[None, None], found.mask, gaps)
 
 
 def check_window(window: int, *masks: Tensor) -> None:

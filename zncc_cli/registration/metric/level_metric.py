@@ -23,12 +23,13 @@ import torch
 from torch import Tensor
 
 from zncc_cli.config import Interpolation
+from zncc_cli.operators.filters import rectangle
 from zncc_cli.operators.pair_metric import CellGrid, MetricWeights, PairSums, Wanted
 from zncc_cli.registration.geometry import Extent, overlap_extent
 from zncc_cli.registration.metric.local_zncc import RELATIVE_EPS
 from zncc_cli.registration.metric.pair_metric import PairMetric
 from zncc_cli.registration.metric.windows import full_windows
-from zncc_cli.registration.pyramid import Level, fill_holes, rectangle
+from zncc_cli.registration.pyramid import Level, fill_holes
 from zncc_cli.registration.transforms.linear import LinearTransform
 from zncc_cli.registration.warp import Sampler, area_scale, in_front, level_scale
 
@@ -38,7 +39,7 @@ NOISE_WEIGHT = 8.0
 # Windows whose variance is this share of the image's own count as flat even where there is no noise at all.
 _MIN_RELATIVE_VARIANCE = 1e-6
 _BLOCKS_PER_SIDE = 8  # of the overlap
-_MIN_BLOCK_SIGNAL = 0.25  # of the sum of W e in the block with most: less is mostly noise
+_MIN_BLOCK_SIGNAL = 0.25  # of the mean W e in the block with most: less is mostly noise
 _OVERLAP_ROUNDING = 1e-3  # float32 sums of weights are good to less
 
 
@@ -115,14 +116,17 @@ class LevelMetric:
         if not in_front(level_matrix, self._fixed.shape):
             return None
         extent = overlap_extent(level_matrix, self._fixed.extent, self._moving.extent)
-        cells = window_cells(extent, self._fixed.shape, self._window)
-        sums = None if cells is None else self._metric.at(level_matrix, Wanted(cells=cells), step=step)
+        grid = block_grid(extent, self._fixed.shape, self._window)
+        if grid is None:
+            return None
+        cells, counts = grid
+        sums = self._metric.at(level_matrix, Wanted(cells=cells), step=step)
         if sums is None or sums.cells is None or not self._overlaps(sums, matrix, step):
             return None
         weight, signal, z, _, plain_z = sums.cells
         total = float(weight.sum())
         share = total * step / self._max_overlap(self._window_counts, matrix)
-        return Similarity(float(plain_z.sum()) / total, min(1.0, share), block_zncc(z, signal))
+        return Similarity(float(plain_z.sum()) / total, min(1.0, share), block_zncc(z, signal, counts))
 
     def overlap(self, matrix: np.ndarray) -> float:
         """Return the share of the smaller image's pixels that lie in the overlap at ``matrix`` (3, 3), in [0, 1].
@@ -195,8 +199,8 @@ class LevelMetric:
         return max(1.0, min(fixed, moving / area_scale(matrix, self.shape)))
 
 
-def window_cells(extent: Extent | None, shape: tuple[int, int], window: int) -> CellGrid | None:
-    """Return the blocks of a grid over an overlap; None where it holds no window.
+def block_grid(extent: Extent | None, shape: tuple[int, int], window: int) -> tuple[CellGrid, Tensor] | None:
+    """Return the blocks of a grid over an overlap, and how many windows each holds, (rows, columns); None without any.
 
     Args:
         extent: rows and columns of the overlap, pixels; None without one.
@@ -205,20 +209,26 @@ def window_cells(extent: Extent | None, shape: tuple[int, int], window: int) -> 
     """
     if extent is None:
         return None
-    counts = [min(last, n - 1) - first - window + 2 for (first, last), n in zip(extent, shape, strict=True)]
-    if min(counts) < 1:
+    down, across = (min(last, n - 1) - first - window + 2 for (first, last), n in zip(extent, shape, strict=True))
+    if min(down, across) < 1:
         return None
     (top, _), (left, _) = extent
-    height, width = (block_side(count, window) for count in counts)
-    return CellGrid(top, left, height, width, -(-counts[0] // height), -(-counts[1] // width))
+    height, width = block_side(down, window), block_side(across, window)
+    cells = CellGrid(top, left, height, width, -(-down // height), -(-across // width))
+    rows, columns = (
+        torch.diff((torch.arange(blocks + 1) * side).clamp_max(count))
+        for blocks, side, count in ((cells.rows, height, down), (cells.columns, width, across))
+    )
+    return cells, torch.outer(rows, columns)
 
 
-def block_zncc(weighted_z: Tensor, weight: Tensor) -> np.ndarray:
-    """Return the local ZNCC of each block of a grid, the quotient of two sums over its windows, (rows, columns).
+def block_zncc(weighted_z: Tensor, weight: Tensor, counts: Tensor) -> np.ndarray:
+    """Return the local ZNCC of each block of a grid, (rows, columns): NaN where a block's windows hold little signal.
 
-    It is NaN where a block holds little signal.
+    ``weighted_z`` and ``weight`` are the sums of W z and W e over the ``counts`` windows of each block.
     """
-    has_signal = weight > weight.max() * _MIN_BLOCK_SIGNAL
+    signal = weight / counts
+    has_signal = signal > signal.max() * _MIN_BLOCK_SIGNAL
     return np.asarray(torch.where(has_signal, weighted_z / weight, torch.nan).double())
 
 
@@ -243,11 +253,14 @@ def _pixel_and_window_counts(mask: Tensor, border: int, window: int) -> tuple[fl
     inner = torch.zeros_like(mask)
     middle = slice(border, mask.shape[0] - border), slice(border, mask.shape[1] - border)
     inner[middle] = mask[middle]
-    return float(inner.sum()), float(full_windows(inner, window).sum())
+    return float(torch.count_nonzero(inner)), float(torch.count_nonzero(full_windows(inner, window)))
 
 
 def _noise_eps(level: Level, window: int) -> float:
     """Return the eps with which a window of N pixels counts little where its variance is mostly noise."""
     variance = NOISE_WEIGHT * level.noise_sigma**2
-    image_variance = float(level.image.square().sum() / level.mask.sum().clamp_min(1))  # its mean is about zero
+    pixels = level.image.flatten()
+    image_variance = float(torch.dot(pixels, pixels)) / max(
+        int(torch.count_nonzero(level.mask)), 1
+    )  # its mean is about zero
     return window**2 * max(variance, _MIN_RELATIVE_VARIANCE * image_variance, 1e-12)

@@ -35,16 +35,6 @@ def local_zncc(fixed: Tensor, moving: Tensor, window: int, eps: tuple[Tensor | f
     """
     v_fixed = window_variance(fixed, window)
     v_moving, covariance = variance_and_covariance(fixed, v_fixed, moving, window)
-    return correlation(covariance, v_fixed, v_moving, eps)
-
-
-def correlation(
-    covariance: Tensor, v_fixed: Tensor, v_moving: Tensor, eps: tuple[Tensor | float, Tensor | float]
-) -> Tensor:
-    """Return the local ZNCC of windows from N times their covariance and variances, all of one shape.
-
-    ``eps`` as in `local_zncc`.
-    """
     return covariance / ((v_fixed.clamp_min(0) + eps[0]) * (v_moving.clamp_min(0) + eps[1])).sqrt()
 
 

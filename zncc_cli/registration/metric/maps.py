@@ -6,14 +6,15 @@ mask. Lewis 1995, "Fast normalized cross-correlation".
 
 from __future__ import annotations
 
+import math
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from zncc_cli.errors import ContentError
 from zncc_cli.operators.fft import fft_cc
 from zncc_cli.operators.local_std import local_std
-from zncc_cli.registration.metric.local_zncc import RELATIVE_EPS, centred, local_zncc
+from zncc_cli.registration.metric.local_zncc import RELATIVE_EPS
 from zncc_cli.registration.metric.windows import STD_EPS, full_windows
 
 
@@ -66,13 +67,11 @@ def std_map(image: Tensor, mask: Tensor, window: int, *, norm: bool = False, met
         (H, W); NaN where the window leaves the frame or the mask.
     """
     # On an image of variance one the operator's eps is far below float32's resolution, whatever the image's units.
-    wide = centred(image, mask)
-    scale = (wide.square().sum() / mask.sum().clamp_min(1)).sqrt()
-    scale = torch.where(scale > 0, scale, 1)
-    std = local_std((wide / scale).to(image.dtype), window, STD_EPS, method)
-    std = (std.double().square() - STD_EPS).clamp_min(0).sqrt() * scale
-    std = torch.where(full_windows(mask, window), std, torch.nan).to(image.dtype)
-    return pad_to_frame(std if norm else std / window, window)
+    wide = _centred(image, mask)
+    scale = float(torch.linalg.vector_norm(wide)) / math.sqrt(max(1, int(mask.sum()))) or 1.0
+    std = local_std(wide.div_(scale).to(image.dtype), window, STD_EPS, method)
+    std.square_().sub_(STD_EPS).clamp_min_(0).sqrt_().mul_(scale if norm else scale / window)
+    return _on_frame(std, mask, window)
 
 
 def zncc_frame_map(fixed: Tensor, moving: Tensor, mask: Tensor, window: int, deviations: tuple[float, float]) -> Tensor:
@@ -89,16 +88,34 @@ def zncc_frame_map(fixed: Tensor, moving: Tensor, mask: Tensor, window: int, dev
         NaN where the window leaves the frame or the mask.
     """
     fixed, moving = (
-        (centred(image, mask) / (deviation or 1.0)).to(image.dtype)
+        _centred(image, mask).div_(deviation or 1.0).to(image.dtype)
         for image, deviation in zip((fixed, moving), deviations, strict=True)
     )
+    v_fixed, v_moving, covariance = (
+        local_std(image, window, STD_EPS).square_().sub_(STD_EPS) for image in (fixed, moving, fixed + moving)
+    )
+    covariance.sub_(v_fixed).sub_(v_moving).div_(2)
     eps = RELATIVE_EPS * window**2
-    z = local_zncc(fixed, moving, window, (eps, eps)).clamp(-1, 1)
-    return pad_to_frame(torch.where(full_windows(mask, window), z, torch.nan), window)
+    for variance in (v_fixed, v_moving):
+        variance.clamp_min_(0).add_(eps)
+    return _on_frame(covariance.div_(v_fixed.mul_(v_moving).sqrt_()).clamp_(-1, 1), mask, window)
 
 
-def pad_to_frame(valid: Tensor, window: int) -> Tensor:
-    """Return a 'valid' map (h, w) on its image's frame, (h+window-1, w+window-1), with NaN around it."""
-    before = window // 2
-    after = window - 1 - before
-    return F.pad(valid, (before, after, before, after), value=torch.nan)
+def _centred(image: Tensor, mask: Tensor) -> Tensor:
+    """Return ``image`` (H, W) less its mean over ``mask``, and zero outside it; float64, and a tensor of its own."""
+    wide = image.to(torch.float64, copy=True)
+    if bool(mask.all()):
+        return wide.sub_(wide.mean())
+    outside = ~mask
+    mean = wide.masked_fill_(outside, 0).sum() / mask.sum().clamp_min(1)
+    return wide.sub_(mean).masked_fill_(outside, 0)
+
+
+def _on_frame(valid: Tensor, mask: Tensor, window: int) -> Tensor:
+    """Return a 'valid' map (h, w) on its image's frame (H, W), NaN where a window leaves the frame or ``mask``."""
+    on_frame = valid.new_full(mask.shape, torch.nan)
+    place = on_frame[window // 2 :, window // 2 :][: valid.shape[0], : valid.shape[1]]
+    place.copy_(valid)
+    if not bool(mask.all()):
+        place.masked_fill_(~full_windows(mask, window), torch.nan)
+    return on_frame

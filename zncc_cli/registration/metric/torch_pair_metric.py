@@ -8,11 +8,12 @@ from torch import Tensor
 from zncc_cli.operators.pair_metric import BLOCK, CellGrid, MetricWeights, PairPlanes, PairSums, Totals, Wanted
 from zncc_cli.registration.metric.local_zncc import variance_and_covariance
 from zncc_cli.registration.metric.matrix_gradient import MatrixGradient
-from zncc_cli.registration.metric.windows import pixel_sums, window_sums, window_variance, window_weights
+from zncc_cli.registration.metric.windows import over_windows, pixel_sums, window_sums, window_variance
 from zncc_cli.registration.warp import applied, coordinates, sampled_cubic, sampled_linear
 
 _MIN_WINDOW_SHARE = 0.6  # kMinWindowShare in csrc/pair_metric.h
-_TILE_SHAPE = 128, 512  # kStepRows and kStepColumns in csrc/pair_metric_data.h
+_FAR = 1e9  # pixels: kMaxCoordinate in csrc/cpu/warp.h
+_TILE_SHAPE = 64, 256  # kStepRows and kStepColumns in csrc/pair_metric_data.h
 
 
 def torch_pair_metric(
@@ -32,7 +33,7 @@ def torch_pair_metric(
     x, y = _coordinates(transform, f, shape)
     m = (sampled_cubic if planes.degree == 3 else sampled_linear)(planes.knots[None, None], x, y)[0, 0]
     edge, measured = _edge_weight(planes, x, y), _measured(planes, x, y)
-    W = window_weights(edge, window)
+    W = over_windows(edge, window, torch.minimum)
     W = W if weight is None else W * weight
     v_f = window_variance(f, window)
     v_m, covariance = variance_and_covariance(f, v_f, m, window)
@@ -82,17 +83,22 @@ def torch_pair_metric(
 
 
 def gradients(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Return d/dx and d/dy of ``image`` (..., H, W) by central differences, per pixel."""
-    y, x = torch.gradient(image, dim=(-2, -1))
+    """Return d/dx and d/dy of ``image`` (H, W) by central differences, per pixel; zero along a single pixel."""
+    y, x = (torch.gradient(image, dim=k)[0] if image.shape[k] > 1 else torch.zeros_like(image) for k in (0, 1))
     return x, y
 
 
 def _coordinates(transform: Tensor, like: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Return the moving coordinates x, y (H, W) of every fixed pixel, by a matrix or by displacements."""
+    """Return the moving coordinates x, y (H, W) of every fixed pixel, by a matrix or by displacements.
+
+    What is no number, or too large for one, lies far beyond every image.
+    """
     if transform.dim() == 2:
-        return coordinates(transform.to(like), shape)
-    y, x = (torch.arange(n, dtype=like.dtype, device=like.device) for n in shape)
-    return x + transform[..., 0], y[:, None] + transform[..., 1]
+        x, y = coordinates(transform.to(like), shape)
+    else:
+        y, x = (torch.arange(n, dtype=like.dtype, device=like.device) for n in shape)
+        x, y = x + transform[..., 0], y[:, None] + transform[..., 1]
+    return x.nan_to_num(_FAR, _FAR, -_FAR), y.nan_to_num(_FAR, _FAR, -_FAR)
 
 
 def _edge_weight(planes: PairPlanes, x: Tensor, y: Tensor) -> Tensor:
@@ -115,7 +121,7 @@ def _measured(planes: PairPlanes, x: Tensor, y: Tensor) -> Tensor | None:
 def _pulled(transform: Tensor, x: Tensor, y: Tensor, fx: Tensor, fy: Tensor) -> tuple[Tensor, Tensor]:
     """Return the gradient (fx, fy) of an image on the fixed frame in moving coordinates: (d(x, y))^-T (fx, fy)."""
     if transform.dim() == 3:
-        (a, c), (b, d) = ([torch.gradient(plane, dim=dim)[0] for plane in (x, y)] for dim in (1, 0))
+        (a, b), (c, d) = gradients(x), gradients(y)
         determinant = a * d - b * c
         by = torch.where(determinant != 0, 1 / determinant, 0)
         return (d * fx - c * fy) * by, (a * fy - b * fx) * by

@@ -1,4 +1,4 @@
-"""What square windows hold: sums, variances and weights of all windows of an image, and sums back onto pixels.
+"""What square windows hold: sums and variances of all windows of an image, and sums back onto pixels.
 
 A window of side w has a value for each place where it lies wholly in the image: maps of windows have the 'valid' shape
 (H-w+1, W-w+1), and entry (y, x) belongs to the window whose top-left pixel is (x, y).
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import reduce
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +19,6 @@ from zncc_cli.operators.local_std import local_std
 # The eps of `local_std` for images of a variance of about one: it only keeps the derivative of the square root finite,
 # and is far below the variance of any window that counts.
 STD_EPS = 1e-12
-_MAX_COPIED_PIXELS = 2**22  # of windows, at a time
 
 
 def full_windows(mask: Tensor, window: int) -> Tensor:
@@ -49,39 +47,6 @@ def pixel_sums(maps: Tensor, window: int) -> Tensor:
     The adjoint of `window_sums`. Not differentiable.
     """
     return window_sums(F.pad(maps, [window - 1] * 4), window)
-
-
-def window_weights(weight: Tensor, window: int) -> Tensor:
-    """Return the least ``weight`` (H, W), in [0, 1], of a pixel in each window, (H-w+1, W-w+1).
-
-    Differentiable where the result lies between zero and one; zeros and ones are taken as constant.
-    """
-    smallest: Tensor = _SmallestInWindow.apply(weight, window)  # type: ignore[no-untyped-call]
-    return smallest
-
-
-class _SmallestInWindow(torch.autograd.Function):
-    """The derivative follows the few windows between zero and one; autograd's way through all comparisons is slow."""
-
-    @staticmethod
-    def forward(ctx: Any, weight: Tensor, window: int) -> Tensor:
-        smallest = over_windows(weight, window, torch.minimum)
-        ctx.save_for_backward(weight, smallest)
-        ctx.window = window
-        return smallest
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:
-        weight, smallest = ctx.saved_tensors
-        side, by_pixel = ctx.window, torch.zeros_like(weight)
-        windows = weight.unfold(0, side, 1).unfold(1, side, 1)
-        between = ((smallest > 0) & (smallest < 1)).nonzero()
-        for places in between.split(max(1, _MAX_COPIED_PIXELS // side**2)):
-            top, left = places.unbind(dim=1)
-            pixel = windows[top, left].flatten(1).argmin(dim=1)
-            by_pixel.index_put_((top + pixel // side, left + pixel % side), g[top, left], accumulate=True)
-        return by_pixel, None
 
 
 def over_windows(planes: Tensor, window: int, combine: Callable[[Tensor, Tensor], Tensor]) -> Tensor:

@@ -42,6 +42,7 @@ RICHER_MODEL = {
 
 _MISFIT_STEPS = 3  # of the refinement by a richer model; its expected error is that of where they lead, misfit left out
 CHANCE_DEVIATIONS = 4.0  # standard deviations: a shorter step may be nothing but noise
+_TILED_PIXELS = 2**20  # of the finest level, where it has more: by so many the agreement of blocks is judged
 _STATIC_PX = 5.0  # at a corner: a result nearer to the identity may be that of a camera's own pixels
 _MIN_VARIANCE = 1e-12  # directions of a smaller variance are not there
 
@@ -63,9 +64,11 @@ def compute_evidence(
     """
     pair, refined, matrix, identity = metrics.pair, border.refined, border.refined.matrix, np.eye(3)
     fine, coarse = metrics[0], metrics[pair.judged]
-    before, after = fine.similarity(identity), fine.similarity(matrix)
+    step = max(1, math.prod(pair.shape) // _TILED_PIXELS)
+    before, after = fine.similarity(identity, step), fine.similarity(matrix, step)
     # Noise hides on a coarser level what agrees, fine texture on the finest: the clearer of the two counts.
     similarities = [after] if pair.judged == 0 else [after, coarse.similarity(matrix)]
+    overlaps = [each.overlap for each in similarities if each is not None]
     significances = [block_significance(each.blocks) for each in similarities if each is not None]
     folds = _folds(refined, pair.shape, config)
     held_out = (None, None) if folds is None or after is None else _held_out(coarse, folds)
@@ -78,7 +81,7 @@ def compute_evidence(
     return Evidence(
         zncc_before=None if before is None else before.zncc,
         zncc_after=None if after is None else after.zncc,
-        overlap=fine.overlap(matrix) if after is None else after.overlap,
+        overlap=fine.overlap(matrix) if after is None else overlaps[0 if step == 1 else -1],
         block_significance=max((each for each in significances if each is not None), default=None),
         ending=refined.ending,
         motion=motion,

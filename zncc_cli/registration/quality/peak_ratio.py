@@ -18,13 +18,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zncc_cli.config import Interpolation
+from zncc_cli.operators.fft import good_size
 from zncc_cli.registration.pyramid import Level, background, fill_holes, smooth
-from zncc_cli.registration.search.global_search import MaskedZncc, significance
-from zncc_cli.registration.warp import Sampler, coordinates, inside, level_scale
+from zncc_cli.registration.search.masked_zncc import ShiftSurface, masked_zncc, significance
+from zncc_cli.registration.warp import Sampler, coordinates, corners, in_front, inside, level_scale, map_points
 
 _GRID_SIDES = (48, 96)  # pixels: the shorter side of the overlap on a grid, or up to twice as many
 _MIDDLE_SIDE = 128  # pixels, of the part that is compared on the finest level
-_ALL = slice(None)
+_MARGIN = 8  # pixels of the moving level around those that are sampled, by which holes are filled
 _FINE_SIGMA = 0.85  # pixels, of the Gaussian that damps the pixels' own noise and aliasing on the finest level
 _SHADING_SHARE = 1 / 8  # of the grid's shorter side: what changes more slowly says nothing about position
 _POWERS = [(i, j) for i in range(5) for j in range(5 - i)]  # of y and x: light falls off so towards the frame's edge
@@ -32,6 +33,7 @@ _MIN_OVERLAP = 0.25  # of the pixels on the grid
 _PEAK_RADIUS = 2  # grid pixels; the peak of the result is the best shift within them
 _VALLEY_DEPTH = 0.5  # of the lower one of two peaks: the values between them fall below it where the peaks are two
 _BLOCK = 8  # grid pixels; of each block of shifts the best is a candidate
+_CANDIDATES = 32  # that are looked at together
 _STEPS = 65  # along the line to a candidate, which is at most twice as many pixels long
 _MIN_PIXELS = 256  # fewer say nothing
 
@@ -47,7 +49,7 @@ def peak_ratio(fixed: list[Level], moving: list[Level], matrix: np.ndarray) -> f
         The ratio; below one where another shift agrees better; None where none agrees at all.
     """
     top = len(fixed) - 1
-    overlap = _overlap(fixed[top], moving[top], matrix, fixed[top].shape)
+    overlap = _overlap(moving[top], matrix * level_scale(fixed[top].factor), fixed[top].mask)
     if not bool(overlap.any()):
         return None
     # The first and the last row and column of the overlap, full-resolution pixels.
@@ -70,35 +72,49 @@ def _part(ends: list[int], level: Level) -> slice:
     return slice(ends[0] // level.factor, ends[1] // level.factor + 1)
 
 
-def _overlap(
-    fixed: Level, moving: Level, matrix: np.ndarray, shape: tuple[int, int], rows: slice = _ALL, columns: slice = _ALL
-) -> Tensor:
-    """Tell which pixels of a part (H, W) of the fixed level are valid in both levels at ``matrix``, (H, W) bool."""
-    x, y = coordinates(_pull(fixed, matrix, rows, columns).to(moving.image), shape)
-    return inside(None if bool(moving.mask.all()) else moving.mask, moving.shape, x, y) & fixed.mask[rows, columns]
+def _overlap(moving: Level, pull: np.ndarray, fixed_mask: Tensor) -> Tensor:
+    """Tell which pixels of a part (H, W) of a fixed level are valid in both levels, (H, W) bool.
+
+    ``pull``: (3, 3), pixels of the part -> pixels of the moving level.
+    """
+    x, y = coordinates(torch.from_numpy(pull).to(moving.image), (fixed_mask.shape[0], fixed_mask.shape[1]))
+    return inside(None if bool(moving.mask.all()) else moving.mask, moving.shape, x, y) & fixed_mask
 
 
-def _pull(level: Level, matrix: np.ndarray, rows: slice, columns: slice) -> Tensor:
-    """Return the matrix (3, 3) from pixels of a part of a fixed level to pixels of the moving one."""
-    first = np.array([[1, 0, columns.start or 0], [0, 1, rows.start or 0], [0, 0, 1]], dtype=np.float64)
-    return torch.from_numpy(matrix * level_scale(level.factor) @ first)
+def _cropped(moving: Level, pull: np.ndarray, shape: tuple[int, int]) -> tuple[Level, np.ndarray]:
+    """Return what a part (H, W) of the fixed level needs of the moving one, and the matrix from the one to the other.
+
+    ``pull``: (3, 3), pixels of the part -> pixels of the moving level.
+    """
+    if not in_front(pull, shape):
+        return moving, pull
+    mapped, last = map_points(pull, corners(shape)), np.array(moving.shape[::-1]) - 1
+    (left, top), (right, bottom) = (
+        np.clip(each, 0, last).astype(int).tolist()
+        for each in (np.floor(mapped.min(axis=0)) - _MARGIN, np.ceil(mapped.max(axis=0)) + _MARGIN)
+    )
+    rows, columns = slice(top, bottom + 1), slice(left, right + 1)
+    part = Level(moving.image[..., rows, columns], moving.mask[rows, columns], moving.factor)
+    return part, np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1]]) @ pull
 
 
 def _ratio(fixed: Level, moving: Level, matrix: np.ndarray, rows: slice, columns: slice) -> float | None:
     """Return the peak ratio on a part of a level's overlap; None without a second peak, or with too few pixels."""
-    f = fixed.image[..., rows, columns]
+    f, fixed_mask = fixed.image[..., rows, columns], fixed.mask[rows, columns]
     shape = int(f.shape[-2]), int(f.shape[-1])
-    overlap = _overlap(fixed, moving, matrix, shape, rows, columns)
+    first = np.array([[1, 0, columns.start], [0, 1, rows.start], [0, 0, 1]], dtype=np.float64)
+    moving, pull = _cropped(moving, matrix * level_scale(fixed.factor) @ first, shape)
+    overlap = _overlap(moving, pull, fixed_mask)
     if int(overlap.sum()) < _MIN_PIXELS:
         return None
     sampler = Sampler(fill_holes(moving.image, moving.mask), Interpolation.LINEAR)
-    m = sampler.warped(_pull(fixed, matrix, rows, columns), shape)[0][None]
+    m = sampler.warped(torch.from_numpy(pull), shape)[0][None]
     if fixed.factor == 1:
         f, m = (smooth(image, overlap, _FINE_SIGMA, min_share=0.0)[0] for image in (f, m))
     # Both over the same pixels, so that their shading is taken off alike.
     f, m = _without_shading(torch.cat((f, m)), overlap)
-    zncc, count = MaskedZncc(f, overlap.to(f), shape)(m, overlap.to(m), _MIN_OVERLAP)
-    return _ratio_of_peaks(significance(zncc, count))
+    weight = overlap.to(f)
+    return _ratio_of_peaks(masked_zncc(f, weight, m, weight, _MIN_OVERLAP), shape)
 
 
 def _without_shading(images: Tensor, mask: Tensor) -> Tensor:
@@ -107,32 +123,60 @@ def _without_shading(images: Tensor, mask: Tensor) -> Tensor:
     ``mask``: (H, W) bool, pixels that count; the others are zero.
     """
     height, width = mask.shape
-    y, x = (torch.linspace(-1, 1, n, dtype=images.dtype, device=images.device) for n in (height, width))
-    basis = torch.stack([y[:, None] ** i * x**j for i, j in _POWERS]).flatten(1)
-    masked = basis * mask.flatten()
-    normal, right = (masked @ basis.T).double().cpu(), (masked @ images.flatten(1).T).double().cpu()
+    # The surfaces are products of powers of y and x: their sums over pixels are taken along one axis after the other.
+    y, x = (_powers(n).to(images.device) for n in (height, width))
+    moments = y.T @ mask.to(y) @ x
+    degrees = y.shape[1] // 2 + 1
+    right = _along_axes(y[:, :degrees].T, (images[:, 0] * mask).to(y), x[:, :degrees].T).cpu()
+    i, j = torch.tensor(_POWERS).T
+    normal = moments.cpu()[i[:, None] + i, j[:, None] + j]
     # The pseudo-inverse, because a narrow mask does not determine all surfaces.
-    weights = (torch.linalg.pinv(normal, hermitian=True, rtol=1e-6) @ right).to(images)
-    rest = torch.where(mask, images - (weights.T @ basis).view(images.shape), 0)
+    weights = torch.zeros_like(right)
+    weights[:, i, j] = right[:, i, j] @ torch.linalg.pinv(normal, hermitian=True, rtol=1e-6)
+    surfaces = _along_axes(y[:, :degrees], weights.to(y), x[:, :degrees]).to(images)
+    rest = torch.where(mask, images - surfaces[:, None], 0)
     slowly = [background(image[None], mask, min(height, width) * _SHADING_SHARE) for image in rest]
     return torch.where(mask, rest - torch.cat(slowly), 0)[:, 0]
 
 
-def _ratio_of_peaks(surface: Tensor) -> float | None:
-    """Return the peak at no shift over the best other one of ``surface`` (H, W), of significance by shift.
+def _along_axes(rows: Tensor, planes: Tensor, columns: Tensor) -> Tensor:
+    """Return rows plane columns^T of each of ``planes`` (N, H, W).
 
-    The first entry belongs to no shift, negative shifts are at the end. None without another peak.
+    One by one: what is added up in what order depends on the number of threads in a batched product.
     """
-    height, width = surface.shape
-    cy, cx = height // 2, width // 2
-    surface = surface.roll((cy, cx), (0, 1))
+    return torch.stack([rows @ plane @ columns.T for plane in planes])
+
+
+def _powers(length: int) -> Tensor:
+    """Return the powers from none to twice the highest one of ``length`` places in [-1, 1], (length, n) float64."""
+    return torch.linspace(-1, 1, length, dtype=torch.float64)[:, None] ** torch.arange(2 * max(_POWERS)[0] + 1)
+
+
+def _ratio_of_peaks(shifts: ShiftSurface, shape: tuple[int, int]) -> float | None:
+    """Return the significance at no shift over that of the best other peak; None without another peak.
+
+    ``shape``: (H, W) of both images.
+    """
+    surface = significance(shifts.zncc, shifts.pixels)
+    # The bounds were chosen with blocks that begin half an FFT of all shifts before none: they lie there still.
+    (cy, cx), lengths = shifts.origin, [good_size(2 * n - 1) for n in shape]
+    above, left = (lengths[0] // 2 - cy) % _BLOCK, (lengths[1] // 2 - cx) % _BLOCK
+    surface, cy, cx = F.pad(surface, (left, 0, above, 0)), cy + above, cx + left
+    width = surface.shape[1]
     r = _PEAK_RADIUS
-    peak = max(0.0, float(surface[cy - r : cy + r + 1, cx - r : cx + r + 1].max()))
+    peak = max(0.0, float(surface[max(0, cy - r) : cy + r + 1, max(0, cx - r) : cx + r + 1].max()))
     maxima, indices = F.max_pool2d(surface[None, None], _BLOCK, ceil_mode=True, return_indices=True)
     values, heights, places = surface.cpu().numpy(), maxima.flatten().cpu().numpy(), indices.flatten().cpu().numpy()
     dy, dx = places // width - cy, places % width - cx
-    apart = (heights > 0) & (np.maximum(np.abs(dy), np.abs(dx)) > r)
+    others = np.flatnonzero((heights > 0) & (np.maximum(np.abs(dy), np.abs(dx)) > r))
+    others = others[np.argsort(-heights[others], kind="stable")]
     steps = np.linspace(0, 1, _STEPS)[:, None]
-    valley = values[cy + np.rint(dy * steps).astype(int), cx + np.rint(dx * steps).astype(int)].min(axis=0)
-    others = heights[apart & (valley < _VALLEY_DEPTH * np.minimum(peak, heights))]
-    return peak / float(others.max()) if len(others) else None
+    # The highest first, a few at a time: the first one beyond a valley is the result.
+    for first in range(0, len(others), _CANDIDATES):
+        part = others[first : first + _CANDIDATES]
+        line_y, line_x = (np.rint(d[part] * steps).astype(int) for d in (dy, dx))
+        valley = values[cy + line_y, cx + line_x].min(axis=0)
+        apart = valley < _VALLEY_DEPTH * np.minimum(peak, heights[part])
+        if apart.any():
+            return peak / float(heights[part][apart][0])
+    return None

@@ -43,8 +43,11 @@ _WEIGHT_POWER = 4
 # Iterations from a pixel or two away: no right result of the benchmark took more than 17, and what takes longer
 # wanders, on images that take long. A setting of very many iterations allows more: a third of them.
 _ITERATIONS, _ITERATION_DIVISOR = 20, 3
+# Gauss-Newton steps that are all longer than this wander where the images do not agree: it ends after so many.
+_WANDERING_ITERATIONS, _WANDERING_STEP_PX = 8, 0.5
 # The images are whitened a second time where a corner moved by more than this since the first.
 _MAX_WHITENINGS, _WHITENING_REACH_PX = 2, 0.25
+_TILED_PIXELS = 2**19  # of a frame that are looked at at first, where it has more than twice as many
 _LOST_SHARE = 0.1  # of the frame's diagonal: a solution with a corner farther from the start is lost
 _GRID = 9  # points along each side of the frame, over which the expected error is averaged
 
@@ -61,6 +64,7 @@ class Refined:
         loss: one minus the weighted mean local ZNCC.
         ending, iterations: why and when the iteration ended.
         evaluations: how often a metric was linearized, over all solutions that were tried.
+        tile_step: every which tile of the frame it rests on; 1 for all.
     """
 
     matrix: np.ndarray
@@ -70,6 +74,12 @@ class Refined:
     ending: Ending
     iterations: int
     evaluations: int
+    tile_step: int = 1
+
+    @property
+    def error_of_all(self) -> float:
+        """The expected error of a result by all tiles of the frame, pixels."""
+        return self.expected_error / math.sqrt(self.tile_step)
 
 
 def refine(fixed: Level, moving: Level, start: np.ndarray, config: RegistrationConfig) -> Refined:
@@ -86,30 +96,40 @@ def refine(fixed: Level, moving: Level, start: np.ndarray, config: RegistrationC
     transform = LinearTransform(config.model, fixed.shape)
     scale = math.sqrt(area_scale(start, fixed.shape))  # moving pixels per fixed pixel
     frame, lost_distance = corners(fixed.shape), _LOST_SHARE * math.hypot(*fixed.shape)
+    pixels = math.prod(fixed.shape)
+    first_step = pixels // _TILED_PIXELS if pixels > 2 * _TILED_PIXELS else 1
 
     def motion(a: np.ndarray, b: np.ndarray) -> float:
         return float(np.abs(map_points(a, frame) - map_points(b, frame)).max())
 
-    def solved(metric: SymmetricMetric, matrix: np.ndarray) -> Refined:
-        result = solve(metric, transform, matrix, config)
+    def solved(metric: SymmetricMetric, matrix: np.ndarray, tile_step: int = first_step) -> Refined:
+        result = solve(metric, transform, matrix, config, tile_step)
         if motion(result.matrix, start) > lost_distance:
             return _failed(transform, start, result.loss, Ending.OUT_OF_DOMAIN, result.iterations)
         return result
 
+    def completed(metric: SymmetricMetric, result: Refined) -> Refined:
+        step = _tile_step(result, config.tolerance)
+        return result if step == result.tile_step else solved(metric, result.matrix, step)
+
     local = local_metric(fixed, moving, scale, config)
     by_local, by_whitened = [solved(local, start)], list[Refined]()
-    if by_local[0].expected_error > _MAX_LOCAL_ERROR_PX:
+    # A large frame is whitened at the cost of all else: only where half of the error is more than the tolerance.
+    max_error = _MAX_LOCAL_ERROR_PX if first_step == 1 else max(_MAX_LOCAL_ERROR_PX, 2 * config.tolerance)
+    if by_local[0].error_of_all > max_error:
         matrix = by_local[0].matrix if by_local[0].expected_error < _WHITENING_REACH_PX else start
         for _ in range(_MAX_WHITENINGS):
             whitened = whitened_metric(fixed, moving, matrix, scale, config)
             if whitened is None:
                 break
-            by_whitened.append(solved(whitened, matrix))
+            by_whitened.append(completed(whitened, solved(whitened, matrix)))
             previous, matrix = matrix, by_whitened[-1].matrix
             if not motion(matrix, previous) > _WHITENING_REACH_PX:
                 break
         if motion(matrix, by_local[0].matrix) > _WHITENING_REACH_PX:
-            by_local.append(solved(local, matrix))
+            by_local.append(completed(local, solved(local, matrix)))
+    if not any(result.expected_error < math.inf for result in by_whitened):
+        by_local.append(completed(local, by_local[-1]))
     # The result of each metric: of several with the same expected error, the last.
     results = [min(reversed(tried), key=_error_of) for tried in (by_whitened, by_local) if tried]
     best = min(results, key=_error_of)
@@ -121,8 +141,20 @@ def refine(fixed: Level, moving: Level, start: np.ndarray, config: RegistrationC
         matrix = transform.matrix(np.average(parameters, axis=0, weights=weights))
         # The blocks of both metrics are the same pixels: their influences are averaged likewise.
         influences = np.average([result.influences for result in results], axis=0, weights=weights)
-    evaluations = sum(result.evaluations for result in by_local + by_whitened)
+    evaluations = sum({id(result): result.evaluations for result in by_local + by_whitened}.values())
     return replace(best, matrix=matrix, influences=influences, evaluations=evaluations)
+
+
+def _tile_step(result: Refined, tolerance: float) -> int:
+    """Return every which tile of a large frame a result must rest on.
+
+    The error of a mean over a k-th of the frame is about sqrt(k) times that over all. The tiles that are left out would
+    lower the expected error by less than the ``tolerance``, pixels.
+    """
+    error = result.error_of_all
+    if not 0 < error < math.inf or (result.ending is not Ending.CONVERGED and error > _WHITENING_REACH_PX):
+        return result.tile_step  # what is lost by some tiles is lost by all
+    return min(result.tile_step, int((1 + tolerance / error) ** 2))
 
 
 def _error_of(result: Refined) -> float:
@@ -143,8 +175,18 @@ def unrefined(start: np.ndarray, model: Model, shape: tuple[int, int]) -> Refine
     return _failed(transform, transform.matrix(transform.parameters(start)), math.nan, Ending.NOTHING_BETTER, 0)
 
 
+def _first_tile_step(shape: tuple[int, int]) -> int:
+    """Return every which tile of a frame (H, W) is looked at at first."""
+    pixels = math.prod(shape)
+    return pixels // _TILED_PIXELS if pixels > 2 * _TILED_PIXELS else 1
+
+
 def solve(
-    metric: SymmetricMetric, transform: LinearTransform, start: np.ndarray, config: RegistrationConfig
+    metric: SymmetricMetric,
+    transform: LinearTransform,
+    start: np.ndarray,
+    config: RegistrationConfig,
+    tile_step: int = 1,
 ) -> Refined:
     """Return the matrix of ``transform`` near ``start`` at which the score of ``metric`` is zero.
 
@@ -153,13 +195,15 @@ def solve(
     Args:
         start: (3, 3), fixed -> moving, pixels.
         config: its tolerance is used, and its largest number of iterations: 20 of them, or a third where that is more.
+        tile_step: only every which tile of the frame counts; 1 for all.
     """
     matrix, loss, ending, iteration = start, math.nan, Ending.MAX_ITERATIONS, 0
+    shortest = math.inf
     inverse, step, previous_score = None, np.zeros(transform.size), np.zeros(transform.size)
     max_iterations = min(config.max_iterations, max(_ITERATIONS, config.max_iterations // _ITERATION_DIVISOR))
     for iteration in range(1, max_iterations + 1):
         near = iteration > 1 and float(np.linalg.norm(step)) < _QUASI_NEWTON_STEP_PX
-        linearized = metric.linearized(matrix, transform.projective, with_curvature=not near)
+        linearized = metric.linearized(matrix, transform.projective, not near, tile_step)
         if linearized is None:
             return _failed(transform, start, math.nan, Ending.OUT_OF_DOMAIN, iteration)
         loss, p = linearized.loss, transform.parameters(matrix)
@@ -174,6 +218,9 @@ def solve(
             return _failed(transform, start, loss, Ending.UNDETERMINED, iteration)
         step, previous_score = inverse @ score, score
         length = float(np.linalg.norm(step))
+        shortest = min(shortest, length)
+        if iteration == _WANDERING_ITERATIONS and shortest > _WANDERING_STEP_PX:
+            break
         if length < _ROUNDING_PX:
             ending = Ending.CONVERGED
             break
@@ -185,7 +232,7 @@ def solve(
     influences = inverse @ blocks
     by_block = to_matrix @ influences
     expected_error = _expected_error(metric, matrix, by_block @ by_block.T)
-    return Refined(matrix, expected_error, influences, loss, ending, iteration, iteration)
+    return Refined(matrix, expected_error, influences, loss, ending, iteration, iteration, tile_step)
 
 
 def _expected_error(metric: SymmetricMetric, matrix: np.ndarray, covariance: np.ndarray) -> float:

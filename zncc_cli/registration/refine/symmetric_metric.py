@@ -33,7 +33,7 @@ from torch import Tensor
 from zncc_cli.config import Interpolation, RegistrationConfig
 from zncc_cli.operators.pair_metric import MetricWeights, Wanted
 from zncc_cli.registration.geometry import frame_extent, overlap_extent
-from zncc_cli.registration.metric.level_metric import NOISE_WEIGHT, block_zncc, window_cells
+from zncc_cli.registration.metric.level_metric import NOISE_WEIGHT, block_grid, block_zncc
 from zncc_cli.registration.metric.local_zncc import RELATIVE_EPS
 from zncc_cli.registration.metric.pair_metric import PairMetric
 from zncc_cli.registration.metric.windows import full_windows, over_windows, window_variance
@@ -86,15 +86,15 @@ class SymmetricMetric:
 
     def blocks(self, matrix: np.ndarray) -> np.ndarray:
         """Return the local ZNCC at ``matrix`` (3, 3) over a grid, see `block_zncc`; empty without overlap."""
-        cells = window_cells(
-            overlap_extent(matrix, frame_extent(self.shape), frame_extent(self.moving_shape)),
-            self.shape,
-            self.pair.window,
-        )
-        sums = None if cells is None else self.pair.at(matrix, Wanted(cells=cells))
+        extent = overlap_extent(matrix, frame_extent(self.shape), frame_extent(self.moving_shape))
+        grid = block_grid(extent, self.shape, self.pair.window)
+        if grid is None:
+            return np.empty(0)
+        cells, counts = grid
+        sums = self.pair.at(matrix, Wanted(cells=cells))
         if sums is None or sums.cells is None or not sums.totals.weight > 0:
             return np.empty(0)
-        return block_zncc(sums.cells[3], sums.cells[1])
+        return block_zncc(sums.cells[3], sums.cells[1], counts)
 
     def among(self, windows: Tensor) -> SymmetricMetric:
         """Return the metric of some windows only, (H-w+1, W-w+1) bool."""

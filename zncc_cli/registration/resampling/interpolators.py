@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -169,6 +170,7 @@ def _cubic_weights(t: Tensor) -> list[Tensor]:
     return [s * s * s / 6, (t * t * (3 * t - 6) + 4) / 6, (s * s * (3 * s - 6) + 4) / 6, t * t * t / 6]
 
 
+@cache
 def _lanczos_polynomials() -> tuple[np.ndarray, np.ndarray]:
     """Return the even and odd coefficients (3, n) of polynomials for the weights of the knots up to a point.
 
@@ -187,14 +189,11 @@ def _lanczos_polynomials() -> tuple[np.ndarray, np.ndarray]:
     return powers[:, ::2], powers[:, 1::2]
 
 
-_LANCZOS_EVEN, _LANCZOS_ODD = _lanczos_polynomials()
-
-
 def _lanczos_weights(t: Tensor) -> list[Tensor]:
     offset = t - 0.5
     square = offset * offset
     up_to, after = [], []
-    for even, odd in zip(_LANCZOS_EVEN, _LANCZOS_ODD, strict=True):
+    for even, odd in zip(*_lanczos_polynomials(), strict=True):
         a, b = _horner(even, square), _horner(odd, square) * offset
         up_to.append(a + b)
         after.append(a - b)
