@@ -74,6 +74,7 @@ CASES = {
     "sums alone": PairCase(wanted=Wanted()),
     "scores alone": PairCase(wanted=Wanted(scores=True)),
     "curvature alone": PairCase(wanted=Wanted(curvature=True)),
+    "pixels alone": PairCase(wanted=Wanted(pixels=True), matrix=PROJECTIVE),
     "cells alone": PairCase(wanted=Wanted(cells=CELLS)),
     "maps alone": PairCase(wanted=Wanted(maps=True)),
     "another image": PairCase(matrix=((1.0, 0.0, 500.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))),
