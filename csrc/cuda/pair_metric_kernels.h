@@ -1,17 +1,22 @@
 // The kernels of the pair metric on CUDA, one after another, and the memory between them. Formulas: pair_metric.h.
 //
-//   WarpBlocks         m, edge and measured share of each pixel                         reads f's mask, knots
-//   LeastBlocks        W of each window, along its rows and then down                   reads edge
-//   CompareTiles       z, W e, A, B, C of each window, and the sums over all            reads f, m, W
-//   CellBlocks         sums over cells                                                  reads W, z, W e
-//   GradientBlocks     gradient of each pixel                                           reads f, m
-//   ExplainTiles       what a window explains of the curvature                          reads m and its gradient, s
-//   DifferenceTiles    D of each pixel, and its share of the curvature                  reads A, B, C, W, s, f, m
-//   ScoreBlocks        scores of each block of pixels, and moments of the curvature     reads D, gradient
-//   PartialSumsBlocks  after each of them that leaves sums of its blocks, these in a fixed order
-//
-// Bytes of a pixel in memory, read and written, float32, without masks: 56 for the sums alone, 80 with cells, 160 with
-// scores and 284 with the curvature.
+// What each reads and writes of a pixel or a window, in bytes of float32, without masks, shares and fields; rows that leave
+// a window are still in the cache:
+//   WarpBlocks        m and edge of each pixel                                4 of the knots    8
+//   LeastBlocks       W of each window, along its row and then down           8                 8
+//   CompareTiles      z, W e, A, B, C of each window; sums over all           12                12 for cells, 24 for scores
+//   CellBlocks        sums over the windows of cells                          16
+//   GradientBlocks    gradient of each pixel                                  8                 8
+//   DifferenceTiles   D of each pixel                                         36                4
+//   ScoreBlocks       scores of blocks of pixels                              12
+// and with the curvature
+//   CompareTiles      how much a window counts there                                            16
+//   DifferenceTiles   how much a pixel counts there                           8                 4
+//   ExplainTiles      what means and contrasts explain                        28                24
+//   ScoreBlocks       moments of all of it                                    28
+// Together 40 for the sums alone, 68 with cells, 132 with scores, 240 with scores and curvature. PartialSumsBlocks adds up
+// what blocks and tiles have left, in a fixed order. The memory between them is 16 bytes of a pixel for the sums alone, 28
+// with cells, 48 with scores, 68 with scores and curvature.
 #pragma once
 
 #include "pair_metric_sums.h"
@@ -57,7 +62,7 @@ PairMetricPlanes<Map> pair_metric_planes(const PairMetricShape& shape, const Pai
   if (scores) {
     planes.gx = maps.take(pixels);
     planes.gy = maps.take(pixels);
-    planes.D = maps.take(pixels);
+    planes.D = planes.edge;  // of which W is all that is still needed
     planes.A = sums.take(windows);
     planes.B = sums.take(windows);
     planes.C = sums.take(windows);
@@ -68,9 +73,10 @@ PairMetricPlanes<Map> pair_metric_planes(const PairMetricShape& shape, const Pai
   }
   if (out.curvature) {
     planes.contrast = sums.take(windows);
-    planes.xx = sums.take(windows);
-    planes.xy = sums.take(windows);
-    planes.yy = sums.take(windows);
+    // A window's s and contrast are read before these are written, and no kernel after that reads them, or A.
+    planes.xx = planes.s;
+    planes.xy = planes.contrast;
+    planes.yy = planes.A;
     planes.moments = sums.take(kMoments * blocks);
     planes.moment_sums = sums.take(kMoments);
   }

@@ -61,29 +61,28 @@ struct ScoreBlocks {
   ZNCC_HOST_DEVICE void add(Thread& me, int64_t y, int64_t x) const {
     const int64_t at = y * shape.width() + x, size = shape.height() * shape.width();
     const MovingPoint point = moving_point(shape.warp, in.field, y, x);
-    const double a = static_cast<double>(planes.gx[at]) * point.by_depth;
-    const double b = static_cast<double>(planes.gy[at]) * point.by_depth;
+    const double gx = static_cast<double>(planes.gx[at]), gy = static_cast<double>(planes.gy[at]);
+    const double a = gx * point.by_depth, b = gy * point.by_depth;
+    const double c = shape.projective ? -(a * point.u + b * point.v) : 0.0;
     const bool counts = counts_at(shape, y, x);
     const double D = counts ? static_cast<double>(planes.D[at]) : 0.0;
     const double share = counts && planes.share ? static_cast<double>(planes.share[at]) : 0.0;
-    const double yy = static_cast<double>(y);
-    me.x = static_cast<double>(x);
-    const double c = shape.projective ? -(a * point.u + b * point.v) : 0.0;
     const double rows[kRows] = {D * a, D * b, D * c};
+    me.x = static_cast<double>(x);
     ZNCC_UNROLL
     for (int k = 0; k < kRows; ++k) {
       me.scores[k] += rows[k];
-      me.by_y[k] += rows[k] * yy;
+      me.by_y[k] += rows[k] * static_cast<double>(y);
     }
-    const double xx = share * a * a, xy = share * a * b, of_yy = share * b * b;
+    const double xx = share * gx * gx, xy = share * gx * gy, yy = share * gy * gy;
     if (pixels && counts) {
-      const double values[] = {rows[0], rows[1], xx, xy, of_yy};
+      const double values[] = {D * gx, D * gy, xx, xy, yy};
       for (int k = 0; k < 5; ++k) {
         pixels[k * size + at] = static_cast<Map>(values[k]);
       }
     }
     if (planes.moments) {
-      add_moments(me, y, x, point, xx, xy, of_yy);
+      add_moments(me, y, x, point, xx, xy, yy);
     }
   }
 
@@ -93,11 +92,14 @@ struct ScoreBlocks {
     const int64_t map_y = y - shape.h / 2, map_x = x - shape.h / 2;
     if (map_y >= 0 && map_y < shape.map_height() && map_x >= 0 && map_x < shape.map_width()) {
       const int64_t at = map_y * shape.map_width() + map_x;
-      const double by = point.by_depth * point.by_depth;
-      xx += planes.xx[at] * by;
-      xy += planes.xy[at] * by;
-      yy += planes.yy[at] * by;
+      xx += planes.xx[at];
+      xy += planes.xy[at];
+      yy += planes.yy[at];
     }
+    const double by = point.by_depth * point.by_depth;
+    xx *= by;
+    xy *= by;
+    yy *= by;
     // c = -(a u + b v)
     const double u = point.u, v = point.v, last = shape.projective ? 1.0 : 0.0;
     const double xc = -(xx * u + xy * v) * last, yc = -(xy * u + yy * v) * last, cc = -(xc * u + yc * v);

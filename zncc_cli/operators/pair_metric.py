@@ -1,4 +1,6 @@
-"""The pair metric by its native kernel: local ZNCC of two images at a transform, scores and curvature, in one pass.
+"""The pair metric by its native kernels: local ZNCC of two images at a transform, scores and curvature.
+
+The CPU computes it in one pass (csrc/cpu/pair_metric.h), CUDA in a dozen kernels (csrc/cuda/pair_metric_kernels.h).
 
 Formulas, shapes and what each plane means: csrc/pair_metric.h. The same in plain torch, for any device:
 `zncc_cli.registration.metric.torch_pair_metric`.
@@ -177,7 +179,7 @@ def pair_metric(
     empty = fixed.new_zeros if step > 1 else fixed.new_empty
     blocks = -(-height // BLOCK) * -(-width // BLOCK)
     maps = height - window + 1, width - window + 1
-    shapes = [
+    shapes: list[tuple[int, ...] | None] = [
         (len(Totals._fields),),
         (CELL_PLANES, grid.rows, grid.columns) if wanted.cells is not None else None,
         (9, blocks) if wanted.scores else None,
