@@ -48,6 +48,7 @@ _WANDERING_ITERATIONS, _WANDERING_STEP_PX = 8, 0.5
 # The images are whitened a second time where a corner moved by more than this since the first.
 _MAX_WHITENINGS, _WHITENING_REACH_PX = 2, 0.25
 _TILED_PIXELS = 2**19  # of a frame that are looked at at first, where it has more than twice as many
+_NEXT_STEP_SHARE = 0.1  # of the tolerance: a next step that is expected to be shorter is not taken
 _LOST_SHARE = 0.1  # of the frame's diagonal: a solution with a corner farther from the start is lost
 _GRID = 9  # points along each side of the frame, over which the expected error is averaged
 
@@ -204,7 +205,7 @@ def solve(
         tile_step: only every which tile of the frame counts; 1 for all.
     """
     matrix, loss, ending, iteration = start, math.nan, Ending.MAX_ITERATIONS, 0
-    shortest = math.inf
+    shortest, previous_length = math.inf, math.inf
     inverse, step, previous_score = None, np.zeros(transform.size), np.zeros(transform.size)
     max_iterations = min(config.max_iterations, max(_ITERATIONS, config.max_iterations // _ITERATION_DIVISOR))
     for iteration in range(1, max_iterations + 1):
@@ -232,7 +233,10 @@ def solve(
             break
         step = step * min(1.0, _MAX_STEP_PX / max(length, _MAX_STEP_PX))
         matrix = transform.matrix(p + step)
-        if length < config.tolerance:
+        # Steps shrink by about one factor: the next one would be so long.
+        expected = length**2 / previous_length if iteration > 1 else math.inf
+        previous_length = length
+        if length < config.tolerance or expected < _NEXT_STEP_SHARE * config.tolerance:
             ending = Ending.CONVERGED
             break
     influences = inverse @ blocks
