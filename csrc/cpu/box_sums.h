@@ -36,6 +36,11 @@
 #define ZNCC_INLINE inline ZNCC_ALWAYS
 #define ZNCC_OUTLINE __attribute__((noinline))
 
+// Vectors are passed between functions that are all inlined: no interface depends on how.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wpsabi"
+#endif
+
 namespace zncc {
 
 // Four doubles: one register with AVX, two with SSE2 or NEON.
@@ -97,6 +102,12 @@ ZNCC_INLINE Eight shifted(const Eight& before, const Eight& now) {
           ZNCC_SHUFFLE(now.low, now.high, 4 - n, 5 - n, 6 - n, 7 - n)};
 }
 #endif
+
+ZNCC_INLINE Lanes load_lanes(const double* from) {
+  Lanes values;
+  std::memcpy(&values, from, sizeof values);
+  return values;
+}
 
 // The sum of n values, in an order that no instruction set changes.
 ZNCC_INLINE double sum_of(const double* values, int64_t n) {

@@ -417,12 +417,6 @@ class StripMetric {
     }
   }
 
-  static ZNCC_INLINE Lanes load_lanes(const double* from) {
-    Lanes values;
-    std::memcpy(&values, from, sizeof values);
-    return values;
-  }
-
   ZNCC_INLINE void add_scores(int64_t y, int64_t at, int64_t n, const double* D, const double* a, const double* b,
                               const double* c) {
     const int64_t across = shape_.blocks_across(), blocks = across * shape_.blocks_down();

@@ -11,11 +11,6 @@
 #include <cstring>
 #include <type_traits>
 
-// Vectors are passed between functions that are all inlined: no interface depends on how.
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wpsabi"
-#endif
-
 namespace zncc {
 
 // The polynomial between two knots, of the 2 x 2 knots around the point. s, t: how far it is from the second one of the
@@ -169,12 +164,6 @@ struct Points {
 
  private:
   typedef Map Four __attribute__((vector_size(4 * sizeof(Map))));
-
-  static ZNCC_INLINE Lanes load_lanes(const double* from) {
-    Lanes values;
-    std::memcpy(&values, from, sizeof values);
-    return values;
-  }
 
   static ZNCC_INLINE Lanes least(const Lanes& a, const Lanes& b) { return b < a ? b : a; }
 

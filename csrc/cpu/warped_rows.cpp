@@ -10,9 +10,12 @@
 namespace zncc {
 namespace {
 
-constexpr double kBeyond = 3.0;  // pixels, which values of a pixel and of its gradient reach
-
 bool is_affine(const double* M) { return M[6] == 0.0 && M[7] == 0.0; }
+
+// How much farther from the edge a pixel's neighbour may lie than itself.
+double largest_step(const double* M) {
+  return std::max({std::fabs(M[0]), std::fabs(M[1]), std::fabs(M[3]), std::fabs(M[4])}) / std::fabs(M[8]);
+}
 
 // The sum of n values, in an order that no instruction set changes.
 template <typename Map>
@@ -35,8 +38,8 @@ double sum_of_row(const Map* values, int64_t n) {
 template <typename Map>
 WarpedRows<Map>::WarpedRows(const PairMetricShape& shape, const PairMetricInput<Map>& in, int64_t widest, bool gradient)
     : shape_(shape), in_(in), gradient_(gradient), plain_(!in.field && is_affine(shape.warp.M)),
-      measures_(in.fixed_measured || in.moving_measured), kept_(shape.h + 3), stride_(widest + 2 * shape.h + 10),
-      ones_(2 * kept_), least_(stride_) {
+      reach_(plain_ ? largest_step(shape.warp.M) : HUGE_VAL), measures_(in.fixed_measured || in.moving_measured),
+      kept_(shape.h + 3), stride_(widest + 2 * shape.h + 10), ones_(2 * kept_), least_(stride_) {
   for (std::vector<Map>* rows : {&m, &edge, &measured}) {
     rows->resize(kept_ * stride_);
   }
@@ -86,12 +89,12 @@ void WarpedRows<Map>::warp_row(int64_t y) {
       points.find(warp, y, begin, count);
     }
     points.depths(count, edges + to);
-    // No gradient reaches a pixel that lies farther beyond the edge than another one.
+    // No gradient that counts reaches a pixel that lies farther beyond the edge than this.
     int64_t from = 0, until = count;
-    while (from < until && points.distance[from] < -kBeyond && points.by_depth[from] != 0.0) {
+    while (from < until && points.distance[from] < -reach_ && points.by_depth[from] != 0.0) {
       values[to + from++] = Map(0);
     }
-    while (until > from && points.distance[until - 1] < -kBeyond && points.by_depth[until - 1] != 0.0) {
+    while (until > from && points.distance[until - 1] < -reach_ && points.by_depth[until - 1] != 0.0) {
       values[to + --until] = Map(0);
     }
     values_at<Map, Spline>(warp, in_.knots, until - from, points.column + from, points.row + from, points.s + from,

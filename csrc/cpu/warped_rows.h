@@ -50,7 +50,9 @@ class WarpedRows {
 
   const PairMetricShape& shape_;
   const PairMetricInput<Map>& in_;
-  const bool gradient_, plain_, measures_;
+  const bool gradient_, plain_;
+  const double reach_;
+  const bool measures_;
   const int64_t kept_, stride_;
   std::vector<int64_t> ones_;  // (first, last) column of a row's run of columns whose edge is one
   std::vector<Map> least_;

@@ -49,7 +49,7 @@ def test_a_richer_model_finds_the_strip_as_well() -> None:
 
 
 def test_an_overlap_that_was_asked_for_is_not_lowered() -> None:
-    fixed, moving, _ = tiles(1, 0.15, True)
+    fixed, moving, _ = tiles(2, 0.15, True)
     result = register(fixed, moving, "translation", min_overlap=0.25, window=11)
     assert result.status == "failed"
     assert result.min_overlap == 0.25

@@ -18,7 +18,7 @@ import numpy as np
 from zncc_cli.config import NESTED_MODELS, Model, RegistrationConfig
 from zncc_cli.registration.pair_pyramid import LevelMetrics, PairPyramid
 from zncc_cli.registration.pyramid import pyramid
-from zncc_cli.registration.quality.compute_evidence import compute_evidence
+from zncc_cli.registration.quality.compute_evidence import compute_evidence, may_agree
 from zncc_cli.registration.quality.evidence import Evidence
 from zncc_cli.registration.quality.static_border import BorderCheck, refine_without_border
 from zncc_cli.registration.quality.uncertainty import Uncertainty
@@ -94,10 +94,14 @@ def solve(pair: PairPyramid, task: Task, config: RegistrationConfig, candidates:
     above_finest = range(1, min(metrics.pair.judged, len(metrics.pair) - 1))
     levels = [level for level in above_finest if metrics.pair.is_descended(level)]
     matrix, selected_records = _descend_levels(metrics, levels, model, matrix, config)
-    descended, refinement_record = refined_fit(metrics.pair, matrix, model, config, selection)
+    ratio = start_ratio(candidates, pair.shape, pair.moving_shape)
+    thorough = task.init is not None or may_agree(metrics, matrix, ratio)
+    descended, refinement_record = refined_fit(metrics.pair, matrix, model, config, selection, thorough=thorough)
+    if not thorough and may_agree(metrics, descended.matrix, ratio):
+        descended, refinement_record = refined_fit(metrics.pair, descended.matrix, model, config, selection)
     checked = check_start(pair, task.init, task.bound, descended, config)
     # A fit that the start itself led to had no rivals.
-    ratio = None if checked.from_start else start_ratio(candidates, pair.shape, pair.moving_shape)
+    ratio = None if checked.from_start else ratio
     if checked.fit.inverted != metrics.pair.inverted:
         metrics = LevelMetrics(pair.in_contrast(checked.fit.inverted), config)
     fitted = dataclasses.replace(config, model=checked.fit.model)

@@ -216,6 +216,15 @@ def test_the_kernel_equals_its_twin(dtype: torch.dtype, degree: int, transform: 
 
 
 @needs_native
+@pytest.mark.parametrize("scale", [0.3, 2.0, 3.2, 4.5])
+@pytest.mark.parametrize("perspective", [0.0, 1e-4])
+def test_gradients_at_the_edge_reach_as_far_as_the_scale(scale: float, perspective: float) -> None:
+    matrix = torch.tensor([[scale, 0.01, -9.3], [0.02, scale, -10.7], [perspective, 0, 1]], dtype=torch.float64)
+    of = pair((90, 84), 5, matrix)
+    assert_same(of.by(pair_metric), of.by(torch_pair_metric), 1e-9)
+
+
+@needs_native
 @pytest.mark.parametrize("window", [1, 2, 5, 11, 31, 60])
 def test_windows_of_any_size_up_to_the_frame(window: int) -> None:
     of = pair((60, 71), window, PROJECTIVE, masks="rectangle" if window < 40 else "none", measured=True)

@@ -25,6 +25,9 @@ MIN_START_RATIO = 1.6
 # section to section: of 73 unrelated pairs those that stood out by more than 1.8 agreed by less than 13, and those that
 # agreed by more than 20 stood out by less than 1.4.
 CLEAR_START_RATIO, MIN_SIGNIFICANCE_IF_CLEAR = 1.8, 25.0
+# Where blocks agree by less than this share of what is needed, a refinement takes its time for nothing: unrelated
+# images are refused without one.
+PROMISING_SHARE = 0.5
 # Against the best other shift none of the wrong results whose blocks agree stood out by more than 1.8 (textures that
 # repeat themselves), of the others none by more than 2.2; of the right ones none by less than 5.3. Photographs come
 # lower, down to 2.5: a noisy brick wall of which a third is seen.

@@ -16,7 +16,13 @@ from zncc_cli.registration.optimizer import safe_inverse
 from zncc_cli.registration.pair_pyramid import LevelMetrics, PairPyramid
 from zncc_cli.registration.pyramid import Level
 from zncc_cli.registration.quality.aperture_agreement import aperture_agreement
-from zncc_cli.registration.quality.bounds import MIN_APERTURE_AGREEMENT, MIN_BLOCK_SIGNIFICANCE, block_significance
+from zncc_cli.registration.quality.bounds import (
+    MIN_APERTURE_AGREEMENT,
+    MIN_BLOCK_SIGNIFICANCE,
+    PROMISING_SHARE,
+    block_significance,
+    min_block_significance,
+)
 from zncc_cli.registration.quality.evidence import Evidence
 from zncc_cli.registration.quality.peak_ratio import peak_ratio
 from zncc_cli.registration.quality.static_border import BorderCheck
@@ -42,9 +48,23 @@ RICHER_MODEL = {
 
 _MISFIT_STEPS = 3  # of the refinement by a richer model; its expected error is that of where they lead, misfit left out
 CHANCE_DEVIATIONS = 4.0  # standard deviations: a shorter step may be nothing but noise
-_TILED_PIXELS = 2**20  # of the finest level, where it has more: by so many the agreement of blocks is judged
 _STATIC_PX = 5.0  # at a corner: a result nearer to the identity may be that of a camera's own pixels
 _MIN_VARIANCE = 1e-12  # directions of a smaller variance are not there
+
+
+def may_agree(metrics: LevelMetrics, matrix: np.ndarray, start_ratio: float | None) -> bool:
+    """Tell whether the images agree at ``matrix`` (3, 3) by so much that a refinement may lead to a result.
+
+    The blocks of the judged or of the finest level tell, where there are enough of them. ``start_ratio`` as in
+    `Evidence`.
+    """
+    pair, least = metrics.pair, PROMISING_SHARE * min_block_significance(start_ratio)
+    for index in dict.fromkeys((pair.judged, 0)):
+        similarity = metrics[index].similarity(matrix, pair.tile_step if index == 0 else 1)
+        significance = None if similarity is None else block_significance(similarity.blocks)
+        if similarity is not None and (significance is None or significance >= least):
+            return True
+    return False
 
 
 def compute_evidence(
@@ -64,7 +84,7 @@ def compute_evidence(
     """
     pair, refined, matrix, identity = metrics.pair, border.refined, border.refined.matrix, np.eye(3)
     fine, coarse = metrics[0], metrics[pair.judged]
-    step = max(1, math.prod(pair.shape) // _TILED_PIXELS)
+    step = pair.tile_step
     before, after = fine.similarity(identity, step), fine.similarity(matrix, step)
     # Noise hides on a coarser level what agrees, fine texture on the finest: the clearer of the two counts.
     similarities = [after] if pair.judged == 0 else [after, coarse.similarity(matrix)]

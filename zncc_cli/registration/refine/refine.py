@@ -82,13 +82,17 @@ class Refined:
         return self.expected_error / math.sqrt(self.tile_step)
 
 
-def refine(fixed: Level, moving: Level, start: np.ndarray, config: RegistrationConfig) -> Refined:
+def refine(
+    fixed: Level, moving: Level, start: np.ndarray, config: RegistrationConfig, *, thorough: bool = True
+) -> Refined:
     """Return the best transform of ``config.model`` near ``start``, which is off by a pixel or two at most.
 
     Args:
         fixed, moving: the finest levels, of about unit variance.
         start: (3, 3), fixed -> moving, pixels.
         config: model, window, tolerance and largest number of iterations are used.
+        thorough: whether noise is looked through, and more of a large frame looked at, where that is more precise; else
+            the local metric alone is solved, on a few tiles of a large frame.
 
     Returns:
         The transform; the start itself, of infinite expected error, where the images do not determine one.
@@ -114,6 +118,8 @@ def refine(fixed: Level, moving: Level, start: np.ndarray, config: RegistrationC
 
     local = local_metric(fixed, moving, scale, config)
     by_local, by_whitened = [solved(local, start)], list[Refined]()
+    if not thorough:
+        return by_local[0]
     # A large frame is whitened at the cost of all else: only where half of the error is more than the tolerance.
     max_error = _MAX_LOCAL_ERROR_PX if first_step == 1 else max(_MAX_LOCAL_ERROR_PX, 2 * config.tolerance)
     if by_local[0].error_of_all > max_error:

@@ -54,10 +54,15 @@ def refined_fit(
     model: Model,
     config: RegistrationConfig,
     selection: Selection | None = None,
+    *,
+    thorough: bool = True,
 ) -> tuple[Fit, LevelRecord]:
-    """Refine ``matrix`` (3, 3) on the finest level of ``pair``; return the fit, and what it took."""
+    """Refine ``matrix`` (3, 3) on the finest level of ``pair``; return the fit, and what it took.
+
+    ``thorough`` as in `refine`.
+    """
     start = time.perf_counter()
-    refined = refine(*pair.level(0), matrix, replace(config, model=model))
+    refined = refine(*pair.level(0), matrix, replace(config, model=model), thorough=thorough)
     counts = refined.iterations, refined.evaluations
     record = LevelRecord(model, 1, refined.loss, refined.ending, *counts, time.perf_counter() - start)
     return Fit(refined, model, pair.inverted, selection), record
