@@ -37,7 +37,7 @@ class PairCase:
     masks: bool = False
     measured: bool = False
     weight: bool = False
-    step: int = 1
+    tile_step: int = 1
     projective: bool = True
     weights: MetricWeights = WEIGHTS
     wanted: Wanted = ALL
@@ -57,7 +57,7 @@ CASES = {
     "every other tile": PairCase(
         shape=(300, 1100),
         moving_shape=(300, 1100),
-        step=2,
+        tile_step=2,
         measured=True,
         wanted=ALL._replace(cells=CellGrid(3, -2, 90, 200, 3, 6)),
     ),
@@ -120,7 +120,7 @@ def drawn(case: PairCase, dtype: torch.dtype) -> tuple[PairPlanes, dict[str, obj
         "weights": case.weights,
         "wanted": case.wanted,
         "weight": weight,
-        "step": case.step,
+        "tile_step": case.tile_step,
         "projective": case.projective,
     }
 

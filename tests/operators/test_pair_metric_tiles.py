@@ -32,10 +32,10 @@ class Emulator:
         box: torch.Tensor,
         *rest: object,
     ) -> None:
-        planes, (window, eps, cells, step, projective, *written) = rest[:5], rest[5:]
+        planes, (window, eps, cells, tile_step, projective, *written) = rest[:5], rest[5:]
         assert isinstance(eps, torch.Tensor)
         assert isinstance(cells, torch.Tensor)
-        sizes = [*knots.shape, *fixed.shape, degree, *box.tolist(), window, *cells.tolist(), step, projective]
+        sizes = [*knots.shape, *fixed.shape, degree, *box.tolist(), window, *cells.tolist(), tile_step, projective]
         call = getattr(self.library, f"pair_metric_{str(fixed.dtype).removeprefix('torch.')}")
         call.restype = None
         call(

@@ -155,7 +155,7 @@ def pair_metric(
     wanted: Wanted,
     *,
     weight: torch.Tensor | None = None,
-    step: int = 1,
+    tile_step: int = 1,
     projective: bool = False,
 ) -> PairSums:
     """Return the pair metric of two images at a transform.
@@ -168,7 +168,7 @@ def pair_metric(
         weights: of the windows, by what they hold.
         wanted: what is computed.
         weight: (H-h+1, W-h+1), of the windows by their place.
-        step: only every which tile of the frame counts; 1 for all.
+        tile_step: only every which tile of the frame counts; 1 for all.
         projective: whether the last row of the matrix may change.
     """
     fixed = planes.fixed
@@ -176,7 +176,7 @@ def pair_metric(
     field = transform.contiguous() if transform.dim() == 3 else None
     matrix = torch.eye(3, dtype=torch.float64) if field is not None else transform.contiguous()
     grid = wanted.cells or _NO_CELLS
-    empty = fixed.new_zeros if step > 1 else fixed.new_empty
+    empty = fixed.new_zeros if tile_step > 1 else fixed.new_empty
     blocks = -(-height // BLOCK) * -(-width // BLOCK)
     maps = height - window + 1, width - window + 1
     shapes: list[tuple[int, ...] | None] = [
@@ -206,7 +206,7 @@ def pair_metric(
         window,
         torch.tensor(weights, dtype=torch.float64),
         torch.tensor(grid, dtype=torch.int64),
-        step,
+        tile_step,
         projective,
         sums,
         cells,

@@ -44,10 +44,10 @@ class Pair(NamedTuple):
         self,
         compute: Callable[..., PairSums],
         wanted: Wanted = EVERYTHING,
-        step: int = 1,
+        tile_step: int = 1,
         projective: bool = True,
     ) -> PairSums:
-        return compute(*self[:4], wanted, weight=self.weight, step=step, projective=projective)
+        return compute(*self[:4], wanted, weight=self.weight, tile_step=tile_step, projective=projective)
 
 
 def texture(shape: tuple[int, int], generator: torch.Generator) -> torch.Tensor:
@@ -253,12 +253,12 @@ def test_strips_leave_no_seam(shape: tuple[int, int], inside: bool) -> None:
 
 
 @needs_native
-@pytest.mark.parametrize("step", [2, 3, 4])
-def test_every_which_tile_counts(step: int) -> None:
+@pytest.mark.parametrize("tile_step", [2, 3, 4])
+def test_every_which_tile_counts(tile_step: int) -> None:
     of = pair((300, 1100), 9)
     wanted = Wanted(cells=CellGrid(4, 6, 90, 100, 4, 12), scores=True, curvature=True)
-    ours = of.by(pair_metric, wanted, step)
-    assert_same(ours, of.by(torch_pair_metric, wanted, step), 1e-9)
+    ours = of.by(pair_metric, wanted, tile_step)
+    assert_same(ours, of.by(torch_pair_metric, wanted, tile_step), 1e-9)
     # Nine tiles of at most 128 x 512 pixels: some of them count, and not all.
     assert 0 < ours.totals.window_weight < 0.8 * of.by(pair_metric, Wanted()).totals.window_weight
 
@@ -266,7 +266,7 @@ def test_every_which_tile_counts(step: int) -> None:
 @needs_native
 def test_a_frame_of_one_tile_counts_whatever_the_step() -> None:
     of = pair((60, 200), 9)
-    assert_same(of.by(pair_metric, step=5), of.by(pair_metric, step=1), 1e-9)
+    assert_same(of.by(pair_metric, tile_step=5), of.by(pair_metric, tile_step=1), 1e-9)
 
 
 @pytest.mark.parametrize("compute", BOTH)
@@ -387,7 +387,7 @@ def test_sizes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(RuntimeError, match="the window must fit"):
         of._replace(window=21).by(pair_metric, Wanted())
     with pytest.raises(RuntimeError, match="the step must be positive"):
-        of.by(pair_metric, Wanted(), step=0)
+        of.by(pair_metric, Wanted(), tile_step=0)
     with pytest.raises(RuntimeError, match="a cell must have a size"):
         of.by(pair_metric, Wanted(cells=CellGrid(0, 0, 0, 1, 1, 1)))
     with pytest.raises(RuntimeError, match="field"):

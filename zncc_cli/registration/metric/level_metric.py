@@ -107,10 +107,10 @@ class LevelMetric:
         self._pixel_counts, self._window_counts = zip(*counts, strict=True)
         self._min_overlap = min_overlap * (1 - _OVERLAP_ROUNDING)
 
-    def similarity(self, matrix: np.ndarray, step: int = 1) -> Similarity | None:
+    def similarity(self, matrix: np.ndarray, tile_step: int = 1) -> Similarity | None:
         """Return how well the images agree at ``matrix`` (3, 3), fixed -> moving; None with too little overlap.
 
-        ``step``: only every which tile of the frame is looked at; 1 for all.
+        ``tile_step``: only every which tile of the frame is looked at; 1 for all.
         """
         level_matrix = matrix * level_scale(self.factor)
         if not in_front(level_matrix, self._fixed.shape):
@@ -120,12 +120,12 @@ class LevelMetric:
         if grid is None:
             return None
         cells, counts = grid
-        sums = self._metric.at(level_matrix, Wanted(cells=cells), step=step)
-        if sums is None or sums.cells is None or not self._overlaps(sums, matrix, step):
+        sums = self._metric.at(level_matrix, Wanted(cells=cells), tile_step=tile_step)
+        if sums is None or sums.cells is None or not self._overlaps(sums, matrix, tile_step):
             return None
         weight, signal, z, _, plain_z = sums.cells
         total = float(weight.sum())
-        share = total * step / self._max_overlap(self._window_counts, matrix)
+        share = total * tile_step / self._max_overlap(self._window_counts, matrix)
         return Similarity(float(plain_z.sum()) / total, min(1.0, share), block_zncc(z, signal, counts))
 
     def overlap(self, matrix: np.ndarray) -> float:
@@ -181,9 +181,10 @@ class LevelMetric:
         """Full-resolution pixels per pixel of the level."""
         return self._fixed.factor
 
-    def _overlaps(self, sums: PairSums, matrix: np.ndarray, step: int = 1) -> bool:
+    def _overlaps(self, sums: PairSums, matrix: np.ndarray, tile_step: int = 1) -> bool:
         """Tell whether the overlap is large enough for the loss to be defined."""
-        enough = step * self._overlap(sums, matrix) >= self._min_overlap
+        # Some tiles do not tell an overlap to the percent.
+        enough = tile_step > 1 or self._overlap(sums, matrix) >= self._min_overlap
         return enough and sums.totals.window_weight >= 1 and sums.totals.weight > 0
 
     def _overlap(self, sums: PairSums, matrix: np.ndarray) -> float:

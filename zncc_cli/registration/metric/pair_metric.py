@@ -54,7 +54,7 @@ class PairMetric:
         self._window_weight: Tensor | None = None
 
     def at(
-        self, transform: np.ndarray | Tensor, wanted: Wanted, *, projective: bool = False, step: int = 1
+        self, transform: np.ndarray | Tensor, wanted: Wanted, *, projective: bool = False, tile_step: int = 1
     ) -> PairSums | None:
         """Return the metric at a transform; None where the horizon crosses the frame.
 
@@ -62,7 +62,7 @@ class PairMetric:
             transform: (3, 3), fixed -> moving, pixels; or a tensor (H, W, 2) of the displacements (x, y).
             wanted: what is computed beside the sums.
             projective: whether the last row of the matrix may change.
-            step: only every which tile of the frame counts; 1 for all.
+            tile_step: only every which tile of the frame counts; 1 for all.
         """
         if isinstance(transform, np.ndarray):
             if not in_front(transform, self.shape):
@@ -76,7 +76,7 @@ class PairMetric:
             self.weights,
             wanted,
             weight=self._window_weight,
-            step=step,
+            tile_step=tile_step,
             projective=projective,
         )
 

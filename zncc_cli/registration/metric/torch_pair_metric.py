@@ -24,7 +24,7 @@ def torch_pair_metric(
     wanted: Wanted,
     *,
     weight: Tensor | None = None,
-    step: int = 1,
+    tile_step: int = 1,
     projective: bool = False,
 ) -> PairSums:
     """Return what `zncc_cli.operators.pair_metric.pair_metric` returns; arguments as there."""
@@ -42,7 +42,7 @@ def torch_pair_metric(
     v_f, v_m = variance + weights.eps_fixed, v_m.clamp_min(0) + weights.eps_moving
     root = (v_f * v_m).sqrt()
     z = covariance / root
-    own = _tiles(shape, step, f.device)
+    own = _tiles(shape, tile_step, f.device)
     own_windows = own[: W.shape[0], : W.shape[1]]
     counted = W * own_windows
     sums = [float((counted * plane).double().sum()) for plane in (torch.ones_like(z), e, z, e * z)]
@@ -197,9 +197,9 @@ def _cell_sums(planes: Tensor, cells: CellGrid, window: int) -> Tensor:
     return sums.copy_(planes).cpu()
 
 
-def _tiles(shape: tuple[int, int], step: int, device: torch.device) -> Tensor:
-    """Return one for the pixels of every ``step``-th tile, zero for others, (H, W) float."""
-    if step == 1:
+def _tiles(shape: tuple[int, int], tile_step: int, device: torch.device) -> Tensor:
+    """Return one for the pixels of every ``tile_step``-th tile, zero for others, (H, W) float."""
+    if tile_step == 1:
         return torch.ones(shape, device=device)
     rows, columns = (torch.arange(n, device=device) // side for n, side in zip(shape, _TILE_SHAPE, strict=True))
-    return ((columns + rows[:, None] * (step // 2 + 1)) % step == 0).float()
+    return ((columns + rows[:, None] * (tile_step // 2 + 1)) % tile_step == 0).float()

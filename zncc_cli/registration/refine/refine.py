@@ -110,12 +110,12 @@ def refine(
     def solved(metric: SymmetricMetric, matrix: np.ndarray, tile_step: int = first_step) -> Refined:
         result = solve(metric, transform, matrix, config, tile_step)
         if motion(result.matrix, start) > lost_distance:
-            return _failed(transform, start, result.loss, Ending.OUT_OF_DOMAIN, result.iterations)
-        return result
+            result = _failed(transform, start, result.loss, Ending.OUT_OF_DOMAIN, result.iterations)
+        return replace(result, tile_step=tile_step)
 
     def completed(metric: SymmetricMetric, result: Refined) -> Refined:
-        step = _tile_step(result, config.tolerance)
-        return result if step == result.tile_step else solved(metric, result.matrix, step)
+        tile_step = _tile_step(result, config.tolerance)
+        return result if tile_step == result.tile_step else solved(metric, result.matrix, tile_step)
 
     local = local_metric(fixed, moving, scale, config)
     by_local, by_whitened = [solved(local, start)], list[Refined]()
@@ -156,12 +156,12 @@ def _tile_step(result: Refined, tolerance: float) -> int:
     """Return every which tile of a large frame a result must rest on.
 
     The error of a mean over a k-th of the frame is about sqrt(k) times that over all. The tiles that are left out would
-    lower the expected error by less than the ``tolerance``, pixels.
+    lower the expected error by less than the ``tolerance``, pixels. Where some tiles led to no result, all may.
     """
     error = result.error_of_all
-    if not 0 < error < math.inf or (result.ending is not Ending.CONVERGED and error > _WHITENING_REACH_PX):
-        return result.tile_step  # what is lost by some tiles is lost by all
-    return min(result.tile_step, int((1 + tolerance / error) ** 2))
+    if result.ending is not Ending.CONVERGED or math.isinf(error):
+        return 1
+    return min(result.tile_step, int((1 + tolerance / error) ** 2)) if error > 0 else result.tile_step
 
 
 def _error_of(result: Refined) -> float:
@@ -242,7 +242,7 @@ def solve(
     influences = inverse @ blocks
     by_block = to_matrix @ influences
     expected_error = _expected_error(metric, matrix, by_block @ by_block.T)
-    return Refined(matrix, expected_error, influences, loss, ending, iteration, iteration, tile_step)
+    return Refined(matrix, expected_error, influences, loss, ending, iteration, iteration)
 
 
 def _expected_error(metric: SymmetricMetric, matrix: np.ndarray, covariance: np.ndarray) -> float:

@@ -61,7 +61,7 @@ class SymmetricMetric:
         self.shape, self.moving_shape = metric.shape, metric.moving_shape
 
     def linearized(
-        self, matrix: np.ndarray, projective: bool, with_curvature: bool, step: int = 1
+        self, matrix: np.ndarray, projective: bool, with_curvature: bool, tile_step: int = 1
     ) -> Linearized | None:
         """Return the loss at ``matrix`` and its change with the matrix's entries; None without overlap.
 
@@ -69,9 +69,10 @@ class SymmetricMetric:
             matrix: (3, 3), fixed -> moving, pixels.
             projective: whether the last row of the matrix may change.
             with_curvature: whether the curvature is computed.
-            step: only every which tile of the frame counts; 1 for all.
+            tile_step: only every which tile of the frame counts; 1 for all.
         """
-        sums = self.pair.at(matrix, Wanted(scores=True, curvature=with_curvature), projective=projective, step=step)
+        wanted = Wanted(scores=True, curvature=with_curvature)
+        sums = self.pair.at(matrix, wanted, projective=projective, tile_step=tile_step)
         if sums is None or sums.scores is None or not sums.totals.weight > 0:
             return None
         curvature = np.zeros((0, 0)) if sums.curvature is None else sums.curvature.numpy()
