@@ -11,7 +11,7 @@ namespace zncc {
 // Pixels along the side of a block of scores.
 constexpr int64_t kScoreBlock = 32;
 // Of a frame of which only every so many tiles count; whole blocks of scores.
-constexpr int64_t kStepRows = 64, kStepColumns = 256;
+constexpr int64_t kStepRows = 64, kStepColumns = 128;
 
 // A grid of cells over the windows, by the place of a window's first pixel. Where `inside`, only windows that lie wholly
 // in a cell count.
@@ -20,12 +20,31 @@ struct CellGrid {
   bool inside = false;
 };
 
+// The shift that spreads every step-th tile over a frame: near the golden section of the step, and without a common
+// divisor, so that every row and every column of tiles has its turn.
+inline int64_t tile_shift(int64_t step) {
+  const auto divisor = [](int64_t a, int64_t b) {
+    while (b != 0) {
+      const int64_t rest = a % b;
+      a = b;
+      b = rest;
+    }
+    return a;
+  };
+  int64_t shift = (step * 618 + 500) / 1000;
+  while (divisor(shift, step) != 1) {
+    ++shift;
+  }
+  return shift;
+}
+
 struct PairMetricShape {
   WarpShape warp;  // of the moving image; frame_height x frame_width is the fixed frame
   int64_t h;       // side of the windows, pixels
   MetricWeights by;
   CellGrid cells;
   int64_t step;     // every which tile counts; 1 for the whole frame
+  int64_t shift;    // from a row of tiles to the next, of those that count: tile_shift(step)
   bool projective;  // whether the last row of the matrix may change
 
   ZNCC_HOST_DEVICE int64_t height() const { return warp.frame_height; }
@@ -34,10 +53,8 @@ struct PairMetricShape {
   ZNCC_HOST_DEVICE int64_t map_width() const { return width() - h + 1; }
   ZNCC_HOST_DEVICE int64_t blocks_across() const { return (width() + kScoreBlock - 1) / kScoreBlock; }
   ZNCC_HOST_DEVICE int64_t blocks_down() const { return (height() + kScoreBlock - 1) / kScoreBlock; }
-  // Whether a tile counts. A shift of more than one from a row of tiles to the next, so that no column is left out.
-  ZNCC_HOST_DEVICE bool counts(int64_t row, int64_t column) const {
-    return step == 1 || (column + row * (step / 2 + 1)) % step == 0;
-  }
+  // Whether a tile counts.
+  ZNCC_HOST_DEVICE bool counts(int64_t row, int64_t column) const { return (column + row * shift) % step == 0; }
 };
 
 // What is read, (H, W) of the fixed frame but for the knots and the moving image's own planes; nullptr where there is none.

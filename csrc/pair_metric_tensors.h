@@ -82,6 +82,7 @@ void pair_metric_of(const Tensor& fixed, const Tensor& knots, const Tensor& matr
   ZNCC_CHECK(shape.cells.height > 0 && shape.cells.width > 0 && shape.cells.rows >= 0 && shape.cells.columns >= 0,
              "a cell must have a size");
   shape.step = step;
+  shape.shift = tile_shift(step);
   shape.projective = projective;
   check_optional(field, "field", 2 * height * width, fixed, map);
   check_optional(fixed_mask, "fixed_mask", height * width, fixed, ScalarType::Byte);

@@ -42,6 +42,7 @@ void emulate(const int64_t* n, const double* M, const double* by, int order, voi
   shape.by = {by[0], by[1], by[2], by[3], by[4], by[5], by[6], by[7]};
   shape.cells = {n[10], n[11], n[12], n[13], n[14], n[15], n[16] != 0};
   shape.step = n[17];
+  shape.shift = tile_shift(shape.step);
   shape.projective = n[18] != 0;
   const auto map = [&](int i) { return static_cast<const Map*>(input[i]); };
   const auto sums = [&](int i) { return static_cast<double*>(output[i]); };

@@ -10,7 +10,6 @@ from zncc_cli.registration.metric.level_metric import LevelMetric
 from zncc_cli.registration.pyramid import Level, coarsest_of
 
 _MAX_DESCENDED_PIXELS = 2**18  # of a level: larger ones take longer than all coarser ones together
-_JUDGED_PIXELS = 2**20  # of the finest level, where it has more
 _JUDGED_SIDE_PX = 256  # the coarsest level with at least this shorter side is judged, beside the finest
 
 
@@ -41,11 +40,6 @@ class PairPyramid:
     def judged(self) -> int:
         """The index of the level that is judged beside the finest; 0 where that is the finest itself."""
         return coarsest_of(self.fixed, _JUDGED_SIDE_PX)
-
-    @property
-    def tile_step(self) -> int:
-        """Every which tile of the finest level is enough to judge the agreement of blocks; 1 for all."""
-        return max(1, math.prod(self.shape) // _JUDGED_PIXELS)
 
     def is_descended(self, index: int) -> bool:
         """Tell whether a level between the judged and the finest one is worth a descent.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from zncc_cli.config import Interpolation
 from zncc_cli.operators import native
 from zncc_cli.operators.pair_metric import CellGrid, MetricWeights, PairPlanes, PairSums, Wanted, pair_metric
 from zncc_cli.registration.metric.pair_metric import PairMetric
-from zncc_cli.registration.metric.torch_pair_metric import torch_pair_metric
+from zncc_cli.registration.metric.torch_pair_metric import tile_shift, torch_pair_metric
 from zncc_cli.registration.warp import Sampler
 
 AFFINE = torch.tensor([[0.97, 0.06, 1.3123], [-0.05, 1.03, -0.8317], [0, 0, 1]], dtype=torch.float64)
@@ -259,13 +260,13 @@ def test_every_which_tile_counts(tile_step: int) -> None:
     wanted = Wanted(cells=CellGrid(4, 6, 90, 100, 4, 12), scores=True, curvature=True)
     ours = of.by(pair_metric, wanted, tile_step)
     assert_same(ours, of.by(torch_pair_metric, wanted, tile_step), 1e-9)
-    # Nine tiles of at most 128 x 512 pixels: some of them count, and not all.
+    # Some tens of tiles of at most 64 x 128 pixels: some of them count, and not all.
     assert 0 < ours.totals.window_weight < 0.8 * of.by(pair_metric, Wanted()).totals.window_weight
 
 
 @needs_native
 def test_a_frame_of_one_tile_counts_whatever_the_step() -> None:
-    of = pair((60, 200), 9)
+    of = pair((60, 120), 9)
     assert_same(of.by(pair_metric, tile_step=5), of.by(pair_metric, tile_step=1), 1e-9)
 
 
@@ -392,3 +393,17 @@ def test_sizes_that_do_not_fit_are_refused() -> None:
         of.by(pair_metric, Wanted(cells=CellGrid(0, 0, 0, 1, 1, 1)))
     with pytest.raises(RuntimeError, match="field"):
         of._replace(transform=torch.zeros(20, 21, 2, dtype=torch.float64)).by(pair_metric, Wanted())
+
+
+@pytest.mark.parametrize("tile_step", [2, 3, 6, 8, 10, 32, 128, 190, 512])
+def test_the_tiles_that_count_are_spread_over_the_frame(tile_step: int) -> None:
+    """Of a frame in which 128 tiles count, no row, no column and no sixteenth of it is left out."""
+    rows, columns = 16 * math.isqrt(tile_step), 8 * math.isqrt(tile_step)
+    row, column = np.indices((rows, columns))
+    counted = (column + row * tile_shift(tile_step)) % tile_step == 0
+    assert counted.any(axis=0).all() or rows < tile_step  # a column may be shorter than the step
+    assert counted.any(axis=1).all() or columns < tile_step  # and so may a row
+    # A quarter of the frame either way, in which eight tiles are expected.
+    side = rows // 4, columns // 4
+    windows = np.lib.stride_tricks.sliding_window_view(counted, side)[:: side[0], :: side[1]]
+    assert windows.any(axis=(2, 3)).all()

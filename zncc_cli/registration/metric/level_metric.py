@@ -40,6 +40,7 @@ NOISE_WEIGHT = 8.0
 _MIN_RELATIVE_VARIANCE = 1e-6
 _BLOCKS_PER_SIDE = 8  # of the overlap
 _MIN_BLOCK_SIGNAL = 0.25  # of the mean W e in the block with most: less is mostly noise
+_TILED_WINDOWS = 2**20  # of an overlap that are looked at, where it holds more than twice as many
 _OVERLAP_ROUNDING = 1e-3  # float32 sums of weights are good to less
 
 
@@ -52,11 +53,13 @@ class Similarity:
         overlap: share of the windows of the smaller image that lie in the overlap, in [0, 1].
         blocks: sum(W z) / sum(W e) of each block of a grid over the overlap, (rows, columns); NaN where a block holds
             little signal.
+        tile_step: every which tile of the frame was looked at; 1 for all.
     """
 
     zncc: float
     overlap: float
     blocks: np.ndarray
+    tile_step: int = 1
 
 
 @dataclass(frozen=True)
@@ -107,10 +110,11 @@ class LevelMetric:
         self._pixel_counts, self._window_counts = zip(*counts, strict=True)
         self._min_overlap = min_overlap * (1 - _OVERLAP_ROUNDING)
 
-    def similarity(self, matrix: np.ndarray, tile_step: int = 1) -> Similarity | None:
+    def similarity(self, matrix: np.ndarray, *, by_tiles: bool = False) -> Similarity | None:
         """Return how well the images agree at ``matrix`` (3, 3), fixed -> moving; None with too little overlap.
 
-        ``tile_step``: only every which tile of the frame is looked at; 1 for all.
+        ``by_tiles``: of a large overlap only some tiles are looked at. They do not tell the overlap to the percent:
+        it is not compared with the least one then.
         """
         level_matrix = matrix * level_scale(self.factor)
         if not in_front(level_matrix, self._fixed.shape):
@@ -120,13 +124,17 @@ class LevelMetric:
         if grid is None:
             return None
         cells, counts = grid
+        tile_step = max(1, int(counts.sum()) // _TILED_WINDOWS) if by_tiles else 1
         sums = self._metric.at(level_matrix, Wanted(cells=cells), tile_step=tile_step)
-        if sums is None or sums.cells is None or not self._overlaps(sums, matrix, tile_step):
+        if tile_step > 1 and sums is not None and sums.totals.window_weight < _TILED_WINDOWS / 2:
+            # A hole, or an overlap that is far from a rectangle.
+            tile_step, sums = 1, self._metric.at(level_matrix, Wanted(cells=cells))
+        if sums is None or sums.cells is None or not (tile_step > 1 or self._overlaps(sums, matrix)):
             return None
         weight, signal, z, _, plain_z = sums.cells
         total = float(weight.sum())
         share = total * tile_step / self._max_overlap(self._window_counts, matrix)
-        return Similarity(float(plain_z.sum()) / total, min(1.0, share), block_zncc(z, signal, counts))
+        return Similarity(float(plain_z.sum()) / total, min(1.0, share), block_zncc(z, signal, counts), tile_step)
 
     def overlap(self, matrix: np.ndarray) -> float:
         """Return the share of the smaller image's pixels that lie in the overlap at ``matrix`` (3, 3), in [0, 1].
@@ -181,10 +189,9 @@ class LevelMetric:
         """Full-resolution pixels per pixel of the level."""
         return self._fixed.factor
 
-    def _overlaps(self, sums: PairSums, matrix: np.ndarray, tile_step: int = 1) -> bool:
+    def _overlaps(self, sums: PairSums, matrix: np.ndarray) -> bool:
         """Tell whether the overlap is large enough for the loss to be defined."""
-        # Some tiles do not tell an overlap to the percent.
-        enough = tile_step > 1 or self._overlap(sums, matrix) >= self._min_overlap
+        enough = self._overlap(sums, matrix) >= self._min_overlap
         return enough and sums.totals.window_weight >= 1 and sums.totals.weight > 0
 
     def _overlap(self, sums: PairSums, matrix: np.ndarray) -> float:

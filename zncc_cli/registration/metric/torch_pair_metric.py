@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -13,7 +15,7 @@ from zncc_cli.registration.warp import applied, coordinates, sampled_cubic, samp
 
 _MIN_WINDOW_SHARE = 0.6  # kMinWindowShare in csrc/pair_metric.h
 _FAR = 1e9  # pixels: kMaxCoordinate in csrc/cpu/warp.h
-_TILE_SHAPE = 64, 256  # kStepRows and kStepColumns in csrc/pair_metric_data.h
+_TILE_SHAPE = 64, 128  # kStepRows and kStepColumns in csrc/pair_metric_data.h
 
 
 def torch_pair_metric(
@@ -197,9 +199,21 @@ def _cell_sums(planes: Tensor, cells: CellGrid, window: int) -> Tensor:
     return sums.copy_(planes).cpu()
 
 
+def tile_shift(tile_step: int) -> int:
+    """Return by how many tiles those that count are shifted from a row of tiles to the next.
+
+    The shift is near the golden section of the step and has no divisor in common with it, so that every row and every
+    column of tiles has its turn: tile_shift in csrc/pair_metric_data.h.
+    """
+    shift = (tile_step * 618 + 500) // 1000
+    while math.gcd(shift, tile_step) != 1:
+        shift += 1
+    return shift
+
+
 def _tiles(shape: tuple[int, int], tile_step: int, device: torch.device) -> Tensor:
     """Return one for the pixels of every ``tile_step``-th tile, zero for others, (H, W) float."""
     if tile_step == 1:
         return torch.ones(shape, device=device)
     rows, columns = (torch.arange(n, device=device) // side for n, side in zip(shape, _TILE_SHAPE, strict=True))
-    return ((columns + rows[:, None] * (tile_step // 2 + 1)) % tile_step == 0).float()
+    return ((columns + rows[:, None] * tile_shift(tile_step)) % tile_step == 0).float()

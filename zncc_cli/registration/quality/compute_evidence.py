@@ -60,7 +60,7 @@ def may_agree(metrics: LevelMetrics, matrix: np.ndarray, start_ratio: float | No
     """
     pair, least = metrics.pair, PROMISING_SHARE * min_block_significance(start_ratio)
     for index in dict.fromkeys((pair.judged, 0)):
-        similarity = metrics[index].similarity(matrix, pair.tile_step if index == 0 else 1)
+        similarity = metrics[index].similarity(matrix, by_tiles=index != pair.judged)
         significance = None if similarity is None else block_significance(similarity.blocks)
         if similarity is not None and (significance is None or significance >= least):
             return True
@@ -84,12 +84,17 @@ def compute_evidence(
     """
     pair, refined, matrix, identity = metrics.pair, border.refined, border.refined.matrix, np.eye(3)
     fine, coarse = metrics[0], metrics[pair.judged]
-    step = pair.tile_step
-    before, after = fine.similarity(identity, step), fine.similarity(matrix, step)
+    by_tiles = pair.judged > 0
+    before, after = fine.similarity(identity, by_tiles=by_tiles), fine.similarity(matrix, by_tiles=by_tiles)
     # Noise hides on a coarser level what agrees, fine texture on the finest: the clearer of the two counts.
     similarities = [after] if pair.judged == 0 else [after, coarse.similarity(matrix)]
-    overlaps = [each.overlap for each in similarities if each is not None]
-    significances = [block_significance(each.blocks) for each in similarities if each is not None]
+    tiled = after is not None and after.tile_step > 1
+    if tiled and similarities[-1] is None:  # too little overlap, which tiles do not tell
+        after = None
+    significances = [None if each is None else block_significance(each.blocks) for each in similarities]
+    significance = max((each for each in significances if each is not None), default=None)
+    with_overlap = similarities[-1] if tiled else after
+    of_pixels = significance, significances[0]
     folds = _folds(refined, pair.shape, config)
     held_out = (None, None) if folds is None or after is None else _held_out(coarse, folds)
     scales = _scales(matrix, pair.shape)
@@ -101,11 +106,11 @@ def compute_evidence(
     return Evidence(
         zncc_before=None if before is None else before.zncc,
         zncc_after=None if after is None else after.zncc,
-        overlap=fine.overlap(matrix) if after is None else overlaps[0 if step == 1 else -1],
-        block_significance=max((each for each in significances if each is not None), default=None),
+        overlap=fine.overlap(matrix) if with_overlap is None else with_overlap.overlap,
+        block_significance=significance,
         ending=refined.ending,
         motion=motion,
-        single_pixel_ratio=_single_pixel_ratio(pair, matrix, config, significances[0]) if static else None,
+        single_pixel_ratio=_single_pixel_ratio(pair, matrix, config, of_pixels) if static else None,
         start_ratio=start_ratio,
         peak_ratio=None if after is None else _peak_ratio(pair, matrix),
         zncc_coarse=None if similarities[-1] is None else similarities[-1].zncc,
@@ -131,17 +136,21 @@ def _peak_ratio(pair: PairPyramid, matrix: np.ndarray) -> float | None:
 
 
 def _single_pixel_ratio(
-    pair: PairPyramid, matrix: np.ndarray, config: RegistrationConfig, significance: float | None
+    pair: PairPyramid, matrix: np.ndarray, config: RegistrationConfig, significances: tuple[float | None, float | None]
 ) -> float | None:
-    """Return how many times as well the finest level agrees as it does without pixels that stand out by themselves."""
-    if significance is None or significance < MIN_BLOCK_SIGNIFICANCE:  # no pixels hold what does not agree
+    """Return how many times as well the finest level agrees as it does without pixels that stand out by themselves.
+
+    ``significances``: of the clearer level, and of the finest one.
+    """
+    clearer, finest = significances
+    if clearer is None or finest is None or clearer < MIN_BLOCK_SIGNIFICANCE:  # no pixels hold what does not agree
         return None
     fixed, moving = (replace(level, image=without_single_pixels(level.image)) for level in pair.level(0))
     linear = Interpolation.LINEAR  # of the moving image, which hardly moved
     metric = LevelMetric(fixed, moving, fixed.shape, config.window_side, config.first_min_overlap, linear)
-    similarity = metric.similarity(matrix)
+    similarity = metric.similarity(matrix, by_tiles=pair.judged > 0)
     without = None if similarity is None else block_significance(similarity.blocks)
-    return significance / without if without is not None and without > 0 else math.inf
+    return finest / without if without is not None and without > 0 else math.inf
 
 
 @dataclass(frozen=True)

@@ -43,8 +43,7 @@ _WEIGHT_POWER = 4
 # Iterations from a pixel or two away: no right result of the benchmark took more than 17, and what takes longer
 # wanders, on images that take long. A setting of very many iterations allows more: a third of them.
 _ITERATIONS, _ITERATION_DIVISOR = 20, 3
-# Gauss-Newton steps that are all longer than this wander where the images do not agree: it ends after so many.
-_WANDERING_ITERATIONS, _WANDERING_STEP_PX = 8, 0.5
+_HASTY_ITERATIONS = 8  # where the images hardly agree, and a refinement is not likely to lead to a result
 # The images are whitened a second time where a corner moved by more than this since the first.
 _MAX_WHITENINGS, _WHITENING_REACH_PX = 2, 0.25
 _TILED_PIXELS = 2**19  # of a frame that are looked at at first, where it has more than twice as many
@@ -93,11 +92,13 @@ def refine(
         start: (3, 3), fixed -> moving, pixels.
         config: model, window, tolerance and largest number of iterations are used.
         thorough: whether noise is looked through, and more of a large frame looked at, where that is more precise; else
-            the local metric alone is solved, on a few tiles of a large frame.
+            the local metric alone is solved, in a few iterations, on some tiles of a large frame.
 
     Returns:
         The transform; the start itself, of infinite expected error, where the images do not determine one.
     """
+    if not thorough:
+        config = replace(config, max_iterations=min(config.max_iterations, _HASTY_ITERATIONS))
     transform = LinearTransform(config.model, fixed.shape)
     scale = math.sqrt(area_scale(start, fixed.shape))  # moving pixels per fixed pixel
     frame, lost_distance = corners(fixed.shape), _LOST_SHARE * math.hypot(*fixed.shape)
@@ -182,12 +183,6 @@ def unrefined(start: np.ndarray, model: Model, shape: tuple[int, int]) -> Refine
     return _failed(transform, transform.matrix(transform.parameters(start)), math.nan, Ending.NOTHING_BETTER, 0)
 
 
-def _first_tile_step(shape: tuple[int, int]) -> int:
-    """Return every which tile of a frame (H, W) is looked at at first."""
-    pixels = math.prod(shape)
-    return pixels // _TILED_PIXELS if pixels > 2 * _TILED_PIXELS else 1
-
-
 def solve(
     metric: SymmetricMetric,
     transform: LinearTransform,
@@ -205,7 +200,7 @@ def solve(
         tile_step: only every which tile of the frame counts; 1 for all.
     """
     matrix, loss, ending, iteration = start, math.nan, Ending.MAX_ITERATIONS, 0
-    shortest, previous_length = math.inf, math.inf
+    previous_length = math.inf
     inverse, step, previous_score = None, np.zeros(transform.size), np.zeros(transform.size)
     max_iterations = min(config.max_iterations, max(_ITERATIONS, config.max_iterations // _ITERATION_DIVISOR))
     for iteration in range(1, max_iterations + 1):
@@ -225,17 +220,14 @@ def solve(
             return _failed(transform, start, loss, Ending.UNDETERMINED, iteration)
         step, previous_score = inverse @ score, score
         length = float(np.linalg.norm(step))
-        shortest = min(shortest, length)
-        if iteration == _WANDERING_ITERATIONS and shortest > _WANDERING_STEP_PX:
-            break
         if length < _ROUNDING_PX:
             ending = Ending.CONVERGED
             break
         step = step * min(1.0, _MAX_STEP_PX / max(length, _MAX_STEP_PX))
         matrix = transform.matrix(p + step)
-        # Steps shrink by about one factor: the next one would be so long.
-        expected = length**2 / previous_length if iteration > 1 else math.inf
-        previous_length = length
+        # Near the end steps shrink by about one factor: the next one would be so long.
+        expected = length**2 / previous_length if near else math.inf
+        previous_length = min(length, _MAX_STEP_PX)
         if length < config.tolerance or expected < _NEXT_STEP_SHARE * config.tolerance:
             ending = Ending.CONVERGED
             break
