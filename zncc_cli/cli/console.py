@@ -105,7 +105,8 @@ def _unraisable(problem: sys.UnraisableHookArgs) -> None:
 def run(app: typer.Typer, prog: str) -> NoReturn:
     """Run ``app`` and end the process with its `exit_code`."""
     code = exit_code(app, prog)
-    if "torch" in sys.modules:
+    # A program that calls a command's `main` has an end of its own.
+    if "torch" in sys.modules and Path(sys.argv[0]).name == prog:
         with contextlib.suppress(Exception):  # what cannot be written is reported by the usual end below
             _end_at_once(code)
     sys.exit(code)
