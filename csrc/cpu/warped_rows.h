@@ -9,8 +9,7 @@
 
 namespace zncc {
 
-// Rows are warped one after the other; as many as a window has, and three more, are remembered. A row begins at column
-// `left()` of the frame.
+// Rows are warped one after the other; as many as a window has, and three more, are remembered.
 template <typename Map>
 class WarpedRows {
  public:
@@ -26,7 +25,6 @@ class WarpedRows {
   // W of `count` windows of row y from column `first` on: the least edge of their pixels, times their weights.
   void find_window_weights(int64_t y, int64_t first, int64_t count, Map* W);
 
-  int64_t left() const { return left_; }
   // Where a row begins.
   int64_t at(int64_t row) const { return row % kept_ * stride_; }
   // The sum over the strip's own pixels of how far they lie inside both images.
