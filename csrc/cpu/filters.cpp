@@ -7,11 +7,6 @@
 #include <cstring>
 #include <vector>
 
-// Vectors are passed between functions that are all inlined: no interface depends on how.
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wpsabi"
-#endif
-
 namespace zncc {
 namespace {
 

@@ -100,16 +100,15 @@ class Level:
         return replace(self, image=-self.image)
 
 
-def convolve(planes: Tensor, kernel: Tensor, padding: tuple[int, int] = (0, 0)) -> Tensor:
+def convolve(planes: Tensor, kernel: Tensor) -> Tensor:
     """Return `conv2d` in full float32 and by one algorithm; by default cuDNN rounds to TF32's eleven bits.
 
     Args:
         planes: (N, 1, H, W).
         kernel: (1, 1, h, w).
-        padding: rows and columns of zeros on either side.
     """
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-        return F.conv2d(planes, kernel, padding=padding)
+        return F.conv2d(planes, kernel)
 
 
 def _gaussian(sigma: float) -> Tensor:

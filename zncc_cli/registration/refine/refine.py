@@ -114,9 +114,12 @@ def refine(
             result = _failed(transform, start, result.loss, Ending.OUT_OF_DOMAIN, result.iterations)
         return replace(result, tile_step=tile_step)
 
-    def completed(metric: SymmetricMetric, result: Refined) -> Refined:
+    def completed(metric: SymmetricMetric, matrix: np.ndarray, result: Refined) -> Refined:
         tile_step = _tile_step(result, config.tolerance)
-        return result if tile_step == result.tile_step else solved(metric, result.matrix, tile_step)
+        if tile_step == result.tile_step:
+            return result
+        # What did not settle may have left the place.
+        return solved(metric, result.matrix if result.ending is Ending.CONVERGED else matrix, tile_step)
 
     local = local_metric(fixed, moving, scale, config)
     by_local, by_whitened = [solved(local, start)], list[Refined]()
@@ -130,14 +133,14 @@ def refine(
             whitened = whitened_metric(fixed, moving, matrix, scale, config)
             if whitened is None:
                 break
-            by_whitened.append(completed(whitened, solved(whitened, matrix)))
+            by_whitened.append(completed(whitened, matrix, solved(whitened, matrix)))
             previous, matrix = matrix, by_whitened[-1].matrix
             if not motion(matrix, previous) > _WHITENING_REACH_PX:
                 break
         if motion(matrix, by_local[0].matrix) > _WHITENING_REACH_PX:
-            by_local.append(completed(local, solved(local, matrix)))
+            by_local.append(completed(local, matrix, solved(local, matrix)))
     if not any(result.expected_error < math.inf for result in by_whitened):
-        by_local.append(completed(local, by_local[-1]))
+        by_local.append(completed(local, start, by_local[-1]))
     # The result of each metric: of several with the same expected error, the last.
     results = [min(reversed(tried), key=_error_of) for tried in (by_whitened, by_local) if tried]
     best = min(results, key=_error_of)
