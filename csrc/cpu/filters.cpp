@@ -117,10 +117,10 @@ ZNCC_INLINE void smooth_box(const SmoothShape& shape, const Map* image, Map* out
     const double total = row < 0 || row >= height ? -1.0 : total_at(kernel, row, height);
     // Totals rise from the left side and fall to the right one.
     int64_t from = begin, until = end;
-    while (from < until && !(total * totals[from - begin] >= shape.min_share)) {
+    while (from < until && !(std::min(total, totals[from - begin]) >= shape.min_share)) {
       ++from;
     }
-    while (until > from && !(total * totals[until - 1 - begin] >= shape.min_share)) {
+    while (until > from && !(std::min(total, totals[until - 1 - begin]) >= shape.min_share)) {
       --until;
     }
     std::fill(to, to + from, Map(0));
