@@ -222,8 +222,7 @@ def solve(
             return _failed(transform, start, math.nan, Ending.OUT_OF_DOMAIN, iteration)
         loss, p = linearized.loss, transform.parameters(matrix)
         to_matrix = transform.jacobian(p)
-        blocks = to_matrix.T @ linearized.scores
-        score = blocks.sum(axis=1)
+        score = to_matrix.T @ linearized.scores.sum(axis=1)
         if near:
             inverse = updated_inverse(inverse, step, previous_score - score)
         else:
@@ -231,14 +230,15 @@ def solve(
         if inverse is None:
             return _failed(transform, start, loss, Ending.UNDETERMINED, iteration)
         step, previous_score = inverse @ score, score
-        length, influences = float(np.linalg.norm(step)), inverse @ blocks
+        length, influences = float(np.linalg.norm(step)), inverse @ to_matrix.T @ linearized.scores
+        covariance = to_matrix @ (influences @ influences.T) @ to_matrix.T
         if length < _ROUNDING_PX:
-            expected_error = _expected_error(metric, matrix, to_matrix @ influences)
+            expected_error = _expected_error(metric, matrix, covariance)
             ending = Ending.CONVERGED
             break
         step = step * min(1.0, _MAX_STEP_PX / max(length, _MAX_STEP_PX))
         matrix = transform.matrix(p + step)
-        expected_error = _expected_error(metric, matrix, to_matrix @ influences)
+        expected_error = _expected_error(metric, matrix, covariance)
         if iteration > 1:
             contraction = length / previous_length if near else math.inf
         previous_length = min(length, _MAX_STEP_PX)
@@ -251,13 +251,13 @@ def solve(
     return Refined(matrix, expected_error, influences, loss, ending, iteration, iteration, contraction=contraction)
 
 
-def _expected_error(metric: SymmetricMetric, matrix: np.ndarray, influences: np.ndarray) -> float:
+def _expected_error(metric: SymmetricMetric, matrix: np.ndarray, covariance: np.ndarray) -> float:
     """Return the RMS over the overlap of the displacement's standard deviation, pixels.
 
-    ``influences``: by how much each block moved the entries of ``matrix``, row-major, (9, blocks).
+    ``covariance`` is that of the entries of ``matrix``, row-major, (9, 9).
     """
     points = overlap_points(matrix, frame_extent(metric.shape), frame_extent(metric.moving_shape), _GRID)
     if not len(points):
         return math.inf
-    jacobian, covariance = point_jacobian(matrix, points), influences @ influences.T
+    jacobian = point_jacobian(matrix, points)
     return float(np.sqrt(np.einsum("nai,ij,naj->an", jacobian, covariance, jacobian).sum(axis=0).mean()))
