@@ -117,10 +117,10 @@ ZNCC_INLINE void smooth_box(const SmoothShape& shape, const Map* image, Map* out
     const double total = row < 0 || row >= height ? -1.0 : total_at(kernel, row, height);
     // Totals rise from the left side and fall to the right one.
     int64_t from = begin, until = end;
-    while (from < until && !(total * totals[from - begin] >= shape.min_share)) {
+    while (from < until && !(std::min(total, totals[from - begin]) >= shape.min_share)) {
       ++from;
     }
-    while (until > from && !(total * totals[until - 1 - begin] >= shape.min_share)) {
+    while (until > from && !(std::min(total, totals[until - 1 - begin]) >= shape.min_share)) {
       --until;
     }
     std::fill(to, to + from, Map(0));
@@ -147,19 +147,20 @@ ZNCC_INLINE void smooth_box(const SmoothShape& shape, const Map* image, Map* out
   }
 }
 
-// Sums of values and of weights around the pixels of one row after the other, of an image with a mask of any shape.
+// Sums of values and of weights around the pixels of one row after the other, of an image with a mask of any shape;
+// stride: from a row to the next, of both.
 template <typename Map>
 class MaskedSums {
  public:
-  MaskedSums(int64_t height, int64_t width, int64_t step, const Kernel& kernel, const uint8_t* mask, const Map* image,
-             double offset)
-      : height_(height), width_(width), reach_(kernel.reach), mask_(mask), image_(image),
+  MaskedSums(int64_t height, int64_t width, int64_t stride, int64_t step, const Kernel& kernel, const uint8_t* mask,
+             const Map* image, double offset)
+      : height_(height), width_(width), stride_(stride), reach_(kernel.reach), mask_(mask), image_(image),
         offset_(static_cast<Map>(offset)), taps_(kernel.taps, kernel.taps + 2 * reach_ + 1), kept_(taps_.size(), -1),
         values_(taps_.size() * width), weights_(taps_.size() * width), rows_(taps_.size()),
         value_line_(width, step, kernel), weight_line_(width, step, kernel) {}
 
-  // Of `count` places, step apart from the first column on, in row y; rows are asked for in ascending order.
-  ZNCC_INLINE void operator()(int64_t y, int64_t count, Map* sums, Map* totals) {
+  // Of `count` places, step apart from column `first` on, in row y; rows are asked for in ascending order.
+  ZNCC_INLINE void operator()(int64_t y, int64_t first, int64_t count, Map* sums, Map* totals) {
     const int64_t top = std::max<int64_t>(y - reach_, 0), bottom = std::min(y + reach_ + 1, height_);
     for (int64_t row = top; row < bottom; ++row) {
       keep(row);
@@ -167,8 +168,8 @@ class MaskedSums {
     const Map* taps = taps_.data() + top - (y - reach_);
     down(values_, top, bottom, taps, value_line_.values());
     down(weights_, top, bottom, taps, weight_line_.values());
-    value_line_.sums(0, count, sums);
-    weight_line_.sums(0, count, totals);
+    value_line_.sums(first, count, sums);
+    weight_line_.sums(first, count, totals);
   }
 
  private:
@@ -179,8 +180,8 @@ class MaskedSums {
       return;
     }
     kept_[slot(row)] = row;
-    const Map* from = image_ + row * width_;
-    const uint8_t* counts = mask_ + row * width_;
+    const Map* from = image_ + row * stride_;
+    const uint8_t* counts = mask_ + row * stride_;
     Map* __restrict value = values_.data() + slot(row) * width_, * __restrict weight =
                                                                      weights_.data() + slot(row) * width_;
     const Map offset = offset_;
@@ -199,7 +200,7 @@ class MaskedSums {
     weighted_sum(rows_.data(), taps, bottom - top, width_, out);
   }
 
-  int64_t height_, width_, reach_;
+  int64_t height_, width_, stride_, reach_;
   const uint8_t* mask_;
   const Map* image_;
   Map offset_;
@@ -215,10 +216,10 @@ ZNCC_INLINE void smooth_masked(const SmoothShape& shape, const Map* image, Map* 
                                int64_t last) {
   const int64_t wide = shape.out_width(), step = shape.step;
   const Map min_share = static_cast<Map>(shape.min_share);
-  MaskedSums<Map> sums_at(shape.height, shape.width, step, shape.kernel, shape.mask, image, 0.0);
+  MaskedSums<Map> sums_at(shape.height, shape.width, shape.width, step, shape.kernel, shape.mask, image, 0.0);
   std::vector<Map> sum(static_cast<size_t>(wide)), total(sum.size());
   for (int64_t y = first; y < last; ++y) {
-    sums_at(y * step, wide, sum.data(), total.data());
+    sums_at(y * step, 0, wide, sum.data(), total.data());
     const uint8_t* mask = shape.mask + y * step * shape.width;
     Map* __restrict to = out + y * wide;
     uint8_t* __restrict counts = valid + y * wide;
@@ -245,23 +246,30 @@ ZNCC_INLINE void smooth_any(const SmoothShape& shape, const Map* image, Map* out
   }
 }
 
+// By strips of columns: most masks have their holes at the edges of the frame, and a strip without one is copied.
 template <typename Map>
 ZNCC_INLINE void fill_any(const FillShape& shape, const Map* image, Map* out, int64_t first, int64_t last) {
-  MaskedSums<Map> sums_at(shape.height, shape.width, 1, shape.kernel, shape.mask, image, shape.offset);
-  std::vector<Map> sum(static_cast<size_t>(shape.width)), total(sum.size());
+  constexpr int64_t kStrip = 64;  // pixels
+  const int64_t width = shape.width, reach = shape.kernel.reach;
   const Map min_total = static_cast<Map>(shape.min_total), offset = static_cast<Map>(shape.offset);
-  for (int64_t y = first; y < last; ++y) {
-    const uint8_t* mask = shape.mask + y * shape.width;
-    const Map* from = image + y * shape.width;
-    Map* to = out + y * shape.width;
-    std::copy_n(from, shape.width, to);
-    if (std::memchr(mask, 0, static_cast<size_t>(shape.width)) == nullptr) {
-      continue;
-    }
-    sums_at(y, shape.width, sum.data(), total.data());
-    for (int64_t x = 0; x < shape.width; ++x) {
-      if (mask[x] == 0) {
-        to[x] = total[x] > min_total ? offset + sum[x] / total[x] : offset;
+  std::copy(image + first * width, image + last * width, out + first * width);
+  Map sum[kStrip], total[kStrip];
+  for (int64_t begin = 0; begin < width; begin += kStrip) {
+    const int64_t count = std::min(kStrip, width - begin);
+    const int64_t left = std::max<int64_t>(begin - reach, 0), right = std::min(begin + count + reach, width);
+    MaskedSums<Map> sums_at(shape.height, right - left, width, 1, shape.kernel, shape.mask + left, image + left,
+                            shape.offset);
+    for (int64_t y = first; y < last; ++y) {
+      const uint8_t* mask = shape.mask + y * width + begin;
+      if (std::memchr(mask, 0, static_cast<size_t>(count)) == nullptr) {
+        continue;
+      }
+      sums_at(y, begin - left, count, sum, total);
+      Map* to = out + y * width + begin;
+      for (int64_t x = 0; x < count; ++x) {
+        if (mask[x] == 0) {
+          to[x] = total[x] > min_total ? offset + sum[x] / total[x] : offset;
+        }
       }
     }
   }

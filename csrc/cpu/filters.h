@@ -33,7 +33,8 @@ struct SmoothShape {
   int64_t height, width;
   int64_t step;  // every step-th pixel of every step-th row is computed, from the first on
   Kernel kernel;
-  double min_share;     // of the total: where there is less, the result does not count, and is zero
+  double
+      min_share;  // of the total, in a box along each axis: where there is less, the result does not count, and is zero
   const uint8_t* mask;  // null where the pixels of `box` count and no others
   Box box;
 

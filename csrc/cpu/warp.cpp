@@ -100,46 +100,46 @@ ZNCC_INLINE void warp_any(const WarpShape& shape, const Map* knots, Map* values,
   }
 }
 
-// Down, then up, and along the rows as soon as they are done: while they are in the cache.
 template <typename Map>
-void knots_of(int64_t height, int64_t width, const Map* plane, Map* knots) {
-  constexpr int64_t kRows = 8;
+void filter_columns(int64_t height, int64_t width, const Map* plane, Map* knots, int64_t first, int64_t last) {
   const Map z = static_cast<Map>(kPole);
-  for (int64_t x = 0; x < width; ++x) {
+  for (int64_t x = first; x < last; ++x) {
     knots[x] = height == 1 ? plane[x] : first_knot(plane + x, height, width);
   }
   for (int64_t y = 1; y < height; ++y) {
     const Map* in = plane + y * width;
     Map* row = knots + y * width;
     ZNCC_VECTOR_LOOP
-    for (int64_t x = 0; x < width; ++x) {
+    for (int64_t x = first; x < last; ++x) {
       row[x] = in[x] + z * row[x - width];
     }
   }
-  int64_t left = width == 1 ? 0 : height;  // rows that are still to be filtered along themselves
-  for (int64_t y = height - 1; y >= 0; --y) {
+  if (height > 1) {
+    Map* row = knots + (height - 1) * width;
+    for (int64_t x = first; x < last; ++x) {
+      row[x] = kFirstBack<Map> * (row[x] + z * row[x - width]);
+    }
+  }
+  for (int64_t y = height - 2; y >= 0; --y) {
     Map* row = knots + y * width;
-    if (y == height - 1 && height > 1) {
-      for (int64_t x = 0; x < width; ++x) {
-        row[x] = kFirstBack<Map> * (row[x] + z * row[x - width]);
-      }
-    } else if (height > 1) {
-      ZNCC_VECTOR_LOOP
-      for (int64_t x = 0; x < width; ++x) {
-        row[x] = z * (row[x + width] - 6 * row[x]);
-      }
-    }
-    // The next row is made from this one as it is.
-    if (left - y > kRows) {
-      left -= kRows;
-      filter_rows<kRows>(knots + left * width, width);
+    ZNCC_VECTOR_LOOP
+    for (int64_t x = first; x < last; ++x) {
+      row[x] = z * (row[x + width] - 6 * row[x]);
     }
   }
-  for (; left >= kRows; left -= kRows) {
-    filter_rows<kRows>(knots + (left - kRows) * width, width);
+}
+
+template <typename Map>
+void filter_all_rows(int64_t width, Map* knots, int64_t first, int64_t last) {
+  constexpr int64_t kRows = 8;
+  if (width == 1) {
+    return;
   }
-  for (; left > 0; --left) {
-    filter_rows<1>(knots + (left - 1) * width, width);
+  for (; first + kRows <= last; first += kRows) {
+    filter_rows<kRows>(knots + first * width, width);
+  }
+  for (; first < last; ++first) {
+    filter_rows<1>(knots + first * width, width);
   }
 }
 
@@ -173,12 +173,20 @@ void warp(const WarpShape& shape, const double* knots, double* values, double* d
   warp_any(shape, knots, values, depth, first, last);
 }
 
-void spline_knots(int64_t height, int64_t width, const float* plane, float* knots) {
-  knots_of(height, width, plane, knots);
+void knots_of_columns(int64_t height, int64_t width, const float* plane, float* knots, int64_t first, int64_t last) {
+  filter_columns(height, width, plane, knots, first, last);
 }
 
-void spline_knots(int64_t height, int64_t width, const double* plane, double* knots) {
-  knots_of(height, width, plane, knots);
+void knots_of_rows(int64_t width, float* knots, int64_t first, int64_t last) {
+  filter_all_rows(width, knots, first, last);
+}
+
+void knots_of_columns(int64_t height, int64_t width, const double* plane, double* knots, int64_t first, int64_t last) {
+  filter_columns(height, width, plane, knots, first, last);
+}
+
+void knots_of_rows(int64_t width, double* knots, int64_t first, int64_t last) {
+  filter_all_rows(width, knots, first, last);
 }
 
 void weighted_sums(int64_t width, int64_t reach, const double* weights, const double* plane, double* out, int64_t first,

@@ -1,6 +1,6 @@
 // Values of an image at the pixels of another frame.
 //
-//   knots    planes (C, Hm, Wm): the pixels themselves (degree 1), or what spline_knots makes of them (degree 3)
+//   knots    planes (C, Hm, Wm): the pixels themselves (degree 1), or what the spline filter makes of them (degree 3)
 //   M        (3, 3), frame -> planes, acts on (x, y, 1) in pixels; the centre of the top left pixel is (0, 0)
 //   u, v     where pixel (x, y) of the frame lies: the first two entries of M (x, y, 1) over the third
 //   values   (C, H, W): sum over j, i of knots[j, i] b(v - j) b(u - i), b the B-spline of the degree: bilinear, or the
@@ -42,9 +42,12 @@ void warp(const WarpShape& shape, const float* knots, float* values, float* dept
 void warp(const WarpShape& shape, const double* knots, double* values, double* depth, int64_t first, int64_t last);
 
 // The knots of the cubic spline through the pixels of a plane: a recursive filter from either side along each axis, of a
-// plane that is mirrored likewise.
-void spline_knots(int64_t height, int64_t width, const float* plane, float* knots);
-void spline_knots(int64_t height, int64_t width, const double* plane, double* knots);
+// plane that is mirrored likewise. First along columns [first, last), from the plane into the knots; when all columns are
+// done, along rows [first, last) of the knots, in place.
+void knots_of_columns(int64_t height, int64_t width, const float* plane, float* knots, int64_t first, int64_t last);
+void knots_of_columns(int64_t height, int64_t width, const double* plane, double* knots, int64_t first, int64_t last);
+void knots_of_rows(int64_t width, float* knots, int64_t first, int64_t last);
+void knots_of_rows(int64_t width, double* knots, int64_t first, int64_t last);
 
 // Rows [first, last) of out (height, width): the sum over j, i in [-reach, reach] of weights[|j|] weights[|i|] times
 // pixel (y + reach + j, x + reach + i) of a plane that is 2 reach larger either way. Every pixel is the same sum of the

@@ -96,6 +96,15 @@ def test_a_smoothed_image_is_the_mean_of_its_valid_neighbours() -> None:
     torch.testing.assert_close(valid, mask)
 
 
+def test_a_rectangle_of_valid_pixels_stays_one_with_its_corners() -> None:
+    mask = masked("rectangle", (40, 30))
+    _, valid = filters.smooth(texture((40, 30)), mask, gaussian(1.0), 0.9)
+    box = filters.rectangle(valid)
+    assert box is not None
+    # Of a Gaussian of sigma 1, 0.30 lies beyond an edge pixel, 0.06 beyond the next one, 0.004 beyond the one after.
+    assert (box[0].start, box[0].stop, box[1].start, box[1].stop) == (2, 38, 3, 27)
+
+
 @every_dtype
 @every_mask
 @every_size

@@ -53,6 +53,20 @@ def test_the_spline_goes_through_the_pixels_of_any_size(size: tuple[int, int]) -
     torch.testing.assert_close(values, planes, rtol=0, atol=1e-12)
 
 
+# Sizes of which several threads get unequal parts, or too little for more than one.
+@pytest.mark.parametrize("size", [(301, 403), (1, 90001), (90001, 1), (7, 9)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_knots_do_not_depend_on_threads(size: tuple[int, int], dtype: torch.dtype) -> None:
+    planes, before = image(*size)[0].to(dtype), torch.get_num_threads()
+    results = []
+    for threads in (1, 2, 5):
+        torch.set_num_threads(threads)
+        results.append(spline_knots(planes))
+    torch.set_num_threads(before)
+    for result in results[1:]:
+        torch.testing.assert_close(result, results[0], rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("entry", [np.nan, np.inf, 1e300])
 def test_points_that_are_nowhere_are_nan_and_count_for_nothing(entry: float) -> None:
     matrix = torch.eye(3, dtype=torch.float64)

@@ -54,7 +54,8 @@ def smooth(image: Tensor, mask: Tensor, taps: Tensor, min_share: float, step: in
         image: (H, W) float.
         mask: (H, W) bool, valid pixels.
         taps: (2 n + 1,) float64, the weights along each axis: positive, symmetric, of sum one.
-        min_share: of the weights must fall on valid pixels; the pixel itself must be one.
+        min_share: of the weights must fall on valid pixels; the pixel itself must be one. Where these are a rectangle,
+            of the weights along each axis, so that the result is one as well.
         step: 1, or 2 for every second pixel of every second row, from the first on.
 
     Returns:
@@ -73,13 +74,17 @@ def smooth(image: Tensor, mask: Tensor, taps: Tensor, min_share: float, step: in
 
 def _smooth_reference(image: Tensor, mask: Tensor, taps: Tensor, min_share: float, step: int) -> tuple[Tensor, Tensor]:
     weight = mask[None, None].to(image.dtype)
-    if is_full(mask):
-        sums, ones = blur(image[None, None], taps), (weight[..., :1], weight[..., :1, :])
-        total = _blur_along(ones[0], taps, -2) * _blur_along(ones[1], taps, -1)
-    else:
+    box = rectangle(mask)
+    if box is None:
         planes = torch.cat((torch.where(mask, image, 0)[None, None], weight))
         sums, total = blur(planes, taps).split(1)
-    valid = (total >= min_share) & (weight > 0)
+        share = total
+    else:
+        sums = blur(torch.where(mask, image, 0)[None, None], taps)
+        down = _blur_along(weight[..., box[1].start, None], taps, -2)
+        across = _blur_along(weight[..., box[0].start, None, :], taps, -1)
+        total, share = down * across, torch.minimum(down, across)
+    valid = (share >= min_share) & (weight > 0)
     smoothed = torch.where(valid, sums / torch.where(valid, total, 1), 0)
     return smoothed[0, 0, ::step, ::step].contiguous(), valid[0, 0, ::step, ::step].contiguous()
 

@@ -128,7 +128,7 @@ def smooth(
         image: (1, 1, H, W) float.
         mask: (H, W) bool, valid pixels.
         sigma: standard deviation of the Gaussian, pixels.
-        min_share: share of the Gaussian that must fall on valid pixels.
+        min_share: share of the Gaussian that must fall on valid pixels (`zncc_cli.operators.filters.smooth`).
         step: 1, or 2 for every second pixel of every second row, from the first on.
 
     Returns:

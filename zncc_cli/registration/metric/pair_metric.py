@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zncc_cli.operators.filters import is_full
 from zncc_cli.operators.pair_metric import MetricWeights, PairPlanes, PairSums, Wanted, has_pair_metric, pair_metric
 from zncc_cli.registration.metric.torch_pair_metric import torch_pair_metric
 from zncc_cli.registration.warp import Sampler, in_front
@@ -46,7 +47,7 @@ class PairMetric:
             moving.knots[0, 0],
             moving.degree,
             moving.box,
-            None if fixed_mask is None or bool(fixed_mask.all()) else fixed_mask,
+            None if fixed_mask is None or is_full(fixed_mask) else fixed_mask,
             None if moving.mask is None else moving.mask[0],
             None if of_fixed is None else of_fixed.contiguous(),
             None if of_moving is None else of_moving.knots[0, 0],

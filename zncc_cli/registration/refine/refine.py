@@ -47,7 +47,9 @@ _HASTY_ITERATIONS = 8  # where the images hardly agree, and a refinement is not 
 # The images are whitened a second time where a corner moved by more than this since the first.
 _MAX_WHITENINGS, _WHITENING_REACH_PX = 2, 0.25
 _TILED_PIXELS = 2**19  # of a frame that are looked at at first, where it has more than twice as many
-_NEXT_STEP_SHARE = 0.1  # of the tolerance: a next step that is expected to be shorter is not taken
+# A next step that is expected to be shorter than this share of the tolerance, or of the expected error, is not taken:
+# a fifth of the error, added to it in squares, makes it a fiftieth larger.
+_NEXT_STEP_TOLERANCE_SHARE, _NEXT_STEP_ERROR_SHARE = 0.1, 0.2
 _LOST_SHARE = 0.1  # of the frame's diagonal: a solution with a corner farther from the start is lost
 _GRID = 9  # points along each side of the frame, over which the expected error is averaged
 
@@ -65,6 +67,7 @@ class Refined:
         ending, iterations: why and when the iteration ended.
         evaluations: how often a metric was linearized, over all solutions that were tried.
         tile_step: every which tile of the frame it rests on; 1 for all.
+        contraction: length of the last step over that of a short one before it; infinite where there was none.
     """
 
     matrix: np.ndarray
@@ -75,6 +78,7 @@ class Refined:
     iterations: int
     evaluations: int
     tile_step: int = 1
+    contraction: float = math.inf
 
     @property
     def error_of_all(self) -> float:
@@ -108,8 +112,10 @@ def refine(
     def motion(a: np.ndarray, b: np.ndarray) -> float:
         return float(np.abs(map_points(a, frame) - map_points(b, frame)).max())
 
-    def solved(metric: SymmetricMetric, matrix: np.ndarray, tile_step: int = first_step) -> Refined:
-        result = solve(metric, transform, matrix, config, tile_step)
+    def solved(
+        metric: SymmetricMetric, matrix: np.ndarray, tile_step: int = first_step, contraction: float = math.inf
+    ) -> Refined:
+        result = solve(metric, transform, matrix, config, tile_step, contraction)
         if motion(result.matrix, start) > lost_distance:
             result = _failed(transform, start, result.loss, Ending.OUT_OF_DOMAIN, result.iterations)
         return replace(result, tile_step=tile_step)
@@ -118,8 +124,9 @@ def refine(
         tile_step = _tile_step(result, config.tolerance)
         if tile_step == result.tile_step:
             return result
-        # What did not settle may have left the place.
-        return solved(metric, result.matrix if result.ending is Ending.CONVERGED else matrix, tile_step)
+        if result.ending is not Ending.CONVERGED:  # it may have left the place
+            return solved(metric, matrix, tile_step)
+        return solved(metric, result.matrix, tile_step, result.contraction)
 
     local = local_metric(fixed, moving, scale, config)
     by_local, by_whitened = [solved(local, start)], list[Refined]()
@@ -192,6 +199,7 @@ def solve(
     start: np.ndarray,
     config: RegistrationConfig,
     tile_step: int = 1,
+    contraction: float = math.inf,
 ) -> Refined:
     """Return the matrix of ``transform`` near ``start`` at which the score of ``metric`` is zero.
 
@@ -201,10 +209,11 @@ def solve(
         start: (3, 3), fixed -> moving, pixels.
         config: its tolerance is used, and its largest number of iterations: 20 of them, or a third where that is more.
         tile_step: only every which tile of the frame counts; 1 for all.
+        contraction: of steps near the start, as far as it is known: by other tiles, see `Refined`.
     """
     matrix, loss, ending, iteration = start, math.nan, Ending.MAX_ITERATIONS, 0
-    previous_length = math.inf
     inverse, step, previous_score = None, np.zeros(transform.size), np.zeros(transform.size)
+    previous_length = expected_error = math.inf
     max_iterations = min(config.max_iterations, max(_ITERATIONS, config.max_iterations // _ITERATION_DIVISOR))
     for iteration in range(1, max_iterations + 1):
         near = iteration > 1 and float(np.linalg.norm(step)) < _QUASI_NEWTON_STEP_PX
@@ -213,8 +222,7 @@ def solve(
             return _failed(transform, start, math.nan, Ending.OUT_OF_DOMAIN, iteration)
         loss, p = linearized.loss, transform.parameters(matrix)
         to_matrix = transform.jacobian(p)
-        blocks = to_matrix.T @ linearized.scores
-        score = blocks.sum(axis=1)
+        score = to_matrix.T @ linearized.scores.sum(axis=1)
         if near:
             inverse = updated_inverse(inverse, step, previous_score - score)
         else:
@@ -222,22 +230,25 @@ def solve(
         if inverse is None:
             return _failed(transform, start, loss, Ending.UNDETERMINED, iteration)
         step, previous_score = inverse @ score, score
-        length = float(np.linalg.norm(step))
+        length, influences = float(np.linalg.norm(step)), inverse @ to_matrix.T @ linearized.scores
+        covariance = to_matrix @ (influences @ influences.T) @ to_matrix.T
         if length < _ROUNDING_PX:
+            expected_error = _expected_error(metric, matrix, covariance)
             ending = Ending.CONVERGED
             break
         step = step * min(1.0, _MAX_STEP_PX / max(length, _MAX_STEP_PX))
         matrix = transform.matrix(p + step)
-        # Near the end steps shrink by about one factor: the next one would be so long.
-        expected = length**2 / previous_length if near else math.inf
+        expected_error = _expected_error(metric, matrix, covariance)
+        if iteration > 1:
+            contraction = length / previous_length if near else math.inf
         previous_length = min(length, _MAX_STEP_PX)
-        if length < config.tolerance or expected < _NEXT_STEP_SHARE * config.tolerance:
+        # Near the end steps shrink by about one factor: the next one would be so long.
+        expected = length * contraction if length < _QUASI_NEWTON_STEP_PX else math.inf
+        enough = max(_NEXT_STEP_TOLERANCE_SHARE * config.tolerance, _NEXT_STEP_ERROR_SHARE * expected_error)
+        if length < config.tolerance or expected < enough:
             ending = Ending.CONVERGED
             break
-    influences = inverse @ blocks
-    by_block = to_matrix @ influences
-    expected_error = _expected_error(metric, matrix, by_block @ by_block.T)
-    return Refined(matrix, expected_error, influences, loss, ending, iteration, iteration)
+    return Refined(matrix, expected_error, influences, loss, ending, iteration, iteration, contraction=contraction)
 
 
 def _expected_error(metric: SymmetricMetric, matrix: np.ndarray, covariance: np.ndarray) -> float:
