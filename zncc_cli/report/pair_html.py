@@ -59,7 +59,7 @@ def write_pair_html(
     report, shown = plain(report), figures.reduced()
     if failed := report.get("status") == "failed":  # the expected error of a wrong transform says nothing
         report, shown = {**report, "uncertainty": None}, dataclasses.replace(shown, expected_error=None)
-    height, width = shown.fixed.shape
+    height, width = shown.layers.fixed.shape
     content = {
         "verdict": verdict(report.get("status")),
         "status": report.get("status"),
@@ -71,9 +71,9 @@ def write_pair_html(
         "inverted": bool(report.get("inverted")),
         "failed": failed,
         "selection": _mapping(report, "selection"),
-        "views": embedded_views(shown),
+        "views": embedded_views(shown.layers.views),
         "frame": {"width": width, "height": height, "pixel": value_text(shown.pixel), "reduced": shown.pixel > 1},
-        "overlaps": bool(shown.shared(after=True).any()),
+        "overlaps": bool(shown.layers.shared_after.any()),
         "maps": map_figures(shown, _mapping(report, "registered_by").get("window")),
         "motion": motion(shown.matrix, (height, width), shown.pixel),
         "levels": _level_table(report.get("levels")),

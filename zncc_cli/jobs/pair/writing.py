@@ -15,7 +15,7 @@ from zncc_cli.files.transforms.transform_json import write_transform
 from zncc_cli.jobs.budget import check_disk, file_bytes, map_bytes
 from zncc_cli.jobs.downsampling import Downsampled
 from zncc_cli.jobs.pair.inputs import DownsampledPair, PairViews
-from zncc_cli.jobs.pair.pictures import Layers, pair_layers, pair_overlay, pair_pictures, shows_pixels
+from zncc_cli.jobs.pair.pictures import pair_layers, pair_overlay, pair_pictures, shows_pixels
 from zncc_cli.jobs.pair.run_folder import (
     ALIGNED,
     FIXED_ON_CANVAS,
@@ -31,6 +31,7 @@ from zncc_cli.jobs.resampled import write_resampled
 from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.register import RegistrationResult
 from zncc_cli.registration.resampling.canvas import Frame, frame_of
+from zncc_cli.report.layers import Layers
 from zncc_cli.report.pair_html import write_pair_html
 
 # The other products are made from the resampled image: all planes of the moving image at full resolution.
@@ -128,17 +129,17 @@ def _standard_deviation(image: Downsampled) -> float:
 
 def write_overlay(
     folder: RunFolder, pair: DownsampledPair, result: RegistrationResult, images: ResampledPair, config: PairConfig
-) -> Layers:
+) -> Layers | None:
     """Write before and after as one picture, if it is asked for; what cannot be drawn is missing.
 
     Returns:
-        The images that the overlay and the HTML report show; empty where neither is asked for or can be drawn.
+        The images that the overlay and the HTML report show; None where neither is asked for, or they cannot be drawn.
     """
-    layers: Layers = {}
+    layers = None
     if config.products & {Product.OVERLAY, Product.HTML}:
         with folder.missing.on_failure(OVERLAY, HTML):
             layers = pair_layers(pair, result, images.aligned)
-    if Product.OVERLAY in config.products and OVERLAY not in folder.missing:
+    if layers is not None and Product.OVERLAY in config.products:
         with folder.missing.on_failure(OVERLAY):
             write_picture(folder.staging / OVERLAY, pair_overlay(pair, layers, result, images.canvas))
     return layers
@@ -148,7 +149,7 @@ def write_html(
     folder: RunFolder,
     report: Mapping[str, Any],
     pair: DownsampledPair,
-    layers: Layers,
+    layers: Layers | None,
     result: RegistrationResult,
     maps: Mapping[str, np.ndarray],
 ) -> None:
@@ -164,7 +165,7 @@ def write_html(
     if HTML not in folder.names:
         return
     folder.missing.follow(HTML, MAPS)
-    if HTML in folder.missing:
+    if layers is None or HTML in folder.missing:
         return
     with folder.missing.on_failure(HTML):
         pictures = pair_pictures(pair, layers, result, maps)
