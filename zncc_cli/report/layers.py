@@ -122,4 +122,4 @@ class Layers:
 
 def _on_background(levels: NDArray[np.uint8], known: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Return ``levels`` (H, W) with the background where not known (H, W)."""
-    return np.where(known, levels, np.uint8(BACKGROUND))
+    return levels if known.all() else np.where(known, levels, np.uint8(BACKGROUND))

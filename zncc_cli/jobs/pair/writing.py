@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +49,8 @@ class ResampledPair:
         clipped: how many values were clipped to the range of the dtype; None where no image was resampled.
         filled: how many pixels of the canvas the moving image does not cover; None where no image was resampled.
         maps: what `write_maps` returned; empty where no map is asked for.
-        aligned: what `StripCollector.aligned` returned, where the pictures show it pixel for pixel; else None.
+        layers: the images that the overlay and the HTML report show; None where neither is asked for, or they cannot be
+            drawn.
         notes: a sentence for each thing that could not be written as it was asked for.
     """
 
@@ -55,16 +58,16 @@ class ResampledPair:
     clipped: int | None
     filled: int | None
     maps: Mapping[str, np.ndarray]
-    aligned: tuple[np.ndarray, np.ndarray] | None
+    layers: Layers | None
     notes: tuple[str, ...]
 
 
 def write_images(
     folder: RunFolder, views: PairViews, pair: DownsampledPair, result: RegistrationResult, config: PairConfig
 ) -> ResampledPair:
-    """Write the transform, the aligned image, the mask and the maps, as far as a product needs them.
+    """Write the transform, the aligned image, the overlay, the mask and the maps, as far as a product needs them.
 
-    A mask or a map that cannot be written is missing; see `RunFolder.missing`.
+    A picture, a mask or a map that cannot be written is missing; see `RunFolder.missing`.
 
     Raises:
         OptionError, ContentError: the result is good, and has no canvas of the kind that was asked for.
@@ -84,7 +87,9 @@ def write_images(
         status=result.status.value,
     )
     if config.products <= _WITHOUT_RESAMPLING:
-        return ResampledPair(canvas, None, None, {}, None, notes)
+        layers = _layers(folder, pair, result, None, config)
+        with _overlay_writing(folder, pair, layers, result, canvas, config):
+            return ResampledPair(canvas, None, None, {}, layers, notes)
     if config.resampling.canvas is not Canvas.FIXED:
         fixed_copy = folder.staging / FIXED_ON_CANVAS, views.fixed.image, np.eye(3), canvas, ResamplingConfig(), grid
         notes += write_resampled(*fixed_copy).notes
@@ -96,10 +101,53 @@ def write_images(
             if not collector.discard(error):  # the disk may be full of the collected strips
                 raise
             written = write_resampled(*aligned, collector.collect)
-        maps = collector.write(views.fixed, (_standard_deviation(pair.fixed), _standard_deviation(pair.moving)))
-        shown = config.products & {Product.OVERLAY, Product.HTML} and shows_pixels(pair, result, canvas)
-        layer = collector.aligned() if shown else None
-    return ResampledPair(canvas, written.clipped, collector.filled, maps, layer, (*notes, *written.notes))
+        layers = _layers(folder, pair, result, collector, config)
+        with _overlay_writing(folder, pair, layers, result, canvas, config):
+            maps = collector.write(views.fixed, (_standard_deviation(pair.fixed), _standard_deviation(pair.moving)))
+    return ResampledPair(canvas, written.clipped, collector.filled, maps, layers, (*notes, *written.notes))
+
+
+def _layers(
+    folder: RunFolder,
+    pair: DownsampledPair,
+    result: RegistrationResult,
+    collector: StripCollector | None,
+    config: PairConfig,
+) -> Layers | None:
+    """Return what the overlay and the HTML report show, from the aligned image where that is shown as it is."""
+    if not config.products & {Product.OVERLAY, Product.HTML}:
+        return None
+    with folder.missing.on_failure(OVERLAY, HTML):
+        aligned = collector.aligned() if collector and shows_pixels(pair, result, collector.canvas) else None
+        return pair_layers(pair, result, aligned)
+    return None
+
+
+@contextmanager
+def _overlay_writing(
+    folder: RunFolder,
+    pair: DownsampledPair,
+    layers: Layers | None,
+    result: RegistrationResult,
+    canvas: Frame,
+    config: PairConfig,
+) -> Iterator[None]:
+    """Write before and after as one picture, if it is asked for, in a thread beside what is done in the block.
+
+    Its compression takes as long as the maps, on one core without the interpreter.
+    """
+    if layers is None or Product.OVERLAY not in config.products:
+        yield
+        return
+    with ThreadPoolExecutor(1) as thread:
+        writing: Future[None] | None = None
+        with folder.missing.on_failure(OVERLAY):
+            picture = pair_overlay(pair, layers, result, canvas)
+            writing = thread.submit(write_picture, folder.staging / OVERLAY, picture)
+        yield
+        if writing is not None:
+            with folder.missing.on_failure(OVERLAY):
+                writing.result()
 
 
 def _canvas(result: RegistrationResult, settings: ResamplingConfig) -> tuple[Frame, tuple[str, ...]]:
@@ -127,31 +175,12 @@ def _standard_deviation(image: Downsampled) -> float:
     return float(values.std(dtype=np.float64)) if values.size else 0.0
 
 
-def write_overlay(
-    folder: RunFolder, pair: DownsampledPair, result: RegistrationResult, images: ResampledPair, config: PairConfig
-) -> Layers | None:
-    """Write before and after as one picture, if it is asked for; what cannot be drawn is missing.
-
-    Returns:
-        The images that the overlay and the HTML report show; None where neither is asked for, or they cannot be drawn.
-    """
-    layers = None
-    if config.products & {Product.OVERLAY, Product.HTML}:
-        with folder.missing.on_failure(OVERLAY, HTML):
-            layers = pair_layers(pair, result, images.aligned)
-    if layers is not None and Product.OVERLAY in config.products:
-        with folder.missing.on_failure(OVERLAY):
-            write_picture(folder.staging / OVERLAY, pair_overlay(pair, layers, result, images.canvas))
-    return layers
-
-
 def write_html(
     folder: RunFolder,
     report: Mapping[str, Any],
     pair: DownsampledPair,
-    layers: Layers | None,
     result: RegistrationResult,
-    maps: Mapping[str, np.ndarray],
+    images: ResampledPair,
 ) -> None:
     """Write the HTML report, if it is one of the folder's files; it is missing where the maps that it shows are.
 
@@ -159,15 +188,14 @@ def write_html(
         folder: where the report is written.
         report: what the report says.
         pair, result: as in `pair_layers`.
-        layers: what `write_overlay` returned.
-        maps: what `write_maps` returned.
+        images: what `write_images` returned.
     """
     if HTML not in folder.names:
         return
     folder.missing.follow(HTML, MAPS)
-    if layers is None or HTML in folder.missing:
+    if images.layers is None or HTML in folder.missing:
         return
     with folder.missing.on_failure(HTML):
-        pictures = pair_pictures(pair, layers, result, maps)
+        pictures = pair_pictures(pair, images.layers, result, images.maps)
         other_files = [name for name in folder.names if name != HTML and name not in folder.missing]
         write_pair_html(folder.staging / HTML, report, pictures, files=other_files)
