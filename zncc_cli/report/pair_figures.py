@@ -110,6 +110,11 @@ def embedded_image(content: bytes, kind: str, shape: tuple[int, ...]) -> Embedde
     return EmbeddedImage(Markup(f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"), shape[1], shape[0])
 
 
+def load_jpeg() -> None:
+    """Load Pillow and its JPEG encoder."""
+    jpeg(np.zeros((1, 1), np.uint8), _QUALITIES[0])
+
+
 def jpeg(pixels: NDArray[np.uint8], quality: int, *, small: bool = False) -> bytes:
     """Return ``pixels``, (H, W) or (H, W, 3), as a JPEG file.
 

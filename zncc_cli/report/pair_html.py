@@ -7,14 +7,15 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import quote
 
 from zncc_cli.report.arrows import motion
-from zncc_cli.report.html import write_html
+from zncc_cli.report.html import load_template, write_html
 from zncc_cli.report.json import plain
-from zncc_cli.report.pair_figures import PairFigures, embedded_views, map_figures
+from zncc_cli.report.pair_figures import PairFigures, embedded_views, load_jpeg, map_figures
 from zncc_cli.report.words import FILES, MEASURES, described, flattened, plain_name, shell_line, text_lines, value_text
 
 
@@ -39,6 +40,16 @@ _PLACED_KEYS = (
     *("status", "reasons", "notes", "model", "model_asked", "selection", "inverted", "fixed", "moving", "metrics"),
     *("seconds", "levels", "settings", "backend", "versions", "command", "uncertainty", "missing"),
 )
+
+
+_TEMPLATE = "pair.html.j2"
+
+
+@cache
+def load_pair_html() -> None:
+    """Load what `write_pair_html` takes a tenth of a second to load when it is first called."""
+    load_jpeg()
+    load_template(_TEMPLATE)
 
 
 def write_pair_html(
@@ -83,7 +94,7 @@ def write_pair_html(
         "files": [{"name": name, "link": link(name), "meaning": FILES.get(name, "")} for name in files],
         "number": value_text,
     }
-    write_html(Path(path), "pair.html.j2", "pair.js", content)
+    write_html(Path(path), _TEMPLATE, "pair.js", content)
 
 
 def verdict(status: object) -> Verdict:

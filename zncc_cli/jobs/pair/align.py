@@ -18,7 +18,7 @@ from zncc_cli.jobs.missing import report_entries
 from zncc_cli.jobs.pair.inputs import DownsampledPair, PairViews, downsampled_pair, read_views
 from zncc_cli.jobs.pair.report import pair_report
 from zncc_cli.jobs.pair.run_folder import REPORT, RunFolder
-from zncc_cli.jobs.pair.writing import write_html, write_images
+from zncc_cli.jobs.pair.writing import loading_for_pictures, write_html, write_images
 from zncc_cli.operators import native
 from zncc_cli.registration.register import RegistrationResult, register_images
 from zncc_cli.report.json import write_json
@@ -76,7 +76,7 @@ def align_pair(
         InputError, OutputError, ContentError, OptionError, ResourceError, BackendError: no file is written then.
     """
     clock = _Clock(import_seconds)
-    with RunFolder.of(config) as folder:
+    with RunFolder.of(config) as folder, loading_for_pictures(config):
         progress(f"reading {config.fixed.name} and {config.moving.name}")
         views = read_views(config, earlier_digests)
         pair = downsampled_pair(views, config)

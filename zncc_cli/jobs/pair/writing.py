@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.register import RegistrationResult
 from zncc_cli.registration.resampling.canvas import Frame, frame_of
 from zncc_cli.report.layers import Layers
-from zncc_cli.report.pair_html import write_pair_html
+from zncc_cli.report.pair_html import load_pair_html, write_pair_html
 
 # The other products are made from the resampled image: all planes of the moving image at full resolution.
 _WITHOUT_RESAMPLING = frozenset({Product.TRANSFORM, Product.REPORT, Product.OVERLAY})
@@ -60,6 +61,25 @@ class ResampledPair:
     maps: Mapping[str, np.ndarray]
     layers: Layers | None
     notes: tuple[str, ...]
+
+
+@contextmanager
+def loading_for_pictures(config: PairConfig) -> Iterator[None]:
+    """Load what the HTML report needs in a thread beside the block, which computes without the interpreter mostly."""
+    if Product.HTML not in config.products:
+        yield
+        return
+    loading = Thread(target=_load_pictures)
+    loading.start()
+    try:
+        yield
+    finally:
+        loading.join()
+
+
+def _load_pictures() -> None:
+    with suppress(Exception):  # it comes again when the report is written, which is missing then
+        load_pair_html()
 
 
 def write_images(
