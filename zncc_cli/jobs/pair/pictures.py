@@ -113,13 +113,18 @@ def _layers(
         grey, counts = resample(reader, image.grey.shape, matrix, rows, columns, Interpolation.CUBIC)
         return grey.astype(np.float32, copy=False), counts
 
-    (fixed_grey, valid), (before, valid_before) = (moved(image, np.eye(3)) for image in (fixed, moving))
+    def unmoved(image: Downsampled) -> tuple[np.ndarray, np.ndarray]:
+        if (rows, columns) == tuple(map(range, image.grey.shape)):
+            return image.grey, image.valid
+        return moved(image, np.eye(3))
+
+    (fixed_grey, valid), (before, valid_before) = unmoved(fixed), unmoved(moving)
     if aligned is None:
         after, valid_after = moved(moving, downsampled_matrix(result.matrix, factor))
         aligned = sign * after, valid_after
     after, valid_after = aligned
     return Layers(
-        fixed=np.where(valid, fixed_grey, np.float32(np.nan)),
+        fixed=fixed_grey if valid.all() else np.where(valid, fixed_grey, np.float32(np.nan)),
         before=sign * before,
         after=after,
         valid_before=valid_before,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -191,8 +192,11 @@ def _check_disk(folder: RunFolder, views: PairViews, canvas: Frame, config: Pair
 
 
 def _standard_deviation(image: Downsampled) -> float:
-    values = image.grey if image.valid.all() else image.grey[image.valid]
-    return float(values.std(dtype=np.float64)) if values.size else 0.0
+    values = (image.grey if image.valid.all() else image.grey[image.valid]).astype(np.float64)
+    if values.size == 0:
+        return 0.0
+    values -= values.mean()
+    return math.sqrt(float(np.vdot(values, values)) / values.size)
 
 
 def write_html(
