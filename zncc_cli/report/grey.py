@@ -176,7 +176,8 @@ def box_means(values: NDArray[Any], known: NDArray[np.bool_], side: int) -> NDAr
         counts = np.multiply.outer(*(_run_sums(np.ones((1, count)), reach)[0] for count in known.shape))
     else:
         values, counts = np.where(known, values, 0), _box_sums(known, reach)
-    return (_box_sums(values, reach) / np.maximum(counts, 1)).astype(np.float32)
+    means: NDArray[np.float32] = (_box_sums(values, reach) / np.maximum(counts, 1)).astype(np.float32)
+    return means
 
 
 def _box_sums(values: NDArray[Any], reach: int) -> NDArray[np.float64]:

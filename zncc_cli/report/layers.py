@@ -43,17 +43,20 @@ class Layers:
     @cached_property
     def fixed_known(self) -> NDArray[np.bool_]:
         """Where the fixed image has a value, (H, W)."""
-        return np.isfinite(self.fixed)
+        known: NDArray[np.bool_] = np.isfinite(self.fixed)
+        return known
 
     @cached_property
     def before_known(self) -> NDArray[np.bool_]:
         """Where the unmoved image has a value, (H, W)."""
-        return self.valid_before & np.isfinite(self.before)
+        known: NDArray[np.bool_] = self.valid_before & np.isfinite(self.before)
+        return known
 
     @cached_property
     def after_known(self) -> NDArray[np.bool_]:
         """Where the moved image has a value, (H, W)."""
-        return self.valid_after & np.isfinite(self.after)
+        known: NDArray[np.bool_] = self.valid_after & np.isfinite(self.after)
+        return known
 
     @cached_property
     def shared_after(self) -> NDArray[np.bool_]:

@@ -217,7 +217,7 @@ def residual(layers: Layers) -> NDArray[np.float32]:
 def _normalised(image: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Return ``image`` (H, W) with mean zero and variance one over the ``known`` pixels, zero elsewhere."""
     values = np.where(known, image, 0).astype(np.float64)
-    count = max(1, np.count_nonzero(known))
+    count = int(known.sum()) or 1
     values -= values.sum() / count
     values *= known
     deviation = math.sqrt(float(np.vdot(values, values)) / count)

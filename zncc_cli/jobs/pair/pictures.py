@@ -139,14 +139,16 @@ def _uncertainty(result: RegistrationResult, shape: tuple[int, int]) -> np.ndarr
     ys, xs = (np.linspace(0, n - 1, _UNCERTAINTY_POINTS) for n in result.fixed_shape)
     values = result.uncertainty.at(np.stack(np.meshgrid(xs, ys), axis=-1))
     by_rows, by_columns = (_linear_interpolation(count) for count in shape)
-    return by_rows @ values @ by_columns.T
+    smooth: np.ndarray = by_rows @ values @ by_columns.T
+    return smooth
 
 
 def _linear_interpolation(count: int) -> np.ndarray:
     """Return the weights (count, `_UNCERTAINTY_POINTS`) of equally spaced points at ``count`` equally spaced places."""
     points = np.arange(_UNCERTAINTY_POINTS)
     places = np.linspace(0, _UNCERTAINTY_POINTS - 1, count)
-    return np.maximum(0, 1 - np.abs(places[:, None] - points))
+    weights: np.ndarray = np.maximum(0, 1 - np.abs(places[:, None] - points))
+    return weights
 
 
 def _inpainted(image: Downsampled, window: int) -> Downsampled:

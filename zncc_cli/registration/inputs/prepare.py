@@ -71,13 +71,13 @@ def prepare(
                 f"{name} mask: expected the image's own {pixels.shape[1]} x {pixels.shape[0]} pixels, "
                 f"got {counts.shape[-1]} x {counts.shape[0]}"
             )
-    if _is_masked(image):
+    if not isinstance(image, Tensor) and _is_masked(image):
         unmasked = torch.from_numpy(~np.ma.getmaskarray(image)).to(device)
         counts = unmasked if counts is None else counts & unmasked
     return _prepared(name, pixels, counts, no_data)
 
 
-def _is_masked(image: object) -> bool:
+def _is_masked(image: np.ndarray) -> bool:
     """Tell whether an image is a masked array. There is none without numpy.ma, which is not loaded for the question."""
     return "numpy.ma" in sys.modules and isinstance(image, np.ma.MaskedArray)
 
