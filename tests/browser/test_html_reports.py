@@ -127,7 +127,7 @@ def html_reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             status=given["status"],
             reason=given["reasons"][0],
             metrics={"zncc_after": number / 10},
-            thumbnail=thumbnail(overlay(shown.fixed, shown.before, shown.after, shown.valid_before, shown.valid_after)),
+            thumbnail=thumbnail(overlay(shown.layers)),
             report=f"{name}.html",
         )
         for name, (given, shown) in contents.items()

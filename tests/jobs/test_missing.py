@@ -106,6 +106,7 @@ def expected(config: PairConfig, tmp_path: Path) -> np.ndarray:
 @pytest.mark.parametrize(
     ("function", "missing"),
     [
+        ("shows_pixels", (HTML, OVERLAY)),
         ("pair_layers", (HTML, OVERLAY)),
         ("pair_overlay", (OVERLAY,)),
         ("write_picture", (OVERLAY,)),
@@ -125,6 +126,15 @@ def test_a_picture_that_cannot_be_drawn_is_missing_alone(
 ) -> None:
     monkeypatch.setattr(writing, function, failure)
     assert_all_but(config, dict.fromkeys(missing, reason), expected)
+
+
+def test_what_cannot_be_loaded_beside_the_registration_is_loaded_when_it_is_needed(
+    config: PairConfig, expected: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "load_pair_html", breaks)
+    assert align_pair(config, lambda _: None).missing == {}
+    np.testing.assert_array_equal(tifffile.imread(config.folder / "aligned.tif"), expected)
+    assert names(config.folder) == set(file_names(config))
 
 
 def test_an_interrupt_ends_the_run_and_leaves_no_files(config: PairConfig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
+from dataclasses import fields
 from html.parser import HTMLParser
 
 import numpy as np
 from PIL import Image as PillowImage
 
+from zncc_cli.report.layers import Layers
 from zncc_cli.report.pair_figures import PairFigures
 
 REASON = "the images agree"
@@ -106,7 +108,9 @@ def pictures(shape=(90, 120), *, noise=True, **changes):
         "expected_error": maps[3],
         "matrix": matrix,
     }
-    return PairFigures(**{**given, **changes})
+    given |= changes
+    layers = Layers(**{field.name: given.pop(field.name) for field in fields(Layers) if field.name in given})
+    return PairFigures(layers=layers, **given)
 
 
 def nothing(shape=(90, 120)):

@@ -16,7 +16,7 @@ import pytest
 from tests.report.html_samples import HOSTILE, REASON, ParsedHtml, decoded, nothing, pictures, report
 from zncc_cli.config.spelling import all_configs
 from zncc_cli.errors import OutputError
-from zncc_cli.report.pair_figures import residual, view_pixels
+from zncc_cli.report.pair_figures import residual
 from zncc_cli.report.pair_html import write_pair_html
 from zncc_cli.report.words import MEASURES, shell_line
 
@@ -157,17 +157,17 @@ def test_views_and_maps_are_no_larger_than_they_are_looked_at(html):
 def test_a_reduced_transform_maps_to_the_same_place():
     fine = pictures((60, 90), pixel=2.0)
     coarse = fine.reduced(30)
-    assert coarse.fixed.shape == (20, 30)
+    assert coarse.layers.fixed.shape == (20, 30)
     assert coarse.pixel == 6
     at = np.array([10.0, 5.0, 1.0])
     np.testing.assert_allclose(3 * (coarse.matrix @ at)[:2] + 1, (fine.matrix @ (3 * at + [1, 1, -2]))[:2])
-    np.testing.assert_allclose(coarse.fixed[0, 0], fine.fixed[:3, :3].mean(), rtol=1e-6)
+    np.testing.assert_allclose(coarse.layers.fixed[0, 0], fine.layers.fixed[:3, :3].mean(), rtol=1e-6)
 
 
 def test_where_images_agree_they_are_grey_and_missing_pixels_are_dark():
     valid = np.ones((90, 120), bool)
     valid[:, :30] = False
-    pixels = view_pixels(pictures(valid_after=valid))
+    pixels = pictures(valid_after=valid).layers.views
     after = pixels["overlay-after"].astype(int)
     assert (after[:, :30] == after[0, 0]).all()
     assert np.ptp(after[:, 30:], axis=-1).max() <= 1
@@ -177,11 +177,11 @@ def test_where_images_agree_they_are_grey_and_missing_pixels_are_dark():
 def test_the_residual_ignores_contrast_and_shading_and_shows_a_shift():
     shown = pictures(noise=False)
     shading = np.linspace(0, 500, 120)
-    shaded = pictures(noise=False, after=3 * shown.fixed + shading)
-    moved = pictures(noise=False, after=np.roll(shown.fixed, 2, axis=1))
-    assert np.abs(residual(pictures(noise=False, after=5 * shown.fixed + 7))).max() < 1e-5
-    assert np.median(np.abs(residual(shaded))) < 0.05
-    assert np.abs(residual(moved)).max() > 1
+    shaded = pictures(noise=False, after=3 * shown.layers.fixed + shading)
+    moved = pictures(noise=False, after=np.roll(shown.layers.fixed, 2, axis=1))
+    assert np.abs(residual(pictures(noise=False, after=5 * shown.layers.fixed + 7).layers)).max() < 1e-5
+    assert np.median(np.abs(residual(shaded.layers))) < 0.05
+    assert np.abs(residual(moved.layers)).max() > 1
 
 
 def test_maps_are_transparent_where_there_is_no_value(html):

@@ -46,6 +46,11 @@ def write_html(path: Path, template: str, script: str, content: dict[str, Any]) 
         file.write(text.encode())
 
 
+def load_template(name: str) -> None:
+    """Load Jinja and compile a template, which takes longer than to fill it."""
+    _environment().get_template(name)
+
+
 @cache
 def _environment() -> jinja2.Environment:
     import jinja2  # takes its time to load

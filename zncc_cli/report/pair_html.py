@@ -7,14 +7,15 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import quote
 
 from zncc_cli.report.arrows import motion
-from zncc_cli.report.html import write_html
+from zncc_cli.report.html import load_template, write_html
 from zncc_cli.report.json import plain
-from zncc_cli.report.pair_figures import PairFigures, embedded_views, map_figures
+from zncc_cli.report.pair_figures import PairFigures, embedded_views, load_jpeg, map_figures
 from zncc_cli.report.words import FILES, MEASURES, described, flattened, plain_name, shell_line, text_lines, value_text
 
 
@@ -41,6 +42,16 @@ _PLACED_KEYS = (
 )
 
 
+_TEMPLATE = "pair.html.j2"
+
+
+@cache
+def load_pair_html() -> None:
+    """Load what `write_pair_html` takes a tenth of a second to load when it is first called."""
+    load_jpeg()
+    load_template(_TEMPLATE)
+
+
 def write_pair_html(
     path: str | os.PathLike[str], report: Mapping[str, Any], figures: PairFigures, *, files: Sequence[str] = ()
 ) -> None:
@@ -59,7 +70,7 @@ def write_pair_html(
     report, shown = plain(report), figures.reduced()
     if failed := report.get("status") == "failed":  # the expected error of a wrong transform says nothing
         report, shown = {**report, "uncertainty": None}, dataclasses.replace(shown, expected_error=None)
-    height, width = shown.fixed.shape
+    height, width = shown.layers.fixed.shape
     content = {
         "verdict": verdict(report.get("status")),
         "status": report.get("status"),
@@ -71,9 +82,9 @@ def write_pair_html(
         "inverted": bool(report.get("inverted")),
         "failed": failed,
         "selection": _mapping(report, "selection"),
-        "views": embedded_views(shown),
+        "views": embedded_views(shown.layers.views),
         "frame": {"width": width, "height": height, "pixel": value_text(shown.pixel), "reduced": shown.pixel > 1},
-        "overlaps": bool(shown.shared(after=True).any()),
+        "overlaps": bool(shown.layers.shared_after.any()),
         "maps": map_figures(shown, _mapping(report, "registered_by").get("window")),
         "motion": motion(shown.matrix, (height, width), shown.pixel),
         "levels": _level_table(report.get("levels")),
@@ -83,7 +94,7 @@ def write_pair_html(
         "files": [{"name": name, "link": link(name), "meaning": FILES.get(name, "")} for name in files],
         "number": value_text,
     }
-    write_html(Path(path), "pair.html.j2", "pair.js", content)
+    write_html(Path(path), _TEMPLATE, "pair.js", content)
 
 
 def verdict(status: object) -> Verdict:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image as PillowImage
 
 from zncc_cli.config import PairConfig, RegistrationConfig, ResamplingConfig
 from zncc_cli.errors import OptionError, OutputError
@@ -58,6 +59,25 @@ def test_pictures_are_the_same_whatever_else_is_written(tmp_path: Path) -> None:
     embedded = [re.findall(rb"data:image[^\"]+", run["report.html"]) for run in (files["html"], whole)]
     assert len(embedded[0]) == 10  # five views and five maps
     assert embedded[0] == embedded[1]
+
+
+def test_the_overlay_of_a_wide_pair_fits_on_a_screen(tmp_path: Path) -> None:
+    scene = np.random.default_rng(0).random((70, 2510))
+    scene = sum(np.roll(scene, (i, j), (0, 1)) for i in range(3) for j in range(3)) * 1000
+    for name, image in (("a.tif", scene[3:67, 3:2503]), ("b.tif", scene[1:65, :2500])):
+        tifffile.imwrite(tmp_path / name, image.astype(np.uint16))
+    config = PairConfig(
+        fixed=tmp_path / "a.tif",
+        moving=tmp_path / "b.tif",
+        out=tmp_path / "out",
+        write="overlay,report",
+        registration=RegistrationConfig(model="translation"),  # type: ignore[arg-type]
+    )
+    assert not align_pair(config, lambda _: None).missing
+    with PillowImage.open(tmp_path / "out" / "overlay.png") as picture:
+        height, width = picture.size[::-1]
+    assert width == 2 * 834 + 8  # panels of blocks of 3 x 3 pixels, and the gap between them
+    assert height < 64  # 22 rows of blocks below the labels
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from zncc_cli.jobs.missing import report_entries
 from zncc_cli.jobs.pair.inputs import DownsampledPair, PairViews, downsampled_pair, read_views
 from zncc_cli.jobs.pair.report import pair_report
 from zncc_cli.jobs.pair.run_folder import REPORT, RunFolder
-from zncc_cli.jobs.pair.writing import write_html, write_images, write_overlay
+from zncc_cli.jobs.pair.writing import loading_for_pictures, write_html, write_images
 from zncc_cli.operators import native
 from zncc_cli.registration.register import RegistrationResult, register_images
 from zncc_cli.report.json import write_json
@@ -76,7 +76,7 @@ def align_pair(
         InputError, OutputError, ContentError, OptionError, ResourceError, BackendError: no file is written then.
     """
     clock = _Clock(import_seconds)
-    with RunFolder.of(config) as folder:
+    with RunFolder.of(config) as folder, loading_for_pictures(config):
         progress(f"reading {config.fixed.name} and {config.moving.name}")
         views = read_views(config, earlier_digests)
         pair = downsampled_pair(views, config)
@@ -89,14 +89,13 @@ def align_pair(
         progress(f"writing {config.folder}")
         with native.selected(config.registration.backend):
             images = write_images(folder, views, pair, result, config)
-            layers = write_overlay(folder, pair, result, images, config)
         clock.end_stage("write")
 
         notes = (*views.notes, *folder.notes, *pair.notes, *result.notes, *images.notes)
         report = pair_report(config, views, pair, result, images, clock.seconds())
         report |= report_entries(notes, folder.missing_files)
         # The HTML report may itself be missing, so report.json is completed after it.
-        write_html(folder, report, pair, layers, result, images.maps)
+        write_html(folder, report, pair, result, images)
         clock.end_stage("write")
         report |= {"seconds": clock.seconds(), **report_entries(notes, folder.missing_files)}
         if REPORT in folder.names:

@@ -17,15 +17,12 @@ from zncc_cli.registration.register import RegistrationResult
 from zncc_cli.registration.resampling.canvas import Frame
 from zncc_cli.registration.resampling.resample import array_reader, resample
 from zncc_cli.report.grey import reduced_shape
+from zncc_cli.report.layers import Layers
 from zncc_cli.report.overlay import overlay
 from zncc_cli.report.pair_figures import PairFigures
 
 _UNCERTAINTY_POINTS = 33  # along each side; in between, the map, which is smooth, is interpolated
 _MAX_SIDE = 1024  # pixels; what a screen shows of a picture
-
-
-Layers = dict[str, np.ndarray]
-"""Both images, (H, W) each, on the same pixels, by the names that `PairFigures` gives them."""
 
 
 def shows_pixels(pair: DownsampledPair, result: RegistrationResult, canvas: Frame) -> bool:
@@ -65,7 +62,7 @@ def pair_pictures(
     factor = _factor(pair, result.fixed_shape)
     std_fixed, std_aligned, zncc = (maps[name] for name in MAPS)
     return PairFigures(
-        **layers,
+        layers=layers,
         matrix=downsampled_matrix(result.matrix, factor),
         expected_error=_uncertainty(result, zncc.shape),
         pixel=factor,
@@ -81,13 +78,11 @@ def pair_overlay(pair: DownsampledPair, layers: Layers, result: RegistrationResu
     ``layers`` are those of `pair_layers`, on the fixed frame. On another canvas, pixels that only one image has are
     shown as well.
     """
-    is_other_canvas = canvas != _fixed_frame(result)
-    if is_other_canvas:
+    if canvas != _fixed_frame(result):
         factor = _factor(pair, canvas.shape)
         rows, columns = (range(n.start // factor, -(-n.stop // factor)) for n in (canvas.rows, canvas.columns))
-        layers = _layers(pair, result, factor, rows, columns)
-    images = layers["fixed"], layers["before"], layers["after"], layers["valid_before"], layers["valid_after"]
-    return overlay(*images, alone=is_other_canvas)
+        layers = replace(_layers(pair, result, factor, rows, columns), alone=True)
+    return overlay(layers)
 
 
 def _factor(pair: DownsampledPair, shape: tuple[int, int]) -> int:
@@ -118,18 +113,23 @@ def _layers(
         grey, counts = resample(reader, image.grey.shape, matrix, rows, columns, Interpolation.CUBIC)
         return grey.astype(np.float32, copy=False), counts
 
-    (fixed_grey, valid), (before, valid_before) = (moved(image, np.eye(3)) for image in (fixed, moving))
+    def unmoved(image: Downsampled) -> tuple[np.ndarray, np.ndarray]:
+        if (rows, columns) == tuple(map(range, image.grey.shape)):
+            return image.grey, image.valid
+        return moved(image, np.eye(3))
+
+    (fixed_grey, valid), (before, valid_before) = unmoved(fixed), unmoved(moving)
     if aligned is None:
         after, valid_after = moved(moving, downsampled_matrix(result.matrix, factor))
         aligned = sign * after, valid_after
     after, valid_after = aligned
-    return {
-        "fixed": np.where(valid, fixed_grey, np.float32(np.nan)),
-        "before": sign * before,
-        "after": after,
-        "valid_before": valid_before,
-        "valid_after": valid_after,
-    }
+    return Layers(
+        fixed=fixed_grey if valid.all() else np.where(valid, fixed_grey, np.float32(np.nan)),
+        before=sign * before,
+        after=after,
+        valid_before=valid_before,
+        valid_after=valid_after,
+    )
 
 
 def _uncertainty(result: RegistrationResult, shape: tuple[int, int]) -> np.ndarray | None:
@@ -138,9 +138,17 @@ def _uncertainty(result: RegistrationResult, shape: tuple[int, int]) -> np.ndarr
         return None
     ys, xs = (np.linspace(0, n - 1, _UNCERTAINTY_POINTS) for n in result.fixed_shape)
     values = result.uncertainty.at(np.stack(np.meshgrid(xs, ys), axis=-1))
-    rows, columns = (np.linspace(0, n - 1, count) for n, count in zip(result.fixed_shape, shape, strict=True))
-    along_rows = np.array([np.interp(columns, xs, row) for row in values])
-    return np.column_stack([np.interp(rows, ys, column) for column in along_rows.T])
+    by_rows, by_columns = (_linear_interpolation(count) for count in shape)
+    smooth: np.ndarray = by_rows @ values @ by_columns.T
+    return smooth
+
+
+def _linear_interpolation(count: int) -> np.ndarray:
+    """Return the weights (count, `_UNCERTAINTY_POINTS`) of equally spaced points at ``count`` equally spaced places."""
+    points = np.arange(_UNCERTAINTY_POINTS)
+    places = np.linspace(0, _UNCERTAINTY_POINTS - 1, count)
+    weights: np.ndarray = np.maximum(0, 1 - np.abs(places[:, None] - points))
+    return weights
 
 
 def _inpainted(image: Downsampled, window: int) -> Downsampled:

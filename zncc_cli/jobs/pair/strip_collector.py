@@ -28,9 +28,11 @@ class StripCollector:
     Where the disk does not take them, the mask or the maps are missing, and the aligned image is written all the same.
 
     Attributes:
+        canvas: which pixels of the fixed plane the image shows.
         filled: how many pixels of the canvas the moving image does not cover.
     """
 
+    canvas: Frame
     filled: int
 
     def __init__(
@@ -45,7 +47,7 @@ class StripCollector:
             canvas: which pixels of the fixed plane are written.
             config: names the products and the interpolation.
         """
-        self._folder, self._moving, self._result, self._canvas = folder, moving, result, canvas
+        self._folder, self._moving, self._result, self.canvas = folder, moving, result, canvas
         self._interpolation = config.resampling.interpolation
         self._wanted = [names for names, products in _NEEDED_BY.items() if products & config.products]
         self._row_files: dict[tuple[str, ...], list[RowFile]] = {}
@@ -58,7 +60,7 @@ class StripCollector:
             if names[0] not in self._folder.missing:
                 with self._folder.missing.on_failure(*names):
                     self._row_files[names] = [
-                        self._open_files.enter_context(RowFile(self._folder.staging, self._canvas.shape[1], dtype))
+                        self._open_files.enter_context(RowFile(self._folder.staging, self.canvas.shape[1], dtype))
                         for dtype in _DTYPES[names]
                     ]
         return self
@@ -90,8 +92,8 @@ class StripCollector:
         if moving.mask is None and not moving.no_data:
             return sign * moving.grey_of(strip.values), strip.covered
         # Resampled again, from the pixels that count alone: a spline spreads the values in a gap over its neighbours.
-        rows = self._canvas.rows[strip.first_row : strip.first_row + len(strip.covered)]
-        place = self._result.matrix, rows, self._canvas.columns, self._interpolation
+        rows = self.canvas.rows[strip.first_row : strip.first_row + len(strip.covered)]
+        place = self._result.matrix, rows, self.canvas.columns, self._interpolation
         grey, counts = resample(moving.read, moving.shape, *place)
         return sign * grey.astype(np.float32), strip.covered & counts
 
@@ -102,7 +104,7 @@ class StripCollector:
         """
         if MAPS not in self._row_files:
             return None
-        rows = slice(0, self._canvas.shape[0])
+        rows = slice(0, self.canvas.shape[0])
         grey, counts = (row_file.read(rows) for row_file in self._row_files[MAPS])
         return filled_gaps(grey, counts, self._result.window)
 
@@ -130,9 +132,9 @@ class StripCollector:
         staging, missing = self._folder.staging, self._folder.missing
         if MASK in self._row_files:
             with missing.on_failure(*MASK):
-                write_mask(staging / MASK[0], self._row_files[MASK][0], self._canvas, fixed.image.metadata)
+                write_mask(staging / MASK[0], self._row_files[MASK][0], self.canvas, fixed.image.metadata)
         if MAPS not in self._row_files:
             return {}
         grey, counts = self._row_files[MAPS]
         window, names = self._result.window, self._folder.names
-        return write_maps(staging, fixed, (grey, counts), self._canvas, window, standard_deviations, missing, names)
+        return write_maps(staging, fixed, (grey, counts), self.canvas, window, standard_deviations, missing, names)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -15,7 +19,7 @@ from zncc_cli.files.transforms.transform_json import write_transform
 from zncc_cli.jobs.budget import check_disk, file_bytes, map_bytes
 from zncc_cli.jobs.downsampling import Downsampled
 from zncc_cli.jobs.pair.inputs import DownsampledPair, PairViews
-from zncc_cli.jobs.pair.pictures import Layers, pair_layers, pair_overlay, pair_pictures, shows_pixels
+from zncc_cli.jobs.pair.pictures import pair_layers, pair_overlay, pair_pictures, shows_pixels
 from zncc_cli.jobs.pair.run_folder import (
     ALIGNED,
     FIXED_ON_CANVAS,
@@ -31,7 +35,8 @@ from zncc_cli.jobs.resampled import write_resampled
 from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.register import RegistrationResult
 from zncc_cli.registration.resampling.canvas import Frame, frame_of
-from zncc_cli.report.pair_html import write_pair_html
+from zncc_cli.report.layers import Layers
+from zncc_cli.report.pair_html import load_pair_html, write_pair_html
 
 # The other products are made from the resampled image: all planes of the moving image at full resolution.
 _WITHOUT_RESAMPLING = frozenset({Product.TRANSFORM, Product.REPORT, Product.OVERLAY})
@@ -46,7 +51,8 @@ class ResampledPair:
         clipped: how many values were clipped to the range of the dtype; None where no image was resampled.
         filled: how many pixels of the canvas the moving image does not cover; None where no image was resampled.
         maps: what `write_maps` returned; empty where no map is asked for.
-        aligned: what `StripCollector.aligned` returned, where the pictures show it pixel for pixel; else None.
+        layers: the images that the overlay and the HTML report show; None where neither is asked for, or they cannot be
+            drawn.
         notes: a sentence for each thing that could not be written as it was asked for.
     """
 
@@ -54,16 +60,35 @@ class ResampledPair:
     clipped: int | None
     filled: int | None
     maps: Mapping[str, np.ndarray]
-    aligned: tuple[np.ndarray, np.ndarray] | None
+    layers: Layers | None
     notes: tuple[str, ...]
+
+
+@contextmanager
+def loading_for_pictures(config: PairConfig) -> Iterator[None]:
+    """Load what the HTML report needs in a thread beside the block, which computes without the interpreter mostly."""
+    if Product.HTML not in config.products:
+        yield
+        return
+    loading = Thread(target=_load_pictures)
+    loading.start()
+    try:
+        yield
+    finally:
+        loading.join()
+
+
+def _load_pictures() -> None:
+    with suppress(Exception):  # it comes again when the report is written, which is missing then
+        load_pair_html()
 
 
 def write_images(
     folder: RunFolder, views: PairViews, pair: DownsampledPair, result: RegistrationResult, config: PairConfig
 ) -> ResampledPair:
-    """Write the transform, the aligned image, the mask and the maps, as far as a product needs them.
+    """Write the transform, the aligned image, the overlay, the mask and the maps, as far as a product needs them.
 
-    A mask or a map that cannot be written is missing; see `RunFolder.missing`.
+    A picture, a mask or a map that cannot be written is missing; see `RunFolder.missing`.
 
     Raises:
         OptionError, ContentError: the result is good, and has no canvas of the kind that was asked for.
@@ -83,7 +108,9 @@ def write_images(
         status=result.status.value,
     )
     if config.products <= _WITHOUT_RESAMPLING:
-        return ResampledPair(canvas, None, None, {}, None, notes)
+        layers = _layers(folder, pair, result, None, config)
+        with _overlay_writing(folder, pair, layers, result, canvas, config):
+            return ResampledPair(canvas, None, None, {}, layers, notes)
     if config.resampling.canvas is not Canvas.FIXED:
         fixed_copy = folder.staging / FIXED_ON_CANVAS, views.fixed.image, np.eye(3), canvas, ResamplingConfig(), grid
         notes += write_resampled(*fixed_copy).notes
@@ -95,10 +122,53 @@ def write_images(
             if not collector.discard(error):  # the disk may be full of the collected strips
                 raise
             written = write_resampled(*aligned, collector.collect)
-        maps = collector.write(views.fixed, (_standard_deviation(pair.fixed), _standard_deviation(pair.moving)))
-        shown = config.products & {Product.OVERLAY, Product.HTML} and shows_pixels(pair, result, canvas)
-        layer = collector.aligned() if shown else None
-    return ResampledPair(canvas, written.clipped, collector.filled, maps, layer, (*notes, *written.notes))
+        layers = _layers(folder, pair, result, collector, config)
+        with _overlay_writing(folder, pair, layers, result, canvas, config):
+            maps = collector.write(views.fixed, (_standard_deviation(pair.fixed), _standard_deviation(pair.moving)))
+    return ResampledPair(canvas, written.clipped, collector.filled, maps, layers, (*notes, *written.notes))
+
+
+def _layers(
+    folder: RunFolder,
+    pair: DownsampledPair,
+    result: RegistrationResult,
+    collector: StripCollector | None,
+    config: PairConfig,
+) -> Layers | None:
+    """Return what the overlay and the HTML report show, from the aligned image where that is shown as it is."""
+    if not config.products & {Product.OVERLAY, Product.HTML}:
+        return None
+    with folder.missing.on_failure(OVERLAY, HTML):
+        aligned = collector.aligned() if collector and shows_pixels(pair, result, collector.canvas) else None
+        return pair_layers(pair, result, aligned)
+    return None
+
+
+@contextmanager
+def _overlay_writing(
+    folder: RunFolder,
+    pair: DownsampledPair,
+    layers: Layers | None,
+    result: RegistrationResult,
+    canvas: Frame,
+    config: PairConfig,
+) -> Iterator[None]:
+    """Write before and after as one picture, if it is asked for, in a thread beside what is done in the block.
+
+    Its compression takes as long as the maps, on one core without the interpreter.
+    """
+    if layers is None or Product.OVERLAY not in config.products:
+        yield
+        return
+    with ThreadPoolExecutor(1) as thread:
+        writing: Future[None] | None = None
+        with folder.missing.on_failure(OVERLAY):
+            picture = pair_overlay(pair, layers, result, canvas)
+            writing = thread.submit(write_picture, folder.staging / OVERLAY, picture)
+        yield
+        if writing is not None:
+            with folder.missing.on_failure(OVERLAY):
+                writing.result()
 
 
 def _canvas(result: RegistrationResult, settings: ResamplingConfig) -> tuple[Frame, tuple[str, ...]]:
@@ -122,35 +192,19 @@ def _check_disk(folder: RunFolder, views: PairViews, canvas: Frame, config: Pair
 
 
 def _standard_deviation(image: Downsampled) -> float:
-    values = image.grey if image.valid.all() else image.grey[image.valid]
-    return float(values.std(dtype=np.float64)) if values.size else 0.0
-
-
-def write_overlay(
-    folder: RunFolder, pair: DownsampledPair, result: RegistrationResult, images: ResampledPair, config: PairConfig
-) -> Layers:
-    """Write before and after as one picture, if it is asked for; what cannot be drawn is missing.
-
-    Returns:
-        The images that the overlay and the HTML report show; empty where neither is asked for or can be drawn.
-    """
-    layers: Layers = {}
-    if config.products & {Product.OVERLAY, Product.HTML}:
-        with folder.missing.on_failure(OVERLAY, HTML):
-            layers = pair_layers(pair, result, images.aligned)
-    if Product.OVERLAY in config.products and OVERLAY not in folder.missing:
-        with folder.missing.on_failure(OVERLAY):
-            write_picture(folder.staging / OVERLAY, pair_overlay(pair, layers, result, images.canvas))
-    return layers
+    values = (image.grey if image.valid.all() else image.grey[image.valid]).astype(np.float64)
+    if values.size == 0:
+        return 0.0
+    values -= values.mean()
+    return math.sqrt(float(np.vdot(values, values)) / values.size)
 
 
 def write_html(
     folder: RunFolder,
     report: Mapping[str, Any],
     pair: DownsampledPair,
-    layers: Layers,
     result: RegistrationResult,
-    maps: Mapping[str, np.ndarray],
+    images: ResampledPair,
 ) -> None:
     """Write the HTML report, if it is one of the folder's files; it is missing where the maps that it shows are.
 
@@ -158,15 +212,14 @@ def write_html(
         folder: where the report is written.
         report: what the report says.
         pair, result: as in `pair_layers`.
-        layers: what `write_overlay` returned.
-        maps: what `write_maps` returned.
+        images: what `write_images` returned.
     """
     if HTML not in folder.names:
         return
     folder.missing.follow(HTML, MAPS)
-    if HTML in folder.missing:
+    if images.layers is None or HTML in folder.missing:
         return
     with folder.missing.on_failure(HTML):
-        pictures = pair_pictures(pair, layers, result, maps)
+        pictures = pair_pictures(pair, images.layers, result, images.maps)
         other_files = [name for name in folder.names if name != HTML and name not in folder.missing]
         write_pair_html(folder.staging / HTML, report, pictures, files=other_files)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,17 +64,27 @@ def prepare(
     pixels = pixels.to(device)
     counts = None
     if mask is not None:
-        above_zero = mask > 0 if isinstance(mask, Tensor) else torch.from_numpy(np.array(np.ma.filled(mask, 0) > 0))
+        above_zero = mask > 0 if isinstance(mask, Tensor) else torch.from_numpy(np.array(_filled(mask) > 0))
         counts = above_zero.to(device)
         if counts.shape != pixels.shape:
             raise OptionError(
                 f"{name} mask: expected the image's own {pixels.shape[1]} x {pixels.shape[0]} pixels, "
                 f"got {counts.shape[-1]} x {counts.shape[0]}"
             )
-    if isinstance(image, np.ma.MaskedArray):
+    if not isinstance(image, Tensor) and _is_masked(image):
         unmasked = torch.from_numpy(~np.ma.getmaskarray(image)).to(device)
         counts = unmasked if counts is None else counts & unmasked
     return _prepared(name, pixels, counts, no_data)
+
+
+def _is_masked(image: np.ndarray) -> bool:
+    """Tell whether an image is a masked array. There is none without numpy.ma, which is not loaded for the question."""
+    return "numpy.ma" in sys.modules and isinstance(image, np.ma.MaskedArray)
+
+
+def _filled(mask: np.ndarray) -> np.ndarray:
+    """Return a mask with masked pixels as those that do not count."""
+    return np.ma.filled(mask, 0) if _is_masked(mask) else np.asarray(mask)
 
 
 def _readable(image: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from zncc_cli.errors import ContentError
 from zncc_cli.operators.fft import fft_cc
+from zncc_cli.operators.filters import is_full
 from zncc_cli.operators.local_std import local_std
 from zncc_cli.registration.metric.local_zncc import RELATIVE_EPS
 from zncc_cli.registration.metric.windows import STD_EPS, full_windows
@@ -104,7 +105,7 @@ def zncc_frame_map(fixed: Tensor, moving: Tensor, mask: Tensor, window: int, dev
 def _centred(image: Tensor, mask: Tensor) -> Tensor:
     """Return ``image`` (H, W) less its mean over ``mask``, and zero outside it; float64, and a tensor of its own."""
     wide = image.to(torch.float64, copy=True)
-    if bool(mask.all()):
+    if is_full(mask):
         return wide.sub_(wide.mean())
     outside = ~mask
     mean = wide.masked_fill_(outside, 0).sum() / mask.sum().clamp_min(1)
@@ -116,6 +117,6 @@ def _on_frame(valid: Tensor, mask: Tensor, window: int) -> Tensor:
     on_frame = valid.new_full(mask.shape, torch.nan)
     place = on_frame[window // 2 :, window // 2 :][: valid.shape[0], : valid.shape[1]]
     place.copy_(valid)
-    if not bool(mask.all()):
+    if not is_full(mask):
         place.masked_fill_(~full_windows(mask, window), torch.nan)
     return on_frame
