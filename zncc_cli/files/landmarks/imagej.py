@@ -2,7 +2,7 @@
 
 All numbers are big-endian. The header has 64 bytes: "Iout", the version at 4, the type at 6, the top and left of the
 bounds at 8 and 10, the number of points at 16 (or, where that is 0, at 18 in 32 bits), and options at 50. Then come the
-points as 16-bit distances from left and top, all x before all y, and with the option "sub-pixel resolution" once more
+points as unsigned 16-bit distances from left and top, all x before all y, and with the option "sub-pixel resolution" once more
 as 32-bit floats from the origin. ImageJ counts lines and points from the centre of a pixel, as we do (its areas from
 the corner).
 
@@ -64,7 +64,7 @@ def parse_roi(content: bytes) -> Points:
         raise MismatchError(f"{needed} bytes for {count} points", f"{len(content)} bytes")
     if is_sub_pixel:
         return Points(as_points(_columns(content, ">f4", _HEADER_BYTES + 4 * count, count).tolist()))
-    from_bounds = _columns(content, ">i2", _HEADER_BYTES, count)
+    from_bounds = _columns(content, ">u2", _HEADER_BYTES, count)
     return Points(as_points((from_bounds + np.array([left, top])).tolist()))
 
 
