@@ -48,7 +48,7 @@ def test_the_model_is_the_richest_that_the_landmarks_determine(count: int, asked
 
 def test_a_homography_is_not_fitted_to_three_landmarks_on_a_line_and_one_beside_it() -> None:
     places = np.array([[0.0, 0.0], [100.0, 0.0], [200.0, 0.0], [100.0, 200.0]])
-    fit = fit_landmarks(places, places + [3.0, -2.0], "homography")
+    fit = fit_landmarks(places, places + np.array([3.0, -2.0]), "homography")
     assert fit.model is Model.AFFINE
     np.testing.assert_allclose(fit.matrix, [[1, 0, 3], [0, 1, -2], [0, 0, 1]], atol=1e-9)  # rounding of float64
 
@@ -76,7 +76,8 @@ def test_one_landmark_of_another_place_is_left_out_and_named(model: str) -> None
 
 
 def test_a_landmark_that_is_a_little_off_is_not_left_out() -> None:
-    moving = PLACES + [[0, 0], [12, 0], [0, 0], [0, 0], [0, 0], [0, 0]]
+    moving = PLACES.copy()
+    moving[1, 0] += 12
     assert fit_landmarks(PLACES, moving, "similarity").outlier is None
 
 

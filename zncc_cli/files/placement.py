@@ -5,7 +5,6 @@ With the placements of two images, the place of a fixed pixel says which moving 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.paths import MismatchError, read_small_file, refusal
 from zncc_cli.files.tiff.calibration import length_unit, unescaped
 from zncc_cli.files.tiff.georeference import TIEPOINTS, TRANSFORMATION
-from zncc_cli.files.transforms.linear import parse_number
+from zncc_cli.files.transforms.linear import parse_numbers
 from zncc_cli.registration.transforms.matrices import is_singular
 from zncc_cli.text import shown
 
@@ -28,7 +27,6 @@ _RASTER_TYPE, _PIXEL_IS_POINT = 1025, 2
 _PROJECTED, _GEODETIC, _USER_DEFINED = 3072, 2048, 32767
 _CITATIONS = (1026, 2049, 3073, 4097)  # names for people
 
-_WORLD_FILE_EXPECTED = "a world file: six lines of one number"
 _WORLD_FILE_SUFFIXES = {".tif": ".tfw", ".tiff": ".tfw", ".png": ".pgw", ".jpg": ".jgw", ".jpeg": ".jgw"}
 
 
@@ -196,10 +194,11 @@ def _of_world_file(path: Path) -> Placement | None:
     world_file = next((candidate for candidate in beside if candidate.is_file()), None)
     if world_file is None:
         return None
-    content = read_small_file(world_file, expected=_WORLD_FILE_EXPECTED, advice="check the file, or remove it")
-    lines = re.split(r"\s+", content.decode(errors="replace").strip())
-    if len(lines) != 6:
-        raise MismatchError(f"{_WORLD_FILE_EXPECTED} in {shown(world_file)}", f"{len(lines)} words")
-    a, d, b, e, c, f = map(parse_number, lines)
+    advice = "check the file, or remove it"
+    content = read_small_file(world_file, expected="a world file", advice=advice)
+    try:
+        a, d, b, e, c, f = parse_numbers(content.decode(errors="replace").split(), 6, "a world file")
+    except MismatchError as problem:
+        raise refusal(world_file, expected=problem.expected, found=problem.found, advice=advice) from None
     note = f"{shown(world_file.name)} names no coordinate reference system: it is taken to be that of the other image"
     return Placement("a world file", np.array([[a, b, c], [d, e, f], [0, 0, 1]]), notes=(note,))

@@ -242,7 +242,7 @@ def test_a_point_at_no_number_is_refused(tmp_path: Path) -> None:
     content = bytearray(roi(FIXED))
     content[64 + 12 : 64 + 16] = np.array([np.nan], ">f4").tobytes()
     path = write(tmp_path / "a.roi", bytes(content))
-    with pytest.raises(InputError, match="finite coordinates.*nan.*of landmark 1"):
+    with pytest.raises(InputError, match=r"finite coordinates.*nan.*of landmark 1"):
         read_points(path, path)
 
 

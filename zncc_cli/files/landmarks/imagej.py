@@ -2,9 +2,9 @@
 
 All numbers are big-endian. The header has 64 bytes: "Iout", the version at 4, the type at 6, the top and left of the
 bounds at 8 and 10, the number of points at 16 (or, where that is 0, at 18 in 32 bits), and options at 50. Then come the
-points as unsigned 16-bit distances from left and top, all x before all y, and with the option "sub-pixel resolution" once more
-as 32-bit floats from the origin. ImageJ counts lines and points from the centre of a pixel, as we do (its areas from
-the corner).
+points as distances from left and top, unsigned in 16 bits, all x before all y; with the option "sub-pixel resolution"
+they follow once more as 32-bit floats from the origin. ImageJ counts lines and points from the centre of a pixel, as we
+do (its areas from the corner).
 
 https://github.com/imagej/ImageJ (ij/io/RoiDecoder.java; ij/gui/Roi.java: useLineSubpixelConvention)
 """

@@ -97,10 +97,8 @@ def _of_landmarks(config: PairConfig, pairs: Pairs, fixed: Image, moving: Image)
 
 def _description(fit: LandmarkFit) -> str:
     """Return how a start was made of landmarks, in words."""
-    count = len(fit.distances)
-    text = (
-        f"the start is the {fit.model} of {count} landmark{'s' if count > 1 else ''}, which it fits to {fit.rms:.1f} px"
-    )
+    count = f"{len(fit.distances)} landmark{'s' if len(fit.distances) > 1 else ''}"
+    text = f"the start is fitted to {count} ({fit.model}, RMS distance {fit.rms:.1f} px)"
     if fit.outlier is None:
         return text
     away = fit.distances[fit.outlier]
