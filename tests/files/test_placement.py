@@ -173,10 +173,13 @@ TIES = (0.0, 0.0, 0.0, 5.0, 5.0, 0.0, 9.0, 0.0, 0.0, 8.0, 5.0, 0.0)
     [
         ([], ("a georeference, a stage position with a pixel size (OME), or a world file", "none")),
         ([(33922, 12, 12, TIES, True)], ("a pixel scale or a transformation", "ground control points only")),
-        ([(33550, 12, 2, (1.0, 1.0), True), (33922, 12, 6, TIES[:6], True)], ("a georeference tag of 3 numbers",)),
-        ([(34264, 12, 3, (1.0, 0.0, 0.0), True)], ("a georeference tag of 16 numbers",)),
+        (
+            [(33550, 12, 2, (1.0, 1.0), True), (33922, 12, 6, TIES[:6], True)],
+            ("a georeference tag of 3 finite numbers",),
+        ),
+        ([(34264, 12, 3, (1.0, 0.0, 0.0), True)], ("a georeference tag of 16 finite numbers",)),
         (scaled(EAST, NORTH, 0.0), ("gives each pixel a place of its own",)),
-        (scaled(EAST, float("nan"), 1.0), ("gives each pixel a place of its own",)),
+        (scaled(EAST, float("nan"), 1.0), ("a georeference tag of 6 finite numbers", "nan")),
         ([*scaled(EAST, NORTH, 1.0), (34735, 12, 4, (1.5, 1.0, 0.0, 1.0), True)], ("a directory of keys",)),
     ],
 )

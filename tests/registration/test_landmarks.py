@@ -81,6 +81,14 @@ def test_a_landmark_that_is_a_little_off_is_not_left_out() -> None:
     assert fit_landmarks(PLACES, moving, "similarity").outlier is None
 
 
+def test_the_one_landmark_beside_a_line_is_not_left_out() -> None:
+    """The others would fit one another exactly, and say nothing of what lies beside their line."""
+    fixed = np.array([[0.0, 0.0], [100.0, 0.0], [200.0, 0.0], [300.0, 0.0], [150.0, 200.0]])
+    fit = fit_landmarks(fixed, fixed + np.array([[0, 0], [0, 0], [0, 0], [0, 0], [4, 3]]), "affine")
+    assert fit.outlier is None
+    assert np.linalg.det(fit.matrix) == pytest.approx(1.015, abs=1e-3)  # 3 of 200 pixels more
+
+
 def test_many_landmarks_take_neither_much_memory_nor_a_fit_without_each() -> None:
     places = np.random.default_rng(0).uniform(0, 4000, (20_000, 2))  # 40,000 equations: their square is 12 GB
     truth = small_motions(SHAPE)["homography"]

@@ -5,6 +5,7 @@ With the placements of two images, the place of a fixed pixel says which moving 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,13 +111,10 @@ def _of_georeference(metadata: Metadata) -> Placement | None:
 
 def _numbers(value: Any, count: int) -> tuple[float, ...]:
     """Return the first ``count`` numbers of a tag's value, or raise `MismatchError`."""
-    if (
-        not isinstance(value, tuple)
-        or len(value) < count
-        or not all(isinstance(number, int | float) for number in value)
-    ):
-        raise MismatchError(f"a georeference tag of {count} numbers", repr(value))
-    return value[:count]
+    values = value[:count] if isinstance(value, tuple) else ()
+    if len(values) < count or not all(isinstance(number, int | float) and math.isfinite(number) for number in values):
+        raise MismatchError(f"a georeference tag of {count} finite numbers", repr(value))
+    return values
 
 
 def _geo_keys(tags: Mapping[int, Any]) -> dict[int, Any]:

@@ -1,7 +1,6 @@
 """The transform that takes landmarks of the fixed image to the same landmarks of the moving image.
 
-Landmarks are clicked by hand, some pixels beside the place: a model with fewer parameters than the landmarks determine
-averages that, and the richest one follows it. So a model is fitted only where the landmarks hold all of it.
+Landmarks are clicked by hand, some pixels beside the place. The fit is a start for a registration, which does the rest.
 """
 
 from __future__ import annotations
@@ -116,13 +115,12 @@ def _checked(fixed_points: ArrayLike, moving_points: ArrayLike) -> tuple[_Points
 def _check_spread(fixed: _Points, moving: _Points, model: Model) -> None:
     """Raise `OptionError` where the landmarks of an image lie too close to a point, or to a line, for ``model``."""
     for name, points in (("fixed", fixed), ("moving", moving)):
-        along, across = np.linalg.svd(points - points.mean(axis=0), compute_uv=False)[[0, -1]]
-        if model is not Model.TRANSLATION and along < _MIN_SPREAD_PX:
+        if not _are_apart(points, model):
             raise OptionError(
                 f"landmarks: expected several places, got {len(points)} landmarks at one place of the {name} image; "
                 "mark others, or choose `model` translation"
             )
-        if model in (Model.AFFINE, Model.HOMOGRAPHY) and across < _MIN_SPREAD_RATIO * along:
+        if not _are_beside_a_line(points, model):
             raise OptionError(
                 f"landmarks: expected some beside the line through the others, got {len(points)} nearly on one line in "
                 f"the {name} image, which do not determine the model {model}; mark one beside it, or choose `model` "
@@ -130,12 +128,29 @@ def _check_spread(fixed: _Points, moving: _Points, model: Model) -> None:
             )
 
 
+def _are_apart(points: _Points, model: Model) -> bool:
+    """Tell whether points lie far enough from one another for ``model``."""
+    return model is Model.TRANSLATION or _spread(points)[0] >= _MIN_SPREAD_PX
+
+
+def _are_beside_a_line(points: _Points, model: Model) -> bool:
+    """Tell whether points lie far enough from any line for ``model``."""
+    along, across = _spread(points)
+    return model not in (Model.AFFINE, Model.HOMOGRAPHY) or across >= _MIN_SPREAD_RATIO * along
+
+
+def _spread(points: _Points) -> tuple[float, float]:
+    """Return the root of the summed squared distances from the mean, along the line of most spread and across it."""
+    singular = np.linalg.svd(points - points.mean(axis=0), compute_uv=False)
+    return float(singular[0]), float(singular[-1])
+
+
 def _fit(fixed: _Points, moving: _Points, model: Model) -> LandmarkFit | None:
     """Return the fit of one model, without a landmark that contradicts all others; None where there is no such fit."""
     fit = _fit_all(fixed, moving, model)
     if fit is None or not _COUNTS[model] + _SPARE_LANDMARKS <= len(fixed) <= _MANY_LANDMARKS:
         return fit
-    without = [_fit_all(np.delete(fixed, k, axis=0), np.delete(moving, k, axis=0), model) for k in range(len(fixed))]
+    without = [_fit_rest(fixed, moving, model, k) for k in range(len(fixed))]
     worst = [np.inf if each is None else each.distances.max() for each in without]
     outlier = int(np.argmin(worst))
     rest = without[outlier]
@@ -145,6 +160,13 @@ def _fit(fixed: _Points, moving: _Points, model: Model) -> LandmarkFit | None:
     if not distances[outlier] > max(_OUTLIER_RATIO * worst[outlier], _MIN_OUTLIER_PX):
         return fit
     return LandmarkFit(rest.matrix, model, distances, outlier)
+
+
+def _fit_rest(fixed: _Points, moving: _Points, model: Model, left_out: int) -> LandmarkFit | None:
+    """Return the fit of all landmarks but one; None where the others do not determine the model."""
+    fixed, moving = (np.delete(points, left_out, axis=0) for points in (fixed, moving))
+    determined = all(_are_apart(points, model) and _are_beside_a_line(points, model) for points in (fixed, moving))
+    return _fit_all(fixed, moving, model) if determined else None
 
 
 def _fit_all(fixed: _Points, moving: _Points, model: Model) -> LandmarkFit | None:
