@@ -49,7 +49,7 @@ LAYERS = {
     "files": (
         ("memory", "paths", "metadata", "digest", "output_folder", "inflation", "png"),
         ("image", "lazy", "pages", "zarr_store"),
-        ("npy", "raster", "ome_zarr", "tiff", "transforms"),
+        ("npy", "raster", "ome_zarr", "tiff", "transforms", "landmarks", "placement"),
         ("images", "image_output"),
     ),
     "jobs": (

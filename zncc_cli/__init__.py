@@ -17,6 +17,7 @@ _MODULES = {
     "zncc_map": "zncc_cli.registration.metric.maps",
     "zncc_loss": "zncc_cli.registration.metric.zncc_loss",
     "register": "zncc_cli.registration.register",
+    "fit_landmarks": "zncc_cli.registration.transforms.landmarks",
     "read_image": "zncc_cli.files.images",
 }
 
@@ -24,6 +25,7 @@ __all__ = [
     "LocalStandardDeviation",
     "__version__",
     "fft_cc",
+    "fit_landmarks",
     "local_std",
     "read_image",
     "register",
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from zncc_cli.registration.metric.maps import zncc_map
     from zncc_cli.registration.metric.zncc_loss import zncc_loss
     from zncc_cli.registration.register import register
+    from zncc_cli.registration.transforms.landmarks import fit_landmarks
 
 
 def __getattr__(name: str) -> Any:

@@ -24,7 +24,7 @@ from zncc_cli.config.choices import (
     coerce,
 )
 from zncc_cli.config.inputs import InputConfig
-from zncc_cli.config.pair import IDENTITY, PairConfig, chosen_products
+from zncc_cli.config.pair import GRID, IDENTITY, PairConfig, chosen_products
 from zncc_cli.config.registration import DEFAULT_MIN_OVERLAP, FALLBACK_MIN_OVERLAP, RegistrationConfig
 from zncc_cli.config.resampling import EDGE, ResamplingConfig
 from zncc_cli.config.shared import AUTO, BEST, DEFAULT_WINDOW, LUMINANCE, NONE, SMALLEST_WINDOW
@@ -37,6 +37,7 @@ __all__ = [
     "EDGE",
     "FALLBACK_MIN_OVERLAP",
     "GPU_PIXELS",
+    "GRID",
     "IDENTITY",
     "LUMINANCE",
     "NESTED_MODELS",

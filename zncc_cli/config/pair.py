@@ -13,7 +13,7 @@ from zncc_cli.config.setting import setting
 from zncc_cli.config.shared import ACCEPT, OUT, OVERWRITE, WRITE
 from zncc_cli.errors import OptionError
 
-IDENTITY = "identity"  # the word that `init` takes beside the name of a file
+IDENTITY, GRID = "identity", "grid"  # the words that `init` takes beside the names of files
 _FORMER_HTML = "page"  # the name of `Product.HTML` up to version 0.1
 
 
@@ -46,9 +46,10 @@ class PairConfig:
     init: str | None = field(
         default=None,
         metadata=setting(
-            "Start from this transform instead of searching: a transform.json, the transform file of another tool (see "
-            "zncc convert), 3 x 3 numbers as JSON or text (fixed -> moving), or identity.",
-            metavar="FILE|identity",
+            "Start from this instead of searching: a transform.json, the transform file of another tool (see zncc "
+            "convert), 3 x 3 numbers as JSON or text (fixed -> moving); landmarks of both images in one file, or as "
+            "points of each in two; grid, for files that say where they lie; or identity.",
+            metavar="FILE|FIXED,MOVING|grid|identity",
         ),
     )
     write: str | None = field(default=None, metadata=WRITE)
@@ -66,6 +67,16 @@ class PairConfig:
     def products(self) -> frozenset[Product]:
         """The products that are written."""
         return chosen_products(self.write)
+
+    @property
+    def init_files(self) -> tuple[Path, ...]:
+        """The files that ``init`` names: one, those of the fixed and of the moving image, or none."""
+        if self.init is None or self.init in (IDENTITY, GRID):
+            return ()
+        first, comma, second = self.init.partition(",")
+        if not comma or Path(self.init).exists():  # the name of a file may hold a comma
+            return (Path(self.init),)
+        return Path(first.strip()), Path(second.strip())
 
     @property
     def folder(self) -> Path:

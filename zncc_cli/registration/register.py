@@ -100,8 +100,8 @@ def register(
             are masked are not used. Gradients do not flow through a registration.
         model: translation, rigid, similarity, affine or homography; or auto, the simplest that explains the pair.
         fixed_mask, moving_mask: (H, W), true where pixels may be used; pixels that are not finite never are.
-        init: (3, 3) matrix to start from, fixed -> moving, (x, y) pixels; without it the start is searched for. The
-            result never agrees less well than this start.
+        init: (3, 3) matrix to start from, fixed -> moving, (x, y) pixels (of landmarks: `fit_landmarks`); without
+            it the start is searched for. The result never agrees less well than this start.
         options: further fields of `RegistrationConfig`.
 
     Returns:

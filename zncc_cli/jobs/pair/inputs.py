@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zncc_cli.config import IDENTITY, PairConfig
+from zncc_cli.config import PairConfig
 from zncc_cli.files.images import read_image
 from zncc_cli.jobs.budget import affordable_factor
 from zncc_cli.jobs.channel_view import ChannelView, choose_views, exclude_no_data, masked
@@ -41,7 +41,7 @@ class DownsampledPair:
         fixed, moving: means of blocks of the views' pixels, or the pixels themselves.
         init: the matrix (3, 3) to start from, fixed -> moving, between the pixels of ``fixed`` and ``moving``; None for
             a search.
-        notes: a sentence where blocks are registered, and for each image of another size than the start is of.
+        notes: a sentence where blocks are registered, and those on the start.
     """
 
     fixed: Downsampled
@@ -100,27 +100,9 @@ def downsampled_pair(views: PairViews, config: PairConfig) -> DownsampledPair:
     factor = affordable_factor(views.fixed.image, moving, config.registration.window)
     large = (f"registered on means of {factor} x {factor} pixels, since the images are large",) if factor > 1 else ()
     blocks = downsampled(views.fixed, factor), downsampled(views.moving, factor)
-    init, init_notes = _init(config.init, views)
-    init = None if init is None else downsampled_matrix(init, factor)
-    return DownsampledPair(*blocks, init, (*large, *init_notes))
+    if config.init is None:
+        return DownsampledPair(*blocks, None, large)
+    from zncc_cli.jobs.pair.start import read_start  # most runs begin with a search
 
-
-def _init(name: str | None, views: PairViews) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """Return the matrix that ``--init`` names, and a sentence for each image of another size than the matrix is of."""
-    if name is None:
-        return None, ()
-    if name == IDENTITY:
-        return np.eye(3), ()
-    from zncc_cli.files.transforms.formats import read_linear  # most runs begin with a search
-
-    start = read_linear(name)
-    sizes = (
-        ("fixed", start.fixed_shape, views.fixed.shape),
-        ("moving", start.moving_shape, views.moving.shape),
-    )
-    return start.matrix, tuple(
-        f"{shown(name)}: of a {image} image of {expected[1]} x {expected[0]} pixels, this one has {shape[1]} x "
-        f"{shape[0]}; it is the start all the same, pixel for pixel"
-        for image, expected, shape in sizes
-        if expected is not None and expected != shape
-    )
+    start = read_start(config, views.fixed.image, moving)
+    return DownsampledPair(*blocks, downsampled_matrix(start.matrix, factor), (*large, *start.notes))

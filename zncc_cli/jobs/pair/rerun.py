@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zncc_cli.config import IDENTITY, PairConfig
+from zncc_cli.config import PairConfig
 from zncc_cli.config.settings import pair_config
 from zncc_cli.files.digest import digest
 from zncc_cli.files.images import check_kind
@@ -86,8 +86,8 @@ def rerunnable_run(report_path: Path) -> EarlierRun:
         OptionError: its settings cannot be used, see `pair_config`.
     """
     run = earlier_run(report_path)
-    init = None if run.config.init in (None, IDENTITY) else Path(run.config.init)
-    for path in (run.config.fixed, run.config.moving, run.config.fixed_mask, run.config.moving_mask, init):
+    images = run.config.fixed, run.config.moving, run.config.fixed_mask, run.config.moving_mask
+    for path in (*images, *run.config.init_files):
         if path is not None and not path.exists():
             expected = f"the file that {shown(report_path)} names, looked up from {shown(Path.cwd())}"
             advice = "go to the folder in which that run was started, or name the images without --rerun"
