@@ -10,6 +10,7 @@ solve   Candidate -> Fit        the best one followed from level to level, and r
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,11 +19,13 @@ import numpy as np
 from zncc_cli.config import NESTED_MODELS, Model, RegistrationConfig
 from zncc_cli.registration.pair_pyramid import LevelMetrics, PairPyramid
 from zncc_cli.registration.pyramid import pyramid
+from zncc_cli.registration.quality.bounds import MIN_START_RATIO
 from zncc_cli.registration.quality.compute_evidence import compute_evidence, may_agree
 from zncc_cli.registration.quality.evidence import Evidence
 from zncc_cli.registration.quality.static_border import BorderCheck, refine_without_border
 from zncc_cli.registration.quality.uncertainty import Uncertainty
 from zncc_cli.registration.quality.verdict import Request, Verdict, judge
+from zncc_cli.registration.refine.tone_curve import with_one_tone
 from zncc_cli.registration.search.fit import Fit, refined_fit
 from zncc_cli.registration.search.model_selection import Selection, select_model
 from zncc_cli.registration.search.motion_bound import MotionBound
@@ -30,11 +33,15 @@ from zncc_cli.registration.search.multistart import (
     Candidate,
     LevelRecord,
     Search,
+    best_rival,
     descend,
     find_candidates,
+    score_at,
     start_ratio,
 )
 from zncc_cli.registration.search.start_check import check_start
+
+_TONE_NOTE = "the contrast of the images differs by a curve: one of them was compared through that curve"
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +101,11 @@ def solve(pair: PairPyramid, task: Task, config: RegistrationConfig, candidates:
     above_finest = range(1, min(metrics.pair.judged, len(metrics.pair) - 1))
     levels = [level for level in above_finest if metrics.pair.is_descended(level)]
     matrix, selected_records = _descend_levels(metrics, levels, model, matrix, config)
-    ratio = start_ratio(candidates, pair.shape, pair.moving_shape)
+    toned = with_one_tone(metrics.pair, matrix)
+    notes = [_TONE_NOTE] if toned is not metrics.pair else []
+    if notes:
+        pair, metrics = toned.in_contrast(pair.inverted), LevelMetrics(toned, config)
+    ratio = _start_ratio(metrics, matrix, candidates, config)
     thorough = task.init is not None or may_agree(metrics, matrix, ratio)
     descended, refinement_record = refined_fit(metrics.pair, matrix, model, config, selection, thorough=thorough)
     if not thorough and may_agree(metrics, descended.matrix, ratio):
@@ -118,7 +129,7 @@ def solve(pair: PairPyramid, task: Task, config: RegistrationConfig, candidates:
         records=(*candidates[0].records, *richest_records, *selected_records, refinement_record, *checked.records),
         candidates=candidates,
         config=config,
-        notes=checked.notes,
+        notes=(*notes, *checked.notes),
     )
 
 
@@ -153,6 +164,28 @@ def _descend_levels(
         matrix, record = descend(metrics[level], model, matrix, config)
         records.append(record)
     return matrix, records
+
+
+def _start_ratio(
+    metrics: LevelMetrics, matrix: np.ndarray, candidates: list[Candidate], config: RegistrationConfig
+) -> float | None:
+    """Return `start_ratio`, or that of where the best candidate and its rival lead on the judged level, if larger.
+
+    A coarse level does not see the fine texture that tells two places apart.
+
+    Args:
+        metrics: of the pair in the best candidate's contrast.
+        matrix: (3, 3), where that candidate led.
+    """
+    pair = metrics.pair
+    ratio, rival = (of(candidates, pair.shape, pair.moving_shape) for of in (start_ratio, best_rival))
+    if ratio is None or rival is None or ratio >= MIN_START_RATIO or candidates[0].score <= 0:
+        return ratio
+    inverted = rival.start.inverted
+    of_rival = metrics if inverted == pair.inverted else LevelMetrics(pair.in_contrast(inverted), config)
+    there, _ = _descend_richest(of_rival, rival, config)
+    scores = score_at(metrics, pair.judged, matrix), score_at(of_rival, pair.judged, there)
+    return max(ratio, scores[0] / scores[1] if scores[1] > 0 else math.inf)
 
 
 def _check_border(pair: PairPyramid, fit: Fit, bound: MotionBound | None, config: RegistrationConfig) -> BorderCheck:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
 
 from zncc_cli.config import Interpolation, RegistrationConfig
-from zncc_cli.registration.metric.level_metric import LevelMetric
+from zncc_cli.registration.metric.level_metric import Agreement, LevelMetric
 from zncc_cli.registration.pyramid import Level, coarsest_of
 
 _MAX_DESCENDED_PIXELS = 2**18  # of a level: larger ones take longer than all coarser ones together
@@ -57,6 +60,11 @@ class PairPyramid:
         moving = self.moving[index]
         return self.fixed[index], moving.negative if self.inverted else moving
 
+    @property
+    def exchanged(self) -> PairPyramid:
+        """The same pair with the roles of the images exchanged."""
+        return PairPyramid(self.moving, self.fixed, self.inverted)
+
     def in_contrast(self, inverted: bool) -> PairPyramid:
         """Return the same pyramids, compared in the contrast that is asked for."""
         return replace(self, inverted=inverted)
@@ -87,3 +95,22 @@ class LevelMetrics:
                 Interpolation.CUBIC if fixed.factor == 1 else Interpolation.LINEAR,
             )
         return self._built[index]
+
+    def agreement(self, index: int, matrix: np.ndarray) -> Agreement | None:
+        """Return how well the images of a level agree at ``matrix`` (3, 3), fixed -> moving, by what both of them hold.
+
+        The geometric mean of what the fixed image shows and is found in the moving one, and the other way round: what
+        meets empty ground counts against a place, whichever image shows it. None with too little overlap.
+        """
+        there = self[index].agreement(matrix)
+        if there is None or not there.zncc > 0:
+            return there
+        back = np.linalg.inv(matrix)
+        again = self._exchanged[index].agreement(back / back[2, 2])
+        if again is None:
+            return None
+        return Agreement(math.sqrt(there.zncc * max(0.0, again.zncc)), math.sqrt(there.share * again.share))
+
+    @cached_property
+    def _exchanged(self) -> LevelMetrics:
+        return LevelMetrics(self.pair.exchanged, self._config)

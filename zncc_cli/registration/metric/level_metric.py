@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ from zncc_cli.operators.pair_metric import CellGrid, MetricWeights, PairSums, Wa
 from zncc_cli.registration.geometry import Extent, overlap_extent
 from zncc_cli.registration.metric.local_zncc import RELATIVE_EPS
 from zncc_cli.registration.metric.pair_metric import PairMetric
-from zncc_cli.registration.metric.windows import full_windows
+from zncc_cli.registration.metric.windows import full_windows, window_variance
 from zncc_cli.registration.pyramid import Level, fill_holes
 from zncc_cli.registration.transforms.linear import LinearTransform
 from zncc_cli.registration.warp import Sampler, area_scale, in_front, level_scale
@@ -60,6 +61,20 @@ class Similarity:
     overlap: float
     blocks: np.ndarray
     tile_step: int = 1
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How well two images agree at a transform by what their windows hold: empty ground says nothing.
+
+    Attributes:
+        zncc: sum(W z) / sum(W e): one where all that the fixed image shows in the overlap is in the moving one, zero
+            where it meets empty ground.
+        share: of the signal of the whole fixed image in the overlap, in [0, 1].
+    """
+
+    zncc: float
+    share: float
 
 
 @dataclass(frozen=True)
@@ -135,6 +150,20 @@ class LevelMetric:
         total = float(weight.sum())
         share = total * tile_step / self._max_overlap(self._window_counts, matrix)
         return Similarity(float(plain_z.sum()) / total, min(1.0, share), block_zncc(z, signal, counts), tile_step)
+
+    def agreement(self, matrix: np.ndarray) -> Agreement | None:
+        """Return how well the images agree at ``matrix`` (3, 3), fixed -> moving; None with too little overlap."""
+        sums = self._metric.at(matrix * level_scale(self.factor), Wanted())
+        if sums is None or not self._overlaps(sums, matrix):
+            return None
+        return Agreement(sums.totals.zncc / sums.totals.weight, min(1.0, sums.totals.weight / max(self._signal, 1.0)))
+
+    @cached_property
+    def _signal(self) -> float:
+        """The sum of e over the windows of the fixed image alone."""
+        variance = window_variance(self._fixed.image[0, 0], self._window)
+        signal = variance / (variance + self._metric.weights.beta)
+        return float(signal[full_windows(self._fixed.mask, self._window)].sum())
 
     def overlap(self, matrix: np.ndarray) -> float:
         """Return the share of the smaller image's pixels that lie in the overlap at ``matrix`` (3, 3), in [0, 1].

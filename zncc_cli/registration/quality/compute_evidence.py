@@ -14,7 +14,7 @@ from zncc_cli.registration.inputs.hot_pixels import without_single_pixels
 from zncc_cli.registration.metric.level_metric import LevelMetric
 from zncc_cli.registration.optimizer import safe_inverse
 from zncc_cli.registration.pair_pyramid import LevelMetrics, PairPyramid
-from zncc_cli.registration.pyramid import Level
+from zncc_cli.registration.pyramid import Level, coarsest_of
 from zncc_cli.registration.quality.aperture_agreement import aperture_agreement
 from zncc_cli.registration.quality.bounds import (
     MIN_APERTURE_AGREEMENT,
@@ -33,9 +33,8 @@ from zncc_cli.registration.transforms.linear import LinearTransform
 from zncc_cli.registration.warp import area_scale, corners, in_front, level_scale, map_points
 
 _FIELDS = 4  # of a chessboard, along the shorter side of the frame
-_ROUND_TRIP_SIDE_PX = (
-    128  # on the shorter side of the valid pixels, where the roles are exchanged: a step is cheap there
-)
+# On the shorter side of the level on which the roles are exchanged: a step is cheap there, and noise hides less.
+_COARSE_SIDE_PX = 128
 _GRID = 9  # points along each side of the valid pixels, where motions are compared
 _MIN_CONDITION = 1e-6  # of the curvature: below it interpolation alone holds a parameter
 RICHER_MODEL = {
@@ -113,6 +112,7 @@ def compute_evidence(
         single_pixel_ratio=_single_pixel_ratio(pair, matrix, config, of_pixels) if static else None,
         start_ratio=start_ratio,
         peak_ratio=None if after is None else _peak_ratio(pair, matrix),
+        agreement=_agreement(metrics, matrix),
         zncc_coarse=None if similarities[-1] is None else similarities[-1].zncc,
         held_out_before=held_out[0],
         held_out_after=held_out[1],
@@ -128,6 +128,11 @@ def compute_evidence(
         most_scale=scales[1],
         shear=scales[2],
     )
+
+
+def _agreement(metrics: LevelMetrics, matrix: np.ndarray) -> float | None:
+    agreement = metrics.agreement(coarsest_of(metrics.pair.fixed, _COARSE_SIDE_PX), matrix)
+    return None if agreement is None else agreement.zncc
 
 
 def _peak_ratio(pair: PairPyramid, matrix: np.ndarray) -> float | None:
@@ -212,7 +217,7 @@ def _mean(values: tuple[float, float]) -> float | None:
 def _round_trip(pair: PairPyramid, matrix: np.ndarray, config: RegistrationConfig) -> float | None:
     """Return the RMS over the moving frame of one refinement step with the roles exchanged, full-resolution pixels."""
     sides = [min(last - first + 1 for first, last in level.extent) for level in pair.fixed]
-    fixed, moving = pair.level(max((k for k, side in enumerate(sides) if side >= _ROUND_TRIP_SIDE_PX), default=0))
+    fixed, moving = pair.level(max((k for k, side in enumerate(sides) if side >= _COARSE_SIDE_PX), default=0))
     back = np.linalg.inv(matrix * level_scale(fixed.factor))
     back = back / back[2, 2]
     if not in_front(back, moving.shape):

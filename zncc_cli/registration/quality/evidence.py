@@ -69,6 +69,13 @@ class Evidence:
         "How many times better the images agree with the pixels that stand out by themselves than without.",
         default=None,
     )
+    # On the coarsest level of at least 128 pixels, see `LevelMetrics.agreement`.
+    agreement: float | None = _figure(
+        "Agreement",
+        "",
+        "How much of what both images show in the overlap, leaving empty ground out, is alike, on a coarse level.",
+        default=None,
+    )
     zncc_coarse: float | None = _figure(
         "ZNCC, coarse", "", "ZNCC after, on a coarser level, where noise hides less.", default=None
     )

@@ -186,11 +186,10 @@ class _Multistart:
 
     def _candidate(self, matrix: np.ndarray, inverted: bool, records: list[LevelRecord]) -> Candidate:
         level = min(self.search_level, self._coarsest_level(matrix))
-        similarity = self._metrics[inverted][level].similarity(matrix)
         bound, slack = self._search.bound, self._pair.fixed[level].factor
         score = -math.inf
-        if similarity is not None and (bound is None or bound.holds(matrix, slack=slack)):
-            score = float(significance(*torch.tensor((similarity.zncc, similarity.overlap))))
+        if bound is None or bound.holds(matrix, slack=slack):
+            score = score_at(self._metrics[inverted], level, matrix)
         return Candidate(Start(matrix, inverted), score, tuple(records))
 
     def _coarsest_level(self, matrix: np.ndarray) -> int:
@@ -202,12 +201,22 @@ class _Multistart:
         return max((k for k, level in enumerate(self._pair.fixed) if across >= side * level.factor), default=0)
 
 
+def score_at(metrics: LevelMetrics, level: int, matrix: np.ndarray) -> float:
+    """Return the significance of the agreement on a level at ``matrix`` (3, 3); minus infinity with little overlap."""
+    agreement = metrics.agreement(level, matrix)
+    if agreement is None:
+        return -math.inf
+    return float(significance(*torch.tensor((agreement.zncc, agreement.share))))
+
+
 def _sorted(candidates: list[Candidate]) -> list[Candidate]:
     return sorted(candidates, key=lambda candidate: -candidate.score)
 
 
-def start_ratio(candidates: list[Candidate], shape: tuple[int, int], moving_shape: tuple[int, int]) -> float | None:
-    """Return the significance of the best candidate over that of the next one elsewhere; None without one above zero.
+def best_rival(
+    candidates: list[Candidate], shape: tuple[int, int], moving_shape: tuple[int, int]
+) -> Candidate | None:
+    """Return the best candidate that lies elsewhere than the first one; None without one above zero.
 
     ``shape`` and ``moving_shape`` are (H, W). Distances are taken inside the overlap: beyond it, candidates that agree
     may be far apart.
@@ -221,8 +230,14 @@ def start_ratio(candidates: list[Candidate], shape: tuple[int, int], moving_shap
         near = len(points) > 0 and float(np.median(distances)) < _ELSEWHERE_SHARE * math.hypot(*shape)
         return other.inverted != best.inverted or not near
 
-    other = next((candidate.score for candidate in candidates[1:] if elsewhere(candidate.start)), 0.0)
-    return candidates[0].score / other if other > 0 else None
+    rival = next((candidate for candidate in candidates[1:] if elsewhere(candidate.start)), None)
+    return None if rival is None or rival.score <= 0 else rival
+
+
+def start_ratio(candidates: list[Candidate], shape: tuple[int, int], moving_shape: tuple[int, int]) -> float | None:
+    """Return the significance of the best candidate over that of its `best_rival`; None without one."""
+    rival = best_rival(candidates, shape, moving_shape)
+    return None if rival is None else candidates[0].score / rival.score
 
 
 def descend(
