@@ -105,21 +105,23 @@ def solve(pair: PairPyramid, task: Task, config: RegistrationConfig, candidates:
     notes = [_TONE_NOTE] if toned is not metrics.pair else []
     if notes:
         pair, metrics = toned.in_contrast(pair.inverted), LevelMetrics(toned, config)
-    ratio = _start_ratio(metrics, matrix, candidates, config)
+    ratio = start_ratio(candidates, pair.shape, pair.moving_shape)
+    fine_ratio = None if ratio is None or ratio >= MIN_START_RATIO else _fine_ratio(metrics, matrix, candidates, config)
     thorough = task.init is not None or may_agree(metrics, matrix, ratio)
     descended, refinement_record = refined_fit(metrics.pair, matrix, model, config, selection, thorough=thorough)
     if not thorough and may_agree(metrics, descended.matrix, ratio):
         descended, refinement_record = refined_fit(metrics.pair, descended.matrix, model, config, selection)
     checked = check_start(pair, task.init, task.bound, descended, config)
     # A fit that the start itself led to had no rivals.
-    ratio = None if checked.from_start else ratio
+    ratio, fine_ratio = (None, None) if checked.from_start else (ratio, fine_ratio)
     if checked.fit.inverted != metrics.pair.inverted:
         metrics = LevelMetrics(pair.in_contrast(checked.fit.inverted), config)
     fitted = dataclasses.replace(config, model=checked.fit.model)
     border = _check_border(metrics.pair, checked.fit, task.bound, fitted)
     uncertainty = Uncertainty.of_blocks(fitted.model, border.refined.matrix, pair.shape, border.refined.influences)
     evidence = compute_evidence(_without_border(metrics, border, config), border, fitted, uncertainty, ratio)
-    evidence = dataclasses.replace(evidence, distance_beyond_bound=checked.distance_beyond_bound)
+    beyond = checked.distance_beyond_bound
+    evidence = dataclasses.replace(evidence, fine_ratio=fine_ratio, distance_beyond_bound=beyond)
     verdict = judge(evidence, Request(task.config, fitted.model, task.init is not None))
     return Solution(
         fit=dataclasses.replace(checked.fit, refined=border.refined),
@@ -166,10 +168,10 @@ def _descend_levels(
     return matrix, records
 
 
-def _start_ratio(
+def _fine_ratio(
     metrics: LevelMetrics, matrix: np.ndarray, candidates: list[Candidate], config: RegistrationConfig
 ) -> float | None:
-    """Return `start_ratio`, or that of where the best candidate and its rival lead on the judged level, if larger.
+    """Return the `start_ratio` of where the best candidate and its rival lead on the judged level.
 
     A coarse level does not see the fine texture that tells two places apart.
 
@@ -178,14 +180,14 @@ def _start_ratio(
         matrix: (3, 3), where that candidate led.
     """
     pair = metrics.pair
-    ratio, rival = (of(candidates, pair.shape, pair.moving_shape) for of in (start_ratio, best_rival))
-    if ratio is None or rival is None or ratio >= MIN_START_RATIO or candidates[0].score <= 0:
-        return ratio
+    rival, score = best_rival(candidates, pair.shape, pair.moving_shape), score_at(metrics, pair.judged, matrix)
+    if rival is None or not score > 0:
+        return None
     inverted = rival.start.inverted
     of_rival = metrics if inverted == pair.inverted else LevelMetrics(pair.in_contrast(inverted), config)
     there, _ = _descend_richest(of_rival, rival, config)
-    scores = score_at(metrics, pair.judged, matrix), score_at(of_rival, pair.judged, there)
-    return max(ratio, scores[0] / scores[1] if scores[1] > 0 else math.inf)
+    other = score_at(of_rival, pair.judged, there)
+    return score / other if other > 0 else math.inf
 
 
 def _check_border(pair: PairPyramid, fit: Fit, bound: MotionBound | None, config: RegistrationConfig) -> BorderCheck:

@@ -54,6 +54,13 @@ class Evidence:
         "How many times better this place is than the next best; empty where nothing had to be searched.",
         default=None,
     )
+    # None where the start ratio is high enough, or there is none.
+    fine_ratio: float | None = _figure(
+        "Fine ratio",
+        "",
+        "The same where both places are followed to a finer level; only computed where the start ratio is low.",
+        default=None,
+    )
     # None where no other shift agrees at all.
     peak_ratio: float | None = _figure(
         "Peak ratio",

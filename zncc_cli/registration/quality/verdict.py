@@ -109,7 +109,7 @@ def _failures(evidence: Evidence, request: Request) -> Iterator[str]:
             f"{evidence.zncc_after:.3f}; block significance {significance}, at least {bound} is needed); the images "
             f"may not show the same scene, or {', or '.join(_causes(request))}"
         )
-    elif evidence.start_ratio is not None and evidence.start_ratio < bounds.MIN_START_RATIO:
+    elif evidence.start_ratio is not None and not _stands_out(evidence, evidence.start_ratio):
         yield (
             "no agreement found that stands out: elsewhere the images agree nearly as well (start ratio {}, at least "
             "{} is needed); they may show different scenes, or repeat themselves"
@@ -118,6 +118,15 @@ def _failures(evidence: Evidence, request: Request) -> Iterator[str]:
         yield "nothing was found beyond the start, and too few windows tell whether that is right"
     if evidence.least_scale <= 0:
         yield "the transform turns part of the frame inside out"
+
+
+def _stands_out(evidence: Evidence, start_ratio: float) -> bool:
+    """Tell whether the place is clearly better than the best other one, among the starts or on the judged level.
+
+    What did not converge has not been compared fairly on the finer level.
+    """
+    finely = evidence.fine_ratio is not None and evidence.fine_ratio >= bounds.MIN_FINE_RATIO
+    return start_ratio >= bounds.MIN_START_RATIO or (finely and evidence.ending is Ending.CONVERGED)
 
 
 def _overlap_advice(overlap: float, request: Request) -> str:

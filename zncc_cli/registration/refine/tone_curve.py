@@ -10,6 +10,7 @@ Legend: x, y two images; eta2 = 1 - var(y | x) / var(y), the correlation ratio; 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,11 +22,13 @@ from zncc_cli.registration.pair_pyramid import PairPyramid
 from zncc_cli.registration.pyramid import Level, fill_holes, pyramid
 from zncc_cli.registration.warp import Sampler, level_scale
 
+_PIXELS = 2**14  # about so many tell the curve
 _BINS = 64  # of about equally many pixels
-_MIN_PIXELS = 64 * _BINS  # a curve through fewer follows the noise
+_MIN_PIXELS = 32 * _BINS  # a curve through fewer follows the noise
 # The curve must leave little of the other image unexplained, since shading and occlusion are no curve, and less than a
 # straight line by this factor: interpolation of thin lines comes to 1.8.
 _MAX_UNEXPLAINED, _MIN_GAIN = 0.1, 2.0
+_ROUNDING = 1e-7  # of a share, in float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,9 +74,23 @@ def tone_curve(x: np.ndarray, y: np.ndarray) -> ToneCurve | None:
     variance = float(np.var(y))
     if len(places) < 3 or not variance > 0 or not np.var(x) > 0:
         return None
-    unexplained = float(np.square(y - np.interp(x, places, means)).mean()) / variance
+    unexplained = max(float(np.square(y - np.interp(x, places, means)).mean()) / variance, _ROUNDING)
     straight = 1 - float(np.corrcoef(x, y)[0, 1]) ** 2
-    return ToneCurve(places, means, unexplained, straight / max(unexplained, np.finfo(np.float32).eps))
+    return ToneCurve(places, means, unexplained, straight / unexplained)
+
+
+def _samples(fixed: Level, moving: Level, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the values of both images at some pixels of the fixed one, (n,) float64 each.
+
+    ``matrix``: (3, 3), fixed -> moving, full-resolution pixels.
+    """
+    step = max(1, math.isqrt(fixed.mask.numel() // _PIXELS))
+    f, mask = fixed.image[0, 0, ::step, ::step], fixed.mask[::step, ::step]
+    every = np.diag([step, step, 1.0])
+    sampler = Sampler(fill_holes(moving.image, moving.mask), Interpolation.LINEAR, moving.mask)
+    warped, edge = sampler.warped(torch.from_numpy(matrix * level_scale(fixed.factor) @ every), (len(f), f.shape[1]))
+    both = (edge > 0) & mask
+    return f[both].double().cpu().numpy(), warped[0][both].double().cpu().numpy()
 
 
 def with_one_tone(pair: PairPyramid, matrix: np.ndarray) -> PairPyramid:
@@ -81,12 +98,7 @@ def with_one_tone(pair: PairPyramid, matrix: np.ndarray) -> PairPyramid:
 
     ``matrix``: (3, 3), fixed -> moving, full-resolution pixels, good to about a pixel of the judged level.
     """
-    fixed, moving = pair.level(pair.judged)
-    to_level = torch.from_numpy(matrix * level_scale(fixed.factor))
-    sampler = Sampler(fill_holes(moving.image, moving.mask), Interpolation.LINEAR, moving.mask)
-    warped, edge = sampler.warped(to_level, fixed.shape)
-    both = (edge > 0) & fixed.mask
-    f, m = (plane[both].double().cpu().numpy() for plane in (fixed.image[0, 0], warped[0]))
+    f, m = _samples(*pair.level(pair.judged), matrix)
     curves = tone_curve(f, m), tone_curve(m, f)
     if curves[0] is None or curves[1] is None:
         return pair

@@ -202,20 +202,23 @@ class _Multistart:
 
 
 def score_at(metrics: LevelMetrics, level: int, matrix: np.ndarray) -> float:
-    """Return the significance of the agreement on a level at ``matrix`` (3, 3); minus infinity with little overlap."""
-    agreement = metrics.agreement(level, matrix)
-    if agreement is None:
+    """Return the significance of the agreement on a level at ``matrix`` (3, 3); minus infinity with little overlap.
+
+    Of all windows alike or by what they hold, whichever is clearer: empty ground hides the one, fine texture that
+    interpolation blurs the other.
+    """
+    alike, agreement = metrics[level].similarity(matrix), metrics.agreement(level, matrix)
+    if alike is None or agreement is None:
         return -math.inf
-    return float(significance(*torch.tensor((agreement.zncc, agreement.share))))
+    scores = significance(*torch.tensor([(alike.zncc, agreement.zncc), (alike.overlap, agreement.share)]))
+    return float(scores.max())
 
 
 def _sorted(candidates: list[Candidate]) -> list[Candidate]:
     return sorted(candidates, key=lambda candidate: -candidate.score)
 
 
-def best_rival(
-    candidates: list[Candidate], shape: tuple[int, int], moving_shape: tuple[int, int]
-) -> Candidate | None:
+def best_rival(candidates: list[Candidate], shape: tuple[int, int], moving_shape: tuple[int, int]) -> Candidate | None:
     """Return the best candidate that lies elsewhere than the first one; None without one above zero.
 
     ``shape`` and ``moving_shape`` are (H, W). Distances are taken inside the overlap: beyond it, candidates that agree
