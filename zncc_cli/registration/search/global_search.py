@@ -71,9 +71,7 @@ def find_starts(
         bound: starts that lie beyond it by more than a grid pixel are not searched; None for any.
         scales: the least and the most, moving pixels per fixed pixel.
     """
-    # At the middle of the scales, in pixels of the image that is not shrunk.
-    middle = math.sqrt(math.prod(scales))
-    area = math.prod(fixed[0].shape) * math.prod(moving[0].shape) / max(middle, 1 / middle) ** 2
+    area = math.prod(fixed[0].shape) * math.prod(moving[0].shape)
     # By area; coarser where both are long and narrow, since the number of angles grows with the diagonal.
     narrow = _radius(fixed[0], moving[0], 1.0) / _HALF_DIAGONAL
     spacing = max(1.0, max(area**0.25, narrow) / (_SIDE_PX if model in _TURNED else _ONE_PART_SIDE_PX))
