@@ -225,7 +225,7 @@ def _result(
         fixed_shape=images.shapes[0],
         moving_shape=images.shapes[1],
         status=solution.verdict.status,
-        reasons=solution.verdict.reasons,
+        reasons=found.reasons,
         evidence=evidence,
         uncertainty=uncertainty,
         levels=tuple(

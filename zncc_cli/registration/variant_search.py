@@ -52,6 +52,14 @@ class Found:
         return self.solution.verdict.status
 
     @property
+    def reasons(self) -> tuple[str, ...]:
+        """The verdict's reasons; lengths in them are in moving pixels of the variant, which is said."""
+        reasons, by = self.solution.verdict.reasons, self.variant.reductions[1]
+        if by == 1 or self.status is Status.OK:
+            return reasons
+        return tuple(f"on the moving image at 1/{by} of its size, with lengths in its pixels: {r}" for r in reasons)
+
+    @property
     def notes(self) -> Iterator[str]:
         """A sentence for each thing that sets the variant apart from the images."""
         if self.variant.mirrored:
