@@ -7,8 +7,8 @@ reduced by a power of two: its pyramid begins at a coarser level.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -122,19 +122,35 @@ class Images:
         """(H, W) of the fixed and of the moving image."""
         return _shape(self.fixed), _shape(self.moving)
 
+    @cached_property
+    def as_they_are(self) -> PairVariant:
+        """The pair without a change."""
+        window, count = self._window_and_count(self.shapes)
+        fixed, moving = (_levels(image, window, count) for image in (self.fixed, self.moving))
+        return PairVariant(PairPyramid(fixed, moving), self.shapes)
+
     def variant(self, *, mirrored: bool = False, reductions: tuple[int, int] = (1, 1)) -> PairVariant | None:
         """Return the pair in this variant; None where too little of an image is left by its reduction."""
-        reduced = [tuple(-(-n // by) for n in shape) for shape, by in zip(self.shapes, reductions, strict=True)]
-        shorter = min(min(shape) for shape in reduced)
-        if max(reductions) > 1 and shorter < _LEAST_SIDE_PX:
+        reduced = max(reductions) > 1
+        if not mirrored and not reduced:
+            return self.as_they_are
+        shapes = [(-(-h // by), -(-w // by)) for (h, w), by in zip(self.shapes, reductions, strict=True)]
+        if reduced and min(min(shape) for shape in shapes) < _LEAST_SIDE_PX:
             return None
-        window = self.fitted((reduced[0], reduced[1])).window_side
-        count = count_levels((shorter, shorter), max(_COARSEST_SIDE_PX, 3 * window))
+        window, count = self._window_and_count((shapes[0], shapes[1]))
         moving = _mirrored(self.moving) if mirrored else self.moving
-        levels = [_levels(image, window, count, by) for image, by in zip((self.fixed, moving), reductions, strict=True)]
-        return PairVariant(PairPyramid(levels[0], levels[1]), self.shapes, mirrored, reductions)
+        pair = PairPyramid(
+            _levels(self.fixed, window, count, reductions[0]) if reduced else self.as_they_are.pair.fixed,
+            _levels(moving, window, count, reductions[1]),
+        )
+        return PairVariant(pair, self.shapes, mirrored, reductions)
 
-    def fitted(self, shapes: tuple[Sequence[int], Sequence[int]]) -> RegistrationConfig:
+    def _window_and_count(self, shapes: tuple[tuple[int, int], tuple[int, int]]) -> tuple[int, int]:
+        """Return the side of the window, and how many levels there are, for images (H, W)."""
+        window, shorter = self.fitted(shapes).window_side, min(*shapes[0], *shapes[1])
+        return window, count_levels((shorter, shorter), max(_COARSEST_SIDE_PX, 3 * window))
+
+    def fitted(self, shapes: tuple[tuple[int, int], tuple[int, int]]) -> RegistrationConfig:
         """Return the settings with a window that fits images (H, W), and the least overlap of the first search."""
         window = self.config.window
         if window is None:
@@ -150,7 +166,7 @@ def _mirrored(prepared: Prepared) -> Prepared:
     return replace(prepared, image=prepared.image.flip(-1), mask=prepared.mask.flip(-1))
 
 
-def _levels(prepared: Prepared, window: int, count: int, reduction: int) -> list[Level]:
+def _levels(prepared: Prepared, window: int, count: int, reduction: int = 1) -> list[Level]:
     """Return the pyramid of an image reduced by a power of two, with gaps filled that are no wider than a window."""
     filled, usable = inpaint(prepared.image, prepared.mask, window)
     left_out = reduction.bit_length() - 1

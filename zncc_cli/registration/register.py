@@ -149,7 +149,7 @@ def register_images(
 
 
 def _register(
-    images: tuple[np.ndarray | Tensor, np.ndarray | Tensor],
+    pixels: tuple[np.ndarray | Tensor, np.ndarray | Tensor],
     masks: tuple[np.ndarray | Tensor | None, np.ndarray | Tensor | None],
     init: np.ndarray | None,
     pixel_sizes: tuple[float, float] | None,
@@ -159,7 +159,7 @@ def _register(
 ) -> RegistrationResult:
     start = time.perf_counter()
     backend = native.load(device)
-    fixed, moving = (prepare(*each, device, config.no_data) for each in zip(names, images, masks, strict=True))
+    fixed, moving = (prepare(*each, device, config.no_data) for each in zip(names, pixels, masks, strict=True))
     if config.window is not None:
         check_window(config.window, fixed.mask, moving.mask)
     hot = hot_pixels(*(Level(each.image, each.mask, 1) for each in (fixed, moving)))
@@ -242,11 +242,9 @@ def _result(
 
 def _zncc_before(images: Images, inverted: bool) -> float | None:
     """Return the ZNCC of the images as they came, in either contrast; None where they do not overlap."""
-    variant = images.variant()
-    assert variant is not None
-    settings = images.fitted(images.shapes)
-    metrics = LevelMetrics(variant.pair.in_contrast(inverted), settings)
-    similarity = metrics[0].similarity(np.eye(3), by_tiles=variant.pair.judged > 0)
+    pair = images.as_they_are.pair
+    metrics = LevelMetrics(pair.in_contrast(inverted), images.fitted(images.shapes))
+    similarity = metrics[0].similarity(np.eye(3), by_tiles=pair.judged > 0)
     return None if similarity is None else similarity.zncc
 
 

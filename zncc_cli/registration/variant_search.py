@@ -27,6 +27,7 @@ from zncc_cli.registration.warp import area_scale
 _WITHOUT_SCALE = frozenset({Model.TRANSLATION, Model.RIGID})
 # Of the scale that the pixel sizes tell, up and down: an objective magnifies within some percent of what it says.
 _PIXEL_SIZE_TOLERANCE = 1.25
+_SCALE_SLACK = 1.25  # a result whose scale lies farther beyond those that were searched has gone astray
 # Scales that are believed; and how different pixel sizes must be for a model without a scale not to fit them.
 _MAX_SCALE, _SAME_SCALE = 10.0, 1.05
 # The scales beyond the usual ones, twice to four times, as reductions of fixed and moving and what is left to search.
@@ -95,7 +96,7 @@ def search_variants(images: Images, task: Task, scale: float | None) -> Found:
 
 
 def _registered(images: Images, task: Task, *, mirrored: bool = False, reductions: tuple[int, int] = (1, 1)) -> Found:
-    """Return what the usual search of a variant leads to; the images themselves where there is no such variant."""
+    """Return what the usual search of a variant leads to; without reductions where they leave too little."""
     variant = images.variant(mirrored=mirrored, reductions=reductions) or images.variant(mirrored=mirrored)
     assert variant is not None
     pair, own = variant.pair, variant.task(task)
@@ -142,7 +143,10 @@ def _search_scales(
     *,
     mirrored: bool = False,
 ) -> Found | None:
-    """Return what a search of one variant leads to; None where no place stands out, or the images are too small."""
+    """Return what a search of one variant leads to, ``scales`` in its pixels.
+
+    None where no place stands out, where the result left the scales that were searched, or an image is too small.
+    """
     variant = images.variant(mirrored=mirrored, reductions=reductions)
     if variant is None:
         return None
@@ -152,7 +156,9 @@ def _search_scales(
     ratio = start_ratio(candidates, pair.shape, pair.moving_shape)
     if not candidates[0].score > 0 or (ratio is not None and ratio < MIN_START_RATIO):
         return None
-    return Found(variant, with_smaller_windows(pair, own, solve(pair, own, settings, candidates)))
+    found = Found(variant, with_smaller_windows(pair, own, solve(pair, own, settings, candidates)))
+    scale = math.sqrt(area_scale(found.solution.fit.matrix, pair.shape))
+    return found if scales[0] / _SCALE_SLACK <= scale <= scales[1] * _SCALE_SLACK else None
 
 
 def _with_reason_of_scale(found: Found, task: Task, scale: float | None) -> Found:

@@ -135,8 +135,7 @@ def checked_init(init: np.ndarray, shape: tuple[int, int], mirror_width: int | N
         raise OptionError(f"`init`: expected a 3 x 3 matrix, got an array of shape {matrix.shape}")
     with np.errstate(all="ignore"):
         matrix = matrix / matrix[2, 2]
-        mirrored = mirror_width is not None and is_mirrored(matrix)
-        upright = mirror(mirror_width) @ matrix if mirrored else matrix
+        upright = matrix if mirror_width is None or not is_mirrored(matrix) else mirror(mirror_width) @ matrix
         usable = np.isfinite(matrix).all() and in_front(upright, shape)
         usable = usable and np.abs(map_points(matrix, corners(shape))).max() < _MAX_COORDINATE
         usable = usable and np.linalg.svd(matrix[:2, :2], compute_uv=False).min() > _MIN_INIT_SCALE

@@ -104,7 +104,7 @@ class Search:
         if self.scales == USUAL_SCALES:
             return np.eye(3)
         middle, moving_middle = corners(shape).mean(axis=0), corners(moving_shape).mean(axis=0)
-        return shift(*moving_middle) @ scaling(math.sqrt(math.prod(self.scales))) @ shift(*-middle)
+        return np.asarray(shift(*moving_middle) @ scaling(math.sqrt(math.prod(self.scales))) @ shift(*-middle))
 
 
 def find_candidates(
