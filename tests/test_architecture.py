@@ -35,7 +35,7 @@ LAYERS = {
         ("pair_pyramid", "refine"),
         ("search",),
         ("quality",),
-        ("attempt", "retry", "register"),
+        ("attempt", "retry", "pair_variant", "variant_search", "register"),
         ("drift",),
     ),
     "operators": (

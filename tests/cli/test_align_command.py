@@ -280,7 +280,7 @@ def test_init_identity_searches_nothing(run: Run, textured: Path) -> None:
     ("text", "code", "words"),
     [
         ("[[1, 0, 0], [0, 1, 0]]", 1, ("init.json", "3 rows of 3 finite numbers")),
-        ("[[1, 0, 0], [0, -1, 0], [0, 0, 1]]", 2, ("--init", "not mirrored")),
+        ("[[1e-4, 0, 0], [0, 1, 0], [0, 0, 1]]", 2, ("--init", "an invertible matrix")),
     ],
 )
 def test_a_bad_init_ends_with_one_line(

@@ -58,3 +58,16 @@ def test_a_richer_model_starts_where_the_simpler_ended(model: Model) -> None:
         matrix = start.matrix(np.linspace(-5, 7, start.size))
         transform = LinearTransform(rich, SHAPE)
         np.testing.assert_allclose(transform.matrix(transform.parameters(matrix)), matrix, atol=1e-12)
+
+
+@pytest.mark.parametrize("model", NESTED_MODELS)
+def test_mirrored_transforms_have_the_parameters_and_derivatives_of_their_matrices(model: Model) -> None:
+    transform = LinearTransform(model, SHAPE, mirrored=True)
+    p, h = np.linspace(-9, 11, transform.size), 1e-3
+    matrix = transform.matrix(p)
+    assert np.linalg.det(matrix) < 0
+    np.testing.assert_allclose(transform.parameters(matrix), p, rtol=0, atol=1e-9)
+    for k, step in enumerate(h * np.eye(transform.size)):
+        # As in the test of the Jacobian above.
+        difference = (transform.matrix(p + step) - transform.matrix(p - step)).ravel() / (2 * h)
+        np.testing.assert_allclose(transform.jacobian(p)[:, k], difference, rtol=1e-7, atol=1e-10)

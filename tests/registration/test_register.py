@@ -167,7 +167,7 @@ def test_init_without_overlap_is_a_failed_registration() -> None:
     [
         np.eye(2),
         np.zeros((3, 3)),
-        np.diag([1.0, -1.0, 1.0]),
+        np.diag([1e-4, 1.0, 1.0]),
         np.diag([1e300, 1e300, 1.0]),
         np.full((3, 3), np.nan),
         np.array([[1, 0, 0], [0, 1, 0], [-0.01, 0, 1.0]]),

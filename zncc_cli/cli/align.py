@@ -37,6 +37,7 @@ def align(
     min_overlap: options.MinOverlapOption = _DEFAULT.min_overlap,
     no_data: options.NoDataOption = _DEFAULT.no_data,
     max_motion: options.MaxMotionOption = _DEFAULT.max_motion,
+    flip: options.FlipOption = _DEFAULT.flip,
     fixed_mask: Annotated[Path | None, options.option(PairConfig, "fixed_mask")] = None,
     moving_mask: Annotated[Path | None, options.option(PairConfig, "moving_mask")] = None,
     init: Annotated[str | None, options.option(PairConfig, "init")] = None,

@@ -39,6 +39,7 @@ def batch(
     min_overlap: options.MinOverlapOption = _DEFAULT.min_overlap,
     no_data: options.NoDataOption = _DEFAULT.no_data,
     max_motion: options.MaxMotionOption = _DEFAULT.max_motion,
+    flip: options.FlipOption = _DEFAULT.flip,
     series: options.SeriesOption = None,
     page: options.PageOption = None,
     channel: options.ChannelOption = None,

@@ -16,6 +16,7 @@ from zncc_cli.config import (
     Backend,
     Canvas,
     Device,
+    Flip,
     InputConfig,
     Interpolation,
     Model,
@@ -65,6 +66,7 @@ ModelOption = Annotated[Model, option(RegistrationConfig, "model")]
 WindowOption = Annotated[int | None, option(RegistrationConfig, "window")]
 MinOverlapOption = Annotated[float | None, option(RegistrationConfig, "min_overlap")]
 MaxMotionOption = Annotated[float | None, option(RegistrationConfig, "max_motion")]
+FlipOption = Annotated[Flip, option(RegistrationConfig, "flip")]
 OptimizerOption = Annotated[Optimizer, option(RegistrationConfig, "optimizer")]
 MaxIterationsOption = Annotated[int, option(RegistrationConfig, "max_iterations")]
 ToleranceOption = Annotated[float, option(RegistrationConfig, "tolerance")]

@@ -27,6 +27,13 @@ class Model(Choice):
 NESTED_MODELS = (Model.TRANSLATION, Model.RIGID, Model.SIMILARITY, Model.AFFINE, Model.HOMOGRAPHY)
 
 
+class Flip(Choice):
+    """Whether the moving image may be the mirror image of the scene; ``auto`` finds out where nothing else is found."""
+
+    AUTO = "auto"
+    NO = "no"
+
+
 class Optimizer(Choice):
     """How the loss is minimized on the coarse levels."""
 

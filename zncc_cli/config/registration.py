@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from zncc_cli.config.choices import Backend, Device, Model, Optimizer, coerce
+from zncc_cli.config.choices import Backend, Device, Flip, Model, Optimizer, coerce
 from zncc_cli.config.setting import Range, check_ranges, setting
 from zncc_cli.config.shared import AUTO, BACKEND, DEFAULT_WINDOW, DEVICE, NO_DATA, WINDOW, no_data_number
 
@@ -53,6 +53,12 @@ class RegistrationConfig:
             range=Range(kind="a number of pixels", above=0),
         ),
     )
+    flip: Flip = field(
+        default=Flip.AUTO,
+        metadata=setting(
+            "Whether the moving image may be mirrored; auto tries its mirror image where nothing is found without."
+        ),
+    )
     max_iterations: int = field(
         default=60,
         metadata=setting(
@@ -80,7 +86,7 @@ class RegistrationConfig:
     backend: Backend = field(default=Backend.AUTO, metadata=BACKEND)
 
     def __post_init__(self) -> None:
-        coerce(self, model=Model, optimizer=Optimizer, device=Device, backend=Backend)
+        coerce(self, model=Model, flip=Flip, optimizer=Optimizer, device=Device, backend=Backend)
         check_ranges(self)
         no_data_number(self.no_data)
 

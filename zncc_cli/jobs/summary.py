@@ -38,6 +38,7 @@ def print_summary(outcome: PairOutcome) -> None:
         ("zncc", f"{_number(before)} -> {_number(after)}, before -> after: mean over all windows, in [-1, 1]"),
         ("overlap", f"{result.evidence.overlap:.1%} of the {'pixels' if after is None else 'windows'}"),
         *([("inverted", "bright in one image is dark in the other")] if result.inverted and not failed else []),
+        *([("mirrored", "the moving image shows the scene mirrored")] if result.mirrored and not failed else []),
         ("motion", f"{result.evidence.motion:.3f} px at most, at the corners"),
         *([("expected error", _expected_error(uncertainty))] if uncertainty else []),
         ("matrix", "fixed -> moving, (x, y) px"),

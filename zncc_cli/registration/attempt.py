@@ -27,6 +27,7 @@ from zncc_cli.registration.quality.uncertainty import Uncertainty
 from zncc_cli.registration.quality.verdict import Request, Verdict, judge
 from zncc_cli.registration.refine.tone_curve import with_one_tone
 from zncc_cli.registration.search.fit import Fit, refined_fit
+from zncc_cli.registration.search.global_search import USUAL_SCALES
 from zncc_cli.registration.search.model_selection import Selection, select_model
 from zncc_cli.registration.search.motion_bound import MotionBound
 from zncc_cli.registration.search.multistart import (
@@ -83,10 +84,17 @@ class Solution:
     notes: tuple[str, ...] = ()
 
 
-def find(pair: PairPyramid, task: Task, config: RegistrationConfig, *, narrow: bool = False) -> list[Candidate]:
-    """Return where the starts lead, the best first; ``narrow`` as in `Search`."""
+def find(
+    pair: PairPyramid,
+    task: Task,
+    config: RegistrationConfig,
+    *,
+    narrow: bool = False,
+    scales: tuple[float, float] = USUAL_SCALES,
+) -> list[Candidate]:
+    """Return where the starts lead, the best first; ``narrow`` and ``scales`` as in `Search`."""
     metrics = {inverted: LevelMetrics(pair.in_contrast(inverted), config) for inverted in (False, True)}
-    return find_candidates(metrics, config, Search(task.init, task.bound, narrow))
+    return find_candidates(metrics, config, Search(task.init, task.bound, narrow, scales))
 
 
 def solve(pair: PairPyramid, task: Task, config: RegistrationConfig, candidates: list[Candidate]) -> Solution:

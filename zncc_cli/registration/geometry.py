@@ -172,3 +172,18 @@ def overlap_shape(matrix: np.ndarray, shape: tuple[int, int], moving_shape: tupl
         return 0, 0
     width, height = np.floor(np.ptp(overlap, axis=0) + 1).astype(int).tolist()
     return height, width
+
+
+def inner_overlap_shape(matrix: np.ndarray, shape: tuple[int, int], moving_shape: tuple[int, int]) -> tuple[int, int]:
+    """Return the rows and columns of a rectangle that fits into the overlap, as for `overlap_shape`.
+
+    Each side is that of the overlap's extent times the share of it that the overlap fills: in a square that is turned
+    by an eighth, the square between the middles of its sides.
+    """
+    overlap = clip(rectangle_corners(range(shape[0]), range(shape[1])), half_planes(matrix, moving_shape, 0.0))
+    if len(overlap) < 3:
+        return 0, 0
+    (x, y), (next_x, next_y) = overlap.T, np.roll(overlap, -1, axis=0).T
+    share = abs(float((x * next_y - next_x * y).sum())) / 2 / float(np.ptp(overlap, axis=0).prod())
+    height, width = overlap_shape(matrix, shape, moving_shape)
+    return int(height * share), int(width * share)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import logging
 import math
 import time
@@ -14,28 +15,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zncc_cli.config import AUTO, GPU_PIXELS, Device, Model, RegistrationConfig, choose
-from zncc_cli.errors import BackendError
+from zncc_cli.config import AUTO, GPU_PIXELS, Device, Flip, Model, RegistrationConfig, choose
+from zncc_cli.errors import BackendError, OptionError
 from zncc_cli.operators import native
-from zncc_cli.registration.attempt import Solution, Task, find, solve
+from zncc_cli.registration.attempt import Task
 from zncc_cli.registration.inputs.hot_pixels import hot_note, hot_pixels
-from zncc_cli.registration.inputs.inpainting import inpaint
 from zncc_cli.registration.inputs.no_data import gap_note
 from zncc_cli.registration.inputs.prepare import Prepared, check_window, checked_init, prepare
-from zncc_cli.registration.pair_pyramid import PairPyramid
-from zncc_cli.registration.pyramid import Level, count_levels, pyramid
+from zncc_cli.registration.pair_pyramid import LevelMetrics
+from zncc_cli.registration.pair_variant import Images
+from zncc_cli.registration.pyramid import Level
 from zncc_cli.registration.quality.evidence import Evidence
-from zncc_cli.registration.quality.fitting_window import fitting_window
 from zncc_cli.registration.quality.uncertainty import Uncertainty
 from zncc_cli.registration.quality.verdict import Status
-from zncc_cli.registration.retry import with_smaller_overlap, with_smaller_windows
 from zncc_cli.registration.search.model_selection import Selection
 from zncc_cli.registration.search.motion_bound import MotionBound
 from zncc_cli.registration.search.multistart import LevelRecord
+from zncc_cli.registration.transforms.matrices import is_mirrored
+from zncc_cli.registration.variant_search import Found, search_variants
 
 logger = logging.getLogger("zncc_cli.registration")
-
-_COARSEST_SIDE_PX = 48  # of the shorter side of the coarsest level, at least
 
 
 @dataclass(frozen=True)
@@ -82,6 +81,11 @@ class RegistrationResult:
     device: str
     seconds: float
 
+    @property
+    def mirrored(self) -> bool:
+        """Whether the moving image shows the scene mirrored, so that the matrix reverses it."""
+        return is_mirrored(self.matrix)
+
 
 def register(
     fixed: np.ndarray | Tensor,
@@ -91,6 +95,7 @@ def register(
     fixed_mask: np.ndarray | Tensor | None = None,
     moving_mask: np.ndarray | Tensor | None = None,
     init: np.ndarray | None = None,
+    pixel_sizes: tuple[float, float] | None = None,
     **options: Any,
 ) -> RegistrationResult:
     """Find the transform that puts ``moving`` on ``fixed``.
@@ -101,7 +106,10 @@ def register(
         model: translation, rigid, similarity, affine or homography; or auto, the simplest that explains the pair.
         fixed_mask, moving_mask: (H, W), true where pixels may be used; pixels that are not finite never are.
         init: (3, 3) matrix to start from, fixed -> moving, (x, y) pixels (of landmarks: `fit_landmarks`); without
-            it the start is searched for. The result never agrees less well than this start.
+            it the start is searched for. The result never agrees less well than this start. One that mirrors starts
+            from the mirror image of ``moving``.
+        pixel_sizes: lengths of a fixed and of a moving pixel in one unit. Where one is 2 to 10 times the other their
+            ratio is the first scale that is searched, by models that have one.
         options: further fields of `RegistrationConfig`.
 
     Returns:
@@ -114,7 +122,7 @@ def register(
         BackendError: the device or the native kernels that were asked for are not there.
     """
     config = RegistrationConfig(model=choose(Model, model, "model"), **options)
-    return register_images(fixed, moving, config, fixed_mask, moving_mask, init)
+    return register_images(fixed, moving, config, fixed_mask, moving_mask, init, pixel_sizes=pixel_sizes)
 
 
 def register_images(
@@ -125,10 +133,11 @@ def register_images(
     moving_mask: np.ndarray | Tensor | None = None,
     init: np.ndarray | None = None,
     names: tuple[str, str] = ("fixed", "moving"),
+    pixel_sizes: tuple[float, float] | None = None,
 ) -> RegistrationResult:
     """Do what `register` does, with the settings of ``config``; errors call the images by their ``names``."""
     device = resolve_device(config.device, max(_pixels(fixed), _pixels(moving)))
-    request = (fixed, moving), (fixed_mask, moving_mask), init, config, names
+    request = (fixed, moving), (fixed_mask, moving_mask), init, pixel_sizes, config, names
     with native.selected(config.backend):
         try:
             return _register(*request, device)
@@ -141,88 +150,88 @@ def register_images(
 
 
 def _register(
-    images: tuple[np.ndarray | Tensor, np.ndarray | Tensor],
+    pixels: tuple[np.ndarray | Tensor, np.ndarray | Tensor],
     masks: tuple[np.ndarray | Tensor | None, np.ndarray | Tensor | None],
     init: np.ndarray | None,
+    pixel_sizes: tuple[float, float] | None,
     config: RegistrationConfig,
     names: tuple[str, str],
     device: torch.device,
 ) -> RegistrationResult:
     start = time.perf_counter()
     backend = native.load(device)
-    fixed, moving = (prepare(*each, device, config.no_data) for each in zip(names, images, masks, strict=True))
-    settings = _fitted_to(config, fixed, moving)
-    hot = hot_pixels(*(Level(each.image, each.mask, 1) for each in (fixed, moving)))
-    pair = _pair_pyramid(fixed, moving, hot, settings.window_side)
-    task = _task(config, init, pair.shape)
-    solution = solve(pair, task, settings, find(pair, task, settings))
-    solution = with_smaller_overlap(pair, task, solution)
-    solution = with_smaller_windows(pair, task, solution)
-    notes = *_notes_of_inputs(names, (fixed, moving), hot, config), *_note_of_window(config, settings), *solution.notes
-    return _result(pair, config, solution, notes, backend, device, time.perf_counter() - start)
-
-
-def _fitted_to(config: RegistrationConfig, fixed: Prepared, moving: Prepared) -> RegistrationConfig:
-    """Return the settings with a window that fits the images, and the least overlap that is searched for at first.
-
-    Raises:
-        WindowError: the window that was asked for is too large.
-    """
+    fixed, moving = (prepare(*each, device, config.no_data) for each in zip(names, pixels, masks, strict=True))
     if config.window is not None:
         check_window(config.window, fixed.mask, moving.mask)
-    smaller = min(fixed.mask.shape[0], moving.mask.shape[0]), min(fixed.mask.shape[1], moving.mask.shape[1])
-    window = fitting_window(smaller) if config.window is None else config.window
-    return dataclasses.replace(config, window=window, min_overlap=config.first_min_overlap)
+    hot = hot_pixels(*(Level(each.image, each.mask, 1) for each in (fixed, moving)))
+    images = Images(_without(fixed, hot), _without(moving, hot), config)
+    found = search_variants(images, _task(config, init, images.shapes), _scale(pixel_sizes))
+    notes = _notes_of_inputs(names, (fixed, moving), hot, config), _note_of_window(config, images, found), found.notes
+    all_notes = *itertools.chain(*notes), *found.solution.notes
+    return _result(images, found, all_notes, backend, device, time.perf_counter() - start)
 
 
-def _pair_pyramid(fixed: Prepared, moving: Prepared, hot: Tensor | None, window: int) -> PairPyramid:
-    """Return both pyramids, without ``hot`` pixels and with gaps filled that are no wider than a window."""
-    shorter = min(*fixed.mask.shape, *moving.mask.shape)
-    levels = count_levels((shorter, shorter), max(_COARSEST_SIDE_PX, 3 * window))
-
-    def levels_of(prepared: Prepared) -> list[Level]:
-        mask = prepared.mask if hot is None else prepared.mask & ~hot
-        filled, usable = inpaint(prepared.image, mask, window)
-        return pyramid(filled, usable, levels, mask.to(filled) if filled is not prepared.image else None)
-
-    return PairPyramid(levels_of(fixed), levels_of(moving))
+def _without(prepared: Prepared, hot: Tensor | None) -> Prepared:
+    """Return an image of which hot pixels (H, W) do not count."""
+    return prepared if hot is None else dataclasses.replace(prepared, mask=prepared.mask & ~hot)
 
 
-def _task(config: RegistrationConfig, init: np.ndarray | None, shape: tuple[int, int]) -> Task:
-    """Return what is asked for, of a fixed image (H, W).
+def _scale(pixel_sizes: tuple[float, float] | None) -> float | None:
+    """Return how many moving pixels a fixed pixel spans, by the pixel sizes of both images.
+
+    Raises:
+        OptionError: they are no sizes.
+    """
+    if pixel_sizes is None:
+        return None
+    if len(pixel_sizes) != 2 or not all(math.isfinite(size) and size > 0 for size in pixel_sizes):
+        raise OptionError(f"`pixel_sizes`: expected two numbers above 0, of fixed and moving, got {pixel_sizes!r}")
+    return pixel_sizes[0] / pixel_sizes[1]
+
+
+def _task(config: RegistrationConfig, init: np.ndarray | None, shapes: tuple[tuple[int, int], tuple[int, int]]) -> Task:
+    """Return what is asked for, of a fixed and a moving image (H, W).
 
     Raises:
         OptionError: ``init`` is no matrix to start from.
     """
-    init = None if init is None else checked_init(init, shape)
+    shape, moving_shape = shapes
+    init = None if init is None else checked_init(init, shape, moving_shape[1] if config.flip is Flip.AUTO else None)
     if config.max_motion is None:
         return Task(config, init, None)
     return Task(config, init, MotionBound(np.eye(3) if init is None else init, shape, config.max_motion))
 
 
 def _result(
-    pair: PairPyramid,
-    config: RegistrationConfig,
-    solution: Solution,
+    images: Images,
+    found: Found,
     notes: tuple[str, ...],
     backend: native.Loaded,
     device: torch.device,
     seconds: float,
 ) -> RegistrationResult:
-    fit = solution.fit
+    variant, solution, fit = found.variant, found.solution, found.solution.fit
+    as_they_are = not variant.mirrored and variant.reductions == (1, 1)
+    matrix, evidence, uncertainty = fit.matrix, solution.evidence, solution.uncertainty
+    if not as_they_are:
+        matrix = variant.matrix(matrix)
+        evidence = variant.evidence(evidence, matrix, _zncc_before(images, fit.inverted))
+        uncertainty = None if uncertainty is None else variant.uncertainty(uncertainty)
     return RegistrationResult(
-        model=fit.model,
-        model_asked=config.model,
+        model=variant.model(fit.model),
+        model_asked=images.config.model,
         selection=fit.selection,
-        matrix=fit.matrix,
+        matrix=matrix,
         inverted=fit.inverted,
-        fixed_shape=pair.shape,
-        moving_shape=pair.moving_shape,
+        fixed_shape=images.shapes[0],
+        moving_shape=images.shapes[1],
         status=solution.verdict.status,
-        reasons=solution.verdict.reasons,
-        evidence=solution.evidence,
-        uncertainty=solution.uncertainty,
-        levels=solution.records,
+        reasons=found.reasons,
+        evidence=evidence,
+        uncertainty=uncertainty,
+        levels=tuple(
+            dataclasses.replace(record, factor=record.factor * variant.reductions[0]) for record in solution.records
+        ),
         window=solution.config.window_side,
         min_overlap=solution.config.first_min_overlap,
         notes=notes,
@@ -230,6 +239,14 @@ def _result(
         device=str(device),
         seconds=seconds,
     )
+
+
+def _zncc_before(images: Images, inverted: bool) -> float | None:
+    """Return the ZNCC of the images as they came, in either contrast; None where they do not overlap."""
+    pair = images.as_they_are.pair
+    metrics = LevelMetrics(pair.in_contrast(inverted), images.fitted(images.shapes))
+    similarity = metrics[0].similarity(np.eye(3), by_tiles=pair.judged > 0)
+    return None if similarity is None else similarity.zncc
 
 
 def _notes_of_inputs(
@@ -243,8 +260,9 @@ def _notes_of_inputs(
         yield hot_note(int(hot.sum()), "both images")
 
 
-def _note_of_window(config: RegistrationConfig, settings: RegistrationConfig) -> Iterator[str]:
+def _note_of_window(config: RegistrationConfig, images: Images, found: Found) -> Iterator[str]:
     """Yield a sentence where the window is smaller than the usual one though nobody said so."""
+    settings = images.fitted((found.variant.pair.shape, found.variant.pair.moving_shape))
     if settings.window_side < config.window_side:
         side, usual = settings.window_side, config.window_side
         yield f"windows of {side} pixels are used: images this small hold too few of {usual} pixels to judge by"

@@ -12,7 +12,7 @@ import math
 
 from zncc_cli.config import FALLBACK_MIN_OVERLAP, RegistrationConfig
 from zncc_cli.registration.attempt import Solution, Task, find, solve
-from zncc_cli.registration.geometry import overlap_shape
+from zncc_cli.registration.geometry import inner_overlap_shape, overlap_shape
 from zncc_cli.registration.pair_pyramid import LevelMetrics, PairPyramid
 from zncc_cli.registration.quality.bounds import MIN_START_RATIO
 from zncc_cli.registration.quality.fitting_window import fitting_window
@@ -62,7 +62,7 @@ def _search_again(pair: PairPyramid, task: Task, failed: Solution, least: float)
 def with_smaller_windows(pair: PairPyramid, task: Task, solution: Solution) -> Solution:
     """Return the solution by smaller windows, where the overlap holds too few of those that nobody asked for."""
     usual = solution.config.window_side
-    window = fitting_window(overlap_shape(solution.fit.matrix, pair.shape, pair.moving_shape), usual)
+    window = fitting_window(inner_overlap_shape(solution.fit.matrix, pair.shape, pair.moving_shape), usual)
     judged = solution.evidence.zncc_after is None or solution.evidence.block_significance is not None
     if judged or window >= usual or task.config.window is not None:
         return solution

@@ -37,8 +37,8 @@ VERDICTS: Mapping[str, Verdict] = {
 
 # Keys of a report that have a place of their own; the others are shown at the end, under their own names.
 _PLACED_KEYS = (
-    *("status", "reasons", "notes", "model", "model_asked", "selection", "inverted", "fixed", "moving", "metrics"),
-    *("seconds", "levels", "settings", "backend", "versions", "command", "uncertainty", "missing"),
+    *("status", "reasons", "notes", "model", "model_asked", "selection", "inverted", "mirrored", "fixed", "moving"),
+    *("metrics", "seconds", "levels", "settings", "backend", "versions", "command", "uncertainty", "missing"),
 )
 
 

@@ -87,14 +87,10 @@ def _same_frame(random: Random, shape: Shape) -> Frames:
     return np.where(inner, fixed, 0), np.where(inner, moving, 0)
 
 
-def _mirrored(random: Random, shape: Shape) -> Frames:
-    scene = _scene(random, shape)
-    return scene, scene[:, ::-1].copy()
-
-
 def _too_small(random: Random, shape: Shape) -> Frames:
-    """Return a scene, and the same five times as small, which is beyond every search."""
-    views = TwoViews(str(random.choice(list(SCENES))), int(random.integers(10**6)), shape, np.diag([0.2, 0.2, 1.0]))
+    """Return a scene, and the same twelve times as small, which is beyond every search."""
+    matrix = np.diag([1 / 12, 1 / 12, 1.0])
+    views = TwoViews(str(random.choice(list(SCENES))), int(random.integers(10**6)), shape, matrix)
     return views.fixed(), views.moving()
 
 
@@ -168,8 +164,7 @@ KINDS: dict[str, Callable[[Random, Shape], Frames]] = {
     "different scenes, same shading": _same_shading,
     "flat, same shading": _flat_shaded,
     "different scenes, same black frame": _same_frame,
-    "mirrored": _mirrored,
-    "five times as small": _too_small,
+    "twelve times as small": _too_small,
     "no overlap": _side_by_side,
     **{f"repeated: {name}": _repeated(texture) for name, texture in _REPEATED.items()},
 }

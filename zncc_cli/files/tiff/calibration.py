@@ -44,6 +44,8 @@ INCH, CENTIMETRE = 2, 3
 _RESOLUTION_UNITS = {INCH: "inch", CENTIMETRE: "cm"}
 
 _MAX_UINT32 = 2**32 - 1
+_LEAST_PRINTED_PIXEL_METRES = 5e-6  # 5080 dpi
+_MAX_ASPECT_DIFFERENCE = 0.02  # of the side of a pixel that counts as a square
 
 
 def length_unit(unit: str) -> LengthUnit | None:
@@ -67,6 +69,21 @@ def pixel_size(metadata: Metadata) -> PixelSize | None:
     if min(x, y, per_x, per_y) <= 0:
         return None
     return PixelSize(x=per_x / x, y=per_y / y, unit=_RESOLUTION_UNITS[resolution.unit])
+
+
+def scene_pixel_size(metadata: Metadata) -> float | None:
+    """Return the side of a pixel of the scene in metres; None where it is not known, or a pixel is no square.
+
+    A resolution in pixels per inch or cm is that of a print, a screen or a scanner as a rule (72, 300, 1200 dpi): only
+    one that is finer than any of those is taken as that of the scene.
+    """
+    size = pixel_size(metadata)
+    unit = None if size is None else length_unit(size.unit)
+    if size is None or unit is None or abs(size.x - size.y) > _MAX_ASPECT_DIFFERENCE * size.x:
+        return None
+    side = (size.x + size.y) / 2 * unit.metres
+    of_print = unit.name in ("in", "cm") and side > _LEAST_PRINTED_PIXEL_METRES
+    return None if of_print else side
 
 
 def resolution_tags(metadata: Metadata) -> Resolution | None:

@@ -20,6 +20,7 @@ from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.output_folder import atomic_write
 from zncc_cli.files.paths import MismatchError, read_small_file, refusal
 from zncc_cli.files.transforms.grid import grid_content, parse_grid
+from zncc_cli.registration.transforms.matrices import is_mirrored
 
 FORMAT = "zncc-transform"
 VERSION = 1
@@ -93,6 +94,8 @@ def transform_content(transform: TransformFile, model_asked: str | None = None) 
         "moving_shape": [int(length) for length in transform.moving_shape],
         **_CONVENTIONS,
     }
+    if is_mirrored(transform.matrix):
+        content["mirrored"] = True
     if transform.status is not None:
         content["status"] = transform.status
     grid = grid_content(transform.grid) if transform.grid else None

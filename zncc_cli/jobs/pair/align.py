@@ -112,7 +112,14 @@ def _register(views: PairViews, pair: DownsampledPair, config: PairConfig) -> Re
         settings = dataclasses.replace(settings, max_motion=settings.max_motion / pair.factor)
     names = f"fixed {shown(config.fixed)}", f"moving {shown(config.moving)}"
     result = register_images(
-        pair.fixed.grey, pair.moving.grey, settings, pair.fixed.valid, pair.moving.valid, pair.init, names
+        pair.fixed.grey,
+        pair.moving.grey,
+        settings,
+        pair.fixed.valid,
+        pair.moving.valid,
+        pair.init,
+        names,
+        views.pixel_sizes,
     )
     reasons, notes = (tuple(map(as_options, sentences)) for sentences in (result.reasons, result.notes))
     result = dataclasses.replace(result, reasons=reasons, notes=notes)

@@ -9,6 +9,7 @@ import numpy as np
 
 from zncc_cli.config import PairConfig
 from zncc_cli.files.images import read_image
+from zncc_cli.files.tiff.calibration import scene_pixel_size
 from zncc_cli.jobs.budget import affordable_factor
 from zncc_cli.jobs.channel_view import ChannelView, choose_views, exclude_no_data, masked
 from zncc_cli.jobs.downsampling import Downsampled, downsampled, downsampled_matrix
@@ -31,6 +32,12 @@ class PairViews:
     moving: ChannelView
     digests: dict[str, str]
     notes: tuple[str, ...]
+
+    @property
+    def pixel_sizes(self) -> tuple[float, float] | None:
+        """The side of a fixed and of a moving pixel in the scene, metres; None where a file does not say."""
+        fixed, moving = (scene_pixel_size(view.image.metadata) for view in (self.fixed, self.moving))
+        return None if fixed is None or moving is None else (fixed, moving)
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,6 +31,7 @@ def pair_report(
         "model_asked": str(result.model_asked),
         "selection": _selection(result),
         "inverted": result.inverted,
+        "mirrored": result.mirrored,
         "fixed": str(config.fixed),
         "moving": str(config.moving),
         "inputs": views.digests,

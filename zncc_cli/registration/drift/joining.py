@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from zncc_cli.config import NONE, Backend, Device, Model, RegistrationConfig
+from zncc_cli.config import NONE, Backend, Device, Flip, Model, RegistrationConfig
 from zncc_cli.registration.drift.frame_pair import MIN_OVERLAP, Measurement, PreparedFrame
 from zncc_cli.registration.drift.parts import bridges, connected
 from zncc_cli.registration.drift.path import DriftPath
@@ -32,7 +32,13 @@ _GRID_POINTS = 17  # along each side of a frame, at which the shared part is cou
 def joining_config(model: Model, window: int, backend: Backend) -> RegistrationConfig:
     """Return the settings with which `register_pair` registers two frames."""
     return RegistrationConfig(
-        model=model, window=window, backend=backend, min_overlap=MIN_OVERLAP, no_data=NONE, device=Device.CPU
+        model=model,
+        window=window,
+        backend=backend,
+        min_overlap=MIN_OVERLAP,
+        flip=Flip.NO,
+        no_data=NONE,
+        device=Device.CPU,
     )
 
 

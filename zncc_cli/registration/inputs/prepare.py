@@ -13,6 +13,7 @@ from zncc_cli.config import AUTO
 from zncc_cli.errors import ContentError, OptionError, WindowError
 from zncc_cli.operators.pixels import PIXEL_TYPES, standardized
 from zncc_cli.registration.inputs.no_data import no_data_values
+from zncc_cli.registration.transforms.matrices import is_mirrored, mirror
 from zncc_cli.registration.warp import corners, in_front, map_points
 
 SMALLEST_IMAGE = 16  # pixels on the shorter side; below it no window has room to move
@@ -129,10 +130,13 @@ def check_window(window: int, *masks: Tensor) -> None:
         )
 
 
-def checked_init(init: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def checked_init(init: np.ndarray, shape: tuple[int, int], mirror_width: int | None = None) -> np.ndarray:
     """Return the start ``init`` (3, 3), fixed -> moving, with a last entry of one.
 
-    ``shape``: (H, W) of the fixed frame.
+    Args:
+        init: the start.
+        shape: (H, W) of the fixed frame.
+        mirror_width: pixels, of the moving image, which the start may mirror; None where it may not.
 
     Raises:
         OptionError: it is no such matrix, or does not map the fixed frame to a frame of useful size that is near.
@@ -142,12 +146,13 @@ def checked_init(init: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         raise OptionError(f"`init`: expected a 3 x 3 matrix, got an array of shape {matrix.shape}")
     with np.errstate(all="ignore"):
         matrix = matrix / matrix[2, 2]
-        usable = np.isfinite(matrix).all() and in_front(matrix, shape)
+        upright = matrix if mirror_width is None or not is_mirrored(matrix) else mirror(mirror_width) @ matrix
+        usable = np.isfinite(matrix).all() and in_front(upright, shape)
         usable = usable and np.abs(map_points(matrix, corners(shape))).max() < _MAX_COORDINATE
         usable = usable and np.linalg.svd(matrix[:2, :2], compute_uv=False).min() > _MIN_INIT_SCALE
     if not usable:
         raise OptionError(
-            "`init`: expected an invertible matrix that takes every fixed pixel (x, y) to a moving one, not mirrored, "
-            f"got {np.asarray(init).tolist()}"
+            "`init`: expected an invertible matrix that takes every fixed pixel (x, y) to a moving one"
+            f"{', not mirrored with `flip` no' if mirror_width is None else ''}, got {np.asarray(init).tolist()}"
         )
     return np.ascontiguousarray(matrix)

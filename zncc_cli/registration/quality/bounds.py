@@ -56,7 +56,8 @@ MIN_BORDER_PULL_PX = 0.03
 # Without its single pixels a scene agrees nearly as well: by a factor of 1.2 less at most on 19 scenes, of white noise,
 # salt, and stars of 1.4 pixels' width among them. Results that hot pixels held lost factors of 88 and more.
 MAX_SINGLE_PIXEL_RATIO = 2.0
-# What no camera does: beyond it a result is more likely to have slipped. The global search looks for 0.5 to 2.
+# What no camera does: beyond it a result is more likely to have slipped. The global search looks for 0.5 to 2. An image
+# that is finer than the other one by more is reduced first, and these are the scales of what is registered then.
 SCALE_RANGE, MAX_SHEAR = (0.2, 5.0), 3.0
 # The loss weighs windows by their signal and the ZNCC does not: a smaller fall of the ZNCC is no contradiction.
 ZNCC_TOLERANCE = 0.01

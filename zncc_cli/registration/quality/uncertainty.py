@@ -18,13 +18,14 @@ everywhere. Pairs without noise show how large it is: `FLOOR` along either axis,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from zncc_cli.config import Model
 from zncc_cli.registration.geometry import frame_extent, grid_points, point_jacobian
 from zncc_cli.registration.transforms.linear import LinearTransform
+from zncc_cli.registration.transforms.matrices import is_mirrored
 from zncc_cli.registration.warp import corners
 
 # Pixels, along each axis: the median error of pairs without noise is 0.0003 to 0.004 px, by what else differs
@@ -119,18 +120,29 @@ class Uncertainty:
             change: A, (3, 3), a scale and a shift, which leave every model the same.
             shape: (H, W) of the fixed frame in the new pixels.
         """
-        to_new = np.kron(change, np.linalg.inv(change).T)
-        entries, by_old = to_new @ self.matrix.ravel(), to_new @ self._entries_by_parameters()
+        return self.between(np.linalg.inv(change), change, shape, self.model)
+
+    def between(self, from_new: np.ndarray, to_new: np.ndarray, shape: tuple[int, int], model: Model) -> Uncertainty:
+        """Return the uncertainty in new coordinates of each image, in which the transform is B M A.
+
+        Args:
+            from_new: A, (3, 3), new coordinates of the fixed image -> those of this transform.
+            to_new: B, (3, 3), coordinates of the moving image in this transform -> new ones.
+            shape: (H, W) of the fixed frame in the new pixels.
+            model: one that holds B M A, or its mirror image, whatever the parameters of M are.
+        """
+        change = np.kron(to_new, from_new.T)
+        entries, by_old = change @ self.matrix.ravel(), change @ self._entries_by_parameters()
         matrix = entries / entries[8]
         by_old = (by_old - np.outer(matrix, by_old[8])) / entries[8]
-        transform = LinearTransform(self.model, shape)
-        new_by_old = np.linalg.pinv(transform.jacobian(transform.parameters(matrix.reshape(3, 3)))) @ by_old
-        return Uncertainty(self.model, matrix.reshape(3, 3), shape, new_by_old @ self.covariance @ new_by_old.T)
+        changed = Uncertainty(model, matrix.reshape(3, 3), shape, self.covariance)
+        new_by_old = np.linalg.pinv(changed._entries_by_parameters()) @ by_old
+        return replace(changed, covariance=new_by_old @ self.covariance @ new_by_old.T)
 
     @property
     def transform(self) -> LinearTransform:
         """The model on its frame, whose parameters `covariance` is about."""
-        return LinearTransform(self.model, self.shape)
+        return LinearTransform(self.model, self.shape, is_mirrored(self.matrix))
 
     def _entries_by_parameters(self) -> np.ndarray:
         """Return the derivatives (9, k) of the matrix's entries by the parameters."""

@@ -29,7 +29,7 @@ _SIDE_PX, _ONE_PART_SIDE_PX = 64, 128
 _HALF_DIAGONAL = 0.75  # of the side of a frame that is about square
 _TURNED = frozenset(NESTED_MODELS) - {Model.TRANSLATION}
 _SCALED = _TURNED - {Model.RIGID}
-_MAX_SCALE = 2.0
+USUAL_SCALES = 0.5, 2.0  # moving pixels per fixed pixel
 # Corner motion between neighbouring angles or scales, grid pixels. The nearest one is off by half of it at most: about
 # half the width of the correlation peak of an image that is smoothed for the grid.
 _CORNER_STEP_PX = 4.0
@@ -54,16 +54,22 @@ class Start:
 
 
 def find_starts(
-    fixed: list[Level], moving: list[Level], model: Model, min_overlap: float, bound: MotionBound | None = None
+    fixed: list[Level],
+    moving: list[Level],
+    model: Model,
+    min_overlap: float,
+    bound: MotionBound | None = None,
+    scales: tuple[float, float] = USUAL_SCALES,
 ) -> list[Start]:
     """Return the few most significant starts of ``model``, the best first, those of an inverted contrast among them.
 
     Args:
         fixed, moving: the pyramids, the finest level first.
-        model: shifts and both contrasts are searched for any model, the full circle for all but translation, and scales
-            of 0.5 to 2 for those that have one.
+        model: shifts and both contrasts are searched for any model, the full circle for all but translation, and
+            ``scales`` for those that have one.
         min_overlap: least share of the smaller image in the overlap.
         bound: starts that lie beyond it by more than a grid pixel are not searched; None for any.
+        scales: the least and the most, moving pixels per fixed pixel.
     """
     area = math.prod(fixed[0].shape) * math.prod(moving[0].shape)
     # By area; coarser where both are long and narrow, since the number of angles grows with the diagonal.
@@ -71,17 +77,16 @@ def find_starts(
     spacing = max(1.0, max(area**0.25, narrow) / (_SIDE_PX if model in _TURNED else _ONE_PART_SIDE_PX))
     searches = list[tuple[CoarseSearch, bool]]()
     proposals = list[tuple[Proposal, int]]()
-    for scale in _scales(fixed[0], moving[0], spacing) if model in _SCALED else [1.0]:
+    for scale, exchanged in _scales(fixed[0], moving[0], spacing, scales) if model in _SCALED else [(1.0, False)]:
         angles = _angles(fixed[0], moving[0], spacing * scale) if model in _TURNED else [0.0]
-        for exchanged in (False, True) if scale > 1 else (False,):
-            a, b = (moving, fixed) if exchanged else (fixed, moving)
-            shifts = None if bound is None else bound.shifts_back if exchanged else bound.shifts
-            # The part of the scene that both images show is no larger than the smaller of them.
-            shading = max(2.0, min(*a[0].shape, *(n / scale for n in b[0].shape)) / spacing * _SHADING_SHARE)
-            still, turning = _prepared(a, spacing, shading), _prepared(b, spacing * scale, shading)
-            search = CoarseSearch(still, turning, (a[0].shape, b[0].shape), (spacing, spacing * scale))
-            proposals += [(proposal, len(searches)) for proposal in search.propose(angles, min_overlap, shifts)]
-            searches.append((search, exchanged))
+        a, b = (moving, fixed) if exchanged else (fixed, moving)
+        shifts = None if bound is None else bound.shifts_back if exchanged else bound.shifts
+        # The part of the scene that both images show is no larger than the smaller of them.
+        shading = max(2.0, min(*a[0].shape, *(n / scale for n in b[0].shape)) / spacing * _SHADING_SHARE)
+        still, turning = _prepared(a, spacing, shading), _prepared(b, spacing * scale, shading)
+        search = CoarseSearch(still, turning, (a[0].shape, b[0].shape), (spacing, spacing * scale))
+        proposals += [(proposal, len(searches)) for proposal in search.propose(angles, min_overlap, shifts)]
+        searches.append((search, exchanged))
     proposals.sort(key=lambda pair: -pair[0].score)
     scored = list[tuple[float, Start]]()
     for k, (search, exchanged) in enumerate(searches):
@@ -105,11 +110,20 @@ def _angles(a: Level, b: Level, spacing: float) -> list[float]:
     return [k * math.pi / 2 / count for k in range(count)]
 
 
-def _scales(a: Level, b: Level, spacing: float) -> list[float]:
-    scales = [1.0]
-    while scales[-1] < _MAX_SCALE:
-        scales.append(scales[-1] * math.exp(_CORNER_STEP_PX / _radius(a, b, spacing * scales[-1])))
-    return scales
+def _scales(a: Level, b: Level, spacing: float, scales: tuple[float, float]) -> list[tuple[float, bool]]:
+    """Return by how much an image is shrunk, and whether that is the fixed image, for each of the ``scales``."""
+
+    def steps(first: float, last: float) -> list[float]:
+        out = [first]
+        while out[-1] < last:
+            out.append(out[-1] * math.exp(_CORNER_STEP_PX / _radius(a, b, spacing * out[-1])))
+        return out
+
+    least, most = scales
+    shrunk = [(scale, False) for scale in steps(max(1.0, least), most)] if most >= 1 else []
+    if least < 1:
+        shrunk += [(scale, True) for scale in steps(max(1.0, 1 / most), 1 / least) if scale > 1 or most < 1]
+    return sorted(shrunk)
 
 
 def _prepared(levels: list[Level], spacing: float, shading: float) -> Level:

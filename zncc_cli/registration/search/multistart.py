@@ -16,11 +16,12 @@ from zncc_cli.registration.metric.level_metric import LevelMetric
 from zncc_cli.registration.optimizer import Ending, minimize
 from zncc_cli.registration.pair_pyramid import LevelMetrics
 from zncc_cli.registration.pyramid import coarsest_of
-from zncc_cli.registration.search.global_search import Start, find_starts, significance
+from zncc_cli.registration.search.coarse_search import scaling, shift
+from zncc_cli.registration.search.global_search import USUAL_SCALES, Start, find_starts, significance
 from zncc_cli.registration.search.motion_bound import MotionBound
 from zncc_cli.registration.transforms import WARM_START
 from zncc_cli.registration.transforms.linear import LinearTransform
-from zncc_cli.registration.warp import map_points
+from zncc_cli.registration.warp import corners, map_points
 
 _SEARCH_SIDE_PX = 128  # candidates are compared on the coarsest level with at least this shorter side
 # The significance that ends the search: a ZNCC of 0.76 over the whole. A texture a period off has reached 0.7.
@@ -87,11 +88,23 @@ class Search:
         bound: starts beyond it are not searched, and a candidate beyond it is not taken as the best; None for any.
         narrow: the overlap may be too narrow for a window on the coarsest level: a start is followed on the coarsest
             level on which two windows lie side by side in its overlap. Only shifts and rotations are searched.
+        scales: the least and the most scale that are searched, moving pixels per fixed pixel; other than the usual ones
+            they are known to be needed: the first start has the middle one, and models without a scale are not tried.
     """
 
     init: np.ndarray | None = None
     bound: MotionBound | None = None
     narrow: bool = False
+    scales: tuple[float, float] = USUAL_SCALES
+
+    def origin(self, shape: tuple[int, int], moving_shape: tuple[int, int]) -> np.ndarray:
+        """Return the first start (3, 3) for images of (H, W)."""
+        if self.init is not None:
+            return self.init
+        if self.scales == USUAL_SCALES:
+            return np.eye(3)
+        middle, moving_middle = corners(shape).mean(axis=0), corners(moving_shape).mean(axis=0)
+        return np.asarray(shift(*moving_middle) @ scaling(math.sqrt(math.prod(self.scales))) @ shift(*-middle))
 
 
 def find_candidates(
@@ -117,8 +130,11 @@ def find_candidates(
     richest = models[-1]
     if search.narrow:
         models = _NARROW_SEARCHES[: NESTED_MODELS.index(richest) + 1]
+    if search.scales != USUAL_SCALES:
+        models = (richest,)
     pair = metrics[False].pair
-    origins = [Start(np.eye(3) if search.init is None else search.init, inverted) for inverted in (False, True)]
+    origin = search.origin(pair.shape, pair.moving_shape)
+    origins = [Start(origin, inverted) for inverted in (False, True)]
     of_origin = candidates = list(multistart.until_good(origins, richest))
     if candidates[-1].score <= _GOOD_SCORE and 0 < multistart.search_level < len(pair) - 1:
         # The coarsest level sees no fine texture, and leaves what has only that a pixel off.
@@ -131,7 +147,7 @@ def find_candidates(
             candidates = list(of_origin)
         else:
             candidates = [multistart.descend_models(start, model) for start in origins]
-        starts = find_starts(pair.fixed, pair.moving, model, config.first_min_overlap, search.bound)
+        starts = find_starts(pair.fixed, pair.moving, model, config.first_min_overlap, search.bound, search.scales)
         candidates += multistart.until_good(starts, model)
         if model is richest:
             break

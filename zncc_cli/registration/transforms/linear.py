@@ -13,6 +13,8 @@ d = (point - c) / r, so that |d| = 1 at the corners. With A the 2x2 linear part 
     affine        p = (tx, ty, r (A - 1))
     homography    p = (tx, ty, r (A - 1), r g), the point divided by 1 + g . d
 
+The transforms of a mirrored moving image are S A with S = diag(-1, 1) in place of A: its columns are reversed.
+
 A step of one in any entry therefore moves the corners by about one pixel (exactly one for t and, to first
 order, r a and r log s; at most one for the others), which is what the optimiser's steps and tolerances are in.
 """
@@ -38,10 +40,12 @@ class LinearTransform:
     Attributes:
         model: translation, rigid, similarity, affine or homography.
         shape: (H, W) of the fixed frame, pixels.
+        mirrored: whether the transforms map to a mirror image.
     """
 
     model: Model
     shape: tuple[int, int]
+    mirrored: bool = False
 
     @property
     def size(self) -> int:
@@ -79,6 +83,9 @@ class LinearTransform:
         change[[2, 5], [0, 1]] = 1
         linear = slice(2, 6)
         inner[_A], by_rest = _LINEAR_PART[self.model](p[linear] / r)
+        if self.mirrored:
+            inner[_FIRST_ROW] *= -1
+            by_rest[:2] *= -1
         change[_A, linear] = by_rest / r
         if self.projective:
             inner[_G] = p[6:] / r**2
@@ -104,6 +111,8 @@ class LinearTransform:
         to_centre = np.array([[1, 0, -cx], [0, 1, -cy], [0, 0, 1]], dtype=np.float64)
         inner = to_centre @ np.asarray(matrix, dtype=np.float64) @ np.array([[1, 0, cx], [0, 1, cy], [0, 0, 1]])
         inner = inner / inner[2, 2]
+        if self.mirrored:
+            inner[0, :2] *= -1
         (a, b, tx), (c, d, ty) = inner[0], inner[1]
         angle, scale = math.atan2(c - b, a + d), math.hypot(a + d, c - b) / 2
         rest: dict[Model, list[float]] = {
@@ -128,8 +137,8 @@ class LinearTransform:
 
 _ANGLE = 2  # index of the parameter r a
 
-# Indices of A = (a, b, c, d) and of g in a row-major matrix (9,).
-_A, _G = [0, 1, 3, 4], [6, 7]
+# Indices of A = (a, b, c, d), of its first row and of g in a row-major matrix (9,).
+_A, _FIRST_ROW, _G = [0, 1, 3, 4], [0, 1], [6, 7]
 
 # Returns A and its derivatives (4, n) by the n parameters that it depends on, all over r.
 _LinearPart = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]

@@ -58,8 +58,18 @@ def is_singular(matrix: np.ndarray) -> bool:
         return not abs(np.linalg.det(balanced / np.where(lengths > 0, lengths, 1)[:, None])) > _ENTRY_ROUNDING
 
 
+def is_mirrored(matrix: np.ndarray) -> bool:
+    """Tell whether a (3, 3) matrix maps the part of the plane before its horizon to a mirror image."""
+    return bool(np.linalg.det(matrix) < 0)
+
+
+def mirror(width: int) -> np.ndarray:
+    """Return the matrix (3, 3) that reverses the columns of an image: x -> ``width`` - 1 - x."""
+    return np.array([[-1.0, 0.0, width - 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+
+
 def model_of(matrix: np.ndarray) -> Model:
-    """Return the simplest model that a (3, 3) matrix belongs to, within the rounding of float64."""
+    """Return the simplest model that a (3, 3) matrix belongs to, within the rounding of float64; mirrored, affine."""
     matrix = np.asarray(matrix, dtype=np.float64)
     if matrix[2, :2].any():
         return Model.HOMOGRAPHY

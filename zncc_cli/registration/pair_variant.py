@@ -1,0 +1,185 @@
+"""A pair as it is registered: its moving image mirrored, or the finer of its images reduced; and the way back.
+
+A registration turns, scales and shears an image, but does not mirror it, and compares pixels of about one size. So the
+mirror image of the moving image takes its place, and an image that is two or more times as fine as the other one is
+reduced by a power of two: its pyramid begins at a coarser level.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from zncc_cli.config import Model, RegistrationConfig
+from zncc_cli.registration.attempt import Task
+from zncc_cli.registration.inputs.inpainting import inpaint
+from zncc_cli.registration.inputs.prepare import Prepared
+from zncc_cli.registration.pair_pyramid import PairPyramid
+from zncc_cli.registration.pyramid import Level, count_levels, pyramid
+from zncc_cli.registration.quality.evidence import Evidence
+from zncc_cli.registration.quality.fitting_window import fitting_window
+from zncc_cli.registration.quality.uncertainty import Uncertainty
+from zncc_cli.registration.search.motion_bound import MotionBound
+from zncc_cli.registration.transforms.matrices import map_points, mirror
+from zncc_cli.registration.warp import corners
+
+_COARSEST_SIDE_PX = 48  # of the shorter side of the coarsest level, at least
+_LEAST_SIDE_PX = 32  # of the shorter side of an image that was reduced: less shows too little to judge by
+
+_LEAST_DEVIATION = 1e-6  # of a reduced image: below it there is no texture left, only the rounding of float32
+
+
+@dataclass(frozen=True, eq=False)
+class PairVariant:
+    """A pair as it is registered.
+
+    Attributes:
+        pair: the pyramids that are registered.
+        shapes: (H, W) of the fixed and of the moving image themselves.
+        mirrored: whether the columns of the moving image are reversed.
+        reductions: by which factor either image was reduced, fixed and moving; 1 where it was not.
+    """
+
+    pair: PairPyramid
+    shapes: tuple[tuple[int, int], tuple[int, int]]
+    mirrored: bool = False
+    reductions: tuple[int, int] = (1, 1)
+
+    @property
+    def from_fixed(self) -> np.ndarray:
+        """(3, 3), pixels of the fixed image -> those of the pair."""
+        return np.diag([1 / self.reductions[0], 1 / self.reductions[0], 1.0])
+
+    @property
+    def to_moving(self) -> np.ndarray:
+        """(3, 3), moving pixels of the pair -> those of the moving image."""
+        enlarge = np.diag([self.reductions[1], self.reductions[1], 1.0])
+        return mirror(self.shapes[1][1]) @ enlarge if self.mirrored else enlarge
+
+    def matrix(self, matrix: np.ndarray) -> np.ndarray:
+        """Return the matrix (3, 3) between the images, from the one between the images of the pair."""
+        return _scaled(self.to_moving @ matrix @ self.from_fixed)
+
+    def matrix_of_pair(self, matrix: np.ndarray) -> np.ndarray:
+        """Return the matrix (3, 3) between the images of the pair, from the one between the images."""
+        return _scaled(np.linalg.inv(self.to_moving) @ matrix @ np.linalg.inv(self.from_fixed))
+
+    def task(self, task: Task) -> Task:
+        """Return a task on the images as one on those of the pair."""
+        bound = task.bound
+        if bound is not None:
+            start, longest = self.matrix_of_pair(bound.start), bound.max_motion / self.reductions[1]
+            bound = MotionBound(start, self.pair.shape, longest)
+        return replace(task, init=None if task.init is None else self.matrix_of_pair(task.init), bound=bound)
+
+    def model(self, model: Model) -> Model:
+        """Return the model of the transform between the images, from that of the one between those of the pair."""
+        scaled = self.reductions[0] != self.reductions[1]
+        return Model.SIMILARITY if scaled and model in (Model.TRANSLATION, Model.RIGID) else model
+
+    def uncertainty(self, uncertainty: Uncertainty) -> Uncertainty:
+        """Return the uncertainty of the transform between the images."""
+        model = self.model(uncertainty.model)
+        return uncertainty.between(self.from_fixed, self.to_moving, self.shapes[0], model)
+
+    def evidence(self, evidence: Evidence, matrix: np.ndarray, zncc_before: float | None) -> Evidence:
+        """Return the evidence with lengths in pixels of the images.
+
+        Args:
+            evidence: of the pair.
+            matrix: (3, 3), of the images.
+            zncc_before: of the images as they came.
+        """
+        of_fixed, of_moving = self.reductions
+        frame, round_trip = corners(self.shapes[0]), evidence.round_trip
+        return replace(
+            evidence.scaled(of_moving),
+            zncc_before=zncc_before,
+            motion=float(np.linalg.norm(map_points(matrix, frame) - frame, axis=-1).max()),
+            round_trip=None if round_trip is None else round_trip * of_fixed,
+            least_scale=evidence.least_scale * of_moving / of_fixed,
+            most_scale=evidence.most_scale * of_moving / of_fixed,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Both images of a pair, from which its variants are made.
+
+    Attributes:
+        fixed, moving: the images; hot pixels do not count any more.
+        config: the settings that were asked for.
+    """
+
+    fixed: Prepared
+    moving: Prepared
+    config: RegistrationConfig
+
+    @property
+    def shapes(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """(H, W) of the fixed and of the moving image."""
+        return _shape(self.fixed), _shape(self.moving)
+
+    @cached_property
+    def as_they_are(self) -> PairVariant:
+        """The pair without a change."""
+        window, count = self._window_and_count(self.shapes)
+        fixed, moving = (_levels(image, window, count) for image in (self.fixed, self.moving))
+        return PairVariant(PairPyramid(fixed, moving), self.shapes)
+
+    def variant(self, *, mirrored: bool = False, reductions: tuple[int, int] = (1, 1)) -> PairVariant | None:
+        """Return the pair in this variant; None where too little of an image is left by its reduction."""
+        reduced = max(reductions) > 1
+        if not mirrored and not reduced:
+            return self.as_they_are
+        shapes = [(-(-h // by), -(-w // by)) for (h, w), by in zip(self.shapes, reductions, strict=True)]
+        if reduced and min(min(shape) for shape in shapes) < _LEAST_SIDE_PX:
+            return None
+        window, count = self._window_and_count((shapes[0], shapes[1]))
+        moving = _mirrored(self.moving) if mirrored else self.moving
+        pair = PairPyramid(
+            _levels(self.fixed, window, count, reductions[0]) if reduced else self.as_they_are.pair.fixed,
+            _levels(moving, window, count, reductions[1]),
+        )
+        return PairVariant(pair, self.shapes, mirrored, reductions)
+
+    def _window_and_count(self, shapes: tuple[tuple[int, int], tuple[int, int]]) -> tuple[int, int]:
+        """Return the side of the window, and how many levels there are, for images (H, W)."""
+        window, shorter = self.fitted(shapes).window_side, min(*shapes[0], *shapes[1])
+        return window, count_levels((shorter, shorter), max(_COARSEST_SIDE_PX, 3 * window))
+
+    def fitted(self, shapes: tuple[tuple[int, int], tuple[int, int]]) -> RegistrationConfig:
+        """Return the settings with a window that fits images (H, W), and the least overlap of the first search."""
+        window = self.config.window
+        if window is None:
+            window = fitting_window((min(shapes[0][0], shapes[1][0]), min(shapes[0][1], shapes[1][1])))
+        return replace(self.config, window=window, min_overlap=self.config.first_min_overlap)
+
+
+def _shape(prepared: Prepared) -> tuple[int, int]:
+    return int(prepared.mask.shape[0]), int(prepared.mask.shape[1])
+
+
+def _mirrored(prepared: Prepared) -> Prepared:
+    return replace(prepared, image=prepared.image.flip(-1), mask=prepared.mask.flip(-1))
+
+
+def _levels(prepared: Prepared, window: int, count: int, reduction: int = 1) -> list[Level]:
+    """Return the pyramid of an image reduced by a power of two, with gaps filled that are no wider than a window."""
+    filled, usable = inpaint(prepared.image, prepared.mask, window)
+    left_out = reduction.bit_length() - 1
+    measured = prepared.mask.to(filled) if filled is not prepared.image else None
+    levels = pyramid(filled, usable, count + left_out, measured)[left_out:]
+    if not left_out:
+        return levels
+    # Means of pixels vary less than pixels do.
+    first = levels[0]
+    deviation = (first.image.square().sum() / first.mask.sum().clamp_min(1)).sqrt().clamp_min(_LEAST_DEVIATION)
+    return [replace(level, image=level.image / deviation, factor=level.factor // reduction) for level in levels]
+
+
+def _scaled(matrix: np.ndarray) -> np.ndarray:
+    """Return a matrix (3, 3) with a last entry of one."""
+    return np.asarray(matrix / matrix[2, 2])

@@ -1,0 +1,173 @@
+"""Which variant of a pair is registered: the images as they are, a mirror image, or one image reduced.
+
+The images as they are come first, or the scale that the pixel sizes tell. Only where nothing is found the mirror image
+and larger scales are tried. That gives chance further tries: a place is followed only where it stands out, and its
+result is taken only where it is ok.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from zncc_cli.config import Flip, Model
+from zncc_cli.registration.attempt import Solution, Task, find, solve
+from zncc_cli.registration.pair_variant import Images, PairVariant
+from zncc_cli.registration.quality.bounds import MIN_START_RATIO
+from zncc_cli.registration.quality.verdict import Status, Verdict
+from zncc_cli.registration.retry import with_smaller_overlap, with_smaller_windows
+from zncc_cli.registration.search.global_search import USUAL_SCALES
+from zncc_cli.registration.search.multistart import start_ratio
+from zncc_cli.registration.transforms.matrices import is_mirrored
+from zncc_cli.registration.warp import area_scale
+
+_WITHOUT_SCALE = frozenset({Model.TRANSLATION, Model.RIGID})
+# Of the scale that the pixel sizes tell, up and down: an objective magnifies within some percent of what it says.
+_PIXEL_SIZE_TOLERANCE = 1.25
+_SCALE_SLACK = 1.25  # a result whose scale lies farther beyond those that were searched has gone astray
+# Scales that are believed; and how different pixel sizes must be for a model without a scale not to fit them.
+_MAX_SCALE, _SAME_SCALE = 10.0, 1.05
+# The scales beyond the usual ones, twice to four times, as reductions of fixed and moving and what is left to search.
+_LARGER_SCALES = (((1, 2), (1.0, 2.0)), ((2, 1), (0.5, 1.0)))
+_RANK = (Status.OK, Status.SUSPECT, Status.FAILED)
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a registration led to.
+
+    Attributes:
+        variant: the pair that was registered.
+        solution: between the images of the variant.
+    """
+
+    variant: PairVariant
+    solution: Solution
+
+    @property
+    def status(self) -> Status:
+        """The verdict's status."""
+        return self.solution.verdict.status
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The verdict's reasons; lengths in them are in moving pixels of the variant, which is said."""
+        reasons, by = self.solution.verdict.reasons, self.variant.reductions[1]
+        if by == 1 or self.status is Status.OK:
+            return reasons
+        return tuple(f"on the moving image at 1/{by} of its size, with lengths in its pixels: {r}" for r in reasons)
+
+    @property
+    def notes(self) -> Iterator[str]:
+        """A sentence for each thing that sets the variant apart from the images."""
+        if self.variant.mirrored:
+            yield "the moving image is mirrored: the transform reverses it"
+        for name, by in zip(("fixed", "moving"), self.variant.reductions, strict=True):
+            if by > 1:
+                yield f"the {name} image is the finer one: it was reduced to 1/{by} of its size for the registration"
+
+
+def search_variants(images: Images, task: Task, scale: float | None) -> Found:
+    """Register a pair, and its variants where nothing is found.
+
+    Args:
+        images: the pair.
+        task: with a start, only the variant that it belongs to is registered.
+        scale: moving pixels per fixed pixel, by the pixel sizes; None where they are not known.
+    """
+    if task.init is not None:
+        return _from_start(images, task, task.init)
+    told = None if task.config.model in _WITHOUT_SCALE or scale is None else _told_by(scale)
+    first = None if told is None else _search_scales(images, task, *told)
+    if first is not None and first.status is Status.OK:
+        return first
+    usual = _registered(images, task)
+    found = usual if first is None or _RANK.index(usual.status) < _RANK.index(first.status) else first
+    if found.status is not Status.FAILED:
+        return found
+    for further in _further(images, task, told):
+        lacked_overlap = found.solution.evidence.zncc_after is None and further.status is not Status.FAILED
+        if further.status is Status.OK or lacked_overlap:
+            return further
+    return _with_reason_of_scale(found, task, scale)
+
+
+def _registered(images: Images, task: Task, *, mirrored: bool = False, reductions: tuple[int, int] = (1, 1)) -> Found:
+    """Return what the usual search of a variant leads to; without reductions where they leave too little."""
+    variant = images.variant(mirrored=mirrored, reductions=reductions) or images.variant(mirrored=mirrored)
+    assert variant is not None
+    pair, own = variant.pair, variant.task(task)
+    settings = images.fitted((pair.shape, pair.moving_shape))
+    solution = solve(pair, own, settings, find(pair, own, settings))
+    solution = with_smaller_overlap(pair, own, solution)
+    return Found(variant, with_smaller_windows(pair, own, solution))
+
+
+def _from_start(images: Images, task: Task, init: np.ndarray) -> Found:
+    """Return what the start ``init`` (3, 3) leads to, in the variant that it belongs to."""
+    scale = math.sqrt(abs(area_scale(init, images.shapes[0])))
+    told = None if task.config.model in _WITHOUT_SCALE else _told_by(scale)
+    return _registered(images, task, mirrored=is_mirrored(init), reductions=(1, 1) if told is None else told[0])
+
+
+def _told_by(scale: float) -> tuple[tuple[int, int], tuple[float, float]] | None:
+    """Return the reductions for a ``scale``, and the scales that are left to search; None where it is a usual one."""
+    larger = max(scale, 1 / scale)
+    if not USUAL_SCALES[1] <= larger <= _MAX_SCALE:
+        return None
+    by = 2 ** int(math.log2(larger))
+    reductions, left = ((1, by), scale / by) if scale > 1 else ((by, 1), scale * by)
+    return reductions, (left / _PIXEL_SIZE_TOLERANCE, left * _PIXEL_SIZE_TOLERANCE)
+
+
+def _further(images: Images, task: Task, told: tuple[tuple[int, int], tuple[float, float]] | None) -> Iterator[Found]:
+    """Yield what the variants lead to that are tried where nothing else was found, and where something stands out."""
+    usual = (1, 1), USUAL_SCALES
+    mirrored = [usual] if told is None else [told, usual]
+    larger = () if task.config.model in _WITHOUT_SCALE else _LARGER_SCALES
+    tries = [(True, each) for each in mirrored if task.config.flip is Flip.AUTO] + [(False, each) for each in larger]
+    for flipped, (reductions, scales) in tries:
+        found = _search_scales(images, task, reductions, scales, mirrored=flipped)
+        if found is not None:
+            yield found
+
+
+def _search_scales(
+    images: Images,
+    task: Task,
+    reductions: tuple[int, int],
+    scales: tuple[float, float],
+    *,
+    mirrored: bool = False,
+) -> Found | None:
+    """Return what a search of one variant leads to, ``scales`` in its pixels.
+
+    None where no place stands out, where the result left the scales that were searched, or an image is too small.
+    """
+    variant = images.variant(mirrored=mirrored, reductions=reductions)
+    if variant is None:
+        return None
+    pair, own = variant.pair, variant.task(task)
+    settings = images.fitted((pair.shape, pair.moving_shape))
+    candidates = find(pair, own, settings, scales=scales)
+    ratio = start_ratio(candidates, pair.shape, pair.moving_shape)
+    if not candidates[0].score > 0 or (ratio is not None and ratio < MIN_START_RATIO):
+        return None
+    found = Found(variant, with_smaller_windows(pair, own, solve(pair, own, settings, candidates)))
+    scale = math.sqrt(area_scale(found.solution.fit.matrix, pair.shape))
+    return found if scales[0] / _SCALE_SLACK <= scale <= scales[1] * _SCALE_SLACK else None
+
+
+def _with_reason_of_scale(found: Found, task: Task, scale: float | None) -> Found:
+    """Return what failed with the reason that the model has no scale, where the pixel sizes ask for one."""
+    if task.config.model not in _WITHOUT_SCALE or scale is None or max(scale, 1 / scale) < _SAME_SCALE:
+        return found
+    reason = (
+        f"the pixel sizes differ by a factor of {max(scale, 1 / scale):.3g}, which `model` {task.config.model} cannot "
+        "follow; use `model` similarity"
+    )
+    verdict = Verdict(found.status, (*found.solution.verdict.reasons, reason))
+    return replace(found, solution=replace(found.solution, verdict=verdict))
