@@ -91,10 +91,11 @@ def find(
     *,
     narrow: bool = False,
     scales: tuple[float, float] = USUAL_SCALES,
+    quick: bool = False,
 ) -> list[Candidate]:
-    """Return where the starts lead, the best first; ``narrow`` and ``scales`` as in `Search`."""
+    """Return where the starts lead, the best first; ``narrow``, ``scales`` and ``quick`` as in `Search`."""
     metrics = {inverted: LevelMetrics(pair.in_contrast(inverted), config) for inverted in (False, True)}
-    return find_candidates(metrics, config, Search(task.init, task.bound, narrow, scales))
+    return find_candidates(metrics, config, Search(task.init, task.bound, narrow, scales, quick))
 
 
 def solve(pair: PairPyramid, task: Task, config: RegistrationConfig, candidates: list[Candidate]) -> Solution:

@@ -130,7 +130,7 @@ def _further(images: Images, task: Task, told: tuple[tuple[int, int], tuple[floa
     larger = () if task.config.model in _WITHOUT_SCALE else _LARGER_SCALES
     tries = [(True, each) for each in mirrored if task.config.flip is Flip.AUTO] + [(False, each) for each in larger]
     for flipped, (reductions, scales) in tries:
-        found = _search_scales(images, task, reductions, scales, mirrored=flipped)
+        found = _search_scales(images, task, reductions, scales, mirrored=flipped, quick=True)
         if found is not None:
             yield found
 
@@ -142,8 +142,9 @@ def _search_scales(
     scales: tuple[float, float],
     *,
     mirrored: bool = False,
+    quick: bool = False,
 ) -> Found | None:
-    """Return what a search of one variant leads to, ``scales`` in its pixels.
+    """Return what a search of one variant leads to, ``scales`` in its pixels; ``quick`` as in `Search`.
 
     None where no place stands out, where the result left the scales that were searched, or an image is too small.
     """
@@ -152,7 +153,9 @@ def _search_scales(
         return None
     pair, own = variant.pair, variant.task(task)
     settings = images.fitted((pair.shape, pair.moving_shape))
-    candidates = find(pair, own, settings, scales=scales)
+    candidates = find(pair, own, settings, scales=scales, quick=quick)
+    if not candidates:
+        return None
     ratio = start_ratio(candidates, pair.shape, pair.moving_shape)
     if not candidates[0].score > 0 or (ratio is not None and ratio < MIN_START_RATIO):
         return None

@@ -35,6 +35,7 @@ _NARROW_SEARCHES: tuple[Model, ...] = (Model.TRANSLATION, Model.RIGID)
 _FAIR_SCORE, _CLEAR_RATIO = 0.2, 1.7
 # Two candidates are at different places when half of the overlap, at this grid, moves by this share of a diagonal.
 _GRID, _ELSEWHERE_SHARE = 17, 1 / 16
+_QUICK_STARTS = 3  # that are followed in a quick search; two at least, so that one can stand out
 WINDOWS_ACROSS = 2  # windows across the overlap, on the coarsest level on which a start in a narrow one is followed
 # Lengths in level pixels: the first trial step, the longest step, and the step that ends a level. A simpler model need
 # come no nearer than the next one starts well from: shorter steps cost half as many evaluations again, for nothing.
@@ -90,12 +91,14 @@ class Search:
             level on which two windows lie side by side in its overlap. Only shifts and rotations are searched.
         scales: the least and the most scale that are searched, moving pixels per fixed pixel; other than the usual ones
             they are known to be needed: the first start has the middle one, and models without a scale are not tried.
+        quick: only the best few starts that were searched for are followed, where little speaks for finding one.
     """
 
     init: np.ndarray | None = None
     bound: MotionBound | None = None
     narrow: bool = False
     scales: tuple[float, float] = USUAL_SCALES
+    quick: bool = False
 
     def origin(self, shape: tuple[int, int], moving_shape: tuple[int, int]) -> np.ndarray:
         """Return the first start (3, 3) for images of (H, W)."""
@@ -123,7 +126,10 @@ def find_candidates(
     Args:
         metrics: of the pair in its contrast (False) and inverted (True).
         config: the settings.
-        search: the init, the bound of the motion, and whether the overlap is narrow.
+        search: how it is limited.
+
+    Returns:
+        At least one candidate, where the search is not quick.
     """
     multistart = _Multistart(metrics, config, search)
     models: tuple[Model, ...] = _SEARCHES.get(config.model, (config.model,))
@@ -134,21 +140,24 @@ def find_candidates(
         models = (richest,)
     pair = metrics[False].pair
     origin = search.origin(pair.shape, pair.moving_shape)
-    origins = [Start(origin, inverted) for inverted in (False, True)]
+    origins = [] if search.quick else [Start(origin, inverted) for inverted in (False, True)]
     of_origin = candidates = list(multistart.until_good(origins, richest))
-    if candidates[-1].score <= _GOOD_SCORE and 0 < multistart.search_level < len(pair) - 1:
+    if candidates and candidates[-1].score <= _GOOD_SCORE and 0 < multistart.search_level < len(pair) - 1:
         # The coarsest level sees no fine texture, and leaves what has only that a pixel off.
         redescended = multistart.redescend(_sorted(candidates)[0])
         if redescended.score > _GOOD_SCORE:
             return _sorted([*candidates, redescended])
     bests = list[Candidate]()
-    for model in models if search.init is None and candidates[-1].score <= _GOOD_SCORE else ():
+    good = bool(candidates) and candidates[-1].score > _GOOD_SCORE
+    for model in models if search.init is None and not good else ():
         if model is richest:
             candidates = list(of_origin)
         else:
             candidates = [multistart.descend_models(start, model) for start in origins]
         starts = find_starts(pair.fixed, pair.moving, model, config.first_min_overlap, search.bound, search.scales)
-        candidates += multistart.until_good(starts, model)
+        candidates += multistart.until_good(starts[:_QUICK_STARTS] if search.quick else starts, model)
+        if not candidates:
+            continue
         if model is richest:
             break
         best = _sorted(candidates)[0]
