@@ -28,7 +28,7 @@ class Outcome:
     Attributes:
         kind, half, scene, model: of the pair.
         error: RMS over the overlap, pixels; None where the frames show different scenes.
-        status, reasons: the verdict.
+        status, reasons, probability: the verdict, and the probability of being right.
         seconds: of the registration.
     """
 
@@ -39,6 +39,7 @@ class Outcome:
     error: float | None
     status: str
     reasons: tuple[str, ...]
+    probability: float
     seconds: float
 
     @property
@@ -54,7 +55,7 @@ def outcome(pair: ReachPair, half: str) -> Outcome:
     """Register a pair."""
     result = register(pair.fixed, pair.moving, pair.model)
     error = None if pair.matrix is None else rms_error(result.matrix, pair.matrix, pair.fixed.shape)
-    verdict = str(result.status), result.reasons
+    verdict = str(result.status), result.reasons, result.probability
     return Outcome(pair.kind, half, pair.scene, pair.model, error, *verdict, result.seconds)
 
 
@@ -81,7 +82,7 @@ def main() -> None:
 
 
 def lines(outcomes: list[Outcome]) -> Iterator[str]:
-    """Yield the table of all kinds, then a line for each pair that is not as it should be."""
+    """Yield the table of all kinds, then a line with verdict and probability for each pair that is not as it should."""
     yield from (
         f"Right: an RMS error below {SOLVED_PX:g} px over the overlap. How to read it: benchmarks/README.md.",
         "",
@@ -101,7 +102,8 @@ def lines(outcomes: list[Outcome]) -> Iterator[str]:
         yield from ("Not right, or not judged so:", "")
         for one in missed:
             error = "" if one.error is None else f", {report.pixels(one.error)} px off"
-            yield f"- {one.half}: {one.kind}, {one.scene}, {one.model}{error}: {one.status}: {'; '.join(one.reasons)}"
+            judged = f"{one.status}, {one.probability:.3f}: {'; '.join(one.reasons)}"
+            yield f"- {one.half}: {one.kind}, {one.scene}, {one.model}{error}: {judged}"
         yield ""
 
 

@@ -76,7 +76,7 @@ def test_flat_scenes_are_mostly_flat(scene: str) -> None:
 
 def test_the_report_counts_what_is_right_and_what_is_believed() -> None:
     outcomes = [
-        benchmark.Outcome("page", "chosen", "page", "rigid", error, status, ("x",), 1.0)
+        benchmark.Outcome("page", "chosen", "page", "rigid", error, status, ("x",), 0.5, 1.0)
         for error, status in ((0.1, "ok"), (0.2, "suspect"), (3.0, "ok"), (4.0, "failed"), (None, "ok"))
     ]
     text = "\n".join(benchmark.lines(outcomes))

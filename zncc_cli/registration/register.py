@@ -26,6 +26,7 @@ from zncc_cli.registration.pair_pyramid import PairPyramid
 from zncc_cli.registration.pyramid import Level, count_levels, pyramid
 from zncc_cli.registration.quality.evidence import Evidence
 from zncc_cli.registration.quality.fitting_window import fitting_window
+from zncc_cli.registration.quality.probability import probability_right
 from zncc_cli.registration.quality.uncertainty import Uncertainty
 from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.retry import with_smaller_overlap, with_smaller_windows
@@ -81,6 +82,11 @@ class RegistrationResult:
     backend: native.Loaded
     device: str
     seconds: float
+
+    @property
+    def probability(self) -> float:
+        """The probability that the result is right: off by less than a pixel, RMS over the overlap."""
+        return probability_right(self.evidence)
 
 
 def register(
