@@ -10,6 +10,7 @@ import dataclasses
 import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -53,7 +54,8 @@ class Outcome:
 
 def outcome(pair: ReachPair, half: str) -> Outcome:
     """Register a pair."""
-    result = register(pair.fixed, pair.moving, pair.model)
+    stated: dict[str, Any] = {} if pair.pixel_sizes is None else {"pixel_sizes": pair.pixel_sizes}
+    result = register(pair.fixed, pair.moving, pair.model, **stated)
     error = None if pair.matrix is None else rms_error(result.matrix, pair.matrix, pair.fixed.shape)
     verdict = str(result.status), result.reasons, result.probability
     return Outcome(pair.kind, half, pair.scene, pair.model, error, *verdict, result.seconds)

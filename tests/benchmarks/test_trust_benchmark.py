@@ -73,6 +73,8 @@ def test_fifths_compare_what_was_predicted_with_what_was_observed() -> None:
     assert [part.count for part in parts] == [2] * 5
     assert [part.observed for part in parts] == [0, 0, 0.5, 1, 1]
     np.testing.assert_allclose([part.predicted for part in parts], [0.05, 0.25, 0.45, 0.65, 0.85])
+    # Of one pair of probability 0 and one of 0.1 the share that is right varies by sqrt(0.1 * 0.9) / 2.
+    assert parts[0].deviation == pytest.approx(0.15)
 
 
 def test_the_fit_finds_the_model_that_the_pairs_were_drawn_from() -> None:

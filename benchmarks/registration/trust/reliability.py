@@ -28,6 +28,7 @@ class Fifth:
         count: of the pairs.
         least, most, predicted: the probabilities' range and mean.
         observed: share of the pairs whose results are right.
+        deviation: standard deviation of ``observed`` if all probabilities hold.
     """
 
     count: int
@@ -35,11 +36,7 @@ class Fifth:
     most: float
     predicted: float
     observed: float
-
-    @property
-    def deviation(self) -> float:
-        """The standard deviation of ``observed`` if ``predicted`` holds."""
-        return float(np.sqrt(self.predicted * (1 - self.predicted) / self.count))
+    deviation: float
 
 
 def fifths(predicted: Array, right: NDArray[np.bool_]) -> list[Fifth]:
@@ -53,6 +50,7 @@ def fifths(predicted: Array, right: NDArray[np.bool_]) -> list[Fifth]:
             float(predicted[part].max()),
             float(predicted[part].mean()),
             float(right[part].mean()),
+            float(np.sqrt((predicted[part] * (1 - predicted[part])).sum()) / len(part)),
         )
         for part in parts
     ]
