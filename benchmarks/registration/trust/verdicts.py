@@ -36,6 +36,7 @@ _DRAW_COUNT = 2000  # of the predicted errors: quantiles to a percent
 # A scene that is mostly flat has no pixels to be saturated, and is drawn or photographed with less noise than 3.
 _FLAT_DAMAGES = ("clean", "noise 0.6", "noise 1.5", "noise 0.6, occluded 15 %")
 _UNALIGNABLE = list(itertools.product(unalignable.KINDS | unalignable.FLAT_KINDS, MODELS))
+_REPEATS = 2  # of these: few of them deceive, and the probability is fitted to those that do
 
 Array = NDArray[np.floating]
 T = TypeVar("T")
@@ -140,9 +141,12 @@ def judge_alignable(half: str, seed: int, every: int = 1, folder: Path | None = 
 
 def judge_unalignable(half: str, seed: int, every: int = 1, folder: Path | None = None) -> Iterator[JudgedPair]:
     """Register pairs that cannot be aligned, or one of ``every`` of them; ``folder`` keeps their frames."""
-    half_index = HALVES.index(half)
-    for number, (kind, model) in _one_of(every, list(enumerate(_UNALIGNABLE))):
-        number += 100_000 * (half_index + 1) + 1000 * seed
+    wanted = [
+        (100_000 * (HALVES.index(half) + 1) + 1000 * (_REPEATS * seed + repeat) + number, kind, model)
+        for repeat in range(_REPEATS)
+        for number, (kind, model) in enumerate(_UNALIGNABLE)
+    ]
+    for number, kind, model in _one_of(every, wanted):
         draw = functools.partial(unalignable.frames, kind, number, SHAPE)
         fixed, moving = _kept(folder, f"unalignable-{number}.npz", draw)
         result = register(fixed.astype(np.float32), moving.astype(np.float32), model)
