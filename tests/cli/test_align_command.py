@@ -97,6 +97,8 @@ def test_aligns_the_sample_pair_and_writes_every_file(run: Run, model: str) -> N
 
     report = json.loads((out / "report.json").read_text())
     assert report["status"] == "ok"
+    assert 0.9 < report["probability"] < 1
+    assert f"probability     {report['probability']:.3f} of being right" in got.stdout
     assert report["metrics"]["zncc_after"] > report["metrics"]["zncc_before"]
     assert set(report["seconds"]) == {"import", "read", "registration", "write", "total"}
     assert report["backend"]["used"] in ("native", "reference")

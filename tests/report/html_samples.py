@@ -65,6 +65,7 @@ def report(**changes):
     return {
         "status": "ok",
         "reasons": [REASON],
+        "probability": 0.99996,
         "model": "affine",
         "model_asked": "affine",
         "selection": None,

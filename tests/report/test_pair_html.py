@@ -42,6 +42,12 @@ def test_verdict_and_reasons_come_first_in_words_and_signs(html, status, word, s
     assert order == sorted(order)
 
 
+def test_the_probability_of_being_right_is_shown_and_never_as_certain(html):
+    assert "Probability of being right 0.999" in html().text
+    assert "Probability of being right 0.052" in html(report(probability=0.0521)).text
+    assert "Probability" not in html(report(probability=None)).text
+
+
 def test_every_picture_has_an_alternative_text_and_a_size(html):
     images = html().all("img")
     assert len(images) == 5 + 5

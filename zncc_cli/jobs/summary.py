@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from zncc_cli.report.json import json_text
 from zncc_cli.report.terminal import summary_table
+from zncc_cli.report.words import probability_text
 from zncc_cli.text import shown
 
 if TYPE_CHECKING:  # most of them load torch
@@ -34,6 +35,7 @@ def print_summary(outcome: PairOutcome) -> None:
     uncertainty = None if failed else result.uncertainty
     rows = [
         ("status", f"{result.status.value}: {'; '.join(result.reasons)}"),
+        ("probability", f"{probability_text(result.probability)} of being right, less than a pixel off"),
         *([("model", f"{result.model}: {result.selection.reason}")] if result.selection else []),
         ("zncc", f"{_number(before)} -> {_number(after)}, before -> after: mean over all windows, in [-1, 1]"),
         ("overlap", f"{result.evidence.overlap:.1%} of the {'pixels' if after is None else 'windows'}"),

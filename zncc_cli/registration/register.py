@@ -26,6 +26,7 @@ from zncc_cli.registration.pair_pyramid import LevelMetrics
 from zncc_cli.registration.pair_variant import Images
 from zncc_cli.registration.pyramid import Level
 from zncc_cli.registration.quality.evidence import Evidence
+from zncc_cli.registration.quality.probability import probability_right
 from zncc_cli.registration.quality.uncertainty import Uncertainty
 from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.search.model_selection import Selection
@@ -85,6 +86,11 @@ class RegistrationResult:
     def mirrored(self) -> bool:
         """Whether the moving image shows the scene mirrored, so that the matrix reverses it."""
         return is_mirrored(self.matrix)
+
+    @property
+    def probability(self) -> float:
+        """The probability that the result is right: off by less than a pixel, RMS over the overlap."""
+        return probability_right(self.evidence)
 
 
 def register(

@@ -16,7 +16,17 @@ from zncc_cli.report.arrows import motion
 from zncc_cli.report.html import load_template, write_html
 from zncc_cli.report.json import plain
 from zncc_cli.report.pair_figures import PairFigures, embedded_views, load_jpeg, map_figures
-from zncc_cli.report.words import FILES, MEASURES, described, flattened, plain_name, shell_line, text_lines, value_text
+from zncc_cli.report.words import (
+    FILES,
+    MEASURES,
+    described,
+    flattened,
+    plain_name,
+    probability_text,
+    shell_line,
+    text_lines,
+    value_text,
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +48,8 @@ VERDICTS: Mapping[str, Verdict] = {
 # Keys of a report that have a place of their own; the others are shown at the end, under their own names.
 _PLACED_KEYS = (
     *("status", "reasons", "notes", "model", "model_asked", "selection", "inverted", "mirrored", "fixed", "moving"),
-    *("metrics", "seconds", "levels", "settings", "backend", "versions", "command", "uncertainty", "missing"),
+    *("metrics", "probability"),
+    *("seconds", "levels", "settings", "backend", "versions", "command", "uncertainty", "missing"),
 )
 
 
@@ -121,6 +132,9 @@ def _highlights(report: Mapping[str, Any]) -> list[dict[str, str]]:
     metrics = _mapping(report, "metrics")
     before, after = (value_text(metrics.get(key), digits=3) for key in ("zncc_before", "zncc_after"))
     highlights = [{"label": "ZNCC", "value": f"{before} → {after}", "unit": ""}]
+    if (probability := _number(report.get("probability"))) is not None:
+        label = "Probability of being right"
+        highlights.insert(0, {"label": label, "value": probability_text(probability), "unit": ""})
     for key, name in (("overlap", "Overlap"), ("motion", "Largest motion")):
         measure = MEASURES[key]
         value = value_text(metrics.get(key), measure.factor, digits=3)

@@ -66,6 +66,11 @@ def number_text(value: float, digits: int = 4) -> str:
     return "0" if text == "-0" else text
 
 
+def probability_text(probability: float) -> str:
+    """Return ``probability`` with three decimals, never as certain: 0.001 to 0.999."""
+    return f"{min(max(probability, 0.001), 0.999):.3f}"
+
+
 def described(
     metrics: Mapping[str, Any], measures: Mapping[str, Measure] = MEASURES, digits: int = 4
 ) -> Iterator[tuple[Measure, str]]:

@@ -24,6 +24,7 @@ Mask = NDArray[np.bool_]
 _RAMP_SHARE = 0.6  # of the light, from the centre to either end
 _OCCLUDED_SHARE = 0.15  # of the moving frame
 _BLUR_SIGMA_PX = 2.0
+_CLIPPED_SHARE = 0.3  # of the moving frame's pixels, the brightest ones
 _FRAME_SHARE = 0.08  # of the shorter side that a black frame covers on each side
 
 
@@ -90,6 +91,18 @@ def _blurred(views: TwoViews, random: np.random.Generator) -> Frames:
     return views.fixed(), gaussian_blur(views.moving(math.ceil(4 * _BLUR_SIGMA_PX)), _BLUR_SIGMA_PX)
 
 
+def _saturated(views: TwoViews, random: np.random.Generator) -> Frames:
+    """Return frames of which the moving one is overexposed, on a scene with light in more pixels than are clipped."""
+    moving = views.moving()
+    return views.fixed(), np.minimum(moving, np.quantile(moving, 1 - _CLIPPED_SHARE))
+
+
+def _two_valued(views: TwoViews, random: np.random.Generator) -> Frames:
+    """Return frames of black and white, as a scanner makes of a drawing: 1 above the middle of the grey levels."""
+    fixed, moving = ((frame > (frame.min() + frame.max()) / 2).astype(float) for frame in _clean(views, random))
+    return fixed, moving
+
+
 def _overlap(views: TwoViews) -> tuple[Mask, Mask]:
     """Return masks of all fixed pixels, and of the moving pixels that show something of the fixed frame."""
     height, width = views.shape
@@ -146,6 +159,14 @@ DAMAGES = {
     "occluded 15 %": Damage(_occluded),
     "blur 2 px": Damage(_blurred),
     "half overlap, black beyond": Damage(_black_outside(_overlap), shift=(0.3, 0.25)),
+}
+# Those of the pairs that are hard for the verdict; apart, so that the pairs of the damages above stay the same ones.
+HARD_DAMAGES = {
+    "noise 3": Damage(noise=gaussian(3)),
+    "3 photons": Damage(noise=poisson(3)),
+    "saturated 30 %": Damage(_saturated),
+    "noise 0.6, occluded 15 %": Damage(_occluded, noise=gaussian(0.6)),
+    "two-valued": Damage(_two_valued),
 }
 # Borders that show nothing of the scene, and that a tool could take for a part of it.
 BORDERS = {

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.registration.pairs.bound import bound
-from benchmarks.registration.pairs.damage import BORDERS, DAMAGES, Mask
+from benchmarks.registration.pairs.damage import BORDERS, DAMAGES, HARD_DAMAGES, Mask
 from benchmarks.registration.pairs.error import overlap_grid
 from benchmarks.registration.pairs.motion import MODELS, SIZES, draw
 from benchmarks.registration.pairs.scenery import SCENES, TwoViews, endless
@@ -24,7 +24,8 @@ _BORDER_MODELS = ("translation", "rigid", "affine", "homography")
 
 @dataclass(frozen=True)
 class Plan:
-    """The choices that make a pair: its seed, and keys of SCENES, MODELS, SIZES and DAMAGES or BORDERS."""
+    """The choices that make a pair: its seed, and keys of SCENES or FLAT_SCENES, of MODELS, of SIZES, and of one table
+    of damages or BORDERS."""
 
     number: int
     scene: str
@@ -69,7 +70,7 @@ def border_plans() -> list[Plan]:
 def make(plan: Plan, shape: tuple[int, int] = SHAPE) -> Pair:
     """Draw a pair; the same plan and shape give the same pair."""
     random = np.random.default_rng(plan.number)
-    damage = (DAMAGES | BORDERS)[plan.damage]
+    damage = (DAMAGES | HARD_DAMAGES | BORDERS)[plan.damage]
     shift = np.eye(3)
     shift[:2, 2] = np.multiply(damage.shift, shape[::-1]) * random.choice([-1.0, 1.0], 2)
     matrix = shift @ draw(plan.model, SIZES[plan.size], shape, random)

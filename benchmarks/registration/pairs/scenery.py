@@ -11,6 +11,8 @@ from board import board
 from make_samples import view
 from numpy.typing import NDArray
 
+from benchmarks.registration.pairs import flat_scenes
+
 Array = NDArray[np.float64]
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # ITU-R BT.709
 _STEP_PX = 1e-4  # of the differences for the gradient: the curvature of a scene adds as much of its own size
@@ -29,19 +31,31 @@ SCENES: dict[str, Callable[[Array, Array, int], Array]] = {
     "stars": scenes.stars,
     "board": _grey_board,
 }
+# Apart, so that the pairs of the scenes above stay the same ones.
+FLAT_SCENES: dict[str, Callable[[Array, Array, int], Array]] = {
+    "bare board": flat_scenes.bare_board,
+    "sparse stars": flat_scenes.sparse_stars,
+    "few cells": flat_scenes.few_cells,
+    "page": flat_scenes.page,
+    "half sky": flat_scenes.half_sky,
+    "vessels": flat_scenes.vessels,
+}
+_ALL_SCENES = SCENES | FLAT_SCENES
 
 
 @dataclass(frozen=True)
 class TwoViews:
     """A scene seen by two cameras whose frames have the same ``shape`` (H, W).
 
-    ``matrix`` (3, 3) maps fixed to moving pixels, (x, y). Brightness is about 0 to 1, and never negative.
+    ``matrix`` (3, 3) maps fixed to moving pixels, (x, y), ``placing`` (3, 3) those of the scene to the fixed frame's;
+    None puts the scene's middle on the frame's. Brightness is about 0 to 1, and never negative.
     """
 
     scene: str
     seed: int
     shape: tuple[int, int]
     matrix: Array
+    placing: Array | None = None
 
     def fixed(self) -> Array:
         return self._frame(np.eye(3))
@@ -58,8 +72,9 @@ class TwoViews:
     def _frame(self, to_frame: Array, margin: int = 0) -> Array:
         height, width = self.shape
         centring = _shift((width - scenes.WIDTH) / 2, (height - scenes.HEIGHT) / 2)
+        placing = centring if self.placing is None else self.placing
         shape = (height + 2 * margin, width + 2 * margin)
-        return np.maximum(view(SCENES[self.scene], self.seed, shape, to_frame @ centring), 0)
+        return np.maximum(view(_ALL_SCENES[self.scene], self.seed, shape, to_frame @ placing), 0)
 
 
 def _shift(dx: float, dy: float) -> Array:

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.registration.pairs.damage import inside_black_frame
-from benchmarks.registration.pairs.scenery import SCENES, TwoViews
+from benchmarks.registration.pairs.scenery import FLAT_SCENES, SCENES, TwoViews
 
 Array = NDArray[np.float64]
 Frames = tuple[Array, Array]
 Shape = tuple[int, int]
 Random = np.random.Generator
 
-_NOISE_STD = 0.05  # in a repeated texture, whose standard deviation is about 0.2
+_NOISE_STD = 0.05  # in a repeated texture, whose standard deviation is about 0.2; of a flat scene's deviation
 _SHADED_SHARE = 0.8  # of the light, from the centre to the corners
 _EDGE_PX = 0.6  # width of the edges of a repeated texture
 
@@ -31,6 +31,19 @@ def _scene(random: Random, shape: Shape, name: str | None = None) -> Array:
 def _other_seed(random: Random, shape: Shape) -> Frames:
     name = str(random.choice(list(SCENES)))
     return _scene(random, shape, name), _scene(random, shape, name)
+
+
+def _two_of(name: str) -> Callable[[Random, Shape], Frames]:
+    """Return two scenes of one kind, under the noise of a camera: boards of one maker, pages of one hand."""
+
+    def frames(random: Random, shape: Shape) -> Frames:
+        fixed, moving = (
+            scene + _NOISE_STD * scene.std() * random.standard_normal(shape)
+            for scene in (_scene(random, shape, name) for _ in range(2))
+        )
+        return fixed, moving
+
+    return frames
 
 
 def _other_kind(random: Random, shape: Shape) -> Frames:
@@ -170,6 +183,10 @@ KINDS: dict[str, Callable[[Random, Shape], Frames]] = {
 }
 
 
+# Apart, so that the pairs of the kinds above stay the same ones.
+FLAT_KINDS = {f"different: {name}": _two_of(name) for name in FLAT_SCENES}
+
+
 def frames(kind: str, seed: int, shape: Shape) -> Frames:
     """Return the two frames (H, W) of a kind; the same kind, seed and shape give the same frames."""
-    return KINDS[kind](np.random.default_rng([seed, *kind.encode()]), shape)
+    return (KINDS | FLAT_KINDS)[kind](np.random.default_rng([seed, *kind.encode()]), shape)

@@ -1,4 +1,4 @@
-"""The report of the tool's verdicts: counts of right and wrong ones, and the calibration of the uncertainty."""
+"""The report of the tool's verdicts: counts of right and wrong ones, and how well its predictions are calibrated."""
 
 from __future__ import annotations
 
@@ -10,25 +10,45 @@ import numpy as np
 
 from benchmarks.common import machine, report
 from benchmarks.common.report import table
+from benchmarks.registration.trust import reliability
+from benchmarks.registration.trust.reliability import Fifth, fifths
 from benchmarks.registration.trust.verdicts import LEVELS, JudgedPair
 
 _STATUSES = ("ok", "suspect", "failed")
 
 
 def write(pairs: list[JudgedPair], seconds: float, folder: Path) -> list[Path]:
-    """Write the tables and all numbers; return the paths of both files."""
+    """Write the tables, all numbers and, where matplotlib is installed, the picture; return their paths."""
     name, title, facts = f"trust-{machine.slug()}", "The tool's verdicts and the truth", machine.describe()
-    content = {"pairs": [dataclasses.asdict(pair) for pair in pairs]}
-    return report.write(folder, name, title, facts, _lines(pairs, seconds), content)
+    content = {"pairs": [dataclasses.asdict(pair) | {"probability": pair.probability} for pair in pairs]}
+    by_half = _fifths(pairs)
+    files = report.write(folder, name, title, facts, _lines(pairs, by_half, seconds), content)
+    return files + reliability.draw(by_half, files[0].with_suffix(".svg"))
 
 
-def _lines(pairs: list[JudgedPair], seconds: float) -> Iterator[str]:
+def _fifths(pairs: list[JudgedPair]) -> dict[str, list[Fifth]]:
+    by_half = {}
+    for half in _halves(pairs):
+        of_half = [pair for pair in pairs if pair.half == half]
+        predicted = np.array([pair.probability for pair in of_half])
+        by_half[half] = fifths(predicted, np.array([pair.is_right for pair in of_half]))
+    return by_half
+
+
+def _halves(pairs: list[JudgedPair]) -> list[str]:
+    return sorted({pair.half for pair in pairs}, reverse=True)
+
+
+def _lines(pairs: list[JudgedPair], by_half: dict[str, list[Fifth]], seconds: float) -> Iterator[str]:
     yield (
-        "Right: an RMS error below 1 px over the overlap. The bounds of the verdict were chosen on the half of the "
-        'seeds called "chosen"; what counts is the half that was held out. How to read it: benchmarks/README.md.'
+        "Right: an RMS error below 1 px over the overlap. The bounds of the verdict and the weights of the probability "
+        'were chosen on the half of the seeds called "chosen"; what counts is the half that was held out. How to read '
+        "it: benchmarks/README.md."
     )
     yield ""
-    for half in sorted({pair.half for pair in pairs}, reverse=True):
+    yield from ("## The probability of being right", "")
+    yield from reliability.lines(by_half)
+    for half in _halves(pairs):
         of_half = [pair for pair in pairs if pair.half == half]
         yield from (f"## {half.capitalize()}: {len(of_half)} pairs", "")
         yield from _confusion(of_half)

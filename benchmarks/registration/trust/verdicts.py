@@ -6,21 +6,26 @@ made from the other, held out.
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.registration.pairs import unalignable
-from benchmarks.registration.pairs.damage import BORDERS, DAMAGES
+from benchmarks.registration.pairs.damage import BORDERS, DAMAGES, HARD_DAMAGES
 from benchmarks.registration.pairs.error import rms_error
 from benchmarks.registration.pairs.motion import MODELS, SIZES
 from benchmarks.registration.pairs.plans import SHAPE, Plan, make
-from benchmarks.registration.pairs.scenery import SCENES
+from benchmarks.registration.pairs.scenery import FLAT_SCENES, SCENES
 from benchmarks.registration.trials import SOLVED_PX
 from zncc_cli import register
+from zncc_cli.registration.quality.evidence import Evidence
+from zncc_cli.registration.quality.probability import probability_right
 from zncc_cli.registration.quality.uncertainty import Uncertainty
 from zncc_cli.registration.register import RegistrationResult
 from zncc_cli.registration.warp import corners, map_points
@@ -28,10 +33,13 @@ from zncc_cli.registration.warp import corners, map_points
 HALVES = ("chosen", "held out")
 LEVELS = (0.68, 0.95)
 _DRAW_COUNT = 2000  # of the predicted errors: quantiles to a percent
-_ALIGNABLE = list(itertools.product(DAMAGES | BORDERS, MODELS, SIZES))
-_UNALIGNABLE = list(itertools.product(unalignable.KINDS, MODELS))
+# A scene that is mostly flat has no pixels to be saturated, and is drawn or photographed with less noise than 3.
+_FLAT_DAMAGES = ("clean", "noise 0.6", "noise 1.5", "noise 0.6, occluded 15 %")
+_UNALIGNABLE = list(itertools.product(unalignable.KINDS | unalignable.FLAT_KINDS, MODELS))
+_REPEATS = 2  # of these: few of them deceive, and the probability is fitted to those that do
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,7 @@ class JudgedPair:
 
     Attributes:
         half: one of `HALVES`.
-        kind: of the pair, a damage, a border or a kind that cannot be aligned.
+        kind: of the pair, a damage, a border or a kind that cannot be aligned; a damage of a flat scene is named so.
         model, size, scene: of the pair; size and scene are empty where it cannot be aligned.
         alignable: whether the pair has a true transform.
         error: RMS over the overlap, pixels; None where there is no truth.
@@ -48,6 +56,7 @@ class JudgedPair:
         corner_error: RMS over the four corners, pixels; None where there is no truth.
         predicted: the expected ``corner_error``, pixels; None where the tool gives no uncertainty.
         inside: whether ``corner_error`` is within the predicted quantile of each of the `LEVELS`.
+        evidence: what the verdict rests on.
         seconds: of the registration.
     """
 
@@ -63,6 +72,7 @@ class JudgedPair:
     corner_error: float | None
     predicted: float | None
     inside: tuple[bool, ...]
+    evidence: Evidence
     seconds: float
 
     @property
@@ -70,44 +80,99 @@ class JudgedPair:
         return self.error is not None and self.error < SOLVED_PX
 
     @property
+    def probability(self) -> float:
+        """The predicted probability that the result is right."""
+        return probability_right(self.evidence)
+
+    @property
     def is_framed(self) -> bool:
         """Whether both images have a black frame, which pulls towards the identity, and no masks were given."""
         return self.kind in list(BORDERS)[1:]
 
 
-def judge_alignable(half: str, seed: int, every: int = 1) -> Iterator[JudgedPair]:
-    """Register pairs with exact truth, every damage and border, model and size, or every ``every``-th of them."""
+def _plans(half: str, seed: int) -> list[tuple[str, Plan]]:
+    """Return the alignable pairs and their kinds: textured scenes and every damage or border, then what is harder."""
     half_index, scenes = HALVES.index(half), list(SCENES)
-    for number, (damage, model, size) in list(enumerate(_ALIGNABLE))[::every]:
-        scene = scenes[(number + number // 6 + 7 * seed + 3 * half_index) % len(scenes)]
-        pair = make(Plan(10_000 * (half_index + 1) + 1000 * seed + number, scene, model, size, damage))
-        result = register(pair.fixed, pair.moving, model)
-        corner_error, predicted, inside = _calibration(result, pair.matrix)
+    usual = [
+        (damage, scenes[(number + number // 6 + 7 * seed + 3 * half_index) % len(scenes)], model, size, damage)
+        for number, (damage, model, size) in enumerate(itertools.product(DAMAGES | BORDERS, MODELS, SIZES))
+    ]
+    hard = [
+        (damage, scenes[(number + seed + 3 * half_index) % len(scenes)], model, size, damage)
+        for number, (damage, model, size) in enumerate(itertools.product(HARD_DAMAGES, MODELS, SIZES))
+    ]
+    flat = [
+        # Both sizes come with every model, scene and damage in turn.
+        (f"flat, {damage}", scene, model, list(SIZES)[(number + number // 4 + number // 24 + seed) % 2], damage)
+        for number, (model, scene, damage) in enumerate(itertools.product(MODELS, FLAT_SCENES, _FLAT_DAMAGES))
+    ]
+    first = 10_000 * (half_index + 1) + 1000 * seed
+    return [(kind, Plan(first + number, *choices)) for number, (kind, *choices) in enumerate(usual + hard + flat)]
+
+
+def judge_alignable(half: str, seed: int, every: int = 1, folder: Path | None = None) -> Iterator[JudgedPair]:
+    """Register pairs with exact truth, or one of ``every`` of them; ``folder`` keeps their frames."""
+    for kind, plan in _one_of(every, _plans(half, seed)):
+
+        def draw(plan: Plan = plan) -> tuple[Array, ...]:
+            pair = make(plan)
+            return pair.fixed, pair.moving, pair.matrix
+
+        fixed, moving, matrix = _kept(folder, f"alignable-{plan.number}.npz", draw)
+        result = register(fixed, moving, plan.model)
+        corner_error, predicted, inside = _calibration(result, matrix)
         yield JudgedPair(
             half,
-            damage,
-            model,
-            size,
-            scene,
+            kind,
+            plan.model,
+            plan.size,
+            plan.scene,
             True,
-            rms_error(result.matrix, pair.matrix, SHAPE),
+            rms_error(result.matrix, matrix, SHAPE),
             str(result.status),
             result.reasons,
             corner_error,
             predicted,
             inside,
+            result.evidence,
             result.seconds,
         )
 
 
-def judge_unalignable(half: str, seed: int, every: int = 1) -> Iterator[JudgedPair]:
-    """Register pairs that cannot be aligned, every kind and model, or every ``every``-th of them."""
-    half_index = HALVES.index(half)
-    for number, (kind, model) in list(enumerate(_UNALIGNABLE))[::every]:
-        fixed, moving = unalignable.frames(kind, 100_000 * (half_index + 1) + 1000 * seed + number, SHAPE)
+def judge_unalignable(half: str, seed: int, every: int = 1, folder: Path | None = None) -> Iterator[JudgedPair]:
+    """Register pairs that cannot be aligned, or one of ``every`` of them; ``folder`` keeps their frames."""
+    wanted = [
+        (100_000 * (HALVES.index(half) + 1) + 1000 * (_REPEATS * seed + repeat) + number, kind, model)
+        for repeat in range(_REPEATS)
+        for number, (kind, model) in enumerate(_UNALIGNABLE)
+    ]
+    for number, kind, model in _one_of(every, wanted):
+        draw = functools.partial(unalignable.frames, kind, number, SHAPE)
+        fixed, moving = _kept(folder, f"unalignable-{number}.npz", draw)
         result = register(fixed.astype(np.float32), moving.astype(np.float32), model)
         verdict = str(result.status), result.reasons
-        yield JudgedPair(half, kind, model, "", "", False, None, *verdict, None, None, (), result.seconds)
+        rest = None, None, (), result.evidence, result.seconds
+        yield JudgedPair(half, kind, model, "", "", False, None, *verdict, *rest)
+
+
+def _one_of(every: int, items: list[T]) -> list[T]:
+    """Return one of ``every`` items, drawn, so that no model and no size is left out; the same ones each time."""
+    count = -(-len(items) // every)
+    return [items[index] for index in sorted(np.random.default_rng(0).permutation(len(items))[:count])]
+
+
+def _kept(folder: Path | None, name: str, draw: Callable[[], tuple[Array, ...]]) -> tuple[Array, ...]:
+    """Return what ``draw`` returns, from the file of an earlier run where there is one; drawing takes longest."""
+    if folder is None:
+        return draw()
+    file = folder / name
+    if file.exists():
+        with np.load(file) as kept:
+            return tuple(kept.values())
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = draw()
+    np.savez(file, *drawn)
+    return drawn
 
 
 def _calibration(result: RegistrationResult, truth: Array) -> tuple[float, float | None, tuple[bool, ...]]:

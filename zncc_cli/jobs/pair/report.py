@@ -27,6 +27,7 @@ def pair_report(
     return {
         "status": result.status.value,
         "reasons": list(result.reasons),
+        "probability": result.probability,
         "model": str(result.model),
         "model_asked": str(result.model_asked),
         "selection": _selection(result),

@@ -165,6 +165,15 @@ class LevelMetric:
         signal = variance / (variance + self._metric.weights.beta)
         return float(signal[full_windows(self._fixed.mask, self._window)].sum())
 
+    @cached_property
+    def ceiling(self) -> float:
+        """The mean local ZNCC that the noise of both images leaves to a perfect agreement, in [0, 1].
+
+        The geometric mean of the shares of both images' window variances that are no noise, each averaged over its
+        windows.
+        """
+        return math.sqrt(_signal_share(self._fixed, self._window) * _signal_share(self._moving, self._window))
+
     def overlap(self, matrix: np.ndarray) -> float:
         """Return the share of the smaller image's pixels that lie in the overlap at ``matrix`` (3, 3), in [0, 1].
 
@@ -291,6 +300,13 @@ def _pixel_and_window_counts(mask: Tensor, border: int, window: int) -> tuple[fl
     middle = slice(border, mask.shape[0] - border), slice(border, mask.shape[1] - border)
     inner[middle] = mask[middle]
     return float(torch.count_nonzero(inner)), float(torch.count_nonzero(full_windows(inner, window)))
+
+
+def _signal_share(level: Level, window: int) -> float:
+    """Return the mean share of the variance of a level's windows that is not noise, in [0, 1]."""
+    variance = window_variance(level.image[0, 0], window)[full_windows(level.mask, window)]
+    noise = window**2 * level.noise_sigma**2
+    return float((1 - noise / variance.clamp_min(noise + 1e-12)).mean()) if variance.numel() else 0.0
 
 
 def _noise_eps(level: Level, window: int) -> float:

@@ -114,6 +114,7 @@ def compute_evidence(
         peak_ratio=None if after is None else _peak_ratio(pair, matrix),
         agreement=_agreement(metrics, matrix),
         zncc_coarse=None if similarities[-1] is None else similarities[-1].zncc,
+        zncc_ceiling=coarse.ceiling,
         held_out_before=held_out[0],
         held_out_after=held_out[1],
         fold_distance=None if folds is None or not len(points) else _rms_distance(*folds.matrices, points),

@@ -86,6 +86,9 @@ class Evidence:
     zncc_coarse: float | None = _figure(
         "ZNCC, coarse", "", "ZNCC after, on a coarser level, where noise hides less.", default=None
     )
+    zncc_ceiling: float | None = _figure(
+        "ZNCC ceiling", "", "The most that the images' own noise leaves to that ZNCC.", default=None
+    )
     # On the judged level, of windows in the black fields of a chessboard, with a field a quarter of the frame's shorter
     # side, where the fit to the white fields sends them, and the other way round.
     held_out_before: float | None = _figure(
