@@ -139,6 +139,15 @@ def test_a_figure_reads_otherwise_than_the_bound_that_it_misses() -> None:
     assert "2.199, at least 2.200 is needed" in judge(replace(GOOD, peak_ratio=2.199)).reasons[0]
 
 
+def test_a_place_that_stands_out_on_a_finer_level_need_not_stand_out_among_the_starts() -> None:
+    hidden = replace(GOOD, start_ratio=1.2)
+    assert judge(hidden).status is Status.FAILED
+    assert judge(replace(hidden, fine_ratio=2.9)).status is Status.FAILED
+    assert judge(replace(hidden, fine_ratio=3.0)).status is Status.OK
+    # Where the optimiser still went on, the rival was not compared with a result.
+    assert judge(replace(hidden, fine_ratio=9.0, ending=Ending.MAX_ITERATIONS)).status is Status.FAILED
+
+
 def test_agreement_no_better_than_chance_has_failed() -> None:
     verdict = judge(replace(GOOD, zncc_after=0.05, block_significance=4.2))
     assert verdict.status is Status.FAILED

@@ -22,6 +22,7 @@ from zncc_cli.registration.optimizer import Ending
 from zncc_cli.registration.quality import bounds
 from zncc_cli.registration.quality.evidence import Evidence
 
+_MIN_CEILING = 0.02  # below it noise is all there is
 _MAX_START_RATIO = 2.5  # what stands out more than this says no more
 
 
@@ -66,6 +67,13 @@ def _agreement(evidence: Evidence) -> float | None:
     return evidence.block_significance * min(max(ratio, 1.0), _MAX_START_RATIO) ** 2
 
 
+def _explained(evidence: Evidence) -> float | None:
+    """Return the ZNCC over the most that the images' own noise leaves to it."""
+    if evidence.zncc_coarse is None or evidence.zncc_ceiling is None:
+        return None
+    return evidence.zncc_coarse / max(evidence.zncc_ceiling, _MIN_CEILING)
+
+
 def _held_out_share(evidence: Evidence) -> float | None:
     """Return the ZNCC of windows held out from the fit over that of all windows."""
     if evidence.held_out_after is None or evidence.zncc_coarse is None or evidence.zncc_coarse <= 0:
@@ -74,6 +82,8 @@ def _held_out_share(evidence: Evidence) -> float | None:
 
 
 SCORES: Mapping[str, Score] = {
+    "explained": Score(_explained, worst=0.1, best=0.5, absent=0),
+    "content": Score(lambda e: e.agreement, worst=0.1, best=0.7, absent=0),
     "agreement": Score(_agreement, worst=60, best=200, absent=0),
     # Without one no other shift agrees at all.
     "peak_ratio": Score(lambda e: e.peak_ratio, worst=1.1, best=6, absent=1),
@@ -90,6 +100,8 @@ SCORES: Mapping[str, Score] = {
 
 INTERCEPT = -15.262
 WEIGHTS: Mapping[str, float] = {
+    "explained": 0.000,
+    "content": 0.000,
     "agreement": 3.976,
     "peak_ratio": 7.926,
     "held_out_share": 0.000,

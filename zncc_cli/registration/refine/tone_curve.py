@@ -26,8 +26,8 @@ _PIXELS = 2**14  # about so many tell the curve
 _BINS = 64  # of about equally many pixels
 _MIN_PIXELS = 32 * _BINS  # a curve through fewer follows the noise
 # The curve must leave little of the other image unexplained, since shading and occlusion are no curve, and less than a
-# straight line by this factor: interpolation of thin lines comes to 1.8.
-_MAX_UNEXPLAINED, _MIN_GAIN = 0.1, 2.0
+# straight line by this factor: interpolation of thin lines comes to 1.8. And a line that leaves little is good enough.
+_MAX_UNEXPLAINED, _MIN_GAIN, _MIN_BENDING = 0.1, 2.0, 0.01
 _ROUNDING = 1e-7  # of a share, in float32
 
 
@@ -49,7 +49,8 @@ class ToneCurve:
     @property
     def matters(self) -> bool:
         """Whether it is more than a straight line."""
-        return self.unexplained < _MAX_UNEXPLAINED and self.gain > _MIN_GAIN
+        bends = self.gain > _MIN_GAIN and self.gain * self.unexplained > _MIN_BENDING
+        return bends and self.unexplained < _MAX_UNEXPLAINED
 
     def of(self, level: Level) -> Tensor:
         """Return the image of a level through the curve, (1, 1, H, W), of mean zero and variance one where valid."""
