@@ -38,6 +38,7 @@ def align(
     no_data: options.NoDataOption = _DEFAULT.no_data,
     max_motion: options.MaxMotionOption = _DEFAULT.max_motion,
     flip: options.FlipOption = _DEFAULT.flip,
+    contrast: options.ContrastOption = _DEFAULT.contrast,
     fixed_mask: Annotated[Path | None, options.option(PairConfig, "fixed_mask")] = None,
     moving_mask: Annotated[Path | None, options.option(PairConfig, "moving_mask")] = None,
     init: Annotated[str | None, options.option(PairConfig, "init")] = None,

@@ -40,6 +40,7 @@ def batch(
     no_data: options.NoDataOption = _DEFAULT.no_data,
     max_motion: options.MaxMotionOption = _DEFAULT.max_motion,
     flip: options.FlipOption = _DEFAULT.flip,
+    contrast: options.ContrastOption = _DEFAULT.contrast,
     series: options.SeriesOption = None,
     page: options.PageOption = None,
     channel: options.ChannelOption = None,

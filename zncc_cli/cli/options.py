@@ -15,6 +15,7 @@ from zncc_cli.config import (
     Accept,
     Backend,
     Canvas,
+    Contrast,
     Device,
     Flip,
     InputConfig,
@@ -67,6 +68,7 @@ WindowOption = Annotated[int | None, option(RegistrationConfig, "window")]
 MinOverlapOption = Annotated[float | None, option(RegistrationConfig, "min_overlap")]
 MaxMotionOption = Annotated[float | None, option(RegistrationConfig, "max_motion")]
 FlipOption = Annotated[Flip, option(RegistrationConfig, "flip")]
+ContrastOption = Annotated[Contrast, option(RegistrationConfig, "contrast")]
 OptimizerOption = Annotated[Optimizer, option(RegistrationConfig, "optimizer")]
 MaxIterationsOption = Annotated[int, option(RegistrationConfig, "max_iterations")]
 ToleranceOption = Annotated[float, option(RegistrationConfig, "tolerance")]

@@ -34,6 +34,20 @@ class Flip(Choice):
     NO = "no"
 
 
+class Contrast(Choice):
+    """How what is bright in one image may look in the other one."""
+
+    AUTO = "auto"
+    SAME = "same"
+    INVERTED = "inverted"
+    ANY = "any"
+
+    @property
+    def signs(self) -> tuple[bool, ...]:
+        """The contrasts in which brightness is compared, each as whether it is inverted."""
+        return {Contrast.SAME: (False,), Contrast.INVERTED: (True,)}.get(self, (False, True))
+
+
 class Optimizer(Choice):
     """How the loss is minimized on the coarse levels."""
 

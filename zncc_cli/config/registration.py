@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from zncc_cli.config.choices import Backend, Device, Flip, Model, Optimizer, coerce
+from zncc_cli.config.choices import Backend, Contrast, Device, Flip, Model, Optimizer, coerce
 from zncc_cli.config.setting import Range, check_ranges, setting
 from zncc_cli.config.shared import AUTO, BACKEND, DEFAULT_WINDOW, DEVICE, NO_DATA, WINDOW, no_data_number
 
@@ -59,6 +59,13 @@ class RegistrationConfig:
             "Whether the moving image may be mirrored; auto tries its mirror image where nothing is found without."
         ),
     )
+    contrast: Contrast = field(
+        default=Contrast.AUTO,
+        metadata=setting(
+            "What is bright in one image is bright in the other one (same), dark (inverted), or either (any: the local "
+            "texture is compared, as for different sensors or stains); auto compares brightness both ways first."
+        ),
+    )
     max_iterations: int = field(
         default=60,
         metadata=setting(
@@ -86,7 +93,15 @@ class RegistrationConfig:
     backend: Backend = field(default=Backend.AUTO, metadata=BACKEND)
 
     def __post_init__(self) -> None:
-        coerce(self, model=Model, flip=Flip, optimizer=Optimizer, device=Device, backend=Backend)
+        coerce(
+            self,
+            model=Model,
+            flip=Flip,
+            contrast=Contrast,
+            optimizer=Optimizer,
+            device=Device,
+            backend=Backend,
+        )
         check_ranges(self)
         no_data_number(self.no_data)
 

@@ -53,11 +53,13 @@ class Task:
         config: the settings.
         init: (3, 3), the start that was given; None where it is searched for.
         bound: of the motion; None for any.
+        by_texture: whether the images are texture maps.
     """
 
     config: RegistrationConfig
     init: np.ndarray | None
     bound: MotionBound | None
+    by_texture: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +96,7 @@ def find(
     quick: bool = False,
 ) -> list[Candidate]:
     """Return where the starts lead, the best first; ``narrow``, ``scales`` and ``quick`` as in `Search`."""
-    metrics = {inverted: LevelMetrics(pair.in_contrast(inverted), config) for inverted in (False, True)}
+    metrics = {inverted: LevelMetrics(pair.in_contrast(inverted), config) for inverted in config.contrast.signs}
     return find_candidates(metrics, config, Search(task.init, task.bound, narrow, scales, quick))
 
 
@@ -131,7 +133,7 @@ def solve(pair: PairPyramid, task: Task, config: RegistrationConfig, candidates:
     evidence = compute_evidence(_without_border(metrics, border, config), border, fitted, uncertainty, ratio)
     beyond = checked.distance_beyond_bound
     evidence = dataclasses.replace(evidence, fine_ratio=fine_ratio, distance_beyond_bound=beyond)
-    verdict = judge(evidence, Request(task.config, fitted.model, task.init is not None))
+    verdict = judge(evidence, Request(task.config, fitted.model, task.init is not None, task.by_texture))
     return Solution(
         fit=dataclasses.replace(checked.fit, refined=border.refined),
         evidence=evidence,

@@ -12,10 +12,11 @@ from functools import cached_property
 
 import numpy as np
 
-from zncc_cli.config import Model, RegistrationConfig
+from zncc_cli.config import Contrast, Model, RegistrationConfig
 from zncc_cli.registration.attempt import Task
 from zncc_cli.registration.inputs.inpainting import inpaint
 from zncc_cli.registration.inputs.prepare import Prepared
+from zncc_cli.registration.inputs.texture_map import texture_map
 from zncc_cli.registration.pair_pyramid import PairPyramid
 from zncc_cli.registration.pyramid import Level, count_levels, pyramid
 from zncc_cli.registration.quality.evidence import Evidence
@@ -40,12 +41,14 @@ class PairVariant:
         shapes: (H, W) of the fixed and of the moving image themselves.
         mirrored: whether the columns of the moving image are reversed.
         reductions: by which factor either image was reduced, fixed and moving; 1 where it was not.
+        by_texture: whether texture maps are registered instead of brightness.
     """
 
     pair: PairPyramid
     shapes: tuple[tuple[int, int], tuple[int, int]]
     mirrored: bool = False
     reductions: tuple[int, int] = (1, 1)
+    by_texture: bool = False
 
     @property
     def from_fixed(self) -> np.ndarray:
@@ -72,7 +75,12 @@ class PairVariant:
         if bound is not None:
             start, longest = self.matrix_of_pair(bound.start), bound.max_motion / self.reductions[1]
             bound = MotionBound(start, self.pair.shape, longest)
-        return replace(task, init=None if task.init is None else self.matrix_of_pair(task.init), bound=bound)
+        init = None if task.init is None else self.matrix_of_pair(task.init)
+        return replace(task, init=init, bound=bound, by_texture=self.by_texture)
+
+    def settings(self, config: RegistrationConfig) -> RegistrationConfig:
+        """Return the settings with which the pair is registered: texture has one contrast."""
+        return replace(config, contrast=Contrast.SAME) if self.by_texture else config
 
     def model(self, model: Model) -> Model:
         """Return the model of the transform between the images, from that of the one between those of the pair."""
@@ -129,6 +137,13 @@ class Images:
         fixed, moving = (_levels(image, window, count) for image in (self.fixed, self.moving))
         return PairVariant(PairPyramid(fixed, moving), self.shapes)
 
+    @cached_property
+    def textures(self) -> PairVariant:
+        """The pair's texture maps."""
+        pair = self.as_they_are.pair
+        fixed, moving = (_textures(levels[0], len(pair)) for levels in (pair.fixed, pair.moving))
+        return PairVariant(PairPyramid(fixed, moving), self.shapes, by_texture=True)
+
     def variant(self, *, mirrored: bool = False, reductions: tuple[int, int] = (1, 1)) -> PairVariant | None:
         """Return the pair in this variant; None where too little of an image is left by its reduction."""
         reduced = max(reductions) > 1
@@ -178,6 +193,11 @@ def _levels(prepared: Prepared, window: int, count: int, reduction: int = 1) -> 
     first = levels[0]
     deviation = (first.image.square().sum() / first.mask.sum().clamp_min(1)).sqrt().clamp_min(_LEAST_DEVIATION)
     return [replace(level, image=level.image / deviation, factor=level.factor // reduction) for level in levels]
+
+
+def _textures(finest: Level, count: int) -> list[Level]:
+    """Return the pyramid of the texture map of an image, which is the finest level of its own pyramid."""
+    return pyramid(*texture_map(finest.image, finest.mask), count, finest.measured)
 
 
 def _scaled(matrix: np.ndarray) -> np.ndarray:

@@ -49,6 +49,7 @@ class RegistrationResult:
         matrix: (3, 3) float64, row-major, maps FIXED to MOVING coordinates, (x, y) pixels, the centre of the
             top-left pixel is (0, 0); its last entry is 1.
         inverted: bright in one image is dark in the other; the evidence is of the moving image's negative then.
+        by_texture: the images were compared by their local texture, not their brightness; the evidence is of that.
         fixed_shape, moving_shape: (H, W).
         status, reasons: the verdict.
         evidence: what it rests on.
@@ -68,6 +69,7 @@ class RegistrationResult:
     selection: Selection | None
     matrix: np.ndarray
     inverted: bool
+    by_texture: bool
     fixed_shape: tuple[int, int]
     moving_shape: tuple[int, int]
     status: Status
@@ -217,7 +219,7 @@ def _result(
     seconds: float,
 ) -> RegistrationResult:
     variant, solution, fit = found.variant, found.solution, found.solution.fit
-    as_they_are = not variant.mirrored and variant.reductions == (1, 1)
+    as_they_are = variant.by_texture or (not variant.mirrored and variant.reductions == (1, 1))
     matrix, evidence, uncertainty = fit.matrix, solution.evidence, solution.uncertainty
     if not as_they_are:
         matrix = variant.matrix(matrix)
@@ -229,6 +231,7 @@ def _result(
         selection=fit.selection,
         matrix=matrix,
         inverted=fit.inverted,
+        by_texture=variant.by_texture,
         fixed_shape=images.shapes[0],
         moving_shape=images.shapes[1],
         status=solution.verdict.status,

@@ -1,8 +1,8 @@
-"""Which variant of a pair is registered: the images as they are, a mirror image, or one image reduced.
+"""Which variant of a pair is registered: the images as they are, their texture maps, a mirror image, or one reduced.
 
-The images as they are come first, or the scale that the pixel sizes tell. Only where nothing is found the mirror image
-and larger scales are tried. That gives chance further tries: a place is followed only where it stands out, and its
-result is taken only where it is ok.
+The images as they are come first, or the scale that the pixel sizes tell. Where they do not agree by their brightness,
+their texture maps are compared. Only where nothing is found the mirror image and larger scales are tried. That gives
+chance further tries: a place is followed only where it stands out, and its result is taken only where it is ok.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from zncc_cli.config import Flip, Model
+from zncc_cli.config import Contrast, Flip, Model
 from zncc_cli.registration.attempt import Solution, Task, find, solve
 from zncc_cli.registration.pair_variant import Images, PairVariant
 from zncc_cli.registration.quality.bounds import MIN_START_RATIO
@@ -63,6 +63,11 @@ class Found:
     @property
     def notes(self) -> Iterator[str]:
         """A sentence for each thing that sets the variant apart from the images."""
+        if self.variant.by_texture:
+            yield (
+                "the images are compared by their local texture (log of the local standard deviation), as those of "
+                "different sensors or stains are; the figures are of these maps"
+            )
         if self.variant.mirrored:
             yield "the moving image is mirrored: the transform reverses it"
         for name, by in zip(("fixed", "moving"), self.variant.reductions, strict=True):
@@ -84,8 +89,8 @@ def search_variants(images: Images, task: Task, scale: float | None) -> Found:
     first = None if told is None else _search_scales(images, task, *told)
     if first is not None and first.status is Status.OK:
         return first
-    usual = _registered(images, task)
-    found = usual if first is None or _RANK.index(usual.status) < _RANK.index(first.status) else first
+    found = _by_brightness_or_texture(images, task)
+    found = found if first is None or _is_better(found, first) else first
     if found.status is not Status.FAILED:
         return found
     for further in _further(images, task, told):
@@ -95,22 +100,51 @@ def search_variants(images: Images, task: Task, scale: float | None) -> Found:
     return _with_reason_of_scale(found, task, scale)
 
 
-def _registered(images: Images, task: Task, *, mirrored: bool = False, reductions: tuple[int, int] = (1, 1)) -> Found:
-    """Return what the usual search of a variant leads to; without reductions where they leave too little."""
-    variant = images.variant(mirrored=mirrored, reductions=reductions) or images.variant(mirrored=mirrored)
-    assert variant is not None
+def _is_better(found: Found, other: Found) -> bool:
+    return _RANK.index(found.status) < _RANK.index(other.status)
+
+
+def _by_brightness_or_texture(images: Images, task: Task) -> Found:
+    """Return what the usual search leads to, by the images' brightness, their texture, or whichever does better."""
+    if task.config.contrast is Contrast.ANY:
+        return _registered(images, task, images.textures)
+    found = _registered(images, task, images.as_they_are)
+    if found.status is Status.OK or task.config.contrast is not Contrast.AUTO:
+        return found
+    by_texture = _registered_quickly(images, task, images.textures)
+    return found if by_texture is None or not _is_better(by_texture, found) else by_texture
+
+
+def _registered(images: Images, task: Task, variant: PairVariant) -> Found:
+    """Return what the usual search of a variant leads to."""
     pair, own = variant.pair, variant.task(task)
-    settings = images.fitted((pair.shape, pair.moving_shape))
+    settings = variant.settings(images.fitted((pair.shape, pair.moving_shape)))
     solution = solve(pair, own, settings, find(pair, own, settings))
     solution = with_smaller_overlap(pair, own, solution)
     return Found(variant, with_smaller_windows(pair, own, solution))
+
+
+def _registered_quickly(images: Images, task: Task, variant: PairVariant) -> Found | None:
+    """Return what a quick search (`Search`) of a variant leads to; None where it finds no place to start from."""
+    pair, own = variant.pair, variant.task(task)
+    settings = variant.settings(images.fitted((pair.shape, pair.moving_shape)))
+    candidates = find(pair, own, settings, quick=True)
+    if not candidates:
+        return None
+    return Found(variant, with_smaller_windows(pair, own, solve(pair, own, settings, candidates)))
 
 
 def _from_start(images: Images, task: Task, init: np.ndarray) -> Found:
     """Return what the start ``init`` (3, 3) leads to, in the variant that it belongs to."""
     scale = math.sqrt(abs(area_scale(init, images.shapes[0])))
     told = None if task.config.model in _WITHOUT_SCALE else _told_by(scale)
-    return _registered(images, task, mirrored=is_mirrored(init), reductions=(1, 1) if told is None else told[0])
+    mirrored, reductions = is_mirrored(init), (1, 1) if told is None else told[0]
+    if not mirrored and reductions == (1, 1):
+        return _by_brightness_or_texture(images, task)
+    # Without reductions where they leave too little.
+    variant = images.variant(mirrored=mirrored, reductions=reductions) or images.variant(mirrored=mirrored)
+    assert variant is not None
+    return _registered(images, task, variant)
 
 
 def _told_by(scale: float) -> tuple[tuple[int, int], tuple[float, float]] | None:

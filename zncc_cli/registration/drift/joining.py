@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from zncc_cli.config import NONE, Backend, Device, Flip, Model, RegistrationConfig
+from zncc_cli.config import NONE, Backend, Contrast, Device, Flip, Model, RegistrationConfig
 from zncc_cli.registration.drift.frame_pair import MIN_OVERLAP, Measurement, PreparedFrame
 from zncc_cli.registration.drift.parts import bridges, connected
 from zncc_cli.registration.drift.path import DriftPath
@@ -37,6 +37,7 @@ def joining_config(model: Model, window: int, backend: Backend) -> RegistrationC
         backend=backend,
         min_overlap=MIN_OVERLAP,
         flip=Flip.NO,
+        contrast=Contrast.SAME,
         no_data=NONE,
         device=Device.CPU,
     )

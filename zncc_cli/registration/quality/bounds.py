@@ -24,6 +24,12 @@ MIN_START_RATIO = 1.6
 # Where the starts do not stand out, the places where they lead on the judged level may: there the other one, too, did
 # its best. Of 180 unrelated pairs none that converged came above 2; right ones came to 5.6 and 9.1.
 MIN_FINE_RATIO = 3.0
+# Of all evidence together (`quality.probability`). On the half of the pairs that it was fitted to wrong results came to
+# 0.32 at most, and right ones that are called ok to 0.67 and more, on textures that repeat themselves nearly.
+MIN_PROBABILITY = 0.5
+# From here on the blocks may agree by less than they must: noise hides the agreement, and the other figures show it. On
+# the half that was not fitted wrong results came to 0.71 at most.
+BELIEVED_PROBABILITY = 0.9
 # Where a result stands out by this much, less agreement will do, as where noise hides most of it or tissue differs from
 # section to section: of 73 unrelated pairs those that stood out by more than 1.8 agreed by less than 13, and those that
 # agreed by more than 20 stood out by less than 1.4.
@@ -48,6 +54,8 @@ MAX_MODEL_MISFIT_PX = 0.5
 MIN_APERTURE_AGREEMENT = 10.0
 # On a level of 128 pixels forward and backward may differ by so much; right results differ by 0.42 at most.
 MAX_ROUND_TRIP_PX = 0.75
+# Texture maps of different sensors are good to about a pixel, and their windows have seven.
+MAX_TEXTURE_ROUND_TRIP_PX = 1.5
 # Of the ZNCC of all windows, what half of them must be able to say of the other half: 0.94 and more in right results,
 # less than 0.63 in a twentieth of the wrong ones.
 MIN_HELD_OUT_SHARE = 0.75

@@ -83,34 +83,28 @@ def _held_out_share(evidence: Evidence) -> float | None:
 
 SCORES: Mapping[str, Score] = {
     "explained": Score(_explained, worst=0.1, best=0.5, absent=0),
-    "content": Score(lambda e: e.agreement, worst=0.1, best=0.7, absent=0),
     "agreement": Score(_agreement, worst=60, best=200, absent=0),
     # Without one no other shift agrees at all.
     "peak_ratio": Score(lambda e: e.peak_ratio, worst=1.1, best=6, absent=1),
     "held_out_share": Score(_held_out_share, worst=0.3, best=0.95, absent=0.5, logarithmic=False),
-    "expected_error": Score(lambda e: e.expected_error, worst=1, best=0.05, absent=0),
     "converged": Score(lambda e: e.ending is Ending.CONVERGED, worst=0, best=1, absent=0, logarithmic=False),
     "aperture_agreement": Score(lambda e: e.aperture_agreement, worst=3, best=100, absent=0),
     # No model is richer than a homography.
     "model_misfit": Score(lambda e: e.model_misfit, worst=3, best=0.1, absent=1),
     "round_trip": Score(lambda e: e.round_trip, worst=2, best=0.1, absent=0),
-    "fold_distance": Score(lambda e: e.fold_distance, worst=3, best=0.1, absent=0),
 }
 """How each figure counts; the weight of it is the entry of the same name in `WEIGHTS`."""
 
-INTERCEPT = -15.262
+INTERCEPT = -18.532
 WEIGHTS: Mapping[str, float] = {
-    "explained": 0.000,
-    "content": 0.000,
-    "agreement": 3.976,
-    "peak_ratio": 7.926,
-    "held_out_share": 0.000,
-    "expected_error": 0.331,
-    "converged": 6.736,
-    "aperture_agreement": 1.093,
-    "model_misfit": 0.182,
-    "round_trip": 0.000,
-    "fold_distance": 0.000,
+    "explained": 3.281,
+    "agreement": 4.677,
+    "peak_ratio": 9.925,
+    "held_out_share": 0.175,
+    "converged": 5.286,
+    "aperture_agreement": 0.232,
+    "model_misfit": 0.523,
+    "round_trip": 0.545,
 }
 
 

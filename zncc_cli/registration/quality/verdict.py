@@ -13,6 +13,7 @@ from zncc_cli.config import FALLBACK_MIN_OVERLAP, NESTED_MODELS, Choice, Model, 
 from zncc_cli.registration.optimizer import Ending
 from zncc_cli.registration.quality import bounds
 from zncc_cli.registration.quality.evidence import Evidence
+from zncc_cli.registration.quality.probability import probability_right
 from zncc_cli.text import told_apart
 
 
@@ -40,11 +41,13 @@ class Request:
         config: the settings.
         fitted: the model that was fitted; None for the one of ``config``.
         init_given: whether a start was given (``init``).
+        by_texture: whether the images are texture maps, which are as coarse as their windows.
     """
 
     config: RegistrationConfig = field(default_factory=RegistrationConfig)
     fitted: Model | None = None
     init_given: bool = False
+    by_texture: bool = False
 
     @property
     def model(self) -> Model:
@@ -67,7 +70,8 @@ _DEFAULT = Request()
 
 def judge(evidence: Evidence, request: Request = _DEFAULT) -> Verdict:
     """Return the verdict on the ``evidence`` for the result of a ``request``."""
-    failures = list(_failures(evidence, request))
+    probability = probability_right(evidence)
+    failures = list(_failures(evidence, request, probability))
     nothing_to_doubt = evidence.zncc_after is None or evidence.distance_beyond_bound is not None
     doubts = [] if nothing_to_doubt else list(_doubts(evidence, request))
     if evidence.ending is Ending.NOTHING_BETTER:
@@ -78,6 +82,12 @@ def judge(evidence: Evidence, request: Request = _DEFAULT) -> Verdict:
         doubts.append(f"the optimiser ended early: {evidence.ending.advice}{advice}")
     if failures:
         return Verdict(Status.FAILED, tuple(failures + doubts))
+    if not doubts and not nothing_to_doubt and probability < bounds.MIN_PROBABILITY:
+        told, bound = told_apart(probability, bounds.MIN_PROBABILITY, 2)
+        doubts.append(
+            f"all figures together leave a probability of {told} that this is right (at least {bound} is needed), "
+            "though none alone speaks against it"
+        )
     if doubts:
         return Verdict(Status.SUSPECT, tuple(doubts))
     return Verdict(Status.OK, ("the images agree",))
@@ -90,8 +100,9 @@ def _optimiser_advice(evidence: Evidence, *, alone: bool, request: Request) -> s
     return "; raise `max_iterations`" if evidence.ending is Ending.MAX_ITERATIONS and alone else ""
 
 
-def _failures(evidence: Evidence, request: Request) -> Iterator[str]:
-    """Yield the reasons why nothing was found."""
+def _failures(evidence: Evidence, request: Request, probability: float) -> Iterator[str]:
+    """Yield the reasons why nothing was found; that blocks agree little is none where all else speaks for it."""
+    believed = probability >= bounds.BELIEVED_PROBABILITY
     min_significance = bounds.min_block_significance(evidence.start_ratio)
     if evidence.distance_beyond_bound is not None:
         yield (
@@ -102,7 +113,7 @@ def _failures(evidence: Evidence, request: Request) -> Iterator[str]:
         return  # the start is the result, and what speaks against that is no news
     if evidence.zncc_after is None:
         yield f"the images do not overlap enough to be compared{_overlap_advice(evidence.overlap, request)}"
-    elif evidence.block_significance is not None and evidence.block_significance < min_significance:
+    elif not believed and evidence.block_significance is not None and evidence.block_significance < min_significance:
         significance, bound = told_apart(max(evidence.block_significance, 0), min_significance, 0)
         yield (
             "no agreement found: the parts of the overlap agree no better than those of unrelated images may (ZNCC "
@@ -171,7 +182,8 @@ def _doubts(evidence: Evidence, request: Request) -> Iterator[str]:
         ).format(*told_apart(e.peak_ratio, bounds.MIN_PEAK_RATIO, 2), _repetition_advice(request))
     yield from _doubts_of_zncc(e)
     yield from _doubts_of_model(e, request)
-    if e.round_trip is not None and e.round_trip > bounds.MAX_ROUND_TRIP_PX:
+    longest = bounds.MAX_TEXTURE_ROUND_TRIP_PX if request.by_texture else bounds.MAX_ROUND_TRIP_PX
+    if e.round_trip is not None and e.round_trip > longest:
         yield f"with fixed and moving exchanged the result would move by {e.round_trip:.2f} px"
     if e.single_pixel_ratio is not None and e.single_pixel_ratio > bounds.MAX_SINGLE_PIXEL_RATIO:
         yield (

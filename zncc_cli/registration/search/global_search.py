@@ -12,6 +12,7 @@ Legend: a the image on the grid, b the one that is turned and shrunk; f, m fixed
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,16 +61,18 @@ def find_starts(
     min_overlap: float,
     bound: MotionBound | None = None,
     scales: tuple[float, float] = USUAL_SCALES,
+    contrasts: Collection[bool] = (False, True),
 ) -> list[Start]:
-    """Return the few most significant starts of ``model``, the best first, those of an inverted contrast among them.
+    """Return the few most significant starts of ``model``, the best first.
 
     Args:
         fixed, moving: the pyramids, the finest level first.
-        model: shifts and both contrasts are searched for any model, the full circle for all but translation, and
+        model: shifts are searched for any model, the full circle for all but translation, and
             ``scales`` for those that have one.
         min_overlap: least share of the smaller image in the overlap.
         bound: starts that lie beyond it by more than a grid pixel are not searched; None for any.
         scales: the least and the most, moving pixels per fixed pixel.
+        contrasts: those of the starts, each as whether it is inverted.
     """
     area = math.prod(fixed[0].shape) * math.prod(moving[0].shape)
     # By area; coarser where both are long and narrow, since the number of angles grows with the diagonal.
@@ -94,7 +97,7 @@ def find_starts(
         for score, from_grid in search.score(own):
             matrix = from_grid @ scaling(1 / spacing)
             scored.append((abs(score), Start(np.linalg.inv(matrix) if exchanged else matrix, score < 0)))
-    scored = [pair for pair in scored if pair[0] > 0]
+    scored = [pair for pair in scored if pair[0] > 0 and pair[1].inverted in contrasts]
     scored.sort(key=lambda pair: -pair[0])
     return _distinct([start for _, start in scored], fixed[0].shape, _MIN_DISTANCE_PX * spacing)
 

@@ -124,7 +124,7 @@ def find_candidates(
     model is followed again by the richest one.
 
     Args:
-        metrics: of the pair in its contrast (False) and inverted (True).
+        metrics: of the pair in the contrasts that are searched, by whether it is inverted.
         config: the settings.
         search: how it is limited.
 
@@ -138,9 +138,9 @@ def find_candidates(
         models = _NARROW_SEARCHES[: NESTED_MODELS.index(richest) + 1]
     if search.scales != USUAL_SCALES:
         models = (richest,)
-    pair = metrics[False].pair
+    pair = next(iter(metrics.values())).pair
     origin = search.origin(pair.shape, pair.moving_shape)
-    origins = [] if search.quick else [Start(origin, inverted) for inverted in (False, True)]
+    origins = [] if search.quick and search.init is None else [Start(origin, inverted) for inverted in metrics]
     of_origin = candidates = list(multistart.until_good(origins, richest))
     if candidates and candidates[-1].score <= _GOOD_SCORE and 0 < multistart.search_level < len(pair) - 1:
         # The coarsest level sees no fine texture, and leaves what has only that a pixel off.
@@ -154,7 +154,8 @@ def find_candidates(
             candidates = list(of_origin)
         else:
             candidates = [multistart.descend_models(start, model) for start in origins]
-        starts = find_starts(pair.fixed, pair.moving, model, config.first_min_overlap, search.bound, search.scales)
+        least = config.first_min_overlap
+        starts = find_starts(pair.fixed, pair.moving, model, least, search.bound, search.scales, metrics)
         candidates += multistart.until_good(starts[:_QUICK_STARTS] if search.quick else starts, model)
         if not candidates:
             continue
@@ -176,7 +177,7 @@ class _Multistart:
 
     def __init__(self, metrics: Mapping[bool, LevelMetrics], config: RegistrationConfig, search: Search) -> None:
         self._metrics, self._config, self._search = metrics, config, search
-        self._pair = metrics[False].pair
+        self._pair = next(iter(metrics.values())).pair
         self.search_level = coarsest_of(self._pair.fixed, _SEARCH_SIDE_PX)
 
     def descend_models(self, start: Start, model: Model) -> Candidate:
