@@ -39,6 +39,7 @@ def print_summary(outcome: PairOutcome) -> None:
         *([("model", f"{result.model}: {result.selection.reason}")] if result.selection else []),
         ("zncc", f"{_number(before)} -> {_number(after)}, before -> after: mean over all windows, in [-1, 1]"),
         ("overlap", f"{result.evidence.overlap:.1%} of the {'pixels' if after is None else 'windows'}"),
+        *([("compared by", "local texture, not brightness")] if result.by_texture and not failed else []),
         *([("inverted", "bright in one image is dark in the other")] if result.inverted and not failed else []),
         *([("mirrored", "the moving image shows the scene mirrored")] if result.mirrored and not failed else []),
         ("motion", f"{result.evidence.motion:.3f} px at most, at the corners"),

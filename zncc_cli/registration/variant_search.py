@@ -105,11 +105,11 @@ def _is_better(found: Found, other: Found) -> bool:
 
 
 def _by_brightness_or_texture(images: Images, task: Task) -> Found:
-    """Return what the usual search leads to, by the images' brightness, their texture, or whichever does better."""
+    """Return what the usual search leads to, by the images' brightness, or their texture where that fails."""
     if task.config.contrast is Contrast.ANY:
         return _registered(images, task, images.textures)
     found = _registered(images, task, images.as_they_are)
-    if found.status is Status.OK or task.config.contrast is not Contrast.AUTO:
+    if found.status is not Status.FAILED or task.config.contrast is not Contrast.AUTO:
         return found
     by_texture = _registered_quickly(images, task, images.textures)
     return found if by_texture is None or not _is_better(by_texture, found) else by_texture

@@ -47,8 +47,8 @@ VERDICTS: Mapping[str, Verdict] = {
 
 # Keys of a report that have a place of their own; the others are shown at the end, under their own names.
 _PLACED_KEYS = (
-    *("status", "reasons", "notes", "model", "model_asked", "selection", "inverted", "mirrored", "fixed", "moving"),
-    *("metrics", "probability"),
+    *("status", "reasons", "notes", "model", "model_asked", "selection", "inverted", "by_texture", "mirrored"),
+    *("fixed", "moving", "metrics", "probability"),
     *("seconds", "levels", "settings", "backend", "versions", "command", "uncertainty", "missing"),
 )
 

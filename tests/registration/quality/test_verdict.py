@@ -18,7 +18,14 @@ from zncc_cli.report.json import json_text
 from zncc_cli.text import told_apart
 
 GOOD = Evidence(
-    zncc_before=0.1, zncc_after=0.8, overlap=0.9, block_significance=200.0, ending=Ending.CONVERGED, motion=3.0
+    zncc_before=0.1,
+    zncc_after=0.8,
+    overlap=0.9,
+    block_significance=200.0,
+    ending=Ending.CONVERGED,
+    motion=3.0,
+    zncc_coarse=0.8,
+    zncc_ceiling=0.9,
 )
 
 
@@ -134,7 +141,8 @@ def test_advice_is_what_was_not_done(case: str) -> None:
 def test_a_figure_reads_otherwise_than_the_bound_that_it_misses() -> None:
     assert told_apart(2.41, 2.38, 1) == ("2.41", "2.38")
     assert told_apart(15.2, 55, 0) == ("15", "55")
-    assert "block significance 54.7, at least 55.0" in judge(replace(GOOD, block_significance=54.7)).reasons[0]
+    little = replace(GOOD, block_significance=54.7, peak_ratio=3.0)
+    assert "block significance 54.7, at least 55.0" in judge(little).reasons[0]
     assert "1.5999, at least 1.6000 is needed" in judge(replace(GOOD, start_ratio=1.5999)).reasons[0]
     assert "2.199, at least 2.200 is needed" in judge(replace(GOOD, peak_ratio=2.199)).reasons[0]
 
@@ -236,11 +244,29 @@ def test_an_agreement_that_does_not_stand_out_is_none() -> None:
 
 
 def test_a_result_that_stands_out_needs_less_agreement() -> None:
-    weak = replace(GOOD, zncc_after=0.15, block_significance=30.0)
+    weak = replace(GOOD, zncc_after=0.15, zncc_coarse=0.15, block_significance=30.0)
     assert judge(replace(weak, start_ratio=5.0)).status is Status.OK
     for start_ratio in (None, 1.7):
         assert judge(replace(weak, start_ratio=start_ratio)).status is Status.FAILED
     assert judge(replace(weak, block_significance=24.0, start_ratio=5.0)).status is Status.FAILED
+
+
+def test_what_noise_hides_is_believed_where_all_other_figures_speak_for_it() -> None:
+    hidden = replace(
+        GOOD, zncc_before=0.0, zncc_after=0.05, zncc_coarse=0.05, zncc_ceiling=0.08, block_significance=20.0
+    )
+    clear = replace(hidden, start_ratio=5.0, peak_ratio=9.0)
+    assert judge(clear).status is Status.OK
+    # The same agreement without the noise, or beside another shift that agrees nearly as well, is none.
+    assert judge(replace(clear, zncc_ceiling=0.9)).status is Status.FAILED
+    assert judge(replace(clear, peak_ratio=2.5)).status is Status.FAILED
+
+
+def test_figures_that_pass_one_by_one_may_be_too_little_together() -> None:
+    poor = replace(GOOD, zncc_coarse=0.1, zncc_ceiling=0.9, block_significance=60.0, start_ratio=1.7, peak_ratio=2.3)
+    verdict = judge(poor)
+    assert verdict.status is Status.SUSPECT
+    assert "all figures together leave a probability of 0." in verdict.reasons[0]
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ def pair_report(
         "model_asked": str(result.model_asked),
         "selection": _selection(result),
         "inverted": result.inverted,
+        "by_texture": result.by_texture,
         "mirrored": result.mirrored,
         "fixed": str(config.fixed),
         "moving": str(config.moving),

@@ -112,7 +112,7 @@ def compute_evidence(
         single_pixel_ratio=_single_pixel_ratio(pair, matrix, config, of_pixels) if static else None,
         start_ratio=start_ratio,
         peak_ratio=None if after is None else _peak_ratio(pair, matrix),
-        agreement=_agreement(metrics, matrix),
+        signal_agreement=_signal_agreement(metrics, matrix),
         zncc_coarse=None if similarities[-1] is None else similarities[-1].zncc,
         zncc_ceiling=coarse.ceiling,
         held_out_before=held_out[0],
@@ -131,7 +131,7 @@ def compute_evidence(
     )
 
 
-def _agreement(metrics: LevelMetrics, matrix: np.ndarray) -> float | None:
+def _signal_agreement(metrics: LevelMetrics, matrix: np.ndarray) -> float | None:
     agreement = metrics.agreement(coarsest_of(metrics.pair.fixed, _COARSE_SIDE_PX), matrix)
     return None if agreement is None else agreement.zncc
 

@@ -77,8 +77,8 @@ class Evidence:
         default=None,
     )
     # On the coarsest level of at least 128 pixels, see `LevelMetrics.agreement`.
-    agreement: float | None = _figure(
-        "Agreement",
+    signal_agreement: float | None = _figure(
+        "Signal agreement",
         "",
         "How much of what both images show in the overlap, leaving empty ground out, is alike, on a coarse level.",
         default=None,

@@ -1,0 +1,91 @@
+"""Pairs whose brightness is related in another way than by a line: inverted, folded, or by texture only."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from tests.registration.analytic import Scene, about_centre, corner_error
+from zncc_cli import register
+from zncc_cli.config import Contrast
+from zncc_cli.registration.inputs.texture_map import TEXTURE_WINDOW_PX, texture_map
+
+SHAPE = (240, 280)
+TRUTH = about_centre([[1.02, 0.03], [-0.02, 0.99]], (6.3, -4.25), SHAPE)
+
+
+def folded(image: np.ndarray) -> np.ndarray:
+    """Dark and bright become bright, and what lies between dark: no line, and no curve either that could be undone."""
+    return np.abs(image - np.median(image))
+
+
+def other_sensor(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A scene, and the same scene with folded brightness and light of its own."""
+    fixed, moving = Scene(seed=seed).pair(TRUTH, SHAPE)
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    light = 3 * moving.std() * np.sin(x / 29 + seed) * np.cos(y / 37)
+    return fixed, folded(moving) + light
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_images_of_different_sensors_are_aligned_by_their_texture(seed: int) -> None:
+    fixed, moving = other_sensor(seed)
+    result = register(fixed, moving, "affine")
+    assert result.status == "ok", result.reasons
+    assert result.by_texture
+    assert any("local texture" in note for note in result.notes)
+    # Texture maps are good to about a pixel: eight scenes ended within 0.37 to 1.2 px.
+    assert corner_error(result.matrix, TRUTH, SHAPE) < 1.5
+
+
+def test_brightness_is_compared_where_it_agrees() -> None:
+    fixed, moving = Scene(seed=4).pair(TRUTH, SHAPE)
+    assert not register(fixed, moving, "affine").by_texture
+    assert not register(fixed, -moving, "affine").by_texture
+
+
+def test_any_contrast_compares_texture_without_asking_brightness() -> None:
+    fixed, moving = Scene(seed=4).pair(TRUTH, SHAPE)
+    result = register(fixed, moving, "affine", contrast="any")
+    assert result.by_texture
+    assert result.status == "ok", result.reasons
+    # A window of texture is seven pixels wide; without noise its mean is still good to a tenth.
+    assert corner_error(result.matrix, TRUTH, SHAPE) < 0.1
+
+
+@pytest.mark.parametrize(("contrast", "sign"), [("same", -1), ("inverted", 1)])
+def test_a_contrast_that_is_excluded_is_not_found(contrast: str, sign: int) -> None:
+    fixed, moving = Scene(seed=5).pair(TRUTH, SHAPE)
+    assert register(fixed, sign * moving, "affine", contrast=contrast).status == "failed"
+    assert register(fixed, -sign * moving, "affine", contrast=contrast).status == "ok"
+
+
+@pytest.mark.parametrize("contrast", list(Contrast))
+def test_unrelated_images_are_refused_in_every_contrast(contrast: Contrast) -> None:
+    fixed, moving = (Scene(seed=seed).pair(TRUTH, SHAPE)[0] for seed in (6, 7))
+    assert register(fixed, moving, "affine", contrast=contrast).status != "ok"
+
+
+def test_texture_does_not_change_with_the_sign_or_the_gain_of_the_image() -> None:
+    image = torch.tensor(np.random.default_rng(0).normal(size=(60, 70)), dtype=torch.float32)[None, None]
+    mask = torch.ones(60, 70, dtype=torch.bool)
+    texture, usable = texture_map(image, mask)
+    negative, _ = texture_map(-image, mask)
+    torch.testing.assert_close(texture, negative)
+    reach = TEXTURE_WINDOW_PX // 2
+    assert usable[reach:-reach, reach:-reach].all()
+    assert not usable[: reach - 1].any()
+    values = texture[0, 0][usable].double()
+    # Mean zero and variance one, as every image that is registered; the sums are of float32.
+    assert abs(float(values.mean())) < 1e-5
+    assert abs(float(values.std(correction=0)) - 1) < 1e-5
+
+
+def test_texture_next_to_a_pixel_that_does_not_count_does_not_count() -> None:
+    image = torch.tensor(np.random.default_rng(0).normal(size=(60, 70)), dtype=torch.float32)[None, None]
+    mask = torch.ones(60, 70, dtype=torch.bool)
+    mask[30, 40] = False
+    _, usable = texture_map(image, mask)
+    assert not usable[27:34, 37:44].any()
+    assert usable[26, 40]
