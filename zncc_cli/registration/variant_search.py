@@ -111,7 +111,7 @@ def _by_brightness_or_texture(images: Images, task: Task) -> Found:
     found = _registered(images, task, images.as_they_are)
     if found.status is not Status.FAILED or task.config.contrast is not Contrast.AUTO:
         return found
-    by_texture = _registered_quickly(images, task, images.textures)
+    by_texture = _where_it_stands_out(images, task, images.textures, USUAL_SCALES, quick=True)
     return found if by_texture is None or not _is_better(by_texture, found) else by_texture
 
 
@@ -122,16 +122,6 @@ def _registered(images: Images, task: Task, variant: PairVariant) -> Found:
     solution = solve(pair, own, settings, find(pair, own, settings))
     solution = with_smaller_overlap(pair, own, solution)
     return Found(variant, with_smaller_windows(pair, own, solution))
-
-
-def _registered_quickly(images: Images, task: Task, variant: PairVariant) -> Found | None:
-    """Return what a quick search (`Search`) of a variant leads to; None where it finds no place to start from."""
-    pair, own = variant.pair, variant.task(task)
-    settings = variant.settings(images.fitted((pair.shape, pair.moving_shape)))
-    candidates = find(pair, own, settings, quick=True)
-    if not candidates:
-        return None
-    return Found(variant, with_smaller_windows(pair, own, solve(pair, own, settings, candidates)))
 
 
 def _from_start(images: Images, task: Task, init: np.ndarray) -> Found:
@@ -178,24 +168,31 @@ def _search_scales(
     mirrored: bool = False,
     quick: bool = False,
 ) -> Found | None:
-    """Return what a search of one variant leads to, ``scales`` in its pixels; ``quick`` as in `Search`.
+    """Return what a search of some scales leads to, in pixels of the reduced images; ``quick`` as in `Search`.
 
     None where no place stands out, where the result left the scales that were searched, or an image is too small.
     """
     variant = images.variant(mirrored=mirrored, reductions=reductions)
-    if variant is None:
+    found = None if variant is None else _where_it_stands_out(images, task, variant, scales, quick=quick)
+    if variant is None or found is None:
         return None
+    scale = math.sqrt(area_scale(found.solution.fit.matrix, variant.pair.shape))
+    return found if scales[0] / _SCALE_SLACK <= scale <= scales[1] * _SCALE_SLACK else None
+
+
+def _where_it_stands_out(
+    images: Images, task: Task, variant: PairVariant, scales: tuple[float, float], *, quick: bool
+) -> Found | None:
+    """Return what a search of a variant leads to; None where no place stands out. ``quick`` as in `Search`."""
     pair, own = variant.pair, variant.task(task)
-    settings = images.fitted((pair.shape, pair.moving_shape))
+    settings = variant.settings(images.fitted((pair.shape, pair.moving_shape)))
     candidates = find(pair, own, settings, scales=scales, quick=quick)
     if not candidates:
         return None
     ratio = start_ratio(candidates, pair.shape, pair.moving_shape)
     if not candidates[0].score > 0 or (ratio is not None and ratio < MIN_START_RATIO):
         return None
-    found = Found(variant, with_smaller_windows(pair, own, solve(pair, own, settings, candidates)))
-    scale = math.sqrt(area_scale(found.solution.fit.matrix, pair.shape))
-    return found if scales[0] / _SCALE_SLACK <= scale <= scales[1] * _SCALE_SLACK else None
+    return Found(variant, with_smaller_windows(pair, own, solve(pair, own, settings, candidates)))
 
 
 def _with_reason_of_scale(found: Found, task: Task, scale: float | None) -> Found:
