@@ -40,6 +40,7 @@ class Contrast(Choice):
     AUTO = "auto"
     SAME = "same"
     INVERTED = "inverted"
+    EITHER = "either"
     ANY = "any"
 
     @property

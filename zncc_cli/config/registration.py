@@ -62,8 +62,8 @@ class RegistrationConfig:
     contrast: Contrast = field(
         default=Contrast.AUTO,
         metadata=setting(
-            "What is bright in one image is bright in the other one (same), dark (inverted), or either (any: the local "
-            "texture is compared, as for different sensors or stains); auto compares brightness both ways first."
+            "What is bright in one image is bright in the other one (same), dark (inverted), one of both (either), or "
+            "anything (any: local texture is compared, as for different sensors or stains); auto: either, then any."
         ),
     )
     max_iterations: int = field(

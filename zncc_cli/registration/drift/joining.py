@@ -37,7 +37,7 @@ def joining_config(model: Model, window: int, backend: Backend) -> RegistrationC
         backend=backend,
         min_overlap=MIN_OVERLAP,
         flip=Flip.NO,
-        contrast=Contrast.SAME,
+        contrast=Contrast.EITHER,
         no_data=NONE,
         device=Device.CPU,
     )
