@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from zncc_cli.config import Contrast
 from zncc_cli.registration.inputs.texture_map import TEXTURE_WINDOW_PX, texture_map
 
 SHAPE = (240, 280)
+IDENTITY = np.eye(3)
 TRUTH = about_centre([[1.02, 0.03], [-0.02, 0.99]], (6.3, -4.25), SHAPE)
 
 
@@ -89,3 +92,25 @@ def test_texture_next_to_a_pixel_that_does_not_count_does_not_count() -> None:
     _, usable = texture_map(image, mask)
     assert not usable[27:34, 37:44].any()
     assert usable[26, 40]
+
+
+def test_what_has_no_texture_is_not_aligned_by_the_rounding_of_its_texture() -> None:
+    y, x = np.mgrid[:160, :160].astype(np.float64)
+    ramp = x + 2 * y
+    assert register(ramp, ramp[::-1], "affine", contrast="any").status != "ok"
+
+
+@pytest.mark.parametrize("options", [{"init": np.eye(3)}, {"max_motion": 20.0}], ids=["init", "max_motion"])
+def test_a_start_does_not_lead_to_a_contrast_that_is_excluded(options: dict[str, Any]) -> None:
+    fixed, _ = Scene(seed=5).pair(TRUTH, SHAPE)
+    assert not register(fixed, -fixed, "translation", contrast="same", **options).inverted
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_field_stop_that_stays_is_no_agreement_of_texture(seed: int) -> None:
+    """Round images of different scenes, behind one stop of one value: the stop has texture all around."""
+    y, x = np.mgrid[:160, :160] - 79.5
+    inside = np.hypot(x, y) < 60
+    scenes = (Scene(seed=number).pair(IDENTITY, (160, 160))[0] for number in (seed, 100 + seed))
+    fixed, moving = (np.where(inside, 150 + 18 * scene / scene.std(), 0) for scene in scenes)
+    assert register(fixed, moving, "translation").status != "ok"

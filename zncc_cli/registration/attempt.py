@@ -54,12 +54,14 @@ class Task:
         init: (3, 3), the start that was given; None where it is searched for.
         bound: of the motion; None for any.
         by_texture: whether the images are texture maps.
+        further: whether another variant of the pair was tried before.
     """
 
     config: RegistrationConfig
     init: np.ndarray | None
     bound: MotionBound | None
     by_texture: bool = False
+    further: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,16 +114,15 @@ def solve(pair: PairPyramid, task: Task, config: RegistrationConfig, candidates:
     above_finest = range(1, min(metrics.pair.judged, len(metrics.pair) - 1))
     levels = [level for level in above_finest if metrics.pair.is_descended(level)]
     matrix, selected_records = _descend_levels(metrics, levels, model, matrix, config)
+    # The fit is judged by the images as they are: through a curve, what contradicts it may be flat.
     toned = with_one_tone(metrics.pair, matrix)
-    notes = [_TONE_NOTE] if toned is not metrics.pair else []
-    if notes:
-        pair, metrics = toned.in_contrast(pair.inverted), LevelMetrics(toned, config)
+    notes = [] if toned is metrics.pair else [_TONE_NOTE]
     ratio = start_ratio(candidates, pair.shape, pair.moving_shape)
     fine_ratio = None if ratio is None or ratio >= MIN_START_RATIO else _fine_ratio(metrics, matrix, candidates, config)
     thorough = task.init is not None or may_agree(metrics, matrix, ratio)
-    descended, refinement_record = refined_fit(metrics.pair, matrix, model, config, selection, thorough=thorough)
+    descended, refinement_record = refined_fit(toned, matrix, model, config, selection, thorough=thorough)
     if not thorough and may_agree(metrics, descended.matrix, ratio):
-        descended, refinement_record = refined_fit(metrics.pair, descended.matrix, model, config, selection)
+        descended, refinement_record = refined_fit(toned, descended.matrix, model, config, selection)
     checked = check_start(pair, task.init, task.bound, descended, config)
     # A fit that the start itself led to had no rivals.
     ratio, fine_ratio = (None, None) if checked.from_start else (ratio, fine_ratio)
@@ -133,7 +134,8 @@ def solve(pair: PairPyramid, task: Task, config: RegistrationConfig, candidates:
     evidence = compute_evidence(_without_border(metrics, border, config), border, fitted, uncertainty, ratio)
     beyond = checked.distance_beyond_bound
     evidence = dataclasses.replace(evidence, fine_ratio=fine_ratio, distance_beyond_bound=beyond)
-    verdict = judge(evidence, Request(task.config, fitted.model, task.init is not None, task.by_texture))
+    request = Request(task.config, fitted.model, task.init is not None, task.by_texture, task.further)
+    verdict = judge(evidence, request)
     return Solution(
         fit=dataclasses.replace(checked.fit, refined=border.refined),
         evidence=evidence,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from torch import Tensor
 
 from zncc_cli.config import Contrast, Model, RegistrationConfig
 from zncc_cli.registration.attempt import Task
@@ -21,6 +22,7 @@ from zncc_cli.registration.pair_pyramid import PairPyramid
 from zncc_cli.registration.pyramid import Level, count_levels, pyramid
 from zncc_cli.registration.quality.evidence import Evidence
 from zncc_cli.registration.quality.fitting_window import fitting_window
+from zncc_cli.registration.quality.static_border import common_border
 from zncc_cli.registration.quality.uncertainty import Uncertainty
 from zncc_cli.registration.search.motion_bound import MotionBound
 from zncc_cli.registration.transforms.matrices import map_points, mirror
@@ -76,7 +78,8 @@ class PairVariant:
             start, longest = self.matrix_of_pair(bound.start), bound.max_motion / self.reductions[1]
             bound = MotionBound(start, self.pair.shape, longest)
         init = None if task.init is None else self.matrix_of_pair(task.init)
-        return replace(task, init=init, bound=bound, by_texture=self.by_texture)
+        further = self.by_texture or self.mirrored or self.reductions != (1, 1)
+        return replace(task, init=init, bound=bound, by_texture=self.by_texture, further=further)
 
     def settings(self, config: RegistrationConfig) -> RegistrationConfig:
         """Return the settings with which the pair is registered: texture has one contrast."""
@@ -138,10 +141,13 @@ class Images:
         return PairVariant(PairPyramid(fixed, moving), self.shapes)
 
     @cached_property
-    def textures(self) -> PairVariant:
-        """The pair's texture maps."""
+    def textures(self) -> PairVariant | None:
+        """The pair's texture maps, without a border that both images have; None where an image has no texture."""
         pair = self.as_they_are.pair
-        fixed, moving = (_textures(levels[0], len(pair)) for levels in (pair.fixed, pair.moving))
+        border = common_border(pair.fixed[0], pair.moving[0])
+        fixed, moving = (_textures(levels[0], border, len(pair)) for levels in (pair.fixed, pair.moving))
+        if not (bool(fixed[0].mask.any()) and bool(moving[0].mask.any())):
+            return None
         return PairVariant(PairPyramid(fixed, moving), self.shapes, by_texture=True)
 
     def variant(self, *, mirrored: bool = False, reductions: tuple[int, int] = (1, 1)) -> PairVariant | None:
@@ -195,9 +201,13 @@ def _levels(prepared: Prepared, window: int, count: int, reduction: int = 1) -> 
     return [replace(level, image=level.image / deviation, factor=level.factor // reduction) for level in levels]
 
 
-def _textures(finest: Level, count: int) -> list[Level]:
-    """Return the pyramid of the texture map of an image, which is the finest level of its own pyramid."""
-    return pyramid(*texture_map(finest.image, finest.mask), count, finest.measured)
+def _textures(finest: Level, border: Tensor | None, count: int) -> list[Level]:
+    """Return the pyramid of the texture map of an image without a ``border`` (H, W) bool.
+
+    ``finest`` is the finest level of the image's own pyramid.
+    """
+    mask = finest.mask if border is None else finest.mask & ~border
+    return pyramid(*texture_map(finest.image, mask), count, finest.measured)
 
 
 def _scaled(matrix: np.ndarray) -> np.ndarray:

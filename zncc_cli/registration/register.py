@@ -194,7 +194,8 @@ def _scale(pixel_sizes: tuple[float, float] | None) -> float | None:
         return None
     if len(pixel_sizes) != 2 or not all(math.isfinite(size) and size > 0 for size in pixel_sizes):
         raise OptionError(f"`pixel_sizes`: expected two numbers above 0, of fixed and moving, got {pixel_sizes!r}")
-    return pixel_sizes[0] / pixel_sizes[1]
+    scale = pixel_sizes[0] / pixel_sizes[1]
+    return scale if 0 < scale < math.inf else None  # beyond what a number holds it is no scale of images either
 
 
 def _task(config: RegistrationConfig, init: np.ndarray | None, shapes: tuple[tuple[int, int], tuple[int, int]]) -> Task:

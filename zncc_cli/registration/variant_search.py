@@ -94,8 +94,7 @@ def search_variants(images: Images, task: Task, scale: float | None) -> Found:
     if found.status is not Status.FAILED:
         return found
     for further in _further(images, task, told):
-        lacked_overlap = found.solution.evidence.zncc_after is None and further.status is not Status.FAILED
-        if further.status is Status.OK or lacked_overlap:
+        if further.status is Status.OK:
             return further
     return _with_reason_of_scale(found, task, scale)
 
@@ -106,12 +105,14 @@ def _is_better(found: Found, other: Found) -> bool:
 
 def _by_brightness_or_texture(images: Images, task: Task) -> Found:
     """Return what the usual search leads to, by the images' brightness, or their texture where that fails."""
-    if task.config.contrast is Contrast.ANY:
-        return _registered(images, task, images.textures)
+    textures = images.textures if task.config.contrast is Contrast.ANY else None
+    if textures is not None:
+        return _registered(images, task, textures)
     found = _registered(images, task, images.as_they_are)
     if found.status is not Status.FAILED or task.config.contrast is not Contrast.AUTO:
         return found
-    by_texture = _where_it_stands_out(images, task, images.textures, USUAL_SCALES, quick=True)
+    textures = images.textures
+    by_texture = None if textures is None else _where_it_stands_out(images, task, textures, USUAL_SCALES, quick=True)
     return found if by_texture is None or not _is_better(by_texture, found) else by_texture
 
 

@@ -257,6 +257,8 @@ def test_what_noise_hides_is_believed_where_all_other_figures_speak_for_it() -> 
     )
     clear = replace(hidden, start_ratio=5.0, peak_ratio=9.0)
     assert judge(clear).status is Status.OK
+    # Another variant of the pair had a try already: chance has had its own.
+    assert judge(clear, Request(further=True)).status is Status.FAILED
     # The same agreement without the noise, or beside another shift that agrees nearly as well, is none.
     assert judge(replace(clear, zncc_ceiling=0.9)).status is Status.FAILED
     assert judge(replace(clear, peak_ratio=2.5)).status is Status.FAILED

@@ -12,7 +12,6 @@ https://github.com/imagej/ImageJ (ij/io/RoiDecoder.java; ij/gui/Roi.java: useLin
 from __future__ import annotations
 
 import io
-import lzma
 import struct
 import zipfile
 import zlib
@@ -36,7 +35,6 @@ _LOWEST_SIGNED = -5000  # bounds below are unsigned numbers, as ImageJ reads the
 _ZIP_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
-    lzma.LZMAError,
     struct.error,
     EOFError,
     OSError,
@@ -83,6 +81,9 @@ def parse_zip(content: bytes) -> Points:
             if len(entries) > MAX_LANDMARKS:
                 raise MismatchError(f"at most {MAX_LANDMARKS} selections", len(entries))
             for entry in entries:
+                # The two ways that ImageJ writes; others inflate whole blocks before they can be stopped.
+                if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise MismatchError("entries stored or deflated", f"another compression of {entry.filename}")
                 # What an entry claims to hold is not believed: no more is inflated than there is room for.
                 with archive.open(entry) as file:
                     roi = file.read(room + 1)

@@ -44,6 +44,8 @@ INCH, CENTIMETRE = 2, 3
 _RESOLUTION_UNITS = {INCH: "inch", CENTIMETRE: "cm"}
 
 _MAX_UINT32 = 2**32 - 1
+# Of anything that an image shows, from far below an atom to a thousand kilometres.
+_LEAST_PIXEL_METRES, _MOST_PIXEL_METRES = 1e-15, 1e6
 _LEAST_PRINTED_PIXEL_METRES = 5e-6  # 5080 dpi
 _MAX_ASPECT_DIFFERENCE = 0.02  # of the side of a pixel that counts as a square
 
@@ -83,7 +85,7 @@ def scene_pixel_size(metadata: Metadata) -> float | None:
         return None
     side = (size.x + size.y) / 2 * unit.metres
     of_print = unit.name in ("in", "cm") and side > _LEAST_PRINTED_PIXEL_METRES
-    return None if of_print else side
+    return None if of_print or not _LEAST_PIXEL_METRES < side < _MOST_PIXEL_METRES else side
 
 
 def resolution_tags(metadata: Metadata) -> Resolution | None:

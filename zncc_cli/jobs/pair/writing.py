@@ -71,11 +71,13 @@ def loading_for_pictures(config: PairConfig) -> Iterator[None]:
         yield
         return
     loading = Thread(target=_load_pictures)
-    loading.start()
+    with suppress(RuntimeError):  # no thread can be had: the report loads what it needs itself
+        loading.start()
     try:
         yield
     finally:
-        loading.join()
+        if loading.ident is not None:
+            loading.join()
 
 
 def _load_pictures() -> None:

@@ -17,6 +17,7 @@ from zncc_cli.registration.pyramid import Level
 TEXTURE_WINDOW_PX = 7
 # Of the image's standard deviation: what varies less is flat. Between 0.02 and 0.1 the same pairs are aligned.
 _FLOOR = 0.05
+_LEAST_DEVIATION = 1e-3  # of the logarithm: below it a texture is the rounding of float32
 
 
 def texture_map(image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -24,7 +25,8 @@ def texture_map(image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
     Args:
         image: (1, 1, H, W) float, of a variance of about one.
-        mask: (H, W) bool, pixels that count; those of the map are windows that hold only such pixels.
+        mask: (H, W) bool, pixels that count; those of the map are windows that hold only such pixels. None counts
+            where all windows vary alike: there is no texture to compare.
     """
     reach, side = TEXTURE_WINDOW_PX // 2, TEXTURE_WINDOW_PX
     variance = window_variance(image[0, 0], side) / side**2
@@ -32,9 +34,11 @@ def texture_map(image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     whole = full_windows(mask, side)
     texture = torch.log(variance + floor**2) / 2
     values = texture[whole].double()
-    deviation = values.std(correction=0).clamp_min(torch.finfo(texture.dtype).eps) if values.numel() else 1.0
-    centred = torch.where(whole, (texture - (values.mean() if values.numel() else 0.0)) / deviation, 0).to(image)
     out, usable = torch.zeros_like(image), torch.zeros_like(mask)
+    deviation = values.std(correction=0) if values.numel() else torch.zeros(())
+    if not float(deviation) > _LEAST_DEVIATION:
+        return out, usable
+    centred = torch.where(whole, (texture - values.mean()) / deviation, 0).to(image)
     inner = slice(reach, mask.shape[0] - reach), slice(reach, mask.shape[1] - reach)
     out[0, 0][inner], usable[inner] = centred, whole
     return out, usable

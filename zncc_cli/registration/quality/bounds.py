@@ -30,6 +30,8 @@ MIN_PROBABILITY = 0.5
 # From here on the blocks may agree by less than they must: noise hides the agreement, and the other figures show it. On
 # the half that was not fitted wrong results came to 0.71 at most.
 BELIEVED_PROBABILITY = 0.9
+# And only where noise leaves no more than this to the ZNCC: else nothing hides the agreement, and its lack is one.
+NOISY_CEILING = 0.3
 # Where a result stands out by this much, less agreement will do, as where noise hides most of it or tissue differs from
 # section to section: of 73 unrelated pairs those that stood out by more than 1.8 agreed by less than 13, and those that
 # agreed by more than 20 stood out by less than 1.4.

@@ -42,12 +42,14 @@ class Request:
         fitted: the model that was fitted; None for the one of ``config``.
         init_given: whether a start was given (``init``).
         by_texture: whether the images are texture maps, which are as coarse as their windows.
+        further: whether another variant of the pair was tried before, so that chance has had its try.
     """
 
     config: RegistrationConfig = field(default_factory=RegistrationConfig)
     fitted: Model | None = None
     init_given: bool = False
     by_texture: bool = False
+    further: bool = False
 
     @property
     def model(self) -> Model:
@@ -102,7 +104,8 @@ def _optimiser_advice(evidence: Evidence, *, alone: bool, request: Request) -> s
 
 def _failures(evidence: Evidence, request: Request, probability: float) -> Iterator[str]:
     """Yield the reasons why nothing was found; that blocks agree little is none where all else speaks for it."""
-    believed = probability >= bounds.BELIEVED_PROBABILITY
+    noisy = evidence.zncc_ceiling is not None and evidence.zncc_ceiling < bounds.NOISY_CEILING
+    believed = probability >= bounds.BELIEVED_PROBABILITY and noisy and not request.further
     min_significance = bounds.min_block_significance(evidence.start_ratio)
     if evidence.distance_beyond_bound is not None:
         yield (

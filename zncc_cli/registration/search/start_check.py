@@ -73,7 +73,7 @@ def check_start(
         return fit_similarity(*pair.in_contrast(fit.inverted).level(0), fit.matrix, config)
 
     start = replace(descended, refined=unrefined(origin, descended.model, pair.shape))
-    if similarity(start).zncc < 0:
+    if similarity(start).zncc < 0 and (not start.inverted) in config.contrast.signs:
         start = replace(start, inverted=not start.inverted)
     if distance <= _START_RADIUS_PX:
         fits, records = [descended] if inside else [], tuple[LevelRecord, ...]()
