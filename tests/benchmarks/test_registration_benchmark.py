@@ -311,6 +311,7 @@ def test_a_run_writes_json_and_markdown(run: BenchmarkRun) -> None:
     assert {row["masked"] for row in result["borders"]} == {False, True}
     assert result["stages"][0]["stages"].keys() >= {
         "prepare",
+        "pyramid",
         "find_candidates",
         "refined_fit",
         "compute_evidence",
