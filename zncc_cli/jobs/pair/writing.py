@@ -70,14 +70,13 @@ def loading_for_pictures(config: PairConfig) -> Iterator[None]:
     if Product.HTML not in config.products:
         yield
         return
-    loading = Thread(target=_load_pictures)
+    loading = Thread(target=_load_pictures, daemon=True)
     with suppress(RuntimeError):  # no thread can be had: the report loads what it needs itself
         loading.start()
-    try:
-        yield
-    finally:
-        if loading.ident is not None:
-            loading.join()
+    yield
+    # Not where the block was interrupted: that may leave the lock of an import, for which the thread waits for ever.
+    if loading.ident is not None:
+        loading.join()
 
 
 def _load_pictures() -> None:
