@@ -42,7 +42,7 @@ from zncc_cli.registration.search.multistart import (
 )
 from zncc_cli.registration.search.start_check import check_start
 
-_TONE_NOTE = "the contrast of the images differs by a curve: one of them was compared through that curve"
+_TONE_NOTE = "the contrast of the images differs by a curve: one of them was fitted through that curve"
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +116,6 @@ def solve(pair: PairPyramid, task: Task, config: RegistrationConfig, candidates:
     matrix, selected_records = _descend_levels(metrics, levels, model, matrix, config)
     # The fit is judged by the images as they are: through a curve, what contradicts it may be flat.
     toned = with_one_tone(metrics.pair, matrix)
-    notes = [] if toned is metrics.pair else [_TONE_NOTE]
     ratio = start_ratio(candidates, pair.shape, pair.moving_shape)
     fine_ratio = None if ratio is None or ratio >= MIN_START_RATIO else _fine_ratio(metrics, matrix, candidates, config)
     thorough = task.init is not None or may_agree(metrics, matrix, ratio)
@@ -124,6 +123,7 @@ def solve(pair: PairPyramid, task: Task, config: RegistrationConfig, candidates:
     if not thorough and may_agree(metrics, descended.matrix, ratio):
         descended, refinement_record = refined_fit(toned, descended.matrix, model, config, selection)
     checked = check_start(pair, task.init, task.bound, descended, config)
+    by_curve = toned is not metrics.pair and checked.fit is descended
     # A fit that the start itself led to had no rivals.
     ratio, fine_ratio = (None, None) if checked.from_start else (ratio, fine_ratio)
     if checked.fit.inverted != metrics.pair.inverted:
@@ -144,7 +144,7 @@ def solve(pair: PairPyramid, task: Task, config: RegistrationConfig, candidates:
         records=(*candidates[0].records, *richest_records, *selected_records, refinement_record, *checked.records),
         candidates=candidates,
         config=config,
-        notes=(*notes, *checked.notes),
+        notes=(*([_TONE_NOTE] if by_curve else []), *checked.notes),
     )
 
 
