@@ -35,7 +35,8 @@ LAYERS = {
         ("pair_pyramid", "refine"),
         ("search",),
         ("quality",),
-        ("attempt", "retry", "pair_variant", "variant_search", "register"),
+        ("nonrigid",),
+        ("attempt", "retry", "pair_variant", "variant_search", "bent", "register"),
         ("drift",),
     ),
     "operators": (
@@ -43,8 +44,8 @@ LAYERS = {
         ("build",),
         ("native",),
         ("native_ops", "dispatch"),
-        ("fft", "local_std", "pixels", "warp"),
-        ("filters", "local_zncc", "pair_metric"),
+        ("fft", "local_std", "pixels", "warp", "spline_system"),
+        ("filters", "local_zncc", "pair_metric", "field_metric", "banded"),
     ),
     "files": (
         ("memory", "paths", "metadata", "digest", "output_folder", "inflation", "png"),
