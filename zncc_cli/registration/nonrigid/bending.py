@@ -58,6 +58,14 @@ class ErrorMap:
         seen = self.error[self.overlap]
         return float(np.sqrt(np.mean(seen**2))) if len(seen) else math.inf
 
+    def at(self, rows: range, columns: range) -> NDArray[np.float64]:
+        """Return the expected error at fixed pixels of some rows and columns, (h, w), linear between the points.
+
+        Beyond the outermost points it is that of the nearest ones.
+        """
+        down = np.stack([np.interp(columns, self.columns, line) for line in self.error])
+        return np.stack([np.interp(rows, self.rows, line) for line in down.T], axis=1)
+
 
 @dataclass(frozen=True, eq=False)
 class Bending:

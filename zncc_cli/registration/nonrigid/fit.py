@@ -24,7 +24,7 @@ from zncc_cli.registration.nonrigid.prior import Smoothness, prior_stencil
 from zncc_cli.registration.pyramid import Level
 
 FIRST_SMOOTHNESS = Smoothness(deviation=1.0, length=16.0)  # full-resolution pixels, until the images tell
-_ITERATIONS, _COARSE_ITERATIONS = 3, 5  # on the finest level and on the others, where they cost little
+_ITERATIONS = 3  # on the finest level
 _EVIDENCE_ITERATIONS = (0, 2)
 # Closer nodes are worth their time where the length of the smoothness is less than so many spacings, and noise and
 # misfit leave so little.
@@ -69,6 +69,7 @@ class FitSettings:
         spacing: of the nodes, level pixels.
         smoothness: of each level, where it is known; else the evidence tells.
         searched: the levels of a discrete search, where they are known.
+        coarse_iterations: on all levels but the finest, where they cost little.
         factor: by which the smoothness is multiplied.
     """
 
@@ -76,6 +77,7 @@ class FitSettings:
     spacing: float
     smoothness: dict[int, Smoothness] | None = None
     searched: frozenset[int] | None = None
+    coarse_iterations: int = 5
     factor: float = 1.0
 
 
@@ -117,7 +119,7 @@ def fit_field(
             searched |= {index} if found else set()
             if found and known is None:
                 current = replace(FIRST_SMOOTHNESS, factor=settings.factor)
-        iterations = _ITERATIONS if index == 0 else _COARSE_ITERATIONS
+        iterations = _ITERATIONS if index == 0 else settings.coarse_iterations
         c, current, equations = _descended(level, c, current, tell=index > 0 and known is None, iterations=iterations)
         smoothness = {**smoothness, index: current}
         fit = FieldFit(level, index, c, smoothness, equations, searched)

@@ -7,7 +7,7 @@ images show one scene.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from zncc_cli.registration.nonrigid.field_level import FieldLevel
 from zncc_cli.registration.nonrigid.fit import FieldFit, FitSettings, fit_field
 from zncc_cli.registration.pyramid import Level, coarsest_of
 
+_COARSE_ITERATIONS = 3  # of the halves: they need not be as good as the fit itself
 _JUDGED_SIDE_PX = 192  # the coarsest level with at least this shorter side is looked at
 _FIELD_WINDOWS, _LEAST_FIELD_WINDOWS = 3, 2  # side of a field of the chessboard, windows; on a small frame
 _FIELDS, _FEWEST_FIELDS = 6, 4  # along the shorter side of the frame, where there is room; with fewer nothing is told
@@ -55,7 +56,7 @@ def held_out(
     if min(fixed[judged].shape) < _FEWEST_FIELDS * side:
         return None
     boards = [_board(level, side * fixed[judged].factor) for level in fixed]
-    known = FitSettings(settings.window, settings.spacing, fit.smoothness, fit.searched, settings.factor)
+    known = replace(settings, smoothness=fit.smoothness, searched=fit.searched, coarse_iterations=_COARSE_ITERATIONS)
     looks = [_Look(fixed[judged].shape, side, settings.window, black, boards[judged].device) for black in (True, False)]
     of_all = FieldLevel(fixed[judged], moving[judged], matrix, settings.window, settings.spacing)
     before = of_all.at(of_all.grid.zeros(of_all.device), with_maps=True).maps

@@ -16,7 +16,7 @@ from zncc_cli.registration.quality.verdict import Status, Verdict
 from zncc_cli.text import told_apart
 
 # Of windows held out from the fit. On 63 pairs that cannot be aligned, of 256 x 256 pixels, their significance was 13
-# at most, but for repeated textures; on 22 pairs with known truth 71 at least, under noise of half the signal.
+# at most, but for repeated textures; on 22 pairs with known truth 46 at least, under noise of half the signal.
 MIN_SIGNIFICANCE = 35.0
 # The least that windows held out agree by, and the share of what the fitted ones do. Right results: 0.46 and 0.85.
 MIN_HELD_OUT, MIN_HELD_OUT_SHARE = 0.05, 0.5
