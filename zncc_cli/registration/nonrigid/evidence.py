@@ -29,13 +29,20 @@ _STEPS = 0.4, 0.7  # of the search in the logarithms of both, halved once
 _ROUNDS, _MOST_EVALUATIONS = 2, 14
 # Nodes along the side of a part that is looked at by itself, and how many parts at most: the work grows with the fourth
 # power of the side.
-_PART_NODES, _MOST_PARTS = 40, 5
+_USUAL_PARTS, _SMALL_PARTS = (40, 5), (20, 25)
 _GOLDEN = 0.618
 _JITTER = 1e-9  # of the diagonal: the form of a long length hardly holds straight fields
 
 
 def most_likely(
-    equations: Equations, coefficients: Tensor, grid: NodeGrid, pixels: float, start: Smoothness, *, near: bool = False
+    equations: Equations,
+    coefficients: Tensor,
+    grid: NodeGrid,
+    pixels: float,
+    start: Smoothness,
+    *,
+    near: bool = False,
+    fine: bool = False,
 ) -> Smoothness:
     """Return the smoothness of most evidence near a first one.
 
@@ -46,9 +53,11 @@ def most_likely(
         pixels: full-resolution pixels per level pixel.
         start: full-resolution pixels; its factor is not looked at, and stays.
         near: whether the start is nearly the best, so that smaller steps do.
+        fine: whether the length is known to be short, so that more and smaller parts of the grid are looked at.
     """
+    parts = _parts(grid.nodes, *(_SMALL_PARTS if fine else _USUAL_PARTS))
     y = equations.scores + multiplied(equations.stencil, coefficients)
-    evidences = [_Evidence(equations.stencil[:, :, r, c], y[:, r, c], grid.spacing) for r, c in _parts(grid.nodes)]
+    evidences = [_Evidence(equations.stencil[:, :, r, c], y[:, r, c], grid.spacing) for r, c in parts]
     seen = dict[tuple[float, float], float]()
 
     def of(log_length: float, log_deviation: float) -> float:
@@ -80,20 +89,20 @@ def _unusual(log_length: float, log_deviation: float) -> float:
     return (length**2 + deviation**2) / 2
 
 
-def _parts(nodes: tuple[int, int]) -> list[tuple[slice, slice]]:
+def _parts(nodes: tuple[int, int], side: int, most: int) -> list[tuple[slice, slice]]:
     """Return the parts of a grid whose evidence is added up: all of a small one, some of a large one."""
     cuts = []
     for count in nodes:
-        parts = -(-count // _PART_NODES)
+        parts = -(-count // side)
         ends = [round(k * count / parts) for k in range(parts + 1)]
         cuts.append([slice(first, last) for first, last in pairwise(ends)])
     every = [(r, c) for r in cuts[0] for c in cuts[1]]
-    if len(every) <= _MOST_PARTS:
+    if len(every) <= most:
         return every
     # Spread over rows, and over columns by the golden section.
     places = (
-        [(k + 0.5) / _MOST_PARTS for k in range(_MOST_PARTS)],
-        [(k * _GOLDEN + 0.5) % 1 for k in range(_MOST_PARTS)],
+        [(k + 0.5) / most for k in range(most)],
+        [(k * _GOLDEN + 0.5) % 1 for k in range(most)],
     )
     rows, columns = ([cut[int(place * len(cut))] for place in along] for cut, along in zip(cuts, places, strict=True))
     return list(zip(rows, columns, strict=True))

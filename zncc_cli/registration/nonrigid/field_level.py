@@ -64,6 +64,7 @@ class FieldLevel:
         window: side of the windows.
         spacing: of the nodes.
         chosen: (H, W) float32, how much the window around each pixel counts; None for one.
+        heat: by which the temperature is multiplied.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class FieldLevel:
         window: int,
         spacing: float,
         chosen: Tensor | None = None,
+        heat: float = 1.0,
     ) -> None:
         self.factor, self.grid = fixed.factor, NodeGrid(fixed.shape, spacing)
         self.matrix = matrix * level_scale(fixed.factor)
@@ -87,6 +89,7 @@ class FieldLevel:
         self.windows = FieldWindows(side, 2 * side - 1, of_fixed, of_moving, least)
         self._chosen: Tensor | None = chosen
         self._doubt: Tensor | None = None
+        self._heat = heat
 
     @property
     def device(self) -> torch.device:
@@ -124,7 +127,7 @@ class FieldLevel:
     def equations(self, coefficients: Tensor) -> Equations:
         """Return the normal equations of a step from coefficients (2, rows, columns)."""
         metric = self.at(coefficients)
-        heat = temperature(metric)
+        heat = self._heat * temperature(metric)
         stencil = spline_curvature(metric.curvature, self.grid.nodes, self.grid.spacing)
         scores = spline_adjoint(metric.scores, self.grid.nodes, self.grid.spacing)
         return Equations(stencil.div_(heat), scores.div_(heat), metric, heat)

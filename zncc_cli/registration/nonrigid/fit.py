@@ -29,6 +29,7 @@ _EVIDENCE_ITERATIONS = (0, 2)
 # Closer nodes are worth their time where the length of the smoothness is less than so many spacings, and noise and
 # misfit leave so little.
 _FINE_LENGTH, _CLEAN_TEMPERATURE, _FINE_ITERATIONS = 1.25, 0.1, 6
+_FINE_HEAT = 0.4  # what is still to be fitted by them counts as misfit, though it is none
 _STEPS, _TOLERANCE = 200, 1e-3  # of conjugate gradients
 _SETTLED_PX = 0.02  # a step that moves no coefficient by more, level pixels, is the last one
 # The discrete search: the shorter side of its first level, its reach there and on the next finer one, level pixels, and
@@ -138,12 +139,12 @@ def with_closer_nodes(
         matrix: (3, 3), upon which the field is.
         settings: of the fit.
     """
-    length = fit.smoothness[fit.index].length
-    if length > _FINE_LENGTH * settings.spacing or fit.equations.temperature > _CLEAN_TEMPERATURE:
+    before = fit.smoothness[fit.index]
+    if before.length > _FINE_LENGTH * settings.spacing or fit.equations.temperature > _CLEAN_TEMPERATURE:
         return fit
-    level = FieldLevel(fixed, moving, matrix, settings.window, settings.spacing / 2)
+    level = FieldLevel(fixed, moving, matrix, settings.window, settings.spacing / 2, heat=_FINE_HEAT)
     c = level.grid.refined(fit.coefficients)
-    c, current, equations = _descended(level, c, fit.smoothness[fit.index], tell=True, iterations=_FINE_ITERATIONS)
+    c, current, equations = _descended(level, c, before, tell=True, iterations=_FINE_ITERATIONS, fine=True)
     return FieldFit(level, fit.index, c, {**fit.smoothness, fit.index: current}, equations, fit.searched)
 
 
@@ -153,13 +154,13 @@ def search_level(levels: Sequence[Level]) -> int:
 
 
 def _descended(
-    level: FieldLevel, c: Tensor, smoothness: Smoothness, *, tell: bool, iterations: int
+    level: FieldLevel, c: Tensor, smoothness: Smoothness, *, tell: bool, iterations: int, fine: bool = False
 ) -> tuple[Tensor, Smoothness, Equations]:
     """Return the field after some steps of Gauss and Newton, its smoothness, and the equations of the last step."""
     for iteration in range(iterations):
         equations = level.equations(c)
         if tell and iteration in _EVIDENCE_ITERATIONS:
-            smoothness = most_likely(equations, c, level.grid, level.factor, smoothness, near=iteration > 0)
+            smoothness = most_likely(equations, c, level.grid, level.factor, smoothness, near=iteration > 0, fine=fine)
         step = gauss_newton_step(equations, c, level, smoothness)
         c = c + step
         if float(step.abs().max()) < _SETTLED_PX:
