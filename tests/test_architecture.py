@@ -47,7 +47,7 @@ LAYERS = {
         ("filters", "local_zncc", "pair_metric"),
     ),
     "files": (
-        ("memory", "paths", "metadata", "digest", "output_folder", "inflation", "png"),
+        ("memory", "paths", "metadata", "palette", "options", "digest", "output_folder", "inflation", "png"),
         ("image", "lazy", "pages", "zarr_store"),
         ("npy", "raster", "ome_zarr", "tiff", "transforms", "landmarks", "placement"),
         ("images", "image_output"),

@@ -40,6 +40,11 @@ class ResamplingConfig:
         _ = self.value
 
     @property
+    def labels(self) -> bool:
+        """Whether the pixels are labels, not measured values: each is copied from its nearest pixel."""
+        return self.interpolation is Interpolation.NEAREST
+
+    @property
     def edge(self) -> bool:
         """Whether pixels beyond the image take the value of its nearest pixel."""
         return self.fill == EDGE

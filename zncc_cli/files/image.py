@@ -66,9 +66,10 @@ class Image:
     def luminance(self) -> NDArray[np.float32]:
         """Return the brightness, float32 (H, W), in the units of the file: grey values, or RGB weighted by Rec. 709.
 
-        Alpha and samples beyond RGB are ignored. "miniswhite" pixels are inverted, so that bright is large.
-        Integers of up to 16 bits are exact. 32-bit integers and float64 are rounded to 24 significant bits: a small
-        signal on a large offset (1e8 and more) loses its lowest digits, unless the offset is subtracted before.
+        Numbers of colours ("palette") give the brightness of their colours. Alpha and samples beyond RGB are ignored.
+        "miniswhite" pixels are inverted, so that bright is large. Integers of up to 16 bits are exact. 32-bit integers
+        and float64 are rounded to 24 significant bits: a small signal on a large offset (1e8 and more) loses its
+        lowest digits, unless the offset is subtracted before.
         """
         data = self._plane()
         with np.errstate(over="ignore", invalid="ignore"):
@@ -77,6 +78,10 @@ class Image:
                 luminance: NDArray[np.float32] = _REC_709[0] * red + _REC_709[1] * green + _REC_709[2] * blue
                 return luminance
             grey = data if self.axes == "YX" else data[..., 0]
+            if self.metadata.photometric == "palette" and self.metadata.palette is not None:
+                table = self.metadata.palette.luminance
+                brightness: NDArray[np.float32] = table[np.nan_to_num(grey).clip(0, len(table) - 1).astype(np.intp)]
+                return brightness
             if self.metadata.photometric == "miniswhite":
                 grey = np.iinfo(grey.dtype).max - grey if grey.dtype.kind == "u" else -grey.astype(np.float32)
             return grey.astype(np.float32)
@@ -99,6 +104,17 @@ class Image:
         if self.metadata.nodata is not None and math.isfinite(self.metadata.nodata):
             valid &= ~(colours == self.metadata.nodata).all(axis=-1)
         return valid
+
+    def is_set(self) -> NDArray[np.bool_]:
+        """Return where a mask is set, bool (H, W): where any stored value but opacity is above zero, however it looks.
+
+        In a mask that programs show inverted (white is zero, an inverting palette), zero still is the outside.
+        """
+        data = self._plane()
+        if data.ndim == 2:
+            return np.asarray(data > 0)
+        values = data[..., :-1] if self.metadata.alpha else data
+        return np.asarray((values > 0).any(axis=-1))
 
     def _plane(self) -> NDArray[Any]:
         """Return the pixels of a 2D image in memory, (H, W) or (H, W, S); raise `InputError` for several planes."""

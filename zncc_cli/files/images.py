@@ -19,6 +19,7 @@ import numpy as np
 from zncc_cli.files.image import Image
 from zncc_cli.files.lazy import LazyArray
 from zncc_cli.files.memory import available_memory
+from zncc_cli.files.options import ReadOptions
 from zncc_cli.files.pages import no_such_number, page_of
 from zncc_cli.files.paths import is_zarr, reason, refusal, regular_file_size, too_large_for_memory, unreadable
 from zncc_cli.text import shown
@@ -28,8 +29,8 @@ __all__ = ["SUFFIXES", "Image", "check_kind", "list_images", "read_image"]
 # Images of up to this many bytes of pixels are decoded at once.
 _MAX_EAGER_BYTES = 2**26
 
-# (path, name of the format, bytes that may be held, series) -> pixels and metadata
-_Reader = Callable[[Path, str, int, int | None], Image]
+# -> pixels and metadata
+_Reader = Callable[[Path, ReadOptions], Image]
 
 
 @dataclass(frozen=True)
@@ -45,28 +46,28 @@ class _Format:
 # The readers are imported when a file needs them: each loads libraries of its own.
 
 
-def _read_tiff(path: Path, name: str, max_bytes: int, series: int | None) -> Image:
+def _read_tiff(path: Path, options: ReadOptions) -> Image:
     from zncc_cli.files.tiff.read import read_tiff
 
-    return read_tiff(path, name, max_bytes, series)
+    return read_tiff(path, options)
 
 
-def _read_raster(path: Path, name: str, max_bytes: int, series: int | None) -> Image:
+def _read_raster(path: Path, options: ReadOptions) -> Image:
     from zncc_cli.files.raster import read_raster
 
-    return read_raster(path, name, max_bytes, series)
+    return read_raster(path, options)
 
 
-def _read_npy(path: Path, name: str, max_bytes: int, series: int | None) -> Image:
+def _read_npy(path: Path, options: ReadOptions) -> Image:
     from zncc_cli.files.npy import read_npy
 
-    return read_npy(path, name, max_bytes, series)
+    return read_npy(path, options)
 
 
-def _read_ome_zarr(path: Path, name: str, max_bytes: int, series: int | None) -> Image:
+def _read_ome_zarr(path: Path, options: ReadOptions) -> Image:
     from zncc_cli.files.ome_zarr import read_ome_zarr
 
-    return read_ome_zarr(path, name, max_bytes, series)
+    return read_ome_zarr(path, options)
 
 
 _FORMATS = (
@@ -100,10 +101,12 @@ def read_image(
     series: int | None = None,
     page: int | None = None,
     max_bytes: int | None = None,
+    indices: bool = False,
 ) -> Image:
     """Read an image: TIFF, PNG, JPEG, BMP, GIF, WebP, PGM/PPM, NumPy's .npy, or a folder of OME-Zarr.
 
-    A palette is applied (RGB), CMYK and YCbCr become RGB, an orientation tag is obeyed.
+    CMYK and YCbCr become RGB, an orientation tag is obeyed. A palette of colours is applied (RGB); one that only shows
+    measured values, as ImageJ's look-up tables and all ramps do, is kept beside the pixels.
 
     Args:
         path: the file, or the folder of an OME-Zarr.
@@ -111,6 +114,7 @@ def read_image(
             more.
         page: number, from 0, of one plane over all leading axes but C, in their order; by default all planes.
         max_bytes: how much memory pixels may take at once; by default what the machine and our limits leave.
+        indices: read the pixels of any palette as the numbers that are stored, as labels and masks need it.
 
     Raises:
         InputError: there is no readable image; its codec is missing; it is damaged, or must be decoded whole and does
@@ -124,7 +128,8 @@ def read_image(
         with warnings.catch_warnings():
             # Libraries warn of odd metadata only; of damaged pixels they raise an error.
             warnings.simplefilter("ignore")
-            image = file_format.read(path, file_format.name, limit, series)
+            options = ReadOptions(name=file_format.name, max_bytes=limit, series=series, indices=indices)
+            image = file_format.read(path, options)
             if series and image.metadata.format not in _FORMATS_WITH_SERIES:
                 raise no_such_number(path, "series", series, 1)
             return _decoded_if_small(image if page is None else page_of(image, page), limit)

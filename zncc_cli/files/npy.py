@@ -15,6 +15,7 @@ from zncc_cli.errors import InputError
 from zncc_cli.files.image import Image
 from zncc_cli.files.lazy import LazyArray, bits_as_uint8, native_dtype
 from zncc_cli.files.metadata import Metadata
+from zncc_cli.files.options import ReadOptions
 from zncc_cli.files.paths import refusal
 from zncc_cli.files.tiff.segments import read_rows
 
@@ -22,7 +23,7 @@ _EXPECTED = "an array (..., H, W), or (..., H, W, 3 or 4) for RGB and alpha, of 
 _DAMAGE = (OSError, EOFError, ValueError, TypeError, SyntaxError, OverflowError, TokenError)
 
 
-def read_npy(path: Path, name: str, max_bytes: int, series: int | None) -> Image:
+def read_npy(path: Path, options: ReadOptions) -> Image:
     """Read the array in ``path``, lazily if it is in row-major (C) order; the axes before the plane are "Q".
 
     bool becomes uint8, 0 and 255. A fourth sample is alpha.
@@ -57,9 +58,9 @@ def read_npy(path: Path, name: str, max_bytes: int, series: int | None) -> Image
     leading = tuple(length for length in leading_axes if length > 1)
     plane = (height, width) if samples == 1 else (height, width, samples)
     if columns_first:
-        if end - start > max_bytes:
+        if end - start > options.max_bytes:
             advice = "save it again with numpy.ascontiguousarray"
-            raise refusal(path, expected=f"at most {max_bytes} bytes", found=end - start, advice=advice)
+            raise refusal(path, expected=f"at most {options.max_bytes} bytes", found=end - start, advice=advice)
         whole = np.fromfile(path, stored, math.prod(shape), offset=start).reshape(shape, order="F")
         data: NDArray[Any] | LazyArray = bits_as_uint8(whole).reshape(*leading, *plane)
     else:
@@ -68,7 +69,7 @@ def read_npy(path: Path, name: str, max_bytes: int, series: int | None) -> Image
         data=data,
         axes="Q" * len(leading) + ("YX" if samples == 1 else "YXS"),
         metadata=Metadata(
-            path=path, format=name, photometric="minisblack" if samples == 1 else "rgb", alpha=samples == 4
+            path=path, format=options.name, photometric="minisblack" if samples == 1 else "rgb", alpha=samples == 4
         ),
     )
 

@@ -23,6 +23,7 @@ from zncc_cli.files.image import Image
 from zncc_cli.files.inflation import CHECKSUM, COMPRESSIONS
 from zncc_cli.files.lazy import LazyArray, bits_as_uint8, cache_for, native_dtype, tiles_under
 from zncc_cli.files.metadata import Metadata, PixelSize
+from zncc_cli.files.options import ReadOptions
 from zncc_cli.files.pages import no_such_number, numbered
 from zncc_cli.files.paths import refusal, too_large_for_memory
 
@@ -45,7 +46,7 @@ _UNITS = {
 _NAME_ONE_IMAGE = "name the folder of one image of an OME-Zarr"
 
 
-def read_ome_zarr(path: Path, name: str, max_bytes: int, series: int | None) -> Image:
+def read_ome_zarr(path: Path, options: ReadOptions) -> Image:
     """Read the full resolution of the image in the folder ``path``, lazily.
 
     Raises:
@@ -54,7 +55,7 @@ def read_ome_zarr(path: Path, name: str, max_bytes: int, series: int | None) -> 
         OptionError: there is no such series.
     """
     with _input_errors(path):
-        folder, attributes, notes = _image_folder(path, series)
+        folder, attributes, notes = _image_folder(path, options.series)
         multiscales = _list_at(attributes, "multiscales")
         if not multiscales:
             raise refusal(path, expected='"multiscales" of an OME-Zarr', found="none", advice=_NAME_ONE_IMAGE)
@@ -64,11 +65,11 @@ def read_ome_zarr(path: Path, name: str, max_bytes: int, series: int | None) -> 
         if not array.resolve().is_relative_to(folder.resolve()):
             raise refusal(path, expected="an array in the folder", found=array, advice="copy the folder again")
         layout = _read_layout(path, array)
-        _check_layout(path, layout, max_bytes)
+        _check_layout(path, layout, options.max_bytes)
         letters = _axes(path, image, len(layout.shape))
         leading_axes = [axis for axis, length in enumerate(layout.shape[:-2]) if length > 1]
-        data = _lazy_array(path, array, layout, leading_axes, max_bytes)
-        metadata = _metadata(path, name, attributes, image, letters)
+        data = _lazy_array(path, array, layout, leading_axes, options.max_bytes)
+        metadata = _metadata(path, options.name, attributes, image, letters)
         if (
             metadata.pixel_size is None
             and "X" not in _units(image, letters)

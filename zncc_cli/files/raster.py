@@ -21,7 +21,9 @@ from PIL.Image import DecompressionBombError
 
 from zncc_cli.errors import InputError
 from zncc_cli.files.image import Image
-from zncc_cli.files.metadata import Metadata, Resolution, Tag
+from zncc_cli.files.metadata import Metadata, Photometric, Resolution, Tag
+from zncc_cli.files.options import ReadOptions
+from zncc_cli.files.palette import Palette
 from zncc_cli.files.paths import refusal
 from zncc_cli.files.tiff.calibration import INCH, rational
 from zncc_cli.files.tiff.orientation import orientation_notes, oriented, transposes
@@ -65,15 +67,17 @@ _MAX_DEFLATE_RATIO = 1100  # bytes that one compressed byte can inflate to
 _CONVERTED_MODES_WITH_ALPHA = {"1": "LA", "L": "LA", "P": "RGBA", "RGB": "RGBA"}
 
 
-def read_raster(path: Path, name: str, max_bytes: int, series: int | None) -> Image:
-    """Read the image or animation in ``path``; palettes, CMYK and YCbCr become RGB, an EXIF orientation is obeyed.
+def read_raster(path: Path, options: ReadOptions) -> Image:
+    """Read the image or animation in ``path``; CMYK and YCbCr become RGB, an EXIF orientation is obeyed.
 
+    Palettes of colours become RGB, unless ``options`` ask for the indices; those of ramps are kept beside the indices.
     The frames of an animation are an axis "T", in RGB or RGBA if they are not all grey.
 
     Raises:
         InputError: the file is damaged, has 16-bit colour that cannot be read exactly here, or has more than
-            ``max_bytes`` of pixels.
+            ``options.max_bytes`` of pixels.
     """
+    name, max_bytes, palette = options.name, options.max_bytes, None
     try:
         with path.open("rb") as file:
             head = file.read(1024)
@@ -88,7 +92,11 @@ def read_raster(path: Path, name: str, max_bytes: int, series: int | None) -> Im
                 fields = picture.metadata(index=0, exclude_applied=False)
                 mode, transparency = str(fields["mode"]), fields.get("transparency")
                 conversions = _CONVERTED_MODES if transparency is None else _CONVERTED_MODES_WITH_ALPHA
-                if frames == 1:
+                if frames == 1 and mode == "P":
+                    palette = _kept_palette(path, options, transparency)
+                if palette is not None:
+                    data = _indices(path)
+                elif frames == 1:
                     data = np.asarray(picture.read(index=0, mode=conversions.get(mode)))
                 else:
                     data = _read_animation(picture, frames, max_bytes, path)
@@ -107,7 +115,7 @@ def read_raster(path: Path, name: str, max_bytes: int, series: int | None) -> Im
     axes = "T" * (frames > 1) + "YXS"[: data.ndim - (frames > 1)]
     nodata = float(transparency) if mode.startswith("I") and isinstance(transparency, int) else None
     orientation = fields.get("Orientation") if frames == 1 else None
-    return _image(path, name, data, axes, mode, fields, orientation, nodata)
+    return _image(path, name, data, axes, mode, fields, orientation, nodata, palette)
 
 
 def _image(
@@ -119,21 +127,46 @@ def _image(
     fields: Mapping[str, Any],
     orientation: Any,
     nodata: float | None = None,
+    palette: Palette | None = None,
 ) -> Image:
     """Return the image turned as its orientation tag says, with the metadata in ``fields``."""
     samples = data.shape[-1] if axes.endswith("S") else 1
     metadata = Metadata(
         path=path,
         format=name,
-        photometric="rgb" if samples >= 3 else "minisblack",
+        photometric="rgb" if samples >= 3 else "minisblack" if palette is None else _meaning(palette),
+        palette=None if palette is None or palette.is_grey else palette,
         alpha=samples in (2, 4),
         nodata=nodata,
         resolution=_resolution(name, fields, orientation),
         description=_description(fields),
         tags=_tags(mode, fields),
-        left_out=_left_out(mode, fields),
+        left_out=_left_out(mode, fields, palette is not None),
     )
     return Image(data=oriented(data, orientation), axes=axes, metadata=metadata, notes=orientation_notes(orientation))
+
+
+def _kept_palette(path: Path, options: ReadOptions, transparency: Any) -> Palette | None:
+    """Return the palette of a picture whose indices are read; None where its colours are."""
+    with PillowImage.open(path) as picture:
+        last = int(np.asarray(picture).max())  # colours beyond it are padding
+        stored = np.array(picture.getpalette("RGB"), dtype=np.int64).reshape(-1, 3) * 257
+    palette, used = Palette(stored.astype(np.uint16)), Palette(stored[: last + 1].astype(np.uint16))
+    if used.ramp and transparency is None:
+        return used
+    return palette if options.indices else None
+
+
+def _indices(path: Path) -> NDArray[np.uint8]:
+    """Return the numbers of colours that a picture with a palette stores, uint8 (H, W)."""
+    with PillowImage.open(path) as picture:
+        return np.asarray(picture)
+
+
+def _meaning(palette: Palette) -> Photometric:
+    """Return what the numbers of the colours of ``palette`` are."""
+    ramps: dict[str, Photometric] = {"rising": "minisblack", "falling": "miniswhite", "": "palette"}
+    return ramps[palette.ramp]
 
 
 def _resolution(name: str, fields: Mapping[str, Any], orientation: Any) -> Resolution | None:
@@ -164,9 +197,11 @@ def _tags(mode: str, fields: Mapping[str, Any]) -> tuple[Tag, ...]:
     return tuple(tags[code] for code in sorted(tags))
 
 
-def _left_out(mode: str, fields: Mapping[str, Any]) -> tuple[str, ...]:
+def _left_out(mode: str, fields: Mapping[str, Any], has_indices: bool) -> tuple[str, ...]:
     """Return the names of what a TIFF written from this image will not hold."""
     conversion = [_MODES_LEFT_OUT[mode]] if mode in _MODES_LEFT_OUT else []
+    if has_indices:
+        conversion = ["the opacity of the palette"] if fields.get("transparency") is not None else []
     return tuple(dict.fromkeys([*conversion, *(label for name, label in _LEFT_OUT_FIELDS.items() if fields.get(name))]))
 
 

@@ -70,7 +70,7 @@ def apply_transform(config: ApplyConfig) -> tuple[Applied, ...]:
     applied, needed = [], 0
     with OutputFolder(folder, names=[file.name for file in files], overwrite=config.overwrite) as output:
         for path, file in zip(config.images, files, strict=True):
-            image = read_image(path, series=config.series, page=config.page)
+            image = read_image(path, series=config.series, page=config.page, indices=config.resampling.labels)
             if image.shape != shapes[1]:
                 (height, width), (found_height, found_width) = shapes[1], image.shape
                 other = "; give --inverse for images of the fixed frame" if image.shape == shapes[0] else ""

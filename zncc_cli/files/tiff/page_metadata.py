@@ -8,11 +8,12 @@ from typing import Any
 
 import tifffile
 
-from zncc_cli.files.metadata import Flavor, Metadata, Photometric, PixelSize, Resolution
+from zncc_cli.files.metadata import Flavor, Metadata, PixelSize, Resolution
 from zncc_cli.files.tiff.calibration import CENTIMETRE, length_unit, unescaped
 from zncc_cli.files.tiff.copied_tags import copied_tags, georeference_tags
 from zncc_cli.files.tiff.ome_xml import OmeImage
 from zncc_cli.files.tiff.orientation import transposes, turns
+from zncc_cli.files.tiff.samples import Samples
 
 ORIENTATION, GDAL_NODATA = 274, 42113
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
@@ -31,10 +32,8 @@ def metadata_of(
     path: Path,
     name: str,
     page: tifffile.TiffPage,
+    samples: Samples,
     *,
-    photometric: Photometric,
-    alpha: str | None,
-    bands: bool,
     imagej: Mapping[str, Any] | None,
     ome: OmeImage | None,
 ) -> Metadata:
@@ -44,9 +43,7 @@ def metadata_of(
         path: the file.
         name: the name of its format.
         page: the first page of the image.
-        photometric: the meaning of the samples that are read.
-        alpha: "straight", "premultiplied" or None.
-        bands: whether the channels are the samples of a page.
+        samples: how its samples are read.
         imagej: ImageJ's description, or None.
         ome: OME's description, or None.
     """
@@ -68,16 +65,17 @@ def metadata_of(
     return Metadata(
         path=path,
         format=name,
-        photometric=photometric,
-        alpha=alpha is not None,
-        premultiplied=alpha == "premultiplied",
+        photometric=samples.photometric,
+        palette=samples.palette,
+        alpha=samples.alpha is not None,
+        premultiplied=samples.alpha == "premultiplied",
         nodata=_parse_nodata(tag_value(page, GDAL_NODATA)),
         pixel_size=pixel_size,
         resolution=resolution,
         # The georeference is that of the stored pixels, not of turned ones.
         georeference=() if turns(tag_value(page, ORIENTATION)) else georeference_tags(page),
         flavor=flavor,
-        bands=bands,
+        bands=samples.channels > 1,
         properties=properties,
         compression=int(page.compression),
         predictor=int(page.predictor),

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from zncc_cli.errors import ZnccError
 from zncc_cli.files.image import Image
 from zncc_cli.files.lazy import LazyArray, bits_as_uint8, native_dtype
+from zncc_cli.files.options import ReadOptions
 from zncc_cli.files.pages import no_such_number, numbered
 from zncc_cli.files.paths import refusal, too_large_for_memory
 from zncc_cli.files.tiff.checks import check_pages, check_segment
@@ -32,7 +33,7 @@ from zncc_cli.files.tiff.ifd_chain import follow_pages
 from zncc_cli.files.tiff.ome_xml import Ome, OmeImage, read_ome
 from zncc_cli.files.tiff.orientation import orientation_notes, oriented, stored_part, transposes, turns
 from zncc_cli.files.tiff.page_metadata import ORIENTATION, metadata_of, tag_value
-from zncc_cli.files.tiff.samples import Samples, palette_of, samples_of
+from zncc_cli.files.tiff.samples import Samples, samples_of
 from zncc_cli.files.tiff.segments import Planes, segment_cache
 from zncc_cli.text import one_line
 
@@ -53,7 +54,7 @@ _MAX_PYRAMID_STEP = 4
 _PADDED_DEPTHS = frozenset(range(1, 64)) - {8, 16, 32}
 
 
-def read_tiff(path: Path, name: str, max_bytes: int, series: int | None) -> Image:
+def read_tiff(path: Path, options: ReadOptions) -> Image:
     """Read one series of ``path``, lazily; reduced copies of images (pyramid levels, thumbnails) are not counted.
 
     Samples that are not RGB, or grey and alpha, become an axis "C" before "YX".
@@ -64,7 +65,7 @@ def read_tiff(path: Path, name: str, max_bytes: int, series: int | None) -> Imag
             memory.
     """
     with input_errors(path) as log:
-        chain = follow_pages(path, max_bytes)
+        chain = follow_pages(path, options.max_bytes)
         flags = _PLAIN_FLAGS if chain.description <= _MAX_OME_BYTES else {**_PLAIN_FLAGS, "is_ome": False}
         with tifffile.TiffFile(path, _multifile=False, **flags) as file:
             ome = read_ome(file.pages.first.description, chain.pages) if file.is_ome else None
@@ -73,10 +74,10 @@ def read_tiff(path: Path, name: str, max_bytes: int, series: int | None) -> Imag
             if ome and ome.doubt:
                 file.is_ome = False
             all_series = file.series
-            chosen, notes = _choose_series(path, all_series, series, log)
+            chosen, notes = _choose_series(path, all_series, options.series, log)
             if ome and ome.doubt:
                 notes += (f"the OME-XML was not used: {ome.doubt}",)
-            image = _read_series(path, name, file, chosen, _ome_image(ome, all_series, chosen), max_bytes, notes)
+            image = _read_series(path, file, chosen, _ome_image(ome, all_series, chosen), options, notes)
             left_out = (*image.metadata.left_out, *_left_out_series(chosen, all_series))
             if len(chosen.pages) > 1:
                 left_out += tuple(f"{texts} of further pages" for texts in chain.own_texts)
@@ -182,11 +183,10 @@ def _leading_axes(path: Path, series: tifffile.TiffPageSeries) -> tuple[str, tup
 
 def _read_series(
     path: Path,
-    name: str,
     file: tifffile.TiffFile,
     series: tifffile.TiffPageSeries,
     ome: OmeImage | None,
-    max_bytes: int,
+    options: ReadOptions,
     notes: tuple[str, ...],
 ) -> Image:
     """Return the pixels of ``series``, lazily, with its axes, metadata and notes."""
@@ -194,22 +194,20 @@ def _read_series(
     if 0 in page.shaped or page.dtype is None or page.dtype.kind not in "buif":
         found = f"shape {page.shape}, dtype {page.dtype}"
         raise refusal(path, expected="pixels of integers or floats", found=found, advice="convert the file")
-    samples = samples_of(path, page)
+    imagej = file.imagej_metadata if file.is_imagej and series.kind != "ome" else None
+    samples = samples_of(path, page, indices=options.indices, measured=imagej is not None)
     axes, leading = _leading_axes(path, series)
-    planes, missing = _checked_planes(path, series, math.prod(leading), max_bytes)
+    planes, missing = _checked_planes(path, series, math.prod(leading), options.max_bytes)
     depth = page.shaped[1]
     if depth > 1:
         axes, leading = axes + "Z", (*leading, depth)
     if samples.channels > 1:
         axes, leading = axes + ("C" if "C" not in axes else "Q"), (*leading, samples.channels)
-    imagej = file.imagej_metadata if file.is_imagej and series.kind != "ome" else None
     metadata = metadata_of(
         path,
-        name,
+        options.name,
         page,
-        photometric=samples.photometric,
-        alpha=samples.alpha,
-        bands=samples.channels > 1,
+        samples,
         imagej=imagej,
         ome=ome,
     )
@@ -218,7 +216,7 @@ def _read_series(
     if turns(orientation) and georeference_tags(page):
         notes += ("the georeference was left out: the orientation tag turns the image",)
     left_out = [*metadata.left_out]
-    if samples.photometric == "rgb" and page.photometric == tifffile.PHOTOMETRIC.PALETTE:
+    if samples.applied is not None:
         left_out.append("the palette (RGB instead)")
     elif page.bitspersample in _PADDED_DEPTHS:
         left_out.append(f"the depth of {page.bitspersample} bit ({page.dtype.itemsize * 8} instead)")
@@ -279,9 +277,9 @@ def _lazy_array(path: Path, planes: Planes, samples: Samples, leading: tuple[int
     page = planes.keyframe
     separate, depths, height, width, _ = page.shaped
     shown_shape = (width, height) if transposes(orientation) else (height, width)
-    palette = palette_of(page)
+    colours = None if samples.applied is None else samples.applied.rgb()
     assert page.dtype is not None
-    dtype = palette.dtype if palette is not None else native_dtype(page.dtype)
+    dtype = native_dtype(page.dtype) if colours is None else colours.dtype
 
     def read(index: tuple[int, ...], rows: range, columns: range) -> NDArray[Any]:
         number = int(np.ravel_multi_index(index, leading)) if leading else 0
@@ -295,9 +293,11 @@ def _lazy_array(path: Path, planes: Planes, samples: Samples, leading: tuple[int
                 pixels = planes.read(number, channel, *part)[..., 0]
             else:
                 pixels = planes.read(number, 0, *part)
-                pixels = pixels if samples.colours and palette is None else pixels[..., channel]
-            if palette is not None:
-                pixels = palette[pixels]
+                pixels = pixels if samples.colours and colours is None else pixels[..., channel]
+            if samples.is_palette and pixels.dtype.kind == "b":
+                pixels = pixels.astype(np.uint8)
+            if colours is not None:
+                pixels = colours[pixels]
         return np.ascontiguousarray(oriented(bits_as_uint8(pixels), orientation), dtype=dtype)
 
     plane = (*shown_shape, samples.colours) if samples.colours else shown_shape

@@ -117,6 +117,9 @@ def write_tiff(
         notes.append("beyond 4 GB an ImageJ file has one page, and other programs see no more than its first plane")
     if encoder.note:
         notes.append(encoder.note)
+    color_map = _color_map(layout, like, flavor)
+    if color_map is None and like and like.palette is not None:
+        notes.append("left out: the palette")
     tags, tag_notes = _tags(like, frame, offset)
     notes += tag_notes
     with (
@@ -129,7 +132,7 @@ def write_tiff(
             _encoded_strips(strips, layout, encoder),
             shape=layout.shape,
             dtype=layout.dtype,
-            **_sample_options(layout, like),
+            **_sample_options(layout, like, color_map, flavor),
             rowsperstrip=layout.rows_per_strip(encoder.compression),
             compression=encoder.compression,
             predictor=encoder.predictor,
@@ -187,8 +190,22 @@ def _describe(
     return "plain", Description({"axes": layout.axes} if has_further_axes else {}, resolution), notes
 
 
-def _sample_options(layout: _Layout, like: Metadata | None) -> dict[str, Any]:
+def _color_map(layout: _Layout, like: Metadata | None, flavor: Flavor) -> NDArray[np.uint16] | None:
+    """Return the tag ColorMap, (3, N); None where the image has no palette, or the file cannot hold it."""
+    if like is None or like.palette is None or layout.samples > 1 or layout.bands > 1:
+        return None
+    if flavor == "imagej":
+        return like.palette.color_map(8) if layout.dtype != np.int16 else None
+    is_index = layout.dtype in (np.uint8, np.uint16)
+    return like.palette.color_map(8 * layout.dtype.itemsize) if is_index else None
+
+
+def _sample_options(
+    layout: _Layout, like: Metadata | None, color_map: NDArray[np.uint16] | None, flavor: Flavor
+) -> dict[str, Any]:
     """Return tifffile's options for colour, alpha and the order of samples."""
+    if color_map is not None and (flavor != "imagej" or layout.dtype == np.uint8):
+        return {"photometric": "palette", "colormap": color_map}
     samples = layout.samples * layout.bands
     has_colour = like.photometric == "rgb" if like else layout.samples in (3, 4)
     if like and like.photometric == "miniswhite":
@@ -202,6 +219,7 @@ def _sample_options(layout: _Layout, like: Metadata | None) -> dict[str, Any]:
     planar = "separate" if layout.bands > 1 else "contig"
     return {
         "photometric": photometric,
+        "colormap": color_map,
         "planarconfig": planar if samples > 1 else None,
         "extrasamples": [kind] * extra if extra else None,
     }
