@@ -53,7 +53,7 @@ LAYERS = {
         ("images", "image_output"),
     ),
     "jobs": (
-        ("threads", "missing", "versions", "budget", "channel_view", "downsampling", "resampled"),
+        ("threads", "missing", "versions", "budget", "channel_view", "downsampling", "resampled", "calibration"),
         ("pair", "stack", "apply", "stdmap", "transforms", "build", "doctor"),
         ("batch", "summary"),
     ),

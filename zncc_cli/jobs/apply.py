@@ -23,7 +23,6 @@ from zncc_cli.registration.transforms.matrices import is_singular, map_points
 from zncc_cli.registration.warp import corners
 from zncc_cli.text import one_line
 
-_NO_UNIT = 1  # TIFF's ResolutionUnit where the file names no unit
 _MAX_COORDINATE_PX = 1e9  # farther away no image has pixels
 
 
@@ -100,13 +99,11 @@ def _check_matrix(path: Path, matrix: np.ndarray, shape: tuple[int, int]) -> Non
 
 
 def _calibration_notes(image: Image, grid: Metadata | None) -> tuple[str, ...]:
-    """Return a sentence where an image has a calibration, and the frame that it is resampled onto has none."""
-    metadata = image.metadata
-    has_resolution = metadata.resolution is not None and metadata.resolution.unit != _NO_UNIT
-    if grid is not None or not (metadata.pixel_size or has_resolution or metadata.georeference):
+    """Return a sentence where an image has a place on the Earth, and the frame that it is resampled onto has none."""
+    if grid is not None or not image.metadata.georeference:
         return ()
-    name = metadata.path.name
-    return (f"{name}: pixel size and place of the frame that it is resampled onto are not known, and are not written",)
+    name = image.metadata.path.name
+    return (f"{name}: the place of the frame that it is resampled onto is not known, and is not written",)
 
 
 def _files(config: ApplyConfig) -> list[Path]:

@@ -15,6 +15,7 @@ from zncc_cli.errors import OptionError
 from zncc_cli.files.image_output import STRIP_ROWS, write_strips
 from zncc_cli.files.images import Image
 from zncc_cli.files.metadata import Metadata
+from zncc_cli.jobs.calibration import calibrated_grid
 from zncc_cli.jobs.threads import in_order
 from zncc_cli.registration.resampling.canvas import Frame
 from zncc_cli.registration.resampling.resample import Read, copies, resample
@@ -78,7 +79,8 @@ def write_resampled(
             matrix of the plane at an index of the leading axes.
         canvas: which pixels are written.
         settings: interpolation, and what pixels hold that the image does not cover.
-        grid: metadata of the image whose pixels the canvas counts; the file gets its pixel size and georeference.
+        grid: metadata of the image whose pixels the canvas counts; the file gets its pixel size and georeference, or,
+            where it has no pixel size, that of ``image`` through the scale of the matrix.
         collect: is called with each strip, in the order of the file.
         threads: how many strips are resampled at a time.
 
@@ -89,7 +91,10 @@ def write_resampled(
     resampler = _Resampler(image, matrix if callable(matrix) else lambda _: matrix, canvas, settings)
     places = product(product(*map(range, image.leading)), range(0, len(canvas.rows), STRIP_ROWS))
     tally = _Tally(image.dtype)
-    notes = write_strips(
+    calibration_notes: tuple[str, ...] = ()
+    if not callable(matrix):
+        grid, calibration_notes = calibrated_grid(grid, image.metadata, matrix, canvas.shape)
+    notes = calibration_notes + write_strips(
         path,
         tally.pixels(in_order(resampler.strip, places, threads), collect),
         shape=(*image.leading, *canvas.shape, *image.data.shape[len(image.leading) + 2 :]),

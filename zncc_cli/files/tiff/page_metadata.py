@@ -14,6 +14,7 @@ from zncc_cli.files.tiff.copied_tags import copied_tags, georeference_tags
 from zncc_cli.files.tiff.ome_xml import OmeImage
 from zncc_cli.files.tiff.orientation import transposes, turns
 from zncc_cli.files.tiff.samples import Samples
+from zncc_cli.files.tiff.scale_statements import described_pixel_size
 
 ORIENTATION, GDAL_NODATA = 274, 42113
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
@@ -57,7 +58,7 @@ def metadata_of(
         said_elsewhere = _IMAGEJ_AXES_KEYS if pixel_size is None else (*_IMAGEJ_AXES_KEYS, "unit", "yunit")
         properties = {key: content for key, content in imagej.items() if key not in said_elsewhere}
     else:
-        pixel_size = _microscope_pixel_size(page)
+        pixel_size = _microscope_pixel_size(page) or described_pixel_size(str(page.description))
     if transposes(tag_value(page, ORIENTATION)):
         resolution, pixel_size = resolution and resolution.swapped(), pixel_size and pixel_size.swapped()
     description = str(page.description) if flavor == "plain" else ""

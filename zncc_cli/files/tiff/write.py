@@ -22,6 +22,7 @@ from zncc_cli.files.tiff.calibration import pixel_size, resolution_tags
 from zncc_cli.files.tiff.codecs import NONE, Codec, codec
 from zncc_cli.files.tiff.copied_tags import GRID_TAGS, is_copied, tag_name
 from zncc_cli.files.tiff.descriptions import Description, imagej_description, imagej_obstacle, ome_description
+from zncc_cli.files.tiff.regridded import on_the_grid_of
 from zncc_cli.text import one_line
 
 STRIP_ROWS = 512
@@ -107,7 +108,9 @@ def write_tiff(
         OutputError: the file cannot be written; nothing is left behind.
     """
     layout = _layout(shape, np.dtype(dtype).newbyteorder("="), axes, like)
+    like, scale_notes = on_the_grid_of(like, frame)
     flavor, description, notes = _describe(layout, like, frame, offset)
+    notes += scale_notes
     encoder = codec(like.compression if like else NONE, like.predictor if like else 1, layout.dtype, layout.samples)
     large = layout.nbytes + 2048 * layout.planes > _MAX_CLASSIC_TIFF_BYTES
     if flavor == "imagej" and large and encoder.compression != NONE:
