@@ -80,7 +80,7 @@ def read_tiff(path: Path, options: ReadOptions) -> Image:
             image = _read_series(path, file, chosen, _ome_image(ome, all_series, chosen), options, notes)
             left_out = (*image.metadata.left_out, *_left_out_series(chosen, all_series))
             if len(chosen.pages) > 1:
-                left_out += tuple(f"{texts} of further pages" for texts in chain.own_texts)
+                left_out += tuple(f"{tags} of further pages" for tags in chain.own_tags)
             return replace(image, metadata=replace(image.metadata, left_out=left_out))
 
 
