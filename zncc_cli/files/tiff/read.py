@@ -28,6 +28,7 @@ from zncc_cli.files.options import ReadOptions
 from zncc_cli.files.pages import no_such_number, numbered
 from zncc_cli.files.paths import refusal, too_large_for_memory
 from zncc_cli.files.tiff.checks import check_pages, check_segment
+from zncc_cli.files.tiff.confocal import confocal_image
 from zncc_cli.files.tiff.copied_tags import georeference_tags
 from zncc_cli.files.tiff.ifd_chain import follow_pages
 from zncc_cli.files.tiff.ome_xml import Ome, OmeImage, read_ome
@@ -203,6 +204,7 @@ def _read_series(
         axes, leading = axes + "Z", (*leading, depth)
     if samples.channels > 1:
         axes, leading = axes + ("C" if "C" not in axes else "Q"), (*leading, samples.channels)
+    ome = ome or confocal_image(file, series, list(zip(axes, leading, strict=True)))
     metadata = metadata_of(
         path,
         options.name,

@@ -16,8 +16,8 @@ _REL_TOLERANCE = 1e-6  # by which sizes differ that are the same, stored in anot
 def on_the_grid_of(like: Metadata | None, frame: Metadata | None) -> tuple[Metadata | None, list[str]]:
     """Return ``like`` with texts that hold for the grid of ``frame``, and a sentence where something is left out.
 
-    Texts are the description, ImageJ's Info, and tags of text. They stay as they are where both grids have the same
-    scale.
+    Texts are the description, also of OME, ImageJ's Info, and tags of text. They stay as they are where both grids have
+    the same scale.
     """
     if like is None or like is frame or _is_same_scale(like, frame):
         return like, []
@@ -26,11 +26,12 @@ def on_the_grid_of(like: Metadata | None, frame: Metadata | None) -> tuple[Metad
     description, cut = on_grid(like.description, size, frame.description if frame else "")
     changed += ["the description"] * cut
     properties = dict(like.properties)
-    if isinstance(properties.get("Info"), str):
-        properties["Info"], cut = on_grid(properties["Info"], size, "")
-        changed += ["ImageJ's Info"] * cut
-        if not properties["Info"]:
-            del properties["Info"]
+    for key in ("Info", "Description"):
+        if isinstance(properties.get(key), str):
+            properties[key], cut = on_grid(properties[key], size, "")
+            changed += [f"the {key}"] * cut
+            if not properties[key]:
+                del properties[key]
     tags: list[Tag] = []
     for tag in like.tags:
         code, _, _, value = tag
