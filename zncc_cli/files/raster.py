@@ -7,6 +7,7 @@ import re
 import struct
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,7 @@ def read_raster(path: Path, options: ReadOptions) -> Image:
             ``options.max_bytes`` of pixels.
     """
     name, max_bytes, palette = options.name, options.max_bytes, None
+    notes: tuple[str, ...] = ()
     try:
         with path.open("rb") as file:
             head = file.read(1024)
@@ -89,6 +91,9 @@ def read_raster(path: Path, options: ReadOptions) -> Image:
             picture: Any
             with iio.imopen(file, "r", plugin="pillow") as picture:
                 frames = _check_header(path, picture.properties(index=...), max_bytes)
+                if name == "JPEG" and frames > 1:
+                    notes = (f"the first of {frames} pictures was read; the others are previews or views of a camera",)
+                    frames = 1
                 fields = picture.metadata(index=0, exclude_applied=False)
                 mode, transparency = str(fields["mode"]), fields.get("transparency")
                 conversions = _CONVERTED_MODES if transparency is None else _CONVERTED_MODES_WITH_ALPHA
@@ -99,7 +104,7 @@ def read_raster(path: Path, options: ReadOptions) -> Image:
                 elif frames == 1:
                     data = np.asarray(picture.read(index=0, mode=conversions.get(mode)))
                 else:
-                    data = _read_animation(picture, frames, max_bytes, path)
+                    data, palette = _read_animation(path, frames, options)
     except InputError:
         raise
     except (*_DECODING_ERRORS, *_UNCLEAR_ERRORS) as error:
@@ -115,7 +120,8 @@ def read_raster(path: Path, options: ReadOptions) -> Image:
     axes = "T" * (frames > 1) + "YXS"[: data.ndim - (frames > 1)]
     nodata = float(transparency) if mode.startswith("I") and isinstance(transparency, int) else None
     orientation = fields.get("Orientation") if frames == 1 else None
-    return _image(path, name, data, axes, mode, fields, orientation, nodata, palette)
+    image = _image(path, name, data, axes, mode, fields, orientation, nodata, palette)
+    return replace(image, notes=(*notes, *image.notes))
 
 
 def _image(
@@ -209,22 +215,41 @@ def _is_text(content: Any) -> bool:
     return isinstance(content, str) and content.strip() != "" and len(content) <= _MAX_FIELD_BYTES
 
 
-def _read_animation(picture: Any, frames: int, max_bytes: int, path: Path) -> NDArray[Any]:
-    """Read all frames, (T, H, W) if all are grey and opaque, else (T, H, W, 3) or, with transparency, (T, H, W, 4)."""
-    frame_fields = [picture.metadata(index=frame, exclude_applied=False) for frame in range(frames)]
-    modes = {str(fields["mode"]) for fields in frame_fields}
-    has_key_colour = any("transparency" in fields for fields in frame_fields)
-    if modes == {"L"} and not has_key_colour:
-        mode = "L"
-    else:
-        has_alpha = has_key_colour or any(mode.endswith(("A", "a")) for mode in modes)
-        mode = "RGBA" if has_alpha else "RGB"
-    first = np.asarray(picture.read(index=0, mode=mode))
-    _check_size(path, (frames, *first.shape), first.dtype, max_bytes)
-    data: NDArray[Any] = np.empty((frames, *first.shape), first.dtype)
-    for frame in range(frames):
-        data[frame] = picture.read(index=frame, mode=mode)
-    return data
+def _read_animation(path: Path, frames: int, options: ReadOptions) -> tuple[NDArray[Any], Palette | None]:
+    """Read all frames, (T, H, W) if all are grey and opaque, else (T, H, W, 3) or, with transparency, (T, H, W, 4).
+
+    Numbers of the colours of one palette are (T, H, W), where they are read as they are stored, with the palette.
+
+    Read by Pillow from the first frame to the last: after a step back, as imageio takes it, the frames of a PNG with a
+    palette are black.
+    """
+    modes, has_key_colour = set(), False
+    with PillowImage.open(path) as picture:
+        transparency = picture.info.get("transparency")
+        for frame in range(frames):
+            picture.seek(frame)
+            picture.load()  # a GIF knows the mode of a frame only then
+            modes.add(picture.mode)
+            has_key_colour = has_key_colour or "transparency" in picture.info
+    palette = _kept_palette(path, options, transparency) if modes == {"P"} else None
+    mode = "P" if palette is not None else "L" if modes <= {"1", "L"} and not has_key_colour else "RGB"
+    if modes <= {"I;16"}:
+        mode = "I;16"
+    elif mode == "RGB" and (has_key_colour or any(mode.endswith(("A", "a")) for mode in modes)):
+        mode = "RGBA"
+    data: NDArray[Any] | None = None
+    with PillowImage.open(path) as picture:
+        for frame in range(frames):
+            picture.seek(frame)
+            pixels = np.asarray(picture if picture.mode == mode else picture.convert(mode))
+            if data is None:
+                _check_size(path, (frames, *pixels.shape), pixels.dtype, options.max_bytes)
+                data = np.empty((frames, *pixels.shape), pixels.dtype)
+            data[frame] = pixels
+    assert data is not None
+    if mode == "RGB" and all((frame[..., :1] == frame).all() for frame in data):
+        data = np.ascontiguousarray(data[..., 0])  # of a GIF all frames but the first are read in RGB
+    return data, palette
 
 
 def _is_deep_colour(head: bytes) -> bool:

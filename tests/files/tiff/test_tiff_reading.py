@@ -4,6 +4,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image as PillowImage
 
 from zncc_cli.errors import InputError, OptionError
 from zncc_cli.files.images import read_image
@@ -244,6 +245,47 @@ def test_frames_of_an_animation_are_an_axis(tmp_path, suffix):
     # A GIF has a palette; these few colours fit into it.
     np.testing.assert_array_equal(image.data[..., :3], frames)
     np.testing.assert_array_equal(read_image(tmp_path / f"a{suffix}", page=2).data[..., :3], frames[2])
+
+
+def palette_frames(colours):
+    """Return three frames of numbers of ``colours``, as pictures."""
+    frames = []
+    for seed in range(3):
+        numbers = np.random.default_rng(seed).integers(0, len(colours), (H, W)).astype("u1")
+        frames.append(PillowImage.fromarray(numbers, "P"))
+        frames[-1].putpalette(colours.astype("u1").tobytes())
+    return frames
+
+
+def test_frames_of_an_animated_png_with_a_palette_have_its_colours(tmp_path):
+    colours = np.random.default_rng(3).integers(0, 256, (200, 3))
+    frames = palette_frames(colours)
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
+    numbers = np.stack([np.asarray(frame) for frame in frames])
+    image = read_image(tmp_path / "a.png")
+    assert image.axes == "TYXS"
+    np.testing.assert_array_equal(image.data, colours.astype("u1")[numbers])
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png", indices=True).data, numbers)
+
+
+def test_frames_of_a_grey_gif_are_grey(tmp_path):
+    frames = palette_frames(np.stack([np.arange(256)] * 3, axis=1))
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    image = read_image(tmp_path / "a.gif")
+    assert image.axes == "TYX"
+    np.testing.assert_array_equal(image.data, np.stack([np.asarray(frame) for frame in frames]))
+
+
+@pytest.mark.parametrize("second", [(W, H), (W // 2, H // 2)])
+def test_a_further_picture_in_the_jpeg_of_a_camera_is_no_frame(tmp_path, second):
+    picture = PillowImage.fromarray(np.stack([pixels(dtype="u1")] * 3, axis=-1))
+    picture.save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[picture.resize(second)])
+    image = read_image(tmp_path / "a.jpg")
+    assert image.axes == "YXS"
+    assert image.shape == (H, W)
+    with PillowImage.open(tmp_path / "a.jpg") as opened:
+        np.testing.assert_array_equal(image.data, np.asarray(opened))
+    assert image.notes == ("a.jpg: the first of 2 pictures was read; the others are previews or views of a camera",)
 
 
 @pytest.mark.parametrize("samples", [3, 4])
