@@ -22,6 +22,7 @@ from zncc_cli.files.memory import available_memory
 from zncc_cli.files.options import ReadOptions
 from zncc_cli.files.pages import no_such_number, page_of
 from zncc_cli.files.paths import is_zarr, reason, refusal, regular_file_size, too_large_for_memory, unreadable
+from zncc_cli.files.world_file import with_world_file
 from zncc_cli.text import shown
 
 __all__ = ["SUFFIXES", "Image", "check_kind", "list_images", "read_image"]
@@ -132,7 +133,8 @@ def read_image(
             image = file_format.read(path, options)
             if series and image.metadata.format not in _FORMATS_WITH_SERIES:
                 raise no_such_number(path, "series", series, 1)
-            return _decoded_if_small(image if page is None else page_of(image, page), limit)
+            image = with_world_file(image if page is None else page_of(image, page))
+            return _decoded_if_small(image, limit)
     except MemoryError:
         raise too_large_for_memory(path) from None
 
