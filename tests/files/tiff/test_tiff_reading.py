@@ -1,5 +1,7 @@
 """Metadata of a TIFF are read with its pixels: axes, channels, sizes, descriptions, tags."""
 
+import warnings
+
 import imageio.v3 as iio
 import numpy as np
 import pytest
@@ -216,10 +218,12 @@ def test_compression_and_predictor_are_known(tmp_path, options, expected):
     assert (metadata.compression, metadata.predictor) == expected
 
 
-def test_planes_that_gdal_left_out_hold_the_missing_value(tmp_path):
+@pytest.mark.parametrize("nodata", [-9999, None])
+@pytest.mark.parametrize("compression", [1, 8])
+def test_tiles_that_gdal_left_out_hold_the_missing_value_or_zero(tmp_path, nodata, compression):
     data = pixels(dtype="i2")
-    nodata = [(42113, 2, 0, "-9999", True)]
-    tifffile.imwrite(tmp_path / "a.tif", data, tile=(16, 16), extratags=nodata, metadata=None)
+    tag = [] if nodata is None else [(42113, 2, 0, str(nodata), True)]
+    tifffile.imwrite(tmp_path / "a.tif", data, tile=(16, 16), extratags=tag, compression=compression, metadata=None)
     with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
         page = file.pages.first
         counts = (*page.databytecounts[:-1], 0)
@@ -228,8 +232,29 @@ def test_planes_that_gdal_left_out_hold_the_missing_value(tmp_path):
         page.tags[324].overwrite(offsets)
     image = read_image(tmp_path / "a.tif")
     expected = data.copy()
-    expected[32:, 48:] = -9999
+    expected[32:, 48:] = nodata or 0
     np.testing.assert_array_equal(image.data, expected)
+
+
+def test_a_file_without_any_tile_is_zero(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", pixels(), tile=(16, 16), compression=8, metadata=None)
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
+        page = file.pages.first
+        for code, values in ((325, page.databytecounts), (324, page.dataoffsets)):
+            page.tags[code].overwrite((0,) * len(values))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif").data, np.zeros((H, W)))
+
+
+def test_sparse_tiles_of_gdal_are_zero(tmp_path):
+    rasterio = pytest.importorskip("rasterio")
+    data = np.kron(np.eye(4, dtype="u2"), np.ones((16, 16), "u2"))
+    options = {"driver": "GTiff", "height": 64, "width": 64, "count": 1, "dtype": "uint16"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it has no georeference
+        tiles = {"tiled": True, "blockxsize": 16, "blockysize": 16, "SPARSE_OK": "TRUE"}
+        with rasterio.open(tmp_path / "a.tif", "w", **options, **tiles) as file:
+            file.write(data, 1)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif").data, data)
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp"])
