@@ -25,12 +25,14 @@ class Image:
     axes: a letter for each dimension, as in tifffile; ends in "YX" or "YXS". S is 3 (RGB), 4 (RGB and alpha or one
         more sample) or 2 (grey and alpha). The leading ones are those of the file: T, Z, C, I or Q (unknown), ...
     notes: sentences for the user: choices made on reading, and what could not be kept.
+    mask: (H, W), zero where the file itself says that a pixel of any plane does not count (GeoTIFF); or None.
     """
 
     data: NDArray[Any] | LazyArray
     axes: str
     metadata: Metadata
     notes: tuple[str, ...] = ()
+    mask: NDArray[Any] | LazyArray | None = None
 
     @property
     def leading(self) -> tuple[int, ...]:
@@ -61,7 +63,8 @@ class Image:
         """
         key: Any = (*index, rows, columns)
         plane = np.asarray(self.data[key])
-        return Image(plane, self.axes[len(self.leading) :], self.metadata, self.notes)
+        mask = None if self.mask is None else np.asarray(self.mask[rows, columns])
+        return Image(plane, self.axes[len(self.leading) :], self.metadata, self.notes, mask)
 
     def luminance(self) -> NDArray[np.float32]:
         """Return the brightness, float32 (H, W), in the units of the file: grey values, or RGB weighted by Rec. 709.
@@ -89,12 +92,12 @@ class Image:
     def valid(self, numbers: DTypeLike = np.float32) -> NDArray[np.bool_]:
         """Return a mask of usable pixels, bool (H, W).
 
-        A pixel is usable where all its samples are finite in the dtype ``numbers``, its opacity is not 0, and its
-        value is not the one that the file declares for missing pixels.
+        A pixel is usable where all its samples are finite in the dtype ``numbers``, its opacity is not 0, its value
+        is not the one that the file declares for missing pixels, and the file's own mask does not leave it out.
         """
         data = self._plane()
         samples = data if data.ndim == 3 else data[..., None]
-        valid = np.ones(self.shape, dtype=np.bool_)
+        valid = np.ones(self.shape, np.bool_) if self.mask is None else np.asarray(self.mask) != 0
         if samples.dtype.kind == "f":
             with np.errstate(over="ignore"):
                 valid &= np.isfinite(samples.astype(numbers)).all(axis=-1)

@@ -146,14 +146,14 @@ def check_kind(path: Path) -> None:
 
 def _decoded_if_small(image: Image, limit: int) -> Image:
     """Return the image that a reader returned, in memory if it is small, with notes that begin with the file's name."""
-    data = image.data
+    data, mask = image.data, image.mask
     if not isinstance(data, LazyArray):
         data = np.ascontiguousarray(data, dtype=data.dtype.newbyteorder("="))
     elif data.nbytes <= min(_MAX_EAGER_BYTES, limit):
-        data = np.asarray(data)
+        data, mask = np.asarray(data), None if mask is None else np.asarray(mask)
     path = image.metadata.path
     notes = tuple(f"{shown(path.name or path)}: {note}" for note in image.notes)
-    return replace(image, data=data, notes=notes)
+    return replace(image, data=data, notes=notes, mask=mask)
 
 
 def _format_of(path: Path) -> _Format:

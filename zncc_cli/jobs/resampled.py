@@ -176,7 +176,10 @@ def _values(
         values, defined = resample(_reader(image, index, all_pixels=True), image.shape, *place, edge=edge)
         inside = resample(_read_all_defined, image.shape, *place)[1] if edge else defined
         pixels = Image(values, image.axes[len(image.leading) :], image.metadata)
-        return values, defined, inside & pixels.valid(image.dtype)
+        covered = inside & pixels.valid(image.dtype)
+        if image.mask is not None:
+            covered &= resample(_reader(image, index), image.shape, *place)[1]
+        return values, defined, covered
     if image.axes.endswith("S") and image.dtype.kind == "f" and not image.metadata.alpha:
         # Each sample by itself: one that is NaN leaves the others as they are.
         planes = [

@@ -342,3 +342,30 @@ def test_several_planes_have_no_luminance(tmp_path):
     with pytest.raises(InputError, match="expected one 2D image, found axes QYX"):
         image.luminance()
     np.testing.assert_array_equal(image.read((3,)).luminance(), pixels(5)[3])
+
+
+@pytest.mark.parametrize("tile", [None, (16, 16)])
+def test_the_mask_of_a_geotiff_tells_which_pixels_count(tmp_path, tile):
+    inside = pixels() > 100
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(pixels(dtype="u2"), metadata=None, tile=tile)
+        file.write(inside, subfiletype=4, photometric="mask", metadata=None, tile=tile)
+    image = read_image(tmp_path / "a.tif")
+    np.testing.assert_array_equal(image.valid(), inside)
+    rows, columns = slice(5, 30), slice(8, 40)
+    np.testing.assert_array_equal(image.read((), rows, columns).valid(), inside[rows, columns])
+
+
+def test_the_mask_that_gdal_writes_tells_which_pixels_count(tmp_path):
+    rasterio = pytest.importorskip("rasterio")
+    inside = pixels() > 100
+    options = {"driver": "GTiff", "height": H, "width": W, "count": 3, "dtype": "uint16"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it has no georeference
+        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(tmp_path / "a.tif", "w", **options) as file:
+            file.write(pixels(3))
+            file.write_mask(inside)
+    image = read_image(tmp_path / "a.tif")
+    assert image.leading == (3,)
+    for channel in range(3):
+        np.testing.assert_array_equal(image.read((channel,)).valid(), inside)

@@ -79,6 +79,7 @@ def read_tiff(path: Path, options: ReadOptions) -> Image:
             if ome and ome.doubt:
                 notes += (f"the OME-XML was not used: {ome.doubt}",)
             image = _read_series(path, file, chosen, _ome_image(ome, all_series, chosen), options, notes)
+            image = replace(image, mask=_mask(path, chosen, all_series, options))
             left_out = (*image.metadata.left_out, *_left_out_series(chosen, all_series))
             if len(chosen.pages) > 1:
                 left_out += tuple(f"{tags} of further pages" for tags in chain.own_tags)
@@ -151,6 +152,24 @@ def _left_out_series(chosen: tifffile.TiffPageSeries, all_series: list[tifffile.
     levels = len(chosen.levels) - 1 + (len(reduced) if is_pyramid else 0)
     copies = [f"{levels} smaller copies"] if levels > 1 else ["a smaller copy"] if levels else []
     return (*copies, *(["the mask"] if any(page.is_mask for page in further_pages) else []))
+
+
+def _mask(
+    path: Path, chosen: tifffile.TiffPageSeries, all_series: list[tifffile.TiffPageSeries], options: ReadOptions
+) -> LazyArray | None:
+    """Return the mask (H, W) that the file has of all pages of a series, zero for pixels that do not count; or None."""
+    size = chosen.keyframe.shaped[2:4]
+    masks = [
+        series
+        for series in all_series
+        if series.keyframe.is_mask and not series.keyframe.is_reduced and series.keyframe.shaped[2:4] == size
+    ]
+    if len(masks) != 1 or math.prod(masks[0].shape) != math.prod(size):
+        return None
+    (series,) = masks
+    planes, _ = _checked_planes(path, series, 1, options.max_bytes)
+    samples = Samples(photometric="minisblack", alpha=None, colours=0, channels=1)
+    return _lazy_array(path, planes, samples, (), tag_value(chosen.keyframe, ORIENTATION))
 
 
 def _ome_image(
