@@ -169,6 +169,82 @@ def test_ome_tiff(tmp_path):
     assert page.metadata.properties["Channel"] == said["Channel"]
 
 
+@pytest.mark.parametrize(
+    ("said", "size", "note"),
+    [
+        ({"X": (500, "nm"), "Y": (0.5, "µm")}, PixelSize(x=500, y=500, unit="nm"), None),
+        ({"X": (0.5, "µm"), "Y": (1, "mm")}, PixelSize(x=0.5, y=1000, unit="µm"), None),
+        ({"X": (0.5, "µm")}, PixelSize(x=0.5, y=0.5, unit="µm"), "PhysicalSizeX alone is given, 0.5 µm"),
+        ({"Y": (2, "nm")}, PixelSize(x=2, y=2, unit="nm"), "PhysicalSizeY alone is given, 2 nm"),
+        ({"X": (2, "nm"), "Y": (2, "pixel")}, None, "its units are nm along x and pixel along y"),
+        ({"X": (-2, "nm"), "Y": (2, "nm")}, None, "the pixel size -2.0 x 2.0 was not used"),
+    ],
+)
+def test_the_pixel_size_of_ome_is_read_in_any_units_or_a_note_says_why_not(tmp_path, said, size, note):
+    sizes = {f"PhysicalSize{axis}": value for axis, (value, _) in said.items()}
+    units = {f"PhysicalSize{axis}Unit": unit for axis, (_, unit) in said.items()}
+    tifffile.imwrite(tmp_path / "a.ome.tif", pixels(), metadata={"axes": "YX", **sizes, **units})
+    image = read_image(tmp_path / "a.ome.tif")
+    assert image.metadata.pixel_size == size
+    assert [note in found for found in image.notes] == [True] * (note is not None)
+
+
+def part_of_a_data_set(path, data, planes, dimension_order="XYCZT", sizes=(2, 3, 4), file_uuid="here"):
+    """Write a part of a data set in several OME-TIFFs of sizes (T, Z, C); ``planes``: (T, Z, C) of each page."""
+    t, z, c = sizes
+    entries = [
+        f'<TiffData FirstT="{t}" FirstZ="{z}" FirstC="{c}" IFD="{ifd}" PlaneCount="1">'
+        f'<UUID FileName="{path.name}">urn:uuid:here</UUID></TiffData>'
+        for ifd, (t, z, c) in enumerate(planes)
+    ]
+    further = '<TiffData FirstC="3" IFD="0" PlaneCount="1"><UUID FileName="b.ome.tif">urn:uuid:there</UUID></TiffData>'
+    channels = "".join(f'<Channel ID="Channel:0:{i}" SamplesPerPixel="1" Name="ch{i}"/>' for i in range(c))
+    xml = (
+        '<?xml version="1.0" encoding="UTF-8"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
+        f'UUID="urn:uuid:{file_uuid}"><Image ID="Image:0" Name="cells"><Pixels ID="Pixels:0" Type="uint16" '
+        f'DimensionOrder="{dimension_order}" SizeX="{W}" SizeY="{H}" SizeT="{t}" SizeZ="{z}" SizeC="{c}" '
+        'PhysicalSizeX="0.25" PhysicalSizeXUnit="µm" PhysicalSizeY="0.5" PhysicalSizeYUnit="µm" PhysicalSizeZ="2.0">'
+        f"{channels}{''.join(entries)}{further}</Pixels></Image></OME>"
+    )
+    tifffile.imwrite(path, data, photometric="minisblack", description=xml.encode(), metadata=None)
+
+
+@pytest.mark.parametrize(
+    ("planes", "axes", "channels", "words"),
+    [
+        ([(t, z, 1) for t in range(2) for z in range(3)], "TZYX", ["ch1"], "T 0 to 1, Z 0 to 2, C 1"),
+        ([(t, z, 1) for z in range(3) for t in range(2)], "ZTYX", ["ch1"], "T 0 to 1, Z 0 to 2, C 1"),
+        ([(1, z, c) for z in range(3) for c in (1, 3)], "ZCYX", ["ch1", "ch3"], "T 1, Z 0 to 2, C 1 3"),
+        ([(0, 0, 2)], "YX", ["ch2"], "T 0, Z 0, C 2"),
+    ],
+)
+def test_a_part_of_a_data_set_in_several_files_keeps_its_axes_sizes_and_channels(
+    tmp_path, planes, axes, channels, words
+):
+    data = pixels(len(planes)) if len(planes) > 1 else pixels()
+    part_of_a_data_set(tmp_path / "a.ome.tif", data, planes)
+    image = read_image(tmp_path / "a.ome.tif")
+    lengths = {axis: len({plane["TZC".index(axis)] for plane in planes}) for axis in axes[:-2]}
+    assert_same(image, data.reshape(*lengths.values(), H, W), axes)
+    assert image.notes == (f"a.ome.tif: a part of a data set in several files: {words}",)
+    assert image.metadata.flavor == "ome"
+    assert image.metadata.pixel_size == PixelSize(x=0.25, y=0.5, unit="µm")
+    assert image.metadata.properties["Channel"]["Name"] == channels
+    assert image.metadata.properties["PhysicalSizeZ"] == 2
+
+
+@pytest.mark.parametrize(
+    "planes",
+    [[(0, 0, 0), (0, 0, 0)], [(0, 0, 0), (0, 1, 1)], [(0, 0, 9), (0, 0, 1)], [(0, 0, 0)] * 5],
+    ids=["twice", "no grid", "beyond the sizes", "beyond the pages"],
+)
+def test_a_part_that_is_no_grid_of_planes_is_read_as_pages(tmp_path, planes):
+    part_of_a_data_set(tmp_path / "a.ome.tif", pixels(2), planes)
+    image = read_image(tmp_path / "a.ome.tif")
+    assert_same(image, pixels(2), "IYX")
+    assert "the OME-XML was not used" in image.notes[0]
+
+
 def test_series_of_an_ome_tiff_have_their_own_names(tmp_path):
     with tifffile.TiffWriter(tmp_path / "a.ome.tif") as file:
         for name, size in (("one", 0.5), ("two", 2.0)):

@@ -69,10 +69,11 @@ def read_tiff(path: Path, options: ReadOptions) -> Image:
         chain = follow_pages(path, options.max_bytes)
         flags = _PLAIN_FLAGS if chain.description <= _MAX_OME_BYTES else {**_PLAIN_FLAGS, "is_ome": False}
         with tifffile.TiffFile(path, _multifile=False, **flags) as file:
-            ome = read_ome(file.pages.first.description, chain.pages) if file.is_ome else None
+            ome = read_ome(file.pages.first.description, chain.pages, path.name) if file.is_ome else None
             if chain.description > _MAX_OME_BYTES and file.pages.first.is_ome:
                 ome = Ome(images=(), doubt=f"it has {chain.description} bytes, more than {_MAX_OME_BYTES}")
-            if ome and ome.doubt:
+            is_part = bool(ome and ome.images and ome.images[0].own)
+            if (ome and ome.doubt) or is_part:
                 file.is_ome = False
             all_series = file.series
             chosen, notes = _choose_series(path, all_series, options.series, log)
@@ -176,7 +177,11 @@ def _ome_image(
     ome: Ome | None, all_series: list[tifffile.TiffPageSeries], chosen: tifffile.TiffPageSeries
 ) -> OmeImage | None:
     """Return the Image element of the OME-XML that describes the chosen series, or None."""
-    if not ome or ome.doubt or chosen.kind != "ome":
+    if not ome or ome.doubt:
+        return None
+    if ome.images and ome.images[0].own:
+        return ome.images[0]
+    if chosen.kind != "ome":
         return None
     if len(ome.images) == len(all_series):
         return ome.images[all_series.index(chosen)]
@@ -217,6 +222,9 @@ def _read_series(
     imagej = file.imagej_metadata if file.is_imagej and series.kind != "ome" else None
     samples = samples_of(path, page, indices=options.indices, measured=imagej is not None)
     axes, leading = _leading_axes(path, series)
+    if ome and ome.own and math.prod(ome.own.lengths) == math.prod(leading):
+        axes, leading = ome.own.axes, ome.own.lengths
+    notes += ome.notes if ome else ()
     planes, missing = _checked_planes(path, series, math.prod(leading), options.max_bytes)
     depth = page.shaped[1]
     if depth > 1:
