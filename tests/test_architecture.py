@@ -36,6 +36,7 @@ LAYERS = {
         ("search",),
         ("quality",),
         ("attempt", "retry", "pair_variant", "variant_search", "register"),
+        ("whole_shift",),
         ("drift",),
     ),
     "operators": (
