@@ -49,7 +49,7 @@ LAYERS = {
     ),
     "files": (
         ("memory", "paths", "metadata", "palette", "options", "digest", "output_folder", "inflation", "png"),
-        ("image", "lazy", "pages", "zarr_store"),
+        ("image", "image_digest", "lazy", "pages", "zarr_store"),
         ("npy", "raster", "ome_zarr", "tiff", "transforms", "landmarks", "placement", "world_file"),
         ("images", "image_output"),
     ),

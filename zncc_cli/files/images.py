@@ -36,12 +36,18 @@ _Reader = Callable[[Path, ReadOptions], Image]
 
 @dataclass(frozen=True)
 class _Format:
-    """A format, the suffixes and first bytes of its files, and the function that reads them."""
+    """A format, the suffixes of its files, how these begin (and go on at an offset), and their reader."""
 
     name: str
     suffixes: tuple[str, ...]
     magics: tuple[bytes, ...]
     read: _Reader
+    second_magic: tuple[int, bytes] = (0, b"")
+
+    def recognizes(self, head: bytes) -> bool:
+        """Tell whether the first bytes of a file are those of the format."""
+        offset, magic = self.second_magic
+        return head.startswith(self.magics) and head[offset:].startswith(magic)
 
 
 # The readers are imported when a file needs them: each loads libraries of its own.
@@ -82,7 +88,7 @@ _FORMATS = (
     _Format("JPEG", (".jpg", ".jpeg"), (b"\xff\xd8\xff",), _read_raster),
     _Format("BMP", (".bmp",), (b"BM",), _read_raster),
     _Format("GIF", (".gif",), (b"GIF8",), _read_raster),
-    _Format("WebP", (".webp",), (b"RIFF",), _read_raster),
+    _Format("WebP", (".webp",), (b"RIFF",), _read_raster, (8, b"WEBP")),
     _Format("PNM", (".pgm", ".ppm", ".pnm"), (b"P2", b"P3", b"P5", b"P6"), _read_raster),
     _Format("NPY", (".npy",), (b"\x93NUMPY",), _read_npy),
 )
@@ -166,7 +172,7 @@ def _format_of(path: Path) -> _Format:
             head = file.read(64)
     except OSError as error:
         raise unreadable(path, error) from error
-    file_format = next((candidate for candidate in _FORMATS if head.startswith(candidate.magics)), None)
+    file_format = next((candidate for candidate in _FORMATS if candidate.recognizes(head)), None)
     if file_format is None:
         raise refusal(path, expected=_EXPECTED_IMAGE, found=_describe_start(head), advice="convert it to TIFF or PNG")
     return file_format

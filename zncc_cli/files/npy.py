@@ -16,10 +16,11 @@ from zncc_cli.files.image import Image
 from zncc_cli.files.lazy import LazyArray, bits_as_uint8, native_dtype
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.options import ReadOptions
-from zncc_cli.files.paths import refusal
+from zncc_cli.files.paths import refusal, too_large_for_memory
 from zncc_cli.files.tiff.segments import read_rows
 
 _EXPECTED = "an array (..., H, W), or (..., H, W, 3 or 4) for RGB and alpha, of integers or floats"
+_MAX_SAMPLES = 16  # of a pixel, in an array (H, W, S); the shorter side of an image is longer
 _DAMAGE = (OSError, EOFError, ValueError, TypeError, SyntaxError, OverflowError, TokenError)
 
 
@@ -50,6 +51,8 @@ def read_npy(path: Path, options: ReadOptions) -> Image:
             advice="save the array again with numpy.save",
         ) from error
     colour = len(shape) > 2 and shape[-1] in (1, 3, 4)
+    if not colour and _ends_in_channels(shape):
+        return _with_channels(path, options, start, (shape, columns_first, stored))
     if stored.kind not in "buif" or len(shape) < 2 or 0 in shape:
         advice = "save the image as an array of this shape"
         raise refusal(path, expected=_EXPECTED, found=f"shape {shape}, dtype {stored}", advice=advice)
@@ -74,6 +77,31 @@ def read_npy(path: Path, options: ReadOptions) -> Image:
     )
 
 
+def _ends_in_channels(shape: tuple[int, ...]) -> bool:
+    """Tell whether the last axis of (H, W, S) is one of samples: it is far too short for a side of an image."""
+    return len(shape) == 3 and 2 <= shape[2] <= _MAX_SAMPLES < min(shape[:2])
+
+
+def _with_channels(
+    path: Path, options: ReadOptions, start: int, header: tuple[tuple[int, ...], bool, np.dtype[Any]]
+) -> Image:
+    """Return the samples of an array (H, W, S), which are no colours, as channels, (S, H, W)."""
+    (height, width, count), columns_first, stored = header
+    if columns_first:
+        whole = np.memmap(path, stored, "r", start, (height, width, count), order="F")
+    else:
+        whole = np.memmap(path, stored, "r", start, (height, width, count))
+
+    def read(index: tuple[int, ...], rows: range, columns: range) -> NDArray[Any]:
+        part = whole[rows.start : rows.stop, columns.start : columns.stop, index[0]]
+        return np.ascontiguousarray(bits_as_uint8(np.asarray(part)), dtype=native_dtype(stored))
+
+    metadata = Metadata(path=path, format=options.name, bands=True)
+    note = f"the {count} samples of a pixel were read as channels"
+    data = LazyArray((count, height, width), native_dtype(stored), 2, read)
+    return Image(data=data, axes="CYX", metadata=metadata, notes=(note,))
+
+
 def _header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Return (shape, is column-major, dtype). The header is parsed as a literal; no code in it is run."""
     version = npy_format.read_magic(file)
@@ -96,6 +124,8 @@ def _lazy(path: Path, start: int, stored: np.dtype[Any], leading: tuple[int, ...
                 pixels = read_rows(file, start + number * size, (width, samples), stored, rows, columns)
         except InputError:
             raise
+        except MemoryError:
+            raise too_large_for_memory(path) from None
         except (OSError, ValueError) as error:
             advice = "save the array again with numpy.save"
             raise refusal(path, expected="a complete .npy file", found=error, advice=advice) from error

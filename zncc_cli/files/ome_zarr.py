@@ -285,8 +285,8 @@ def _lazy_array(path: Path, folder: Path, layout: _Layout, leading_axes: list[in
         plane = [positions.get(axis, 0) for axis in range(len(layout.shape) - 2)]
         chunk_index = tuple(p // size for p, size in zip(plane, chunks, strict=False))
         inside = tuple(p % size for p, size in zip(plane, chunks, strict=False))
-        out: NDArray[Any] = np.empty((len(rows), len(columns)), array.dtype)
         with _input_errors(path):
+            out: NDArray[Any] = np.empty((len(rows), len(columns)), array.dtype)
             for tile in tiles_under(rows, columns, *chunks[-2:]):
                 out[tile.in_part] = chunk_at((*chunk_index, tile.row, tile.column))[inside][tile.in_tile]
         return bits_as_uint8(out).astype(dtype, copy=False)

@@ -27,6 +27,7 @@ from zncc_cli.files.options import ReadOptions
 from zncc_cli.files.palette import Palette
 from zncc_cli.files.paths import refusal
 from zncc_cli.files.tiff.calibration import INCH, rational
+from zncc_cli.files.tiff.codestreams import jpeg_bits, jpeg_size
 from zncc_cli.files.tiff.orientation import orientation_notes, oriented, transposes
 
 # What Pillow's decoders raise on damaged files: with messages for users, and with messages about Python objects.
@@ -62,8 +63,12 @@ _LEFT_OUT_FIELDS = {"ExifOffset": "EXIF", "GPSInfo": "GPS", "comment": "comment"
 _DESCRIPTION_FIELDS = ("ImageDescription", "Description")
 _ICC, _XMP = 34675, 700
 _BYTE, _ASCII, _UNDEFINED = 1, 2, 7  # TIFF's data types
+_PNG_RGB = 2
+_MAX_JPEG_HEADER_BYTES = 2**22  # EXIF, a profile and previews before the pixels
+_JFIF_UNITS = (1, 2)  # pixels per inch, per cm; 0 is an aspect ratio
 _MAX_FIELD_BYTES = 2**22
 _MAX_DEFLATE_RATIO = 1100  # bytes that one compressed byte can inflate to
+_MAX_LZW_RATIO = 4096  # pixels that one byte of a GIF can hold: codes of 9 bits and more for at most 4096
 
 _CONVERTED_MODES_WITH_ALPHA = {"1": "LA", "L": "LA", "P": "RGBA", "RGB": "RGBA"}
 
@@ -87,6 +92,10 @@ def read_raster(path: Path, options: ReadOptions) -> Image:
             file.seek(0)
             if _is_deep_colour(head):
                 return _read_deep_png(path, name, head, max_bytes)
+            bits: int | None = jpeg_bits(_start_of(path, _MAX_JPEG_HEADER_BYTES)) if name == "JPEG" else None
+            if bits is not None and bits != 8:
+                return _read_deep_jpeg(path, options, bits)
+            _check_claim(path, name)
             # The plugin takes arguments that are not in the interface of all plugins, which type checkers see.
             picture: Any
             with iio.imopen(file, "r", plugin="pillow") as picture:
@@ -178,6 +187,8 @@ def _meaning(palette: Palette) -> Photometric:
 def _resolution(name: str, fields: Mapping[str, Any], orientation: Any) -> Resolution | None:
     """Return pixels per inch, or None. Formats other than PNG and JPEG give a number even where they know none."""
     dpi = fields.get("dpi")
+    if name == "JPEG" and fields.get("jfif_unit") not in _JFIF_UNITS and "XResolution" not in fields:
+        return None  # Pillow gives 72 dpi where EXIF has none
     if name not in ("PNG", "JPEG") or not isinstance(dpi, tuple) or len(dpi) != 2:
         return None
     x, y = (rational(float(value)) if math.isfinite(value) else None for value in dpi)
@@ -193,7 +204,9 @@ def _description(fields: Mapping[str, Any]) -> str:
 def _tags(mode: str, fields: Mapping[str, Any]) -> tuple[Tag, ...]:
     """Return fields of PNG and EXIF as TIFF tags, in the order of their codes."""
     tags: dict[int, Tag] = {
-        code: (code, _ASCII, 0, str(fields[name])) for name, code in _TIFF_TAGS.items() if _is_text(fields.get(name))
+        code: (code, _ASCII, 0, _decoded(str(fields[name])))
+        for name, code in _TIFF_TAGS.items()
+        if _is_text(fields.get(name))
     }
     for name, code, kind in (("icc_profile", _ICC, _UNDEFINED), ("xmp", _XMP, _BYTE)):
         # The profile of CMYK, Lab or HSV pixels is not one of the RGB pixels that are read.
@@ -201,6 +214,14 @@ def _tags(mode: str, fields: Mapping[str, Any]) -> tuple[Tag, ...]:
         if isinstance(content, bytes) and 0 < len(content) <= _MAX_FIELD_BYTES:
             tags[code] = (code, kind, len(content), content)
     return tuple(tags[code] for code in sorted(tags))
+
+
+def _decoded(text: str) -> str:
+    """Return a text of EXIF that Pillow took for Latin-1 and that is UTF-8; others as they are."""
+    try:
+        return text.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text
 
 
 def _left_out(mode: str, fields: Mapping[str, Any], has_indices: bool) -> tuple[str, ...]:
@@ -267,9 +288,11 @@ def _read_deep_png(path: Path, name: str, head: bytes, max_bytes: int) -> Image:
         raise refusal(path, expected=expected, found=found, advice=advice) from None
     width, height = struct.unpack_from(">II", head, 16)
     samples = {2: 3, 4: 2, 6: 4}.get(head[25], 1)
+    content = path.read_bytes()
+    if head[25] == _PNG_RGB and _has_key_colour(content):
+        samples = 4  # the decoder makes it opacity
     shape = (height, width, samples)
     _check_size(path, shape, np.dtype(np.uint16), max_bytes)
-    content = path.read_bytes()
     if math.prod(shape) * 2 > _MAX_DEFLATE_RATIO * len(content):
         found, advice = f"{width} x {height} pixels", "copy or export the file again"
         raise refusal(path, expected=f"pixels that {len(content)} bytes can hold", found=found, advice=advice)
@@ -281,6 +304,57 @@ def _read_deep_png(path: Path, name: str, head: bytes, max_bytes: int) -> Image:
     data: NDArray[Any] = np.empty(shape, np.uint16)
     imagecodecs.png_decode(content, out=data)
     return _image(path, name, data, "YXS", "RGB", fields, fields.get("Orientation"))
+
+
+def _start_of(path: Path, count: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(count)
+
+
+def _has_key_colour(content: bytes) -> bool:
+    """Tell whether a PNG has a chunk tRNS, a colour that is transparent, before its pixels."""
+    offset = 8
+    while offset + 8 <= len(content):
+        size, name = struct.unpack_from(">I4s", content, offset)
+        if name in (b"tRNS", b"IDAT"):
+            return bool(name == b"tRNS")
+        offset += 12 + size
+    return False
+
+
+def _read_deep_jpeg(path: Path, options: ReadOptions, bits: int) -> Image:
+    """Read a JPEG of other than 8 bits a sample, which Pillow cannot read."""
+    expected, found = "8 bits a sample", f"a JPEG of {bits} bits"
+    try:
+        import imagecodecs
+    except ImportError:
+        advice = 'save it as TIFF, or run: pip install "zncc-cli[codecs]"'
+        raise refusal(path, expected=expected, found=found, advice=advice) from None
+    content = path.read_bytes()
+    size = jpeg_size(content)
+    assert size is not None
+    _check_size(path, size, np.dtype(np.uint16), options.max_bytes)
+    try:
+        data = imagecodecs.jpeg_decode(content)
+    except Exception as error:  # the codecs of JPEG have errors of their own, which share no base
+        advice = "save it as TIFF, which is read at full depth"
+        raise refusal(path, expected=f"a JPEG that can be decoded ({error})", found=found, advice=advice) from error
+    if data.shape not in ((*size[:2], 3), size[:2]):
+        raise refusal(path, expected="grey or RGB", found=f"{size[2]} samples", advice="save it as TIFF")
+    axes = "YXS"[: data.ndim]
+    return _image(path, options.name, data, axes, "RGB" if data.ndim == 3 else "L", {}, None)
+
+
+def _check_claim(path: Path, name: str) -> None:
+    """Raise `InputError` for a GIF that claims more pixels than its bytes can hold: Pillow takes memory for them."""
+    size = path.stat().st_size
+    if name != "GIF":
+        return
+    with PillowImage.open(path) as picture:
+        width, height = picture.size
+    if width * height > _MAX_LZW_RATIO * size:
+        found, advice = f"{width} x {height} pixels", "copy or export the file again"
+        raise refusal(path, expected=f"pixels that {size} bytes can hold", found=found, advice=advice)
 
 
 def _refuse_what_pillow_would_round(path: Path, head: bytes) -> None:

@@ -19,6 +19,10 @@ _MAX_TAGS = 4096
 _SUB_IFDS = 330
 _SEGMENT_LIST_TAGS = (273, 279, 324, 325)
 _MIN_PAGE_BYTES = 18
+# Tags of sizes and counts, and the types of whole numbers that they can have: BYTE, SHORT, LONG, LONG8.
+_SIZE_TAGS = {256: "ImageWidth", 257: "ImageLength", 258: "BitsPerSample", 277: "SamplesPerPixel", 278: "RowsPerStrip"}
+_SIZE_TAGS |= {322: "TileWidth", 323: "TileLength", 32997: "ImageDepth", 32998: "TileDepth"}
+_UNSIGNED_TYPES = (1, 3, 4, 16)
 # Tags that each page can have of its own, with the words for them; further ones are private tags, which instruments
 # write, but for those of GeoTIFF, GDAL and ImageJ, and pointers to EXIF and GPS. And the number of bytes that are
 # compared.
@@ -76,8 +80,9 @@ def follow_pages(path: Path, max_bytes: int) -> PageChain:
                     first, description = page.values, page.counts.get(_DESCRIPTION, 0)
                 own_tags |= {code for code, value in page.values.items() if first.get(code) != value}
                 offset = page.next
-        except (struct.error, OverflowError, _DamagedPageError):
-            found = f"a damaged page {max(0, len(seen) - 1)}"
+        except (struct.error, OverflowError, _DamagedPageError) as error:
+            what = f" ({error})" if isinstance(error, _DamagedPageError) and str(error) else ""
+            found = f"a damaged page {max(0, len(seen) - 1)}{what}"
             raise refusal(path, expected="a complete, readable TIFF", found=found, advice=advice) from None
     if not seen:
         raise refusal(path, expected="a TIFF with an image", found="no image at all", advice=advice)
@@ -92,7 +97,7 @@ def follow_pages(path: Path, max_bytes: int) -> PageChain:
 
 
 class _DamagedPageError(Exception):
-    """The table of a page has no tags, too many of them, or is cut off."""
+    """The table of a page has no tags, too many of them, sizes that are none, or is cut off."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +129,8 @@ def _read_page(file: BinaryIO, offset: int, order: str, big: bool) -> _Page:
     for start in range(0, tags * entry_bytes, entry_bytes):
         code, kind, count = struct.unpack_from(order + ("HHQ" if big else "HHI"), table, start)
         counts[code] = count
+        if code in _SIZE_TAGS and kind not in _UNSIGNED_TYPES:
+            raise _DamagedPageError(f"{_SIZE_TAGS[code]} is no unsigned whole number")
         if len(values) < _MAX_OWN_TAGS and _is_of_page(code):
             end = start + entry_bytes
             size = count * _TYPE_BYTES.get(kind, 1)

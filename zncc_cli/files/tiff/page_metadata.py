@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tifffile
 
 from zncc_cli.files.metadata import Flavor, Metadata, PixelSize, Resolution
@@ -19,7 +21,9 @@ from zncc_cli.files.tiff.scale_statements import described_pixel_size
 ORIENTATION, GDAL_NODATA = 274, 42113
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
 _ZEISS, _FEI = 34118, (34680, 34682)
+_TAGS_OF_INKS = (332, 333, 334, 336, 34675)  # their set, names, number and range, and their ICC profile
 _MAX_HEADER_BYTES = 2**20
+_PRINTED_DIGITS = 1e-6  # to which the limit of float32 or float64 is printed in text, relative
 _IMAGEJ_AXES_KEYS = ("ImageJ", "SCIFIO", "images", "channels", "slices", "frames", "hyperstack", "order")
 
 
@@ -63,6 +67,8 @@ def metadata_of(
         resolution, pixel_size = resolution and resolution.swapped(), pixel_size and pixel_size.swapped()
     description = str(page.description) if flavor == "plain" else ""
     tags, left_out_tags = copied_tags(page)
+    if samples.inks:
+        tags = tuple(tag for tag in tags if tag[0] not in _TAGS_OF_INKS)
     return Metadata(
         path=path,
         format=name,
@@ -70,7 +76,7 @@ def metadata_of(
         palette=samples.palette,
         alpha=samples.alpha is not None,
         premultiplied=samples.alpha == "premultiplied",
-        nodata=_parse_nodata(tag_value(page, GDAL_NODATA)),
+        nodata=nodata_of(page),
         pixel_size=pixel_size,
         resolution=resolution,
         # The georeference is that of the stored pixels, not of turned ones.
@@ -139,9 +145,19 @@ def _resolution(page: tifffile.TiffPage) -> Resolution | None:
     return Resolution(x=x, y=y, unit=int(unit) if unit in (1, 2, 3) else 2)  # 2, inch: the standard's default
 
 
-def _parse_nodata(text: Any) -> float | None:
-    """Return GDAL's value of missing pixels, which is stored as text; None where it is no number."""
+def nodata_of(page: tifffile.TiffPage) -> float | None:
+    """Return GDAL's value of missing pixels, which is stored as text; None where it is no number.
+
+    It is one that the pixels can hold: programs print the lowest float32 with eight digits, -3.4028235E38, which is
+    beyond it.
+    """
     try:
-        return float(str(text).strip())
+        value = float(str(tag_value(page, GDAL_NODATA)).strip())
     except ValueError:
         return None
+    if page.dtype is None or page.dtype.kind != "f" or not math.isfinite(value):
+        return value
+    limit = float(np.finfo(page.dtype).max)
+    if abs(value) > limit:
+        return math.copysign(limit, value) if abs(value) <= limit * (1 + _PRINTED_DIGITS) else value
+    return float(page.dtype.type(value))

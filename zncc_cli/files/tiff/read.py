@@ -33,8 +33,8 @@ from zncc_cli.files.tiff.copied_tags import georeference_tags
 from zncc_cli.files.tiff.ifd_chain import follow_pages
 from zncc_cli.files.tiff.ome_xml import Ome, OmeImage, read_ome
 from zncc_cli.files.tiff.orientation import orientation_notes, oriented, stored_part, transposes, turns
-from zncc_cli.files.tiff.page_metadata import ORIENTATION, metadata_of, tag_value
-from zncc_cli.files.tiff.samples import Samples, samples_of
+from zncc_cli.files.tiff.page_metadata import ORIENTATION, metadata_of, nodata_of, tag_value
+from zncc_cli.files.tiff.samples import Samples, rgb_of_inks, samples_of
 from zncc_cli.files.tiff.segments import Planes, segment_cache
 from zncc_cli.text import one_line
 
@@ -52,6 +52,7 @@ _MAX_OME_BYTES = 2**23
 # The first level of a pyramid is a half or a quarter as wide as the image. A smaller copy is a thumbnail.
 _MAX_PYRAMID_STEP = 4
 # Bits of a sample that are read into a wider dtype.
+_OLD_JPEG = 6  # of TIFF 6.0, which every writer understood in its own way
 _PADDED_DEPTHS = frozenset(range(1, 64)) - {8, 16, 32}
 
 
@@ -220,6 +221,9 @@ def _read_series(
         found = f"shape {page.shape}, dtype {page.dtype}"
         raise refusal(path, expected="pixels of integers or floats", found=found, advice="convert the file")
     imagej = file.imagej_metadata if file.is_imagej and series.kind != "ome" else None
+    if page.compression == _OLD_JPEG:
+        found, advice = "old-style JPEG (compression 6)", "convert it to another compression"
+        raise refusal(path, expected="a compression that is read", found=found, advice=advice)
     samples = samples_of(path, page, indices=options.indices, measured=imagej is not None)
     axes, leading = _leading_axes(path, series)
     if ome and ome.own and math.prod(ome.own.lengths) == math.prod(leading):
@@ -247,6 +251,8 @@ def _read_series(
     left_out = [*metadata.left_out]
     if samples.applied is not None:
         left_out.append("the palette (RGB instead)")
+    elif samples.inks:
+        left_out.append("CMYK (RGB instead)")
     elif page.bitspersample in _PADDED_DEPTHS:
         left_out.append(f"the depth of {page.bitspersample} bit ({page.dtype.itemsize * 8} instead)")
     metadata = replace(metadata, left_out=tuple(left_out))
@@ -293,6 +299,7 @@ def _checked_planes(path: Path, series: tifffile.TiffPageSeries, count: int, max
         [None if page is None else page.jpegtables for page in pages],
         contiguous and all(page is None or page.is_final for page in pages),
         segment_cache(keyframe, max_bytes),
+        nodata_of(keyframe) or 0,
     )
     if not planes.contiguous:
         check_segment(path, keyframe, max_bytes)
@@ -323,6 +330,8 @@ def _lazy_array(path: Path, planes: Planes, samples: Samples, leading: tuple[int
             else:
                 pixels = planes.read(number, 0, *part)
                 pixels = pixels if samples.colours and colours is None else pixels[..., channel]
+            if samples.inks:
+                pixels = rgb_of_inks(pixels)
             if samples.is_palette and pixels.dtype.kind == "b":
                 pixels = pixels.astype(np.uint8)
             if colours is not None:

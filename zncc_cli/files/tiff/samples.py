@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
+from numpy.typing import NDArray
 
 from zncc_cli.files.metadata import Photometric
 from zncc_cli.files.palette import Palette, palette_of
 from zncc_cli.files.paths import refusal
 from zncc_cli.files.tiff.segments import JPEG
 
-_PHOTOMETRIC, _COLOR_MAP = 262, 320
+_PHOTOMETRIC, _COLOR_MAP, _INK_SET = 262, 320, 332
 _MAX_COLOURS = 2**16
 _UINT16 = 3  # TIFF's data type
 # TIFF's photometric interpretations that are read, with the meaning of the samples after reading, and their number.
@@ -23,6 +25,7 @@ _COLOUR_MODELS: dict[str, tuple[Photometric, int]] = {
     "RGB": ("rgb", 3),
     "PALETTE": ("palette", 1),
     "YCBCR": ("rgb", 3),
+    "SEPARATED": ("rgb", 4),
 }
 # Values of the tag ExtraSamples.
 _ALPHA = {1: "premultiplied", 2: "straight"}
@@ -34,7 +37,7 @@ class Samples:
 
     alpha: "straight", "premultiplied" or None. colours: length of the axis S, or 0 for one grey value or channels.
     channels: length of the axis C, or 1. palette: colours that are kept beside the pixels, or None. applied: colours
-    that the pixels become when they are read, or None.
+    that the pixels become when they are read, or None. inks: whether the stored samples, CMYK, become RGB.
     """
 
     photometric: Photometric
@@ -43,6 +46,7 @@ class Samples:
     channels: int
     palette: Palette | None = None
     applied: Palette | None = None
+    inks: bool = False
     notes: tuple[str, ...] = ()
 
     @property
@@ -73,6 +77,8 @@ def samples_of(path: Path, page: tifffile.TiffPage, *, indices: bool = False, me
     if count < colours or (name == "PALETTE" and (count > 1 or _COLOR_MAP not in page.tags)):
         advice = "convert the file to grey or RGB"
         raise refusal(path, expected=f"{name} pixels", found=f"{count} samples in each", advice=advice)
+    if name == "SEPARATED":
+        return _samples_of_inks(path, page, count)
     alpha = _alpha(page)
     if name == "PALETTE":
         return _samples_of_palette(_palette(page), indices=indices, measured=measured)
@@ -107,6 +113,27 @@ def _samples_of_palette(palette: Palette, *, indices: bool, measured: bool) -> S
         photometric = "palette"
     kept = None if palette.is_grey else palette
     return Samples(photometric=photometric, alpha=None, colours=0, channels=1, palette=kept)
+
+
+def _samples_of_inks(path: Path, page: tifffile.TiffPage, count: int) -> Samples:
+    """Return how cyan, magenta, yellow and black are read: as RGB.
+
+    Raises:
+        InputError: other inks, or samples that are no unsigned integers of 8 or 16 bits.
+    """
+    tag = page.tags.get(_INK_SET)
+    is_cmyk = (tag is None or tag.value == 1) and count == 4 and page.dtype in (np.uint8, np.uint16)
+    if not is_cmyk or page.compression in JPEG:
+        found, advice = f"{count} inks of {page.dtype}", "convert the file to grey or RGB"
+        raise refusal(path, expected="cyan, magenta, yellow and black of 8 or 16 bits", found=found, advice=advice)
+    return Samples(photometric="rgb", alpha=None, colours=3, channels=1, inks=True)
+
+
+def rgb_of_inks(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Return the RGB (H, W, 3) of CMYK (H, W, 4) without a profile, as Pillow does: each ink lets the rest through."""
+    full = np.iinfo(pixels.dtype).max
+    light = (full - pixels).astype(np.uint64)
+    return ((light[..., :3] * light[..., 3:] + full // 2) // full).astype(pixels.dtype)
 
 
 def _has_palette(page: tifffile.TiffPage) -> bool:

@@ -35,6 +35,7 @@ _MAX_CLASSIC_TIFF_BYTES = 2**32 - 2**25
 _MIN_STRIP_BYTES = 2**18
 
 _GDAL_METADATA, _GDAL_NODATA = 42112, 42113
+_ASCII = 2  # TIFF's data type of text
 
 # Names in a note; the file has the others.
 _MAX_NAMES = 12
@@ -144,7 +145,7 @@ def write_tiff(
             description=_description(like) if flavor == "plain" else None,
             software="zncc-cli",
             metadata=description.metadata or None,
-            extratags=[(*tag, True) for tag in tags],
+            extratags=[(*_encoded(tag), True) for tag in tags],
             truncate=flavor == "imagej" and large,
         )
     return tuple(notes)
@@ -279,10 +280,19 @@ def _without_statistics(tag: Tag) -> Tag:
     return code, kind, count, re.sub(r'<Item name="STATISTICS_[^>]*>[^<]*</Item>\s*', "", value)
 
 
+def _encoded(tag: Tag) -> Tag:
+    """Return a tag of text with letters beyond ASCII as UTF-8, as other programs write it; others as they are."""
+    code, kind, _, value = tag
+    if kind != _ASCII or not isinstance(value, str) or value.isascii():
+        return tag
+    content = value.encode("utf-8", "replace") + b"\0"
+    return code, kind, len(content), content
+
+
 def _writable(tag: Tag) -> bool:
     """Tell whether tifffile can write ``tag``; the tags of unknown programs can hold anything."""
     try:
-        tifffile.imwrite(io.BytesIO(), np.zeros((1, 1), np.uint8), metadata=None, extratags=[(*tag, True)])
+        tifffile.imwrite(io.BytesIO(), np.zeros((1, 1), np.uint8), metadata=None, extratags=[(*_encoded(tag), True)])
     except Exception:  # whatever it is, an image is worth more than a tag
         return False
     return True
