@@ -27,6 +27,7 @@ from zncc_cli.files.options import ReadOptions
 from zncc_cli.files.palette import Palette
 from zncc_cli.files.paths import refusal
 from zncc_cli.files.tiff.calibration import INCH, rational
+from zncc_cli.files.tiff.codecs import DEFLATE, HORIZONTAL_PREDICTOR, NONE
 from zncc_cli.files.tiff.codestreams import jpeg_bits, jpeg_size
 from zncc_cli.files.tiff.orientation import orientation_notes, oriented, transposes
 
@@ -63,6 +64,8 @@ _LEFT_OUT_FIELDS = {"ExifOffset": "EXIF", "GPSInfo": "GPS", "comment": "comment"
 _DESCRIPTION_FIELDS = ("ImageDescription", "Description")
 _ICC, _XMP = 34675, 700
 _BYTE, _ASCII, _UNDEFINED = 1, 2, 7  # TIFF's data types
+# Formats of compressed pixels: a TIFF that is written from one is compressed as well, by what every program reads.
+_COMPRESSED = ("PNG", "JPEG", "GIF", "WebP")
 _PNG_RGB = 2
 _MAX_JPEG_HEADER_BYTES = 2**22  # EXIF, a profile and previews before the pixels
 _JFIF_UNITS = (1, 2)  # pixels per inch, per cm; 0 is an aspect ratio
@@ -156,6 +159,8 @@ def _image(
         resolution=_resolution(name, fields, orientation),
         description=_description(fields),
         tags=_tags(mode, fields),
+        compression=DEFLATE if name in _COMPRESSED else NONE,
+        predictor=HORIZONTAL_PREDICTOR if name in _COMPRESSED and palette is None else 1,
         left_out=_left_out(mode, fields, palette is not None),
     )
     return Image(data=oriented(data, orientation), axes=axes, metadata=metadata, notes=orientation_notes(orientation))

@@ -19,7 +19,7 @@ from zncc_cli.files.metadata import Flavor, Metadata, Tag
 from zncc_cli.files.output_folder import atomic_write
 from zncc_cli.files.tiff import georeference
 from zncc_cli.files.tiff.calibration import pixel_size, resolution_tags
-from zncc_cli.files.tiff.codecs import NONE, Codec, codec
+from zncc_cli.files.tiff.codecs import FLOATING_POINT_PREDICTOR, NONE, Codec, codec
 from zncc_cli.files.tiff.copied_tags import GRID_TAGS, is_copied, tag_name
 from zncc_cli.files.tiff.descriptions import Description, imagej_description, imagej_obstacle, ome_description
 from zncc_cli.files.tiff.regridded import on_the_grid_of
@@ -112,7 +112,7 @@ def write_tiff(
     like, scale_notes = on_the_grid_of(like, frame)
     flavor, description, notes = _describe(layout, like, frame, offset)
     notes += scale_notes
-    encoder = codec(like.compression if like else NONE, like.predictor if like else 1, layout.dtype, layout.samples)
+    encoder = codec(like.compression if like else NONE, _predictor(like, layout, flavor), layout.dtype, layout.samples)
     large = layout.nbytes + 2048 * layout.planes > _MAX_CLASSIC_TIFF_BYTES
     if flavor == "imagej" and large and encoder.compression != NONE:
         encoder = codec(NONE, 1, layout.dtype, layout.samples)
@@ -192,6 +192,16 @@ def _describe(
     # Every program reads a sequence of pages. Further axes are described as tifffile does.
     has_further_axes = pages not in ("", "I", "Q") and layout.width > 1
     return "plain", Description({"axes": layout.axes} if has_further_axes else {}, resolution), notes
+
+
+def _predictor(like: Metadata | None, layout: _Layout, flavor: Flavor) -> int:
+    """Return TIFF's number of the predictor, for compressed pixels.
+
+    Floats get one in any case: without it they hardly compress. ImageJ reads none for floats.
+    """
+    if layout.dtype.kind == "f" and flavor != "imagej":
+        return FLOATING_POINT_PREDICTOR
+    return like.predictor if like else 1
 
 
 def _color_map(layout: _Layout, like: Metadata | None, flavor: Flavor) -> NDArray[np.uint16] | None:
