@@ -48,9 +48,11 @@ LAYERS = {
         ("filters", "local_zncc", "pair_metric"),
     ),
     "files": (
-        ("memory", "paths", "metadata", "palette", "options", "digest", "output_folder", "inflation", "png"),
-        ("image", "image_digest", "lazy", "pages", "zarr_store"),
-        ("npy", "raster", "ome_zarr", "tiff", "transforms", "landmarks", "placement", "world_file"),
+        ("memory", "paths", "dataset_path", "metadata", "palette", "options"),
+        ("digest", "output_folder", "inflation", "png"),
+        ("image", "image_digest", "array_image", "lazy", "pages", "zarr_store"),
+        ("npy", "raster", "ome_zarr", "tiff", "transforms", "landmarks", "placement", "world_file", "instruments"),
+        ("formats",),
         ("images", "image_output"),
     ),
     "jobs": (

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from zncc_cli.files.dataset_path import split_dataset
+from zncc_cli.files.formats import BUILT_IN, HEAD_BYTES, INSTRUMENTS, OME_ZARR, FileFormat, formats
 from zncc_cli.files.image import Image
 from zncc_cli.files.lazy import LazyArray
 from zncc_cli.files.memory import available_memory
@@ -30,76 +31,12 @@ __all__ = ["SUFFIXES", "Image", "check_kind", "list_images", "read_image"]
 # Images of up to this many bytes of pixels are decoded at once.
 _MAX_EAGER_BYTES = 2**26
 
-# -> pixels and metadata
-_Reader = Callable[[Path, ReadOptions], Image]
+SUFFIXES: dict[str, str] = {
+    suffix: file_format.name for file_format in (*BUILT_IN, *INSTRUMENTS) for suffix in file_format.suffixes
+}
+"""The suffixes that `list_images` takes for images, and the format of each; formats of other packages add theirs."""
 
-
-@dataclass(frozen=True)
-class _Format:
-    """A format, the suffixes of its files, how these begin (and go on at an offset), and their reader."""
-
-    name: str
-    suffixes: tuple[str, ...]
-    magics: tuple[bytes, ...]
-    read: _Reader
-    second_magic: tuple[int, bytes] = (0, b"")
-
-    def recognizes(self, head: bytes) -> bool:
-        """Tell whether the first bytes of a file are those of the format."""
-        offset, magic = self.second_magic
-        return head.startswith(self.magics) and head[offset:].startswith(magic)
-
-
-# The readers are imported when a file needs them: each loads libraries of its own.
-
-
-def _read_tiff(path: Path, options: ReadOptions) -> Image:
-    from zncc_cli.files.tiff.read import read_tiff
-
-    return read_tiff(path, options)
-
-
-def _read_raster(path: Path, options: ReadOptions) -> Image:
-    from zncc_cli.files.raster import read_raster
-
-    return read_raster(path, options)
-
-
-def _read_npy(path: Path, options: ReadOptions) -> Image:
-    from zncc_cli.files.npy import read_npy
-
-    return read_npy(path, options)
-
-
-def _read_ome_zarr(path: Path, options: ReadOptions) -> Image:
-    from zncc_cli.files.ome_zarr import read_ome_zarr
-
-    return read_ome_zarr(path, options)
-
-
-_FORMATS = (
-    _Format(
-        "TIFF",
-        (".tif", ".tiff", ".btf", ".tf8", ".lsm", ".stk"),
-        (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
-        _read_tiff,
-    ),
-    _Format("PNG", (".png",), (b"\x89PNG\r\n\x1a\n",), _read_raster),
-    _Format("JPEG", (".jpg", ".jpeg"), (b"\xff\xd8\xff",), _read_raster),
-    _Format("BMP", (".bmp",), (b"BM",), _read_raster),
-    _Format("GIF", (".gif",), (b"GIF8",), _read_raster),
-    _Format("WebP", (".webp",), (b"RIFF",), _read_raster, (8, b"WEBP")),
-    _Format("PNM", (".pgm", ".ppm", ".pnm"), (b"P2", b"P3", b"P5", b"P6"), _read_raster),
-    _Format("NPY", (".npy",), (b"\x93NUMPY",), _read_npy),
-)
-
-SUFFIXES: dict[str, str] = {suffix: file_format.name for file_format in _FORMATS for suffix in file_format.suffixes}
-"""The suffixes that `list_images` takes for images, and the format of each."""
-
-_OME_ZARR = _Format("OME-Zarr", (".zarr",), (), _read_ome_zarr)
-_FORMATS_WITH_SERIES = ("TIFF", "OME-Zarr")
-
-_EXPECTED_IMAGE = "an image (" + ", ".join(file_format.name for file_format in _FORMATS) + ", or a folder of OME-Zarr)"
+_EXPECTED_IMAGE = "an image (" + ", ".join(file_format.name for file_format in BUILT_IN) + ", or a folder of OME-Zarr)"
 
 
 def read_image(
@@ -110,13 +47,13 @@ def read_image(
     max_bytes: int | None = None,
     indices: bool = False,
 ) -> Image:
-    """Read an image: TIFF, PNG, JPEG, BMP, GIF, WebP, PGM/PPM, NumPy's .npy, or a folder of OME-Zarr.
+    """Read an image: TIFF, PNG, JPEG, BMP, GIF, WebP, PGM/PPM, .npy, a folder of OME-Zarr, and, with extras, more.
 
     CMYK and YCbCr become RGB, an orientation tag is obeyed. A palette of colours is applied (RGB); one that only shows
     measured values, as ImageJ's look-up tables and all ramps do, is kept beside the pixels.
 
     Args:
-        path: the file, or the folder of an OME-Zarr.
+        path: the file, or the folder of an OME-Zarr; of HDF5, ``file.h5:/path`` names a data set in it.
         series: number, from 0, of one image of several in the file; by default the first, with a note if there are
             more.
         page: number, from 0, of one plane over all leading axes but C, in their order; by default all planes.
@@ -136,8 +73,8 @@ def read_image(
             # Libraries warn of odd metadata only; of damaged pixels they raise an error.
             warnings.simplefilter("ignore")
             options = ReadOptions(name=file_format.name, max_bytes=limit, series=series, indices=indices)
-            image = file_format.read(path, options)
-            if series and image.metadata.format not in _FORMATS_WITH_SERIES:
+            image = file_format.reader(path)(path, options)
+            if series and not file_format.has_series:
                 raise no_such_number(path, "series", series, 1)
             image = with_world_file(image if page is None else page_of(image, page))
             return _decoded_if_small(image, limit)
@@ -162,19 +99,21 @@ def _decoded_if_small(image: Image, limit: int) -> Image:
     return replace(image, data=data, notes=notes, mask=mask)
 
 
-def _format_of(path: Path) -> _Format:
+def _format_of(path: Path) -> FileFormat:
     """Return the format of the image at ``path``, by its first bytes; raise `InputError` where it is none."""
     if is_zarr(path):
-        return _OME_ZARR
-    regular_file_size(path, expected=_EXPECTED_IMAGE)
+        return OME_ZARR
+    file, _ = split_dataset(path)
+    regular_file_size(file, expected=_EXPECTED_IMAGE)
     try:
-        with path.open("rb") as file:
-            head = file.read(64)
+        with file.open("rb") as stream:
+            head = stream.read(HEAD_BYTES)
     except OSError as error:
-        raise unreadable(path, error) from error
-    file_format = next((candidate for candidate in _FORMATS if candidate.recognizes(head)), None)
+        raise unreadable(file, error) from error
+    file_format = next((candidate for candidate in formats() if candidate.recognizes(file, head)), None)
     if file_format is None:
-        raise refusal(path, expected=_EXPECTED_IMAGE, found=_describe_start(head), advice="convert it to TIFF or PNG")
+        found = _describe_start(head[:64])
+        raise refusal(path, expected=_EXPECTED_IMAGE, found=found, advice="convert it to TIFF or PNG")
     return file_format
 
 
@@ -209,4 +148,5 @@ def list_images(folder: str | os.PathLike[str]) -> list[Path]:
 def _is_listed(entry: os.DirEntry[str]) -> bool:
     if entry.is_dir():
         return is_zarr(Path(entry.path))
-    return Path(entry.name).suffix.lower() in SUFFIXES
+    suffix = Path(entry.name).suffix.lower()
+    return suffix in SUFFIXES or any(suffix in file_format.suffixes for file_format in formats())

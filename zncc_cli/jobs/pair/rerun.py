@@ -9,6 +9,7 @@ from typing import Any
 
 from zncc_cli.config import PairConfig
 from zncc_cli.config.settings import pair_config
+from zncc_cli.files.dataset_path import split_dataset
 from zncc_cli.files.digest import digest
 from zncc_cli.files.image_digest import image_digest
 from zncc_cli.files.images import check_kind, read_image
@@ -49,7 +50,9 @@ def image_digests(config: PairConfig) -> dict[str, str]:
     ):
         check_kind(path)  # a folder may hold anything
         is_part = page is not None and path.is_file() and path.stat().st_size > _MAX_WHOLE_BYTES
-        digests[name] = image_digest(read_image(path, series=series, page=page)) if is_part else digest(path)
+        digests[name] = (
+            image_digest(read_image(path, series=series, page=page)) if is_part else digest(split_dataset(path)[0])
+        )
     return digests
 
 
