@@ -115,7 +115,7 @@ INSTRUMENTS = (
     _instrument("HDF5", "h5py", "hdf5", (".h5", ".hdf5"), magics=(b"\x89HDF\r\n\x1a\n",)),
     _instrument("FITS", "astropy", "fits", (".fits", ".fit", ".fts"), magics=(b"SIMPLE  =",), has_series=True),
     _instrument("NIfTI", "nibabel", "nifti", (".nii",), later_magic=(344, b"n+1\0")),
-    _instrument("NIfTI, compressed", "nibabel", "nifti", (), magics=(b"\x1f\x8b",), name_end=".nii.gz"),
+    _instrument("NIfTI (gzip)", "nibabel", "nifti", (), magics=(b"\x1f\x8b",), name_end=".nii.gz"),
     _instrument("MRC", "mrcfile", "mrc", (".mrc",), later_magic=(208, b"MAP")),
     _instrument("NRRD", "nrrd", "nrrd", (".nrrd",), magics=(b"NRRD000",)),
     _instrument("MetaImage", "", "metaimage", (".mha",), magics=(b"ObjectType", b"NDims")),
