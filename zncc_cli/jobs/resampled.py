@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from zncc_cli.config import Interpolation, ResamplingConfig
+from zncc_cli.config import Interpolation, Pyramid, ResamplingConfig
 from zncc_cli.errors import OptionError
 from zncc_cli.files.image_output import STRIP_ROWS, write_strips
 from zncc_cli.files.images import Image
@@ -103,6 +103,7 @@ def write_resampled(
         like=image.metadata,
         frame=grid,
         offset=canvas.offset,
+        pyramid=settings.pyramid is Pyramid.AUTO,
     )
     if tally.inexact:
         notes += ("integers beyond 2^53 are rounded to 53 bits; --interpolation nearest copies them",)

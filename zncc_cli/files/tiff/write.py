@@ -7,7 +7,8 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from zncc_cli.files.tiff.calibration import pixel_size, resolution_tags
 from zncc_cli.files.tiff.codecs import FLOATING_POINT_PREDICTOR, NONE, Codec, codec
 from zncc_cli.files.tiff.copied_tags import GRID_TAGS, is_copied, tag_name
 from zncc_cli.files.tiff.descriptions import Description, imagej_description, imagej_obstacle, ome_description
+from zncc_cli.files.tiff.pyramid import MIN_SIDE, TILE, Level, level_shapes, tiles
 from zncc_cli.files.tiff.regridded import on_the_grid_of
 from zncc_cli.text import one_line
 
@@ -88,6 +90,7 @@ def write_tiff(
     like: Metadata | None,
     frame: Metadata | None,
     offset: tuple[float, float] = (0, 0),
+    pyramid: bool = False,
 ) -> tuple[str, ...]:
     """Write ``strips``: samples, flavour, compression and tags as in ``like``, pixel grid as in ``frame``.
 
@@ -101,6 +104,7 @@ def write_tiff(
         like: metadata for the samples; None: plain grey or RGB.
         frame: metadata for the grid; None: no pixel size, resolution or georeference.
         offset: (x, y) of the first pixel, in pixels of ``frame``.
+        pyramid: a large image is written in tiles, with smaller copies, as an OME-TIFF unless it is one of ImageJ.
 
     Returns:
         Sentences for the user: what could not be kept.
@@ -110,6 +114,9 @@ def write_tiff(
     """
     layout = _layout(shape, np.dtype(dtype).newbyteorder("="), axes, like)
     like, scale_notes = on_the_grid_of(like, frame)
+    pyramid = pyramid and max(layout.height, layout.width) > MIN_SIDE
+    if pyramid and (like is None or like.flavor == "plain"):
+        like = _as_ome(like, frame)
     flavor, description, notes = _describe(layout, like, frame, offset)
     notes += scale_notes
     encoder = codec(like.compression if like else NONE, _predictor(like, layout, flavor), layout.dtype, layout.samples)
@@ -126,20 +133,33 @@ def write_tiff(
         notes.append("left out: the palette")
     tags, tag_notes = _tags(like, frame, offset)
     notes += tag_notes
+    levels = level_shapes(layout.height, layout.width) if pyramid and flavor == "ome" else []
+    is_labels = like is not None and (like.palette is not None or like.photometric == "palette")
     with (
         atomic_write(path) as file,
         tifffile.TiffWriter(
             file, bigtiff=large and flavor != "imagej", imagej=flavor == "imagej", ome=flavor == "ome"
         ) as writer,
+        ExitStack() as stack,
     ):
-        writer.write(
-            _encoded_strips(strips, layout, encoder),
-            shape=layout.shape,
-            dtype=layout.dtype,
+        options: dict[str, Any] = {
+            "dtype": layout.dtype,
             **_sample_options(layout, like, color_map, flavor),
-            rowsperstrip=layout.rows_per_strip(encoder.compression),
-            compression=encoder.compression,
-            predictor=encoder.predictor,
+            "compression": encoder.compression,
+            "predictor": encoder.predictor,
+        }
+        if levels:
+            options["tile"] = (TILE, TILE)
+            level = stack.enter_context(_level(path, layout, is_labels))
+            encoded = _encoded_tiles(level.collect(strips), encoder)
+        else:
+            options["rowsperstrip"] = layout.rows_per_strip(encoder.compression)
+            encoded = _encoded_strips(strips, layout, encoder)
+        writer.write(
+            encoded,
+            shape=layout.shape,
+            **options,
+            subifds=len(levels) or None,
             resolution=(description.resolution.x, description.resolution.y) if description.resolution else None,
             resolutionunit=description.resolution.unit if description.resolution else None,
             description=_description(like) if flavor == "plain" else None,
@@ -148,6 +168,13 @@ def write_tiff(
             extratags=[(*_encoded(tag), True) for tag in tags],
             truncate=flavor == "imagej" and large,
         )
+        for number, (height, width) in enumerate(levels):
+            smaller = level.strips(layout.planes, height, width)
+            if number < len(levels) - 1:
+                level = stack.enter_context(_level(path, layout, is_labels))
+                smaller = level.collect(smaller)
+            shape = _resized(layout, height, width)
+            writer.write(_encoded_tiles(smaller, encoder), shape=shape, **options, subfiletype=1, metadata=None)
     return tuple(notes)
 
 
@@ -237,6 +264,31 @@ def _sample_options(
         "planarconfig": planar if samples > 1 else None,
         "extrasamples": [kind] * extra if extra else None,
     }
+
+
+def _as_ome(like: Metadata | None, frame: Metadata | None) -> Metadata:
+    """Return the metadata of an image in the flavour OME, of which other programs read pyramids."""
+    like = like or Metadata(path=frame.path if frame else Path("image"), format="TIFF")
+    text = like.description.strip()
+    return replace(like, flavor="ome", bands=False, properties={"Description": text} if text else {}, description="")
+
+
+def _resized(layout: _Layout, height: int, width: int) -> tuple[int, ...]:
+    """Return the shape of a smaller copy of an image."""
+    rows = layout.axes.index("Y")
+    return (*layout.shape[:rows], height, width, *layout.shape[rows + 2 :])
+
+
+def _level(path: Path, layout: _Layout, is_labels: bool) -> Level:
+    """Return a new level of a pyramid beside the file."""
+    return Level(path.parent, layout.dtype, layout.samples, is_labels=is_labels, strip_rows=STRIP_ROWS)
+
+
+def _encoded_tiles(strips: Iterable[NDArray[Any]], encoder: Codec) -> Iterator[bytes]:
+    """Yield the encoded tiles of the file, in order."""
+    with ThreadPoolExecutor() as pool:
+        for strip in strips:
+            yield from pool.map(encoder.encode, tiles(strip.reshape(*strip.shape[:2], -1)))
 
 
 def _encoded_strips(strips: Iterable[NDArray[Any]], layout: _Layout, encoder: Codec) -> Iterator[bytes]:
