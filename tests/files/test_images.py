@@ -134,6 +134,18 @@ def test_the_look_up_table_of_an_imagej_file_is_kept_beside_its_values(tmp_path,
         np.testing.assert_array_equal(file.pages.first.colormap.T // 257, RANDOM)
 
 
+def test_the_look_up_table_of_an_ome_tiff_is_kept_beside_its_values(tmp_path):
+    stored = RANDOM.T.astype(np.uint16) * np.uint16(257)
+    options = {"photometric": "palette", "colormap": stored, "ome": True, "metadata": {"axes": "YX"}}
+    tifffile.imwrite(tmp_path / "a.ome.tif", pixels("u1"), **options)
+    image = read_image(tmp_path / "a.ome.tif")
+    assert_same(image, pixels("u1"))
+    assert write_image(tmp_path / "b.tif", pixels("u1"), like=image) == ()
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        assert file.is_ome
+        np.testing.assert_array_equal(file.pages.first.colormap.T // 257, RANDOM)
+
+
 def test_channels_of_an_imagej_composite_are_not_painted_in_the_colours_of_the_first(tmp_path):
     data = np.stack([pixels("u1"), 255 - pixels("u1")])
     stored = FIRE.T.astype(np.uint16) * np.uint16(257)

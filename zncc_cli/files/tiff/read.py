@@ -49,6 +49,9 @@ _PLAIN_FLAGS: dict[str, Any] = {"is_mmstack": False, "is_ndtiff": False, "is_ndp
 # OME-XML is parsed several times, by tifffile as well: 40 MB take a minute.
 _MAX_OME_BYTES = 2**23
 
+# Series of microscopes, whose pixels are measured values, in whatever colours they are shown.
+_MEASURED_KINDS = ("imagej", "ome", "lsm", "stk", "fluoview", "scanimage", "mmstack", "nih")
+
 # The first level of a pyramid is a half or a quarter as wide as the image. A smaller copy is a thumbnail.
 _MAX_PYRAMID_STEP = 4
 # Bits of a sample that are read into a wider dtype.
@@ -224,7 +227,8 @@ def _read_series(
     if page.compression == _OLD_JPEG:
         found, advice = "old-style JPEG (compression 6)", "convert it to another compression"
         raise refusal(path, expected="a compression that is read", found=found, advice=advice)
-    samples = samples_of(path, page, indices=options.indices, measured=imagej is not None)
+    measured = imagej is not None or series.kind in _MEASURED_KINDS
+    samples = samples_of(path, page, indices=options.indices, measured=measured)
     axes, leading = _leading_axes(path, series)
     if ome and ome.own and math.prod(ome.own.lengths) == math.prod(leading):
         axes, leading = ome.own.axes, ome.own.lengths
