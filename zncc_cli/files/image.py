@@ -25,6 +25,7 @@ class Image:
     axes: a letter for each dimension, as in tifffile; ends in "YX" or "YXS". S is 3 (RGB), 4 (RGB and alpha or one
         more sample) or 2 (grey and alpha). The leading ones are those of the file: T, Z, C, I or Q (unknown), ...
     notes: sentences for the user: choices made on reading, and what could not be kept.
+    levels: smaller copies of ``data`` that the file holds, (..., h, w) or (..., h, w, S), from the largest on.
     mask: (H, W), zero where the file itself says that a pixel of any plane does not count (GeoTIFF); or None.
     """
 
@@ -33,6 +34,7 @@ class Image:
     metadata: Metadata
     notes: tuple[str, ...] = ()
     mask: NDArray[Any] | LazyArray | None = None
+    levels: tuple[LazyArray, ...] = ()
 
     @property
     def leading(self) -> tuple[int, ...]:

@@ -68,6 +68,8 @@ def test_each_level_is_the_mean_of_the_one_before(
             expected = means(expected)
     image = read_image(tmp_path / "b.tif")
     np.testing.assert_array_equal(np.asarray(image.data), data)
+    assert [level.shape for level in image.levels] == [(*leading, *shape) for shape in level_shapes(1100, 701)]
+    np.testing.assert_array_equal(np.asarray(image.levels[0]), means(data))
     assert image.metadata.pixel_size == PLAIN.pixel_size
 
 
@@ -80,6 +82,43 @@ def test_colours_have_a_pyramid(tmp_path: Path, small: None) -> None:
         np.testing.assert_array_equal(second, np.moveaxis(means(np.moveaxis(data, -1, 0)), 0, -1))
         assert file.pages.first.photometric == tifffile.PHOTOMETRIC.RGB
     assert read_image(tmp_path / "b.tif").metadata.properties["Description"] == "a slide"
+
+
+@pytest.mark.parametrize(("leading", "axes"), [((), "YX"), ((3,), "CYX")])
+def test_a_geotiff_stays_one_and_has_overviews(
+    tmp_path: Path, small: None, leading: tuple[int, ...], axes: str
+) -> None:
+    data = np.random.default_rng(0).integers(0, 60000, (*leading, 600, 301)).astype(np.uint16)
+    place = ((33550, 12, 3, (10.0, 10.0, 0.0)), (33922, 12, 6, (0.0, 0.0, 0.0, 5e5, 4e6, 0.0)))
+    like = Metadata(path=Path("a.tif"), format="TIFF", georeference=place, compression=8, bands=axes == "CYX")
+    path = written(tmp_path, data, axes, like)
+    image = read_image(path)
+    assert image.axes == axes
+    assert image.metadata.georeference == place
+    np.testing.assert_array_equal(image.data, data)
+    rasterio = pytest.importorskip("rasterio")
+    with rasterio.open(path) as file:
+        np.testing.assert_array_equal(file.read(), data if leading else data[None])
+        assert file.overviews(1) == [2, 4, 8]
+        half = file.read(1, out_shape=(300, 151))
+    np.testing.assert_array_equal(half, means(data[0] if leading else data))
+
+
+def test_what_ome_cannot_hold_is_written_plain_without_a_pyramid(tmp_path: Path, small: None) -> None:
+    like = Metadata(path=Path("a.tif"), format="TIFF", description="a lamp")
+    path = written(tmp_path, np.zeros((300, 200), np.float16), "YX", like)
+    with tifffile.TiffFile(path) as file:
+        assert (file.is_ome, file.pages.first.description) == (False, "a lamp")
+
+
+def test_a_file_that_may_pass_4_gb_with_its_levels_is_a_bigtiff(
+    tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = np.zeros((300, 200), np.uint8)
+    for limit, big in ((70_000, True), (90_000, False)):
+        monkeypatch.setattr(tiff_write, "_MAX_CLASSIC_TIFF_BYTES", limit)
+        with tifffile.TiffFile(written(tmp_path, data, "YX")) as file:
+            assert file.is_bigtiff == big
 
 
 def test_labels_are_not_averaged(tmp_path: Path, small: None) -> None:

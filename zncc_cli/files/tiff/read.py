@@ -84,7 +84,8 @@ def read_tiff(path: Path, options: ReadOptions) -> Image:
             if ome and ome.doubt:
                 notes += (f"the OME-XML was not used: {ome.doubt}",)
             image = _read_series(path, file, chosen, _ome_image(ome, all_series, chosen), options, notes)
-            image = replace(image, mask=_mask(path, chosen, all_series, options))
+            levels = _levels(path, chosen, image, options)
+            image = replace(image, mask=_mask(path, chosen, all_series, options), levels=levels)
             left_out = (*image.metadata.left_out, *_left_out_series(chosen, all_series))
             if len(chosen.pages) > 1:
                 left_out += tuple(f"{tags} of further pages" for tags in chain.own_tags)
@@ -157,6 +158,30 @@ def _left_out_series(chosen: tifffile.TiffPageSeries, all_series: list[tifffile.
     levels = len(chosen.levels) - 1 + (len(reduced) if is_pyramid else 0)
     copies = [f"{levels} smaller copies"] if levels > 1 else ["a smaller copy"] if levels else []
     return (*copies, *(["the mask"] if any(page.is_mask for page in further_pages) else []))
+
+
+def _levels(path: Path, chosen: tifffile.TiffPageSeries, image: Image, options: ReadOptions) -> tuple[LazyArray, ...]:
+    """Return the smaller copies of a series, the levels of its pyramid, that are stored like itself."""
+    levels = []
+    for level in chosen.levels[1:]:
+        page, whole = level.keyframe, chosen.keyframe
+        same = all(
+            getattr(page, name) == getattr(whole, name)
+            for name in ("dtype", "samplesperpixel", "photometric", "planarconfig", "bitspersample")
+        )
+        if not same or len(level.pages) != len(chosen.pages) or turns(tag_value(whole, ORIENTATION)):
+            continue
+        samples = samples_of(path, page, indices=options.indices, measured=image.metadata.flavor != "plain")
+        if samples.applied is not None or page.shaped[1] > 1:
+            continue
+        count = math.prod(image.leading) // max(1, samples.channels)
+        try:
+            planes, missing = _checked_planes(path, level, count, options.max_bytes)
+        except ZnccError:  # the image itself is whole, and a smaller copy is not needed
+            continue
+        if not missing:
+            levels.append(_lazy_array(path, planes, samples, image.leading, None))
+    return tuple(levels)
 
 
 def _mask(

@@ -104,7 +104,8 @@ def write_tiff(
         like: metadata for the samples; None: plain grey or RGB.
         frame: metadata for the grid; None: no pixel size, resolution or georeference.
         offset: (x, y) of the first pixel, in pixels of ``frame``.
-        pyramid: a large image is written in tiles, with smaller copies, as an OME-TIFF unless it is one of ImageJ.
+        pyramid: a large image is written in tiles, with smaller copies: as an OME-TIFF, or, with a georeference, as a
+            GeoTIFF with overviews. ImageJ's files have none.
 
     Returns:
         Sentences for the user: what could not be kept.
@@ -115,12 +116,19 @@ def write_tiff(
     layout = _layout(shape, np.dtype(dtype).newbyteorder("="), axes, like)
     like, scale_notes = on_the_grid_of(like, frame)
     pyramid = pyramid and max(layout.height, layout.width) > MIN_SIDE
-    if pyramid and (like is None or like.flavor == "plain"):
-        like = _as_ome(like, frame)
-    flavor, description, notes = _describe(layout, like, frame, offset)
+    is_map = bool(frame and frame.georeference) or layout.bands > 1
+    as_ome = _as_ome(like, frame) if pyramid and not is_map and (like is None or like.flavor == "plain") else like
+    flavor, description, notes = _describe(layout, as_ome, frame, offset)
+    if flavor == "plain" and as_ome is not like:
+        flavor, description, notes = _describe(layout, like, frame, offset)
+    elif flavor == "ome":
+        like = as_ome
     notes += scale_notes
     encoder = codec(like.compression if like else NONE, _predictor(like, layout, flavor), layout.dtype, layout.samples)
-    large = layout.nbytes + 2048 * layout.planes > _MAX_CLASSIC_TIFF_BYTES
+    is_one_page = math.prod(layout.leading) == 1
+    has_levels = pyramid and (flavor == "ome" or (flavor == "plain" and is_map and is_one_page))
+    levels = level_shapes(layout.height, layout.width) if has_levels else []
+    large = layout.nbytes * (4 if levels else 3) // 3 + 2048 * layout.planes > _MAX_CLASSIC_TIFF_BYTES
     if flavor == "imagej" and large and encoder.compression != NONE:
         encoder = codec(NONE, 1, layout.dtype, layout.samples)
         notes.append("ImageJ reads no compressed files beyond 4 GB: this one is not compressed")
@@ -133,7 +141,6 @@ def write_tiff(
         notes.append("left out: the palette")
     tags, tag_notes = _tags(like, frame, offset)
     notes += tag_notes
-    levels = level_shapes(layout.height, layout.width) if pyramid and flavor == "ome" else []
     is_labels = like is not None and (like.palette is not None or like.photometric == "palette")
     with (
         atomic_write(path) as file,
@@ -159,7 +166,7 @@ def write_tiff(
             encoded,
             shape=layout.shape,
             **options,
-            subifds=len(levels) or None,
+            subifds=len(levels) if flavor == "ome" and levels else None,
             resolution=(description.resolution.x, description.resolution.y) if description.resolution else None,
             resolutionunit=description.resolution.unit if description.resolution else None,
             description=_description(like) if flavor == "plain" else None,
