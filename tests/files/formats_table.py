@@ -61,7 +61,8 @@ viewers show them, and the output has no such tag. tifffile and scikit-image rea
 
 Formats of instruments, each with the extra that reads it; `pip install "zncc-cli[instruments]"` installs all of them.
 `aligned.tif` is an OME-TIFF with their pixel size, distance of slices, interval of frames and names of channels, as far
-as the file has them. Of HDF5, `file.h5:/path` names the data set.
+as the file has them. Of HDF5, `file.h5:/path` names the data set. Where `bioio` is installed, with plug-ins of its own
+for further formats, it reads every other file.
 
 {instruments}
 

@@ -56,13 +56,18 @@ class FileFormat:
             return path.suffix.lower() in self.suffixes
         return head.startswith(self.magics or (b"",)) and head[offset:].startswith(magic)
 
+    @property
+    def is_installed(self) -> bool:
+        """Whether the library that the reader needs can be imported."""
+        return not self.module or find_spec(self.module.partition(".")[0]) is not None
+
     def reader(self, path: Path) -> Reader:
         """Return the function that reads a file; ``path`` is named where its library is missing.
 
         Raises:
             InputError: the library that it needs is not installed.
         """
-        if self.module and find_spec(self.module.partition(".")[0]) is None:
+        if not self.is_installed:
             expected = f"the library {self.module}, which reads {self.name}"
             raise refusal(
                 path, expected=expected, found="that it is missing", advice=f'run: pip install "{self.extra}"'
@@ -123,6 +128,9 @@ INSTRUMENTS = (
     _instrument("DM4 (Gatan)", "rsciio", "dm", (".dm4",), magics=(b"\0\0\0\x04",)),
 )
 """The formats of instruments, most of which need an extra."""
+
+ANY_OF_BIOIO = _instrument("file of bioio", "bioio", "bioio", (), has_series=True)
+"""What reads files of no format above where bioio is installed, which has plug-ins for many."""
 
 HEAD_BYTES = 512
 """First bytes of a file that `format_of` looks at."""

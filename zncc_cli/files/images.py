@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from zncc_cli.files.dataset_path import split_dataset
-from zncc_cli.files.formats import BUILT_IN, HEAD_BYTES, INSTRUMENTS, OME_ZARR, FileFormat, formats
+from zncc_cli.files.formats import ANY_OF_BIOIO, BUILT_IN, HEAD_BYTES, INSTRUMENTS, OME_ZARR, FileFormat, formats
 from zncc_cli.files.image import Image
 from zncc_cli.files.lazy import LazyArray
 from zncc_cli.files.memory import available_memory
@@ -111,6 +111,8 @@ def _format_of(path: Path) -> FileFormat:
     except OSError as error:
         raise unreadable(file, error) from error
     file_format = next((candidate for candidate in formats() if candidate.recognizes(file, head)), None)
+    if file_format is None and ANY_OF_BIOIO.is_installed:
+        return ANY_OF_BIOIO
     if file_format is None:
         found = _describe_start(head[:64])
         raise refusal(path, expected=_EXPECTED_IMAGE, found=found, advice="convert it to TIFF or PNG")

@@ -111,3 +111,24 @@ def test_dm(tmp_path: Path, library: Any) -> None:
     assert image.axes == "QYX"
     np.testing.assert_array_equal(image.data, data)
     assert image.metadata.pixel_size == PixelSize(x=0.25, y=0.5, unit="nm")
+
+
+def test_bioio_reads_files_of_no_other_format(tmp_path: Path, library: Any) -> None:
+    data = pixels(2, 3, 1)
+    scenes: list[int] = []
+    image = SimpleNamespace(
+        scenes=("first", "second"),
+        set_scene=scenes.append,
+        dims=type("Dims", (), {"order": "TCZYX", "__getitem__": lambda self, axis: (3,)})(),
+        physical_pixel_sizes=SimpleNamespace(Z=None, Y=0.5, X=0.25),
+        channel_names=["a", "b", "c"],
+        dask_data=data,
+    )
+    library("bioio", BioImage=lambda path: image)
+    (tmp_path / "a.vsi").write_bytes(b"anything else")
+    found = read_image(tmp_path / "a.vsi", series=1)
+    assert scenes == [1]
+    assert found.axes == "TCYX"
+    np.testing.assert_array_equal(found.data, data[:, :, 0])
+    assert found.metadata.pixel_size == PixelSize(x=0.25, y=0.5, unit="µm")
+    assert found.metadata.properties["Channel"] == {"Name": ["a", "b", "c"]}

@@ -5,4 +5,5 @@ dm.py  mrc.py                    electron microscopes
 dicom.py  nifti.py  nrrd.py  metaimage.py   medicine
 fits.py                          telescopes
 hdf5.py                          data sets in HDF5
+bioio.py                         what an installed bioio reads
 """
