@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 import zlib
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,23 @@ def test_an_mrc_that_is_cut_off_is_refused(tmp_path: Path) -> None:
     content = (tmp_path / "a.mrc").read_bytes()
     (tmp_path / "a.mrc").write_bytes(content[:3000])
     refused(tmp_path / "a.mrc", "a complete, readable MRC")
+
+
+@pytest.mark.parametrize(("place", "value"), [(92, 2**31 - 1), (92, -5), (0, 2**20), (8, -1), (12, 4)])
+def test_an_mrc_that_claims_more_than_it_holds_is_refused_before_memory_is_taken(
+    tmp_path: Path, place: int, value: int
+) -> None:
+    mrcfile = pytest.importorskip("mrcfile")
+    with mrcfile.new(tmp_path / "a.mrc") as file:
+        file.set_data(pixels(3))
+    content = bytearray((tmp_path / "a.mrc").read_bytes())
+    content[place : place + 4] = value.to_bytes(4, "little", signed=True)
+    (tmp_path / "a.mrc").write_bytes(content)
+    tracemalloc.start()
+    refused(tmp_path / "a.mrc", "a complete, readable MRC")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10e6  # the file has 14 kB
 
 
 # NRRD
