@@ -76,10 +76,7 @@ class SplineField:
     def jacobians(self, rows: range, columns: range) -> _Floats:
         """Return d(moving x, y) / d(fixed x, y), (h, w, 2, 2), at fixed pixels of some rows and columns."""
         x, y = np.arange(columns.start, columns.stop, dtype=float), np.arange(rows.start, rows.stop, dtype=float)
-        axes = [
-            (self._weights(a, n), self._weights(a, n, slope=True)[1])
-            for a, n in ((x, self.shape[1]), (y, self.shape[0]))
-        ]
+        axes = [(self._weights(a, n), self._weights(a, n, slope=True)[1]) for a, n in ((x, self.shape[1]), (y, self.shape[0]))]
         ((first_x, by_x), slope_x), ((first_y, by_y), slope_y) = axes
         jacobian = _matrix_jacobians(self.matrix, x, y)
         for axis, (of_x, of_y) in enumerate(((slope_x, by_y), (by_x, slope_y))):
