@@ -16,7 +16,7 @@ import numpy as np
 from zncc_cli.config import Contrast, Flip, Model
 from zncc_cli.registration.attempt import Solution, Task, find, solve
 from zncc_cli.registration.pair_variant import Images, PairVariant
-from zncc_cli.registration.quality.bounds import MIN_START_RATIO
+from zncc_cli.registration.quality.bounds import MAX_MODEL_MISFIT_PX, MIN_START_RATIO
 from zncc_cli.registration.quality.verdict import Status, Verdict
 from zncc_cli.registration.retry import with_smaller_overlap, with_smaller_windows
 from zncc_cli.registration.search.global_search import USUAL_SCALES
@@ -109,11 +109,21 @@ def _by_brightness_or_texture(images: Images, task: Task) -> Found:
     if textures is not None:
         return _registered(images, task, textures)
     found = _registered(images, task, images.as_they_are)
-    if found.status is not Status.FAILED or task.config.contrast is not Contrast.AUTO:
+    if found.status is Status.OK or task.config.contrast is not Contrast.AUTO:
         return found
     textures = images.textures
     by_texture = None if textures is None else _where_it_stands_out(images, task, textures, USUAL_SCALES, quick=True)
-    return found if by_texture is None or not _is_better(by_texture, found) else by_texture
+    return found if by_texture is None or not _is_better_by_texture(by_texture, found) else by_texture
+
+
+def _is_better_by_texture(by_texture: Found, found: Found) -> bool:
+    """Tell whether the fit by texture is to be taken, and not that by brightness.
+
+    Where brightness tells a place, too, it also tells better how far the motion is richer than the model.
+    """
+    misfit = by_texture.solution.evidence.model_misfit
+    bends = misfit is not None and misfit > MAX_MODEL_MISFIT_PX
+    return _is_better(by_texture, found) and (found.status is Status.FAILED or not bends)
 
 
 def _registered(images: Images, task: Task, variant: PairVariant) -> Found:

@@ -2,8 +2,8 @@
 
     T(x, y) = M (x, y) + u(x, y),   u(x, y) = sum over nodes (i, j) of c_ij B(x / h + 1 - i) B(y / h + 1 - j)
 
-with B the cubic B-spline, which is zero from 2 on, and h the spacing. Node (i, j) lies on pixel ((i - 1) h, (j - 1) h), so
-that a frame of H x W pixels is covered by ceil((H - 1) / h) + 3 by ceil((W - 1) / h) + 3 nodes.
+with B the cubic B-spline, which is zero from 2 on, and h the spacing. Node (i, j) lies on pixel ((i - 1) h, (j - 1) h):
+a frame of H x W pixels is covered by ceil((H - 1) / h) + 3 by ceil((W - 1) / h) + 3 nodes.
 
 Rueckert et al. 1999, "Nonrigid registration using free-form deformations", doi:10.1109/42.796284.
 """
@@ -71,12 +71,16 @@ class SplineField:
         bend = sum(by_x[k] * along_y[:, :, first_x + k] for k in range(_DEGREE + 1))
         grid = np.stack(np.broadcast_arrays(x, y[:, None]), axis=-1)
         moved = map_points(self.matrix, grid.reshape(-1, 2)).reshape(grid.shape)
-        return moved - grid + np.moveaxis(bend, 0, -1)
+        displacements: _Floats = moved - grid + np.moveaxis(bend, 0, -1)
+        return displacements
 
     def jacobians(self, rows: range, columns: range) -> _Floats:
         """Return d(moving x, y) / d(fixed x, y), (h, w, 2, 2), at fixed pixels of some rows and columns."""
         x, y = np.arange(columns.start, columns.stop, dtype=float), np.arange(rows.start, rows.stop, dtype=float)
-        axes = [(self._weights(a, n), self._weights(a, n, slope=True)[1]) for a, n in ((x, self.shape[1]), (y, self.shape[0]))]
+        axes = [
+            (self._weights(a, n), self._weights(a, n, slope=True)[1])
+            for a, n in ((x, self.shape[1]), (y, self.shape[0]))
+        ]
         ((first_x, by_x), slope_x), ((first_y, by_y), slope_y) = axes
         jacobian = _matrix_jacobians(self.matrix, x, y)
         for axis, (of_x, of_y) in enumerate(((slope_x, by_y), (by_x, slope_y))):
@@ -86,7 +90,7 @@ class SplineField:
         return jacobian
 
     def _weights(self, along: _Floats, pixels: int, *, slope: bool = False) -> tuple[NDArray[np.intp], _Floats]:
-        """Return the first of the four nodes that points of an axis have, (N,), and the weights (4, N) or their slopes."""
+        """Return the first of the four nodes that points of an axis have, (N,), and their weights (4, N) or slopes."""
         inside = np.clip(along, 0, pixels - 1)
         place = inside / self.spacing
         first = np.minimum(place.astype(np.intp), node_count(pixels, self.spacing) - _DEGREE - 1)
