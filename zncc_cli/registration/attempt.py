@@ -44,7 +44,8 @@ from zncc_cli.registration.search.multistart import (
 from zncc_cli.registration.search.start_check import check_start
 from zncc_cli.registration.transforms.linear import LinearTransform
 
-_TONE_NOTE = "the contrast of the images differs by a curve: one of them was fitted through that curve"
+TONE_NOTE = "the contrast of the images differs by a curve: one of them was fitted through that curve"
+"""The note of a fit by images of which one was taken through a curve."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +152,7 @@ def solve(pair: PairPyramid, task: Task, config: RegistrationConfig, candidates:
         records=(*candidates[0].records, *richest_records, *selected_records, refinement_record, *checked.records),
         candidates=candidates,
         config=config,
-        notes=(*([_TONE_NOTE] if by_curve else []), *checked.notes),
+        notes=(*([TONE_NOTE] if by_curve else []), *checked.notes),
     )
 
 
