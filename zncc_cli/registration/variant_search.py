@@ -34,6 +34,8 @@ _SCALE_SLACK = 1.25  # a result whose scale lies farther beyond those that were 
 _MAX_SCALE, _SAME_SCALE = 10.0, 1.05
 # The scales beyond the usual ones, twice to four times, as reductions of fixed and moving and what is left to search.
 _LARGER_SCALES = (((1, 2), (1.0, 2.0)), ((2, 1), (0.5, 1.0)))
+# Of the variance of an image, what a tone curve may leave where texture has found the place. A line leaves more then.
+_MAX_UNEXPLAINED = 0.5
 _RANK = (Status.OK, Status.SUSPECT, Status.FAILED)
 
 
@@ -126,7 +128,7 @@ def _through_curve(images: Images, task: Task, by_texture: Found) -> Found:
     Texture is as coarse as its windows. It has found the place, so the finer fit has to agree with it.
     """
     pair, matrix = images.as_they_are.pair, by_texture.solution.fit.matrix
-    toned = pair if by_texture.status is not Status.OK else with_one_tone(pair, matrix)
+    toned = pair if by_texture.status is not Status.OK else with_one_tone(pair, matrix, _MAX_UNEXPLAINED)
     if toned is pair:
         return by_texture
     variant = replace(images.as_they_are, pair=toned)

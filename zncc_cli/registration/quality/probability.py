@@ -24,6 +24,7 @@ from zncc_cli.registration.quality.evidence import Evidence
 
 _MIN_CEILING = 0.02  # below it noise is all there is
 _LOG_PLACES = 2.0  # logarithm of how many places a search by texture compares that are worth a block consensus
+_MAX_CONSENSUS = 12.0  # more blocks say no more
 _MAX_START_RATIO = 2.5  # what stands out more than this says no more
 
 
@@ -121,5 +122,6 @@ def probability_right(evidence: Evidence) -> float:
     block consensus of chance, among a hundred places.
     """
     if evidence.consensus is not None:
-        return 1 / (1 + 10 ** (_LOG_PLACES - evidence.consensus))
+        consensus = min(evidence.consensus, _MAX_CONSENSUS) if evidence.consensus > 0 else 0.0
+        return 1 / (1 + 10 ** (_LOG_PLACES - consensus))
     return 1 / (1 + math.exp(-(INTERCEPT + float(scores(evidence) @ [WEIGHTS[name] for name in SCORES]))))
