@@ -142,12 +142,10 @@ def solve(pair: PairPyramid, task: Task, config: RegistrationConfig, candidates:
         distance_beyond_bound=checked.distance_beyond_bound,
         consensus=_consensus(judged.pair, border.refined.matrix, fitted.model) if task.by_texture else None,
     )
-    request = Request(task.config, fitted.model, task.init is not None, task.further)
-    verdict = judge(evidence, request)
     return Solution(
         fit=dataclasses.replace(checked.fit, refined=border.refined),
         evidence=evidence,
-        verdict=verdict,
+        verdict=_judged(evidence, fitted.model, task),
         uncertainty=uncertainty,
         records=(*candidates[0].records, *richest_records, *selected_records, refinement_record, *checked.records),
         candidates=candidates,
@@ -209,6 +207,18 @@ def _fine_ratio(
     there, _ = _descend_richest(of_rival, rival, config)
     other = score_at(of_rival, pair.judged, there)
     return score / other if other > 0 else math.inf
+
+
+def confirmed(solution: Solution, task: Task, textures: PairPyramid) -> Solution:
+    """Return a solution by brightness, judged by the consensus of the pair's texture maps as well."""
+    found = _consensus(textures, solution.fit.matrix, solution.fit.model)
+    evidence = dataclasses.replace(solution.evidence, consensus=found)
+    return dataclasses.replace(solution, evidence=evidence, verdict=_judged(evidence, solution.fit.model, task))
+
+
+def _judged(evidence: Evidence, model: Model, task: Task) -> Verdict:
+    """Return the verdict on a fit of a ``model``."""
+    return judge(evidence, Request(task.config, model, task.init is not None, task.further))
 
 
 def _consensus(pair: PairPyramid, matrix: np.ndarray, model: Model) -> float:

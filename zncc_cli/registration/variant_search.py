@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from zncc_cli.config import Contrast, Flip, Model
-from zncc_cli.registration.attempt import TONE_NOTE, Solution, Task, find, solve
+from zncc_cli.registration.attempt import TONE_NOTE, Solution, Task, confirmed, find, solve
 from zncc_cli.registration.pair_variant import Images, PairVariant
 from zncc_cli.registration.quality.bounds import MAX_MODEL_MISFIT_PX, MAX_TEXTURE_MISFIT_PX, MIN_START_RATIO
 from zncc_cli.registration.quality.compute_evidence import overlap_distance
@@ -36,6 +36,7 @@ _MAX_SCALE, _SAME_SCALE = 10.0, 1.05
 _LARGER_SCALES = (((1, 2), (1.0, 2.0)), ((2, 1), (0.5, 1.0)))
 # Of the variance of an image, what a tone curve may leave where texture has found the place. A line leaves more then.
 _MAX_UNEXPLAINED = 0.5
+_CONFIRMED_NOTE = "the images agree little by brightness; their local texture confirms the place"
 _RANK = (Status.OK, Status.SUSPECT, Status.FAILED)
 
 
@@ -117,9 +118,23 @@ def _by_brightness_or_texture(images: Images, task: Task) -> Found:
         return found
     textures = images.textures
     by_texture = None if textures is None else _where_it_stands_out(images, task, textures, USUAL_SCALES, quick=False)
-    if by_texture is None or not _is_better_by_texture(by_texture, found):
+    if by_texture is not None and _is_better_by_texture(by_texture, found):
+        return _through_curve(images, task, by_texture)
+    return found if textures is None or _bends(found) else _confirmed_by_texture(found, task, textures)
+
+
+def _confirmed_by_texture(found: Found, task: Task, textures: PairVariant) -> Found:
+    """Return the fit by brightness as ok where the blocks of the texture maps find its place by themselves."""
+    solution = confirmed(found.solution, task, textures.pair)
+    if solution.verdict.status is not Status.OK:
         return found
-    return _through_curve(images, task, by_texture)
+    return replace(found, solution=replace(solution, notes=(*solution.notes, _CONFIRMED_NOTE)))
+
+
+def _bends(found: Found) -> bool:
+    """Tell whether the motion is richer than the model, by more than a fit by brightness may leave."""
+    misfit = found.solution.evidence.model_misfit
+    return misfit is not None and misfit > MAX_MODEL_MISFIT_PX
 
 
 def _through_curve(images: Images, task: Task, by_texture: Found) -> Found:
@@ -145,9 +160,7 @@ def _is_better_by_texture(by_texture: Found, found: Found) -> bool:
 
     Where brightness tells a place, too, it also tells better how far the motion is richer than the model.
     """
-    misfit = by_texture.solution.evidence.model_misfit
-    bends = misfit is not None and misfit > MAX_MODEL_MISFIT_PX
-    return _is_better(by_texture, found) and (found.status is Status.FAILED or not bends)
+    return _is_better(by_texture, found) and (found.status is Status.FAILED or not _bends(by_texture))
 
 
 def _registered(images: Images, task: Task, variant: PairVariant) -> Found:

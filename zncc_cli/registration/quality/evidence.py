@@ -61,12 +61,12 @@ class Evidence:
         "The same where both places are followed to a finer level; only computed where the start ratio is low.",
         default=None,
     )
-    # See `block_consensus`; None where the images are compared by their brightness.
+    # Of the texture maps, see `block_consensus`; None where the images are compared by their brightness alone.
     consensus: float | None = _figure(
         "Block consensus",
         "",
         "How many parts of the overlap find this place by themselves: minus the logarithm of the probability that so "
-        "many do by chance; unrelated images stayed below 1. Only computed for texture.",
+        "many do by chance; unrelated images stayed below 1. Only computed where texture is compared.",
         default=None,
     )
     # None where no other shift agrees at all.
