@@ -1,0 +1,187 @@
+"""Transforms that may bend, mapped, inverted and composed: a matrix (3, 3), or a `SplineField`, fixed -> moving.
+
+The inverse of a spline is no spline, nor is the composition of two. Their points are computed to the rounding of
+float64; splines that stand for them are fitted, and the largest error is measured.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zncc_cli.registration.transforms import matrices
+from zncc_cli.registration.transforms.newton import solve_for_points
+from zncc_cli.registration.transforms.spline_field import SplineField
+from zncc_cli.registration.transforms.spline_fit import Fitted, fit_within
+
+_Floats = NDArray[np.float64]
+Transform = NDArray[np.float64] | SplineField
+
+_STARTS = 24  # along each side of the frame, for points to which the first start does not lead
+_STRIP_PIXELS = 2**18
+
+
+def matrix_of(transform: Transform) -> _Floats:
+    """Return the matrix (3, 3) of a transform: of one that bends, that upon which it bends."""
+    return transform.matrix if isinstance(transform, SplineField) else transform
+
+
+def mapped_points(transform: Transform, points: _Floats) -> _Floats:
+    """Return the moving points (N, 2) of fixed points (N, 2); NaN on and behind the horizon."""
+    if isinstance(transform, SplineField):
+        return transform.map_points(points)
+    return matrices.map_points(transform, points)
+
+
+def inverse_points(field: SplineField, points: _Floats) -> _Floats:
+    """Return the fixed points (N, 2) that a field takes to moving points (N, 2); NaN for those that have none.
+
+    Where the field folds there is no inverse, though a point may be taken there.
+
+    Raises:
+        ValueError: the matrix has no inverse.
+    """
+    found, arrived = solve_for_points(
+        lambda at: (field.map_points(at), field.point_jacobians(at)),
+        points,
+        matrices.map_points(matrices.invert(field.matrix), points),
+        _starts(field),
+    )
+    arrived[arrived] &= _keeps_side(field, field.point_jacobians(found[arrived]))
+    return np.where(arrived[:, None], found, np.nan)
+
+
+def inverse_field(field: SplineField, moving_shape: tuple[int, int]) -> Fitted:
+    """Return a spline that stands for the inverse of a field, moving -> fixed.
+
+    Its error is the largest distance of inverse(T(x)) to x, over all fixed pixels x that are taken into the moving
+    frame, (H, W) ``moving_shape``.
+
+    Raises:
+        ValueError: the field folds, or its horizon crosses a frame, so that there is no inverse.
+    """
+    folds = count_folds(field)
+    if folds:
+        raise ValueError(f"a transform that folds at {folds} pixels")
+    inverse, starts = _scaled_to_one(matrices.invert(field.matrix)), _starts(field)
+
+    def mapping(points: _Floats) -> _Floats:
+        start = matrices.map_points(inverse, points)
+        return solve_for_points(field.continued, points, start, starts)[0]
+
+    def error(fit: SplineField) -> float:
+        return max(
+            (_farthest(fit.map_points(moving), fixed) for fixed, moving in _pixels_inside(field, moving_shape)),
+            default=0.0,
+        )
+
+    return fit_within(mapping, inverse, moving_shape, field.spacing * _scale(field.matrix, field.shape), error)
+
+
+def composed(first: Transform, second: Transform, shape: tuple[int, int] | None) -> Fitted:
+    """Return the field that maps by ``first``, then by ``second``, of which one at least bends.
+
+    A field followed by a matrix without perspective is a field again, exactly. Any other composition is fitted; its
+    error is the largest over the pixels of the first fixed frame that lie in the second's.
+
+    Args:
+        first, second: the transforms.
+        shape: (H, W) of the first fixed frame; not needed where ``first`` is a field.
+
+    Raises:
+        ValueError: the frame is not known, or a horizon crosses it.
+    """
+    shape = first.shape if isinstance(first, SplineField) else shape
+    if shape is None:
+        raise ValueError("a first transform without the size of its fixed image")
+    matrix = _scaled_to_one(matrices.compose(matrix_of(first), matrix_of(second)))
+    if isinstance(first, SplineField) and not isinstance(second, SplineField) and not second[2, :2].any():
+        coefficients = np.einsum("ij,jkl->ikl", second[:2, :2] / second[2, 2], first.coefficients)
+        return Fitted(SplineField(matrix, coefficients, first.spacing, shape), 0.0)
+
+    def mapping(points: _Floats) -> _Floats:
+        middle = mapped_points(first, points)
+        return second.continued(middle)[0] if isinstance(second, SplineField) else mapped_points(second, middle)
+
+    def error(fit: SplineField) -> float:
+        frame = second.shape if isinstance(second, SplineField) else (math.inf, math.inf)
+        return max(
+            (
+                _farthest(fit.map_points(fixed), mapped_points(second, middle))
+                for fixed, middle in _pixels_inside(first, frame, shape)
+            ),
+            default=0.0,
+        )
+
+    spacings = [first.spacing] if isinstance(first, SplineField) else []
+    if isinstance(second, SplineField):
+        spacings.append(second.spacing / _scale(matrix_of(first), shape))
+    return fit_within(mapping, matrix, shape, min(spacings), error)
+
+
+def count_folds(field: SplineField) -> int:
+    """Return the number of pixels of the fixed frame at which a field folds: its Jacobian changes the matrix's side."""
+    return sum(
+        int(np.count_nonzero(~_keeps_side(field, field.jacobians(rows, range(field.shape[1])))))
+        for rows in _strips(field.shape)
+    )
+
+
+def _keeps_side(field: SplineField, jacobians: _Floats) -> NDArray[np.bool_]:
+    """Tell where Jacobians (..., 2, 2) mirror as the matrix does, or do not as it does not; false where undefined."""
+    side = -1.0 if matrices.is_mirrored(field.matrix) else 1.0
+    return np.asarray(side * np.linalg.det(jacobians) > 0)
+
+
+def _starts(field: SplineField) -> _Floats:
+    y, x = (np.linspace(0, n - 1, _STARTS) for n in field.shape)
+    return np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+
+
+def _scaled_to_one(matrix: _Floats) -> _Floats:
+    """Return the matrix of the same transform whose last entry is 1.
+
+    Raises:
+        ValueError: the frame's first pixel is on or behind the horizon.
+    """
+    if not matrix[2, 2] > 0:
+        raise ValueError("a transform whose horizon crosses the frame")
+    return np.asarray(matrix / matrix[2, 2])
+
+
+def _scale(matrix: _Floats, shape: tuple[int, int]) -> float:
+    """Return how many moving pixels a fixed pixel spans, at the middle of the frame (H, W)."""
+    middle = (np.array([[shape[1], shape[0]]]) - 1) / 2
+    steps = matrices.map_points(matrix, middle + np.eye(2)) - matrices.map_points(matrix, middle)
+    scale = math.sqrt(abs(float(np.linalg.det(steps))))
+    if not 0 < scale < math.inf:
+        raise ValueError("a transform whose horizon crosses the frame")
+    return scale
+
+
+def _strips(shape: tuple[int, int]) -> Iterator[range]:
+    rows = max(1, _STRIP_PIXELS // shape[1])
+    for first in range(0, shape[0], rows):
+        yield range(first, min(first + rows, shape[0]))
+
+
+def _pixels_inside(
+    transform: Transform, frame: tuple[float, float], shape: tuple[int, int] | None = None
+) -> Iterator[tuple[_Floats, _Floats]]:
+    """Yield the fixed pixels (N, 2) that a transform takes into a frame (H, W), and where it takes them, by strips."""
+    shape = transform.shape if isinstance(transform, SplineField) else shape
+    assert shape is not None
+    last = np.array(frame[::-1], dtype=float) - 1
+    for rows in _strips(shape):
+        fixed = np.stack(np.meshgrid(np.arange(shape[1]), rows), axis=-1).reshape(-1, 2).astype(float)
+        moved = mapped_points(transform, fixed)
+        inside = ((moved >= 0) & (moved <= last)).all(axis=1)
+        if inside.any():
+            yield fixed[inside], moved[inside]
+
+
+def _farthest(a: _Floats, b: _Floats) -> float:
+    return float(np.linalg.norm(a - b, axis=1).max())
