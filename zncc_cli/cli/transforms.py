@@ -113,4 +113,5 @@ def points(
 
 def _say(written: Written, quiet: bool) -> None:
     if not quiet:
-        print(f"{shown(written.out)}  {written.format}, {written.model}")
+        error = "" if written.error is None else f", largest error {written.error:.2g} px"
+        print(f"{shown(written.out)}  {written.format}, {written.model}{error}")

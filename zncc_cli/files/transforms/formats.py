@@ -23,17 +23,21 @@ from zncc_cli.files.output_folder import atomic_write
 from zncc_cli.files.paths import MismatchError, read_small_file, refusal
 from zncc_cli.files.transforms import bare_matrix, elastix, itk, opencv, turboreg
 from zncc_cli.files.transforms.linear import Linear, as_matrix
+from zncc_cli.files.transforms.side_files import DISPLACEMENT, SPLINE, side_file
 from zncc_cli.files.transforms.transform_json import (
+    BSPLINE,
     TransformFile,
     parse_json,
     parse_rows,
     parse_transform,
     transform_content,
+    write_side_files,
 )
 from zncc_cli.registration.transforms.matrices import model_of
+from zncc_cli.registration.transforms.spline_field import SplineField
 from zncc_cli.text import one_line, shown
 
-__all__ = ["FORMATS", "Linear", "format_for", "read_linear", "write_linear"]
+__all__ = ["FORMATS", "Linear", "format_for", "read_linear", "write_linear", "written_files"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,18 +46,24 @@ class _Format:
 
     names: patterns, in small letters, of the file names that are written in this format.
     recognizes: tells whether a content is of this format; the first format of the table that does reads the file.
-    parse: content -> Linear, or MismatchError.
-    serialize: Linear, suffix in small letters -> content.
+    parse: content, path -> Linear, or MismatchError; the path is that of the file, for what lies beside it.
+    serialize: Linear, path -> content.
     needs: the fields of Linear, shapes of images, that it cannot be written without.
     perspective: whether it holds homographies.
+    bends: whether it holds transforms that bend.
+    side_names: path -> the files that are written beside that of a transform that bends.
+    write_beside: writes these.
     """
 
     names: tuple[str, ...]
     recognizes: Callable[[bytes], bool]
-    parse: Callable[[bytes], Linear]
-    serialize: Callable[[Linear, str], bytes]
+    parse: Callable[[bytes, Path], Linear]
+    serialize: Callable[[Linear, Path], bytes]
     needs: tuple[str, ...] = ()
     perspective: bool = True
+    bends: bool = False
+    side_names: Callable[[Path], tuple[Path, ...]] = lambda _: ()
+    write_beside: Callable[[Linear, Path], None] = lambda *_: None
 
 
 def _begins(magic: bytes) -> Callable[[bytes], bool]:
@@ -61,60 +71,88 @@ def _begins(magic: bytes) -> Callable[[bytes], bool]:
     return lambda content: content.startswith(magic)
 
 
-def _parse_own(content: bytes) -> Linear:
+def _alone(parse: Callable[[bytes], Linear]) -> Callable[[bytes, Path], Linear]:
+    """Return the parser of a format whose files stand alone."""
+    return lambda content, _: parse(content)
+
+
+def _by_suffix(serialize: Callable[[Linear, str], bytes]) -> Callable[[Linear, Path], bytes]:
+    """Return the writer of a format to which only the suffix of a file, in small letters, matters."""
+    return lambda transform, path: serialize(transform, path.suffix.lower())
+
+
+def _parse_own(content: bytes, path: Path) -> Linear:
     """Read a transform.json, or a JSON list of 3 rows of 3 numbers."""
     value = parse_json(content, "a transform.json, or a JSON list of 3 rows of 3 numbers")
     if isinstance(value, list):
         return Linear(parse_rows(value))
-    own = parse_transform(value)
-    return Linear(own.matrix, own.fixed_shape, own.moving_shape, own.model, own.grid, own.status)
+    own = parse_transform(value, path)
+    return Linear(own.matrix, own.fixed_shape, own.moving_shape, own.model, own.grid, own.status, own.field)
 
 
-def _serialize_own(transform: Linear, suffix: str) -> bytes:
-    """Write a transform.json; both shapes must be known."""
+def _own(transform: Linear) -> TransformFile:
+    """Return a transform as that of a transform.json; both shapes must be known."""
     assert transform.fixed_shape is not None
     assert transform.moving_shape is not None
-    model = transform.model or str(model_of(transform.matrix))
+    field = transform.transform if isinstance(transform.transform, SplineField) else None
+    model = transform.model or (str(model_of(transform.matrix)) if field is None else BSPLINE)
     frames = transform.fixed_shape, transform.moving_shape
-    return transform_content(TransformFile(model, transform.matrix, *frames, transform.grid, transform.status))
+    return TransformFile(model, transform.matrix, *frames, transform.grid, transform.status, field)
 
 
 _BOTH_SHAPES = ("fixed_shape", "moving_shape")
 
 FORMATS: dict[TransformFormat, _Format] = {
-    TransformFormat.ITK: _Format(("*.tfm",), _begins(itk.MAGIC), itk.parse, itk.serialize, perspective=False),
+    TransformFormat.ITK: _Format(
+        ("*.tfm",), _begins(itk.MAGIC), _alone(itk.parse), _by_suffix(itk.serialize), perspective=False
+    ),
     TransformFormat.ELASTIX: _Format(
         ("transformparameters*.txt",),
         elastix.recognizes,
-        elastix.parse,
-        elastix.serialize,
+        _alone(elastix.parse),
+        _by_suffix(elastix.serialize),
         ("fixed_shape",),
         perspective=False,
     ),
     TransformFormat.TURBOREG: _Format(
         (),
         _begins(turboreg.TURBOREG_MAGIC),
-        turboreg.parse_turboreg,
-        turboreg.serialize_turboreg,
+        _alone(turboreg.parse_turboreg),
+        _by_suffix(turboreg.serialize_turboreg),
         _BOTH_SHAPES,
         perspective=False,
     ),
     TransformFormat.MULTISTACKREG: _Format(
         (),
         _begins(turboreg.MULTISTACKREG_MAGIC),
-        turboreg.parse_multistackreg,
-        turboreg.serialize_multistackreg,
+        _alone(turboreg.parse_multistackreg),
+        _by_suffix(turboreg.serialize_multistackreg),
         perspective=False,
     ),
     TransformFormat.NPY: _Format(
-        ("*.npy",), _begins(bare_matrix.NPY_MAGIC), bare_matrix.parse_npy, bare_matrix.serialize_npy
+        ("*.npy",),
+        _begins(bare_matrix.NPY_MAGIC),
+        _alone(bare_matrix.parse_npy),
+        _by_suffix(bare_matrix.serialize_npy),
     ),
-    TransformFormat.OPENCV: _Format(("*.yml", "*.yaml"), opencv.recognizes, opencv.parse, opencv.serialize),
+    TransformFormat.OPENCV: _Format(
+        ("*.yml", "*.yaml"), opencv.recognizes, _alone(opencv.parse), _by_suffix(opencv.serialize)
+    ),
     TransformFormat.ZNCC: _Format(
-        ("*.json",), lambda content: content.lstrip()[:1] in (b"{", b"["), _parse_own, _serialize_own, _BOTH_SHAPES
+        ("*.json",),
+        lambda content: content.lstrip()[:1] in (b"{", b"["),
+        _parse_own,
+        lambda transform, path: transform_content(_own(transform), path),
+        _BOTH_SHAPES,
+        bends=True,
+        side_names=lambda path: (side_file(path, SPLINE), side_file(path, DISPLACEMENT)),
+        write_beside=lambda transform, path: write_side_files(path, _own(transform)),
     ),
     TransformFormat.TEXT: _Format(
-        ("*.txt", "*.csv"), bare_matrix.recognizes_text, bare_matrix.parse_text, bare_matrix.serialize_text
+        ("*.txt", "*.csv"),
+        bare_matrix.recognizes_text,
+        _alone(bare_matrix.parse_text),
+        _by_suffix(bare_matrix.serialize_text),
     ),
 }
 
@@ -134,7 +172,7 @@ def read_linear(path: str | os.PathLike[str], kind: TransformFormat | None = Non
     if kind is None:
         raise refusal(path, expected=_EXPECTED, found=f"content that begins with {content[:12]!r}", advice=_ADVICE)
     try:
-        return FORMATS[kind].parse(content)
+        return FORMATS[kind].parse(content, path)
     except MismatchError as problem:
         expected = f"{problem.expected} (read as {kind})"
         raise refusal(path, expected=expected, found=problem.found, advice=_ADVICE) from None
@@ -173,6 +211,12 @@ def write_linear(path: str | os.PathLike[str], transform: Linear, kind: Transfor
                 f"--{option}: expected the {option} image or its size WxH in pixels, width first, which {kind} files "
                 "hold and the transform read does not; give it"
             )
+    if transform.bend is not None and not entry.bends:
+        formats = ", ".join(other for other, entry in FORMATS.items() if entry.bends)
+        raise OutputError(
+            f"{shown(path)}: expected a matrix, which is all that {kind} files hold, found a transform that bends; "
+            f"choose one of {formats}"
+        )
     if transform.matrix[2, :2].any() and not entry.perspective:
         raise OutputError(
             f"{shown(path)}: expected a transform without perspective, which is all that {kind} files hold, found a "
@@ -184,5 +228,12 @@ def write_linear(path: str | os.PathLike[str], transform: Linear, kind: Transfor
         except MismatchError as problem:
             found = one_line(problem.found)
             raise OutputError(f"{shown(path)}: expected {problem.expected}, found {found}; align again") from None
+    if transform.bend is not None:
+        entry.write_beside(transform, path)
     with atomic_write(path) as file:
-        file.write(entry.serialize(transform, path.suffix.lower()))
+        file.write(entry.serialize(transform, path))
+
+
+def written_files(path: Path, kind: TransformFormat, transform: Linear) -> tuple[Path, ...]:
+    """Return the files that `write_linear` writes for a transform: that at ``path``, and those beside it."""
+    return (path, *(() if transform.bend is None else FORMATS[kind].side_names(path)))

@@ -65,7 +65,7 @@ def inverse_field(field: SplineField, moving_shape: tuple[int, int]) -> Fitted:
     """
     folds = count_folds(field)
     if folds:
-        raise ValueError(f"a transform that folds at {folds} pixels")
+        raise ValueError(f"one that folds at {folds} pixels")
     inverse, starts = _scaled_to_one(matrices.invert(field.matrix)), _starts(field)
 
     def mapping(points: _Floats) -> _Floats:
@@ -96,7 +96,7 @@ def composed(first: Transform, second: Transform, shape: tuple[int, int] | None)
     """
     shape = first.shape if isinstance(first, SplineField) else shape
     if shape is None:
-        raise ValueError("a first transform without the size of its fixed image")
+        raise ValueError("a first one without the size of its fixed image")
     matrix = _scaled_to_one(matrices.compose(matrix_of(first), matrix_of(second)))
     if isinstance(first, SplineField) and not isinstance(second, SplineField) and not second[2, :2].any():
         coefficients = np.einsum("ij,jkl->ikl", second[:2, :2] / second[2, 2], first.coefficients)
@@ -148,7 +148,7 @@ def _scaled_to_one(matrix: _Floats) -> _Floats:
         ValueError: the frame's first pixel is on or behind the horizon.
     """
     if not matrix[2, 2] > 0:
-        raise ValueError("a transform whose horizon crosses the frame")
+        raise ValueError("one whose horizon crosses the frame")
     return np.asarray(matrix / matrix[2, 2])
 
 
@@ -158,7 +158,7 @@ def _scale(matrix: _Floats, shape: tuple[int, int]) -> float:
     steps = matrices.map_points(matrix, middle + np.eye(2)) - matrices.map_points(matrix, middle)
     scale = math.sqrt(abs(float(np.linalg.det(steps))))
     if not 0 < scale < math.inf:
-        raise ValueError("a transform whose horizon crosses the frame")
+        raise ValueError("one whose horizon crosses the frame")
     return scale
 
 

@@ -86,7 +86,7 @@ def fit_spline(mapping: Mapping, matrix: _Floats, shape: tuple[int, int], spacin
         grid = np.stack(np.meshgrid(across.samples, down.samples[part]), axis=-1).reshape(-1, 2)
         bend = mapping(grid) - map_points(matrix, grid)
         if not np.isfinite(bend).all():
-            raise ValueError("some point of the frame is mapped nowhere")
+            raise ValueError("one that takes a point of the frame nowhere")
         down.add(sums, bend.reshape(-1, len(across.samples), 2), part)
     along_y = np.swapaxes(down.solved(sums), 0, 1)
     sums = np.zeros((across.nodes, *along_y.shape[1:]))

@@ -1,0 +1,127 @@
+"""The files beside the transform.json of a transform that bends: spline.npy, and displacement.tif for other tools.
+
+    spline.npy         the coefficients of a `SplineField`, float64 (2, rows, columns), which are read back bit for bit
+    displacement.tif   moving less fixed coordinates (dx, dy), float32 (H, W, 2), at every pixel of the fixed frame; NaN
+                       where the place lies outside the moving frame
+
+Beside a NAME.json they are NAME-spline.npy and NAME-displacement.tif.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zncc_cli.errors import InputError
+from zncc_cli.files.metadata import Metadata
+from zncc_cli.files.output_folder import atomic_write
+from zncc_cli.files.paths import MismatchError, reason, regular_file_size
+from zncc_cli.files.tiff.write import STRIP_ROWS, write_tiff
+from zncc_cli.files.transforms import bare_matrix
+from zncc_cli.registration.transforms.bending import Transform, mapped_points
+from zncc_cli.registration.transforms.spline_field import SplineField, node_count
+
+SPLINE, DISPLACEMENT = "spline.npy", "displacement.tif"
+
+MIN_SPACING_PX = 0.5
+_MAX_NODES = 2**26  # 1 GiB of coefficients: a node at every pixel of a frame of 8192 x 8192 pixels
+_BARE_NAME = re.compile(r"[\w][\w .+()-]{0,250}\.npy")
+_ROUNDING_PX = 1e-9  # a place that misses the moving frame by less lies in it, as for mask.tif
+
+
+def side_file(path: Path, name: str) -> Path:
+    """Return where the side file ``name`` of the transform file ``path`` stands."""
+    return path.with_name(name if path.name == "transform.json" else f"{path.stem}-{name}")
+
+
+def write_spline(path: Path, field: SplineField) -> None:
+    """Write the coefficients of a field."""
+    with atomic_write(path) as file:
+        bare_matrix.write_array(file, field.coefficients)
+
+
+def read_spline(path: Path, matrix: NDArray[np.float64], spacing: float, shape: tuple[int, int]) -> SplineField:
+    """Return the field of the coefficients in the file ``path``; nothing is unpickled.
+
+    Args:
+        path: the file.
+        matrix, spacing, shape: those of the field; from them it is known how large the file must be.
+
+    Raises:
+        MismatchError: it is no such file; no more memory was taken than the file is large.
+    """
+    nodes = 2, *(node_count(n, spacing) for n in shape)
+    expected = f"{path.name}, float64 {nodes}, which spacing {spacing:g} and the fixed image's size need"
+    if nodes[1] * nodes[2] > _MAX_NODES:
+        raise MismatchError(f"at most {_MAX_NODES} nodes", f"{nodes[1]} x {nodes[2]}")
+    try:
+        size = regular_file_size(path, expected="coefficients of a spline")
+        with path.open("rb") as file:
+            found, columns_first, dtype = bare_matrix.read_array_header(file)
+            if (found, columns_first, dtype) != (nodes, False, np.dtype("<f8")):
+                order = ", column by column" if columns_first else ""
+                raise MismatchError(expected, f"{dtype} {found}{order}")
+            if size - file.tell() != 8 * nodes[0] * nodes[1] * nodes[2]:
+                raise MismatchError(expected, f"{size - file.tell()} bytes of numbers")
+            coefficients = np.fromfile(file, dtype).astype(np.float64, copy=False).reshape(nodes)
+    except InputError as error:
+        raise MismatchError(f"{path.name} beside the transform", str(error)) from error
+    except OSError as error:
+        raise MismatchError(f"{path.name}, a readable file", reason(error)) from error
+    if not np.isfinite(coefficients).all():
+        raise MismatchError(f"finite numbers in {path.name}", "others")
+    return SplineField(matrix, coefficients, spacing, shape)
+
+
+def is_bare_name(name: object) -> bool:
+    """Tell whether a transform.json may name a file so: a name beside it, no path."""
+    return isinstance(name, str) and _BARE_NAME.fullmatch(name) is not None
+
+
+def displacement_strips(
+    transform: Transform, fixed_shape: tuple[int, int], moving_shape: tuple[int, int] | None
+) -> Iterator[NDArray[np.float64]]:
+    """Yield moving less fixed coordinates (h, W, 2), (dx, dy), of the fixed frame, `STRIP_ROWS` rows at a time.
+
+    They are NaN behind the horizon, and where the place lies outside ``moving_shape`` (H, W), if that is known.
+    """
+    columns = range(fixed_shape[1])
+    for first in range(0, fixed_shape[0], STRIP_ROWS):
+        rows = range(first, min(first + STRIP_ROWS, fixed_shape[0]))
+        fixed = np.stack(np.meshgrid(columns, rows), axis=-1).astype(np.float64)
+        if isinstance(transform, SplineField):
+            displacements = transform.displacements(rows, columns)
+        else:
+            displacements = mapped_points(transform, fixed) - fixed
+        if moving_shape is not None:
+            moving, last = fixed + displacements, np.array(moving_shape[::-1]) - 1
+            inside = ((moving >= -_ROUNDING_PX) & (moving <= last + _ROUNDING_PX)).all(axis=-1)
+            displacements[~inside] = np.nan
+        yield displacements
+
+
+def write_displacement(
+    path: Path,
+    transform: Transform,
+    fixed_shape: tuple[int, int],
+    moving_shape: tuple[int, int] | None,
+    grid: Metadata | None = None,
+) -> None:
+    """Write the `displacement_strips` as a TIFF, float32 (H, W, 2), on the pixel grid of the fixed image.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    write_tiff(
+        path,
+        displacement_strips(transform, fixed_shape, moving_shape),
+        shape=(*fixed_shape, 2),
+        dtype=np.dtype(np.float32),
+        axes="YXS",
+        like=None,
+        frame=grid,
+    )
