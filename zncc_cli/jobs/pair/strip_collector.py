@@ -93,7 +93,7 @@ class StripCollector:
             return sign * moving.grey_of(strip.values), strip.covered
         # Resampled again, from the pixels that count alone: a spline spreads the values in a gap over its neighbours.
         rows = self.canvas.rows[strip.first_row : strip.first_row + len(strip.covered)]
-        place = self._result.matrix, rows, self.canvas.columns, self._interpolation
+        place = self._result.transform, rows, self.canvas.columns, self._interpolation
         grey, counts = resample(moving.read, moving.shape, *place)
         return sign * grey.astype(np.float32), strip.covered & counts
 
