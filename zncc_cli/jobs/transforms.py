@@ -77,10 +77,10 @@ def convert(config: ConvertConfig) -> Written:
     )
     if config.inverse:
         transform = dataclasses.replace(transform, fixed_shape=shapes[1], moving_shape=shapes[0])
-        transform, error = _inverse(config.transform, _fitted(config.transform, transform))
+        transform, error = _inverse(config.transform, as_spline(config.transform, transform))
     else:
         transform = dataclasses.replace(transform, fixed_shape=shapes[0], moving_shape=shapes[1])
-        transform, error = _fitted(config.transform, transform)
+        transform, error = as_spline(config.transform, transform)
     return _write(config.out, transform, kind, error, overwrite=config.overwrite)
 
 
@@ -121,7 +121,7 @@ _Fit = tuple[
 ]  # a transform whose bend is a `SplineField` or None, and the largest error of the fit
 
 
-def _fitted(path: Path, transform: Linear) -> _Fit:
+def as_spline(path: Path, transform: Linear) -> _Fit:
     """Return a transform that was read from ``path`` with a spline of ours, or raise `InputError`."""
     try:
         fit = fitted(transform)
@@ -164,7 +164,7 @@ def _composed(config: ComposeConfig, first: Linear, second: Linear) -> _Fit:
         return Linear(compose(first.matrix, second.matrix), *shapes), None
     if first.moving_shape is not None and second.fixed_shape is None:
         second = dataclasses.replace(second, fixed_shape=first.moving_shape)
-    (first, first_error), (second, second_error) = _fitted(config.first, first), _fitted(config.second, second)
+    (first, first_error), (second, second_error) = as_spline(config.first, first), as_spline(config.second, second)
     try:
         fit = composed(first.transform, second.transform, first.fixed_shape)
     except ValueError as problem:
@@ -207,7 +207,7 @@ def _mapping(config: PointsConfig, transform: Linear) -> Mapping:
     inverse_matrix = inverse_of(config.transform, transform.matrix)
     if transform.bend is None:
         return lambda xy: map_points(inverse_matrix, xy)
-    field = _fitted(config.transform, transform)[0].transform
+    field = as_spline(config.transform, transform)[0].transform
     assert isinstance(field, SplineField)
     return lambda xy: inverse_points(field, xy)
 

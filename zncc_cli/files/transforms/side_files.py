@@ -22,7 +22,7 @@ from zncc_cli.files.output_folder import atomic_write
 from zncc_cli.files.paths import MismatchError, reason, regular_file_size
 from zncc_cli.files.tiff.write import STRIP_ROWS, write_tiff
 from zncc_cli.files.transforms import bare_matrix
-from zncc_cli.registration.transforms.bending import Transform, mapped_points
+from zncc_cli.registration.transforms.bending import Transform, displacements
 from zncc_cli.registration.transforms.spline_field import SplineField, node_count
 
 SPLINE, DISPLACEMENT = "spline.npy", "displacement.tif"
@@ -30,7 +30,6 @@ SPLINE, DISPLACEMENT = "spline.npy", "displacement.tif"
 MIN_SPACING_PX = 0.5
 _MAX_NODES = 2**26  # 1 GiB of coefficients: a node at every pixel of a frame of 8192 x 8192 pixels
 _BARE_NAME = re.compile(r"[\w][\w .+()-]{0,250}\.npy")
-_ROUNDING_PX = 1e-9  # a place that misses the moving frame by less lies in it, as for mask.tif
 
 
 def side_file(path: Path, name: str) -> Path:
@@ -85,23 +84,10 @@ def is_bare_name(name: object) -> bool:
 def displacement_strips(
     transform: Transform, fixed_shape: tuple[int, int], moving_shape: tuple[int, int] | None
 ) -> Iterator[NDArray[np.float64]]:
-    """Yield moving less fixed coordinates (h, W, 2), (dx, dy), of the fixed frame, `STRIP_ROWS` rows at a time.
-
-    They are NaN behind the horizon, and where the place lies outside ``moving_shape`` (H, W), if that is known.
-    """
-    columns = range(fixed_shape[1])
+    """Yield the `displacements` (h, W, 2) of the fixed frame, `STRIP_ROWS` rows at a time."""
     for first in range(0, fixed_shape[0], STRIP_ROWS):
         rows = range(first, min(first + STRIP_ROWS, fixed_shape[0]))
-        fixed = np.stack(np.meshgrid(columns, rows), axis=-1).astype(np.float64)
-        if isinstance(transform, SplineField):
-            displacements = transform.displacements(rows, columns)
-        else:
-            displacements = mapped_points(transform, fixed) - fixed
-        if moving_shape is not None:
-            moving, last = fixed + displacements, np.array(moving_shape[::-1]) - 1
-            inside = ((moving >= -_ROUNDING_PX) & (moving <= last + _ROUNDING_PX)).all(axis=-1)
-            displacements[~inside] = np.nan
-        yield displacements
+        yield displacements(transform, rows, range(fixed_shape[1]), moving_shape)
 
 
 def write_displacement(

@@ -10,9 +10,10 @@ import numpy as np
 from zncc_cli.config import PairConfig, Product
 from zncc_cli.jobs.channel_view import ChannelView
 from zncc_cli.jobs.pair.gaps import filled_gaps
-from zncc_cli.jobs.pair.maps import RowFile, write_maps, write_mask
+from zncc_cli.jobs.pair.maps import write_maps, write_mask
 from zncc_cli.jobs.pair.run_folder import MAPS, MASK, RunFolder
 from zncc_cli.jobs.resampled import Strip
+from zncc_cli.jobs.row_file import RowFile
 from zncc_cli.registration.register import RegistrationResult
 from zncc_cli.registration.resampling.canvas import Frame
 from zncc_cli.registration.resampling.resample import resample

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from zncc_cli.registration.transforms import matrices
 from zncc_cli.registration.transforms.newton import solve_for_points
-from zncc_cli.registration.transforms.spline_field import SplineField
+from zncc_cli.registration.transforms.spline_field import SplineField, matrix_jacobians
 from zncc_cli.registration.transforms.spline_fit import Fitted, fit_within
 
 _Floats = NDArray[np.float64]
@@ -22,6 +22,7 @@ Transform = NDArray[np.float64] | SplineField
 
 _STARTS = 24  # along each side of the frame, for points to which the first start does not lead
 _STRIP_PIXELS = 2**18
+_ROUNDING_PX = 1e-9  # a place that misses the moving frame by less lies in it, as in resampling
 
 
 def matrix_of(transform: Transform) -> _Floats:
@@ -34,6 +35,32 @@ def mapped_points(transform: Transform, points: _Floats) -> _Floats:
     if isinstance(transform, SplineField):
         return transform.map_points(points)
     return matrices.map_points(transform, points)
+
+
+def displacements(
+    transform: Transform, rows: range, columns: range, moving_shape: tuple[int, int] | None = None
+) -> _Floats:
+    """Return moving less fixed coordinates (h, w, 2), (dx, dy), at the fixed pixels of some rows and columns.
+
+    They are NaN behind the horizon, and where the place lies outside ``moving_shape`` (H, W), if that is given.
+    """
+    fixed = np.stack(np.meshgrid(columns, rows), axis=-1).astype(np.float64)
+    if isinstance(transform, SplineField):
+        moved = transform.displacements(rows, columns)
+    else:
+        moved = matrices.map_points(transform, fixed) - fixed
+    if moving_shape is not None:
+        moving, last = fixed + moved, np.array(moving_shape[::-1]) - 1
+        moved[~((moving >= -_ROUNDING_PX) & (moving <= last + _ROUNDING_PX)).all(axis=-1)] = np.nan
+    return moved
+
+
+def jacobians(transform: Transform, rows: range, columns: range) -> _Floats:
+    """Return d(moving x, y) / d(fixed x, y), (h, w, 2, 2), at the fixed pixels of some rows and columns."""
+    if isinstance(transform, SplineField):
+        return transform.jacobians(rows, columns)
+    x, y = np.meshgrid(np.asarray(columns, dtype=np.float64), np.asarray(rows, dtype=np.float64))
+    return matrix_jacobians(transform, x, y)
 
 
 def inverse_points(field: SplineField, points: _Floats) -> _Floats:

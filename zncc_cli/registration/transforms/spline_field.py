@@ -98,7 +98,7 @@ class SplineField:
     def point_jacobians(self, points: ArrayLike) -> _Floats:
         """Return d(moving x, y) / d(fixed x, y), (N, 2, 2), at fixed points (N, 2)."""
         points = np.asarray(points, dtype=np.float64)
-        return _matrix_jacobians(self.matrix, points[:, 0], points[:, 1]) + self._bend_slopes(points)
+        return matrix_jacobians(self.matrix, points[:, 0], points[:, 1]) + self._bend_slopes(points)
 
     def _bend_slopes(self, points: _Floats) -> _Floats:
         """Return the derivatives of the spline, (N, 2, 2), at fixed points (N, 2); zero across the frame beyond it."""
@@ -126,7 +126,7 @@ class SplineField:
         beyond = np.clip(points - nearest, -2 * self.spacing, 2 * self.spacing)
         slopes = self._bend_slopes(nearest)
         bend = self.bend(nearest[:, 0], nearest[:, 1]) + (slopes @ beyond[..., None])[..., 0]
-        jacobians = _matrix_jacobians(self.matrix, points[:, 0], points[:, 1]) + slopes
+        jacobians = matrix_jacobians(self.matrix, points[:, 0], points[:, 1]) + slopes
         return map_points(self.matrix, points) + bend, jacobians
 
     def jacobians(self, rows: range, columns: range) -> _Floats:
@@ -137,7 +137,7 @@ class SplineField:
             for a, n in ((x, self.shape[1]), (y, self.shape[0]))
         ]
         ((first_x, by_x), slope_x), ((first_y, by_y), slope_y) = axes
-        jacobian = _matrix_jacobians(self.matrix, x, y[:, None])
+        jacobian = matrix_jacobians(self.matrix, x, y[:, None])
         for axis, (of_x, of_y) in enumerate(((slope_x, by_y), (by_x, slope_y))):
             along_y = sum(of_y[k][:, None] * self.coefficients[:, first_y + k] for k in range(_DEGREE + 1))
             bend = sum(of_x[k] * along_y[:, :, first_x + k] for k in range(_DEGREE + 1))
@@ -188,7 +188,7 @@ def _mapped_grid(matrix: _Floats, x: _Floats, y: _Floats) -> tuple[_Floats, _Flo
     return u / depth, v / depth
 
 
-def _matrix_jacobians(matrix: _Floats, x: _Floats, y: _Floats) -> _Floats:
+def matrix_jacobians(matrix: _Floats, x: _Floats, y: _Floats) -> _Floats:
     """Return d(M x) / dx, (..., 2, 2), at points x, y (...)."""
     u, v, depth = (row[0] * x + row[1] * y + row[2] for row in matrix)
     jacobian = np.empty((*np.shape(depth), 2, 2))
