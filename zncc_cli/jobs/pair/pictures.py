@@ -70,6 +70,7 @@ def pair_pictures(
         zncc=zncc,
         std_fixed=std_fixed,
         std_aligned=std_aligned,
+        bend=None if result.field is None else (result.field, result.moving_shape),
     )
 
 
