@@ -142,6 +142,9 @@ class TransformFormat(Choice):
     TURBOREG = "turboreg"
     MULTISTACKREG = "multistackreg"
     OPENCV = "opencv"
+    METAIMAGE = "metaimage"
+    BUNWARPJ = "bunwarpj"
+    TIFF = "tiff"
     NPY = "npy"
     TEXT = "text"
 

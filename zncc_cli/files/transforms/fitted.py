@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zncc_cli.files.paths import MismatchError
+from zncc_cli.files.transforms.bends import GridSpline
 from zncc_cli.files.transforms.linear import Linear
 from zncc_cli.registration.transforms.spline_field import SplineField
 from zncc_cli.registration.transforms.spline_fit import fit_within
@@ -42,6 +43,8 @@ def fitted(transform: Linear) -> FittedTransform:
     if transform.fixed_shape is None:
         raise MismatchError("a transform with the size of its fixed image (give it to zncc convert)", "one without it")
     shape = transform.fixed_shape
+    if isinstance(bend, GridSpline) and (field := bend.as_field(shape)) is not None:
+        return FittedTransform(dataclasses.replace(transform, bend=field), None)
 
     def error(field: SplineField) -> float:
         return max(

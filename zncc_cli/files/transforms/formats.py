@@ -13,15 +13,25 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 from zncc_cli.config import TransformFormat
-from zncc_cli.errors import OptionError, OutputError
+from zncc_cli.errors import InputError, OptionError, OutputError
 from zncc_cli.files.output_folder import atomic_write
-from zncc_cli.files.paths import MismatchError, read_small_file, refusal
-from zncc_cli.files.transforms import bare_matrix, elastix, itk, opencv, turboreg
+from zncc_cli.files.paths import MAX_SMALL_FILE_BYTES, MismatchError, refusal, regular_file_size, unreadable
+from zncc_cli.files.transforms import (
+    bare_matrix,
+    bunwarpj,
+    displacement_tiff,
+    elastix,
+    itk,
+    metaimage,
+    opencv,
+    turboreg,
+)
 from zncc_cli.files.transforms.linear import Linear, as_matrix
 from zncc_cli.files.transforms.side_files import DISPLACEMENT, SPLINE, side_file
 from zncc_cli.files.transforms.transform_json import (
@@ -47,10 +57,11 @@ class _Format:
     names: patterns, in small letters, of the file names that are written in this format.
     recognizes: tells whether a content is of this format; the first format of the table that does reads the file.
     parse: content, path -> Linear, or MismatchError; the path is that of the file, for what lies beside it.
-    serialize: Linear, path -> content.
+    serialize: Linear, path -> content; or, of a format whose files are large, `write`, which writes them itself.
     needs: the fields of Linear, shapes of images, that it cannot be written without.
     perspective: whether it holds homographies.
     bends: whether it holds transforms that bend.
+    max_bytes: of a file that is read before it is parsed; math.inf where the parser gets its first bytes alone.
     side_names: path -> the files that are written beside that of a transform that bends.
     write_beside: writes these.
     """
@@ -58,12 +69,14 @@ class _Format:
     names: tuple[str, ...]
     recognizes: Callable[[bytes], bool]
     parse: Callable[[bytes, Path], Linear]
-    serialize: Callable[[Linear, Path], bytes]
+    serialize: Callable[[Linear, Path], bytes] | None
     needs: tuple[str, ...] = ()
     perspective: bool = True
     bends: bool = False
+    max_bytes: float = MAX_SMALL_FILE_BYTES
     side_names: Callable[[Path], tuple[Path, ...]] = lambda _: ()
     write_beside: Callable[[Linear, Path], None] = lambda *_: None
+    write: Callable[[Linear, Path], None] | None = None
 
 
 def _begins(magic: bytes) -> Callable[[bytes], bool]:
@@ -100,19 +113,30 @@ def _own(transform: Linear) -> TransformFile:
     return TransformFile(model, transform.matrix, *frames, transform.grid, transform.status, field)
 
 
+_MAX_TEXT_BYTES = 2**27  # the nodes of a spline, or the places of all pixels, with 20 characters a number
 _BOTH_SHAPES = ("fixed_shape", "moving_shape")
 
 FORMATS: dict[TransformFormat, _Format] = {
     TransformFormat.ITK: _Format(
-        ("*.tfm",), _begins(itk.MAGIC), _alone(itk.parse), _by_suffix(itk.serialize), perspective=False
+        ("*.tfm",),
+        _begins(itk.MAGIC),
+        _alone(itk.parse),
+        _by_suffix(itk.serialize),
+        perspective=False,
+        bends=True,
+        max_bytes=_MAX_TEXT_BYTES,
     ),
     TransformFormat.ELASTIX: _Format(
         ("transformparameters*.txt",),
         elastix.recognizes,
-        _alone(elastix.parse),
-        _by_suffix(elastix.serialize),
+        elastix.parse,
+        elastix.serialize,
         ("fixed_shape",),
         perspective=False,
+        bends=True,
+        side_names=lambda path: (elastix.initial_file(path),),
+        write_beside=elastix.write_initial,
+        max_bytes=_MAX_TEXT_BYTES,
     ),
     TransformFormat.TURBOREG: _Format(
         (),
@@ -137,6 +161,36 @@ FORMATS: dict[TransformFormat, _Format] = {
     ),
     TransformFormat.OPENCV: _Format(
         ("*.yml", "*.yaml"), opencv.recognizes, _alone(opencv.parse), _by_suffix(opencv.serialize)
+    ),
+    TransformFormat.METAIMAGE: _Format(
+        ("*.mha",),
+        _begins(metaimage.MAGIC),
+        metaimage.parse,
+        None,
+        ("fixed_shape",),
+        bends=True,
+        max_bytes=math.inf,
+        write=metaimage.write,
+    ),
+    TransformFormat.BUNWARPJ: _Format(
+        (),
+        _begins(bunwarpj.MAGIC),
+        _alone(bunwarpj.parse),
+        None,
+        ("fixed_shape",),
+        bends=True,
+        max_bytes=_MAX_TEXT_BYTES,
+        write=bunwarpj.write,
+    ),
+    TransformFormat.TIFF: _Format(
+        ("*.tif", "*.tiff"),
+        displacement_tiff.recognizes,
+        displacement_tiff.parse,
+        None,
+        ("fixed_shape",),
+        bends=True,
+        max_bytes=math.inf,
+        write=displacement_tiff.write,
     ),
     TransformFormat.ZNCC: _Format(
         ("*.json",),
@@ -167,15 +221,32 @@ def read_linear(path: str | os.PathLike[str], kind: TransformFormat | None = Non
         InputError: the file cannot be read, is of no known format, or holds no usable 2D matrix.
     """
     path = Path(path)
-    content = read_small_file(path, expected=_EXPECTED, advice=_ADVICE)
-    kind = kind or next((kind for kind, entry in FORMATS.items() if entry.recognizes(content)), None)
-    if kind is None:
-        raise refusal(path, expected=_EXPECTED, found=f"content that begins with {content[:12]!r}", advice=_ADVICE)
+    kind, content = _content(path, kind)
     try:
         return FORMATS[kind].parse(content, path)
     except MismatchError as problem:
         expected = f"{problem.expected} (read as {kind})"
         raise refusal(path, expected=expected, found=problem.found, advice=_ADVICE) from None
+
+
+def _content(path: Path, kind: TransformFormat | None) -> tuple[TransformFormat, bytes]:
+    """Return the format of a file, by its content where ``kind`` is None, and the content."""
+    size = regular_file_size(path, expected=_EXPECTED)
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_SMALL_FILE_BYTES)
+            kind = kind or next((kind for kind, entry in FORMATS.items() if entry.recognizes(content)), None)
+            if size > (MAX_SMALL_FILE_BYTES if kind is None else FORMATS[kind].max_bytes):
+                raise refusal(path, expected=_EXPECTED, found=f"{size} bytes", advice=_ADVICE)
+            if kind is None:
+                found = f"content that begins with {content[:12]!r}"
+                raise refusal(path, expected=_EXPECTED, found=found, advice=_ADVICE)
+            rest = size - len(content) if FORMATS[kind].max_bytes < math.inf else 0
+            return kind, content + file.read(max(0, rest))
+    except InputError:
+        raise
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 def format_for(path: Path, kind: TransformFormat | None = None) -> TransformFormat:
@@ -230,6 +301,10 @@ def write_linear(path: str | os.PathLike[str], transform: Linear, kind: Transfor
             raise OutputError(f"{shown(path)}: expected {problem.expected}, found {found}; align again") from None
     if transform.bend is not None:
         entry.write_beside(transform, path)
+    if entry.write is not None:
+        entry.write(transform, path)
+        return
+    assert entry.serialize is not None
     with atomic_write(path) as file:
         file.write(entry.serialize(transform, path))
 

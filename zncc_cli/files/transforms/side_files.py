@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from zncc_cli.errors import InputError
+from zncc_cli.errors import InputError, OutputError
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.output_folder import atomic_write
 from zncc_cli.files.paths import MismatchError, reason, regular_file_size
@@ -24,6 +24,7 @@ from zncc_cli.files.tiff.write import STRIP_ROWS, write_tiff
 from zncc_cli.files.transforms import bare_matrix
 from zncc_cli.registration.transforms.bending import Transform, displacements
 from zncc_cli.registration.transforms.spline_field import SplineField, node_count
+from zncc_cli.text import shown
 
 SPLINE, DISPLACEMENT = "spline.npy", "displacement.tif"
 
@@ -88,6 +89,21 @@ def displacement_strips(
     for first in range(0, fixed_shape[0], STRIP_ROWS):
         rows = range(first, min(first + STRIP_ROWS, fixed_shape[0]))
         yield displacements(transform, rows, range(fixed_shape[1]), moving_shape)
+
+
+def whole_strips(path: Path, transform: Transform, fixed_shape: tuple[int, int]) -> Iterator[NDArray[np.float64]]:
+    """Yield the `displacement_strips` for the file ``path``, which holds finite numbers alone.
+
+    Raises:
+        OutputError: the horizon of the transform crosses the frame.
+    """
+    for strip in displacement_strips(transform, fixed_shape, None):
+        if not np.isfinite(strip).all():
+            raise OutputError(
+                f"{shown(path)}: expected a place for every pixel of the fixed image, found some behind the horizon; "
+                "choose json, or tif"
+            )
+        yield strip
 
 
 def write_displacement(

@@ -65,6 +65,8 @@ def _of_transform(path: Path, fixed_shape: tuple[int, int], moving_shape: tuple[
         for image, expected, shape in sizes
         if expected is not None and expected != shape
     )
+    if linear.bend is not None:
+        notes += (f"{shown(path)}: bends; the matrix upon which it does is the start",)
     return Start(linear.matrix, notes)
 
 

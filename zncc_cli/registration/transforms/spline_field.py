@@ -164,12 +164,12 @@ def spline_weights(
     place = inside / spacing
     first = np.minimum(place.astype(np.intp), node_count(pixels, spacing) - _DEGREE - 1)
     if not slope:
-        return first, _cubic(place - first)
+        return first, cubic_weights(place - first)
     # Beyond the frame the spline stays as it is at the edge.
     return first, np.where(inside == along, _cubic_slope(place - first) / spacing, 0.0)
 
 
-def _cubic(t: _Floats) -> _Floats:
+def cubic_weights(t: _Floats) -> _Floats:
     """Return the weights (4, N) of the four nodes around points at t in [0, 1] between the middle ones."""
     return np.stack(
         [(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3]
@@ -177,7 +177,7 @@ def _cubic(t: _Floats) -> _Floats:
 
 
 def _cubic_slope(t: _Floats) -> _Floats:
-    """Return the derivatives of `_cubic` by t, (4, N)."""
+    """Return the derivatives of `cubic_weights` by t, (4, N)."""
     return np.stack([-((1 - t) ** 2), 3 * t**2 - 4 * t, -3 * t**2 + 2 * t + 1, t**2]) / 2
 
 
