@@ -46,22 +46,24 @@ def fitted(transform: Linear) -> FittedTransform:
     if isinstance(bend, GridSpline) and (field := bend.as_field(shape)) is not None:
         return FittedTransform(dataclasses.replace(transform, bend=field), None)
 
-    def error(field: SplineField) -> float:
+    def error(field: SplineField, step: int) -> float:
         return max(
             float(np.linalg.norm(field.map_points(pixels) - bend.map_points(pixels), axis=1).max())
-            for pixels in _pixels(shape)
+            for pixels in _pixels(shape, step)
         )
 
     try:
-        fit = fit_within(bend.map_points, transform.matrix, shape, bend.spacing, error, _TOLERANCE_PX)
+        fit = fit_within(
+            lambda points, _: bend.map_points(points), transform.matrix, shape, bend.spacing, error, _TOLERANCE_PX
+        )
     except ValueError as problem:
         raise MismatchError("a transform of all of the fixed image", problem) from None
     return FittedTransform(dataclasses.replace(transform, bend=fit.field), fit.error)
 
 
-def _pixels(shape: tuple[int, int]) -> Iterator[NDArray[np.float64]]:
-    """Yield the pixels (N, 2), (x, y), of a frame (H, W), by strips."""
-    rows = math.ceil(_STRIP_PIXELS / shape[1])
+def _pixels(shape: tuple[int, int], step: int) -> Iterator[NDArray[np.float64]]:
+    """Yield the pixels (N, 2), (x, y), of a frame (H, W), every ``step``-th along each axis, by strips."""
+    rows = math.ceil(_STRIP_PIXELS / shape[1]) * step
     for first in range(0, shape[0], rows):
-        grid = np.meshgrid(np.arange(shape[1]), np.arange(first, min(first + rows, shape[0])))
+        grid = np.meshgrid(range(0, shape[1], step), range(first, min(first + rows, shape[0]), step))
         yield np.stack(grid, axis=-1).reshape(-1, 2).astype(np.float64)

@@ -72,7 +72,7 @@ def inverse_points(field: SplineField, points: _Floats) -> _Floats:
         ValueError: the matrix has no inverse.
     """
     found, arrived = solve_for_points(
-        lambda at: (field.map_points(at), field.point_jacobians(at)),
+        field.map_with_jacobians,
         points,
         matrices.map_points(matrices.invert(field.matrix), points),
         _starts(field),
@@ -95,13 +95,13 @@ def inverse_field(field: SplineField, moving_shape: tuple[int, int]) -> Fitted:
         raise ValueError(f"one that folds at {folds} pixels")
     inverse, starts = _scaled_to_one(matrices.invert(field.matrix)), _starts(field)
 
-    def mapping(points: _Floats) -> _Floats:
-        start = matrices.map_points(inverse, points)
+    def mapping(points: _Floats, before: SplineField | None) -> _Floats:
+        start = matrices.map_points(inverse, points) if before is None else before.map_points(points)
         return solve_for_points(field.continued, points, start, starts)[0]
 
-    def error(fit: SplineField) -> float:
+    def error(fit: SplineField, step: int) -> float:
         return max(
-            (_farthest(fit.map_points(moving), fixed) for fixed, moving in _pixels_inside(field, moving_shape)),
+            (_farthest(fit.map_points(moving), fixed) for fixed, moving in _pixels_inside(field, moving_shape, step)),
             default=0.0,
         )
 
@@ -129,16 +129,16 @@ def composed(first: Transform, second: Transform, shape: tuple[int, int] | None)
         coefficients = np.einsum("ij,jkl->ikl", second[:2, :2] / second[2, 2], first.coefficients)
         return Fitted(SplineField(matrix, coefficients, first.spacing, shape), 0.0)
 
-    def mapping(points: _Floats) -> _Floats:
+    def mapping(points: _Floats, _: SplineField | None) -> _Floats:
         middle = mapped_points(first, points)
         return second.continued(middle)[0] if isinstance(second, SplineField) else mapped_points(second, middle)
 
-    def error(fit: SplineField) -> float:
+    def error(fit: SplineField, step: int) -> float:
         frame = second.shape if isinstance(second, SplineField) else (math.inf, math.inf)
         return max(
             (
                 _farthest(fit.map_points(fixed), mapped_points(second, middle))
-                for fixed, middle in _pixels_inside(first, frame, shape)
+                for fixed, middle in _pixels_inside(first, frame, step, shape)
             ),
             default=0.0,
         )
@@ -189,23 +189,30 @@ def _scale(matrix: _Floats, shape: tuple[int, int]) -> float:
     return scale
 
 
-def _strips(shape: tuple[int, int]) -> Iterator[range]:
-    rows = max(1, _STRIP_PIXELS // shape[1])
+def _strips(shape: tuple[int, int], step: int = 1) -> Iterator[range]:
+    """Yield the rows of a frame (H, W), or every ``step``-th, some at a time."""
+    rows = max(1, _STRIP_PIXELS // shape[1]) * step
     for first in range(0, shape[0], rows):
-        yield range(first, min(first + rows, shape[0]))
+        yield range(first, min(first + rows, shape[0]), step)
 
 
 def _pixels_inside(
-    transform: Transform, frame: tuple[float, float], shape: tuple[int, int] | None = None
+    transform: Transform, frame: tuple[float, float], step: int, shape: tuple[int, int] | None = None
 ) -> Iterator[tuple[_Floats, _Floats]]:
-    """Yield the fixed pixels (N, 2) that a transform takes into a frame (H, W), and where it takes them, by strips."""
+    """Yield the fixed pixels (N, 2) that a transform takes into a frame (H, W), and where it takes them, by strips.
+
+    They are every ``step``-th pixel along each axis of the fixed frame, ``shape`` (H, W), or that of the field.
+    """
     shape = transform.shape if isinstance(transform, SplineField) else shape
     assert shape is not None
-    last = np.array(frame[::-1], dtype=float) - 1
-    for rows in _strips(shape):
-        fixed = np.stack(np.meshgrid(np.arange(shape[1]), rows), axis=-1).reshape(-1, 2).astype(float)
-        moved = mapped_points(transform, fixed)
-        inside = ((moved >= 0) & (moved <= last)).all(axis=1)
+    last, columns = np.array(frame[::-1], dtype=float) - 1, range(0, shape[1], step)
+    for rows in _strips(shape, step):
+        fixed = np.stack(np.meshgrid(columns, rows), axis=-1).astype(float)
+        if isinstance(transform, SplineField):
+            moved = np.stack(transform.coordinates(rows, columns), axis=-1)
+        else:
+            moved = matrices.map_points(transform, fixed)
+        inside = ((moved >= 0) & (moved <= last)).all(axis=-1)
         if inside.any():
             yield fixed[inside], moved[inside]
 

@@ -62,12 +62,12 @@ def _descend(mapped: MappedWithSlopes, wanted: _Floats, start: _Floats) -> tuple
         length = np.linalg.norm(misses, axis=1)
         there = length <= _ARRIVED_PX * (1 + np.abs(wanted[active]).max(axis=1) / 1e4)
         found[active], arrived[active] = places, there
-        go = ~there & np.isfinite(length) & (np.abs(np.linalg.det(slopes)) > _MIN_DETERMINANT)
+        go = ~there & np.isfinite(length) & (np.abs(_determinants(slopes)) > _MIN_DETERMINANT)
         active, places, share, length = active[go], places[go], share[go], length[go]
         misses, slopes = misses[go], slopes[go]
         if not active.size:
             break
-        tried = places - share[:, None] * np.linalg.solve(slopes, misses[..., None])[..., 0]
+        tried = places - share[:, None] * _solved(slopes, misses)
         images, new_slopes = mapped(tried)
         new_misses = images - wanted[active]
         nearer = np.linalg.norm(new_misses, axis=1) < length  # not for NaN
@@ -76,3 +76,14 @@ def _descend(mapped: MappedWithSlopes, wanted: _Floats, start: _Floats) -> tuple
         slopes = np.where(nearer[:, None, None], new_slopes, slopes)
         share = np.where(nearer, np.minimum(2 * share, 1.0), share / 2)
     return found, arrived
+
+
+def _determinants(matrices: _Floats) -> _Floats:
+    return np.asarray(matrices[:, 0, 0] * matrices[:, 1, 1] - matrices[:, 0, 1] * matrices[:, 1, 0])
+
+
+def _solved(matrices: _Floats, right: _Floats) -> _Floats:
+    """Return the solutions (N, 2) of 2 x 2 systems (N, 2, 2), which are faster by Cramer's rule than by LAPACK."""
+    (a, b), (c, d) = np.moveaxis(matrices, 0, -1)
+    u, v = right.T
+    return np.asarray(np.column_stack((d * u - b * v, a * v - c * u)) / _determinants(matrices)[:, None])

@@ -57,10 +57,12 @@ class SplineField:
         (first_x, by_x), (first_y, by_y) = (
             self._weights(along, n) for along, n in ((x, self.shape[1]), (y, self.shape[0]))
         )
+        columns = self.coefficients.shape[2]
+        nodes, first = self.coefficients.reshape(2, -1), first_y * columns + first_x
         total = np.zeros((2, len(x)))
         for j in range(_DEGREE + 1):
-            for i in range(_DEGREE + 1):
-                total += by_y[j] * by_x[i] * self.coefficients[:, first_y + j, first_x + i]
+            line = sum(by_x[i] * np.take(nodes, first + (j * columns + i), axis=1) for i in range(_DEGREE + 1))
+            total += by_y[j] * line
         return total.T
 
     def coordinates(self, rows: range, columns: range) -> tuple[_Floats, _Floats]:
@@ -68,7 +70,7 @@ class SplineField:
 
         A pixel has the same bits whatever the rows and columns beside it.
         """
-        x, y = np.arange(columns.start, columns.stop, dtype=float), np.arange(rows.start, rows.stop, dtype=float)
+        x, y = np.asarray(columns, dtype=float), np.asarray(rows, dtype=float)
         (first_x, by_x), (first_y, by_y) = self._weights(x, self.shape[1]), self._weights(y, self.shape[0])
         moved = []
         for along, coefficients in zip(_mapped_grid(self.matrix, x, y), self.coefficients, strict=True):
@@ -80,7 +82,7 @@ class SplineField:
     def displacements(self, rows: range, columns: range) -> _Floats:
         """Return moving less fixed coordinates (h, w, 2), (x, y) pixels, at fixed pixels of some rows and columns."""
         x, y = self.coordinates(rows, columns)
-        return np.stack([x - np.arange(columns.start, columns.stop), y - np.arange(rows.start, rows.stop)[:, None]], -1)
+        return np.stack([x - np.asarray(columns), y - np.asarray(rows)[:, None]], axis=-1)
 
     def bend_range(self, rows: range, columns: range) -> tuple[_Floats, _Floats]:
         """Return bounds (2,), (x, y) each, that the spline keeps within at fixed pixels of some rows and columns.
@@ -97,21 +99,32 @@ class SplineField:
 
     def point_jacobians(self, points: ArrayLike) -> _Floats:
         """Return d(moving x, y) / d(fixed x, y), (N, 2, 2), at fixed points (N, 2)."""
-        points = np.asarray(points, dtype=np.float64)
-        return matrix_jacobians(self.matrix, points[:, 0], points[:, 1]) + self._bend_slopes(points)
+        return self.map_with_jacobians(points)[1]
 
-    def _bend_slopes(self, points: _Floats) -> _Floats:
-        """Return the derivatives of the spline, (N, 2, 2), at fixed points (N, 2); zero across the frame beyond it."""
+    def map_with_jacobians(self, points: ArrayLike) -> tuple[_Floats, _Floats]:
+        """Return the moving coordinates (N, 2) of fixed points (N, 2), and the Jacobians there, (N, 2, 2)."""
+        points = np.asarray(points, dtype=np.float64)
+        bend, slopes = self._bend_with_slopes(points)
+        jacobians = matrix_jacobians(self.matrix, points[:, 0], points[:, 1])
+        return map_points(self.matrix, points) + bend, jacobians + slopes
+
+    def _bend_with_slopes(self, points: _Floats) -> tuple[_Floats, _Floats]:
+        """Return the spline (N, 2) at fixed points (N, 2), and its derivatives (N, 2, 2): zero across the edge."""
         axes = [(along, n) for along, n in zip(points.T, self.shape[::-1], strict=True)]
         (first_x, by_x), (first_y, by_y) = (self._weights(along, n) for along, n in axes)
         slope_x, slope_y = (self._weights(along, n, slope=True)[1] for along, n in axes)
-        slopes = np.zeros((len(points), 2, 2))
+        columns = self.coefficients.shape[2]
+        nodes, first = self.coefficients.reshape(2, -1), first_y * columns + first_x
+        sums = np.zeros((3, 2, len(points)))  # the spline, its derivatives by x and by y
         for j in range(_DEGREE + 1):
+            line = np.zeros((2, 2, len(points)))  # of a row of nodes: the spline along it, and its derivative by x
             for i in range(_DEGREE + 1):
-                near = self.coefficients[:, first_y + j, first_x + i].T
-                slopes[..., 0] += (by_y[j] * slope_x[i])[:, None] * near
-                slopes[..., 1] += (slope_y[j] * by_x[i])[:, None] * near
-        return slopes
+                near = np.take(nodes, first + (j * columns + i), axis=1)
+                line[0] += by_x[i] * near
+                line[1] += slope_x[i] * near
+            sums[:2] += by_y[j] * line
+            sums[2] += slope_y[j] * line[0]
+        return sums[0].T, np.moveaxis(sums[1:], -1, 0).swapaxes(1, 2)
 
     def continued(self, points: ArrayLike) -> tuple[_Floats, _Floats]:
         """Return moving coordinates (N, 2) of fixed points, and their Jacobians (N, 2, 2), with the frame continued.
@@ -124,14 +137,14 @@ class SplineField:
         last = np.array(self.shape[::-1], dtype=float) - 1
         nearest = np.clip(points, 0, last)
         beyond = np.clip(points - nearest, -2 * self.spacing, 2 * self.spacing)
-        slopes = self._bend_slopes(nearest)
-        bend = self.bend(nearest[:, 0], nearest[:, 1]) + (slopes @ beyond[..., None])[..., 0]
+        bend, slopes = self._bend_with_slopes(nearest)
+        bend = bend + slopes[..., 0] * beyond[:, :1] + slopes[..., 1] * beyond[:, 1:]
         jacobians = matrix_jacobians(self.matrix, points[:, 0], points[:, 1]) + slopes
         return map_points(self.matrix, points) + bend, jacobians
 
     def jacobians(self, rows: range, columns: range) -> _Floats:
         """Return d(moving x, y) / d(fixed x, y), (h, w, 2, 2), at fixed pixels of some rows and columns."""
-        x, y = np.arange(columns.start, columns.stop, dtype=float), np.arange(rows.start, rows.stop, dtype=float)
+        x, y = np.asarray(columns, dtype=float), np.asarray(rows, dtype=float)
         axes = [
             (self._weights(a, n), self._weights(a, n, slope=True)[1])
             for a, n in ((x, self.shape[1]), (y, self.shape[0]))

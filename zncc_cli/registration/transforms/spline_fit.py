@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,8 @@ _Floats = NDArray[np.float64]
 TOLERANCE_PX = 0.005
 """A fit whose largest error is above it is done again with half the spacing: below what a registration resolves."""
 _MIN_SPACING_PX = 1.0
-_SAMPLES_A_NODE = 4  # along each axis
+_SOME_PIXELS = 4  # every so many along each axis
+_SAMPLES_A_NODE = 2  # along each axis; between them the error is measured
 _RIDGE = 1e-12  # of a sample's weight: beside any node that a sample determines to 1e-9 it counts for nothing
 _BAND = 3  # diagonals beside the main one
 _STRIP_POINTS = 2**18
@@ -46,33 +48,42 @@ class Fitted:
 
 
 def fit_within(
-    mapping: Mapping,
+    mapping: Callable[[_Floats, SplineField | None], _Floats],
     matrix: _Floats,
     shape: tuple[int, int],
     spacing: float,
-    error_of: Callable[[SplineField], float],
+    error_of: Callable[[SplineField, int], float],
     tolerance: float = TOLERANCE_PX,
 ) -> Fitted:
     """Return the spline with the widest spacing that is a half, a quarter, ... of ``spacing`` and is near enough.
 
     Args:
-        mapping: what is fitted, at any point of the frame.
+        mapping: what is fitted: from points (N, 2) of the frame, and the fit before, if there was one, to (N, 2).
         matrix: (3, 3), that of the result; the spline has the rest.
         shape: (H, W) of the frame.
         spacing: the widest, pixels.
-        error_of: the largest error of a fit, pixels.
+        error_of: the largest error of a fit, pixels, over all pixels, or over every n-th along each axis.
         tolerance: of the error, pixels. With a spacing of less than 2 pixels any error is taken.
 
     Raises:
         ValueError: some point of the frame is mapped nowhere.
     """
-    spacing = max(spacing, _MIN_SPACING_PX)
+    spacing, field = max(spacing, _MIN_SPACING_PX), None
     while True:
-        field = fit_spline(mapping, matrix, shape, spacing)
-        error = error_of(field)
-        if error <= tolerance or spacing < 2 * _MIN_SPACING_PX:
-            return Fitted(field, error)
+        field = fit_spline(partial(_with_fit, mapping, field), matrix, shape, spacing)
+        last = spacing < 2 * _MIN_SPACING_PX
+        # Some pixels tell most often that the fit is too wide.
+        if last or error_of(field, _SOME_PIXELS) <= tolerance:
+            error = error_of(field, 1)
+            if last or error <= tolerance:
+                return Fitted(field, error)
         spacing /= 2
+
+
+def _with_fit(
+    mapping: Callable[[_Floats, SplineField | None], _Floats], before: SplineField | None, points: _Floats
+) -> _Floats:
+    return mapping(points, before)
 
 
 def fit_spline(mapping: Mapping, matrix: _Floats, shape: tuple[int, int], spacing: float) -> SplineField:
