@@ -18,8 +18,10 @@ from zncc_cli.errors import OptionError
 from zncc_cli.files.transforms.transform_json import read_transform
 from zncc_cli.jobs import budget
 from zncc_cli.jobs.apply import apply_transform
+from zncc_cli.jobs.batch.worker import align_task
 from zncc_cli.jobs.pair import align as module
 from zncc_cli.jobs.pair.align import PairOutcome, align_pair
+from zncc_cli.jobs.summary import print_summary
 from zncc_cli.registration.register import RegistrationResult, register_images
 from zncc_cli.registration.resampling.resample import array_reader, resample
 from zncc_cli.registration.transforms.spline_field import SplineField
@@ -128,3 +130,23 @@ def test_the_spline_of_blocks_becomes_one_of_pixels(tmp_path: Path, monkeypatch:
     assert outcome.report["registered_by"]["blocks"] == 2
     assert field_of(tmp_path / "out").shape == outcome.result.fixed_shape
     assert not outcome.missing
+
+
+@pytest.mark.usefixtures("bent")
+def test_a_batch_that_is_resumed_keeps_a_pair_that_bends(tmp_path: Path) -> None:
+    base = PairConfig(fixed=Path("fixed"), moving=Path("moving"), out=tmp_path)
+    settings = {"out": str(tmp_path), "since": 0}
+    task = {"name": "pair", "fixed": str(SAMPLE / "fixed.tif"), "moving": str(SAMPLE / "moving.tif"), "key": ""}
+    first = align_task(task, settings, base)
+    assert first["row"]["missing"] == ""
+    assert {path.name for path in (tmp_path / "pair").iterdir()} == MATRIX_FILES | BENDING_FILES
+    task["key"] = first["key"]
+    assert align_task(task, settings, base).get("kept")
+    (tmp_path / "pair" / "displacement.tif").unlink()
+    assert not align_task(task, settings, base).get("kept")
+
+
+@pytest.mark.usefixtures("bent")
+def test_the_terminal_names_nodes_and_folds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    print_summary(aligned(tmp_path / "out"))
+    assert "nodes every 20 px, folds nowhere" in capsys.readouterr().out

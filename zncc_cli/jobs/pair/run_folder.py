@@ -64,6 +64,11 @@ def names_of_earlier_run(folder: Path) -> tuple[str, ...]:
     return file_names(run.config, bent=run.bent) if run.signed else ()
 
 
+def is_of_bend(names: Sequence[str]) -> bool:
+    """Tell whether some of the files that a run wrote are those of a transform that bends."""
+    return any(name in names for files in _FILES_OF_BENT.values() for name in files)
+
+
 @dataclass
 class RunFolder:
     """The output folder of one pair while a run writes into it.
