@@ -106,3 +106,18 @@ def test_a_spline_is_fitted_to_itself(spacing: float) -> None:
     points = pixels(field.shape)
     # The ridge takes 1e-12 of third differences of about 5 px, more at nodes that samples hardly determine.
     assert np.abs(fit.map_points(points) - field.map_points(points)).max() < 1e-6
+
+
+def test_pixels_behind_the_horizon_are_no_folds_and_have_no_place() -> None:
+    steep = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [-0.03, 0.004, 1.0]])
+    field = random_field(SHAPE, amplitude=0.1, matrix=steep)
+    moved, jacobians = field.map_with_jacobians(pixels(SHAPE))
+    depth = pixels(SHAPE) @ steep[2, :2] + 1
+    clear = np.abs(depth) > 1e-12  # a pixel right on the horizon is rounded to either side
+    assert np.array_equal(np.isnan(moved).any(axis=1)[clear], depth[clear] < 0)
+    assert np.array_equal(np.isnan(jacobians).any(axis=(1, 2))[clear], depth[clear] < 0)
+    assert count_folds(field) == 0
+    with pytest.raises(ValueError, match=r"nowhere|horizon"):
+        inverse_field(field, MOVING)
+    with pytest.raises(ValueError, match=r"nowhere|horizon"):
+        composed(field, random_field(MOVING), None)

@@ -47,10 +47,11 @@ def fitted(transform: Linear) -> FittedTransform:
         return FittedTransform(dataclasses.replace(transform, bend=field), None)
 
     def error(field: SplineField, step: int) -> float:
-        return max(
-            float(np.linalg.norm(field.map_points(pixels) - bend.map_points(pixels), axis=1).max())
-            for pixels in _pixels(shape, step)
-        )
+        with np.errstate(over="ignore"):  # of displacements that are no places
+            return max(
+                float(np.linalg.norm(field.map_points(pixels) - bend.map_points(pixels), axis=1).max())
+                for pixels in _pixels(shape, step)
+            )
 
     try:
         fit = fit_within(

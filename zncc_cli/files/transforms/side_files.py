@@ -120,10 +120,17 @@ def write_displacement(
     """
     write_tiff(
         path,
-        displacement_strips(transform, fixed_shape, moving_shape),
+        map(_as_float32, displacement_strips(transform, fixed_shape, moving_shape)),
         shape=(*fixed_shape, 2),
         dtype=np.dtype(np.float32),
         axes="YXS",
         like=None,
         frame=grid,
     )
+
+
+def _as_float32(displacements: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return displacements as float32; NaN where they are beyond it."""
+    with np.errstate(over="ignore"):
+        values = displacements.astype(np.float32)
+    return np.where(np.isfinite(values), values, np.float32(np.nan))

@@ -77,7 +77,7 @@ def inverse_points(field: SplineField, points: _Floats) -> _Floats:
         matrices.map_points(matrices.invert(field.matrix), points),
         _starts(field),
     )
-    arrived[arrived] &= _keeps_side(field, field.point_jacobians(found[arrived]))
+    arrived[arrived] &= _orientation(field, field.point_jacobians(found[arrived])) > 0
     return np.where(arrived[:, None], found, np.nan)
 
 
@@ -150,17 +150,18 @@ def composed(first: Transform, second: Transform, shape: tuple[int, int] | None)
 
 
 def count_folds(field: SplineField) -> int:
-    """Return the number of pixels of the fixed frame at which a field folds: its Jacobian changes the matrix's side."""
+    """Return the number of fixed pixels at which a field folds: it mirrors there, or not, unlike its matrix."""
     return sum(
-        int(np.count_nonzero(~_keeps_side(field, field.jacobians(rows, range(field.shape[1])))))
+        int(np.count_nonzero(_orientation(field, field.jacobians(rows, range(field.shape[1]))) <= 0))
         for rows in _strips(field.shape)
     )
 
 
-def _keeps_side(field: SplineField, jacobians: _Floats) -> NDArray[np.bool_]:
-    """Tell where Jacobians (..., 2, 2) mirror as the matrix does, or do not as it does not; false where undefined."""
+def _orientation(field: SplineField, jacobians: _Floats) -> _Floats:
+    """Return the determinants of Jacobians (..., 2, 2), positive where they mirror, or not, as the matrix does."""
     side = -1.0 if matrices.is_mirrored(field.matrix) else 1.0
-    return np.asarray(side * np.linalg.det(jacobians) > 0)
+    with np.errstate(over="ignore", invalid="ignore"):  # of displacements that are no places
+        return np.asarray(side * np.linalg.det(jacobians))
 
 
 def _starts(field: SplineField) -> _Floats:
@@ -183,7 +184,8 @@ def _scale(matrix: _Floats, shape: tuple[int, int]) -> float:
     """Return how many moving pixels a fixed pixel spans, at the middle of the frame (H, W)."""
     middle = (np.array([[shape[1], shape[0]]]) - 1) / 2
     steps = matrices.map_points(matrix, middle + np.eye(2)) - matrices.map_points(matrix, middle)
-    scale = math.sqrt(abs(float(np.linalg.det(steps))))
+    (a, b), (c, d) = steps.tolist()
+    scale = math.sqrt(abs(a * d - b * c))
     if not 0 < scale < math.inf:
         raise ValueError("one whose horizon crosses the frame")
     return scale

@@ -173,7 +173,7 @@ def spline_weights(
         spacing: of the nodes, pixels.
         slope: return the derivatives of the weights by ``along``.
     """
-    inside = np.clip(along, 0, pixels - 1)
+    inside = np.clip(np.nan_to_num(along), 0, pixels - 1)  # of a point that is nowhere any weights will do
     place = inside / spacing
     first = np.minimum(place.astype(np.intp), node_count(pixels, spacing) - _DEGREE - 1)
     if not slope:
@@ -202,8 +202,9 @@ def _mapped_grid(matrix: _Floats, x: _Floats, y: _Floats) -> tuple[_Floats, _Flo
 
 
 def matrix_jacobians(matrix: _Floats, x: _Floats, y: _Floats) -> _Floats:
-    """Return d(M x) / dx, (..., 2, 2), at points x, y (...)."""
+    """Return d(M x) / dx, (..., 2, 2), at points x, y (...); NaN on and behind the horizon."""
     u, v, depth = (row[0] * x + row[1] * y + row[2] for row in matrix)
+    depth = np.where(depth > 0, depth, np.nan)
     jacobian = np.empty((*np.shape(depth), 2, 2))
     for axis, moved in enumerate((u / depth, v / depth)):
         for by in range(2):
