@@ -3,7 +3,8 @@
     read_linear("warp.tfm") -> Linear(matrix, ...) -> write_linear("TransformParameters.0.txt", linear)
 
 The content of a file decides how it is read. Its name decides how it is written, unless a format is given. What a
-format cannot hold is refused. A matrix is read back bit for bit, but from the landmarks of TurboReg to rounding.
+format cannot hold is refused. A matrix is read back bit for bit, but from the landmarks of TurboReg to rounding; a
+transform that bends, as the other tool's own spline or displacements (`bends`), which `fitted` turns into ours.
 
 To add a format: a member of `config.TransformFormat`, a module with `recognizes`, `parse` and `serialize`, an entry in
 `FORMATS`.

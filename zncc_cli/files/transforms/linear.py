@@ -1,4 +1,7 @@
-"""The transform that every format is read into, and what their parsers share: numbers in text, and matrices."""
+"""The transform that every format is read into, and what their parsers share: numbers in text, and matrices.
+
+`Linear` is a matrix, and, where the transform bends, what it does upon that.
+"""
 
 from __future__ import annotations
 
