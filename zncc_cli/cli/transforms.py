@@ -36,9 +36,9 @@ def convert(
     """Convert a transform to the format of another tool.
 
     The formats are those of ITK, elastix, TurboReg, MultiStackReg, bUnwarpJ, OpenCV, NumPy and text. OUT's name tells
-    the format: .json (zncc), .tfm (itk), TransformParameters*.txt (elastix), .mha (metaimage), .tif (tiff), .yml
-    (opencv), .npy, .txt or .csv (text). A plain matrix is taken to map FIXED to MOVING pixels; zncc invert turns one
-    that maps the other way. Where a spline stands for what is none, its largest error is printed.
+    the format: .json (zncc), .tfm (itk), TransformParameters*.txt (elastix), .mha (metaimage), .tif (tiff), .zarr
+    (ome-zarr), .yml (opencv), .npy, .txt or .csv (text). A plain matrix is taken to map FIXED to MOVING pixels; zncc
+    invert turns one that maps the other way. Where a spline stands for what is none, its largest error is printed.
 
     Exit codes: 0 written; 1 error; 2 usage error.
     """

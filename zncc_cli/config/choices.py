@@ -145,6 +145,7 @@ class TransformFormat(Choice):
     METAIMAGE = "metaimage"
     BUNWARPJ = "bunwarpj"
     TIFF = "tiff"
+    OME_ZARR = "ome-zarr"
     NPY = "npy"
     TEXT = "text"
 

@@ -5,6 +5,7 @@ pytest -s tests/files/transforms/test_bends_by_their_tools.py      prints the la
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ import tifffile
 
 from tests.registration.spline_fields import AFFINE, pixels, random_field
 from zncc_cli.config import TransformFormat
-from zncc_cli.errors import InputError
+from zncc_cli.errors import InputError, OutputError
 from zncc_cli.files.transforms.fitted import fitted
 from zncc_cli.files.transforms.formats import Linear, read_linear, write_linear
 from zncc_cli.registration.transforms.spline_field import SplineField
@@ -311,6 +313,105 @@ def test_a_raw_transformation_of_bunwarpj_holds_the_places_of_all_pixels(tmp_pat
     off = farthest(got.map_points(pixels(FIXED)), places)
     record("bUnwarpJ's raw transformation, our fitted spline", off)
     assert off <= error + 1e-12 <= 0.001 + 1e-12
+
+
+# OME-Zarr -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def zarr() -> ModuleType:
+    module: ModuleType = pytest.importorskip("zarr", reason="zarr reads OME-Zarr")
+    return module
+
+
+def test_zarr_reads_the_scene_that_we_write(zarr: ModuleType, tmp_path: Path, record: Record) -> None:
+    field = FIELDS["a spline upon a matrix"]
+    write_linear(tmp_path / "t.ome.zarr", linear(field))
+    assert [path.name for path in tmp_path.iterdir()] == ["t.ome.zarr"]
+    group = zarr.open_group(tmp_path / "t.ome.zarr", mode="r")
+    (transformation,) = group.attrs["ome"]["scene"]["coordinateTransformations"]
+    assert transformation["type"] == "displacements"
+    assert (transformation["input"], transformation["output"]) == ({"name": "fixed"}, {"name": "moving"})
+    axes = group[transformation["path"]].attrs["ome"]["multiscales"][0]["coordinateSystems"][0]["axes"]
+    assert [axis["name"] for axis in axes] == ["c", "y", "x"]
+    dy, dx = group[transformation["path"]]["s0"][:]
+    off = farthest(np.stack([dx, dy], axis=-1), field.displacements(range(FIXED[0]), range(FIXED[1])))
+    record("zarr reads our OME-Zarr displacements", off)
+    assert off == 0
+    back, error = read_as_spline(tmp_path / "t.ome.zarr")
+    assert error is not None
+    got = back.transform
+    assert isinstance(got, SplineField)
+    off = farthest(got.map_points(pixels(FIXED)), field.map_points(pixels(FIXED)))
+    record("OME-Zarr displacements, our fitted spline", off)
+    assert off <= error + 1e-12 <= 0.001 + 1e-12
+
+
+def test_a_tall_frame_in_several_chunks_and_one_that_zarr_compressed_are_read(zarr: ModuleType, tmp_path: Path) -> None:
+    field = random_field((1030, 7), spacing=40.0)
+    write_linear(tmp_path / "t.zarr", Linear(field.matrix, field.shape, MOVING, bend=field))
+    want = field.displacements(range(1030), range(7))
+    group = zarr.open_group(tmp_path / "t.zarr", mode="r+")
+    np.testing.assert_array_equal(group["displacements/s0"][:], want[..., ::-1].transpose(2, 0, 1))
+    values = group["displacements/s0"][:]
+    del group["displacements/s0"]
+    group["displacements"].create_array("s0", data=values, chunks=(2, 100, 7))  # zarr compresses it
+    got = read_linear(tmp_path / "t.zarr").bend
+    assert got is not None
+    points = pixels(field.shape)
+    np.testing.assert_array_equal(got.map_points(points), points + want.reshape(-1, 2))
+
+
+SCENE = ("attributes", "ome", "scene", "coordinateTransformations", 0)
+FIELD = ("attributes", "ome", "multiscales", 0)
+
+
+@pytest.mark.parametrize(
+    ("file", "keys", "value", "found"),
+    [
+        ("zarr.json", (*SCENE, "type"), "affine", "displacements"),
+        ("zarr.json", (*SCENE, "path"), "../../elsewhere", "in the folder itself"),
+        ("zarr.json", (*SCENE, "path"), "nowhere", "nothing there"),
+        ("zarr.json", SCENE[:-1], [], "number of transformations"),
+        ("zarr.json", SCENE[:3], 3, "no scene"),
+        ("zarr.json", SCENE[:2], 3, "no metadata"),
+        ("displacements/zarr.json", (*FIELD, "coordinateSystems", 0, "axes", 0, "type"), "channel", "channel"),
+        ("displacements/zarr.json", (*FIELD, "coordinateSystems", 0, "axes", 1, "name"), "x", "axes"),
+        (
+            "displacements/zarr.json",
+            (*FIELD, "datasets", 0, "coordinateTransformations", 0, "scale"),
+            [1, 2, 2],
+            "scale",
+        ),
+        ("displacements/zarr.json", (*FIELD, "datasets"), 3, "metadata without"),
+        ("displacements/zarr.json", (*FIELD, "datasets", 0, "path"), "../../s0", "displacements"),
+        ("displacements/s0/zarr.json", ("shape",), [3, 90, 121], "(3, 90, 121)"),
+        ("displacements/s0/zarr.json", ("shape",), [2, 2**40, 2**40], "expected"),
+        ("displacements/s0/zarr.json", ("data_type",), "int64", "int64"),
+    ],
+)
+def test_an_unusable_scene_is_refused_in_one_line(
+    tmp_path: Path, zarr: ModuleType, file: str, keys: tuple[Any, ...], value: object, found: str
+) -> None:
+    field = FIELDS["a spline alone"]
+    write_linear(tmp_path / "t.zarr", linear(field))
+    content = json.loads((tmp_path / "t.zarr" / file).read_text())
+    part = content
+    for key in keys[:-1]:
+        part = part[key]
+    part[keys[-1]] = value
+    (tmp_path / "t.zarr" / file).write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"t\.zarr: expected") as caught:
+        read_linear(tmp_path / "t.zarr")
+    assert found in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_that_stands_there_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "t.zarr").mkdir()
+    with pytest.raises(OutputError, match="exists already"):
+        write_linear(tmp_path / "t.zarr", linear(FIELDS["a spline alone"]))
+    assert [path.name for path in tmp_path.iterdir()] == ["t.zarr"]
 
 
 MHA = "ObjectType = Image\nNDims = 2\nDimSize = 3 2\nElementNumberOfChannels = 2\nElementType = MET_DOUBLE\n"

@@ -35,7 +35,8 @@ MATRICES = {
 }
 OTHERS = [kind for kind in FORMATS if kind is not TransformFormat.ZNCC]
 LANDMARKS = (TransformFormat.TURBOREG, TransformFormat.MULTISTACKREG)
-DENSE = (TransformFormat.METAIMAGE, TransformFormat.BUNWARPJ, TransformFormat.TIFF)  # a place for every pixel
+# A place or a displacement for every pixel.
+DENSE = (TransformFormat.METAIMAGE, TransformFormat.BUNWARPJ, TransformFormat.TIFF, TransformFormat.OME_ZARR)
 
 
 def linear(model: Model = Model.AFFINE) -> Linear:
@@ -125,6 +126,7 @@ def test_a_factor_on_the_whole_matrix_changes_nothing(tmp_path: Path, kind: Tran
         ("matrix.yaml", TransformFormat.OPENCV),
         ("field.mha", TransformFormat.METAIMAGE),
         ("field.TIF", TransformFormat.TIFF),
+        ("field.ome.zarr", TransformFormat.OME_ZARR),
     ],
 )
 def test_the_name_of_a_file_decides_its_format(name: str, kind: TransformFormat) -> None:

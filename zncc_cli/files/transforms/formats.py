@@ -22,7 +22,7 @@ from pathlib import Path
 from zncc_cli.config import TransformFormat
 from zncc_cli.errors import InputError, OptionError, OutputError
 from zncc_cli.files.output_folder import atomic_write
-from zncc_cli.files.paths import MAX_SMALL_FILE_BYTES, MismatchError, refusal, regular_file_size, unreadable
+from zncc_cli.files.paths import MAX_SMALL_FILE_BYTES, MismatchError, is_zarr, refusal, regular_file_size, unreadable
 from zncc_cli.files.transforms import (
     bare_matrix,
     bunwarpj,
@@ -30,6 +30,7 @@ from zncc_cli.files.transforms import (
     elastix,
     itk,
     metaimage,
+    ome_zarr_field,
     opencv,
     turboreg,
 )
@@ -193,6 +194,16 @@ FORMATS: dict[TransformFormat, _Format] = {
         max_bytes=math.inf,
         write=displacement_tiff.write,
     ),
+    TransformFormat.OME_ZARR: _Format(
+        ("*.zarr",),
+        lambda _: False,  # it is a folder
+        ome_zarr_field.parse,
+        None,
+        ("fixed_shape",),
+        bends=True,
+        max_bytes=math.inf,
+        write=ome_zarr_field.write,
+    ),
     TransformFormat.ZNCC: _Format(
         ("*.json",),
         lambda content: content.lstrip()[:1] in (b"{", b"["),
@@ -232,6 +243,8 @@ def read_linear(path: str | os.PathLike[str], kind: TransformFormat | None = Non
 
 def _content(path: Path, kind: TransformFormat | None) -> tuple[TransformFormat, bytes]:
     """Return the format of a file, by its content where ``kind`` is None, and the content."""
+    if is_zarr(path):
+        return TransformFormat.OME_ZARR, b""
     size = regular_file_size(path, expected=_EXPECTED)
     try:
         with path.open("rb") as file:

@@ -21,7 +21,8 @@ from zncc_cli.files.transforms.formats import FORMATS, read_linear
 from zncc_cli.registration.transforms.landmarks import LandmarkFit, fit_landmarks
 from zncc_cli.text import shown
 
-_FORMATS = {kind: entry for kind, entry in FORMATS.items() if kind is not TransformFormat.TIFF}  # an image is no start
+_IMAGES = (TransformFormat.TIFF, TransformFormat.OME_ZARR)  # are no start
+_FORMATS = {kind: entry for kind, entry in FORMATS.items() if kind not in _IMAGES}
 _EXPECTED = f"a transform ({', '.join(_FORMATS)}), or {landmarks.EXPECTED}"
 _IMAGEJ_NO_INCHES = 72  # pixels per inch: ImageJ takes it for a default that nobody set
 
