@@ -53,7 +53,7 @@ LAYERS = {
         ("images", "image_output"),
     ),
     "jobs": (
-        ("threads", "missing", "versions", "budget", "channel_view", "downsampling", "resampled", "row_file"),
+        ("threads", "missing", "versions", "disk", "budget", "channel_view", "downsampling", "resampled", "row_file"),
         ("pair", "stack", "apply", "stdmap", "strain", "transforms", "build", "doctor"),
         ("batch", "summary"),
     ),

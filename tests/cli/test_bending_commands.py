@@ -12,7 +12,12 @@ from conftest import Run, assert_one_line_error
 
 from tests.registration.spline_fields import AFFINE, pixels, random_field
 from zncc_cli.config import Interpolation
-from zncc_cli.files.transforms.transform_json import read_transform, write_transform
+from zncc_cli.files.transforms.transform_json import (
+    TransformFile,
+    read_transform,
+    transform_content,
+    write_transform,
+)
 from zncc_cli.registration.resampling.resample import array_reader, resample
 from zncc_cli.registration.transforms.matrices import map_points
 from zncc_cli.registration.transforms.spline_field import SplineField
@@ -163,3 +168,22 @@ def test_what_is_not_possible_is_refused_in_one_line(run: Run, transform: Path) 
     union = tifffile.imread(run.folder / "o.tif")
     assert union.shape[0] >= 80
     assert union.shape[1] >= 95
+
+
+def test_frames_beyond_disk_and_time_are_refused_before_memory_is_taken(run: Run) -> None:
+    matrix = run.folder / "matrix.json"
+    write_transform(matrix, model="affine", matrix=AFFINE, fixed_shape=(2**30, 2**30), moving_shape=(9, 9))
+    for name in ("x.mha", "x.tif", "x.zarr"):
+        assert_one_line_error(run("zncc", "convert", matrix, name), 1, "free disk")
+    assert_one_line_error(run("zncc", "strain", matrix, "--out", "s"), 1, "free disk")
+    # A few nodes, far apart: such a spline has any frame.
+    shape = (2**28, 2**28)
+    field = random_field((5, 5), spacing=4.0, matrix=np.eye(3))
+    wide = SplineField(np.eye(3), field.coefficients, 2.0**28, shape)
+    np.save(run.folder / "spline.npy", wide.coefficients)
+    path = run.folder / "transform.json"
+    path.write_text(transform_content(TransformFile("bspline", wide.matrix, shape, shape, field=wide), path).decode())
+    assert_one_line_error(run("zncc", "invert", path, "i.json"), 1, "too many to fit")
+    assert_one_line_error(run("zncc", "compose", path, path, "c.json"), 1, "too many to fit")
+    assert_one_line_error(run("zncc", "convert", path, "c.json"), 1, "free disk")
+    assert run("zncc", "convert", path, "x.tfm").returncode == 0

@@ -14,7 +14,8 @@ from zncc_cli.files.images import Image, check_kind, read_image
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.output_folder import OutputFolder, refuse_sources
 from zncc_cli.files.transforms.transform_json import TransformFile, read_transform
-from zncc_cli.jobs.budget import check_disk, file_bytes
+from zncc_cli.jobs.budget import file_bytes
+from zncc_cli.jobs.disk import check_disk
 from zncc_cli.jobs.resampled import write_resampled
 from zncc_cli.jobs.transforms import inverse_of, inverse_spline, warn_of_status
 from zncc_cli.operators import native

@@ -18,6 +18,7 @@ from zncc_cli.errors import InputError
 from zncc_cli.files.image_output import STRIP_ROWS, write_strips
 from zncc_cli.files.output_folder import OutputFolder, refuse_sources
 from zncc_cli.files.transforms.formats import Linear, read_linear
+from zncc_cli.jobs.disk import check_disk
 from zncc_cli.jobs.row_file import RowFile
 from zncc_cli.jobs.transforms import as_spline, warn_of_status
 from zncc_cli.registration.transforms.bending import displacements, jacobians
@@ -59,7 +60,7 @@ def write_strain(config: StrainConfig) -> StrainMaps:
 
     Raises:
         InputError: the transform cannot be read, mirrors, or does not hold the size of its fixed image.
-        OutputError: a file cannot be written; none is written then.
+        OutputError: a file cannot be written; none is written then. ResourceError: the disk is too small.
     """
     linear = read_linear(config.transform)
     warn_of_status(config.transform, linear.status)
@@ -76,6 +77,7 @@ def write_strain(config: StrainConfig) -> StrainMaps:
         )
     gauge, shape = config.gauge or _gauge(linear), linear.fixed_shape
     step = config.step or max(1, gauge // 2)
+    check_disk(config.out, 2 * 4 * len(MAPS) * shape[0] * shape[1])  # rows of floats are kept until they are written
     refuse_sources((config.out / name for name in _NAMES), [config.transform])
     with (
         OutputFolder(config.out, names=_NAMES, overwrite=config.overwrite) as folder,

@@ -21,9 +21,18 @@ from zncc_cli.files.images import read_image
 from zncc_cli.files.output_folder import atomic_write, refuse_existing
 from zncc_cli.files.paths import MismatchError, refusal, regular_file_size
 from zncc_cli.files.transforms.fitted import fitted
-from zncc_cli.files.transforms.formats import FORMATS, Linear, format_for, read_linear, write_linear, written_files
+from zncc_cli.files.transforms.formats import (
+    FORMATS,
+    Linear,
+    format_for,
+    read_linear,
+    write_linear,
+    written_bytes,
+    written_files,
+)
 from zncc_cli.files.transforms.points import EXPECTED, HORIZON, NO_INVERSE, mapped_table
 from zncc_cli.files.transforms.transform_json import BSPLINE
+from zncc_cli.jobs.disk import check_disk
 from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.transforms.bending import composed, inverse_field, inverse_points
 from zncc_cli.registration.transforms.matrices import compose, invert, map_points, model_of
@@ -58,7 +67,8 @@ def convert(config: ConvertConfig) -> Written:
 
     Raises:
         InputError: it cannot be read, or has no inverse. OptionError: a size is missing or contradicts the file.
-        OutputError: the format cannot hold the transform, or the file cannot be written.
+        OutputError: the format cannot hold the transform, or the file cannot be written. ResourceError: the disk is too
+            small for it.
     """
     transform = read_linear(config.transform, config.source_format)
     refuse_existing(config.out, overwrite=config.overwrite)
@@ -240,6 +250,7 @@ def inverse_of(path: Path, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
 def _write(out: Path, transform: Linear, kind: TransformFormat, error: float | None, *, overwrite: bool) -> Written:
     for path in written_files(out, kind, transform):
         refuse_existing(path, overwrite=overwrite)
+    check_disk(out.parent, written_bytes(kind, transform))
     write_linear(out, transform, kind)
     simplest = BSPLINE if transform.bend is not None else str(model_of(transform.matrix))
     return Written(out, kind, transform.model or simplest, error)

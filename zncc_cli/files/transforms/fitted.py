@@ -13,7 +13,7 @@ from zncc_cli.files.paths import MismatchError
 from zncc_cli.files.transforms.bends import GridSpline
 from zncc_cli.files.transforms.linear import Linear
 from zncc_cli.registration.transforms.spline_field import SplineField
-from zncc_cli.registration.transforms.spline_fit import fit_within
+from zncc_cli.registration.transforms.spline_fit import check_frame, fit_within
 
 _TOLERANCE_PX = 0.001  # a fifth of what is allowed for an inverse: the other tool's transform should come out again
 _STRIP_PIXELS = 2**18
@@ -54,6 +54,7 @@ def fitted(transform: Linear) -> FittedTransform:
             )
 
     try:
+        check_frame(shape)
         fit = fit_within(
             lambda points, _: bend.map_points(points), transform.matrix, shape, bend.spacing, error, _TOLERANCE_PX
         )

@@ -49,7 +49,7 @@ from zncc_cli.registration.transforms.matrices import model_of
 from zncc_cli.registration.transforms.spline_field import SplineField
 from zncc_cli.text import one_line, shown
 
-__all__ = ["FORMATS", "Linear", "format_for", "read_linear", "write_linear", "written_files"]
+__all__ = ["FORMATS", "Linear", "format_for", "read_linear", "write_linear", "written_bytes", "written_files"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +64,7 @@ class _Format:
     perspective: whether it holds homographies.
     bends: whether it holds transforms that bend.
     max_bytes: of a file that is read before it is parsed; math.inf where the parser gets its first bytes alone.
+    pixel_bytes: how many bytes are written for each pixel of the fixed frame, of a transform that bends or any.
     side_names: path -> the files that are written beside that of a transform that bends.
     write_beside: writes these.
     """
@@ -76,6 +77,7 @@ class _Format:
     perspective: bool = True
     bends: bool = False
     max_bytes: float = MAX_SMALL_FILE_BYTES
+    pixel_bytes: int = 0
     side_names: Callable[[Path], tuple[Path, ...]] = lambda _: ()
     write_beside: Callable[[Linear, Path], None] = lambda *_: None
     write: Callable[[Linear, Path], None] | None = None
@@ -172,6 +174,7 @@ FORMATS: dict[TransformFormat, _Format] = {
         ("fixed_shape",),
         bends=True,
         max_bytes=math.inf,
+        pixel_bytes=16,
         write=metaimage.write,
     ),
     TransformFormat.BUNWARPJ: _Format(
@@ -182,6 +185,7 @@ FORMATS: dict[TransformFormat, _Format] = {
         ("fixed_shape",),
         bends=True,
         max_bytes=_MAX_TEXT_BYTES,
+        pixel_bytes=44,
         write=bunwarpj.write,
     ),
     TransformFormat.TIFF: _Format(
@@ -192,6 +196,7 @@ FORMATS: dict[TransformFormat, _Format] = {
         ("fixed_shape",),
         bends=True,
         max_bytes=math.inf,
+        pixel_bytes=8,
         write=displacement_tiff.write,
     ),
     TransformFormat.OME_ZARR: _Format(
@@ -202,6 +207,7 @@ FORMATS: dict[TransformFormat, _Format] = {
         ("fixed_shape",),
         bends=True,
         max_bytes=math.inf,
+        pixel_bytes=16,
         write=ome_zarr_field.write,
     ),
     TransformFormat.ZNCC: _Format(
@@ -211,6 +217,7 @@ FORMATS: dict[TransformFormat, _Format] = {
         lambda transform, path: transform_content(_own(transform), path),
         _BOTH_SHAPES,
         bends=True,
+        pixel_bytes=8,
         side_names=lambda path: (side_file(path, SPLINE), side_file(path, DISPLACEMENT)),
         write_beside=lambda transform, path: write_side_files(path, _own(transform)),
     ),
@@ -321,6 +328,13 @@ def write_linear(path: str | os.PathLike[str], transform: Linear, kind: Transfor
     assert entry.serialize is not None
     with atomic_write(path) as file:
         file.write(entry.serialize(transform, path))
+
+
+def written_bytes(kind: TransformFormat, transform: Linear) -> int:
+    """Return about how many bytes `write_linear` writes for the pixels of the fixed frame, as far as that is known."""
+    if transform.fixed_shape is None or (transform.bend is None and FORMATS[kind].write is None):
+        return 0
+    return FORMATS[kind].pixel_bytes * transform.fixed_shape[0] * transform.fixed_shape[1]
 
 
 def written_files(path: Path, kind: TransformFormat, transform: Linear) -> tuple[Path, ...]:

@@ -16,7 +16,8 @@ from zncc_cli.config import Canvas, PairConfig, Product, ResamplingConfig
 from zncc_cli.errors import ContentError, OptionError, OutputError
 from zncc_cli.files.image_output import write_picture
 from zncc_cli.files.transforms.transform_json import write_transform
-from zncc_cli.jobs.budget import check_disk, file_bytes, map_bytes
+from zncc_cli.jobs.budget import file_bytes, map_bytes
+from zncc_cli.jobs.disk import check_disk
 from zncc_cli.jobs.downsampling import Downsampled
 from zncc_cli.jobs.pair.inputs import DownsampledPair, PairViews
 from zncc_cli.jobs.pair.jacobian import write_jacobian
@@ -193,7 +194,8 @@ def _canvas(result: RegistrationResult, settings: ResamplingConfig) -> tuple[Fra
 def _check_disk(folder: RunFolder, views: PairViews, canvas: Frame, config: PairConfig) -> None:
     """Raise `ResourceError` where the disk has no room for the images; the mask and maps are missing without room."""
     on_canvas = 0 if config.resampling.canvas is Canvas.FIXED else file_bytes(views.fixed.image, canvas)
-    needed = file_bytes(views.moving.image, canvas) + on_canvas
+    displacement = 8 * math.prod(views.fixed.shape) if folder.bent else 0
+    needed = file_bytes(views.moving.image, canvas) + on_canvas + displacement
     check_disk(config.folder, needed)
     with folder.missing.on_failure(*MASK, *MAPS):
         check_disk(config.folder, needed + map_bytes(canvas))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from zncc_cli.registration.transforms import matrices
 from zncc_cli.registration.transforms.newton import solve_for_points
 from zncc_cli.registration.transforms.spline_field import SplineField, matrix_jacobians
-from zncc_cli.registration.transforms.spline_fit import Fitted, fit_within
+from zncc_cli.registration.transforms.spline_fit import Fitted, check_frame, fit_within
 
 _Floats = NDArray[np.float64]
 Transform = NDArray[np.float64] | SplineField
@@ -88,8 +88,10 @@ def inverse_field(field: SplineField, moving_shape: tuple[int, int]) -> Fitted:
     frame, (H, W) ``moving_shape``.
 
     Raises:
-        ValueError: the field folds, or its horizon crosses a frame, so that there is no inverse.
+        ValueError: the field folds, or its horizon crosses a frame, so that there is no inverse; or a frame is large.
     """
+    check_frame(field.shape)
+    check_frame(moving_shape)
     folds = count_folds(field)
     if folds:
         raise ValueError(f"one that folds at {folds} pixels")
@@ -119,11 +121,12 @@ def composed(first: Transform, second: Transform, shape: tuple[int, int] | None)
         shape: (H, W) of the first fixed frame; not needed where ``first`` is a field.
 
     Raises:
-        ValueError: the frame is not known, or a horizon crosses it.
+        ValueError: the frame is not known, or too large, or a horizon crosses it.
     """
     shape = first.shape if isinstance(first, SplineField) else shape
     if shape is None:
         raise ValueError("a first one without the size of its fixed image")
+    check_frame(shape)
     matrix = _scaled_to_one(matrices.compose(matrix_of(first), matrix_of(second)))
     if isinstance(first, SplineField) and not isinstance(second, SplineField) and not second[2, :2].any():
         coefficients = np.einsum("ij,jkl->ikl", second[:2, :2] / second[2, 2], first.coefficients)

@@ -24,6 +24,7 @@ _Floats = NDArray[np.float64]
 TOLERANCE_PX = 0.005
 """A fit whose largest error is above it is done again with half the spacing: below what a registration resolves."""
 _MIN_SPACING_PX = 1.0
+_MAX_PIXELS = 2**30  # of a frame, all of which are looked at: some minutes
 _SOME_PIXELS = 4  # every so many along each axis
 _SAMPLES_A_NODE = 2  # along each axis; between them the error is measured
 _RIDGE = 1e-12  # of a sample's weight: beside any node that a sample determines to 1e-9 it counts for nothing
@@ -45,6 +46,12 @@ class Fitted:
 
     field: SplineField
     error: float
+
+
+def check_frame(shape: tuple[int, int]) -> None:
+    """Raise `ValueError` where a frame (H, W) has too many pixels for a fit."""
+    if shape[0] * shape[1] > _MAX_PIXELS:
+        raise ValueError(f"a frame of {shape[1]} x {shape[0]} pixels, which are too many to fit a spline on")
 
 
 def fit_within(
