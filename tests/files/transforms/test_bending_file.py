@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -61,7 +62,8 @@ def test_files_beside_a_name_of_ones_own_bear_that_name(tmp_path: Path) -> None:
     write_linear(tmp_path / "warp.json", Linear(FIELD.matrix, FIXED, MOVING, bend=FIELD))
     assert {p.name for p in tmp_path.iterdir()} == {"warp.json", "warp-spline.npy", "warp-displacement.tif"}
     content = json.loads((tmp_path / "warp.json").read_text())
-    assert content["spline"] == {"spacing": 7.3, "coefficients": "warp-spline.npy"}
+    digest = hashlib.sha256(FIELD.coefficients.tobytes()).hexdigest()
+    assert content["spline"] == {"spacing": 7.3, "coefficients": "warp-spline.npy", "sha256": digest}
     assert content["displacement"] == "warp-displacement.tif"
     assert content["version"] == 2  # for what knows the matrix alone
     assert content["model"] == "bspline"
@@ -73,6 +75,7 @@ def test_files_beside_a_name_of_ones_own_bear_that_name(tmp_path: Path) -> None:
         ("spline", []),
         ("spline", "spline.npy"),
         ("version", 1),
+        ("sha256", 3),
         *(("spacing", spacing) for spacing in (None, 0, -8, 0.4, "8", True, 1e300, 10**400)),
         *(("coefficients", name) for name in (None, 3, "", ".npy", "spline", "../spline.npy", "/etc/spline.npy")),
         *(
@@ -91,6 +94,16 @@ def test_unusable_content_is_refused(path: Path, key: str, value: Any) -> None:
         read_transform(path)
     assert f'"{key}"' in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_coefficients_of_another_transform_are_refused(path: Path) -> None:
+    np.save(path.with_name("spline.npy"), FIELD.coefficients + 1)
+    with pytest.raises(InputError, match="one of another transform"):
+        read_transform(path)
+    content = json.loads(path.read_text())
+    del content["spline"]["sha256"]  # as another program may write it
+    path.write_text(json.dumps(content))
+    assert read_transform(path).field is not None
 
 
 def test_the_model_alone_makes_no_spline(path: Path) -> None:

@@ -9,6 +9,7 @@ Beside a NAME.json they are NAME-spline.npy and NAME-displacement.tif.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,12 +45,20 @@ def write_spline(path: Path, field: SplineField) -> None:
         bare_matrix.write_array(file, field.coefficients)
 
 
-def read_spline(path: Path, matrix: NDArray[np.float64], spacing: float, shape: tuple[int, int]) -> SplineField:
+def digest_of(field: SplineField) -> str:
+    """Return the SHA-256 of the coefficients' bytes, by which a file of other ones is known."""
+    return hashlib.sha256(np.ascontiguousarray(field.coefficients, dtype="<f8").tobytes()).hexdigest()
+
+
+def read_spline(
+    path: Path, matrix: NDArray[np.float64], spacing: float, shape: tuple[int, int], digest: str | None
+) -> SplineField:
     """Return the field of the coefficients in the file ``path``; nothing is unpickled.
 
     Args:
         path: the file.
         matrix, spacing, shape: those of the field; from them it is known how large the file must be.
+        digest: the `digest_of` the field, or None where it is not known.
 
     Raises:
         MismatchError: it is no such file; no more memory was taken than the file is large.
@@ -74,7 +83,10 @@ def read_spline(path: Path, matrix: NDArray[np.float64], spacing: float, shape: 
         raise MismatchError(f"{path.name}, a readable file", reason(error)) from error
     if not np.isfinite(coefficients).all():
         raise MismatchError(f"finite numbers in {path.name}", "others")
-    return SplineField(matrix, coefficients, spacing, shape)
+    field = SplineField(matrix, coefficients, spacing, shape)
+    if digest not in (None, digest_of(field)):
+        raise MismatchError(f"the {path.name} that was written with it", "one of another transform")
+    return field
 
 
 def is_bare_name(name: object) -> bool:

@@ -24,6 +24,7 @@ from zncc_cli.files.transforms.side_files import (
     DISPLACEMENT,
     MIN_SPACING_PX,
     SPLINE,
+    digest_of,
     is_bare_name,
     read_spline,
     side_file,
@@ -131,7 +132,11 @@ def transform_content(transform: TransformFile, path: Path, model_asked: str | N
         content["mirrored"] = True
     if transform.field is not None:
         content["displacement"] = side_file(path, DISPLACEMENT).name
-        content["spline"] = {"spacing": transform.field.spacing, "coefficients": side_file(path, SPLINE).name}
+        content["spline"] = {
+            "spacing": transform.field.spacing,
+            "coefficients": side_file(path, SPLINE).name,
+            "sha256": digest_of(transform.field),
+        }
     if transform.status is not None:
         content["status"] = transform.status
     grid = grid_content(transform.grid) if transform.grid else None
@@ -200,9 +205,12 @@ def _field(
         raise MismatchError(f'"spacing": pixels between nodes, from {MIN_SPACING_PX} on', repr(spacing))
     if not is_bare_name(name):
         raise MismatchError('"coefficients": the name of a .npy file beside the transform, without a path', repr(name))
+    digest = spline.get("sha256")
+    if digest is not None and not isinstance(digest, str):
+        raise MismatchError('"sha256": that of the coefficients', repr(digest))
     if matrix[2, 2] != 1:
         raise MismatchError('"matrix": a last entry of 1 beside a spline', repr(float(matrix[2, 2])))
-    return read_spline(path.with_name(name), matrix, float(spacing), fixed_shape)
+    return read_spline(path.with_name(name), matrix, float(spacing), fixed_shape, digest)
 
 
 def parse_rows(rows: Any) -> NDArray[np.float64]:
