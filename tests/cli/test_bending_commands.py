@@ -187,3 +187,17 @@ def test_frames_beyond_disk_and_time_are_refused_before_memory_is_taken(run: Run
     assert_one_line_error(run("zncc", "compose", path, path, "c.json"), 1, "too many to fit")
     assert_one_line_error(run("zncc", "convert", path, "c.json"), 1, "free disk")
     assert run("zncc", "convert", path, "x.tfm").returncode == 0
+
+
+def test_a_spline_of_itk_is_converted_where_the_size_of_its_fixed_image_is_given(run: Run, transform: Path) -> None:
+    assert run("zncc", "convert", transform, "t.tfm").returncode == 0
+    assert_one_line_error(run("zncc", "convert", "t.tfm", "t.mha"), 1, "t.tfm", "--fixed")
+    assert run("zncc", "convert", "t.tfm", "t.mha", "--fixed", "95x70").returncode == 0
+    got = run("zncc", "convert", "t.tfm", "back.json", "--fixed", "95x70", "--moving", "90x80")
+    assert (got.returncode, got.stdout) == (0, "back.json  zncc, bspline\n")
+    back = read_transform(run.folder / "back.json").field
+    assert back is not None
+    np.testing.assert_allclose(back.coefficients, FIELD.coefficients, rtol=0, atol=1e-13)
+    got = run("zncc", "invert", "t.tfm", "i.json", "--fixed", "90x80", "--moving", "95x70")
+    assert got.returncode == 0, got.stderr
+    assert said(got.stdout) <= 0.005

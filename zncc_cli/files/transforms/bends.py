@@ -86,7 +86,7 @@ def grid_spline(field: SplineField) -> GridSpline:
 
 @dataclass(frozen=True, eq=False)
 class MatrixBend:
-    """A matrix where something that bends is expected; ``spacing`` is that of nothing."""
+    """A matrix among transforms that bend: it has no nodes, and any ``spacing`` is near enough."""
 
     matrix: Matrix
     spacing: float = np.inf

@@ -41,7 +41,7 @@ def fitted(transform: Linear) -> FittedTransform:
     if bend is None or isinstance(bend, SplineField):
         return FittedTransform(transform, None)
     if transform.fixed_shape is None:
-        raise MismatchError("a transform with the size of its fixed image (give it to zncc convert)", "one without it")
+        raise MismatchError("a transform with the size of its fixed image (zncc convert --fixed)", "one without it")
     shape = transform.fixed_shape
     if isinstance(bend, GridSpline) and (field := bend.as_field(shape)) is not None:
         return FittedTransform(dataclasses.replace(transform, bend=field), None)
