@@ -53,8 +53,8 @@ LAYERS = {
         ("images", "image_output"),
     ),
     "jobs": (
-        ("threads", "missing", "versions", "budget", "channel_view", "downsampling", "resampled"),
-        ("pair", "stack", "apply", "stdmap", "transforms", "build", "doctor"),
+        ("threads", "missing", "versions", "disk", "budget", "channel_view", "downsampling", "resampled", "row_file"),
+        ("pair", "stack", "apply", "stdmap", "strain", "transforms", "build", "doctor"),
         ("batch", "summary"),
     ),
 }
