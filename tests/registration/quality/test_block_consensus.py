@@ -20,7 +20,7 @@ def scene(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def test_all_blocks_of_one_scene_find_the_place() -> None:
     fixed, moving = scene(1)
-    # Blocks in which the scene varies slowly decide nothing; all that decide find it: -log10 of 0.048^n, n of about ten.
+    # Blocks in which the scene varies slowly decide nothing; all others find it: -log10 of 0.048^n, n of about ten.
     assert block_consensus(level(fixed), level(moving), TRUTH, AFFINE) > 10
 
 
