@@ -56,8 +56,9 @@ LAYERS = {
         ("images", "image_output"),
     ),
     "jobs": (
-        ("threads", "missing", "versions", "budget", "channel_view", "downsampling", "resampled", "calibration"),
-        ("pair", "stack", "apply", "stdmap", "transforms", "build", "doctor"),
+        ("threads", "missing", "versions", "disk", "budget", "channel_view", "downsampling", "calibration", "row_file"),
+        ("resampled",),
+        ("pair", "stack", "apply", "stdmap", "strain", "transforms", "build", "doctor"),
         ("batch", "summary"),
     ),
 }

@@ -12,7 +12,7 @@ import pytest
 from zncc_cli.errors import ContentError, ResourceError
 from zncc_cli.files.images import Image
 from zncc_cli.files.metadata import Metadata
-from zncc_cli.jobs import budget
+from zncc_cli.jobs import budget, disk
 from zncc_cli.registration.resampling.canvas import Frame
 
 
@@ -79,8 +79,8 @@ def test_files_that_do_not_fit_on_the_disk_are_refused(monkeypatch: pytest.Monke
     assert budget.file_bytes(image(100, 100, 3, 2), frame) == 10_000_000 * 6 * 2
     # With a pyramid: a third more, which lies in temporary files as well.
     assert budget.file_bytes(image(100, 100, 3, 2), Frame(0, 0, 10000, 1000)) == 10_000_000 * 6 * 2 * 5 // 3
-    budget.check_disk(tmp_path / "not" / "yet", budget.map_bytes(frame))
+    disk.check_disk(tmp_path / "not" / "yet", budget.map_bytes(frame))
     with pytest.raises(
         ResourceError, match=r"out: expected 1\.20 GB of free disk .*, found 1\.00 GB; choose another --out"
     ):
-        budget.check_disk(tmp_path / "out", budget.file_bytes(image(100, 100, 30, 2), frame))
+        disk.check_disk(tmp_path / "out", budget.file_bytes(image(100, 100, 30, 2), frame))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from tests.registration.spline_fields import random_field
 from zncc_cli.config import RegistrationConfig
 from zncc_cli.files.images import Image
 from zncc_cli.files.lazy import LazyArray
@@ -17,13 +18,16 @@ from zncc_cli.jobs.channel_view import ChannelView
 from zncc_cli.jobs.downsampling import (
     downsampled,
     downsampled_matrix,
+    downsampled_transform,
     downsampling_factor,
+    full_resolution_field,
     full_resolution_matrix,
     full_resolution_result,
     read_block_means,
 )
 from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.register import register_images
+from zncc_cli.registration.transforms.spline_field import SplineField
 from zncc_cli.registration.warp import map_points
 from zncc_cli.report.grey import reduced_shape
 
@@ -165,3 +169,14 @@ def test_sentences_on_a_downsampled_registration_say_in_which_unit_their_lengths
     small = replace(register_images(image, image[::-1].copy(), config), status=Status.SUSPECT, reasons=("off by 2 px",))
     result = full_resolution_result(small, 3, (192, 192), (192, 192))
     assert result.reasons == ("on means of 3 x 3 pixels, with lengths in units of these: off by 2 px",)
+
+
+def test_a_field_of_blocks_and_that_of_pixels_map_the_same_places() -> None:
+    blocks = random_field((41, 52), amplitude=0.5, spacing=8.0)
+    pixels = full_resolution_field(blocks, 4, (164, 208))
+    points = np.random.default_rng(0).uniform([0, 0], [51, 40], (200, 2))
+    want = 4 * blocks.map_points(points) + 1.5
+    assert np.abs(pixels.map_points(4 * points + 1.5) - want).max() <= 0.005 * 4  # what a fit may be off
+    back = downsampled_transform(pixels, 4, (41, 52))
+    assert isinstance(back, SplineField)
+    assert np.abs(back.map_points(points) - blocks.map_points(points)).max() <= 0.01

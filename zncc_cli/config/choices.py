@@ -149,6 +149,10 @@ class TransformFormat(Choice):
     TURBOREG = "turboreg"
     MULTISTACKREG = "multistackreg"
     OPENCV = "opencv"
+    METAIMAGE = "metaimage"
+    BUNWARPJ = "bunwarpj"
+    TIFF = "tiff"
+    OME_ZARR = "ome-zarr"
     NPY = "npy"
     TEXT = "text"
 

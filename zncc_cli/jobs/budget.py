@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
-from pathlib import Path
 
 from zncc_cli.errors import ContentError, ResourceError
 from zncc_cli.files.images import Image
@@ -58,21 +56,6 @@ def affordable_factor(fixed: Image, moving: Image, window: int | None) -> int:
             f"crop the larger image{advice}"
         )
     return factor
-
-
-def check_disk(folder: Path, needed: int) -> None:
-    """Check that the disk of a folder has ``needed`` bytes free; the folder itself need not exist yet.
-
-    Raises:
-        ResourceError: it has not.
-    """
-    nearest = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
-    free = shutil.disk_usage(nearest).free
-    if needed > free:
-        raise ResourceError(
-            f"{folder}: expected {byte_count(needed)} of free disk for the files of this run, found "
-            f"{byte_count(free)}; choose another --out"
-        )
 
 
 def file_bytes(image: Image, canvas: Frame) -> int:

@@ -9,13 +9,13 @@ import numpy as np
 
 from zncc_cli.files.metadata import Metadata, PixelSize
 from zncc_cli.files.tiff.calibration import INCH, pixel_size, scene_pixel_size
-from zncc_cli.registration.transforms.matrices import map_points
+from zncc_cli.registration.transforms.bending import Transform, mapped_points
 
 _DEFAULT_DPI = (72, 96)  # programs write them where nobody has measured anything
 
 
 def calibrated_grid(
-    grid: Metadata | None, image: Metadata, matrix: np.ndarray, shape: tuple[int, int]
+    grid: Metadata | None, image: Metadata, transform: Transform, shape: tuple[int, int]
 ) -> tuple[Metadata | None, tuple[str, ...]]:
     """Return the frame's metadata with a pixel size, and a sentence where it is the image's.
 
@@ -24,14 +24,14 @@ def calibrated_grid(
     Args:
         grid: metadata of the frame; None where nothing is known of it.
         image: metadata of the image.
-        matrix: (3, 3), maps pixels of the frame to those of the image, (x, y).
+        transform: a matrix (3, 3) or a field, maps pixels of the frame to those of the image, (x, y).
         shape: (H, W) of the frame.
     """
     size = pixel_size(image)
     if (grid is not None and _has_size(grid)) or size is None or not _is_of_scene(image):
         return grid, ()
     middle = np.array([shape[1] - 1, shape[0] - 1]) / 2
-    start, right, down = map_points(matrix, middle + np.array([[-0.5, -0.5], [0.5, -0.5], [-0.5, 0.5]]))
+    start, right, down = mapped_points(transform, middle + np.array([[-0.5, -0.5], [0.5, -0.5], [-0.5, 0.5]]))
     x, y = (math.hypot(*((end - start) * [size.x, size.y])) for end in (right, down))
     if not all(math.isfinite(side) and side > 0 for side in (x, y)):
         return grid, ()

@@ -14,6 +14,8 @@ from zncc_cli.jobs.channel_view import ChannelView
 from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.register import RegistrationResult
 from zncc_cli.registration.resampling.resample import Read
+from zncc_cli.registration.transforms.bending import Transform, composed
+from zncc_cli.registration.transforms.spline_field import SplineField
 from zncc_cli.report.grey import block_means, reduced_shape
 
 MAX_FULL_RESOLUTION_PIXELS = 2**24  # of an image that is registered as it is: about half a minute on two cores
@@ -139,6 +141,31 @@ def downsampled_matrix(matrix: np.ndarray, factor: int) -> np.ndarray:
     return np.asarray(np.linalg.inv(_blocks_to_pixels(factor)) @ matrix @ _blocks_to_pixels(factor))
 
 
+def full_resolution_field(field: SplineField, factor: int, fixed_shape: tuple[int, int]) -> SplineField:
+    """Return the field between the pixels of two images, from the one between their blocks: a spline that is near it.
+
+    ``fixed_shape`` (H, W) is that of the fixed image in pixels.
+    """
+    to_pixels = _blocks_to_pixels(factor)
+    moved = composed(np.linalg.inv(to_pixels), field, fixed_shape).field
+    return composed(moved, to_pixels, None).field
+
+
+def downsampled_transform(transform: Transform, factor: int, shape: tuple[int, int]) -> Transform:
+    """Return the transform between the blocks of two images, from the one between their pixels.
+
+    ``shape`` (h, w) is that of the fixed image in blocks. A field becomes a spline that is near it.
+    """
+    if not isinstance(transform, SplineField):
+        return downsampled_matrix(transform, factor)
+    to_pixels = _blocks_to_pixels(factor)
+    return (
+        transform
+        if factor == 1
+        else composed(composed(to_pixels, transform, shape).field, np.linalg.inv(to_pixels), None).field
+    )
+
+
 def _blocks_to_pixels(factor: int) -> np.ndarray:
     """Return the matrix (3, 3) that maps the coordinates of blocks to those of pixels."""
     middle = (factor - 1) / 2
@@ -156,6 +183,7 @@ def full_resolution_result(
     return dataclasses.replace(
         result,
         matrix=matrix / matrix[2, 2],
+        field=None if result.field is None else full_resolution_field(result.field, factor, fixed_shape),
         fixed_shape=fixed_shape,
         moving_shape=moving_shape,
         reasons=result.reasons if result.status is Status.OK else _in_blocks(result.reasons, factor),

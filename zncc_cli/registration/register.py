@@ -33,6 +33,7 @@ from zncc_cli.registration.search.model_selection import Selection
 from zncc_cli.registration.search.motion_bound import MotionBound
 from zncc_cli.registration.search.multistart import LevelRecord
 from zncc_cli.registration.transforms.matrices import is_mirrored
+from zncc_cli.registration.transforms.spline_field import SplineField
 from zncc_cli.registration.variant_search import Found, search_variants
 
 logger = logging.getLogger("zncc_cli.registration")
@@ -62,6 +63,7 @@ class RegistrationResult:
         backend: which arithmetic ran, and why.
         device: where.
         seconds: images in memory to transform.
+        field: the transform where it bends, upon ``matrix``; None where the matrix is all.
     """
 
     model: Model
@@ -83,6 +85,12 @@ class RegistrationResult:
     backend: native.Loaded
     device: str
     seconds: float
+    field: SplineField | None = None
+
+    @property
+    def transform(self) -> np.ndarray | SplineField:
+        """The transform, fixed -> moving: the matrix, or the spline upon it."""
+        return self.matrix if self.field is None else self.field
 
     @property
     def mirrored(self) -> bool:

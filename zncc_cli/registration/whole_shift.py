@@ -24,9 +24,9 @@ _ROUNDING_PX = 1e-6  # of arithmetic: to say that it was rounded tells nobody an
 def with_whole_shift(result: RegistrationResult) -> RegistrationResult:
     """Return a result whose matrix is a shift by whole pixels, where it is one within its own error; a note says so.
 
-    The matrix is fixed -> moving, (x, y) pixels. A result without an uncertainty stays as it is.
+    The matrix is fixed -> moving, (x, y) pixels. A result that bends, or has no uncertainty, stays as it is.
     """
-    if result.uncertainty is None:
+    if result.uncertainty is None or result.field is not None:
         return result
     points = corners(result.fixed_shape)
     moved = map_points(result.matrix, points) - points

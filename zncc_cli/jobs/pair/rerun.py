@@ -14,7 +14,7 @@ from zncc_cli.files.digest import digest
 from zncc_cli.files.image_digest import image_digest
 from zncc_cli.files.images import check_kind, read_image
 from zncc_cli.files.paths import MismatchError, read_small_file, refusal
-from zncc_cli.files.transforms.transform_json import parse_json
+from zncc_cli.files.transforms.transform_json import BSPLINE, parse_json
 from zncc_cli.text import shown
 
 _MAX_WHOLE_BYTES = 2**28  # of a file that is read whole for its digest: a second or two
@@ -28,11 +28,13 @@ class EarlierRun:
     Attributes:
         config: its settings.
         digests: the `image_digests` of its images; empty where the report has none.
+        bent: whether its transform bends.
         signed: whether the report names the version of zncc-cli that wrote it, and its settings have all their parts.
     """
 
     config: PairConfig
     digests: Mapping[str, str]
+    bent: bool
     signed: bool
 
 
@@ -73,7 +75,8 @@ def earlier_run(report_path: Path) -> EarlierRun:
     if isinstance(report["settings"], dict) and "fixed" not in report["settings"]:
         raise refusal(report_path, expected=_EXPECTED, found="the report of another command", advice=_ADVICE)
     digests = report.get("inputs")
-    return EarlierRun(pair_config(report["settings"]), digests if isinstance(digests, dict) else {}, _is_signed(report))
+    digests, bent = digests if isinstance(digests, dict) else {}, report.get("model") == BSPLINE
+    return EarlierRun(pair_config(report["settings"]), digests, bent, _is_signed(report))
 
 
 def _is_signed(report: Mapping[str, Any]) -> bool:
