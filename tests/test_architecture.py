@@ -36,6 +36,7 @@ LAYERS = {
         ("search",),
         ("quality",),
         ("attempt", "retry", "pair_variant", "variant_search", "register"),
+        ("whole_shift",),
         ("drift",),
     ),
     "operators": (
@@ -47,13 +48,16 @@ LAYERS = {
         ("filters", "local_zncc", "pair_metric"),
     ),
     "files": (
-        ("memory", "paths", "metadata", "digest", "output_folder", "inflation", "png"),
-        ("image", "lazy", "pages", "zarr_store"),
-        ("npy", "raster", "ome_zarr", "tiff", "transforms", "landmarks", "placement"),
+        ("memory", "paths", "dataset_path", "metadata", "palette", "options"),
+        ("digest", "output_folder", "inflation", "png"),
+        ("image", "image_digest", "array_image", "lazy", "pages", "zarr_store"),
+        ("npy", "raster", "ome_zarr", "tiff", "transforms", "landmarks", "placement", "world_file", "instruments"),
+        ("formats",),
         ("images", "image_output"),
     ),
     "jobs": (
-        ("threads", "missing", "versions", "disk", "budget", "channel_view", "downsampling", "resampled", "row_file"),
+        ("threads", "missing", "versions", "disk", "budget", "channel_view", "downsampling", "calibration", "row_file"),
+        ("resampled",),
         ("pair", "stack", "apply", "stdmap", "strain", "transforms", "build", "doctor"),
         ("batch", "summary"),
     ),

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from tests.registration.spline_fields import random_field
 from zncc_cli.config import RegistrationConfig
 from zncc_cli.files.images import Image
+from zncc_cli.files.lazy import LazyArray
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.jobs.channel_view import ChannelView
 from zncc_cli.jobs.downsampling import (
@@ -40,6 +42,55 @@ def test_blocks_are_means_of_their_pixels_and_cut_blocks_are_left_out() -> None:
     expected = data[:6, :9].reshape(2, 3, 3, 3).mean(axis=(1, 3))
     np.testing.assert_allclose(blocks.grey, expected, rtol=1e-6)  # float32
     assert blocks.valid.all()
+
+
+def smooth(height: int, width: int) -> np.ndarray:
+    """Return a texture whose blocks of four pixels still have one."""
+    noise = gaussian_filter(np.random.default_rng(0).normal(size=(height, width)), 8)
+    return (noise / noise.std() * 300 + 5000).astype(np.uint16)
+
+
+def levels_of(data: np.ndarray, *steps: int, average: bool = True) -> tuple[tuple[LazyArray, ...], list[int]]:
+    """Return levels of an image, and a list that collects the steps of those that are read."""
+    read: list[int] = []
+
+    def level(step: int) -> LazyArray:
+        height, width = data.shape[0] // step * step, data.shape[1] // step * step
+        blocks = data[:height, :width].reshape(height // step, step, width // step, step)
+        pixels = (blocks.mean(axis=(1, 3)) if average else blocks[:, 0, :, 0]).astype(data.dtype)
+
+        def part(_: tuple[int, ...], rows: range, columns: range) -> np.ndarray:
+            read.append(step)
+            return pixels[rows.start : rows.stop, columns.start : columns.stop]
+
+        return LazyArray(pixels.shape, pixels.dtype, 2, part)
+
+    return tuple(map(level, steps)), read
+
+
+@pytest.mark.parametrize(
+    ("steps", "factor", "used"), [((2, 4), 12, 4), ((4, 16), 12, 4), ((2,), 3, None), ((4,), 4, 4)]
+)
+def test_a_level_of_the_pyramid_is_read_where_blocks_can_be_made_of_it(
+    steps: tuple[int, ...], factor: int, used: int | None
+) -> None:
+    data = smooth(203, 302)
+    levels, read = levels_of(data, *steps)
+    plain = view(data)
+    blocks = downsampled(replace(plain, image=replace(plain.image, levels=levels)), factor)
+    assert set(read) == ({used} if used else set())
+    assert blocks.factor == factor
+    # The level's pixels are rounded to integers.
+    np.testing.assert_allclose(blocks.grey, downsampled(plain, factor).grey, atol=1)
+
+
+def test_a_level_that_shows_other_places_is_not_used() -> None:
+    data = smooth(203, 302)
+    levels, read = levels_of(data, 4, average=False)  # the first pixel of each block, 1.5 px from its centre
+    plain = view(data)
+    blocks = downsampled(replace(plain, image=replace(plain.image, levels=levels)), 12)
+    assert read == [4]  # the part that was compared
+    np.testing.assert_array_equal(blocks.grey, downsampled(plain, 12).grey)
 
 
 def test_a_block_counts_when_half_of_its_pixels_do_and_is_their_mean() -> None:

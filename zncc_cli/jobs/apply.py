@@ -25,7 +25,6 @@ from zncc_cli.registration.transforms.matrices import is_singular
 from zncc_cli.registration.warp import corners
 from zncc_cli.text import one_line
 
-_NO_UNIT = 1  # TIFF's ResolutionUnit where the file names no unit
 _MAX_COORDINATE_PX = 1e9  # farther away no image has pixels
 
 
@@ -75,7 +74,7 @@ def apply_transform(config: ApplyConfig) -> tuple[Applied, ...]:
     applied, needed = [], 0
     with OutputFolder(folder, names=[file.name for file in files], overwrite=config.overwrite) as output:
         for path, out in zip(config.images, files, strict=True):
-            image = read_image(path, series=config.series, page=config.page)
+            image = read_image(path, series=config.series, page=config.page, indices=config.resampling.labels)
             if image.shape != shapes[1]:
                 (height, width), (found_height, found_width) = shapes[1], image.shape
                 other = "; give --inverse for images of the fixed frame" if image.shape == shapes[0] else ""
@@ -116,13 +115,11 @@ def _check_transform(path: Path, transform: Transform, shape: tuple[int, int]) -
 
 
 def _calibration_notes(image: Image, grid: Metadata | None) -> tuple[str, ...]:
-    """Return a sentence where an image has a calibration, and the frame that it is resampled onto has none."""
-    metadata = image.metadata
-    has_resolution = metadata.resolution is not None and metadata.resolution.unit != _NO_UNIT
-    if grid is not None or not (metadata.pixel_size or has_resolution or metadata.georeference):
+    """Return a sentence where an image has a place on the Earth, and the frame that it is resampled onto has none."""
+    if grid is not None or not image.metadata.georeference:
         return ()
-    name = metadata.path.name
-    return (f"{name}: pixel size and place of the frame that it is resampled onto are not known, and are not written",)
+    name = image.metadata.path.name
+    return (f"{name}: the place of the frame that it is resampled onto is not known, and is not written",)
 
 
 def _files(config: ApplyConfig) -> list[Path]:

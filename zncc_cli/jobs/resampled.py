@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from zncc_cli.config import Interpolation, ResamplingConfig
+from zncc_cli.config import Interpolation, Pyramid, ResamplingConfig
 from zncc_cli.errors import OptionError
 from zncc_cli.files.image_output import STRIP_ROWS, write_strips
 from zncc_cli.files.images import Image
 from zncc_cli.files.metadata import Metadata
+from zncc_cli.jobs.calibration import calibrated_grid
 from zncc_cli.jobs.threads import in_order
 from zncc_cli.registration.resampling.canvas import Frame
 from zncc_cli.registration.resampling.resample import Read, copies, resample
@@ -79,7 +80,8 @@ def write_resampled(
             function that returns the one of the plane at an index of the leading axes.
         canvas: which pixels are written.
         settings: interpolation, and what pixels hold that the image does not cover.
-        grid: metadata of the image whose pixels the canvas counts; the file gets its pixel size and georeference.
+        grid: metadata of the image whose pixels the canvas counts; the file gets its pixel size and georeference, or,
+            where it has no pixel size, that of ``image`` through the scale of the transform.
         collect: is called with each strip, in the order of the file.
         threads: how many strips are resampled at a time.
 
@@ -90,7 +92,10 @@ def write_resampled(
     resampler = _Resampler(image, transform if callable(transform) else lambda _: transform, canvas, settings)
     places = product(product(*map(range, image.leading)), range(0, len(canvas.rows), STRIP_ROWS))
     tally = _Tally(image.dtype)
-    notes = write_strips(
+    calibration_notes: tuple[str, ...] = ()
+    if not callable(transform):
+        grid, calibration_notes = calibrated_grid(grid, image.metadata, transform, canvas.shape)
+    notes = calibration_notes + write_strips(
         path,
         tally.pixels(in_order(resampler.strip, places, threads), collect),
         shape=(*image.leading, *canvas.shape, *image.data.shape[len(image.leading) + 2 :]),
@@ -99,6 +104,7 @@ def write_resampled(
         like=image.metadata,
         frame=grid,
         offset=canvas.offset,
+        pyramid=settings.pyramid is Pyramid.AUTO,
     )
     if tally.inexact:
         notes += ("integers beyond 2^53 are rounded to 53 bits; --interpolation nearest copies them",)
@@ -172,7 +178,10 @@ def _values(
         values, defined = resample(_reader(image, index, all_pixels=True), image.shape, *place, edge=edge)
         inside = resample(_read_all_defined, image.shape, *place)[1] if edge else defined
         pixels = Image(values, image.axes[len(image.leading) :], image.metadata)
-        return values, defined, inside & pixels.valid(image.dtype)
+        covered = inside & pixels.valid(image.dtype)
+        if image.mask is not None:
+            covered &= resample(_reader(image, index), image.shape, *place)[1]
+        return values, defined, covered
     if image.axes.endswith("S") and image.dtype.kind == "f" and not image.metadata.alpha:
         # Each sample by itself: one that is NaN leaves the others as they are.
         planes = [

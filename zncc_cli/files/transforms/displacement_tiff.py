@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from zncc_cli.errors import InputError
+from zncc_cli.files.options import ReadOptions
 from zncc_cli.files.paths import MismatchError
 from zncc_cli.files.tiff.read import read_tiff
 from zncc_cli.files.transforms.bends import DisplacementImage, filled
@@ -32,7 +33,7 @@ def recognizes(content: bytes) -> bool:
 def parse(head: bytes, path: Path) -> Linear:
     """Read the file at ``path``; displacements that are not finite are filled from those around them."""
     try:
-        image = read_tiff(path, "TIFF", _MAX_BYTES, None)
+        image = read_tiff(path, ReadOptions(name="TIFF", max_bytes=_MAX_BYTES))
         if image.leading != (2,) or image.axes[1:] != "YX" or image.dtype.kind != "f":
             raise MismatchError(_EXPECTED, f"{image.dtype} {image.data.shape}, axes {image.axes}")
         height, width = image.shape

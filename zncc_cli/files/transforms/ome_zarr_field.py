@@ -27,6 +27,7 @@ import numpy as np
 
 from zncc_cli.errors import InputError, OutputError
 from zncc_cli.files.ome_zarr import read_ome_zarr
+from zncc_cli.files.options import ReadOptions
 from zncc_cli.files.paths import MismatchError, read_small_file
 from zncc_cli.files.tiff.write import STRIP_ROWS
 from zncc_cli.files.transforms.bends import DisplacementImage
@@ -58,7 +59,7 @@ def parse(_: bytes, path: Path) -> Linear:
         if not folder.resolve().is_relative_to(path.resolve()):
             raise MismatchError("displacements in the folder itself", transformation.get("path"))
         _check_field(_attributes(folder))
-        image = read_ome_zarr(folder, "OME-Zarr", _MAX_BYTES, None)
+        image = read_ome_zarr(folder, ReadOptions(name="OME-Zarr", max_bytes=_MAX_BYTES))
         height, width = image.shape
         if image.leading != (2,) or image.dtype.kind != "f" or height * width * 16 > _MAX_BYTES:
             raise MismatchError(_EXPECTED, f"{image.dtype} {image.data.shape}")

@@ -9,12 +9,15 @@ from typing import Any
 
 from zncc_cli.config import PairConfig
 from zncc_cli.config.settings import pair_config
+from zncc_cli.files.dataset_path import split_dataset
 from zncc_cli.files.digest import digest
-from zncc_cli.files.images import check_kind
+from zncc_cli.files.image_digest import image_digest
+from zncc_cli.files.images import check_kind, read_image
 from zncc_cli.files.paths import MismatchError, read_small_file, refusal
 from zncc_cli.files.transforms.transform_json import BSPLINE, parse_json
 from zncc_cli.text import shown
 
+_MAX_WHOLE_BYTES = 2**28  # of a file that is read whole for its digest: a second or two
 _EXPECTED, _ADVICE = "a report.json of zncc-align", "name the one in an output folder"
 
 
@@ -38,13 +41,20 @@ class EarlierRun:
 def image_digests(config: PairConfig) -> dict[str, str]:
     """Return the `digest` of both images of a pair, under the keys "fixed" and "moving".
 
+    Of one page of a large file, the `image_digest`: to read gigabytes for it would take far longer than the pair.
+
     Raises:
         InputError: a file is no image, or cannot be read.
     """
-    digests = {}
-    for name, path in (("fixed", config.fixed), ("moving", config.moving)):
+    digests, inputs = {}, config.inputs
+    for name, path, series, page in zip(
+        ("fixed", "moving"), (config.fixed, config.moving), inputs.each_series, inputs.each_page, strict=True
+    ):
         check_kind(path)  # a folder may hold anything
-        digests[name] = digest(path)
+        is_part = page is not None and path.is_file() and path.stat().st_size > _MAX_WHOLE_BYTES
+        digests[name] = (
+            image_digest(read_image(path, series=series, page=page)) if is_part else digest(split_dataset(path)[0])
+        )
     return digests
 
 

@@ -89,7 +89,7 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
         native.selected(config.backend),
         _one_thread(),
     ):
-        image = read_image(config.image, series=config.series)
+        image = read_image(config.image, series=config.series, indices=config.resampling.labels)
         missing_value(image.dtype, image.metadata, config.resampling)  # before any work
         movie, movie_notes = movie_of(image, config)
         registration_began = time.perf_counter()
