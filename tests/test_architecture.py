@@ -37,6 +37,7 @@ LAYERS = {
         ("quality",),
         ("nonrigid",),
         ("attempt", "retry", "pair_variant", "variant_search", "bent", "register"),
+        ("whole_shift",),
         ("drift",),
     ),
     "operators": (
@@ -48,14 +49,17 @@ LAYERS = {
         ("filters", "local_zncc", "pair_metric", "field_metric", "banded"),
     ),
     "files": (
-        ("memory", "paths", "metadata", "digest", "output_folder", "inflation", "png"),
-        ("image", "lazy", "pages", "zarr_store"),
-        ("npy", "raster", "ome_zarr", "tiff", "transforms", "landmarks", "placement"),
+        ("memory", "paths", "dataset_path", "metadata", "palette", "options"),
+        ("digest", "output_folder", "inflation", "png"),
+        ("image", "image_digest", "array_image", "lazy", "pages", "zarr_store"),
+        ("npy", "raster", "ome_zarr", "tiff", "transforms", "landmarks", "placement", "world_file", "instruments"),
+        ("formats",),
         ("images", "image_output"),
     ),
     "jobs": (
-        ("threads", "missing", "versions", "budget", "channel_view", "downsampling", "resampled"),
-        ("pair", "stack", "apply", "stdmap", "transforms", "build", "doctor"),
+        ("threads", "missing", "versions", "disk", "budget", "channel_view", "downsampling", "calibration", "row_file"),
+        ("resampled",),
+        ("pair", "stack", "apply", "stdmap", "strain", "transforms", "build", "doctor"),
         ("batch", "summary"),
     ),
 }

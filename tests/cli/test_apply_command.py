@@ -153,12 +153,14 @@ def test_a_frame_behind_the_horizon_ends_with_one_line(run: Run, transform: Path
     assert_one_line_error(run("zncc", "apply", transform, "a.tif"), 1, "transform.json", "matrix")
 
 
-def test_a_note_names_calibration_that_cannot_be_kept(run: Run, transform: Path) -> None:
+def test_a_note_says_that_the_size_of_a_pixel_is_the_images(run: Run, transform: Path) -> None:
     options = {"imagej": True, "resolution": (4, 4), "metadata": {"unit": "micron"}}
     tifffile.imwrite(run.folder / "a.tif", np.ones((10, 12), np.uint8), **options)
     got = run("zncc", "apply", transform, "a.tif", "--out", "b.tif")
     assert got.returncode == 0
-    assert "a.tif: pixel size and place of the frame" in got.stderr
+    assert "is that of a.tif through the transform's scale" in got.stderr
+    with tifffile.TiffFile(run.folder / "b.tif") as file:
+        assert file.imagej_metadata["unit"] == "micron"
 
 
 def test_a_note_names_the_file_that_loses_something(run: Run, transform: Path) -> None:

@@ -24,11 +24,28 @@ import numpy as np
 import tifffile
 
 from tests.files.imagej import RefusedError, open_imagej
+from zncc_cli.files.formats import INSTRUMENTS, FileFormat
 from zncc_cli.files.image_output import write_image
 from zncc_cli.files.images import Image, read_image
 
 COLUMNS = ("source", "pixels read", "aligned.tif", "kept", "tifffile", "OpenCV", "ImageJ", "rasterio")
 H, W = 40, 56
+
+
+def _by_extra() -> dict[str, list[FileFormat]]:
+    """Return the formats of instruments by the extra, or the name, of their reader."""
+    found: dict[str, list[FileFormat]] = {}
+    for entry in INSTRUMENTS:
+        found.setdefault(entry.extra or entry.name, []).append(entry)
+    return found
+
+
+def _instrument_line(extra: str, entries: list[FileFormat]) -> str:
+    names = ", ".join(entry.name for entry in entries)
+    suffixes = ", ".join(suffix for entry in entries for suffix in entry.suffixes or (entry.name_end,))
+    needs = f'`pip install "{extra}"` ({entries[0].module})' if entries[0].module else "nothing further is needed"
+    return f"- {names} ({suffixes}): {needs}"
+
 
 HEADER = """# Formats
 
@@ -42,7 +59,15 @@ viewers show them, and the output has no such tag. tifffile and scikit-image rea
 
 `python -m tests.files.formats_table > docs/formats.md` makes this file from files of each kind; a test compares it.
 
+Formats of instruments, each with the extra that reads it; `pip install "zncc-cli[instruments]"` installs all of them.
+`aligned.tif` is an OME-TIFF with their pixel size, distance of slices, interval of frames and names of channels, as far
+as the file has them. Of HDF5, `file.h5:/path` names the data set. Where `bioio` is installed, with plug-ins of its own
+for further formats, it reads every other file.
+
+{instruments}
+
 """
+HEADER = HEADER.format(instruments="\n".join(_instrument_line(name, entries) for name, entries in _by_extra().items()))
 
 
 @dataclass(frozen=True)

@@ -352,9 +352,9 @@ def read_bytes(folder, content):
     return read_image(folder / "a.tif")
 
 
-def test_refuses_cmyk_tiff(tmp_path):
-    tifffile.imwrite(tmp_path / "a.tif", np.zeros((40, 60, 4), "u1"), photometric="separated")
-    refused(tmp_path / "a.tif", "SEPARATED")
+def test_refuses_tiff_of_another_colour_space(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((40, 60, 3), "u1"), photometric="cielab")
+    refused(tmp_path / "a.tif", "CIELAB")
 
 
 def test_refuses_complex_pixels(tmp_path):

@@ -366,6 +366,13 @@ def test_a_scale_without_a_unit_gives_no_pixel_size(tmp_path):
     axes = [{"name": axis["name"]} for axis in AXES]
     image = read_image(write(tmp_path / "a.zarr", pixels(), axes=axes))
     assert image.metadata.pixel_size is None
-    assert image.notes == ("a.zarr: the scale has no unit: the size of a pixel is not known",)
+    assert image.notes == ("a.zarr: the scale has no unit of length along x and y: the size of a pixel is not known",)
     assert "PhysicalSizeZ" not in image.metadata.properties
     assert paths.is_zarr(tmp_path / "a.zarr")
+
+
+def test_units_of_x_and_y_may_differ(tmp_path):
+    axes = [{"name": "y", "type": "space", "unit": "micrometer"}, {"name": "x", "type": "space", "unit": "nanometer"}]
+    image = read_image(write(tmp_path / "a.zarr", pixels()[0, 0, 0], axes=axes))
+    # 0.5 along y, in the unit of x.
+    assert image.metadata.pixel_size == PixelSize(x=0.25, y=500, unit="nm")

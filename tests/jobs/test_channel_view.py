@@ -129,6 +129,15 @@ def test_options_apply_to_both_images_or_to_each() -> None:
             InputConfig(page=text)
 
 
+@pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
+def test_a_mask_counts_where_its_stored_values_are_set_however_they_look(photometric: str) -> None:
+    stored = np.zeros((80, 80), np.uint8)
+    stored[10:30, 20:50] = 255
+    view = choose_views([image(texture(0, 100, 1), "YX")], [None])[0][0]
+    counts = masked(view, image(stored, "YX", photometric)).read()[1]
+    np.testing.assert_array_equal(counts, stored > 0)
+
+
 def test_a_mask_of_another_size_is_refused() -> None:
     (view, _), _ = choose_views((image(np.zeros((8, 9), np.uint8), "YX"),) * 2, (None, None))
     with pytest.raises(InputError, match="expected a mask of 9 x 8 pixels"):

@@ -7,21 +7,27 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
+from tests.registration.spline_fields import random_field
 from zncc_cli.config import RegistrationConfig
 from zncc_cli.files.images import Image
+from zncc_cli.files.lazy import LazyArray
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.jobs.channel_view import ChannelView
 from zncc_cli.jobs.downsampling import (
     downsampled,
     downsampled_matrix,
+    downsampled_transform,
     downsampling_factor,
+    full_resolution_field,
     full_resolution_matrix,
     full_resolution_result,
     read_block_means,
 )
 from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.register import register_images
+from zncc_cli.registration.transforms.spline_field import SplineField
 from zncc_cli.registration.warp import map_points
 from zncc_cli.report.grey import reduced_shape
 
@@ -36,6 +42,55 @@ def test_blocks_are_means_of_their_pixels_and_cut_blocks_are_left_out() -> None:
     expected = data[:6, :9].reshape(2, 3, 3, 3).mean(axis=(1, 3))
     np.testing.assert_allclose(blocks.grey, expected, rtol=1e-6)  # float32
     assert blocks.valid.all()
+
+
+def smooth(height: int, width: int) -> np.ndarray:
+    """Return a texture whose blocks of four pixels still have one."""
+    noise = gaussian_filter(np.random.default_rng(0).normal(size=(height, width)), 8)
+    return (noise / noise.std() * 300 + 5000).astype(np.uint16)
+
+
+def levels_of(data: np.ndarray, *steps: int, average: bool = True) -> tuple[tuple[LazyArray, ...], list[int]]:
+    """Return levels of an image, and a list that collects the steps of those that are read."""
+    read: list[int] = []
+
+    def level(step: int) -> LazyArray:
+        height, width = data.shape[0] // step * step, data.shape[1] // step * step
+        blocks = data[:height, :width].reshape(height // step, step, width // step, step)
+        pixels = (blocks.mean(axis=(1, 3)) if average else blocks[:, 0, :, 0]).astype(data.dtype)
+
+        def part(_: tuple[int, ...], rows: range, columns: range) -> np.ndarray:
+            read.append(step)
+            return pixels[rows.start : rows.stop, columns.start : columns.stop]
+
+        return LazyArray(pixels.shape, pixels.dtype, 2, part)
+
+    return tuple(map(level, steps)), read
+
+
+@pytest.mark.parametrize(
+    ("steps", "factor", "used"), [((2, 4), 12, 4), ((4, 16), 12, 4), ((2,), 3, None), ((4,), 4, 4)]
+)
+def test_a_level_of_the_pyramid_is_read_where_blocks_can_be_made_of_it(
+    steps: tuple[int, ...], factor: int, used: int | None
+) -> None:
+    data = smooth(203, 302)
+    levels, read = levels_of(data, *steps)
+    plain = view(data)
+    blocks = downsampled(replace(plain, image=replace(plain.image, levels=levels)), factor)
+    assert set(read) == ({used} if used else set())
+    assert blocks.factor == factor
+    # The level's pixels are rounded to integers.
+    np.testing.assert_allclose(blocks.grey, downsampled(plain, factor).grey, atol=1)
+
+
+def test_a_level_that_shows_other_places_is_not_used() -> None:
+    data = smooth(203, 302)
+    levels, read = levels_of(data, 4, average=False)  # the first pixel of each block, 1.5 px from its centre
+    plain = view(data)
+    blocks = downsampled(replace(plain, image=replace(plain.image, levels=levels)), 12)
+    assert read == [4]  # the part that was compared
+    np.testing.assert_array_equal(blocks.grey, downsampled(plain, 12).grey)
 
 
 def test_a_block_counts_when_half_of_its_pixels_do_and_is_their_mean() -> None:
@@ -114,3 +169,14 @@ def test_sentences_on_a_downsampled_registration_say_in_which_unit_their_lengths
     small = replace(register_images(image, image[::-1].copy(), config), status=Status.SUSPECT, reasons=("off by 2 px",))
     result = full_resolution_result(small, 3, (192, 192), (192, 192))
     assert result.reasons == ("on means of 3 x 3 pixels, with lengths in units of these: off by 2 px",)
+
+
+def test_a_field_of_blocks_and_that_of_pixels_map_the_same_places() -> None:
+    blocks = random_field((41, 52), amplitude=0.5, spacing=8.0)
+    pixels = full_resolution_field(blocks, 4, (164, 208))
+    points = np.random.default_rng(0).uniform([0, 0], [51, 40], (200, 2))
+    want = 4 * blocks.map_points(points) + 1.5
+    assert np.abs(pixels.map_points(4 * points + 1.5) - want).max() <= 0.005 * 4  # what a fit may be off
+    back = downsampled_transform(pixels, 4, (41, 52))
+    assert isinstance(back, SplineField)
+    assert np.abs(back.map_points(points) - blocks.map_points(points)).max() <= 0.01

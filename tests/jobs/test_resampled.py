@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import tifffile
 
-from zncc_cli.config import ResamplingConfig
+from zncc_cli.config import Canvas, ResamplingConfig
 from zncc_cli.errors import OptionError
-from zncc_cli.files.images import read_image
+from zncc_cli.files.images import Image, read_image
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.jobs.resampled import missing_value, to_dtype, write_resampled
-from zncc_cli.registration.resampling.canvas import Frame
+from zncc_cli.registration.resampling.canvas import Frame, frame_of
 
 ALL = np.ones((1, 4), dtype=bool)
 
@@ -187,3 +187,17 @@ def test_fill_is_used_beyond_the_image_and_not_in_its_holes(tmp_path: Path, shif
     assert (out[:, -3:] == 7).all()
     assert (out[8:12, 5:8] == 0).all()
     assert set(np.unique(out)) == {0, 7, 50}
+
+
+@pytest.mark.parametrize("shift", [3.0, 3.25])
+def test_pixels_that_the_files_own_mask_leaves_out_are_not_covered(tmp_path: Path, shift: float) -> None:
+    mask = np.ones((32, 40), np.uint8)
+    mask[10:14, 20:24] = 0
+    image = Image(np.full((32, 40), 7, np.uint16), "YX", Metadata(path=Path("a.tif"), format="TIFF"), mask=mask)
+    matrix, strips = np.eye(3), []
+    matrix[0, 2] = shift
+    canvas = frame_of(Canvas.FIXED, matrix, (32, 40), (32, 40))
+    write_resampled(tmp_path / "b.tif", image, matrix, canvas, ResamplingConfig(), None, strips.append)
+    (strip,) = strips
+    assert not strip.covered[10:14, 17:20].any()
+    assert strip.covered[:6].sum() == 6 * (37 if shift == 3 else 36)

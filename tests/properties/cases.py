@@ -88,6 +88,7 @@ _RESAMPLING: dict[str, tuple[str, str]] = {
     "interpolation": ("nearest linear cubic lanczos", ""),
     "canvas": ("fixed union common", ""),
     "fill": ("0 7 edge", "nan -1 1.5 1e9 inf much"),
+    "pyramid": ("auto no", "yes"),
 }
 _OUTPUT_FLAGS = ("--json", "--quiet")
 

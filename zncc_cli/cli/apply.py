@@ -23,6 +23,7 @@ def apply(
     interpolation: options.InterpolationOption = _DEFAULT.interpolation,
     canvas: options.CanvasOption = _DEFAULT.canvas,
     fill: options.FillOption = None,
+    pyramid: options.PyramidOption = _DEFAULT.pyramid,
     backend: options.BackendOption = ApplyConfig.backend,
     overwrite: options.OverwriteOption = False,
     json: options.JsonOption = False,

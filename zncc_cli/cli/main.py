@@ -12,11 +12,12 @@ from zncc_cli.cli.build import build
 from zncc_cli.cli.doctor import doctor
 from zncc_cli.cli.stack import stack
 from zncc_cli.cli.stdmap import stdmap
+from zncc_cli.cli.strain import strain
 from zncc_cli.cli.transforms import compose, convert, invert, points
 from zncc_cli.errors import ExitCode
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, invoke_without_command=True)
-for command in (align, apply, stack, stdmap, batch, convert, invert, compose, points, build, doctor):
+for command in (align, apply, stack, stdmap, batch, convert, invert, compose, points, strain, build, doctor):
     app.command()(command)
 
 

@@ -23,6 +23,7 @@ from zncc_cli.config import (
     Model,
     Optimizer,
     PairConfig,
+    Pyramid,
     RegistrationConfig,
     ResamplingConfig,
 )
@@ -84,6 +85,7 @@ OneSeriesOption = Annotated[int | None, option_of("series", *ONE_SERIES.values()
 InterpolationOption = Annotated[Interpolation, option(ResamplingConfig, "interpolation")]
 CanvasOption = Annotated[Canvas, option(ResamplingConfig, "canvas")]
 FillOption = Annotated[str | None, option(ResamplingConfig, "fill")]
+PyramidOption = Annotated[Pyramid, option(ResamplingConfig, "pyramid")]
 OutOption = Annotated[Path | None, option(PairConfig, "out", parser=_folder)]
 RequiredOutOption = Annotated[Path, option(PairConfig, "out", parser=_folder)]
 WriteOption = Annotated[str | None, option(PairConfig, "write")]

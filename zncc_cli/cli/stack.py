@@ -29,6 +29,7 @@ def stack(
     interpolation: options.InterpolationOption = _RESAMPLING.interpolation,
     canvas: Annotated[Canvas, options.option_of("canvas", CANVAS)] = _RESAMPLING.canvas,
     fill: options.FillOption = None,
+    pyramid: options.PyramidOption = _RESAMPLING.pyramid,
     backend: options.BackendOption = StackConfig.backend,
     overwrite: options.OverwriteOption = False,
     json: options.JsonOption = False,

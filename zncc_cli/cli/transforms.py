@@ -35,9 +35,10 @@ def convert(
 ) -> None:
     """Convert a transform to the format of another tool.
 
-    The formats are those of ITK, elastix, TurboReg, MultiStackReg, OpenCV, NumPy and text. OUT's name tells the format:
-    .json (zncc), .tfm (itk), TransformParameters*.txt (elastix), .yml (opencv), .npy, .txt or .csv (text). A plain
-    matrix is taken to map FIXED to MOVING pixels; zncc invert turns one that maps the other way.
+    The formats are those of ITK, elastix, TurboReg, MultiStackReg, bUnwarpJ, OpenCV, NumPy and text. OUT's name tells
+    the format: .json (zncc), .tfm (itk), TransformParameters*.txt (elastix), .mha (metaimage), .tif (tiff), .zarr
+    (ome-zarr), .yml (opencv), .npy, .txt or .csv (text). A plain matrix is taken to map FIXED to MOVING pixels; zncc
+    invert turns one that maps the other way. Where a spline stands for what is none, its largest error is printed.
 
     Exit codes: 0 written; 1 error; 2 usage error.
     """
@@ -59,7 +60,8 @@ def invert(
 ) -> None:
     """Invert a transform.
 
-    OUT's fixed image is TRANSFORM's moving image. Formats are those of zncc convert.
+    OUT's fixed image is TRANSFORM's moving image. Formats are those of zncc convert. The inverse of a transform that
+    bends is a spline that is fitted to it; its largest error is printed.
 
     Exit codes: 0 written; 1 error; 2 usage error.
     """
@@ -80,7 +82,8 @@ def compose(
     """Compose two transforms into one.
 
     OUT maps x to SECOND(FIRST(x)), from FIRST's fixed image to SECOND's moving image. FIRST's moving image is SECOND's
-    fixed image; where both files give its size, the sizes must agree.
+    fixed image; where both files give its size, the sizes must agree. A spline is fitted where one of them bends, and
+    its largest error is printed; a spline followed by an affine transform is exact.
 
     Exit codes: 0 written; 1 error; 2 usage error.
     """
@@ -100,8 +103,8 @@ def points(
     """Map points of the FIXED image to the MOVING image.
 
     Points are (x, y) in pixels; the centre of the top-left pixel is (0, 0). Commas, semicolons, tabs or blanks separate
-    columns; other columns are kept. A point that the transform takes nowhere, behind the horizon of a
-    homography, is an error that names its line.
+    columns; other columns are kept. A point that has no place in the other image, behind the horizon of a
+    homography or in a fold, is an error that names its line.
 
     Exit codes: 0 mapped; 1 error; 2 usage error.
     """
@@ -113,4 +116,5 @@ def points(
 
 def _say(written: Written, quiet: bool) -> None:
     if not quiet:
-        print(f"{shown(written.out)}  {written.format}, {written.model}")
+        error = "" if written.error is None else f", largest error {written.error:.2g} px"
+        print(f"{shown(written.out)}  {written.format}, {written.model}{error}")

@@ -82,6 +82,13 @@ class Device(Choice):
 GPU_PIXELS = 1 << 20
 
 
+class Pyramid(Choice):
+    """Whether large images are written with smaller copies of themselves."""
+
+    AUTO = "auto"
+    NO = "no"
+
+
 class Interpolation(Choice):
     """How values between pixels are computed: the nearest pixel, bilinear, a cubic spline, or Lanczos' kernel."""
 
@@ -146,6 +153,10 @@ class TransformFormat(Choice):
     TURBOREG = "turboreg"
     MULTISTACKREG = "multistackreg"
     OPENCV = "opencv"
+    METAIMAGE = "metaimage"
+    BUNWARPJ = "bunwarpj"
+    TIFF = "tiff"
+    OME_ZARR = "ome-zarr"
     NPY = "npy"
     TEXT = "text"
 

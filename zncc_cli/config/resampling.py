@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from zncc_cli.config.choices import Canvas, Interpolation, coerce
+from zncc_cli.config.choices import Canvas, Interpolation, Pyramid, coerce
 from zncc_cli.config.setting import setting
 from zncc_cli.errors import OptionError
 
@@ -35,9 +35,22 @@ class ResamplingConfig:
         ),
     )
 
+    pyramid: Pyramid = field(
+        default=Pyramid.AUTO,
+        metadata=setting(
+            "Large images (more than 8192 pixels along a side) are written in tiles with smaller copies, as OME-TIFF "
+            "(auto), or as their own kind of file (no)."
+        ),
+    )
+
     def __post_init__(self) -> None:
-        coerce(self, interpolation=Interpolation, canvas=Canvas)
+        coerce(self, interpolation=Interpolation, canvas=Canvas, pyramid=Pyramid)
         _ = self.value
+
+    @property
+    def labels(self) -> bool:
+        """Whether the pixels are labels, not measured values: each is copied from its nearest pixel."""
+        return self.interpolation is Interpolation.NEAREST
 
     @property
     def edge(self) -> bool:

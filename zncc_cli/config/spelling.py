@@ -19,10 +19,11 @@ def all_configs() -> tuple[type, ...]:
     from zncc_cli.config.batch import BatchConfig
     from zncc_cli.config.stack import StackConfig
     from zncc_cli.config.stdmap import StdMapConfig
+    from zncc_cli.config.strain import StrainConfig
     from zncc_cli.config.transforms import ComposeConfig, ConvertConfig, PointsConfig
 
-    others = ApplyConfig, StdMapConfig, BatchConfig, StackConfig, ConvertConfig, ComposeConfig, PointsConfig
-    return *_PAIR_CONFIGS, *others
+    transforms = ConvertConfig, ComposeConfig, PointsConfig, StrainConfig
+    return *_PAIR_CONFIGS, ApplyConfig, StdMapConfig, BatchConfig, StackConfig, *transforms
 
 
 def as_options(text: str) -> str:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from zncc_cli.files.paths import reason, refusal
 
-_DIGEST_BYTES = 16  # bytes: two of 10^15 contents have equal digests with a probability of 10^-8
+DIGEST_BYTES = 16
+"""Bytes of a digest: two of 10^15 contents have equal digests with a probability of 10^-8."""
 _BLOCK_BYTES = 2**20
 
 
@@ -27,7 +28,7 @@ def digest(path: Path) -> str:
     try:
         if not path.is_dir():
             return _file_digest(path)
-        whole = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+        whole = hashlib.blake2b(digest_size=DIGEST_BYTES)
         for file, is_folder in _files(path):
             content = "elsewhere" if is_folder else _file_digest(file)
             whole.update(f"{file.relative_to(path).as_posix()}\0{content}\n".encode(errors="surrogateescape"))
@@ -71,7 +72,7 @@ def _file_digest(path: Path) -> str:
 
 @lru_cache(maxsize=64)  # one fixed image of many pairs, and a pair that is registered and then reported
 def _content_digest(path: Path, _state: tuple[int, ...]) -> str:
-    content = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+    content = hashlib.blake2b(digest_size=DIGEST_BYTES)
     with path.open("rb") as file:
         while block := file.read(_BLOCK_BYTES):
             content.update(block)

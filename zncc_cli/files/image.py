@@ -25,12 +25,16 @@ class Image:
     axes: a letter for each dimension, as in tifffile; ends in "YX" or "YXS". S is 3 (RGB), 4 (RGB and alpha or one
         more sample) or 2 (grey and alpha). The leading ones are those of the file: T, Z, C, I or Q (unknown), ...
     notes: sentences for the user: choices made on reading, and what could not be kept.
+    levels: smaller copies of ``data`` that the file holds, (..., h, w) or (..., h, w, S), from the largest on.
+    mask: (H, W), zero where the file itself says that a pixel of any plane does not count (GeoTIFF); or None.
     """
 
     data: NDArray[Any] | LazyArray
     axes: str
     metadata: Metadata
     notes: tuple[str, ...] = ()
+    mask: NDArray[Any] | LazyArray | None = None
+    levels: tuple[LazyArray, ...] = ()
 
     @property
     def leading(self) -> tuple[int, ...]:
@@ -61,14 +65,16 @@ class Image:
         """
         key: Any = (*index, rows, columns)
         plane = np.asarray(self.data[key])
-        return Image(plane, self.axes[len(self.leading) :], self.metadata, self.notes)
+        mask = None if self.mask is None else np.asarray(self.mask[rows, columns])
+        return Image(plane, self.axes[len(self.leading) :], self.metadata, self.notes, mask)
 
     def luminance(self) -> NDArray[np.float32]:
         """Return the brightness, float32 (H, W), in the units of the file: grey values, or RGB weighted by Rec. 709.
 
-        Alpha and samples beyond RGB are ignored. "miniswhite" pixels are inverted, so that bright is large.
-        Integers of up to 16 bits are exact. 32-bit integers and float64 are rounded to 24 significant bits: a small
-        signal on a large offset (1e8 and more) loses its lowest digits, unless the offset is subtracted before.
+        Numbers of colours ("palette") give the brightness of their colours. Alpha and samples beyond RGB are ignored.
+        "miniswhite" pixels are inverted, so that bright is large. Integers of up to 16 bits are exact. 32-bit integers
+        and float64 are rounded to 24 significant bits: a small signal on a large offset (1e8 and more) loses its
+        lowest digits, unless the offset is subtracted before.
         """
         data = self._plane()
         with np.errstate(over="ignore", invalid="ignore"):
@@ -77,6 +83,10 @@ class Image:
                 luminance: NDArray[np.float32] = _REC_709[0] * red + _REC_709[1] * green + _REC_709[2] * blue
                 return luminance
             grey = data if self.axes == "YX" else data[..., 0]
+            if self.metadata.photometric == "palette" and self.metadata.palette is not None:
+                table = self.metadata.palette.luminance
+                brightness: NDArray[np.float32] = table[np.nan_to_num(grey).clip(0, len(table) - 1).astype(np.intp)]
+                return brightness
             if self.metadata.photometric == "miniswhite":
                 grey = np.iinfo(grey.dtype).max - grey if grey.dtype.kind == "u" else -grey.astype(np.float32)
             return grey.astype(np.float32)
@@ -84,12 +94,12 @@ class Image:
     def valid(self, numbers: DTypeLike = np.float32) -> NDArray[np.bool_]:
         """Return a mask of usable pixels, bool (H, W).
 
-        A pixel is usable where all its samples are finite in the dtype ``numbers``, its opacity is not 0, and its
-        value is not the one that the file declares for missing pixels.
+        A pixel is usable where all its samples are finite in the dtype ``numbers``, its opacity is not 0, its value
+        is not the one that the file declares for missing pixels, and the file's own mask does not leave it out.
         """
         data = self._plane()
         samples = data if data.ndim == 3 else data[..., None]
-        valid = np.ones(self.shape, dtype=np.bool_)
+        valid = np.ones(self.shape, np.bool_) if self.mask is None else np.asarray(self.mask) != 0
         if samples.dtype.kind == "f":
             with np.errstate(over="ignore"):
                 valid &= np.isfinite(samples.astype(numbers)).all(axis=-1)
@@ -99,6 +109,17 @@ class Image:
         if self.metadata.nodata is not None and math.isfinite(self.metadata.nodata):
             valid &= ~(colours == self.metadata.nodata).all(axis=-1)
         return valid
+
+    def is_set(self) -> NDArray[np.bool_]:
+        """Return where a mask is set, bool (H, W): where any stored value but opacity is above zero, however it looks.
+
+        In a mask that programs show inverted (white is zero, an inverting palette), zero still is the outside.
+        """
+        data = self._plane()
+        if data.ndim == 2:
+            return np.asarray(data > 0)
+        values = data[..., :-1] if self.metadata.alpha else data
+        return np.asarray((values > 0).any(axis=-1))
 
     def _plane(self) -> NDArray[Any]:
         """Return the pixels of a 2D image in memory, (H, W) or (H, W, S); raise `InputError` for several planes."""

@@ -63,6 +63,7 @@ def write_strips(
     like: Metadata | None,
     frame: Metadata | None,
     offset: tuple[float, float] = (0, 0),
+    pyramid: bool = False,
 ) -> tuple[str, ...]:
     """Write a TIFF of any size with one strip in memory: samples like those of ``like``, on the grid of ``frame``.
 
@@ -78,6 +79,7 @@ def write_strips(
             times, description and further tags are kept; lossy compressions become deflate.
         frame: metadata of the image whose pixel size, resolution and georeference are kept, as the flavour stores them.
         offset: (x, y) of the first pixel, in pixels of ``frame``.
+        pyramid: an image of more than `MIN_SIDE` pixels along a side is written in tiles, with smaller copies.
 
     Returns:
         Sentences for the user: what could not be kept.
@@ -94,6 +96,7 @@ def write_strips(
         like=like,
         frame=frame,
         offset=offset,
+        pyramid=pyramid,
     )
 
 

@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from zncc_cli.files.dataset_path import split_dataset
+from zncc_cli.files.formats import ANY_OF_BIOIO, BUILT_IN, HEAD_BYTES, INSTRUMENTS, OME_ZARR, FileFormat, formats
 from zncc_cli.files.image import Image
 from zncc_cli.files.lazy import LazyArray
 from zncc_cli.files.memory import available_memory
+from zncc_cli.files.options import ReadOptions
 from zncc_cli.files.pages import no_such_number, page_of
 from zncc_cli.files.paths import is_zarr, reason, refusal, regular_file_size, too_large_for_memory, unreadable
+from zncc_cli.files.world_file import with_world_file
 from zncc_cli.text import shown
 
 __all__ = ["SUFFIXES", "Image", "check_kind", "list_images", "read_image"]
@@ -28,70 +31,12 @@ __all__ = ["SUFFIXES", "Image", "check_kind", "list_images", "read_image"]
 # Images of up to this many bytes of pixels are decoded at once.
 _MAX_EAGER_BYTES = 2**26
 
-# (path, name of the format, bytes that may be held, series) -> pixels and metadata
-_Reader = Callable[[Path, str, int, int | None], Image]
+SUFFIXES: dict[str, str] = {
+    suffix: file_format.name for file_format in (*BUILT_IN, *INSTRUMENTS) for suffix in file_format.suffixes
+}
+"""The suffixes that `list_images` takes for images, and the format of each; formats of other packages add theirs."""
 
-
-@dataclass(frozen=True)
-class _Format:
-    """A format, the suffixes and first bytes of its files, and the function that reads them."""
-
-    name: str
-    suffixes: tuple[str, ...]
-    magics: tuple[bytes, ...]
-    read: _Reader
-
-
-# The readers are imported when a file needs them: each loads libraries of its own.
-
-
-def _read_tiff(path: Path, name: str, max_bytes: int, series: int | None) -> Image:
-    from zncc_cli.files.tiff.read import read_tiff
-
-    return read_tiff(path, name, max_bytes, series)
-
-
-def _read_raster(path: Path, name: str, max_bytes: int, series: int | None) -> Image:
-    from zncc_cli.files.raster import read_raster
-
-    return read_raster(path, name, max_bytes, series)
-
-
-def _read_npy(path: Path, name: str, max_bytes: int, series: int | None) -> Image:
-    from zncc_cli.files.npy import read_npy
-
-    return read_npy(path, name, max_bytes, series)
-
-
-def _read_ome_zarr(path: Path, name: str, max_bytes: int, series: int | None) -> Image:
-    from zncc_cli.files.ome_zarr import read_ome_zarr
-
-    return read_ome_zarr(path, name, max_bytes, series)
-
-
-_FORMATS = (
-    _Format(
-        "TIFF",
-        (".tif", ".tiff", ".btf", ".tf8", ".lsm", ".stk"),
-        (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
-        _read_tiff,
-    ),
-    _Format("PNG", (".png",), (b"\x89PNG\r\n\x1a\n",), _read_raster),
-    _Format("JPEG", (".jpg", ".jpeg"), (b"\xff\xd8\xff",), _read_raster),
-    _Format("BMP", (".bmp",), (b"BM",), _read_raster),
-    _Format("GIF", (".gif",), (b"GIF8",), _read_raster),
-    _Format("WebP", (".webp",), (b"RIFF",), _read_raster),
-    _Format("PNM", (".pgm", ".ppm", ".pnm"), (b"P2", b"P3", b"P5", b"P6"), _read_raster),
-    _Format("NPY", (".npy",), (b"\x93NUMPY",), _read_npy),
-)
-
-SUFFIXES: dict[str, str] = {suffix: file_format.name for file_format in _FORMATS for suffix in file_format.suffixes}
-"""The suffixes that `list_images` takes for images, and the format of each."""
-
-_OME_ZARR = _Format("OME-Zarr", (".zarr",), (), _read_ome_zarr)
-_FORMATS_WITH_SERIES = ("TIFF", "OME-Zarr")
-
-_EXPECTED_IMAGE = "an image (" + ", ".join(file_format.name for file_format in _FORMATS) + ", or a folder of OME-Zarr)"
+_EXPECTED_IMAGE = "an image (" + ", ".join(file_format.name for file_format in BUILT_IN) + ", or a folder of OME-Zarr)"
 
 
 def read_image(
@@ -100,17 +45,20 @@ def read_image(
     series: int | None = None,
     page: int | None = None,
     max_bytes: int | None = None,
+    indices: bool = False,
 ) -> Image:
-    """Read an image: TIFF, PNG, JPEG, BMP, GIF, WebP, PGM/PPM, NumPy's .npy, or a folder of OME-Zarr.
+    """Read an image: TIFF, PNG, JPEG, BMP, GIF, WebP, PGM/PPM, .npy, a folder of OME-Zarr, and, with extras, more.
 
-    A palette is applied (RGB), CMYK and YCbCr become RGB, an orientation tag is obeyed.
+    CMYK and YCbCr become RGB, an orientation tag is obeyed. A palette of colours is applied (RGB); one that only shows
+    measured values, as ImageJ's look-up tables and all ramps do, is kept beside the pixels.
 
     Args:
-        path: the file, or the folder of an OME-Zarr.
+        path: the file, or the folder of an OME-Zarr; of HDF5, ``file.h5:/path`` names a data set in it.
         series: number, from 0, of one image of several in the file; by default the first, with a note if there are
             more.
         page: number, from 0, of one plane over all leading axes but C, in their order; by default all planes.
         max_bytes: how much memory pixels may take at once; by default what the machine and our limits leave.
+        indices: read the pixels of any palette as the numbers that are stored, as labels and masks need it.
 
     Raises:
         InputError: there is no readable image; its codec is missing; it is damaged, or must be decoded whole and does
@@ -124,10 +72,12 @@ def read_image(
         with warnings.catch_warnings():
             # Libraries warn of odd metadata only; of damaged pixels they raise an error.
             warnings.simplefilter("ignore")
-            image = file_format.read(path, file_format.name, limit, series)
-            if series and image.metadata.format not in _FORMATS_WITH_SERIES:
+            options = ReadOptions(name=file_format.name, max_bytes=limit, series=series, indices=indices)
+            image = file_format.reader(path)(path, options)
+            if series and not file_format.has_series:
                 raise no_such_number(path, "series", series, 1)
-            return _decoded_if_small(image if page is None else page_of(image, page), limit)
+            image = with_world_file(image if page is None else page_of(image, page))
+            return _decoded_if_small(image, limit)
     except MemoryError:
         raise too_large_for_memory(path) from None
 
@@ -139,29 +89,33 @@ def check_kind(path: Path) -> None:
 
 def _decoded_if_small(image: Image, limit: int) -> Image:
     """Return the image that a reader returned, in memory if it is small, with notes that begin with the file's name."""
-    data = image.data
+    data, mask = image.data, image.mask
     if not isinstance(data, LazyArray):
         data = np.ascontiguousarray(data, dtype=data.dtype.newbyteorder("="))
     elif data.nbytes <= min(_MAX_EAGER_BYTES, limit):
-        data = np.asarray(data)
+        data, mask = np.asarray(data), None if mask is None else np.asarray(mask)
     path = image.metadata.path
     notes = tuple(f"{shown(path.name or path)}: {note}" for note in image.notes)
-    return replace(image, data=data, notes=notes)
+    return replace(image, data=data, notes=notes, mask=mask)
 
 
-def _format_of(path: Path) -> _Format:
+def _format_of(path: Path) -> FileFormat:
     """Return the format of the image at ``path``, by its first bytes; raise `InputError` where it is none."""
     if is_zarr(path):
-        return _OME_ZARR
-    regular_file_size(path, expected=_EXPECTED_IMAGE)
+        return OME_ZARR
+    file, _ = split_dataset(path)
+    regular_file_size(file, expected=_EXPECTED_IMAGE)
     try:
-        with path.open("rb") as file:
-            head = file.read(64)
+        with file.open("rb") as stream:
+            head = stream.read(HEAD_BYTES)
     except OSError as error:
-        raise unreadable(path, error) from error
-    file_format = next((candidate for candidate in _FORMATS if head.startswith(candidate.magics)), None)
+        raise unreadable(file, error) from error
+    file_format = next((candidate for candidate in formats() if candidate.recognizes(file, head)), None)
+    if file_format is None and ANY_OF_BIOIO.is_installed:
+        return ANY_OF_BIOIO
     if file_format is None:
-        raise refusal(path, expected=_EXPECTED_IMAGE, found=_describe_start(head), advice="convert it to TIFF or PNG")
+        found = _describe_start(head[:64])
+        raise refusal(path, expected=_EXPECTED_IMAGE, found=found, advice="convert it to TIFF or PNG")
     return file_format
 
 
@@ -196,4 +150,5 @@ def list_images(folder: str | os.PathLike[str]) -> list[Path]:
 def _is_listed(entry: os.DirEntry[str]) -> bool:
     if entry.is_dir():
         return is_zarr(Path(entry.path))
-    return Path(entry.name).suffix.lower() in SUFFIXES
+    suffix = Path(entry.name).suffix.lower()
+    return suffix in SUFFIXES or any(suffix in file_format.suffixes for file_format in formats())

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-Photometric = Literal["minisblack", "miniswhite", "rgb"]
+from zncc_cli.files.palette import Palette
+
+Photometric = Literal["minisblack", "miniswhite", "rgb", "palette"]
 Flavor = Literal["plain", "imagej", "ome"]
 
 Tag = tuple[int, int, int, Any]
@@ -45,7 +47,9 @@ class Metadata:
     """The metadata of an image file.
 
     path: the file that the image was read from. format: "TIFF", "PNG", "JPEG", ..., "NPY", "OME-Zarr".
-    photometric: the meaning of the samples; palettes, CMYK and YCbCr have been turned into "rgb" on reading.
+    photometric: the meaning of the samples; CMYK, YCbCr and palettes of colours have been turned into "rgb" on reading.
+        "palette": labels, or other numbers of colours that mean no brightness.
+    palette: the colours in which programs show the pixels, which are kept as they are stored; or None.
     alpha: whether the last sample is opacity; premultiplied: whether the others were multiplied by it.
     nodata: the value that marks missing pixels (GDAL, transparent PNG), or None.
 
@@ -66,6 +70,7 @@ class Metadata:
     path: Path
     format: str
     photometric: Photometric = "minisblack"
+    palette: Palette | None = None
     alpha: bool = False
     premultiplied: bool = False
     nodata: float | None = None

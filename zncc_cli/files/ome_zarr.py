@@ -23,8 +23,10 @@ from zncc_cli.files.image import Image
 from zncc_cli.files.inflation import CHECKSUM, COMPRESSIONS
 from zncc_cli.files.lazy import LazyArray, bits_as_uint8, cache_for, native_dtype, tiles_under
 from zncc_cli.files.metadata import Metadata, PixelSize
+from zncc_cli.files.options import ReadOptions
 from zncc_cli.files.pages import no_such_number, numbered
 from zncc_cli.files.paths import refusal, too_large_for_memory
+from zncc_cli.files.tiff.calibration import length_unit
 
 _MAX_METADATA_BYTES = 2**24
 _MAX_CHUNK_BYTES = 2**28
@@ -45,7 +47,7 @@ _UNITS = {
 _NAME_ONE_IMAGE = "name the folder of one image of an OME-Zarr"
 
 
-def read_ome_zarr(path: Path, name: str, max_bytes: int, series: int | None) -> Image:
+def read_ome_zarr(path: Path, options: ReadOptions) -> Image:
     """Read the full resolution of the image in the folder ``path``, lazily.
 
     Raises:
@@ -54,7 +56,7 @@ def read_ome_zarr(path: Path, name: str, max_bytes: int, series: int | None) -> 
         OptionError: there is no such series.
     """
     with _input_errors(path):
-        folder, attributes, notes = _image_folder(path, series)
+        folder, attributes, notes = _image_folder(path, options.series)
         multiscales = _list_at(attributes, "multiscales")
         if not multiscales:
             raise refusal(path, expected='"multiscales" of an OME-Zarr', found="none", advice=_NAME_ONE_IMAGE)
@@ -64,17 +66,13 @@ def read_ome_zarr(path: Path, name: str, max_bytes: int, series: int | None) -> 
         if not array.resolve().is_relative_to(folder.resolve()):
             raise refusal(path, expected="an array in the folder", found=array, advice="copy the folder again")
         layout = _read_layout(path, array)
-        _check_layout(path, layout, max_bytes)
+        _check_layout(path, layout, options.max_bytes)
         letters = _axes(path, image, len(layout.shape))
         leading_axes = [axis for axis, length in enumerate(layout.shape[:-2]) if length > 1]
-        data = _lazy_array(path, array, layout, leading_axes, max_bytes)
-        metadata = _metadata(path, name, attributes, image, letters)
-        if (
-            metadata.pixel_size is None
-            and "X" not in _units(image, letters)
-            and (_scale(image, letters)[-2:] != 1).any()
-        ):
-            notes += ("the scale has no unit: the size of a pixel is not known",)
+        data = _lazy_array(path, array, layout, leading_axes, options.max_bytes)
+        metadata = _metadata(path, options.name, attributes, image, letters)
+        if metadata.pixel_size is None and (_scale(image, letters)[-2:] != 1).any():
+            notes += ("the scale has no unit of length along x and y: the size of a pixel is not known",)
     return Image(data=data, axes="".join(letters[axis] for axis in leading_axes) + "YX", metadata=metadata, notes=notes)
 
 
@@ -287,8 +285,8 @@ def _lazy_array(path: Path, folder: Path, layout: _Layout, leading_axes: list[in
         plane = [positions.get(axis, 0) for axis in range(len(layout.shape) - 2)]
         chunk_index = tuple(p // size for p, size in zip(plane, chunks, strict=False))
         inside = tuple(p % size for p, size in zip(plane, chunks, strict=False))
-        out: NDArray[Any] = np.empty((len(rows), len(columns)), array.dtype)
         with _input_errors(path):
+            out: NDArray[Any] = np.empty((len(rows), len(columns)), array.dtype)
             for tile in tiles_under(rows, columns, *chunks[-2:]):
                 out[tile.in_part] = chunk_at((*chunk_index, tile.row, tile.column))[inside][tile.in_tile]
         return bits_as_uint8(out).astype(dtype, copy=False)
@@ -339,13 +337,23 @@ def _metadata(path: Path, name: str, attributes: dict[str, Any], image: dict[str
         columns["Color"] = colours
     if columns:
         properties["Channel"] = columns
-    pixel_size = None
-    if "X" in units and units["X"] == units.get("Y") and all(0 < size[axis] < math.inf for axis in "XY"):
-        pixel_size = PixelSize(x=size["X"], y=size["Y"], unit=units["X"])
+    pixel_size = _pixel_size(size, units)
     left_out = _left_out(image, channels)
     return Metadata(
         path=path, format=name, pixel_size=pixel_size, flavor="ome", properties=properties, left_out=left_out
     )
+
+
+def _pixel_size(size: dict[str, float], units: dict[str, str]) -> PixelSize | None:
+    """Return the size of a pixel, in the unit of x; None where x or y has none, or their units cannot be compared."""
+    if not {"X", "Y"} <= units.keys() or not all(0 < size[axis] < math.inf for axis in "XY"):
+        return None
+    x_unit, y_unit = (length_unit(units[axis]) for axis in "XY")
+    if units["X"] == units["Y"]:
+        return PixelSize(x=size["X"], y=size["Y"], unit=units["X"])
+    if x_unit is None or y_unit is None:
+        return None
+    return PixelSize(x=size["X"], y=float(f"{size['Y'] * y_unit.metres / x_unit.metres:.12g}"), unit=units["X"])
 
 
 def _colour(text: Any) -> int | None:

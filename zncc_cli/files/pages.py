@@ -52,7 +52,8 @@ def page_of(image: Image, page: int) -> Image:
     axes = "C" * letters.count("C") + image.axes[len(letters) :]
     properties = _properties_at(image.metadata.properties, shape, key)
     metadata = dataclasses.replace(image.metadata, properties=properties)
-    return dataclasses.replace(image, data=data, axes=axes, metadata=metadata)
+    levels = tuple(level.select(index) for level in image.levels)
+    return dataclasses.replace(image, data=data, axes=axes, metadata=metadata, levels=levels)
 
 
 def _properties_at(

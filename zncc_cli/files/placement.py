@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zncc_cli.files.metadata import Metadata
-from zncc_cli.files.paths import MismatchError, read_small_file, refusal
+from zncc_cli.files.paths import MismatchError, refusal
 from zncc_cli.files.tiff.calibration import length_unit, unescaped
 from zncc_cli.files.tiff.georeference import TIEPOINTS, TRANSFORMATION
-from zncc_cli.files.transforms.linear import parse_numbers
+from zncc_cli.files.world_file import read_world_file, world_file_beside
 from zncc_cli.registration.transforms.matrices import is_singular
 from zncc_cli.text import shown
 
@@ -27,8 +27,6 @@ _PIXEL_SCALE, _KEYS, _DOUBLES, _TEXTS = 33550, 34735, 34736, 34737
 _RASTER_TYPE, _PIXEL_IS_POINT = 1025, 2
 _PROJECTED, _GEODETIC, _USER_DEFINED = 3072, 2048, 32767
 _CITATIONS = (1026, 2049, 3073, 4097)  # names for people
-
-_WORLD_FILE_SUFFIXES = {".tif": ".tfw", ".tiff": ".tfw", ".png": ".pgw", ".jpg": ".jgw", ".jpeg": ".jgw"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +72,9 @@ def placement(metadata: Metadata, shape: tuple[int, int]) -> Placement:
         InputError: the file does not say so, or what it says cannot be used.
     """
     try:
-        found = _of_georeference(metadata) or _of_stage(metadata, shape) or _of_world_file(metadata.path)
+        found = _of_georeference(metadata) or _of_stage(metadata, shape)
+        if found is None or found.system == {}:  # the georeference of a world file names no system
+            found = _of_world_file(metadata.path) or found
         if found is None:
             raise MismatchError("a georeference, a stage position with a pixel size (OME), or a world file", "none")
         # Singular or not, coordinates on the Earth have offsets of many digits.
@@ -182,21 +182,9 @@ def _of_stage(metadata: Metadata, shape: tuple[int, int]) -> Placement | None:
 
 
 def _of_world_file(path: Path) -> Placement | None:
-    """Return the place by the world file beside an image (.tfw, .pgw, .jgw, .wld), or None without one.
-
-    Six numbers, each on a line: A, D, B, E, C, F of x = A column + B row + C and y = D column + E row + F. Columns and
-    rows count from the centre of the first pixel.
-    """
-    suffixes = _WORLD_FILE_SUFFIXES.get(path.suffix.lower()), ".wld"
-    beside = [path.with_suffix(suffix) for suffix in suffixes if suffix is not None] if path.suffix else []
-    world_file = next((candidate for candidate in beside if candidate.is_file()), None)
+    """Return the place by the world file beside an image, or None without one."""
+    world_file = world_file_beside(path)
     if world_file is None:
         return None
-    advice = "check the file, or remove it"
-    content = read_small_file(world_file, expected="a world file", advice=advice)
-    try:
-        a, d, b, e, c, f = parse_numbers(content.decode(errors="replace").split(), 6, "a world file")
-    except MismatchError as problem:
-        raise refusal(world_file, expected=problem.expected, found=problem.found, advice=advice) from None
     note = f"{shown(world_file.name)} names no coordinate reference system: it is taken to be that of the other image"
-    return Placement("a world file", np.array([[a, b, c], [d, e, f], [0, 0, 1]]), notes=(note,))
+    return Placement("a world file", read_world_file(world_file), notes=(note,))

@@ -13,17 +13,18 @@ from zncc_cli.errors import InputError, OptionError
 from zncc_cli.files.images import Image, check_kind, read_image
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.output_folder import OutputFolder, refuse_sources
-from zncc_cli.files.transforms.transform_json import read_transform
-from zncc_cli.jobs.budget import check_disk, file_bytes
+from zncc_cli.files.transforms.transform_json import TransformFile, read_transform
+from zncc_cli.jobs.budget import file_bytes
+from zncc_cli.jobs.disk import check_disk
 from zncc_cli.jobs.resampled import write_resampled
-from zncc_cli.jobs.transforms import inverse_of, warn_of_status
+from zncc_cli.jobs.transforms import inverse_of, inverse_spline, warn_of_status
 from zncc_cli.operators import native
 from zncc_cli.registration.resampling.canvas import frame_of
-from zncc_cli.registration.transforms.matrices import is_singular, map_points
+from zncc_cli.registration.transforms.bending import Transform, mapped_points, matrix_of
+from zncc_cli.registration.transforms.matrices import is_singular
 from zncc_cli.registration.warp import corners
 from zncc_cli.text import one_line
 
-_NO_UNIT = 1  # TIFF's ResolutionUnit where the file names no unit
 _MAX_COORDINATE_PX = 1e9  # farther away no image has pixels
 
 
@@ -55,22 +56,25 @@ def apply_transform(config: ApplyConfig) -> tuple[Applied, ...]:
         OptionError: a setting does not fit an image.
         OutputError: a file cannot be written; no file is written then.
     """
-    transform = read_transform(config.transform)
-    warn_of_status(config.transform, transform.status)
-    matrix, shapes, grid = transform.matrix, (transform.fixed_shape, transform.moving_shape), transform.grid
+    file = read_transform(config.transform)
+    warn_of_status(config.transform, file.status)
+    shapes, grid = (file.fixed_shape, file.moving_shape), file.grid
+    _check_transform(config.transform, file.transform, shapes[0])
+    transform, inverse_notes = file.transform, tuple[str, ...]()
     if config.inverse:
-        matrix, shapes, grid = inverse_of(config.transform, matrix), shapes[::-1], None
-    _check_matrix(config.transform, matrix, shapes[0])
+        transform, inverse_notes = _inverse(config.transform, file)
+        shapes, grid = shapes[::-1], None
+        _check_transform(config.transform, transform, shapes[0])
     files = _files(config)
     for path in config.images:
         check_kind(path)
     folder = files[0].parent
     refuse_sources(files, (*config.images, config.transform))
-    canvas = frame_of(config.resampling.canvas, matrix, *shapes)
+    canvas = frame_of(config.resampling.canvas, transform, *shapes)
     applied, needed = [], 0
     with OutputFolder(folder, names=[file.name for file in files], overwrite=config.overwrite) as output:
-        for path, file in zip(config.images, files, strict=True):
-            image = read_image(path, series=config.series, page=config.page)
+        for path, out in zip(config.images, files, strict=True):
+            image = read_image(path, series=config.series, page=config.page, indices=config.resampling.labels)
             if image.shape != shapes[1]:
                 (height, width), (found_height, found_width) = shapes[1], image.shape
                 other = "; give --inverse for images of the fixed frame" if image.shape == shapes[0] else ""
@@ -81,16 +85,27 @@ def apply_transform(config: ApplyConfig) -> tuple[Applied, ...]:
             needed += file_bytes(image, canvas)
             check_disk(folder, needed)
             with native.selected(config.backend):
-                written = write_resampled(output.staging / file.name, image, matrix, canvas, config.resampling, grid)
-            notes = tuple(map(as_options, (*image.notes, *_calibration_notes(image, grid), *written.notes)))
-            applied.append(Applied(path, file, written.clipped, canvas.offset, canvas.shape, notes))
+                written = write_resampled(output.staging / out.name, image, transform, canvas, config.resampling, grid)
+            notes = tuple(
+                map(as_options, (*image.notes, *inverse_notes, *_calibration_notes(image, grid), *written.notes))
+            )
+            applied.append(Applied(path, out, written.clipped, canvas.offset, canvas.shape, notes))
     return tuple(applied)
 
 
-def _check_matrix(path: Path, matrix: np.ndarray, shape: tuple[int, int]) -> None:
-    """Raise `InputError` where a matrix is singular, or maps every corner of the frame (H, W) to infinity or so far."""
+def _inverse(path: Path, file: TransformFile) -> tuple[Transform, tuple[str, ...]]:
+    """Return the inverse of a transform, and a sentence on how far a spline that stands for it is off."""
+    if file.field is None:
+        return inverse_of(path, file.matrix), ()
+    inverse = inverse_spline(path, file.field, file.moving_shape)
+    return inverse.field, (f"{path.name}: its inverse is a spline, off by at most {inverse.error:.2g} px",)
+
+
+def _check_transform(path: Path, transform: Transform, shape: tuple[int, int]) -> None:
+    """Raise `InputError` where a transform is singular, or maps every corner of the frame (H, W) far away."""
+    matrix = matrix_of(transform)
     with np.errstate(all="ignore"):
-        mapped = map_points(matrix, corners(shape))
+        mapped = mapped_points(transform, corners(shape))
     in_reach = np.isfinite(mapped).all(axis=-1) & (np.abs(mapped) < _MAX_COORDINATE_PX).all(axis=-1)
     if is_singular(matrix) or not in_reach.any():
         raise InputError(
@@ -100,13 +115,11 @@ def _check_matrix(path: Path, matrix: np.ndarray, shape: tuple[int, int]) -> Non
 
 
 def _calibration_notes(image: Image, grid: Metadata | None) -> tuple[str, ...]:
-    """Return a sentence where an image has a calibration, and the frame that it is resampled onto has none."""
-    metadata = image.metadata
-    has_resolution = metadata.resolution is not None and metadata.resolution.unit != _NO_UNIT
-    if grid is not None or not (metadata.pixel_size or has_resolution or metadata.georeference):
+    """Return a sentence where an image has a place on the Earth, and the frame that it is resampled onto has none."""
+    if grid is not None or not image.metadata.georeference:
         return ()
-    name = metadata.path.name
-    return (f"{name}: pixel size and place of the frame that it is resampled onto are not known, and are not written",)
+    name = image.metadata.path.name
+    return (f"{name}: the place of the frame that it is resampled onto is not known, and is not written",)
 
 
 def _files(config: ApplyConfig) -> list[Path]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import shutil
-from pathlib import Path
 
 from zncc_cli.errors import ContentError, ResourceError
 from zncc_cli.files.images import Image
 from zncc_cli.files.memory import available_memory
+from zncc_cli.files.tiff.pyramid import MIN_SIDE
 from zncc_cli.jobs.downsampling import MAX_FULL_RESOLUTION_PIXELS, downsampling_factor
 from zncc_cli.registration.inputs.prepare import SMALLEST_IMAGE
 from zncc_cli.registration.resampling.canvas import Frame
@@ -59,25 +58,12 @@ def affordable_factor(fixed: Image, moving: Image, window: int | None) -> int:
     return factor
 
 
-def check_disk(folder: Path, needed: int) -> None:
-    """Check that the disk of a folder has ``needed`` bytes free; the folder itself need not exist yet.
-
-    Raises:
-        ResourceError: it has not.
-    """
-    nearest = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
-    free = shutil.disk_usage(nearest).free
-    if needed > free:
-        raise ResourceError(
-            f"{folder}: expected {byte_count(needed)} of free disk for the files of this run, found "
-            f"{byte_count(free)}; choose another --out"
-        )
-
-
 def file_bytes(image: Image, canvas: Frame) -> int:
-    """Return the bytes of a file of all planes of an image on a canvas, uncompressed."""
+    """Return the bytes of a file of all planes of an image on a canvas, uncompressed, with those of its pyramid."""
     planes = math.prod(image.data.shape) // math.prod(image.shape)
-    return math.prod(canvas.shape) * planes * image.dtype.itemsize
+    size = math.prod(canvas.shape) * planes * image.dtype.itemsize
+    # Smaller copies are a third of the image, and lie in temporary files as well while they are made.
+    return size * 5 // 3 if max(canvas.shape) > MIN_SIDE else size
 
 
 def map_bytes(canvas: Frame) -> int:

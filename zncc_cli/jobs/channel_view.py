@@ -29,7 +29,7 @@ class ChannelView:
         image: the file.
         index: which plane, a number for each leading axis.
         sample: which sample of its pixels, or None for the luminance.
-        mask: image of the same shape whose pixels above zero count, or None for all.
+        mask: image of the same shape whose stored values above zero count, or None for all.
         no_data: values, in the image's own units, whose pixels do not count, see `exclude_no_data`.
     """
 
@@ -75,7 +75,7 @@ class ChannelView:
         part = self.image.read(self.index, rows, columns)
         valid = part.valid()
         if self.mask is not None:
-            valid &= self.mask.read((), rows, columns).luminance() > 0
+            valid &= self.mask.read((), rows, columns).is_set()
         return part, valid
 
     def _grey(self, part: Image) -> np.ndarray:

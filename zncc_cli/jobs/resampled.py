@@ -10,19 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from zncc_cli.config import Interpolation, ResamplingConfig
+from zncc_cli.config import Interpolation, Pyramid, ResamplingConfig
 from zncc_cli.errors import OptionError
 from zncc_cli.files.image_output import STRIP_ROWS, write_strips
 from zncc_cli.files.images import Image
 from zncc_cli.files.metadata import Metadata
+from zncc_cli.jobs.calibration import calibrated_grid
 from zncc_cli.jobs.threads import in_order
 from zncc_cli.registration.resampling.canvas import Frame
 from zncc_cli.registration.resampling.resample import Read, copies, resample
+from zncc_cli.registration.transforms.bending import Transform
 
 # Beyond it float64, in which values between pixels are computed, does not hold every integer.
 _MAX_EXACT_INTEGER = 2.0**53
 
-MatrixOf = Callable[[tuple[int, ...]], np.ndarray]
+TransformOf = Callable[[tuple[int, ...]], Transform]
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Strip:
 def write_resampled(
     path: Path,
     image: Image,
-    matrix: np.ndarray | MatrixOf,
+    transform: Transform | TransformOf,
     canvas: Frame,
     settings: ResamplingConfig,
     grid: Metadata | None,
@@ -74,11 +76,12 @@ def write_resampled(
     Args:
         path: the file.
         image: what is resampled.
-        matrix: (3, 3), maps pixels of the canvas's plane to those of the image, (x, y); or a function that returns the
-            matrix of the plane at an index of the leading axes.
+        transform: a matrix (3, 3) or a field, maps pixels of the canvas's plane to those of the image, (x, y); or a
+            function that returns the one of the plane at an index of the leading axes.
         canvas: which pixels are written.
         settings: interpolation, and what pixels hold that the image does not cover.
-        grid: metadata of the image whose pixels the canvas counts; the file gets its pixel size and georeference.
+        grid: metadata of the image whose pixels the canvas counts; the file gets its pixel size and georeference, or,
+            where it has no pixel size, that of ``image`` through the scale of the transform.
         collect: is called with each strip, in the order of the file.
         threads: how many strips are resampled at a time.
 
@@ -86,10 +89,13 @@ def write_resampled(
         OptionError: ``--fill`` is no value of the image's dtype.
         OutputError: the file cannot be written.
     """
-    resampler = _Resampler(image, matrix if callable(matrix) else lambda _: matrix, canvas, settings)
+    resampler = _Resampler(image, transform if callable(transform) else lambda _: transform, canvas, settings)
     places = product(product(*map(range, image.leading)), range(0, len(canvas.rows), STRIP_ROWS))
     tally = _Tally(image.dtype)
-    notes = write_strips(
+    calibration_notes: tuple[str, ...] = ()
+    if not callable(transform):
+        grid, calibration_notes = calibrated_grid(grid, image.metadata, transform, canvas.shape)
+    notes = calibration_notes + write_strips(
         path,
         tally.pixels(in_order(resampler.strip, places, threads), collect),
         shape=(*image.leading, *canvas.shape, *image.data.shape[len(image.leading) + 2 :]),
@@ -98,6 +104,7 @@ def write_resampled(
         like=image.metadata,
         frame=grid,
         offset=canvas.offset,
+        pyramid=settings.pyramid is Pyramid.AUTO,
     )
     if tally.inexact:
         notes += ("integers beyond 2^53 are rounded to 53 bits; --interpolation nearest copies them",)
@@ -111,8 +118,8 @@ class _Resampler:
         OptionError: ``--fill`` is no value of the image's dtype.
     """
 
-    def __init__(self, image: Image, matrix_of: MatrixOf, canvas: Frame, settings: ResamplingConfig) -> None:
-        self._image, self._matrix_of, self._canvas, self._settings = image, matrix_of, canvas, settings
+    def __init__(self, image: Image, transform_of: TransformOf, canvas: Frame, settings: ResamplingConfig) -> None:
+        self._image, self._transform_of, self._canvas, self._settings = image, transform_of, canvas, settings
         self._fill = missing_value(image.dtype, image.metadata, settings)
         self._fill_in_holes = missing_value(image.dtype, image.metadata, ResamplingConfig())
 
@@ -120,13 +127,13 @@ class _Resampler:
         """Resample the strip of the plane at an index from a row of the canvas on: ``place`` is (index, row)."""
         (index, first_row), image, canvas, settings = place, self._image, self._canvas, self._settings
         rows = canvas.rows[first_row : first_row + STRIP_ROWS]
-        matrix = self._matrix_of(index)
-        place_in_image = matrix, rows, canvas.columns, settings.interpolation
+        transform = self._transform_of(index)
+        place_in_image = transform, rows, canvas.columns, settings.interpolation
         values, defined, covered = _values(image, index, place_in_image, settings.edge)
         fill: np.ndarray | float = self._fill
         if settings.fill is not None and not defined.all():
             # A hole in the image is no pixel beyond it, and stays what it is.
-            inside = resample(_read_all_defined, image.shape, matrix, rows, canvas.columns, Interpolation.LINEAR)[1]
+            inside = resample(_read_all_defined, image.shape, transform, rows, canvas.columns, Interpolation.LINEAR)[1]
             fill = np.where(inside, self._fill_in_holes, self._fill)
         return Strip(index, first_row, values, covered, *to_dtype(values, defined, image.dtype, fill))
 
@@ -153,7 +160,7 @@ class _Tally:
             yield strip.pixels
 
 
-_Place = tuple[np.ndarray, range, range, Interpolation]  # matrix, rows and columns of the canvas's plane
+_Place = tuple[Transform, range, range, Interpolation]  # transform, rows and columns of the canvas's plane
 
 
 def _values(
@@ -166,12 +173,15 @@ def _values(
     Returns:
         Values (h, W[, S]); which of them are defined, (h, W[, S]); and which pixels the image covers, (h, W).
     """
-    matrix, _, _, interpolation = place
-    if copies(matrix, interpolation):
+    transform, _, _, interpolation = place
+    if copies(transform, interpolation):
         values, defined = resample(_reader(image, index, all_pixels=True), image.shape, *place, edge=edge)
         inside = resample(_read_all_defined, image.shape, *place)[1] if edge else defined
         pixels = Image(values, image.axes[len(image.leading) :], image.metadata)
-        return values, defined, inside & pixels.valid(image.dtype)
+        covered = inside & pixels.valid(image.dtype)
+        if image.mask is not None:
+            covered &= resample(_reader(image, index), image.shape, *place)[1]
+        return values, defined, covered
     if image.axes.endswith("S") and image.dtype.kind == "f" and not image.metadata.alpha:
         # Each sample by itself: one that is NaN leaves the others as they are.
         planes = [

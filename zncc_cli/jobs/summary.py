@@ -42,6 +42,7 @@ def print_summary(outcome: PairOutcome) -> None:
         *([("compared by", "local texture, not brightness")] if result.by_texture and not failed else []),
         *([("inverted", "bright in one image is dark in the other")] if result.inverted and not failed else []),
         *([("mirrored", "the moving image shows the scene mirrored")] if result.mirrored and not failed else []),
+        *([("spline", _spline(outcome))] if result.field is not None else []),
         ("motion", f"{result.evidence.motion:.3f} px at most, at the corners"),
         *([("expected error", _expected_error(uncertainty))] if uncertainty else []),
         ("matrix", "fixed -> moving, (x, y) px"),
@@ -51,6 +52,13 @@ def print_summary(outcome: PairOutcome) -> None:
         ("files", f"{outcome.folder}/"),
     ]
     summary_table(rows)
+
+
+def _spline(outcome: PairOutcome) -> str:
+    """Return what is said of a transform that bends; its motion is that of the matrix upon which it does."""
+    folds = outcome.report["metrics"]["folds"]
+    where = "folds nowhere" if folds == 0 else f"folds at {folds} pixels: look at jacobian.tif"
+    return f"nodes every {outcome.report['spline']['spacing']:g} px, {where}"
 
 
 _PIPE_COLUMNS = 2**14  # no line is cut where the output is no terminal

@@ -19,6 +19,7 @@ import numpy as np
 from zncc_cli.config import NESTED_MODELS, Model, RegistrationConfig
 from zncc_cli.registration.pair_pyramid import LevelMetrics, PairPyramid
 from zncc_cli.registration.pyramid import pyramid
+from zncc_cli.registration.quality.block_consensus import block_consensus
 from zncc_cli.registration.quality.bounds import MIN_START_RATIO
 from zncc_cli.registration.quality.compute_evidence import compute_evidence, may_agree
 from zncc_cli.registration.quality.evidence import Evidence
@@ -41,8 +42,10 @@ from zncc_cli.registration.search.multistart import (
     start_ratio,
 )
 from zncc_cli.registration.search.start_check import check_start
+from zncc_cli.registration.transforms.linear import LinearTransform
 
-_TONE_NOTE = "the contrast of the images differs by a curve: one of them was fitted through that curve"
+TONE_NOTE = "the contrast of the images differs by a curve: one of them was fitted through that curve"
+"""The note of a fit by images of which one was taken through a curve."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,20 +134,23 @@ def solve(pair: PairPyramid, task: Task, config: RegistrationConfig, candidates:
     fitted = dataclasses.replace(config, model=checked.fit.model)
     border = _check_border(metrics.pair, checked.fit, task.bound, fitted)
     uncertainty = Uncertainty.of_blocks(fitted.model, border.refined.matrix, pair.shape, border.refined.influences)
-    evidence = compute_evidence(_without_border(metrics, border, config), border, fitted, uncertainty, ratio)
-    beyond = checked.distance_beyond_bound
-    evidence = dataclasses.replace(evidence, fine_ratio=fine_ratio, distance_beyond_bound=beyond)
-    request = Request(task.config, fitted.model, task.init is not None, task.by_texture, task.further)
-    verdict = judge(evidence, request)
+    judged = _without_border(metrics, border, config)
+    evidence = compute_evidence(judged, border, fitted, uncertainty, ratio)
+    evidence = dataclasses.replace(
+        evidence,
+        fine_ratio=fine_ratio,
+        distance_beyond_bound=checked.distance_beyond_bound,
+        consensus=_consensus(judged.pair, border.refined.matrix, fitted.model) if task.by_texture else None,
+    )
     return Solution(
         fit=dataclasses.replace(checked.fit, refined=border.refined),
         evidence=evidence,
-        verdict=verdict,
+        verdict=_judged(evidence, fitted.model, task),
         uncertainty=uncertainty,
         records=(*candidates[0].records, *richest_records, *selected_records, refinement_record, *checked.records),
         candidates=candidates,
         config=config,
-        notes=(*([_TONE_NOTE] if by_curve else []), *checked.notes),
+        notes=(*([TONE_NOTE] if by_curve else []), *checked.notes),
     )
 
 
@@ -201,6 +207,23 @@ def _fine_ratio(
     there, _ = _descend_richest(of_rival, rival, config)
     other = score_at(of_rival, pair.judged, there)
     return score / other if other > 0 else math.inf
+
+
+def confirmed(solution: Solution, task: Task, textures: PairPyramid) -> Solution:
+    """Return a solution by brightness, judged by the consensus of the pair's texture maps as well."""
+    found = _consensus(textures, solution.fit.matrix, solution.fit.model)
+    evidence = dataclasses.replace(solution.evidence, consensus=found)
+    return dataclasses.replace(solution, evidence=evidence, verdict=_judged(evidence, solution.fit.model, task))
+
+
+def _judged(evidence: Evidence, model: Model, task: Task) -> Verdict:
+    """Return the verdict on a fit of a ``model``."""
+    return judge(evidence, Request(task.config, model, task.init is not None, task.further))
+
+
+def _consensus(pair: PairPyramid, matrix: np.ndarray, model: Model) -> float:
+    """Return the `block_consensus` on the judged level for the ``matrix`` (3, 3) of a ``model``."""
+    return block_consensus(*pair.level(pair.judged), matrix, LinearTransform(model, pair.shape).size)
 
 
 def _check_border(pair: PairPyramid, fit: Fit, bound: MotionBound | None, config: RegistrationConfig) -> BorderCheck:

@@ -63,11 +63,12 @@ class RegistrationResult:
         window: side of the windows that the result was found and judged by, pixels.
         min_overlap: the least share of the smaller image that the search accepted.
         notes: a sentence for each thing that was done and not asked for.
-        bending: what is known about a transform that bends (`Model.BSPLINE`); None for a matrix. Its matrix is
-            ``matrix``, and its evidence that of the verdict; ``evidence`` is of the matrix alone.
         backend: which arithmetic ran, and why.
         device: where.
         seconds: images in memory to transform.
+        field: the transform where it bends, upon ``matrix``; None where the matrix is all.
+        bending: what is known about a transform that bends; None where the matrix is all. Of ``evidence``, ZNCC after,
+            held-out figures, peak ratio and expected error are of it, the others of the matrix alone.
     """
 
     model: Model
@@ -86,15 +87,16 @@ class RegistrationResult:
     window: int
     min_overlap: float
     notes: tuple[str, ...]
-    bending: Bending | None
     backend: native.Loaded
     device: str
     seconds: float
+    field: SplineField | None = None
+    bending: Bending | None = None
 
     @property
-    def field(self) -> SplineField | None:
-        """The transform, where it bends (`Model.BSPLINE`); None where it is ``matrix``."""
-        return None if self.bending is None else self.bending.field
+    def transform(self) -> np.ndarray | SplineField:
+        """The transform, fixed -> moving: the matrix, or the spline upon it."""
+        return self.matrix if self.field is None else self.field
 
     @property
     def mirrored(self) -> bool:
@@ -268,7 +270,6 @@ def _result(
         window=solution.config.window_side,
         min_overlap=solution.config.first_min_overlap,
         notes=notes,
-        bending=None,
         backend=backend,
         device=str(device),
         seconds=seconds,
@@ -276,15 +277,30 @@ def _result(
 
 
 def _with_bending(result: RegistrationResult, bent: Bent) -> RegistrationResult:
-    """Return the result of a matrix as that of the transform that bends upon it."""
+    """Return the result of a matrix as that of the transform that bends upon it.
+
+    What the evidence says of the end result is of the field; the other figures stay those of the matrix.
+    """
+    bending = bent.bending
+    evidence = dataclasses.replace(
+        result.evidence,
+        zncc_after=bending.zncc,
+        expected_error=None if bending.expected_error is None else bending.expected_error.rms,
+        held_out_before=None if bending.held_out is None else bending.held_out.before,
+        held_out_after=None if bending.held_out is None else bending.held_out.after,
+        peak_ratio=bending.peak_ratio,
+    )
     return dataclasses.replace(
         result,
+        evidence=evidence,
+        uncertainty=None,
         model=Model.BSPLINE,
         model_asked=Model.BSPLINE,
-        matrix=bent.bending.field.matrix,
+        matrix=bending.field.matrix,
         status=bent.verdict.status,
         reasons=bent.verdict.reasons,
-        bending=bent.bending,
+        field=bending.field,
+        bending=bending,
     )
 
 

@@ -14,10 +14,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from zncc_cli.config import Contrast, Flip, Model
-from zncc_cli.registration.attempt import Solution, Task, find, solve
+from zncc_cli.registration.attempt import TONE_NOTE, Solution, Task, confirmed, find, solve
 from zncc_cli.registration.pair_variant import Images, PairVariant
-from zncc_cli.registration.quality.bounds import MIN_START_RATIO
+from zncc_cli.registration.quality.bounds import MAX_MODEL_MISFIT_PX, MAX_TEXTURE_MISFIT_PX, MIN_START_RATIO
+from zncc_cli.registration.quality.compute_evidence import overlap_distance
 from zncc_cli.registration.quality.verdict import Status, Verdict
+from zncc_cli.registration.refine.tone_curve import with_one_tone
 from zncc_cli.registration.retry import with_smaller_overlap, with_smaller_windows
 from zncc_cli.registration.search.global_search import USUAL_SCALES
 from zncc_cli.registration.search.multistart import start_ratio
@@ -32,6 +34,9 @@ _SCALE_SLACK = 1.25  # a result whose scale lies farther beyond those that were 
 _MAX_SCALE, _SAME_SCALE = 10.0, 1.05
 # The scales beyond the usual ones, twice to four times, as reductions of fixed and moving and what is left to search.
 _LARGER_SCALES = (((1, 2), (1.0, 2.0)), ((2, 1), (0.5, 1.0)))
+# Of the variance of an image, what a tone curve may leave where texture has found the place. A line leaves more then.
+_MAX_UNEXPLAINED = 0.5
+_CONFIRMED_NOTE = "the images agree little by brightness; their local texture confirms the place"
 _RANK = (Status.OK, Status.SUSPECT, Status.FAILED)
 
 
@@ -121,13 +126,55 @@ def _by_brightness_or_texture(images: Images, task: Task) -> Found:
     """Return what the usual search leads to, by the images' brightness, or their texture where that fails."""
     textures = images.textures if task.config.contrast is Contrast.ANY else None
     if textures is not None:
-        return _registered(images, task, textures)
+        return _through_curve(images, task, _registered(images, task, textures))
     found = _registered(images, task, images.as_they_are)
-    if found.status is not Status.FAILED or task.config.contrast is not Contrast.AUTO:
+    if found.status is Status.OK or task.config.contrast is not Contrast.AUTO:
         return found
     textures = images.textures
-    by_texture = None if textures is None else _where_it_stands_out(images, task, textures, USUAL_SCALES, quick=True)
-    return found if by_texture is None or not _is_better(by_texture, found) else by_texture
+    by_texture = None if textures is None else _where_it_stands_out(images, task, textures, USUAL_SCALES, quick=False)
+    if by_texture is not None and _is_better_by_texture(by_texture, found):
+        return _through_curve(images, task, by_texture)
+    return found if textures is None or _bends(found) else _confirmed_by_texture(found, task, textures)
+
+
+def _confirmed_by_texture(found: Found, task: Task, textures: PairVariant) -> Found:
+    """Return the fit by brightness as ok where the blocks of the texture maps find its place by themselves."""
+    solution = confirmed(found.solution, task, textures.pair)
+    if solution.verdict.status is not Status.OK:
+        return found
+    return replace(found, solution=replace(solution, notes=(*solution.notes, _CONFIRMED_NOTE)))
+
+
+def _bends(found: Found) -> bool:
+    """Tell whether the motion is richer than the model, by more than a fit by brightness may leave."""
+    misfit = found.solution.evidence.model_misfit
+    return misfit is not None and misfit > MAX_MODEL_MISFIT_PX
+
+
+def _through_curve(images: Images, task: Task, by_texture: Found) -> Found:
+    """Return the fit by brightness through the tone curve that a fit by texture tells, where there is one.
+
+    Texture is as coarse as its windows. It has found the place, so the finer fit has to agree with it.
+    """
+    pair, matrix = images.as_they_are.pair, by_texture.solution.fit.matrix
+    toned = pair if by_texture.status is not Status.OK else with_one_tone(pair, matrix, _MAX_UNEXPLAINED)
+    if toned is pair:
+        return by_texture
+    variant = replace(images.as_they_are, pair=toned)
+    finer = _registered(images, replace(task, init=matrix), variant)
+    distance = overlap_distance(finer.solution.fit.matrix, matrix, *toned.level(0))
+    near = distance is not None and distance <= MAX_TEXTURE_MISFIT_PX
+    if finer.status is not Status.OK or not near:
+        return by_texture
+    return replace(finer, solution=replace(finer.solution, notes=(*finer.solution.notes, TONE_NOTE)))
+
+
+def _is_better_by_texture(by_texture: Found, found: Found) -> bool:
+    """Tell whether the fit by texture is to be taken, and not that by brightness.
+
+    Where brightness tells a place, too, it also tells better how far the motion is richer than the model.
+    """
+    return _is_better(by_texture, found) and (found.status is Status.FAILED or not _bends(by_texture))
 
 
 def _registered(images: Images, task: Task, variant: PairVariant) -> Found:

@@ -10,6 +10,8 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from zncc_cli.registration.transforms.spline_field import SplineField
+
 _DRAWING_SIDE = 640.0  # the longer side of the drawing, in its own units
 _ARROWS_PER_SIDE = 12  # along the longer side
 _MAX_LENGTH = 1.3  # of an arrow, in distances between two arrows, so that they do not cover each other
@@ -78,13 +80,16 @@ class Motion:
     without_mean: ArrowChart | None
 
 
-def motion(matrix: NDArray[np.float64], shape: tuple[int, int], pixel: float) -> Motion | None:
+def motion(
+    matrix: NDArray[np.float64], shape: tuple[int, int], pixel: float, field: SplineField | None = None
+) -> Motion | None:
     """Return how a transform moves a frame; None if no point of the frame has a finite image.
 
     Args:
         matrix: (3, 3), fixed -> moving, in pixels (x, y) of the frame.
         shape: (H, W) of the frame.
         pixel: side of a pixel of the frame, in pixels of the fixed image.
+        field: the transform where it bends, in pixels of the images; its matrix is ``matrix`` then.
     """
     if matrix.shape != (3, 3) or not np.isfinite(matrix).all():
         return None
@@ -100,6 +105,8 @@ def motion(matrix: NDArray[np.float64], shape: tuple[int, int], pixel: float) ->
         return None
     points = points[in_front]
     steps = homogeneous[in_front, :2] / homogeneous[in_front, 2:] - (points - 0.5)
+    if field is not None:
+        steps += field.bend(*(points * pixel - 0.5).T) / pixel
     mean = steps.mean(axis=0)
     differences = steps - mean
     differs = float(np.hypot(*differences.T).max()) * pixel >= _MIN_DIFFERENCE_PX
@@ -116,17 +123,17 @@ def _chart(points: NDArray[np.float64], steps: NDArray[np.float64], shape: tuple
     unit = _DRAWING_SIDE / max(height, width)
     longest = float(np.hypot(*steps.T).max())
     gap = max(height, width) / _ARROWS_PER_SIDE
-    exaggeration = _round_below(_MAX_LENGTH * gap / longest) if longest > 0 else 1.0
+    exaggeration = round_below(_MAX_LENGTH * gap / longest) if longest > 0 else 1.0
     ends = points + steps * exaggeration
     arrows = tuple(Arrow(*ends_of_one) for ends_of_one in np.round(np.hstack((points, ends)) * unit, 1).tolist())
-    bar_pixels = _round_below(max(longest, 1e-9) * pixel)
+    bar_pixels = round_below(max(longest, 1e-9) * pixel)
     bar = round(bar_pixels / pixel * exaggeration * unit, 1)
     return ArrowChart(
         round(width * unit, 1), round(height * unit, 1), arrows, exaggeration, longest * pixel, bar, bar_pixels
     )
 
 
-def _round_below(value: float) -> float:
+def round_below(value: float) -> float:
     """Return the largest of 1, 2 and 5 times a power of ten that is not above ``value`` > 0."""
     power = 10.0 ** math.floor(math.log10(value))
     return float(f"{max(step for step in (1, 2, 5) if step * power <= value * (1 + 1e-12)) * power:.3g}")

@@ -14,6 +14,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from zncc_cli.registration.transforms.spline_field import SplineField
 from zncc_cli.report.colours import MAGMA, ORANGE_PURPLE, RED_BLUE, VIRIDIS, ColourMap, colour_png
 from zncc_cli.report.grey import Limits, block_means, box_means, robust_limits, sample
 from zncc_cli.report.layers import Layers
@@ -41,6 +42,8 @@ class PairFigures:
         matrix: (3, 3), fixed -> moving, in pixels (x, y) of the frame of ``layers``.
         expected_error: expected error of the position, in pixels of the fixed image; None if it is not known.
         pixel: side of a pixel of that frame in pixels of the fixed image: 4 for a frame reduced to a quarter.
+        bend: the transform where it bends, in pixels of the images, and (H, W) of the moving image; None where the
+            matrix is all.
     """
 
     layers: Layers
@@ -50,6 +53,7 @@ class PairFigures:
     matrix: NDArray[np.float64]
     expected_error: NDArray[Any] | None = None
     pixel: float = 1.0
+    bend: tuple[SplineField, tuple[int, int]] | None = None
 
     def reduced(self, max_side: int = _MAX_VIEW_SIDE) -> PairFigures:
         """Return these images reduced by area averaging to at most ``max_side`` pixels of width and height."""
@@ -145,7 +149,7 @@ def map_figures(figures: PairFigures, window: object = None) -> list[MapFigure]:
     """Return the maps of an HTML report; ``window`` is the side of the ZNCC window in pixels, None if not known."""
     windows = f"windows of {window} x {window} pixels" if isinstance(window, int) else "local windows"
     maps = [
-        _map(
+        map_figure(
             "zncc",
             "ZNCC",
             _reduced_map(figures.zncc),
@@ -153,7 +157,7 @@ def map_figures(figures: PairFigures, window: object = None) -> list[MapFigure]:
             RED_BLUE,
             limits=(-1.0, 1.0),
         ),
-        _map(
+        map_figure(
             "residual",
             "Residual",
             residual(figures.layers),
@@ -163,7 +167,7 @@ def map_figures(figures: PairFigures, window: object = None) -> list[MapFigure]:
             unit="SD",
             symmetric=True,
         ),
-        _map(
+        map_figure(
             "std-fixed",
             "Texture, fixed",
             _reduced_map(figures.std_fixed),
@@ -171,7 +175,7 @@ def map_figures(figures: PairFigures, window: object = None) -> list[MapFigure]:
             VIRIDIS,
             unit="grey levels",
         ),
-        _map(
+        map_figure(
             "std-aligned",
             "Texture, aligned",
             _reduced_map(figures.std_aligned),
@@ -182,7 +186,7 @@ def map_figures(figures: PairFigures, window: object = None) -> list[MapFigure]:
     ]
     if figures.expected_error is not None:
         maps.append(
-            _map(
+            map_figure(
                 "expected-error",
                 "Expected error",
                 _reduced_map(figures.expected_error),
@@ -224,7 +228,7 @@ def _normalised(image: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[np.flo
     return (values / (deviation or 1.0)).astype(np.float32)
 
 
-def _map(
+def map_figure(
     key: str,
     title: str,
     values: NDArray[Any],

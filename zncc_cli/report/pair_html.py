@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from zncc_cli.report.arrows import motion
+from zncc_cli.report.deformation import deformation
 from zncc_cli.report.html import load_template, write_html
 from zncc_cli.report.json import plain
 from zncc_cli.report.pair_figures import PairFigures, embedded_views, load_jpeg, map_figures
@@ -97,7 +98,9 @@ def write_pair_html(
         "frame": {"width": width, "height": height, "pixel": value_text(shown.pixel), "reduced": shown.pixel > 1},
         "overlaps": bool(shown.layers.shared_after.any()),
         "maps": map_figures(shown, _mapping(report, "registered_by").get("window")),
-        "motion": motion(shown.matrix, (height, width), shown.pixel),
+        "motion": motion(shown.matrix, (height, width), shown.pixel, shown.bend and shown.bend[0]),
+        "deformation": shown.bend and deformation(*shown.bend, shown.layers),
+        "folds": _mapping(report, "metrics").get("folds"),
         "levels": _level_table(report.get("levels")),
         "metrics": list(described(_mapping(report, "metrics"))),
         "tables": _tables(report),

@@ -18,6 +18,9 @@ MEASURES: Mapping[str, Measure] = {
     "clipped_values": Measure(
         "Clipped values", "samples", "Values beyond the range of the data type, set to its limits in aligned.tif."
     ),
+    "folds": Measure(
+        "Folds", "px", "Pixels of the fixed frame at which the transform folds (its determinant is zero or less)."
+    ),
     "filled_pixels": Measure(
         "Filled pixels", "px", "Pixels of the frame that the moving image does not reach, filled in aligned.tif."
     ),
@@ -29,6 +32,9 @@ FILES: Mapping[str, str] = {
     "mask.tif": "255 where aligned.tif shows the moving image, else 0",
     "fixed.tif": "the fixed image on the same canvas",
     "transform.json": "the transform from fixed to moving coordinates",
+    "spline.npy": "coefficients of the transform's spline, which transform.json names",
+    "displacement.tif": "moving less fixed coordinates (dx, dy) of every fixed pixel, for other tools",
+    "jacobian.tif": "determinant of the transform: the ratio of areas; zero or less where it folds",
     "std_fixed.tif": "local standard deviation of the fixed image",
     "std_aligned.tif": "local standard deviation of the aligned image",
     "zncc.tif": "local ZNCC of the aligned images",

@@ -1,4 +1,4 @@
-"""Pairs at the limits of the search: mirrored, magnified, of little overlap, mostly flat, and of different scenes.
+"""Pairs at the limits of the search: mirrored, magnified, of little overlap, mostly flat, of other sensors and scenes.
 
 Pairs come in two halves with different seeds: settings were chosen on the one half, and claims are made from the other,
 held out.
@@ -18,6 +18,7 @@ from benchmarks.registration.pairs import unalignable
 from benchmarks.registration.pairs.motion import SIZES, draw
 from benchmarks.registration.pairs.plans import SHAPE, Image, Plan, make
 from benchmarks.registration.pairs.scenery import FLAT_SCENES, SCENES, TwoViews
+from benchmarks.registration.pairs.sensors import SENSORS
 
 Array = NDArray[np.float64]
 Random = np.random.Generator
@@ -149,6 +150,23 @@ def _different(scene: str) -> Callable[[int, int, Random], ReachPair]:
     return make_pair
 
 
+def _sensor(name: str, *, different: bool = False) -> Callable[[int, int, Random], ReachPair]:
+    """Return a maker of pairs of which another sensor sees the moving frame, of another scene where ``different``."""
+
+    def make_pair(number: int, seed: int, random: Random) -> ReachPair:
+        scene, model = _chosen(list(SCENES), number), _chosen(("rigid", "similarity", "affine"), number)
+        matrix = draw(model, SIZES[_chosen(list(SIZES), number)], SHAPE, random)
+        views = TwoViews(scene, seed, SHAPE, matrix)
+        other = TwoViews(_chosen(list(SCENES), number + 1), seed + 1, SHAPE, matrix) if different else views
+        fixed, moving = views.fixed(), SENSORS[name](other.moving(), random)
+        noisy = [frame + _NOISE_STD * frame.std() * random.standard_normal(frame.shape) for frame in (fixed, moving)]
+        kind = f"sensor: {name}" + (", different scene" if different else "")
+        frames = noisy[0].astype(np.float32), noisy[1].astype(np.float32)
+        return ReachPair(kind, scene, model, *frames, None if different else matrix)
+
+    return make_pair
+
+
 _DRAWN, _PHOTOGRAPHED = ("clean", "two-valued", "noise 0.2"), ("clean", "noise 0.2", "gamma")
 KINDS: dict[str, Kind] = {
     "mirrored": Kind(20, _mirrored),
@@ -159,6 +177,8 @@ KINDS: dict[str, Kind] = {
     "page": Kind(20, _flat("page", _DRAWN)),
     **{scene: Kind(20, _flat(scene, _PHOTOGRAPHED)) for scene in FLAT_SCENES if scene not in ("bare board", "page")},
     **{f"different: {scene}": Kind(20, _different(scene)) for scene in FLAT_SCENES},
+    **{f"sensor: {name}": Kind(12, _sensor(name)) for name in SENSORS},
+    **{f"sensor: {name}, different scene": Kind(12, _sensor(name, different=True)) for name in SENSORS},
 }
 
 

@@ -1,9 +1,12 @@
 """Metadata of a TIFF are read with its pixels: axes, channels, sizes, descriptions, tags."""
 
+import warnings
+
 import imageio.v3 as iio
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image as PillowImage
 
 from zncc_cli.errors import InputError, OptionError
 from zncc_cli.files.images import read_image
@@ -166,6 +169,82 @@ def test_ome_tiff(tmp_path):
     assert page.metadata.properties["Channel"] == said["Channel"]
 
 
+@pytest.mark.parametrize(
+    ("said", "size", "note"),
+    [
+        ({"X": (500, "nm"), "Y": (0.5, "µm")}, PixelSize(x=500, y=500, unit="nm"), None),
+        ({"X": (0.5, "µm"), "Y": (1, "mm")}, PixelSize(x=0.5, y=1000, unit="µm"), None),
+        ({"X": (0.5, "µm")}, PixelSize(x=0.5, y=0.5, unit="µm"), "PhysicalSizeX alone is given, 0.5 µm"),
+        ({"Y": (2, "nm")}, PixelSize(x=2, y=2, unit="nm"), "PhysicalSizeY alone is given, 2 nm"),
+        ({"X": (2, "nm"), "Y": (2, "pixel")}, None, "its units are nm along x and pixel along y"),
+        ({"X": (-2, "nm"), "Y": (2, "nm")}, None, "the pixel size -2.0 x 2.0 was not used"),
+    ],
+)
+def test_the_pixel_size_of_ome_is_read_in_any_units_or_a_note_says_why_not(tmp_path, said, size, note):
+    sizes = {f"PhysicalSize{axis}": value for axis, (value, _) in said.items()}
+    units = {f"PhysicalSize{axis}Unit": unit for axis, (_, unit) in said.items()}
+    tifffile.imwrite(tmp_path / "a.ome.tif", pixels(), metadata={"axes": "YX", **sizes, **units})
+    image = read_image(tmp_path / "a.ome.tif")
+    assert image.metadata.pixel_size == size
+    assert [note in found for found in image.notes] == [True] * (note is not None)
+
+
+def part_of_a_data_set(path, data, planes, dimension_order="XYCZT", sizes=(2, 3, 4), file_uuid="here"):
+    """Write a part of a data set in several OME-TIFFs of sizes (T, Z, C); ``planes``: (T, Z, C) of each page."""
+    t, z, c = sizes
+    entries = [
+        f'<TiffData FirstT="{t}" FirstZ="{z}" FirstC="{c}" IFD="{ifd}" PlaneCount="1">'
+        f'<UUID FileName="{path.name}">urn:uuid:here</UUID></TiffData>'
+        for ifd, (t, z, c) in enumerate(planes)
+    ]
+    further = '<TiffData FirstC="3" IFD="0" PlaneCount="1"><UUID FileName="b.ome.tif">urn:uuid:there</UUID></TiffData>'
+    channels = "".join(f'<Channel ID="Channel:0:{i}" SamplesPerPixel="1" Name="ch{i}"/>' for i in range(c))
+    xml = (
+        '<?xml version="1.0" encoding="UTF-8"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
+        f'UUID="urn:uuid:{file_uuid}"><Image ID="Image:0" Name="cells"><Pixels ID="Pixels:0" Type="uint16" '
+        f'DimensionOrder="{dimension_order}" SizeX="{W}" SizeY="{H}" SizeT="{t}" SizeZ="{z}" SizeC="{c}" '
+        'PhysicalSizeX="0.25" PhysicalSizeXUnit="µm" PhysicalSizeY="0.5" PhysicalSizeYUnit="µm" PhysicalSizeZ="2.0">'
+        f"{channels}{''.join(entries)}{further}</Pixels></Image></OME>"
+    )
+    tifffile.imwrite(path, data, photometric="minisblack", description=xml.encode(), metadata=None)
+
+
+@pytest.mark.parametrize(
+    ("planes", "axes", "channels", "words"),
+    [
+        ([(t, z, 1) for t in range(2) for z in range(3)], "TZYX", ["ch1"], "T 0 to 1, Z 0 to 2, C 1"),
+        ([(t, z, 1) for z in range(3) for t in range(2)], "ZTYX", ["ch1"], "T 0 to 1, Z 0 to 2, C 1"),
+        ([(1, z, c) for z in range(3) for c in (1, 3)], "ZCYX", ["ch1", "ch3"], "T 1, Z 0 to 2, C 1 3"),
+        ([(0, 0, 2)], "YX", ["ch2"], "T 0, Z 0, C 2"),
+    ],
+)
+def test_a_part_of_a_data_set_in_several_files_keeps_its_axes_sizes_and_channels(
+    tmp_path, planes, axes, channels, words
+):
+    data = pixels(len(planes)) if len(planes) > 1 else pixels()
+    part_of_a_data_set(tmp_path / "a.ome.tif", data, planes)
+    image = read_image(tmp_path / "a.ome.tif")
+    lengths = {axis: len({plane["TZC".index(axis)] for plane in planes}) for axis in axes[:-2]}
+    assert_same(image, data.reshape(*lengths.values(), H, W), axes)
+    assert image.notes == (f"a.ome.tif: a part of a data set in several files: {words}",)
+    assert image.metadata.flavor == "ome"
+    assert image.metadata.pixel_size == PixelSize(x=0.25, y=0.5, unit="µm")
+    assert image.metadata.properties["Channel"]["Name"] == channels
+    assert image.metadata.properties["PhysicalSizeZ"] == 2
+
+
+@pytest.mark.parametrize(
+    "planes",
+    [[(0, 0, 0), (0, 0, 0)], [(0, 0, 0), (0, 1, 1)], [(0, 0, 9), (0, 0, 1)], [(0, 0, 0)] * 5],
+    ids=["twice", "no grid", "beyond the sizes", "beyond the pages"],
+)
+def test_a_part_that_is_no_grid_of_planes_is_read_as_pages(tmp_path, planes):
+    part_of_a_data_set(tmp_path / "a.ome.tif", pixels(2), planes)
+    image = read_image(tmp_path / "a.ome.tif")
+    assert_same(image, pixels(2), "IYX")
+    assert "the OME-XML was not used" in image.notes[0]
+
+
 def test_series_of_an_ome_tiff_have_their_own_names(tmp_path):
     with tifffile.TiffWriter(tmp_path / "a.ome.tif") as file:
         for name, size in (("one", 0.5), ("two", 2.0)):
@@ -215,10 +294,12 @@ def test_compression_and_predictor_are_known(tmp_path, options, expected):
     assert (metadata.compression, metadata.predictor) == expected
 
 
-def test_planes_that_gdal_left_out_hold_the_missing_value(tmp_path):
+@pytest.mark.parametrize("nodata", [-9999, None])
+@pytest.mark.parametrize("compression", [1, 8])
+def test_tiles_that_gdal_left_out_hold_the_missing_value_or_zero(tmp_path, nodata, compression):
     data = pixels(dtype="i2")
-    nodata = [(42113, 2, 0, "-9999", True)]
-    tifffile.imwrite(tmp_path / "a.tif", data, tile=(16, 16), extratags=nodata, metadata=None)
+    tag = [] if nodata is None else [(42113, 2, 0, str(nodata), True)]
+    tifffile.imwrite(tmp_path / "a.tif", data, tile=(16, 16), extratags=tag, compression=compression, metadata=None)
     with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
         page = file.pages.first
         counts = (*page.databytecounts[:-1], 0)
@@ -227,8 +308,29 @@ def test_planes_that_gdal_left_out_hold_the_missing_value(tmp_path):
         page.tags[324].overwrite(offsets)
     image = read_image(tmp_path / "a.tif")
     expected = data.copy()
-    expected[32:, 48:] = -9999
+    expected[32:, 48:] = nodata or 0
     np.testing.assert_array_equal(image.data, expected)
+
+
+def test_a_file_without_any_tile_is_zero(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", pixels(), tile=(16, 16), compression=8, metadata=None)
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
+        page = file.pages.first
+        for code, values in ((325, page.databytecounts), (324, page.dataoffsets)):
+            page.tags[code].overwrite((0,) * len(values))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif").data, np.zeros((H, W)))
+
+
+def test_sparse_tiles_of_gdal_are_zero(tmp_path):
+    rasterio = pytest.importorskip("rasterio")
+    data = np.kron(np.eye(4, dtype="u2"), np.ones((16, 16), "u2"))
+    options = {"driver": "GTiff", "height": 64, "width": 64, "count": 1, "dtype": "uint16"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it has no georeference
+        tiles = {"tiled": True, "blockxsize": 16, "blockysize": 16, "SPARSE_OK": "TRUE"}
+        with rasterio.open(tmp_path / "a.tif", "w", **options, **tiles) as file:
+            file.write(data, 1)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif").data, data)
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp"])
@@ -244,6 +346,47 @@ def test_frames_of_an_animation_are_an_axis(tmp_path, suffix):
     # A GIF has a palette; these few colours fit into it.
     np.testing.assert_array_equal(image.data[..., :3], frames)
     np.testing.assert_array_equal(read_image(tmp_path / f"a{suffix}", page=2).data[..., :3], frames[2])
+
+
+def palette_frames(colours):
+    """Return three frames of numbers of ``colours``, as pictures."""
+    frames = []
+    for seed in range(3):
+        numbers = np.random.default_rng(seed).integers(0, len(colours), (H, W)).astype("u1")
+        frames.append(PillowImage.fromarray(numbers, "P"))
+        frames[-1].putpalette(colours.astype("u1").tobytes())
+    return frames
+
+
+def test_frames_of_an_animated_png_with_a_palette_have_its_colours(tmp_path):
+    colours = np.random.default_rng(3).integers(0, 256, (200, 3))
+    frames = palette_frames(colours)
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
+    numbers = np.stack([np.asarray(frame) for frame in frames])
+    image = read_image(tmp_path / "a.png")
+    assert image.axes == "TYXS"
+    np.testing.assert_array_equal(image.data, colours.astype("u1")[numbers])
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png", indices=True).data, numbers)
+
+
+def test_frames_of_a_grey_gif_are_grey(tmp_path):
+    frames = palette_frames(np.stack([np.arange(256)] * 3, axis=1))
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    image = read_image(tmp_path / "a.gif")
+    assert image.axes == "TYX"
+    np.testing.assert_array_equal(image.data, np.stack([np.asarray(frame) for frame in frames]))
+
+
+@pytest.mark.parametrize("second", [(W, H), (W // 2, H // 2)])
+def test_a_further_picture_in_the_jpeg_of_a_camera_is_no_frame(tmp_path, second):
+    picture = PillowImage.fromarray(np.stack([pixels(dtype="u1")] * 3, axis=-1))
+    picture.save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[picture.resize(second)])
+    image = read_image(tmp_path / "a.jpg")
+    assert image.axes == "YXS"
+    assert image.shape == (H, W)
+    with PillowImage.open(tmp_path / "a.jpg") as opened:
+        np.testing.assert_array_equal(image.data, np.asarray(opened))
+    assert image.notes == ("a.jpg: the first of 2 pictures was read; the others are previews or views of a camera",)
 
 
 @pytest.mark.parametrize("samples", [3, 4])
@@ -275,3 +418,30 @@ def test_several_planes_have_no_luminance(tmp_path):
     with pytest.raises(InputError, match="expected one 2D image, found axes QYX"):
         image.luminance()
     np.testing.assert_array_equal(image.read((3,)).luminance(), pixels(5)[3])
+
+
+@pytest.mark.parametrize("tile", [None, (16, 16)])
+def test_the_mask_of_a_geotiff_tells_which_pixels_count(tmp_path, tile):
+    inside = pixels() > 100
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(pixels(dtype="u2"), metadata=None, tile=tile)
+        file.write(inside, subfiletype=4, photometric="mask", metadata=None, tile=tile)
+    image = read_image(tmp_path / "a.tif")
+    np.testing.assert_array_equal(image.valid(), inside)
+    rows, columns = slice(5, 30), slice(8, 40)
+    np.testing.assert_array_equal(image.read((), rows, columns).valid(), inside[rows, columns])
+
+
+def test_the_mask_that_gdal_writes_tells_which_pixels_count(tmp_path):
+    rasterio = pytest.importorskip("rasterio")
+    inside = pixels() > 100
+    options = {"driver": "GTiff", "height": H, "width": W, "count": 3, "dtype": "uint16"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it has no georeference
+        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(tmp_path / "a.tif", "w", **options) as file:
+            file.write(pixels(3))
+            file.write_mask(inside)
+    image = read_image(tmp_path / "a.tif")
+    assert image.leading == (3,)
+    for channel in range(3):
+        np.testing.assert_array_equal(image.read((channel,)).valid(), inside)

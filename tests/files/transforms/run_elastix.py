@@ -27,7 +27,20 @@ def main(folder: Path) -> None:
         parameters.AddParameterMap(settings)
         _, result = itk.elastix_registration_method(fixed, moving, parameter_object=parameters)
         result.WriteParameterFile(str(folder / f"found_{kind}.txt"))
+    # A B-spline after an affine transform, as most people run elastix: two files, the first one named by the second.
+    parameters = itk.ParameterObject.New()
+    for kind in ("affine", "bspline"):
+        settings = parameters.GetDefaultParameterMap(kind, 1, 24.0)
+        settings["MaximumNumberOfIterations"] = ["5"]
+        parameters.AddParameterMap(settings)
+    _, result = itk.elastix_registration_method(fixed, moving, parameter_object=parameters)
+    first, then = (result.GetParameterMap(number) for number in (0, 1))
+    then["InitialTransformParameterFileName"] = [str(folder / "found_first.txt")]  # as the command line names it
+    for name, found in (("first", first), ("then_bspline", then)):
+        itk.ParameterObject.WriteParameterFile(found, str(folder / f"found_{name}.txt"))
     for path in folder.glob("*.txt"):
+        if path.name.endswith(".initial.txt"):
+            continue
         parameters = itk.ParameterObject.New()
         parameters.AddParameterFile(str(path))
         transformix = itk.TransformixFilter.New(moving)

@@ -35,6 +35,8 @@ MATRICES = {
 }
 OTHERS = [kind for kind in FORMATS if kind is not TransformFormat.ZNCC]
 LANDMARKS = (TransformFormat.TURBOREG, TransformFormat.MULTISTACKREG)
+# A place or a displacement for every pixel.
+DENSE = (TransformFormat.METAIMAGE, TransformFormat.BUNWARPJ, TransformFormat.TIFF, TransformFormat.OME_ZARR)
 
 
 def linear(model: Model = Model.AFFINE) -> Linear:
@@ -65,7 +67,16 @@ def test_a_written_transform_is_read_back_by_its_content(tmp_path: Path, kind: T
         return
     write_linear(tmp_path / "out", linear(model), kind)
     result = read_linear(tmp_path / "out")
-    if kind in LANDMARKS:
+    if kind in DENSE:
+        assert result.bend is not None
+        pixels = np.stack(np.meshgrid(range(FIXED[1]), range(FIXED[0])), axis=-1).reshape(-1, 2).astype(float)
+        want = map_points(linear(model).matrix, pixels)
+        inside = ((want >= 0) & (want <= np.array(MOVING[::-1]) - 1)).all(axis=1)
+        got = result.bend.map_points(pixels)
+        # float32 displacements of up to 256 pixels in a TIFF, float64 places in the others.
+        rounding = 1.6e-5 if kind is TransformFormat.TIFF else 1e-12
+        np.testing.assert_allclose(got[inside], want[inside], rtol=0, atol=rounding)
+    elif kind in LANDMARKS:
         # Landmarks are rounded to 1e-13 pixels, a third of the frame from its corners.
         np.testing.assert_allclose(
             map_points(result.matrix, CORNERS), map_points(linear(model).matrix, CORNERS), atol=1e-11
@@ -97,7 +108,9 @@ def test_a_singular_matrix_is_not_written(tmp_path: Path, kind: TransformFormat,
 @pytest.mark.parametrize("kind", OTHERS)
 def test_a_factor_on_the_whole_matrix_changes_nothing(tmp_path: Path, kind: TransformFormat) -> None:
     write_linear(tmp_path / "out", Linear(4 * linear().matrix, FIXED, MOVING), kind)
-    np.testing.assert_allclose(read_linear(tmp_path / "out").matrix, linear().matrix, rtol=1e-12)
+    # The matrix of displacements is fitted to them; those of a TIFF are float32.
+    rtol = 1e-3 if kind is TransformFormat.TIFF else 1e-10 if kind in DENSE else 1e-12
+    np.testing.assert_allclose(read_linear(tmp_path / "out").matrix, linear().matrix, rtol=rtol)
 
 
 @pytest.mark.parametrize(
@@ -111,6 +124,9 @@ def test_a_factor_on_the_whole_matrix_changes_nothing(tmp_path: Path, kind: Tran
         ("matrix.npy", TransformFormat.NPY),
         ("matrix.yml", TransformFormat.OPENCV),
         ("matrix.yaml", TransformFormat.OPENCV),
+        ("field.mha", TransformFormat.METAIMAGE),
+        ("field.TIF", TransformFormat.TIFF),
+        ("field.ome.zarr", TransformFormat.OME_ZARR),
     ],
 )
 def test_the_name_of_a_file_decides_its_format(name: str, kind: TransformFormat) -> None:
@@ -159,7 +175,13 @@ def test_an_itk_composite_does_its_last_transform_first(tmp_path: Path) -> None:
     [
         (ITK, "0 that"),
         (ITK + itk("AffineTransform_double_3_3", "1 0 0 0 1 0 0 0 1 0 0 0", "0 0 0"), "AffineTransform_double_3_3"),
-        (ITK + itk("BSplineTransform_double_2_2", "1 2"), "BSplineTransform"),
+        (ITK + itk("BSplineTransform_double_2_2", "1 2"), "the grid of a B-spline"),
+        (ITK + itk("BSplineTransform_double_2_2", "1 2", "4 4 0 0 1 1 1 0 0 1"), "32 numbers for the nodes"),
+        (ITK + itk("BSplineTransform_double_2_2", "1 2", "4e9 4e9 0 0 1 1 1 0 0 1"), "4 or more nodes"),
+        (ITK + itk("BSplineTransform_double_2_2", "1 2", "4.5 4 0 0 1 1 1 0 0 1"), "4 or more nodes"),
+        (ITK + itk("BSplineTransform_double_2_2", "1 2", "3 4 0 0 1 1 1 0 0 1"), "4 or more nodes"),
+        (ITK + itk("BSplineTransform_double_2_2", "1 2", "4 4 0 0 0 1 1 0 0 1"), "4 or more nodes"),
+        (ITK + itk("BSplineTransform_double_2_2", "1 2", "4 4 0 0 1 1 0 1 -1 0"), "without rotation"),
         (ITK + itk("AffineTransform_double_2_2", "1 0 0 1 0", "0 0"), "5"),
         (ITK + itk("AffineTransform_double_2_2", "1 0 0 1 0 nan", "0 0"), "nan"),
         (ITK + itk("AffineTransform_double_2_2", "1 0 0 0 0 0", "0 0"), "inverted"),
@@ -220,7 +242,7 @@ def test_an_elastix_translation_has_no_centre(tmp_path: Path) -> None:
         (elastix(Size="640 " + "9" * 5000), "whole number"),
         (elastix(FixedImageDimension="3"), "(FixedImageDimension 2)"),
         (elastix(InitialTransformParameterFileName='"TransformParameters.0.txt"'), "TransformParameters.0.txt"),
-        (elastix("BSplineTransform"), "BSplineTransform"),
+        (elastix("BSplineTransform"), "GridSize"),
         (elastix(parameters="0.5 1"), "2"),
         (elastix(parameters="0.5 1 1e999"), "1e999"),
         (elastix(CenterOfRotationPoint=None), "its centre"),

@@ -15,6 +15,8 @@ import pytest
 import tifffile
 
 from zncc_cli.files.transforms.formats import read_linear
+from zncc_cli.files.transforms.side_files import write_displacement
+from zncc_cli.files.transforms.transform_json import read_transform
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docs" / "transforms.md").read_text()
@@ -30,6 +32,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("fixed.tif", "moving.tif"):
         shutil.copy(ROOT / "sample_data" / "affine" / name, folder)
     shutil.copy(ROOT / "sample_data" / "affine" / "truth.json", folder / "transform.json")
+    own = read_transform(folder / "transform.json")
+    write_displacement(folder / "displacement.tif", own.matrix, own.fixed_shape, own.moving_shape)
     (folder / "points.csv").write_text("name,x,y\na,10,20\n")
     for line in COMMANDS:
         words = line.partition("#")[0].split()

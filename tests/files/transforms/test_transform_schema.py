@@ -58,6 +58,21 @@ def test_the_schema_refuses_what_the_reader_refuses(valid, content, key, value):
         assert not valid(json.loads(text))
 
 
+BEND = {"version": 2, "model": "bspline", "spline": {"spacing": 8, "coefficients": "warp-spline.npy"}}
+
+
+def test_the_schema_accepts_a_spline_in_version_2_alone(valid, content):
+    content |= BEND
+    assert valid(content)
+    assert not valid({**content, "version": 1})
+    assert not valid({**content, "spline": None})
+    assert not valid({key: value for key, value in content.items() if key != "spline"})
+    for name in ("../spline.npy", "a/spline.npy", ".spline.npy", "spline", ""):
+        assert not valid({**content, "spline": {"spacing": 8, "coefficients": name}})
+    for spacing in (0.4, -8, "8", None):
+        assert not valid({**content, "spline": {"spacing": spacing, "coefficients": "spline.npy"}})
+
+
 @pytest.mark.parametrize("key", REQUIRED)
 def test_the_schema_refuses_content_that_lacks_a_key(valid, content, key):
     del content[key]

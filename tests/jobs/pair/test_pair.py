@@ -114,6 +114,11 @@ def test_after_overwriting_the_folder_holds_the_files_of_one_run(small: PairConf
     assert names(out) == {"transform.json", "notes.txt"}
 
 
+def besides_whole_shift(notes: list[str]) -> list[str]:
+    """Return the notes but for the one that the pair, which is shifted by (3, 2), is shifted by whole pixels."""
+    return [note for note in notes if "a shift by whole pixels, (3, 2)" not in note]
+
+
 def test_files_that_no_report_names_stay_and_are_noted(small: PairConfig, tmp_path: Path) -> None:
     """In the folder of the images: the fixed one, which is read, and a mask of the user's own."""
     fixed, mask = tmp_path / "fixed.tif", tmp_path / "mask.tif"
@@ -121,7 +126,7 @@ def test_files_that_no_report_names_stay_and_are_noted(small: PairConfig, tmp_pa
     mask.write_text("mine")
     again = replace(small, fixed=fixed, out=tmp_path, write="transform,report", overwrite=True)
     for _ in range(2):  # the second time a report stands there, of a run that wrote neither
-        notes = align_pair(again, lambda _: None).report["notes"]
+        notes = besides_whole_shift(align_pair(again, lambda _: None).report["notes"])
         assert mask.read_text() == "mine"
         assert names(tmp_path) == {"fixed.tif", "b.tif", "mask.tif", "transform.json", "report.json"}
         assert notes == [f"{mask}: stood there before, and is not of this run"]
@@ -146,10 +151,10 @@ def test_a_start_made_for_images_of_another_size_is_noted_for_each_image(small: 
         ((64, 64), (64, 65), ["of a moving image of 65 x 64 pixels, this one has 64 x 64"]),
     ):
         write_transform(start, model="affine", matrix=np.eye(3), fixed_shape=fixed, moving_shape=moving)
-        notes = align_pair(quick, lambda _: None).report["notes"]
+        notes = besides_whole_shift(align_pair(quick, lambda _: None).report["notes"])
         assert notes == [f"{start}: {words}; it is the start all the same, pixel for pixel" for words in said]
     start.write_text("[[1, 0, 0], [0, 1, 0], [0, 0, 1]]")  # which knows no size
-    assert align_pair(quick, lambda _: None).report["notes"] == []
+    assert besides_whole_shift(align_pair(quick, lambda _: None).report["notes"]) == []
 
 
 @pytest.mark.parametrize(("dtype", "offset"), [("uint32", 4_000_000_000), ("int64", 2**50), ("float64", 1e12)])

@@ -7,12 +7,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import tifffile
 
-from zncc_cli.config import PairConfig, Product, RegistrationConfig
+from zncc_cli.config import InputConfig, PairConfig, Product, RegistrationConfig
 from zncc_cli.config.settings import pair_config
 from zncc_cli.errors import InputError, OptionError
-from zncc_cli.jobs.pair.rerun import rerunnable_run
+from zncc_cli.jobs.pair import rerun
+from zncc_cli.jobs.pair.rerun import image_digests, rerunnable_run
 from zncc_cli.jobs.pair.run_folder import RunFolder, names_of_earlier_run
 
 FILES = {"fixed": "a.tif", "moving": "b.tif", "fixed_mask": "c.tif", "moving_mask": "d.tif", "init": "e.json"}
@@ -166,3 +169,24 @@ def test_a_setting_with_a_value_of_another_type_is_refused_by_name(part: str, ke
     settings[part][key] = value
     with pytest.raises(OptionError, match=rf"^--rerun: expected settings\.{part}\.{key} of a report\.json, got"):
         pair_config(settings)
+
+
+def test_the_digest_of_one_page_of_a_large_file_depends_on_that_page_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rerun, "_MAX_WHOLE_BYTES", 1000)
+    stack = np.random.default_rng(0).integers(0, 250, (3, 40, 50)).astype(np.uint8)
+    path = tmp_path / "a.tif"
+
+    def digests_after(**changes: int) -> dict[str, str]:
+        changed = stack.copy()
+        for page, value in changes.items():
+            changed[int(page[-1]), 0, 0] = value
+        tifffile.imwrite(path, changed, photometric="minisblack", metadata=None)
+        return image_digests(PairConfig(fixed=path, moving=path, inputs=InputConfig(page="1,2")))
+
+    before = digests_after()
+    assert before["fixed"] != before["moving"]
+    assert digests_after(page0=255) == before
+    assert digests_after(page1=255)["fixed"] != before["fixed"]
+    assert digests_after(page1=255)["moving"] == before["moving"]

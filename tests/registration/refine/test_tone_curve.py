@@ -7,7 +7,7 @@ import pytest
 
 from tests.registration.analytic import Scene, about_centre, corner_error
 from zncc_cli import register
-from zncc_cli.registration.refine.tone_curve import tone_curve
+from zncc_cli.registration.refine.tone_curve import MAX_UNEXPLAINED, tone_curve
 
 SHAPE = (200, 240)
 TRUTH = about_centre([[1.01, 0.02], [-0.015, 0.99]], (3.3, -2.25), SHAPE)
@@ -31,7 +31,7 @@ def test_the_curve_is_the_one_that_made_the_image(curve: np.ufunc) -> None:
     # The mean over one of 64 bins is off by its width squared times the curvature over 24, less than 1e-4.
     np.testing.assert_allclose(found.y[1:], curve(found.x[1:]), atol=2e-3)
     # A line leaves 0.06 of the square's variance, 0.03 of the root's, and 0.004 of the sine's from zero to one.
-    assert found.matters == (curve is not np.sin)
+    assert found.matters(MAX_UNEXPLAINED) == (curve is not np.sin)
 
 
 @pytest.mark.parametrize("y", ["the same", "noise", "unrelated"])
@@ -41,7 +41,7 @@ def test_a_straight_line_is_no_curve(y: str) -> None:
     ys = {"the same": 3 * x - 1, "noise": x + rng.normal(size=x.shape), "unrelated": rng.normal(size=x.shape)}
     found = tone_curve(x, ys[y])
     assert found is not None
-    assert not found.matters
+    assert not found.matters(MAX_UNEXPLAINED)
 
 
 def test_few_or_constant_pixels_make_no_curve() -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tests.registration.analytic import Scene, about_centre
+from tests.registration.spline_fields import random_field
 from zncc_cli.config import Interpolation
 from zncc_cli.operators import native
 from zncc_cli.registration.resampling import resample as module
@@ -348,3 +349,56 @@ def test_images_of_a_few_pixels(interpolation: Interpolation, shape: tuple[int, 
 def test_a_frame_without_pixels_is_no_error(interpolation: Interpolation) -> None:
     out, valid = resample(array_reader(np.ones(SHAPE), ALL), SHAPE, AFFINE, range(3, 3), range(5), interpolation)
     assert out.shape == valid.shape == (0, 5)
+
+
+# Fields
+
+FIELD = random_field(SHAPE, amplitude=1.0, spacing=9.0)
+
+
+@pytest.mark.parametrize("interpolation", Interpolation)
+@pytest.mark.parametrize("edge", [False, True])
+def test_a_field_of_equal_coefficients_resamples_as_its_shifted_matrix(
+    interpolation: Interpolation, edge: bool
+) -> None:
+    image = np.random.default_rng(0).random(SHAPE)
+    field = random_field(SHAPE, amplitude=0.0, matrix=AFFINE)
+    field.coefficients[:] = np.array([1.5, -0.75])[:, None, None]
+    got, defined = resampled(image, ALL, field, interpolation, edge=edge)
+    want, there = resampled(image, ALL, shift(1.5, -0.75) @ AFFINE, interpolation, edge=edge)
+    # Places differ by 1e-14 px; a pixel right on the border of two, or of the frame, would be another one.
+    np.testing.assert_array_equal(defined, there)
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("interpolation", [Interpolation.LINEAR, Interpolation.CUBIC])
+def test_a_field_takes_a_plane_of_grey_to_its_coordinates(interpolation: Interpolation) -> None:
+    """A slope is reproduced away from the edge, at which the image is mirrored; Lanczos's kernel reproduces none."""
+    rows, columns = np.indices((140, 150))
+    reach = slice(50, 90), slice(50, 100)
+    field = random_field((140, 150), amplitude=1.0, spacing=9.0, matrix=np.eye(3))
+    got, _ = resampled(2.0 * columns - rows, np.ones((140, 150), bool), field, interpolation)
+    x, y = field.coordinates(range(140), range(150))
+    np.testing.assert_allclose(got[reach], (2 * x - y)[reach], rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("interpolation", Interpolation)
+def test_pixels_of_a_field_have_the_same_bits_in_every_tile(
+    interpolation: Interpolation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    image, mask = rng.random((*SHAPE, 2)), rng.random(SHAPE) > 0.02
+    whole = resampled(image, mask, FIELD, interpolation, range(-5, 45), range(-5, 55))
+    monkeypatch.setattr(module, "_MAX_TILE_PIXELS", 70)
+    tiled = resampled(image, mask, FIELD, interpolation, range(-5, 45), range(-5, 55))
+    part = resampled(image, mask, FIELD, interpolation, range(7, 31), range(3, 54))
+    for a, b, c in zip(whole, tiled, part, strict=True):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(a[12:36, 8:59], c)
+
+
+def test_a_tile_of_a_field_reads_only_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MAX_TILE_PIXELS", 70)
+    reader = RecordingReader(np.random.default_rng(0).random(SHAPE), ALL)
+    resample(reader, SHAPE, FIELD, range(SHAPE[0]), range(SHAPE[1]), Interpolation.LINEAR)
+    assert max(reader.sizes) < 20 * 20  # 70 pixels, and a bend of at most three pixels around them

@@ -57,7 +57,8 @@ def check_pages(path: Path, planes: Planes) -> None:
     bits = page.bitspersample if isinstance(page.bitspersample, int) else sum(page.bitspersample)
     plane_bytes = -(-pixels * bits // 8)
     expected_count = 1 if planes.contiguous else math.prod(page.chunked)
-    sparse = GDAL_NODATA in page.tags  # GDAL leaves out strips and tiles without data; the tag has their value
+    segment_bytes = 0 if planes.contiguous else -(-math.prod(segment_shape(page)) * bits // 8)
+    has_nodata = GDAL_NODATA in page.tags
     claimed = 0
     advice = "copy or export the file again"
     for offsets, counts in zip(planes.offsets, planes.counts, strict=True):
@@ -65,21 +66,20 @@ def check_pages(path: Path, planes: Planes) -> None:
             continue
         if planes.contiguous:
             end = int(offsets[0]) + plane_bytes if len(offsets) else 0
-            present = len(offsets)
+            present, absent = len(offsets), 0
         else:
             common = min(len(offsets), len(counts))
             end = int((offsets[:common] + counts[:common]).max(initial=0))
             present = int(((offsets[:common] > 0) & (counts[:common] > 0)).sum())
+            # GDAL leaves out strips and tiles without data, and writes 0 for their offset and their length.
+            absent = int(((counts[:common] == 0) & ((offsets[:common] == 0) | has_nodata)).sum())
         stored = int(counts.sum())
         if end > size or (len(offsets) and int(offsets.min()) < 0) or (len(counts) and int(counts.min()) < 0):
             found = f"{size} bytes"
             cut = "it was cut off; copy or export it again"
             raise refusal(path, expected=f"a file of at least {end} bytes", found=found, advice=cut)
-        needed = plane_bytes if page.compression == 1 and not sparse else 1
-        complete = present >= expected_count or (
-            sparse and len(offsets) >= expected_count and len(counts) >= expected_count
-        )
-        if not complete or (stored < needed and not sparse):
+        needed = plane_bytes - absent * segment_bytes if page.compression == 1 else 1
+        if present + absent < expected_count or (stored < needed and present):
             expected = f"all strips or tiles of {page.imagewidth} x {page.imagelength} pixels"
             found = f"{present} with {stored} bytes"
             raise refusal(path, expected=expected, found=found, advice=advice)

@@ -31,7 +31,7 @@ _LERC = 34887
 
 # The compressions that libtiff supports a predictor for, too.
 _COMPRESSIONS_WITH_PREDICTOR = (5, 8, 32946, 34925, 50000)
-_HORIZONTAL_PREDICTOR, _FLOATING_POINT_PREDICTOR = 2, 3
+HORIZONTAL_PREDICTOR, FLOATING_POINT_PREDICTOR = 2, 3
 
 # What tifffile and imagecodecs raise where a codec is missing, or does not take these pixels.
 _CODEC_ERRORS = (LookupError, ImportError, NotImplementedError, ValueError, TypeError, RuntimeError, AttributeError)
@@ -58,7 +58,7 @@ def codec(compression: int, predictor: int, dtype: np.dtype[Any], samples: int) 
     name = _name(compression)
     if number is None:
         note = f"the compression {name} is lossy, or not for these pixels: deflate was used"
-        return _try_codec(DEFLATE, predictor, dtype, samples, note)
+        return _try_codec(DEFLATE, HORIZONTAL_PREDICTOR, dtype, samples, note)  # none says that pixels are smooth
     try:
         return _try_codec(number, predictor, dtype, samples)
     except _CODEC_ERRORS:
@@ -72,7 +72,7 @@ def _try_codec(compression: int, predictor: int, dtype: np.dtype[Any], samples: 
         return Codec(NONE, 1, _as_bytes, note)
     used_predictor = 1
     if predictor != 1 and compression in _COMPRESSIONS_WITH_PREDICTOR:
-        used_predictor = _FLOATING_POINT_PREDICTOR if dtype.kind == "f" else _HORIZONTAL_PREDICTOR
+        used_predictor = FLOATING_POINT_PREDICTOR if dtype.kind == "f" else HORIZONTAL_PREDICTOR
     sample_strip = np.zeros((2, 3, samples), dtype)
     while True:
         encode = _encoder(compression, used_predictor)

@@ -18,6 +18,18 @@ Size = tuple[int, int, int]
 
 def jpeg_size(data: bytes) -> Size | None:
     """Return the size in the frame header of a JPEG, or None where there is none."""
+    frame = _jpeg_frame(data)
+    return None if frame is None else frame[1:]
+
+
+def jpeg_bits(data: bytes) -> int | None:
+    """Return the bits of a sample in the frame header of a JPEG, or None where there is none."""
+    frame = _jpeg_frame(data)
+    return None if frame is None else frame[0]
+
+
+def _jpeg_frame(data: bytes) -> tuple[int, int, int, int] | None:
+    """Return (bits of a sample, height, width, samples) in the frame header of a JPEG, or None where there is none."""
     offset = 2
     while offset + 10 <= len(data) and data[offset] == 0xFF:
         marker = data[offset + 1]
@@ -26,8 +38,8 @@ def jpeg_size(data: bytes) -> Size | None:
         elif marker in _JPEG_MARKERS_WITHOUT_LENGTH:
             offset += 2
         elif marker in _JPEG_FRAME_MARKERS:
-            height, width, samples = struct.unpack_from(">HHB", data, offset + 5)
-            return height, width, samples
+            bits, height, width, samples = struct.unpack_from(">BHHB", data, offset + 4)
+            return bits, height, width, samples
         else:
             offset += 2 + int.from_bytes(data[offset + 2 : offset + 4], "big")
     return None

@@ -15,6 +15,7 @@ from zncc_cli.files.tiff import georeference
 _MAX_TOTAL_BYTES = 2**22
 _MAX_TAGS = 256
 
+_OTHER_NAMES = {34412: "settings of the microscope (CZ_LSMINFO)"}
 _SUB_PAGES = {34665: "EXIF", 34853: "GPS", 40965: "EXIF interoperability"}
 
 # Not copied, and not missed: tags that the writer writes itself, and those that hold for the file that was read alone:
@@ -87,7 +88,7 @@ def georeference_tags(page: tifffile.TiffPage) -> tuple[Tag, ...]:
 
 def tag_name(code: int) -> str:
     """Return the name of a tag for messages."""
-    return _SUB_PAGES.get(code) or tifffile.TIFF.TAGS.get(code, f"tag {code}")
+    return _SUB_PAGES.get(code) or _OTHER_NAMES.get(code) or tifffile.TIFF.TAGS.get(code, f"tag {code}")
 
 
 def _copied_value(page: tifffile.TiffPage, tag: tifffile.TiffTag) -> Any:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from zncc_cli.files.paths import refusal
+from zncc_cli.files.tiff import georeference
 
 # An entry of a list of strips has at most eight bytes in the file, and is a Python integer in a tuple in memory.
 _BYTES_PER_SEGMENT = 40
@@ -18,10 +19,20 @@ _MAX_TAGS = 4096
 _SUB_IFDS = 330
 _SEGMENT_LIST_TAGS = (273, 279, 324, 325)
 _MIN_PAGE_BYTES = 18
-# Texts that each page can have of its own, and the number of bytes of them that are compared.
+# Tags of sizes and counts, and the types of whole numbers that they can have: BYTE, SHORT, LONG, LONG8.
+_SIZE_TAGS = {256: "ImageWidth", 257: "ImageLength", 258: "BitsPerSample", 277: "SamplesPerPixel", 278: "RowsPerStrip"}
+_SIZE_TAGS |= {322: "TileWidth", 323: "TileLength", 32997: "ImageDepth", 32998: "TileDepth"}
+_UNSIGNED_TYPES = (1, 3, 4, 16)
+# Tags that each page can have of its own, with the words for them; further ones are private tags, which instruments
+# write, but for those of GeoTIFF, GDAL and ImageJ, and pointers to EXIF and GPS. And the number of bytes that are
+# compared.
 _DESCRIPTION = 270
-_TEXT_TAGS = {_DESCRIPTION: "descriptions", 285: "names"}
+_OWN_TAGS = {_DESCRIPTION: "descriptions", 285: "names", 306: "times (DateTime)"}
+_FIRST_PRIVATE_TAG = 32768
+_NOT_OF_PAGES = georeference.CODES | {34665, 34853, 34675, 42112, 42113, 50838, 50839}
+_MAX_OWN_TAGS = 16
 _COMPARED_BYTES = 1024
+_TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 16: 8, 17: 8}
 _MAX_DESCRIPTION_BYTES = 2**27
 
 
@@ -29,13 +40,13 @@ _MAX_DESCRIPTION_BYTES = 2**27
 class PageChain:
     """The pages of a file.
 
-    pages: their number. description: bytes of the first page's description. own_texts: "descriptions", "names" or both,
-    where some page has others than the first.
+    pages: their number. description: bytes of the first page's description. own_tags: names of the tags that some page
+    has with another value than the first: "descriptions", "times (DateTime)", "tag 65330".
     """
 
     pages: int
     description: int
-    own_texts: tuple[str, ...]
+    own_tags: tuple[str, ...]
 
 
 def follow_pages(path: Path, max_bytes: int) -> PageChain:
@@ -49,8 +60,8 @@ def follow_pages(path: Path, max_bytes: int) -> PageChain:
     size = path.stat().st_size
     seen: set[int] = set()
     segments = sub_pages = description = 0
-    texts: dict[int, bytes] = {}
-    own_texts: set[str] = set()
+    first: dict[int, bytes] = {}
+    own_tags: set[int] = set()
     with path.open("rb") as file:
         head = file.read(16)
         order = "<" if head.startswith(b"II") else ">"
@@ -66,11 +77,12 @@ def follow_pages(path: Path, max_bytes: int) -> PageChain:
                 segments += sum(page.counts.get(code, 0) for code in _SEGMENT_LIST_TAGS)
                 sub_pages += page.counts.get(_SUB_IFDS, 0)
                 if len(seen) == 1:
-                    texts, description = page.texts, page.counts.get(_DESCRIPTION, 0)
-                own_texts |= {_TEXT_TAGS[code] for code, text in page.texts.items() if texts.get(code) != text}
+                    first, description = page.values, page.counts.get(_DESCRIPTION, 0)
+                own_tags |= {code for code, value in page.values.items() if first.get(code) != value}
                 offset = page.next
-        except (struct.error, OverflowError, _DamagedPageError):
-            found = f"a damaged page {max(0, len(seen) - 1)}"
+        except (struct.error, OverflowError, _DamagedPageError) as error:
+            what = f" ({error})" if isinstance(error, _DamagedPageError) and str(error) else ""
+            found = f"a damaged page {max(0, len(seen) - 1)}{what}"
             raise refusal(path, expected="a complete, readable TIFF", found=found, advice=advice) from None
     if not seen:
         raise refusal(path, expected="a TIFF with an image", found="no image at all", advice=advice)
@@ -80,22 +92,24 @@ def follow_pages(path: Path, max_bytes: int) -> PageChain:
     if description > _MAX_DESCRIPTION_BYTES:
         expected = f"a description of at most {_MAX_DESCRIPTION_BYTES} bytes"
         raise refusal(path, expected=expected, found=f"{description} bytes", advice=advice)
-    return PageChain(len(seen), description, tuple(sorted(own_texts)))
+    names = tuple(_OWN_TAGS.get(code) or f"tag {code}" for code in sorted(own_tags))
+    return PageChain(len(seen), description, names)
 
 
 class _DamagedPageError(Exception):
-    """The table of a page has no tags, too many of them, or is cut off."""
+    """The table of a page has no tags, too many of them, sizes that are none, or is cut off."""
 
 
 @dataclass(frozen=True)
 class _Page:
     """A page.
 
-    counts: number of values of each tag. texts: first bytes of the `_TEXT_TAGS`. next: offset of the next page, or 0.
+    counts: number of values of each tag. values: first bytes of the tags that a page can have of its own. next: offset
+    of the next page, or 0.
     """
 
     counts: dict[int, int]
-    texts: dict[int, bytes]
+    values: dict[int, bytes]
     next: int
 
 
@@ -110,21 +124,30 @@ def _read_page(file: BinaryIO, offset: int, order: str, big: bool) -> _Page:
     if len(table) < tags * entry_bytes:
         raise _DamagedPageError
     rest = file.read(struct.calcsize(order + link))
-    counts, texts = {}, {}
+    counts: dict[int, int] = {}
+    values: dict[int, bytes] = {}
     for start in range(0, tags * entry_bytes, entry_bytes):
-        code, _, count = struct.unpack_from(order + ("HHQ" if big else "HHI"), table, start)
+        code, kind, count = struct.unpack_from(order + ("HHQ" if big else "HHI"), table, start)
         counts[code] = count
-        if code in _TEXT_TAGS:
+        if code in _SIZE_TAGS and kind not in _UNSIGNED_TYPES:
+            raise _DamagedPageError(f"{_SIZE_TAGS[code]} is no unsigned whole number")
+        if len(values) < _MAX_OWN_TAGS and _is_of_page(code):
             end = start + entry_bytes
-            texts[code] = _read_text(file, table[end - (8 if big else 4) : end], count, order + link)
+            size = count * _TYPE_BYTES.get(kind, 1)
+            values[code] = _read_start(file, table[end - (8 if big else 4) : end], size, order + link)
     # Some writers leave out the last link.
     following = struct.unpack(order + link, rest)[0] if len(rest) == struct.calcsize(order + link) else 0
-    return _Page(counts, texts, following)
+    return _Page(counts, values, following)
 
 
-def _read_text(file: BinaryIO, stored: bytes, count: int, link: str) -> bytes:
-    """Return the first bytes of a text; ``stored``, of an entry, is the text itself or its offset."""
-    if count > len(stored):
+def _is_of_page(code: int) -> bool:
+    """Tell whether a tag can say something of its page alone."""
+    return code in _OWN_TAGS or (code >= _FIRST_PRIVATE_TAG and code not in _NOT_OF_PAGES)
+
+
+def _read_start(file: BinaryIO, stored: bytes, size: int, link: str) -> bytes:
+    """Return the first bytes of a value of ``size``; ``stored``, of an entry, is the value itself or its offset."""
+    if size > len(stored):
         file.seek(*struct.unpack(link, stored))
-        stored = file.read(min(count, _COMPARED_BYTES))
-    return stored[:count].rstrip(b"\0 ")
+        stored = file.read(min(size, _COMPARED_BYTES))
+    return stored[:size].rstrip(b"\0 ")

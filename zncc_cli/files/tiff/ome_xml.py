@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from zncc_cli.files.metadata import PixelSize
+from zncc_cli.files.tiff.calibration import length_unit
+from zncc_cli.files.tiff.ome_parts import OwnPlanes, columns_at, own_planes
 
 if TYPE_CHECKING:
     from xml.etree import ElementTree
@@ -43,12 +45,17 @@ _MAX_NAMES = 32
 
 @dataclass(frozen=True, kw_only=True)
 class OmeImage:
-    """An Image element: name, pixel size, further properties with tifffile's keys, and names of what is not read."""
+    """An Image element: name, pixel size, further properties with tifffile's keys, and names of what is not read.
+
+    own: which of its planes are in the file; None where all of them are. notes: sentences for the user.
+    """
 
     name: str
     pixel_size: PixelSize | None
     properties: dict[str, Any]
     left_out: tuple[str, ...]
+    own: OwnPlanes | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +66,11 @@ class Ome:
     doubt: str
 
 
-def read_ome(xml: str, pages: int) -> Ome:
-    """Read the OME-XML of a file of ``pages`` pages; one that cannot be parsed has no images, and a doubt."""
+def read_ome(xml: str, pages: int, file_name: str) -> Ome:
+    """Read the OME-XML of a file of ``pages`` pages; one that cannot be parsed has no images, and a doubt.
+
+    Of a data set in several files, the one Image is returned that has planes in the file of ``file_name``.
+    """
     if "<!DOCTYPE" in xml or "<!ENTITY" in xml:
         return Ome(images=(), doubt="it defines entities")
     from xml.etree import ElementTree  # most TIFFs do without
@@ -69,8 +79,11 @@ def read_ome(xml: str, pages: int) -> Ome:
         root = ElementTree.fromstring(xml)
         images = [element for element in root if _tag(element) == "Image"]
         pixels = [next(_children(image, "Pixels")) for image in images]
+        if _further_files(root, pixels):
+            return _read_part(root, list(zip(images, pixels, strict=True)), pages, file_name)
         doubt = next(filter(None, (_doubt_of_planes(element, pages) for element in pixels)), "")
-        doubt = doubt or _doubt_of_labels(root, pages) or _doubt_of_files(root, pixels)
+        doubt = doubt or _doubt_of_labels(root, pages)
+        doubt = doubt or ("its OME-XML is in another file" if _is_elsewhere(root) else "")
         ome_images = tuple(_read_image(root, image, element) for image, element in zip(images, pixels, strict=True))
     except (ElementTree.ParseError, ValueError, LookupError, ArithmeticError, StopIteration, RecursionError) as error:
         return Ome(images=(), doubt=f"it cannot be read ({error})")
@@ -108,17 +121,61 @@ def _doubt_of_labels(root: ElementTree.Element, pages: int) -> str:
     return ""
 
 
-def _doubt_of_files(root: ElementTree.Element, pixels: list[ElementTree.Element]) -> str:
-    """Return the doubt where the planes, or the OME-XML itself, are in other files, or ""."""
-    if any(_tag(element) == "BinaryOnly" for element in root):
-        return "its OME-XML is in another file"
+def _is_elsewhere(root: ElementTree.Element) -> bool:
+    """Tell whether the OME-XML itself is in another file."""
+    return any(_tag(element) == "BinaryOnly" for element in root)
+
+
+def _further_files(root: ElementTree.Element, pixels: list[ElementTree.Element]) -> bool:
+    """Tell whether planes are in other files as well."""
     own = root.get("UUID")
-    uuids = {
-        uuid.text for element in pixels for data in _children(element, "TiffData") for uuid in _children(data, "UUID")
-    }
-    if len(uuids | {own or next(iter(uuids), None)}) > 1:
-        return "it describes further files as well"
-    return ""
+    uuids = {uuid.text for uuid, _ in _uuids(pixels)}
+    return not _is_elsewhere(root) and len(uuids | {own or next(iter(uuids), None)}) > 1
+
+
+def _uuids(pixels: list[ElementTree.Element]) -> Iterator[tuple[ElementTree.Element, ElementTree.Element]]:
+    """Yield the UUID elements of TiffData elements, each with its TiffData."""
+    for element in pixels:
+        for data in _children(element, "TiffData"):
+            yield from ((uuid, data) for uuid in _children(data, "UUID"))
+
+
+def _read_part(
+    root: ElementTree.Element,
+    images: list[tuple[ElementTree.Element, ElementTree.Element]],
+    pages: int,
+    file_name: str,
+) -> Ome:
+    """Read the Image that has planes in this file of a data set in several files."""
+    own = root.get("UUID")
+    is_own: dict[str | None, bool] = {None: True}
+    for uuid, _ in _uuids([pixels for _, pixels in images]):
+        is_own[uuid.text] = uuid.text == own if own else uuid.get("FileName") == file_name
+    parts = [(image, pixels, own_planes(pixels, is_own, pages)) for image, pixels in images]
+    here = [(image, pixels, planes) for image, pixels, planes in parts if planes is not None]
+    if len(here) != 1:
+        return Ome(images=(), doubt="it describes further files as well")
+    image, pixels, planes = here[0]
+    whole = _read_image(root, image, pixels)
+    channels = int(pixels.attrib["SizeC"])
+    properties = {**whole.properties}
+    if "Channel" in properties:
+        properties["Channel"] = columns_at(properties["Channel"], planes.positions["C"], channels)
+    # Of planes in the order of the whole data set, those of this file cannot be told apart from their number alone.
+    dropped = ("OME Plane",) if properties.pop("Plane", None) else ()
+    note = f"a part of a data set in several files: {planes.described}"
+    return Ome(
+        images=(
+            replace(
+                whole,
+                properties=properties,
+                own=planes,
+                left_out=(*whole.left_out, *dropped),
+                notes=(*whole.notes, note),
+            ),
+        ),
+        doubt="",
+    )
 
 
 def _read_image(root: ElementTree.Element, image: ElementTree.Element, pixels: ElementTree.Element) -> OmeImage:
@@ -145,11 +202,13 @@ def _read_image(root: ElementTree.Element, image: ElementTree.Element, pixels: E
         properties["Plane"] = columns
     left_out = [*_unread_elements(root, image, pixels), *_left_out_attributes("Channel", channels, properties)]
     left_out += _left_out_attributes("Plane", planes, properties)
+    pixel_size, notes = _pixel_size(pixels)
     return OmeImage(
         name=image.get("Name", ""),
-        pixel_size=_pixel_size(pixels),
+        pixel_size=pixel_size,
         properties=properties,
         left_out=tuple(dict.fromkeys(f"OME {name}" for name in left_out))[:_MAX_NAMES],
+        notes=notes,
     )
 
 
@@ -189,10 +248,23 @@ def _value(name: str, text: str) -> float | str:
     return float(text) if name in _NUMERIC_ATTRIBUTES else text
 
 
-def _pixel_size(pixels: ElementTree.Element) -> PixelSize | None:
-    """Return the size of a pixel; None where it is missing, not positive, or in different units along x and y."""
-    x, y = (float(pixels.get("PhysicalSize" + axis, "nan")) for axis in "XY")
-    units = {pixels.get(f"PhysicalSize{axis}Unit", "µm") for axis in "XY"}
-    if not (0 < x < math.inf and 0 < y < math.inf) or len(units) > 1:
-        return None
-    return PixelSize(x=x, y=y, unit=units.pop())
+def _pixel_size(pixels: ElementTree.Element) -> tuple[PixelSize | None, tuple[str, ...]]:
+    """Return the size of a pixel, in the unit of x, and a note where something was taken for granted or not used."""
+    names = [axis for axis in "XY" if f"PhysicalSize{axis}" in pixels.attrib]
+    if not names:
+        return None, ()
+    sizes = {axis: float(pixels.attrib[f"PhysicalSize{axis}"]) for axis in names}
+    units = {axis: pixels.get(f"PhysicalSize{axis}Unit", "µm") for axis in names}
+    if not all(0 < size < math.inf for size in sizes.values()):
+        return None, (f"the pixel size {' x '.join(map(str, sizes.values()))} was not used",)
+    if len(names) == 1:
+        (size,), (unit,) = sizes.values(), units.values()
+        note = f"PhysicalSize{names[0]} alone is given, {size:.6g} {unit}: pixels are taken to be squares"
+        return PixelSize(x=size, y=size, unit=unit), (note,)
+    if units["X"] == units["Y"]:
+        return PixelSize(x=sizes["X"], y=sizes["Y"], unit=units["X"]), ()
+    x_unit, y_unit = (length_unit(units[axis]) for axis in "XY")
+    if x_unit is None or y_unit is None:
+        return None, (f"the pixel size was not used: its units are {units['X']} along x and {units['Y']} along y",)
+    y = float(f"{sizes['Y'] * y_unit.metres / x_unit.metres:.12g}")
+    return PixelSize(x=sizes["X"], y=y, unit=units["X"]), ()

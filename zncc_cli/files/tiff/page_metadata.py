@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tifffile
 
-from zncc_cli.files.metadata import Flavor, Metadata, Photometric, PixelSize, Resolution
+from zncc_cli.files.metadata import Flavor, Metadata, PixelSize, Resolution
 from zncc_cli.files.tiff.calibration import CENTIMETRE, length_unit, unescaped
 from zncc_cli.files.tiff.copied_tags import copied_tags, georeference_tags
 from zncc_cli.files.tiff.ome_xml import OmeImage
 from zncc_cli.files.tiff.orientation import transposes, turns
+from zncc_cli.files.tiff.samples import Samples
+from zncc_cli.files.tiff.scale_statements import described_pixel_size
 
 ORIENTATION, GDAL_NODATA = 274, 42113
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
 _ZEISS, _FEI = 34118, (34680, 34682)
+_TAGS_OF_INKS = (332, 333, 334, 336, 34675)  # their set, names, number and range, and their ICC profile
 _MAX_HEADER_BYTES = 2**20
+_PRINTED_DIGITS = 1e-6  # to which the limit of float32 or float64 is printed in text, relative
 _IMAGEJ_AXES_KEYS = ("ImageJ", "SCIFIO", "images", "channels", "slices", "frames", "hyperstack", "order")
 
 
@@ -31,10 +37,8 @@ def metadata_of(
     path: Path,
     name: str,
     page: tifffile.TiffPage,
+    samples: Samples,
     *,
-    photometric: Photometric,
-    alpha: str | None,
-    bands: bool,
     imagej: Mapping[str, Any] | None,
     ome: OmeImage | None,
 ) -> Metadata:
@@ -44,9 +48,7 @@ def metadata_of(
         path: the file.
         name: the name of its format.
         page: the first page of the image.
-        photometric: the meaning of the samples that are read.
-        alpha: "straight", "premultiplied" or None.
-        bands: whether the channels are the samples of a page.
+        samples: how its samples are read.
         imagej: ImageJ's description, or None.
         ome: OME's description, or None.
     """
@@ -60,24 +62,27 @@ def metadata_of(
         said_elsewhere = _IMAGEJ_AXES_KEYS if pixel_size is None else (*_IMAGEJ_AXES_KEYS, "unit", "yunit")
         properties = {key: content for key, content in imagej.items() if key not in said_elsewhere}
     else:
-        pixel_size = _microscope_pixel_size(page)
+        pixel_size = _microscope_pixel_size(page) or described_pixel_size(str(page.description))
     if transposes(tag_value(page, ORIENTATION)):
         resolution, pixel_size = resolution and resolution.swapped(), pixel_size and pixel_size.swapped()
     description = str(page.description) if flavor == "plain" else ""
     tags, left_out_tags = copied_tags(page)
+    if samples.inks:
+        tags = tuple(tag for tag in tags if tag[0] not in _TAGS_OF_INKS)
     return Metadata(
         path=path,
         format=name,
-        photometric=photometric,
-        alpha=alpha is not None,
-        premultiplied=alpha == "premultiplied",
-        nodata=_parse_nodata(tag_value(page, GDAL_NODATA)),
+        photometric=samples.photometric,
+        palette=samples.palette,
+        alpha=samples.alpha is not None,
+        premultiplied=samples.alpha == "premultiplied",
+        nodata=nodata_of(page),
         pixel_size=pixel_size,
         resolution=resolution,
         # The georeference is that of the stored pixels, not of turned ones.
         georeference=() if turns(tag_value(page, ORIENTATION)) else georeference_tags(page),
         flavor=flavor,
-        bands=bands,
+        bands=samples.channels > 1,
         properties=properties,
         compression=int(page.compression),
         predictor=int(page.predictor),
@@ -140,9 +145,19 @@ def _resolution(page: tifffile.TiffPage) -> Resolution | None:
     return Resolution(x=x, y=y, unit=int(unit) if unit in (1, 2, 3) else 2)  # 2, inch: the standard's default
 
 
-def _parse_nodata(text: Any) -> float | None:
-    """Return GDAL's value of missing pixels, which is stored as text; None where it is no number."""
+def nodata_of(page: tifffile.TiffPage) -> float | None:
+    """Return GDAL's value of missing pixels, which is stored as text; None where it is no number.
+
+    It is one that the pixels can hold: programs print the lowest float32 with eight digits, -3.4028235E38, which is
+    beyond it.
+    """
     try:
-        return float(str(text).strip())
+        value = float(str(tag_value(page, GDAL_NODATA)).strip())
     except ValueError:
         return None
+    if page.dtype is None or page.dtype.kind != "f" or not math.isfinite(value):
+        return value
+    limit = float(np.finfo(page.dtype).max)
+    if abs(value) > limit:
+        return math.copysign(limit, value) if abs(value) <= limit * (1 + _PRINTED_DIGITS) else value
+    return float(page.dtype.type(value))

@@ -24,15 +24,17 @@ from numpy.typing import NDArray
 from zncc_cli.errors import ZnccError
 from zncc_cli.files.image import Image
 from zncc_cli.files.lazy import LazyArray, bits_as_uint8, native_dtype
+from zncc_cli.files.options import ReadOptions
 from zncc_cli.files.pages import no_such_number, numbered
 from zncc_cli.files.paths import refusal, too_large_for_memory
 from zncc_cli.files.tiff.checks import check_pages, check_segment
+from zncc_cli.files.tiff.confocal import confocal_image
 from zncc_cli.files.tiff.copied_tags import georeference_tags
 from zncc_cli.files.tiff.ifd_chain import follow_pages
 from zncc_cli.files.tiff.ome_xml import Ome, OmeImage, read_ome
 from zncc_cli.files.tiff.orientation import orientation_notes, oriented, stored_part, transposes, turns
-from zncc_cli.files.tiff.page_metadata import ORIENTATION, metadata_of, tag_value
-from zncc_cli.files.tiff.samples import Samples, palette_of, samples_of
+from zncc_cli.files.tiff.page_metadata import ORIENTATION, metadata_of, nodata_of, tag_value
+from zncc_cli.files.tiff.samples import Samples, rgb_of_inks, samples_of
 from zncc_cli.files.tiff.segments import Planes, segment_cache
 from zncc_cli.text import one_line
 
@@ -47,13 +49,17 @@ _PLAIN_FLAGS: dict[str, Any] = {"is_mmstack": False, "is_ndtiff": False, "is_ndp
 # OME-XML is parsed several times, by tifffile as well: 40 MB take a minute.
 _MAX_OME_BYTES = 2**23
 
+# Series of microscopes, whose pixels are measured values, in whatever colours they are shown.
+_MEASURED_KINDS = ("imagej", "ome", "lsm", "stk", "fluoview", "scanimage", "mmstack", "nih")
+
 # The first level of a pyramid is a half or a quarter as wide as the image. A smaller copy is a thumbnail.
 _MAX_PYRAMID_STEP = 4
 # Bits of a sample that are read into a wider dtype.
+_OLD_JPEG = 6  # of TIFF 6.0, which every writer understood in its own way
 _PADDED_DEPTHS = frozenset(range(1, 64)) - {8, 16, 32}
 
 
-def read_tiff(path: Path, name: str, max_bytes: int, series: int | None) -> Image:
+def read_tiff(path: Path, options: ReadOptions) -> Image:
     """Read one series of ``path``, lazily; reduced copies of images (pyramid levels, thumbnails) are not counted.
 
     Samples that are not RGB, or grey and alpha, become an axis "C" before "YX".
@@ -64,22 +70,25 @@ def read_tiff(path: Path, name: str, max_bytes: int, series: int | None) -> Imag
             memory.
     """
     with input_errors(path) as log:
-        chain = follow_pages(path, max_bytes)
+        chain = follow_pages(path, options.max_bytes)
         flags = _PLAIN_FLAGS if chain.description <= _MAX_OME_BYTES else {**_PLAIN_FLAGS, "is_ome": False}
         with tifffile.TiffFile(path, _multifile=False, **flags) as file:
-            ome = read_ome(file.pages.first.description, chain.pages) if file.is_ome else None
+            ome = read_ome(file.pages.first.description, chain.pages, path.name) if file.is_ome else None
             if chain.description > _MAX_OME_BYTES and file.pages.first.is_ome:
                 ome = Ome(images=(), doubt=f"it has {chain.description} bytes, more than {_MAX_OME_BYTES}")
-            if ome and ome.doubt:
+            is_part = bool(ome and ome.images and ome.images[0].own)
+            if (ome and ome.doubt) or is_part:
                 file.is_ome = False
             all_series = file.series
-            chosen, notes = _choose_series(path, all_series, series, log)
+            chosen, notes = _choose_series(path, all_series, options.series, log)
             if ome and ome.doubt:
                 notes += (f"the OME-XML was not used: {ome.doubt}",)
-            image = _read_series(path, name, file, chosen, _ome_image(ome, all_series, chosen), max_bytes, notes)
+            image = _read_series(path, file, chosen, _ome_image(ome, all_series, chosen), options, notes)
+            levels = _levels(path, chosen, image, options)
+            image = replace(image, mask=_mask(path, chosen, all_series, options), levels=levels)
             left_out = (*image.metadata.left_out, *_left_out_series(chosen, all_series))
             if len(chosen.pages) > 1:
-                left_out += tuple(f"{texts} of further pages" for texts in chain.own_texts)
+                left_out += tuple(f"{tags} of further pages" for tags in chain.own_tags)
             return replace(image, metadata=replace(image.metadata, left_out=left_out))
 
 
@@ -151,11 +160,57 @@ def _left_out_series(chosen: tifffile.TiffPageSeries, all_series: list[tifffile.
     return (*copies, *(["the mask"] if any(page.is_mask for page in further_pages) else []))
 
 
+def _levels(path: Path, chosen: tifffile.TiffPageSeries, image: Image, options: ReadOptions) -> tuple[LazyArray, ...]:
+    """Return the smaller copies of a series, the levels of its pyramid, that are stored like itself."""
+    levels = []
+    for level in chosen.levels[1:]:
+        page, whole = level.keyframe, chosen.keyframe
+        same = all(
+            getattr(page, name) == getattr(whole, name)
+            for name in ("dtype", "samplesperpixel", "photometric", "planarconfig", "bitspersample")
+        )
+        if not same or len(level.pages) != len(chosen.pages) or turns(tag_value(whole, ORIENTATION)):
+            continue
+        samples = samples_of(path, page, indices=options.indices, measured=image.metadata.flavor != "plain")
+        if samples.applied is not None or page.shaped[1] > 1:
+            continue
+        count = math.prod(image.leading) // max(1, samples.channels)
+        try:
+            planes, missing = _checked_planes(path, level, count, options.max_bytes)
+        except ZnccError:  # the image itself is whole, and a smaller copy is not needed
+            continue
+        if not missing:
+            levels.append(_lazy_array(path, planes, samples, image.leading, None))
+    return tuple(levels)
+
+
+def _mask(
+    path: Path, chosen: tifffile.TiffPageSeries, all_series: list[tifffile.TiffPageSeries], options: ReadOptions
+) -> LazyArray | None:
+    """Return the mask (H, W) that the file has of all pages of a series, zero for pixels that do not count; or None."""
+    size = chosen.keyframe.shaped[2:4]
+    masks = [
+        series
+        for series in all_series
+        if series.keyframe.is_mask and not series.keyframe.is_reduced and series.keyframe.shaped[2:4] == size
+    ]
+    if len(masks) != 1 or math.prod(masks[0].shape) != math.prod(size):
+        return None
+    (series,) = masks
+    planes, _ = _checked_planes(path, series, 1, options.max_bytes)
+    samples = Samples(photometric="minisblack", alpha=None, colours=0, channels=1)
+    return _lazy_array(path, planes, samples, (), tag_value(chosen.keyframe, ORIENTATION))
+
+
 def _ome_image(
     ome: Ome | None, all_series: list[tifffile.TiffPageSeries], chosen: tifffile.TiffPageSeries
 ) -> OmeImage | None:
     """Return the Image element of the OME-XML that describes the chosen series, or None."""
-    if not ome or ome.doubt or chosen.kind != "ome":
+    if not ome or ome.doubt:
+        return None
+    if ome.images and ome.images[0].own:
+        return ome.images[0]
+    if chosen.kind != "ome":
         return None
     if len(ome.images) == len(all_series):
         return ome.images[all_series.index(chosen)]
@@ -182,11 +237,10 @@ def _leading_axes(path: Path, series: tifffile.TiffPageSeries) -> tuple[str, tup
 
 def _read_series(
     path: Path,
-    name: str,
     file: tifffile.TiffFile,
     series: tifffile.TiffPageSeries,
     ome: OmeImage | None,
-    max_bytes: int,
+    options: ReadOptions,
     notes: tuple[str, ...],
 ) -> Image:
     """Return the pixels of ``series``, lazily, with its axes, metadata and notes."""
@@ -194,22 +248,28 @@ def _read_series(
     if 0 in page.shaped or page.dtype is None or page.dtype.kind not in "buif":
         found = f"shape {page.shape}, dtype {page.dtype}"
         raise refusal(path, expected="pixels of integers or floats", found=found, advice="convert the file")
-    samples = samples_of(path, page)
+    imagej = file.imagej_metadata if file.is_imagej and series.kind != "ome" else None
+    if page.compression == _OLD_JPEG:
+        found, advice = "old-style JPEG (compression 6)", "convert it to another compression"
+        raise refusal(path, expected="a compression that is read", found=found, advice=advice)
+    measured = imagej is not None or series.kind in _MEASURED_KINDS
+    samples = samples_of(path, page, indices=options.indices, measured=measured)
     axes, leading = _leading_axes(path, series)
-    planes, missing = _checked_planes(path, series, math.prod(leading), max_bytes)
+    if ome and ome.own and math.prod(ome.own.lengths) == math.prod(leading):
+        axes, leading = ome.own.axes, ome.own.lengths
+    notes += ome.notes if ome else ()
+    planes, missing = _checked_planes(path, series, math.prod(leading), options.max_bytes)
     depth = page.shaped[1]
     if depth > 1:
         axes, leading = axes + "Z", (*leading, depth)
     if samples.channels > 1:
         axes, leading = axes + ("C" if "C" not in axes else "Q"), (*leading, samples.channels)
-    imagej = file.imagej_metadata if file.is_imagej and series.kind != "ome" else None
+    ome = ome or confocal_image(file, series, list(zip(axes, leading, strict=True)))
     metadata = metadata_of(
         path,
-        name,
+        options.name,
         page,
-        photometric=samples.photometric,
-        alpha=samples.alpha,
-        bands=samples.channels > 1,
+        samples,
         imagej=imagej,
         ome=ome,
     )
@@ -218,8 +278,10 @@ def _read_series(
     if turns(orientation) and georeference_tags(page):
         notes += ("the georeference was left out: the orientation tag turns the image",)
     left_out = [*metadata.left_out]
-    if samples.photometric == "rgb" and page.photometric == tifffile.PHOTOMETRIC.PALETTE:
+    if samples.applied is not None:
         left_out.append("the palette (RGB instead)")
+    elif samples.inks:
+        left_out.append("CMYK (RGB instead)")
     elif page.bitspersample in _PADDED_DEPTHS:
         left_out.append(f"the depth of {page.bitspersample} bit ({page.dtype.itemsize * 8} instead)")
     metadata = replace(metadata, left_out=tuple(left_out))
@@ -266,6 +328,7 @@ def _checked_planes(path: Path, series: tifffile.TiffPageSeries, count: int, max
         [None if page is None else page.jpegtables for page in pages],
         contiguous and all(page is None or page.is_final for page in pages),
         segment_cache(keyframe, max_bytes),
+        nodata_of(keyframe) or 0,
     )
     if not planes.contiguous:
         check_segment(path, keyframe, max_bytes)
@@ -279,9 +342,9 @@ def _lazy_array(path: Path, planes: Planes, samples: Samples, leading: tuple[int
     page = planes.keyframe
     separate, depths, height, width, _ = page.shaped
     shown_shape = (width, height) if transposes(orientation) else (height, width)
-    palette = palette_of(page)
+    colours = None if samples.applied is None else samples.applied.rgb()
     assert page.dtype is not None
-    dtype = palette.dtype if palette is not None else native_dtype(page.dtype)
+    dtype = native_dtype(page.dtype) if colours is None else colours.dtype
 
     def read(index: tuple[int, ...], rows: range, columns: range) -> NDArray[Any]:
         number = int(np.ravel_multi_index(index, leading)) if leading else 0
@@ -295,9 +358,13 @@ def _lazy_array(path: Path, planes: Planes, samples: Samples, leading: tuple[int
                 pixels = planes.read(number, channel, *part)[..., 0]
             else:
                 pixels = planes.read(number, 0, *part)
-                pixels = pixels if samples.colours and palette is None else pixels[..., channel]
-            if palette is not None:
-                pixels = palette[pixels]
+                pixels = pixels if samples.colours and colours is None else pixels[..., channel]
+            if samples.inks:
+                pixels = rgb_of_inks(pixels)
+            if samples.is_palette and pixels.dtype.kind == "b":
+                pixels = pixels.astype(np.uint8)
+            if colours is not None:
+                pixels = colours[pixels]
         return np.ascontiguousarray(oriented(bits_as_uint8(pixels), orientation), dtype=dtype)
 
     plane = (*shown_shape, samples.colours) if samples.colours else shown_shape

@@ -53,6 +53,7 @@ class Planes:
     offsets, counts: for every page, the offset and the number of bytes of each segment; None for a missing page.
     tables: for every page, the JPEG tables that its segments share, or None.
     contiguous: whether every page is one run of uncompressed rows from its first offset on.
+    nodata: value of the pixels of strips and tiles that the file leaves out.
     """
 
     path: Path
@@ -62,6 +63,7 @@ class Planes:
     tables: list[bytes | None]
     contiguous: bool
     cache: Cache
+    nodata: float = 0
 
     def read(self, page: int, sample: int, depth: int, rows: range, columns: range) -> NDArray[Any]:
         """Return rows and columns of one plane, (h, w, C): of a page, a separate sample and a depth."""
@@ -99,7 +101,7 @@ class Planes:
         def fill(tile: Tile) -> None:
             """Decode a segment and copy its pixels into ``out``."""
             piece = self._segment(file, lock, page, (first_row + tile.row) * across + tile.column)
-            out[tile.in_part] = key.nodata if piece is None else piece[depth % segment_depth][tile.in_tile]
+            out[tile.in_part] = self.nodata if piece is None else piece[depth % segment_depth][tile.in_tile]
 
         tiles = list(tiles_under(rows, columns, segment_height, segment_width))
         is_small = segment_height * segment_width * samples < _MIN_SAMPLES_PER_THREAD

@@ -7,7 +7,8 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ from zncc_cli.files.metadata import Flavor, Metadata, Tag
 from zncc_cli.files.output_folder import atomic_write
 from zncc_cli.files.tiff import georeference
 from zncc_cli.files.tiff.calibration import pixel_size, resolution_tags
-from zncc_cli.files.tiff.codecs import NONE, Codec, codec
+from zncc_cli.files.tiff.codecs import FLOATING_POINT_PREDICTOR, NONE, Codec, codec
 from zncc_cli.files.tiff.copied_tags import GRID_TAGS, is_copied, tag_name
 from zncc_cli.files.tiff.descriptions import Description, imagej_description, imagej_obstacle, ome_description
+from zncc_cli.files.tiff.pyramid import MIN_SIDE, TILE, Level, level_shapes, tiles
+from zncc_cli.files.tiff.regridded import on_the_grid_of
 from zncc_cli.text import one_line
 
 STRIP_ROWS = 512
@@ -34,6 +37,7 @@ _MAX_CLASSIC_TIFF_BYTES = 2**32 - 2**25
 _MIN_STRIP_BYTES = 2**18
 
 _GDAL_METADATA, _GDAL_NODATA = 42112, 42113
+_ASCII = 2  # TIFF's data type of text
 
 # Names in a note; the file has the others.
 _MAX_NAMES = 12
@@ -86,6 +90,7 @@ def write_tiff(
     like: Metadata | None,
     frame: Metadata | None,
     offset: tuple[float, float] = (0, 0),
+    pyramid: bool = False,
 ) -> tuple[str, ...]:
     """Write ``strips``: samples, flavour, compression and tags as in ``like``, pixel grid as in ``frame``.
 
@@ -99,6 +104,8 @@ def write_tiff(
         like: metadata for the samples; None: plain grey or RGB.
         frame: metadata for the grid; None: no pixel size, resolution or georeference.
         offset: (x, y) of the first pixel, in pixels of ``frame``.
+        pyramid: a large image is written in tiles, with smaller copies: as an OME-TIFF, or, with a georeference, as a
+            GeoTIFF with overviews. ImageJ's files have none.
 
     Returns:
         Sentences for the user: what could not be kept.
@@ -107,9 +114,21 @@ def write_tiff(
         OutputError: the file cannot be written; nothing is left behind.
     """
     layout = _layout(shape, np.dtype(dtype).newbyteorder("="), axes, like)
-    flavor, description, notes = _describe(layout, like, frame, offset)
-    encoder = codec(like.compression if like else NONE, like.predictor if like else 1, layout.dtype, layout.samples)
-    large = layout.nbytes + 2048 * layout.planes > _MAX_CLASSIC_TIFF_BYTES
+    like, scale_notes = on_the_grid_of(like, frame)
+    pyramid = pyramid and max(layout.height, layout.width) > MIN_SIDE
+    is_map = bool(frame and frame.georeference) or layout.bands > 1
+    as_ome = _as_ome(like, frame) if pyramid and not is_map and (like is None or like.flavor == "plain") else like
+    flavor, description, notes = _describe(layout, as_ome, frame, offset)
+    if flavor == "plain" and as_ome is not like:
+        flavor, description, notes = _describe(layout, like, frame, offset)
+    elif flavor == "ome":
+        like = as_ome
+    notes += scale_notes
+    encoder = codec(like.compression if like else NONE, _predictor(like, layout, flavor), layout.dtype, layout.samples)
+    is_one_page = math.prod(layout.leading) == 1
+    has_levels = pyramid and (flavor == "ome" or (flavor == "plain" and is_map and is_one_page))
+    levels = level_shapes(layout.height, layout.width) if has_levels else []
+    large = layout.nbytes * (4 if levels else 3) // 3 + 2048 * layout.planes > _MAX_CLASSIC_TIFF_BYTES
     if flavor == "imagej" and large and encoder.compression != NONE:
         encoder = codec(NONE, 1, layout.dtype, layout.samples)
         notes.append("ImageJ reads no compressed files beyond 4 GB: this one is not compressed")
@@ -117,30 +136,52 @@ def write_tiff(
         notes.append("beyond 4 GB an ImageJ file has one page, and other programs see no more than its first plane")
     if encoder.note:
         notes.append(encoder.note)
+    color_map = _color_map(layout, like, flavor)
+    if color_map is None and like and like.palette is not None:
+        notes.append("left out: the palette")
     tags, tag_notes = _tags(like, frame, offset)
     notes += tag_notes
+    is_labels = like is not None and (like.palette is not None or like.photometric == "palette")
     with (
         atomic_write(path) as file,
         tifffile.TiffWriter(
             file, bigtiff=large and flavor != "imagej", imagej=flavor == "imagej", ome=flavor == "ome"
         ) as writer,
+        ExitStack() as stack,
     ):
+        options: dict[str, Any] = {
+            "dtype": layout.dtype,
+            **_sample_options(layout, like, color_map, flavor),
+            "compression": encoder.compression,
+            "predictor": encoder.predictor,
+        }
+        if levels:
+            options["tile"] = (TILE, TILE)
+            level = stack.enter_context(_level(path, layout, is_labels))
+            encoded = _encoded_tiles(level.collect(strips), encoder)
+        else:
+            options["rowsperstrip"] = layout.rows_per_strip(encoder.compression)
+            encoded = _encoded_strips(strips, layout, encoder)
         writer.write(
-            _encoded_strips(strips, layout, encoder),
+            encoded,
             shape=layout.shape,
-            dtype=layout.dtype,
-            **_sample_options(layout, like),
-            rowsperstrip=layout.rows_per_strip(encoder.compression),
-            compression=encoder.compression,
-            predictor=encoder.predictor,
+            **options,
+            subifds=len(levels) if flavor == "ome" and levels else None,
             resolution=(description.resolution.x, description.resolution.y) if description.resolution else None,
             resolutionunit=description.resolution.unit if description.resolution else None,
             description=_description(like) if flavor == "plain" else None,
             software="zncc-cli",
             metadata=description.metadata or None,
-            extratags=[(*tag, True) for tag in tags],
+            extratags=[(*_encoded(tag), True) for tag in tags],
             truncate=flavor == "imagej" and large,
         )
+        for number, (height, width) in enumerate(levels):
+            smaller = level.strips(layout.planes, height, width)
+            if number < len(levels) - 1:
+                level = stack.enter_context(_level(path, layout, is_labels))
+                smaller = level.collect(smaller)
+            shape = _resized(layout, height, width)
+            writer.write(_encoded_tiles(smaller, encoder), shape=shape, **options, subfiletype=1, metadata=None)
     return tuple(notes)
 
 
@@ -187,8 +228,32 @@ def _describe(
     return "plain", Description({"axes": layout.axes} if has_further_axes else {}, resolution), notes
 
 
-def _sample_options(layout: _Layout, like: Metadata | None) -> dict[str, Any]:
+def _predictor(like: Metadata | None, layout: _Layout, flavor: Flavor) -> int:
+    """Return TIFF's number of the predictor, for compressed pixels.
+
+    Floats get one in any case: without it they hardly compress. ImageJ reads none for floats.
+    """
+    if layout.dtype.kind == "f" and flavor != "imagej":
+        return FLOATING_POINT_PREDICTOR
+    return like.predictor if like else 1
+
+
+def _color_map(layout: _Layout, like: Metadata | None, flavor: Flavor) -> NDArray[np.uint16] | None:
+    """Return the tag ColorMap, (3, N); None where the image has no palette, or the file cannot hold it."""
+    if like is None or like.palette is None or layout.samples > 1 or layout.bands > 1:
+        return None
+    if flavor == "imagej":
+        return like.palette.color_map(8) if layout.dtype != np.int16 else None
+    is_index = layout.dtype in (np.uint8, np.uint16)
+    return like.palette.color_map(8 * layout.dtype.itemsize) if is_index else None
+
+
+def _sample_options(
+    layout: _Layout, like: Metadata | None, color_map: NDArray[np.uint16] | None, flavor: Flavor
+) -> dict[str, Any]:
     """Return tifffile's options for colour, alpha and the order of samples."""
+    if color_map is not None and (flavor != "imagej" or layout.dtype == np.uint8):
+        return {"photometric": "palette", "colormap": color_map}
     samples = layout.samples * layout.bands
     has_colour = like.photometric == "rgb" if like else layout.samples in (3, 4)
     if like and like.photometric == "miniswhite":
@@ -202,9 +267,35 @@ def _sample_options(layout: _Layout, like: Metadata | None) -> dict[str, Any]:
     planar = "separate" if layout.bands > 1 else "contig"
     return {
         "photometric": photometric,
+        "colormap": color_map,
         "planarconfig": planar if samples > 1 else None,
         "extrasamples": [kind] * extra if extra else None,
     }
+
+
+def _as_ome(like: Metadata | None, frame: Metadata | None) -> Metadata:
+    """Return the metadata of an image in the flavour OME, of which other programs read pyramids."""
+    like = like or Metadata(path=frame.path if frame else Path("image"), format="TIFF")
+    text = like.description.strip()
+    return replace(like, flavor="ome", bands=False, properties={"Description": text} if text else {}, description="")
+
+
+def _resized(layout: _Layout, height: int, width: int) -> tuple[int, ...]:
+    """Return the shape of a smaller copy of an image."""
+    rows = layout.axes.index("Y")
+    return (*layout.shape[:rows], height, width, *layout.shape[rows + 2 :])
+
+
+def _level(path: Path, layout: _Layout, is_labels: bool) -> Level:
+    """Return a new level of a pyramid beside the file."""
+    return Level(path.parent, layout.dtype, layout.samples, is_labels=is_labels, strip_rows=STRIP_ROWS)
+
+
+def _encoded_tiles(strips: Iterable[NDArray[Any]], encoder: Codec) -> Iterator[bytes]:
+    """Yield the encoded tiles of the file, in order."""
+    with ThreadPoolExecutor() as pool:
+        for strip in strips:
+            yield from pool.map(encoder.encode, tiles(strip.reshape(*strip.shape[:2], -1)))
 
 
 def _encoded_strips(strips: Iterable[NDArray[Any]], layout: _Layout, encoder: Codec) -> Iterator[bytes]:
@@ -258,10 +349,19 @@ def _without_statistics(tag: Tag) -> Tag:
     return code, kind, count, re.sub(r'<Item name="STATISTICS_[^>]*>[^<]*</Item>\s*', "", value)
 
 
+def _encoded(tag: Tag) -> Tag:
+    """Return a tag of text with letters beyond ASCII as UTF-8, as other programs write it; others as they are."""
+    code, kind, _, value = tag
+    if kind != _ASCII or not isinstance(value, str) or value.isascii():
+        return tag
+    content = value.encode("utf-8", "replace") + b"\0"
+    return code, kind, len(content), content
+
+
 def _writable(tag: Tag) -> bool:
     """Tell whether tifffile can write ``tag``; the tags of unknown programs can hold anything."""
     try:
-        tifffile.imwrite(io.BytesIO(), np.zeros((1, 1), np.uint8), metadata=None, extratags=[(*tag, True)])
+        tifffile.imwrite(io.BytesIO(), np.zeros((1, 1), np.uint8), metadata=None, extratags=[(*_encoded(tag), True)])
     except Exception:  # whatever it is, an image is worth more than a tag
         return False
     return True

@@ -14,9 +14,11 @@ import math
 import re
 import warnings
 from tokenize import TokenError
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy
+from numpy.typing import NDArray
 
 from zncc_cli.files.paths import MismatchError
 from zncc_cli.files.transforms.linear import Linear, as_matrix, decode_text, exact_text, parse_number
@@ -30,14 +32,7 @@ _TEXT_EXPECTED = "2 or 3 lines of 3 numbers, apart by spaces, commas, semicolons
 def parse_npy(content: bytes) -> Linear:
     """Read a 2x3 or 3x3 array of integers or floats; nothing is unpickled."""
     file = io.BytesIO(content)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of headers that Python 2 wrote
-            version = npy.read_magic(file)
-            read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-            shape, columns_first, dtype = read_header(file)
-    except (EOFError, ValueError, TypeError, SyntaxError, OverflowError, TokenError, RecursionError) as error:
-        raise MismatchError(_NPY_EXPECTED, error) from error
+    shape, columns_first, dtype = read_array_header(file)
     if shape not in ((2, 3), (3, 3)) or dtype.kind not in "iuf" or dtype.itemsize > 8:
         raise MismatchError(_NPY_EXPECTED, f"shape {shape}, dtype {dtype}")
     data = content[file.tell() :]
@@ -47,10 +42,27 @@ def parse_npy(content: bytes) -> Linear:
     return Linear(as_matrix(array))
 
 
+def read_array_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return (shape, is column-major, dtype) of a .npy file; its numbers follow. Raise `MismatchError` for another."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers that Python 2 wrote
+            version = npy.read_magic(file)
+            read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+            return read_header(file)
+    except (EOFError, ValueError, TypeError, SyntaxError, OverflowError, TokenError, RecursionError) as error:
+        raise MismatchError(_NPY_EXPECTED, error) from error
+
+
+def write_array(file: BinaryIO, array: NDArray[np.float64]) -> None:
+    """Write an array as float64 into a .npy file."""
+    npy.write_array(file, np.ascontiguousarray(array, dtype="<f8"), version=(1, 0), allow_pickle=False)
+
+
 def serialize_npy(transform: Linear, suffix: str) -> bytes:
     """Write the (3, 3) matrix as float64."""
     file = io.BytesIO()
-    npy.write_array(file, np.ascontiguousarray(transform.matrix, dtype="<f8"), version=(1, 0), allow_pickle=False)
+    write_array(file, transform.matrix)
     return file.getvalue()
 
 

@@ -3,7 +3,8 @@
     read_linear("warp.tfm") -> Linear(matrix, ...) -> write_linear("TransformParameters.0.txt", linear)
 
 The content of a file decides how it is read. Its name decides how it is written, unless a format is given. What a
-format cannot hold is refused. A matrix is read back bit for bit, but from the landmarks of TurboReg to rounding.
+format cannot hold is refused. A matrix is read back bit for bit, but from the landmarks of TurboReg to rounding; a
+transform that bends, as the other tool's own spline or displacements (`bends`), which `fitted` turns into ours.
 
 To add a format: a member of `config.TransformFormat`, a module with `recognizes`, `parse` and `serialize`, an entry in
 `FORMATS`.
@@ -13,27 +14,42 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 from zncc_cli.config import TransformFormat
-from zncc_cli.errors import OptionError, OutputError
+from zncc_cli.errors import InputError, OptionError, OutputError
 from zncc_cli.files.output_folder import atomic_write
-from zncc_cli.files.paths import MismatchError, read_small_file, refusal
-from zncc_cli.files.transforms import bare_matrix, elastix, itk, opencv, turboreg
+from zncc_cli.files.paths import MAX_SMALL_FILE_BYTES, MismatchError, is_zarr, refusal, regular_file_size, unreadable
+from zncc_cli.files.transforms import (
+    bare_matrix,
+    bunwarpj,
+    displacement_tiff,
+    elastix,
+    itk,
+    metaimage,
+    ome_zarr_field,
+    opencv,
+    turboreg,
+)
 from zncc_cli.files.transforms.linear import Linear, as_matrix
+from zncc_cli.files.transforms.side_files import DISPLACEMENT, SPLINE, side_file
 from zncc_cli.files.transforms.transform_json import (
+    BSPLINE,
     TransformFile,
     parse_json,
     parse_rows,
     parse_transform,
     transform_content,
+    write_side_files,
 )
 from zncc_cli.registration.transforms.matrices import model_of
+from zncc_cli.registration.transforms.spline_field import SplineField
 from zncc_cli.text import one_line, shown
 
-__all__ = ["FORMATS", "Linear", "format_for", "read_linear", "write_linear"]
+__all__ = ["FORMATS", "Linear", "format_for", "read_linear", "write_linear", "written_bytes", "written_files"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,18 +58,29 @@ class _Format:
 
     names: patterns, in small letters, of the file names that are written in this format.
     recognizes: tells whether a content is of this format; the first format of the table that does reads the file.
-    parse: content -> Linear, or MismatchError.
-    serialize: Linear, suffix in small letters -> content.
+    parse: content, path -> Linear, or MismatchError; the path is that of the file, for what lies beside it.
+    serialize: Linear, path -> content; or, of a format whose files are large, `write`, which writes them itself.
     needs: the fields of Linear, shapes of images, that it cannot be written without.
     perspective: whether it holds homographies.
+    bends: whether it holds transforms that bend.
+    max_bytes: of a file that is read before it is parsed; math.inf where the parser gets its first bytes alone.
+    pixel_bytes: how many bytes are written for each pixel of the fixed frame, of a transform that bends or any.
+    side_names: path -> the files that are written beside that of a transform that bends.
+    write_beside: writes these.
     """
 
     names: tuple[str, ...]
     recognizes: Callable[[bytes], bool]
-    parse: Callable[[bytes], Linear]
-    serialize: Callable[[Linear, str], bytes]
+    parse: Callable[[bytes, Path], Linear]
+    serialize: Callable[[Linear, Path], bytes] | None
     needs: tuple[str, ...] = ()
     perspective: bool = True
+    bends: bool = False
+    max_bytes: float = MAX_SMALL_FILE_BYTES
+    pixel_bytes: int = 0
+    side_names: Callable[[Path], tuple[Path, ...]] = lambda _: ()
+    write_beside: Callable[[Linear, Path], None] = lambda *_: None
+    write: Callable[[Linear, Path], None] | None = None
 
 
 def _begins(magic: bytes) -> Callable[[bytes], bool]:
@@ -61,28 +88,48 @@ def _begins(magic: bytes) -> Callable[[bytes], bool]:
     return lambda content: content.startswith(magic)
 
 
-def _parse_own(content: bytes) -> Linear:
+def _alone(parse: Callable[[bytes], Linear]) -> Callable[[bytes, Path], Linear]:
+    """Return the parser of a format whose files stand alone."""
+    return lambda content, _: parse(content)
+
+
+def _by_suffix(serialize: Callable[[Linear, str], bytes]) -> Callable[[Linear, Path], bytes]:
+    """Return the writer of a format to which only the suffix of a file, in small letters, matters."""
+    return lambda transform, path: serialize(transform, path.suffix.lower())
+
+
+def _parse_own(content: bytes, path: Path) -> Linear:
     """Read a transform.json, or a JSON list of 3 rows of 3 numbers."""
     value = parse_json(content, "a transform.json, or a JSON list of 3 rows of 3 numbers")
     if isinstance(value, list):
         return Linear(parse_rows(value))
-    own = parse_transform(value)
-    return Linear(own.matrix, own.fixed_shape, own.moving_shape, own.model, own.grid, own.status)
+    own = parse_transform(value, path)
+    return Linear(own.matrix, own.fixed_shape, own.moving_shape, own.model, own.grid, own.status, own.field)
 
 
-def _serialize_own(transform: Linear, suffix: str) -> bytes:
-    """Write a transform.json; both shapes must be known."""
+def _own(transform: Linear) -> TransformFile:
+    """Return a transform as that of a transform.json; both shapes must be known."""
     assert transform.fixed_shape is not None
     assert transform.moving_shape is not None
-    model = transform.model or str(model_of(transform.matrix))
+    field = transform.transform if isinstance(transform.transform, SplineField) else None
+    model = transform.model or (str(model_of(transform.matrix)) if field is None else BSPLINE)
     frames = transform.fixed_shape, transform.moving_shape
-    return transform_content(TransformFile(model, transform.matrix, *frames, transform.grid, transform.status))
+    return TransformFile(model, transform.matrix, *frames, transform.grid, transform.status, field)
 
 
+_MAX_TEXT_BYTES = 2**27  # the nodes of a spline, or the places of all pixels, with 20 characters a number
 _BOTH_SHAPES = ("fixed_shape", "moving_shape")
 
 FORMATS: dict[TransformFormat, _Format] = {
-    TransformFormat.ITK: _Format(("*.tfm",), _begins(itk.MAGIC), itk.parse, itk.serialize, perspective=False),
+    TransformFormat.ITK: _Format(
+        ("*.tfm",),
+        _begins(itk.MAGIC),
+        _alone(itk.parse),
+        _by_suffix(itk.serialize),
+        perspective=False,
+        bends=True,
+        max_bytes=_MAX_TEXT_BYTES,
+    ),
     TransformFormat.ELASTIX: _Format(
         ("transformparameters*.txt",),
         elastix.recognizes,
@@ -90,31 +137,95 @@ FORMATS: dict[TransformFormat, _Format] = {
         elastix.serialize,
         ("fixed_shape",),
         perspective=False,
+        bends=True,
+        side_names=lambda path: (elastix.initial_file(path),),
+        write_beside=elastix.write_initial,
+        max_bytes=_MAX_TEXT_BYTES,
     ),
     TransformFormat.TURBOREG: _Format(
         (),
         _begins(turboreg.TURBOREG_MAGIC),
-        turboreg.parse_turboreg,
-        turboreg.serialize_turboreg,
+        _alone(turboreg.parse_turboreg),
+        _by_suffix(turboreg.serialize_turboreg),
         _BOTH_SHAPES,
         perspective=False,
     ),
     TransformFormat.MULTISTACKREG: _Format(
         (),
         _begins(turboreg.MULTISTACKREG_MAGIC),
-        turboreg.parse_multistackreg,
-        turboreg.serialize_multistackreg,
+        _alone(turboreg.parse_multistackreg),
+        _by_suffix(turboreg.serialize_multistackreg),
         perspective=False,
     ),
     TransformFormat.NPY: _Format(
-        ("*.npy",), _begins(bare_matrix.NPY_MAGIC), bare_matrix.parse_npy, bare_matrix.serialize_npy
+        ("*.npy",),
+        _begins(bare_matrix.NPY_MAGIC),
+        _alone(bare_matrix.parse_npy),
+        _by_suffix(bare_matrix.serialize_npy),
     ),
-    TransformFormat.OPENCV: _Format(("*.yml", "*.yaml"), opencv.recognizes, opencv.parse, opencv.serialize),
+    TransformFormat.OPENCV: _Format(
+        ("*.yml", "*.yaml"), opencv.recognizes, _alone(opencv.parse), _by_suffix(opencv.serialize)
+    ),
+    TransformFormat.METAIMAGE: _Format(
+        ("*.mha",),
+        _begins(metaimage.MAGIC),
+        metaimage.parse,
+        None,
+        ("fixed_shape",),
+        bends=True,
+        max_bytes=math.inf,
+        pixel_bytes=16,
+        write=metaimage.write,
+    ),
+    TransformFormat.BUNWARPJ: _Format(
+        (),
+        _begins(bunwarpj.MAGIC),
+        _alone(bunwarpj.parse),
+        None,
+        ("fixed_shape",),
+        bends=True,
+        max_bytes=_MAX_TEXT_BYTES,
+        pixel_bytes=44,
+        write=bunwarpj.write,
+    ),
+    TransformFormat.TIFF: _Format(
+        ("*.tif", "*.tiff"),
+        displacement_tiff.recognizes,
+        displacement_tiff.parse,
+        None,
+        ("fixed_shape",),
+        bends=True,
+        max_bytes=math.inf,
+        pixel_bytes=8,
+        write=displacement_tiff.write,
+    ),
+    TransformFormat.OME_ZARR: _Format(
+        ("*.zarr",),
+        lambda _: False,  # it is a folder
+        ome_zarr_field.parse,
+        None,
+        ("fixed_shape",),
+        bends=True,
+        max_bytes=math.inf,
+        pixel_bytes=16,
+        write=ome_zarr_field.write,
+    ),
     TransformFormat.ZNCC: _Format(
-        ("*.json",), lambda content: content.lstrip()[:1] in (b"{", b"["), _parse_own, _serialize_own, _BOTH_SHAPES
+        ("*.json",),
+        lambda content: content.lstrip()[:1] in (b"{", b"["),
+        _parse_own,
+        lambda transform, path: transform_content(_own(transform), path),
+        _BOTH_SHAPES,
+        bends=True,
+        pixel_bytes=8,
+        side_names=lambda path: (side_file(path, SPLINE), side_file(path, DISPLACEMENT)),
+        write_beside=lambda transform, path: write_side_files(path, _own(transform)),
     ),
     TransformFormat.TEXT: _Format(
-        ("*.txt", "*.csv"), bare_matrix.recognizes_text, bare_matrix.parse_text, bare_matrix.serialize_text
+        ("*.txt", "*.csv"),
+        bare_matrix.recognizes_text,
+        _alone(bare_matrix.parse_text),
+        _by_suffix(bare_matrix.serialize_text),
     ),
 }
 
@@ -129,15 +240,34 @@ def read_linear(path: str | os.PathLike[str], kind: TransformFormat | None = Non
         InputError: the file cannot be read, is of no known format, or holds no usable 2D matrix.
     """
     path = Path(path)
-    content = read_small_file(path, expected=_EXPECTED, advice=_ADVICE)
-    kind = kind or next((kind for kind, entry in FORMATS.items() if entry.recognizes(content)), None)
-    if kind is None:
-        raise refusal(path, expected=_EXPECTED, found=f"content that begins with {content[:12]!r}", advice=_ADVICE)
+    kind, content = _content(path, kind)
     try:
-        return FORMATS[kind].parse(content)
+        return FORMATS[kind].parse(content, path)
     except MismatchError as problem:
         expected = f"{problem.expected} (read as {kind})"
         raise refusal(path, expected=expected, found=problem.found, advice=_ADVICE) from None
+
+
+def _content(path: Path, kind: TransformFormat | None) -> tuple[TransformFormat, bytes]:
+    """Return the format of a file, by its content where ``kind`` is None, and the content."""
+    if is_zarr(path):
+        return TransformFormat.OME_ZARR, b""
+    size = regular_file_size(path, expected=_EXPECTED)
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_SMALL_FILE_BYTES)
+            kind = kind or next((kind for kind, entry in FORMATS.items() if entry.recognizes(content)), None)
+            if size > (MAX_SMALL_FILE_BYTES if kind is None else FORMATS[kind].max_bytes):
+                raise refusal(path, expected=_EXPECTED, found=f"{size} bytes", advice=_ADVICE)
+            if kind is None:
+                found = f"content that begins with {content[:12]!r}"
+                raise refusal(path, expected=_EXPECTED, found=found, advice=_ADVICE)
+            rest = size - len(content) if FORMATS[kind].max_bytes < math.inf else 0
+            return kind, content + file.read(max(0, rest))
+    except InputError:
+        raise
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 def format_for(path: Path, kind: TransformFormat | None = None) -> TransformFormat:
@@ -173,6 +303,12 @@ def write_linear(path: str | os.PathLike[str], transform: Linear, kind: Transfor
                 f"--{option}: expected the {option} image or its size WxH in pixels, width first, which {kind} files "
                 "hold and the transform read does not; give it"
             )
+    if transform.bend is not None and not entry.bends:
+        formats = ", ".join(other for other, entry in FORMATS.items() if entry.bends)
+        raise OutputError(
+            f"{shown(path)}: expected a matrix, which is all that {kind} files hold, found a transform that bends; "
+            f"choose one of {formats}"
+        )
     if transform.matrix[2, :2].any() and not entry.perspective:
         raise OutputError(
             f"{shown(path)}: expected a transform without perspective, which is all that {kind} files hold, found a "
@@ -184,5 +320,23 @@ def write_linear(path: str | os.PathLike[str], transform: Linear, kind: Transfor
         except MismatchError as problem:
             found = one_line(problem.found)
             raise OutputError(f"{shown(path)}: expected {problem.expected}, found {found}; align again") from None
+    if transform.bend is not None:
+        entry.write_beside(transform, path)
+    if entry.write is not None:
+        entry.write(transform, path)
+        return
+    assert entry.serialize is not None
     with atomic_write(path) as file:
-        file.write(entry.serialize(transform, path.suffix.lower()))
+        file.write(entry.serialize(transform, path))
+
+
+def written_bytes(kind: TransformFormat, transform: Linear) -> int:
+    """Return about how many bytes `write_linear` writes for the pixels of the fixed frame, as far as that is known."""
+    if transform.fixed_shape is None or (transform.bend is None and FORMATS[kind].write is None):
+        return 0
+    return FORMATS[kind].pixel_bytes * transform.fixed_shape[0] * transform.fixed_shape[1]
+
+
+def written_files(path: Path, kind: TransformFormat, transform: Linear) -> tuple[Path, ...]:
+    """Return the files that `write_linear` writes for a transform: that at ``path``, and those beside it."""
+    return (path, *(() if transform.bend is None else FORMATS[kind].side_names(path)))

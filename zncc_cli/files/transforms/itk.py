@@ -4,6 +4,11 @@ ITK maps points of the FIXED image's physical space to the MOVING image's: our d
 pixels where both images have spacing 1, origin 0 and no rotation; the origin is the centre of the first pixel.
 
     y = A (x - c) + c + t      A row-major and t in Parameters, c in FixedParameters
+    y = x + b(x)               a BSplineTransform of order 3: the coefficients of x, then those of y, row by row, in
+                               Parameters; columns, rows, first node, spacing and direction in FixedParameters
+
+A B-spline holds no matrix: T(x) = M x + u(x) is written as a composite of x + M^-1 u(x), done first, and M. Beyond its
+grid ITK's b is zero, while our u is that of the frame's nearest point.
 
 https://itk.org/Doxygen/html/classitk_1_1MatrixOffsetTransformBase.html
 https://itk.org/Doxygen/html/classitk_1_1CompositeTransform.html (the last of the queue is done first)
@@ -18,7 +23,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from zncc_cli.files.paths import MismatchError
-from zncc_cli.files.transforms.linear import Linear, Matrix, as_matrix, decode_text, exact_text, parse_numbers
+from zncc_cli.files.transforms.bends import Chain, GridSpline, MatrixBend, grid_spline
+from zncc_cli.files.transforms.linear import Bend, Linear, Matrix, as_matrix, decode_text, exact_text, parse_numbers
+from zncc_cli.registration.transforms.spline_field import SplineField
 
 MAGIC = b"#Insight Transform File"
 
@@ -49,6 +56,7 @@ SIMILARITY: _Kind = (4, _similarity)
 EULER: _Kind = (3, _euler)
 TRANSLATION: _Kind = (2, _translation)
 
+_BSPLINE = "BSplineTransform"
 _KINDS = {
     "AffineTransform": AFFINE,
     "MatrixOffsetTransformBase": AFFINE,
@@ -56,7 +64,7 @@ _KINDS = {
     "Euler2DTransform": EULER,
     "TranslationTransform": TRANSLATION,
 }
-_EXPECTED = "a 2D transform (" + ", ".join(_KINDS) + ", or a CompositeTransform of these)"
+_EXPECTED = "a 2D transform (" + ", ".join([*_KINDS, _BSPLINE]) + ", or a CompositeTransform of these)"
 
 
 def matrix_about_centre(kind: _Kind, parameters: Sequence[str], centre: Sequence[str]) -> Matrix:
@@ -74,23 +82,62 @@ def matrix_about_centre(kind: _Kind, parameters: Sequence[str], centre: Sequence
 
 
 def parse(content: bytes) -> Linear:
-    """Read one linear 2D transform, or a composite of several."""
-    matrices: list[Matrix] = []
+    """Read one linear 2D transform or cubic B-spline, or a composite of several."""
+    found: list[Matrix | GridSpline] = []
     composite = False
     for name, parameters, centre in _records(decode_text(content, "an ITK transform file")):
         kind = _TYPE.fullmatch(name)
-        if kind and kind[1] == "CompositeTransform" and not matrices and not composite:
+        if kind and kind[1] == "CompositeTransform" and not found and not composite:
             composite = True
         elif kind and kind[1] in _KINDS:
-            matrices.append(matrix_about_centre(_KINDS[kind[1]], parameters, centre))
+            found.append(matrix_about_centre(_KINDS[kind[1]], parameters, centre))
+        elif kind and kind[1] == _BSPLINE:
+            found.append(_spline(parameters, centre))
         else:
             raise MismatchError(_EXPECTED, name)
-    if not matrices or (len(matrices) > 1 and not composite):
-        raise MismatchError("one transform", f"{len(matrices)} that are not one CompositeTransform")
-    composed = matrices[0]
-    for matrix in matrices[1:]:
-        composed = composed @ matrix
-    return Linear(as_matrix(composed))
+    if not found or (len(found) > 1 and not composite):
+        raise MismatchError("one transform", f"{len(found)} that are not one CompositeTransform")
+    return in_order(found[::-1])
+
+
+def in_order(transforms: Sequence[Matrix | GridSpline]) -> Linear:
+    """Return the transform that applies several ones after each other, the first one first."""
+    matrix: Matrix = np.eye(3)
+    bend: Bend | None = None
+    for transform in transforms:
+        own = transform.matrix if isinstance(transform, GridSpline) else transform
+        if isinstance(bend, GridSpline) and not isinstance(transform, GridSpline):
+            bend = bend.followed_by(own)
+        elif isinstance(transform, GridSpline):
+            before = bend or (None if np.array_equal(matrix, np.eye(3)) else MatrixBend(matrix))
+            bend = transform if before is None else Chain(before, transform)
+        elif bend is not None:
+            bend = Chain(bend, MatrixBend(own))
+        matrix = own @ matrix
+    return Linear(as_matrix(matrix), bend=bend)
+
+
+def _spline(parameters: Sequence[str], fixed: Sequence[str]) -> GridSpline:
+    """Return the cubic B-spline of ITK's parameters and fixed parameters: size, origin, spacing and direction."""
+    grid = parse_numbers(fixed, 10, "the grid of a B-spline")
+    if grid[6:] != [1, 0, 0, 1]:
+        raise MismatchError("a grid without rotation (direction 1 0 0 1)", exact_text(grid[6:]))
+    return spline_of_grid(parameters, grid[:2], (grid[2], grid[3]), (grid[4], grid[5]))
+
+
+def spline_of_grid(
+    parameters: Sequence[str], size: Sequence[float], origin: tuple[float, float], steps: tuple[float, float]
+) -> GridSpline:
+    """Return the cubic B-spline of a grid of ``size`` (columns, rows); the parameters of x stand before those of y.
+
+    Raises:
+        MismatchError: the numbers are no such grid.
+    """
+    if not all(4 <= n < 2**31 and n == int(n) for n in size) or not all(step > 0 for step in steps):
+        raise MismatchError("a grid of 4 or more nodes along each axis", f"{exact_text(size)}, {exact_text(steps)}")
+    columns, rows = map(int, size)
+    values = parse_numbers(parameters, 2 * rows * columns, "the nodes of a B-spline")
+    return GridSpline(np.eye(3), np.array(values).reshape(2, rows, columns), origin, steps)
 
 
 def _records(text: str) -> list[tuple[str, list[str], list[str]]]:
@@ -113,12 +160,29 @@ def _records(text: str) -> list[tuple[str, list[str], list[str]]]:
 
 
 def serialize(transform: Linear, suffix: str) -> bytes:
-    """Write an AffineTransform about the origin."""
+    """Write an AffineTransform about the origin, or a composite of a BSplineTransform and what follows it."""
     (a, b, tx), (c, d, ty) = transform.matrix[:2]
-    return (
-        "#Insight Transform File V1.0\n"
-        "#Transform 0\n"
-        "Transform: AffineTransform_double_2_2\n"
-        f"Parameters: {exact_text((a, b, c, d, tx, ty))}\n"
-        "FixedParameters: 0 0\n"
-    ).encode()
+    affine = "AffineTransform_double_2_2", exact_text((a, b, c, d, tx, ty)), "0 0"
+    field = transform.transform
+    if not isinstance(field, SplineField):
+        return _file([affine])
+    # T(x) = M x + u(x) is M after x + M^-1 u(x).
+    spline = grid_spline(field).followed_by(np.vstack([np.linalg.inv(transform.matrix)[:2], [0, 0, 1]]))
+    if np.array_equal(transform.matrix, np.eye(3)):
+        spline = grid_spline(field)
+    rows, columns = spline.coefficients.shape[1:]
+    grid = (columns, rows, *spline.origin, *spline.steps, 1, 0, 0, 1)
+    bspline = f"{_BSPLINE}_double_2_2", exact_text(spline.coefficients.ravel()), exact_text(grid)
+    if np.array_equal(transform.matrix, np.eye(3)):
+        return _file([bspline])
+    return _file([("CompositeTransform_double_2_2", None, None), affine, bspline])
+
+
+def _file(records: Sequence[tuple[str, str | None, str | None]]) -> bytes:
+    """Return the file of transforms, each a type, parameters and fixed parameters; of a composite it is done last."""
+    lines = ["#Insight Transform File V1.0"]
+    for number, (name, parameters, fixed) in enumerate(records):
+        lines += [f"#Transform {number}", f"Transform: {name}"]
+        if parameters is not None:
+            lines += [f"Parameters: {parameters}", f"FixedParameters: {fixed}"]
+    return ("\n".join(lines) + "\n").encode()

@@ -1,4 +1,7 @@
-"""The transform that every format is read into, and what their parsers share: numbers in text, and matrices."""
+"""The transform that every format is read into, and what their parsers share: numbers in text, and matrices.
+
+`Linear` is a matrix, and, where the transform bends, what it does upon that.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +17,25 @@ from numpy.typing import NDArray
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.paths import MismatchError
 from zncc_cli.registration.transforms.matrices import is_singular
+from zncc_cli.registration.transforms.spline_field import SplineField
 
 Matrix = NDArray[np.float64]
 
 # Decimal numbers as tools write them. Python's float() also takes 1_000, nan, infinity and the digits of every script.
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+
+
+class Bend(Protocol):
+    """A transform that bends: a `SplineField`, or that of another tool."""
+
+    @property
+    def spacing(self) -> float:
+        """Distance of its nodes, pixels: a spline that is near it is about as fine."""
+        ...
+
+    def map_points(self, points: Matrix) -> Matrix:
+        """Return the moving points (N, 2) of fixed points (N, 2), (x, y) pixels; NaN for those that have none."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +46,7 @@ class Linear:
     fixed_shape, moving_shape: (H, W) of the two images.
     model: the name of the motion model.
     grid, status: see `transform_json.TransformFile`.
+    bend: where the transform bends, itself, upon ``matrix``; None where the matrix is all.
     """
 
     matrix: Matrix
@@ -37,6 +55,13 @@ class Linear:
     model: str | None = None
     grid: Metadata | None = None
     status: str | None = None
+    bend: Bend | None = None
+
+    @property
+    def transform(self) -> Matrix | SplineField:
+        """The matrix, or the spline upon it. That of another tool must have been fitted before, see `fitted`."""
+        assert self.bend is None or isinstance(self.bend, SplineField)
+        return self.matrix if self.bend is None else self.bend
 
 
 def parse_number(text: str) -> float:

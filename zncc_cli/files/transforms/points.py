@@ -41,7 +41,10 @@ class _Layout:
     count: int | None = None
 
 
-def mapped_table(path: Path, mapping: _Mapping) -> Iterator[tuple[int, bytes]]:
+HORIZON, NO_INVERSE = "on or behind the horizon", "to which the transform takes no point, or where it folds"
+
+
+def mapped_table(path: Path, mapping: _Mapping, nowhere: str = HORIZON) -> Iterator[tuple[int, bytes]]:
     """Yield the table at ``path`` with its points (x, y) mapped, block by block: (number of points, text).
 
     Fields are separated by tabs, semicolons, commas or blanks, whichever the first line has. Points are in the columns
@@ -50,11 +53,12 @@ def mapped_table(path: Path, mapping: _Mapping) -> Iterator[tuple[int, bytes]]:
 
     Args:
         path: UTF-8 text; other bytes in other columns are kept.
-        mapping: (N, 2) float64 -> (N, 2); NaN for a point on or behind the horizon.
+        mapping: (N, 2) float64 -> (N, 2); NaN for a point that has no place in the other image.
+        nowhere: where such points are, in words.
 
     Raises:
-        InputError: the file is no such table, a coordinate is no finite number, or a point is on or behind the horizon;
-            the message names the line.
+        InputError: the file is no such table, a coordinate is no finite number, or a point has no place in the
+            other image; the message names the line.
     """
     regular_file_size(path, expected=EXPECTED)
     lines = _lines(path)
@@ -67,7 +71,7 @@ def mapped_table(path: Path, mapping: _Mapping) -> Iterator[tuple[int, bytes]]:
     else:
         lines = itertools.chain([first], lines)
     while block := list(itertools.islice(lines, _BLOCK_ROWS)):
-        yield len(block), _encoded(_mapped_block(path, layout, block, mapping))
+        yield len(block), _encoded(_mapped_block(path, layout, block, mapping, nowhere))
 
 
 def _lines(path: Path) -> Iterator[_Line]:
@@ -107,7 +111,7 @@ def _layout(path: Path, line: str) -> _Layout:
     return _Layout(delimiter, 0, 1, has_header=False)
 
 
-def _mapped_block(path: Path, layout: _Layout, block: list[_Line], mapping: _Mapping) -> str:
+def _mapped_block(path: Path, layout: _Layout, block: list[_Line], mapping: _Mapping, nowhere: str) -> str:
     """Return the text of a block of lines with their points mapped."""
     rows = [_split(path, number, line, layout.delimiter) for number, line in block]
     points = np.array([_point(path, layout, number, row) for (number, _), row in zip(block, rows, strict=True)])
@@ -117,7 +121,7 @@ def _mapped_block(path: Path, layout: _Layout, block: list[_Line], mapping: _Map
     if unmapped.size:
         first = unmapped[0]
         expected = "a point that has a place in the other image"
-        raise _line_error(path, block[first][0], expected, f"{points[first].tolist()}, on or behind the horizon")
+        raise _line_error(path, block[first][0], expected, f"{points[first].tolist()}, {nowhere}")
     text = io.StringIO()
     write = csv.writer(text, delimiter=layout.delimiter or " ", lineterminator="\n").writerow
     for row, (x, y) in zip(rows, mapped.tolist(), strict=True):

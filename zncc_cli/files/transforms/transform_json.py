@@ -20,10 +20,25 @@ from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.output_folder import atomic_write
 from zncc_cli.files.paths import MismatchError, read_small_file, refusal
 from zncc_cli.files.transforms.grid import grid_content, parse_grid
+from zncc_cli.files.transforms.side_files import (
+    DISPLACEMENT,
+    MIN_SPACING_PX,
+    SPLINE,
+    digest_of,
+    is_bare_name,
+    read_spline,
+    side_file,
+    write_displacement,
+    write_spline,
+)
 from zncc_cli.registration.transforms.matrices import is_mirrored
+from zncc_cli.registration.transforms.spline_field import SplineField
 
 FORMAT = "zncc-transform"
-VERSION = 1
+VERSION, BENDING_VERSION = 1, 2
+"""Versions of the files of a matrix, and of those of a transform that bends, whose matrix alone is of no use."""
+BSPLINE = "bspline"
+"""The model of transforms that bend."""
 
 _CONVENTIONS = {
     "direction": "fixed -> moving",
@@ -39,6 +54,7 @@ class TransformFile:
     model: the name of the motion model. matrix: float64 (3, 3), maps (x, y, 1) of a fixed pixel to a moving pixel.
     fixed_shape, moving_shape: (H, W) of the two images. grid: pixel size, resolution and georeference of the fixed one,
     as the metadata of an image on the same pixels, or None. status: the verdict on the registration, or None.
+    field: the transform where it bends, whose matrix is ``matrix``, or None.
     """
 
     model: str
@@ -47,6 +63,12 @@ class TransformFile:
     moving_shape: tuple[int, int]
     grid: Metadata | None = None
     status: str | None = None
+    field: SplineField | None = None
+
+    @property
+    def transform(self) -> NDArray[np.float64] | SplineField:
+        """The matrix, or the spline upon it."""
+        return self.matrix if self.field is None else self.field
 
 
 def write_transform(
@@ -59,8 +81,9 @@ def write_transform(
     model_asked: str | None = None,
     grid: Metadata | None = None,
     status: str | None = None,
+    field: SplineField | None = None,
 ) -> None:
-    """Write a transform; its numbers are read back bit for bit.
+    """Write a transform; its numbers are read back bit for bit. Of one that bends, the `side_files` are written too.
 
     Args:
         path: the file.
@@ -71,22 +94,33 @@ def write_transform(
         model_asked: the value of --model, by default ``model``.
         grid: metadata of the fixed image.
         status: the verdict on the registration.
+        field: the transform where it bends; its matrix and shape are ``matrix`` and ``fixed_shape``.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    content = TransformFile(str(model), np.asarray(matrix, dtype=np.float64), fixed_shape, moving_shape, grid, status)
-    with atomic_write(Path(path)) as file:
-        file.write(transform_content(content, model_asked))
+    path, rows = Path(path), np.asarray(matrix, dtype=np.float64)
+    content = TransformFile(str(model), rows, fixed_shape, moving_shape, grid, status, field)
+    write_side_files(path, content)
+    with atomic_write(path) as file:
+        file.write(transform_content(content, path, model_asked))
 
 
-def transform_content(transform: TransformFile, model_asked: str | None = None) -> bytes:
-    """Return the content of a transform.json, as `write_transform` writes it."""
+def write_side_files(path: Path, transform: TransformFile) -> None:
+    """Write the files beside the transform.json ``path`` of a transform that bends; none for another."""
+    if transform.field is not None:
+        write_spline(side_file(path, SPLINE), transform.field)
+        shapes = transform.fixed_shape, transform.moving_shape
+        write_displacement(side_file(path, DISPLACEMENT), transform.field, *shapes, transform.grid)
+
+
+def transform_content(transform: TransformFile, path: Path, model_asked: str | None = None) -> bytes:
+    """Return the content of the transform.json ``path``, as `write_transform` writes it."""
     assert transform.matrix.shape == (3, 3)
     assert np.isfinite(transform.matrix).all()
     content: dict[str, Any] = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": VERSION if transform.field is None else BENDING_VERSION,
         "model": transform.model,
         "model_asked": str(model_asked or transform.model),
         "matrix": transform.matrix.tolist(),
@@ -96,6 +130,13 @@ def transform_content(transform: TransformFile, model_asked: str | None = None) 
     }
     if is_mirrored(transform.matrix):
         content["mirrored"] = True
+    if transform.field is not None:
+        content["displacement"] = side_file(path, DISPLACEMENT).name
+        content["spline"] = {
+            "spacing": transform.field.spacing,
+            "coefficients": side_file(path, SPLINE).name,
+            "sha256": digest_of(transform.field),
+        }
     if transform.status is not None:
         content["status"] = transform.status
     grid = grid_content(transform.grid) if transform.grid else None
@@ -112,11 +153,11 @@ def read_transform(path: str | os.PathLike[str]) -> TransformFile:
     Raises:
         InputError: the file is no such transform, has an unknown version or convention, or holds unusable numbers.
     """
-    path, expected = Path(path), f"a transform of zncc-align ({FORMAT}, version {VERSION})"
+    path, expected = Path(path), f"a transform of zncc-align ({FORMAT}, version {VERSION} or {BENDING_VERSION})"
     advice = "name the transform.json that zncc-align wrote"
     content = read_small_file(path, expected=expected, advice=advice)
     try:
-        return parse_transform(parse_json(content, expected))
+        return parse_transform(parse_json(content, expected), path)
     except MismatchError as problem:
         raise refusal(path, expected=problem.expected, found=problem.found, advice=advice) from None
 
@@ -129,11 +170,12 @@ def parse_json(content: bytes, expected: str) -> Any:
         raise MismatchError(expected, f"no valid JSON ({error})") from error
 
 
-def parse_transform(content: Any) -> TransformFile:
-    """Return the transform that the JSON value ``content`` describes, or raise `MismatchError`."""
+def parse_transform(content: Any, path: Path) -> TransformFile:
+    """Return the transform that the JSON value ``content`` of the file ``path`` describes, or raise `MismatchError`."""
     if not isinstance(content, dict):
         raise MismatchError("a JSON object", type(content).__name__)
-    for key, value in {"format": FORMAT, "version": VERSION, **_CONVENTIONS}.items():
+    version = VERSION if content.get("spline") is None else BENDING_VERSION
+    for key, value in {"format": FORMAT, "version": version, **_CONVENTIONS}.items():
         if content.get(key) != value or isinstance(content[key], bool):
             raise MismatchError(f'"{key}": {json.dumps(value)}', repr(content.get(key)))
     model = content.get("model")
@@ -142,14 +184,33 @@ def parse_transform(content: Any) -> TransformFile:
     status = content.get("status")
     if status is not None and not isinstance(status, str):
         raise MismatchError('"status": a word', repr(status))
-    return TransformFile(
-        model,
-        parse_rows(content.get("matrix")),
-        _shape(content, "fixed_shape"),
-        _shape(content, "moving_shape"),
-        parse_grid(content.get("grid")),
-        status,
-    )
+    matrix, fixed_shape = parse_rows(content.get("matrix")), _shape(content, "fixed_shape")
+    moving_shape, grid = _shape(content, "moving_shape"), parse_grid(content.get("grid"))
+    field = _field(content, path, matrix, fixed_shape)
+    return TransformFile(model, matrix, fixed_shape, moving_shape, grid, status, field)
+
+
+def _field(
+    content: dict[str, Any], path: Path, matrix: NDArray[np.float64], fixed_shape: tuple[int, int]
+) -> SplineField | None:
+    """Return the transform where it bends, None where it does not, or raise `MismatchError`."""
+    spline = content.get("spline")
+    if spline is None and content["model"] != BSPLINE:
+        return None
+    if not isinstance(spline, dict):
+        raise MismatchError('"spline": spacing and coefficients', repr(spline))
+    spacing: Any = spline.get("spacing")
+    name: Any = spline.get("coefficients")
+    if type(spacing) not in (int, float) or not MIN_SPACING_PX <= spacing < 2**31:
+        raise MismatchError(f'"spacing": pixels between nodes, from {MIN_SPACING_PX} on', repr(spacing))
+    if not is_bare_name(name):
+        raise MismatchError('"coefficients": the name of a .npy file beside the transform, without a path', repr(name))
+    digest = spline.get("sha256")
+    if digest is not None and not isinstance(digest, str):
+        raise MismatchError('"sha256": that of the coefficients', repr(digest))
+    if matrix[2, 2] != 1:
+        raise MismatchError('"matrix": a last entry of 1 beside a spline', repr(float(matrix[2, 2])))
+    return read_spline(path.with_name(name), matrix, float(spacing), fixed_shape, digest)
 
 
 def parse_rows(rows: Any) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from zncc_cli.config import Contrast, Flip, PairConfig, Product
+from zncc_cli.config import Contrast, Flip, PairConfig, Product, Pyramid
 from zncc_cli.errors import ZnccError
 from zncc_cli.files.paths import MismatchError, read_small_file
 from zncc_cli.files.transforms.transform_json import parse_json
@@ -21,7 +21,7 @@ _PLACES = ("fixed", "moving", "out", "overwrite")
 # Products are hashed by the names that they had in version 0.1, so that its batches can be resumed.
 _FORMER_NAMES: dict[str, str] = {Product.HTML: "page"}
 # Settings that version 0.1 did not have, at the values at which they ask for nothing.
-_ADDED_SETTINGS: dict[str, str] = {"flip": Flip.AUTO, "contrast": Contrast.AUTO}
+_ADDED_SETTINGS: dict[str, str] = {"flip": Flip.AUTO, "contrast": Contrast.AUTO, "pyramid": Pyramid.AUTO}
 
 
 def pair_key(config: PairConfig) -> str:
@@ -36,7 +36,8 @@ def pair_key(config: PairConfig) -> str:
 def _key(inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     kept = {name: value for name, value in settings.items() if name not in _PLACES}
     unasked = _ADDED_SETTINGS.items()
-    kept["registration"] = {name: value for name, value in kept["registration"].items() if (name, value) not in unasked}
+    for part in ("registration", "resampling"):
+        kept[part] = {name: value for name, value in kept[part].items() if (name, value) not in unasked}
     if kept["write"] is not None:
         kept["write"] = ",".join(_former_name(name) for name in kept["write"].split(","))
     text = json_text({"inputs": dict(sorted(inputs.items())), "settings": dict(sorted(kept.items()))})

@@ -29,7 +29,7 @@ from zncc_cli.errors import ZnccError, is_memory_error
 from zncc_cli.jobs.batch.key import done_before, pair_key
 from zncc_cli.jobs.batch.row import ERROR, BatchRow
 from zncc_cli.jobs.missing import sentence
-from zncc_cli.jobs.pair.run_folder import file_names, names_of_earlier_run
+from zncc_cli.jobs.pair.run_folder import file_names, is_of_bend, names_of_earlier_run
 from zncc_cli.process import keep_freed_memory, without_collector
 
 Content = Mapping[str, Any]
@@ -147,10 +147,12 @@ def align_task(task: Content, settings: Content, base: PairConfig) -> dict[str, 
         moving=Path(task["moving"]),
         out=Path(settings["out"]) / name,
     )
-    folder, names, key = config.folder, file_names(config), ""
+    folder, key = config.folder, ""
     try:
         key = pair_key(config)
-        own = (*names, *names_of_earlier_run(folder))
+        earlier = names_of_earlier_run(folder)
+        names = file_names(config, bent=is_of_bend(earlier))
+        own = (*names, *earlier)
         standing = {file: info for file in own if (info := _standing(folder / file)) is not None}
         ours = all(info.st_mtime_ns >= settings["since"] for info in standing.values())
         complete = ours and set(standing) == set(names)

@@ -21,6 +21,7 @@ from zncc_cli.jobs.pair.run_folder import REPORT, RunFolder
 from zncc_cli.jobs.pair.writing import loading_for_pictures, write_html, write_images
 from zncc_cli.operators import native
 from zncc_cli.registration.register import RegistrationResult, register_images
+from zncc_cli.registration.whole_shift import with_whole_shift
 from zncc_cli.report.json import write_json
 from zncc_cli.text import shown
 
@@ -123,7 +124,7 @@ def _register(views: PairViews, pair: DownsampledPair, config: PairConfig) -> Re
     )
     reasons, notes = (tuple(map(as_options, sentences)) for sentences in (result.reasons, result.notes))
     result = dataclasses.replace(result, reasons=reasons, notes=notes)
-    return full_resolution_result(result, pair.factor, views.fixed.shape, views.moving.shape)
+    return with_whole_shift(full_resolution_result(result, pair.factor, views.fixed.shape, views.moving.shape))
 
 
 class _Clock:

@@ -76,11 +76,15 @@ def read_views(config: PairConfig, earlier_digests: Mapping[str, str] | None) ->
     digests = image_digests(config)
     inputs, paths = config.inputs, (config.fixed, config.moving)
     images = [
-        read_image(path, series=series, page=page)
-        for path, series, page in zip(paths, inputs.each_series, inputs.each_page, strict=True)
+        read_image(path, series=series, page=page, indices=is_resampled and config.resampling.labels)
+        for path, series, page, is_resampled in zip(
+            paths, inputs.each_series, inputs.each_page, (False, True), strict=True
+        )
     ]
     views, choice_notes = choose_views((images[0], images[1]), inputs.each_channel)
-    masks = [None if path is None else read_image(path) for path in (config.fixed_mask, config.moving_mask)]
+    masks = [
+        None if path is None else read_image(path, indices=True) for path in (config.fixed_mask, config.moving_mask)
+    ]
     (fixed, fixed_notes), (moving, moving_notes) = (
         exclude_no_data(masked(view, mask), config.registration.no_data)
         for view, mask in zip(views, masks, strict=True)

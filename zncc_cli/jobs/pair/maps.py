@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,44 +17,11 @@ from zncc_cli.jobs.channel_view import ChannelView
 from zncc_cli.jobs.missing import Missing
 from zncc_cli.jobs.pair.gaps import filled_gaps
 from zncc_cli.jobs.pair.run_folder import MAPS
+from zncc_cli.jobs.row_file import RowFile
 from zncc_cli.registration.metric.maps import std_map, zncc_frame_map
 from zncc_cli.registration.resampling.canvas import Frame
 from zncc_cli.report.grey import BlockMeans
 from zncc_cli.report.pair_figures import MAX_MAP_SIDE
-
-
-class RowFile:
-    """Rows of an image in a temporary file: appended from top to bottom, read in any order."""
-
-    def __init__(self, folder: Path, width: int, dtype: DTypeLike) -> None:
-        """Create the file in ``folder``, for rows of ``width`` pixels of ``dtype``."""
-        self._file: Any = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
-        self._width, self._dtype = width, np.dtype(dtype)
-
-    def __enter__(self) -> RowFile:
-        """Return the open file."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Close the file."""
-        self.close()
-
-    def close(self) -> None:
-        """Close the file, which removes it; what a full disk did not take is dropped without an error."""
-        with suppress(OSError):
-            self._file.close()
-
-    def append(self, rows: np.ndarray) -> None:
-        """Append the next rows (h, W)."""
-        self._file.write(np.ascontiguousarray(rows, self._dtype).data)
-
-    def read(self, rows: slice) -> np.ndarray:
-        """Return some of the rows, (h, W)."""
-        self._file.seek(rows.start * self._width * self._dtype.itemsize)
-        data = self._file.read((rows.stop - rows.start) * self._width * self._dtype.itemsize)
-        return np.frombuffer(bytearray(data), self._dtype).reshape(-1, self._width)
 
 
 def write_maps(

@@ -9,13 +9,14 @@ from dataclasses import replace
 import numpy as np
 
 from zncc_cli.config import Interpolation
-from zncc_cli.jobs.downsampling import Downsampled, downsampled_matrix, read_block_means
+from zncc_cli.jobs.downsampling import Downsampled, downsampled_matrix, downsampled_transform, read_block_means
 from zncc_cli.jobs.pair.gaps import filled_gaps
 from zncc_cli.jobs.pair.inputs import DownsampledPair
 from zncc_cli.jobs.pair.run_folder import MAPS
 from zncc_cli.registration.register import RegistrationResult
 from zncc_cli.registration.resampling.canvas import Frame
 from zncc_cli.registration.resampling.resample import array_reader, resample
+from zncc_cli.registration.transforms.bending import Transform
 from zncc_cli.report.grey import reduced_shape
 from zncc_cli.report.layers import Layers
 from zncc_cli.report.overlay import overlay
@@ -69,6 +70,7 @@ def pair_pictures(
         zncc=zncc,
         std_fixed=std_fixed,
         std_aligned=std_aligned,
+        bend=None if result.field is None else (result.field, result.moving_shape),
     )
 
 
@@ -108,9 +110,9 @@ def _layers(
     )
     sign = np.float32(-1 if result.inverted else 1)
 
-    def moved(image: Downsampled, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def moved(image: Downsampled, transform: Transform) -> tuple[np.ndarray, np.ndarray]:
         reader = array_reader(image.grey, image.valid)
-        grey, counts = resample(reader, image.grey.shape, matrix, rows, columns, Interpolation.CUBIC)
+        grey, counts = resample(reader, image.grey.shape, transform, rows, columns, Interpolation.CUBIC)
         return grey.astype(np.float32, copy=False), counts
 
     def unmoved(image: Downsampled) -> tuple[np.ndarray, np.ndarray]:
@@ -120,7 +122,7 @@ def _layers(
 
     (fixed_grey, valid), (before, valid_before) = unmoved(fixed), unmoved(moving)
     if aligned is None:
-        after, valid_after = moved(moving, downsampled_matrix(result.matrix, factor))
+        after, valid_after = moved(moving, downsampled_transform(result.transform, factor, fixed.grey.shape))
         aligned = sign * after, valid_after
     after, valid_after = aligned
     return Layers(

@@ -6,12 +6,16 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from zncc_cli.config import PairConfig
 from zncc_cli.config.settings import command_line
 from zncc_cli.jobs.pair.inputs import DownsampledPair, PairViews
 from zncc_cli.jobs.pair.writing import ResampledPair
 from zncc_cli.jobs.versions import versions
 from zncc_cli.registration.register import RegistrationResult
+from zncc_cli.registration.transforms.bending import count_folds
+from zncc_cli.registration.transforms.spline_field import SplineField
 
 
 def pair_report(
@@ -23,7 +27,9 @@ def pair_report(
     seconds: Mapping[str, float],
 ) -> dict[str, Any]:
     """Return the report of a pair, but for its notes and the files that are missing."""
-    counts = {"clipped_values": images.clipped, "filled_pixels": images.filled}
+    field = result.field
+    folds = None if field is None else count_folds(field)
+    counts = {"clipped_values": images.clipped, "filled_pixels": images.filled, "folds": folds}
     return {
         "status": result.status.value,
         "reasons": list(result.reasons),
@@ -31,6 +37,7 @@ def pair_report(
         "model": str(result.model),
         "model_asked": str(result.model_asked),
         "selection": _selection(result),
+        **({} if field is None else {"spline": _spline(field)}),
         "inverted": result.inverted,
         "by_texture": result.by_texture,
         "mirrored": result.mirrored,
@@ -57,6 +64,16 @@ def pair_report(
             "window": result.window,
             "min_overlap": result.min_overlap,
         },
+    }
+
+
+def _spline(field: SplineField) -> dict[str, Any]:
+    """Return the spacing of a field's nodes, pixels, how many rows and columns of them it has, and its range."""
+    bend = np.hypot(*field.coefficients)
+    return {
+        "spacing": field.spacing,
+        "nodes": list(bend.shape),
+        "largest_coefficient": float(bend.max()),
     }
 
 

@@ -9,12 +9,15 @@ from typing import Any
 
 from zncc_cli.config import PairConfig
 from zncc_cli.config.settings import pair_config
+from zncc_cli.files.dataset_path import split_dataset
 from zncc_cli.files.digest import digest
-from zncc_cli.files.images import check_kind
+from zncc_cli.files.image_digest import image_digest
+from zncc_cli.files.images import check_kind, read_image
 from zncc_cli.files.paths import MismatchError, read_small_file, refusal
-from zncc_cli.files.transforms.transform_json import parse_json
+from zncc_cli.files.transforms.transform_json import BSPLINE, parse_json
 from zncc_cli.text import shown
 
+_MAX_WHOLE_BYTES = 2**28  # of a file that is read whole for its digest: a second or two
 _EXPECTED, _ADVICE = "a report.json of zncc-align", "name the one in an output folder"
 
 
@@ -25,24 +28,33 @@ class EarlierRun:
     Attributes:
         config: its settings.
         digests: the `image_digests` of its images; empty where the report has none.
+        bent: whether its transform bends.
         signed: whether the report names the version of zncc-cli that wrote it, and its settings have all their parts.
     """
 
     config: PairConfig
     digests: Mapping[str, str]
+    bent: bool
     signed: bool
 
 
 def image_digests(config: PairConfig) -> dict[str, str]:
     """Return the `digest` of both images of a pair, under the keys "fixed" and "moving".
 
+    Of one page of a large file, the `image_digest`: to read gigabytes for it would take far longer than the pair.
+
     Raises:
         InputError: a file is no image, or cannot be read.
     """
-    digests = {}
-    for name, path in (("fixed", config.fixed), ("moving", config.moving)):
+    digests, inputs = {}, config.inputs
+    for name, path, series, page in zip(
+        ("fixed", "moving"), (config.fixed, config.moving), inputs.each_series, inputs.each_page, strict=True
+    ):
         check_kind(path)  # a folder may hold anything
-        digests[name] = digest(path)
+        is_part = page is not None and path.is_file() and path.stat().st_size > _MAX_WHOLE_BYTES
+        digests[name] = (
+            image_digest(read_image(path, series=series, page=page)) if is_part else digest(split_dataset(path)[0])
+        )
     return digests
 
 
@@ -63,7 +75,8 @@ def earlier_run(report_path: Path) -> EarlierRun:
     if isinstance(report["settings"], dict) and "fixed" not in report["settings"]:
         raise refusal(report_path, expected=_EXPECTED, found="the report of another command", advice=_ADVICE)
     digests = report.get("inputs")
-    return EarlierRun(pair_config(report["settings"]), digests if isinstance(digests, dict) else {}, _is_signed(report))
+    digests, bent = digests if isinstance(digests, dict) else {}, report.get("model") == BSPLINE
+    return EarlierRun(pair_config(report["settings"]), digests, bent, _is_signed(report))
 
 
 def _is_signed(report: Mapping[str, Any]) -> bool:

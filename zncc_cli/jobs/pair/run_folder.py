@@ -11,6 +11,8 @@ from zncc_cli.config import Canvas, PairConfig, Product
 from zncc_cli.errors import ZnccError
 from zncc_cli.files.images import check_kind
 from zncc_cli.files.output_folder import OutputFolder, refuse_sources
+from zncc_cli.files.transforms.side_files import DISPLACEMENT, SPLINE
+from zncc_cli.files.transforms.transform_json import BSPLINE
 from zncc_cli.jobs.missing import Missing
 from zncc_cli.jobs.pair.rerun import earlier_run
 from zncc_cli.text import shown
@@ -22,6 +24,7 @@ REPORT = "report.json"
 OVERLAY = "overlay.png"
 MASK = ("mask.tif",)
 MAPS = ("std_fixed.tif", "std_aligned.tif", "zncc.tif")
+JACOBIAN = "jacobian.tif"
 FIXED_ON_CANVAS = "fixed.tif"  # written where the canvas is not the fixed image's own frame
 
 _FILES = {
@@ -33,11 +36,17 @@ _FILES = {
     Product.OVERLAY: (OVERLAY,),
     Product.REPORT: (REPORT,),
 }
+# Further files of a result that bends.
+_FILES_OF_BENT = {Product.TRANSFORM: (SPLINE, DISPLACEMENT), Product.MAPS: (JACOBIAN,)}
+_BENDING_MODELS = (BSPLINE, "auto")  # models whose result may bend
 
 
-def file_names(config: PairConfig) -> tuple[str, ...]:
-    """Return the names of all files that a run of ``config`` writes, the HTML report first."""
-    names = tuple(name for product, files in _FILES.items() if product in config.products for name in files)
+def file_names(config: PairConfig, *, bent: bool = False) -> tuple[str, ...]:
+    """Return the names of all files that a run of ``config`` writes, the HTML report first; ``bent``: of a spline."""
+    tables = (_FILES, _FILES_OF_BENT) if bent else (_FILES,)
+    names = tuple(
+        name for table in tables for product, files in table.items() if product in config.products for name in files
+    )
     with_fixed = Product.ALIGNED in config.products and config.resampling.canvas is not Canvas.FIXED
     return (*names, FIXED_ON_CANVAS) if with_fixed else names
 
@@ -52,25 +61,37 @@ def names_of_earlier_run(folder: Path) -> tuple[str, ...]:
         run = earlier_run(folder / REPORT)
     except ZnccError:
         return ()
-    return file_names(run.config) if run.signed else ()
+    return file_names(run.config, bent=run.bent) if run.signed else ()
 
 
-@dataclass(frozen=True)
+def is_of_bend(names: Sequence[str]) -> bool:
+    """Tell whether some of the files that a run wrote are those of a transform that bends."""
+    return any(name in names for files in _FILES_OF_BENT.values() for name in files)
+
+
+@dataclass
 class RunFolder:
     """The output folder of one pair while a run writes into it.
 
     Attributes:
         staging: hidden folder into which the files are written; they appear in the output folder together at the end.
-        names: names of the files that the run writes.
+        config: of the run.
         missing: collects the files that could not be made.
         notes: a sentence for each file that stands in the folder under the name of a pair's file, and is neither
             of this run nor of the earlier one.
+        bent: whether the result bends; it is set once that is known.
     """
 
     staging: Path
-    names: tuple[str, ...]
+    config: PairConfig
     missing: Missing
     notes: tuple[str, ...]
+    bent: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the files that the run writes."""
+        return file_names(self.config, bent=self.bent)
 
     @property
     def missing_files(self) -> dict[str, str]:
@@ -90,8 +111,8 @@ class RunFolder:
             InputError: an input is no image file.
             OutputError: a file would be replaced without --overwrite, or is an input; or the folder cannot be written.
         """
-        names = file_names(config)
-        replaceable = (*names, *names_of_earlier_run(config.folder))
+        earlier = names_of_earlier_run(config.folder)
+        replaceable = (*file_names(config, bent=str(config.registration.model) in _BENDING_MODELS), *earlier)
         sources = [path for path in (config.fixed, config.moving, config.fixed_mask, config.moving_mask) if path]
         for path in sources:
             check_kind(path)
@@ -99,14 +120,17 @@ class RunFolder:
         with OutputFolder(config.folder, names=replaceable, overwrite=config.overwrite) as output:
             foreign = _foreign_files(output.path, replaceable, sources)
             notes = tuple(f"{shown(path)}: stood there before, and is not of this run" for path in foreign)
-            yield cls(output.staging, names, Missing(output.staging), notes)
+            folder = cls(output.staging, config, Missing(output.staging), notes)
+            yield folder
+            output.names = (*folder.names, *earlier)  # the files of a bend that there is not stay what they are
             for path in output.staging.iterdir():
-                if path.name not in names:
+                if path.name not in folder.names:
                     path.unlink()
 
 
 def _foreign_files(folder: Path, replaceable: Sequence[str], sources: Sequence[Path]) -> list[Path]:
     """Return the files in ``folder`` that are named like a pair's file, are not replaceable, and are no input."""
-    pair_names = (*(name for files in _FILES.values() for name in files), FIXED_ON_CANVAS)
+    tables = *_FILES.values(), *_FILES_OF_BENT.values()
+    pair_names = (*(name for files in tables for name in files), FIXED_ON_CANVAS)
     standing = [folder / name for name in pair_names if name not in replaceable and (folder / name).is_file()]
     return [path for path in standing if not any(path.samefile(source) for source in sources)]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from zncc_cli.config import GRID, IDENTITY, PairConfig
+from zncc_cli.config import GRID, IDENTITY, PairConfig, TransformFormat
 from zncc_cli.errors import InputError, OptionError
 from zncc_cli.files.image import Image
 from zncc_cli.files.landmarks import read as landmarks
@@ -21,7 +21,9 @@ from zncc_cli.files.transforms.formats import FORMATS, read_linear
 from zncc_cli.registration.transforms.landmarks import LandmarkFit, fit_landmarks
 from zncc_cli.text import shown
 
-_EXPECTED = f"a transform ({', '.join(FORMATS)}), or {landmarks.EXPECTED}"
+_IMAGES = (TransformFormat.TIFF, TransformFormat.OME_ZARR)  # are no start
+_FORMATS = {kind: entry for kind, entry in FORMATS.items() if kind not in _IMAGES}
+_EXPECTED = f"a transform ({', '.join(_FORMATS)}), or {landmarks.EXPECTED}"
 _IMAGEJ_NO_INCHES = 72  # pixels per inch: ImageJ takes it for a default that nobody set
 
 
@@ -49,7 +51,7 @@ def read_start(config: PairConfig, fixed: Image, moving: Image) -> Start:
     content = read_small_file(path, expected=_EXPECTED, advice="check the file")
     if landmarks.recognizes(content):
         return _of_landmarks(config, landmarks.read_pairs(path), fixed, moving)
-    if not any(entry.recognizes(content) for entry in FORMATS.values()):
+    if not any(entry.recognizes(content) for entry in _FORMATS.values()):
         found = f"content that begins with {content[:12]!r}"
         raise refusal(path, expected=_EXPECTED, found=found, advice="check the file")
     return _of_transform(path, fixed.shape, moving.shape)
@@ -65,6 +67,8 @@ def _of_transform(path: Path, fixed_shape: tuple[int, int], moving_shape: tuple[
         for image, expected, shape in sizes
         if expected is not None and expected != shape
     )
+    if linear.bend is not None:
+        notes += (f"{shown(path)}: bends; the matrix upon which it does is the start",)
     return Start(linear.matrix, notes)
 
 

@@ -10,9 +10,10 @@ import numpy as np
 from zncc_cli.config import PairConfig, Product
 from zncc_cli.jobs.channel_view import ChannelView
 from zncc_cli.jobs.pair.gaps import filled_gaps
-from zncc_cli.jobs.pair.maps import RowFile, write_maps, write_mask
+from zncc_cli.jobs.pair.maps import write_maps, write_mask
 from zncc_cli.jobs.pair.run_folder import MAPS, MASK, RunFolder
 from zncc_cli.jobs.resampled import Strip
+from zncc_cli.jobs.row_file import RowFile
 from zncc_cli.registration.register import RegistrationResult
 from zncc_cli.registration.resampling.canvas import Frame
 from zncc_cli.registration.resampling.resample import resample
@@ -93,7 +94,7 @@ class StripCollector:
             return sign * moving.grey_of(strip.values), strip.covered
         # Resampled again, from the pixels that count alone: a spline spreads the values in a gap over its neighbours.
         rows = self.canvas.rows[strip.first_row : strip.first_row + len(strip.covered)]
-        place = self._result.matrix, rows, self.canvas.columns, self._interpolation
+        place = self._result.transform, rows, self.canvas.columns, self._interpolation
         grey, counts = resample(moving.read, moving.shape, *place)
         return sign * grey.astype(np.float32), strip.covered & counts
 

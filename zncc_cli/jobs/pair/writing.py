@@ -16,14 +16,17 @@ from zncc_cli.config import Canvas, PairConfig, Product, ResamplingConfig
 from zncc_cli.errors import ContentError, OptionError, OutputError
 from zncc_cli.files.image_output import write_picture
 from zncc_cli.files.transforms.transform_json import write_transform
-from zncc_cli.jobs.budget import check_disk, file_bytes, map_bytes
+from zncc_cli.jobs.budget import file_bytes, map_bytes
+from zncc_cli.jobs.disk import check_disk
 from zncc_cli.jobs.downsampling import Downsampled
 from zncc_cli.jobs.pair.inputs import DownsampledPair, PairViews
+from zncc_cli.jobs.pair.jacobian import write_jacobian
 from zncc_cli.jobs.pair.pictures import pair_layers, pair_overlay, pair_pictures, shows_pixels
 from zncc_cli.jobs.pair.run_folder import (
     ALIGNED,
     FIXED_ON_CANVAS,
     HTML,
+    JACOBIAN,
     MAPS,
     MASK,
     OVERLAY,
@@ -95,6 +98,7 @@ def write_images(
         OptionError, ContentError: the result is good, and has no canvas of the kind that was asked for.
         ResourceError: the disk is too small for the images. OutputError: the transform or an image cannot be written.
     """
+    folder.bent = result.field is not None
     canvas, notes = _canvas(result, config.resampling)
     _check_disk(folder, views, canvas, config)
     grid = views.fixed.image.metadata
@@ -107,7 +111,11 @@ def write_images(
         model_asked=str(result.model_asked),
         grid=grid,
         status=result.status.value,
+        field=result.field,
     )
+    if JACOBIAN in folder.names and result.field is not None:
+        with folder.missing.on_failure(JACOBIAN):
+            write_jacobian(folder.staging / JACOBIAN, result.field, result.moving_shape, canvas, grid)
     if config.products <= _WITHOUT_RESAMPLING:
         layers = _layers(folder, pair, result, None, config)
         with _overlay_writing(folder, pair, layers, result, canvas, config):
@@ -115,7 +123,7 @@ def write_images(
     if config.resampling.canvas is not Canvas.FIXED:
         fixed_copy = folder.staging / FIXED_ON_CANVAS, views.fixed.image, np.eye(3), canvas, ResamplingConfig(), grid
         notes += write_resampled(*fixed_copy).notes
-    aligned = folder.staging / ALIGNED, views.moving.image, result.matrix, canvas, config.resampling, grid
+    aligned = folder.staging / ALIGNED, views.moving.image, result.transform, canvas, config.resampling, grid
     with StripCollector(folder, views.moving, result, canvas, config) as collector:
         try:
             written = write_resampled(*aligned, collector.collect)
@@ -174,7 +182,7 @@ def _overlay_writing(
 
 def _canvas(result: RegistrationResult, settings: ResamplingConfig) -> tuple[Frame, tuple[str, ...]]:
     """Return which pixels are written, and a sentence where a result that is not ok has none but the fixed frame."""
-    arguments = result.matrix, result.fixed_shape, result.moving_shape
+    arguments = result.transform, result.fixed_shape, result.moving_shape
     try:
         return frame_of(settings.canvas, *arguments), ()
     except (OptionError, ContentError) as error:
@@ -186,7 +194,8 @@ def _canvas(result: RegistrationResult, settings: ResamplingConfig) -> tuple[Fra
 def _check_disk(folder: RunFolder, views: PairViews, canvas: Frame, config: PairConfig) -> None:
     """Raise `ResourceError` where the disk has no room for the images; the mask and maps are missing without room."""
     on_canvas = 0 if config.resampling.canvas is Canvas.FIXED else file_bytes(views.fixed.image, canvas)
-    needed = file_bytes(views.moving.image, canvas) + on_canvas
+    displacement = 8 * math.prod(views.fixed.shape) if folder.bent else 0
+    needed = file_bytes(views.moving.image, canvas) + on_canvas + displacement
     check_disk(config.folder, needed)
     with folder.missing.on_failure(*MASK, *MAPS):
         check_disk(config.folder, needed + map_bytes(canvas))

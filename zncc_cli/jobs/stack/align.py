@@ -18,7 +18,8 @@ from zncc_cli.config.stack import StackConfig
 from zncc_cli.errors import ExitCode
 from zncc_cli.files.images import check_kind, read_image
 from zncc_cli.files.output_folder import OutputFolder, refuse_sources
-from zncc_cli.jobs.budget import check_disk, file_bytes
+from zncc_cli.jobs.budget import file_bytes
+from zncc_cli.jobs.disk import check_disk
 from zncc_cli.jobs.missing import Missing, report_entries
 from zncc_cli.jobs.resampled import missing_value
 from zncc_cli.jobs.stack.measuring import path_misfit
@@ -88,7 +89,7 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
         native.selected(config.backend),
         _one_thread(),
     ):
-        image = read_image(config.image, series=config.series)
+        image = read_image(config.image, series=config.series, indices=config.resampling.labels)
         missing_value(image.dtype, image.metadata, config.resampling)  # before any work
         movie, movie_notes = movie_of(image, config)
         registration_began = time.perf_counter()

@@ -74,7 +74,7 @@ class Bending:
     Attributes:
         field: the transform.
         smoothness: of the prior: deviation s in moving, length l in fixed pixels.
-        zncc: mean weight times local ZNCC, for comparing starts.
+        zncc: mean local ZNCC of the windows around all pixels that both images show; None without any.
         folded: pixels of the fixed frame at which the Jacobian has no positive determinant.
         least_determinant: the least of the Jacobian over the frame.
         overlap: share of the fixed frame's pixels that both images show.
@@ -86,7 +86,7 @@ class Bending:
 
     field: SplineField
     smoothness: Smoothness
-    zncc: float
+    zncc: float | None
     folded: int
     least_determinant: float
     overlap: float
@@ -154,18 +154,19 @@ def _bending(fit: FieldFit, matrix: np.ndarray, told: HeldOut | None, fixed: lis
     assert metric.maps is not None
     found = posterior(fit)
     rows, columns = (_points(n) for n in level.grid.shape)
-    overlap = np.asarray((metric.maps[4] > 0).cpu())[np.ix_(rows, columns)]
+    shown = metric.maps[4] > 0
+    overlap = np.asarray(shown.cpu())[np.ix_(rows, columns)]
     height, width = level.grid.shape
     return Bending(
         SplineField(matrix, np.asarray(c.cpu()), level.grid.spacing, level.grid.shape),
         fit.smoothness[0],
-        metric.zncc / (height * width),
+        float(metric.maps[0][shown].mean()) if bool(shown.any()) else None,
         int((metric.determinant <= _MIN_DETERMINANT).sum()),
         float(metric.determinant.min()),
         metric.valid / (height * width),
         None if found is None else _error_map(found, rows, columns, overlap),
         told,
-        _peak_ratio(fixed, metric.maps[3], metric.maps[4] > 0),
+        _peak_ratio(fixed, metric.maps[3], shown),
     )
 
 

@@ -23,6 +23,8 @@ from zncc_cli.registration.quality import bounds
 from zncc_cli.registration.quality.evidence import Evidence
 
 _MIN_CEILING = 0.02  # below it noise is all there is
+_LOG_PLACES = 2.0  # logarithm of how many places a search by texture compares that are worth a block consensus
+_MAX_CONSENSUS = 12.0  # more blocks say no more
 _MAX_START_RATIO = 2.5  # what stands out more than this says no more
 
 
@@ -114,5 +116,12 @@ def scores(evidence: Evidence) -> np.ndarray:
 
 
 def probability_right(evidence: Evidence) -> float:
-    """Return the probability, in (0, 1), that the result with this evidence is off by less than a pixel."""
+    """Return the probability, in (0, 1), that the result with this evidence is off by less than a pixel.
+
+    By texture it is the probability of the place, to within half a window of the maps: its odds are those against the
+    block consensus of chance, among a hundred places.
+    """
+    if evidence.consensus is not None:
+        consensus = min(evidence.consensus, _MAX_CONSENSUS) if evidence.consensus > 0 else 0.0
+        return 1 / (1 + 10 ** (_LOG_PLACES - consensus))
     return 1 / (1 + math.exp(-(INTERCEPT + float(scores(evidence) @ [WEIGHTS[name] for name in SCORES]))))

@@ -41,14 +41,12 @@ class Request:
         config: the settings.
         fitted: the model that was fitted; None for the one of ``config``.
         init_given: whether a start was given (``init``).
-        by_texture: whether the images are texture maps, which are as coarse as their windows.
         further: whether another variant of the pair was tried before, so that chance has had its try.
     """
 
     config: RegistrationConfig = field(default_factory=RegistrationConfig)
     fitted: Model | None = None
     init_given: bool = False
-    by_texture: bool = False
     further: bool = False
 
     @property
@@ -79,7 +77,7 @@ def judge(evidence: Evidence, request: Request = _DEFAULT) -> Verdict:
     if evidence.ending is Ending.NOTHING_BETTER:
         # Where the result would lie beyond the bound, that is the reason, and nothing was compared.
         doubts += [] if evidence.distance_beyond_bound is not None else [evidence.ending.advice]
-    elif evidence.ending is not Ending.CONVERGED:
+    elif evidence.ending is not Ending.CONVERGED and not _is_confirmed(evidence):
         advice = _optimiser_advice(evidence, alone=not failures and not doubts, request=request)
         doubts.append(f"the optimiser ended early: {evidence.ending.advice}{advice}")
     if failures:
@@ -95,6 +93,14 @@ def judge(evidence: Evidence, request: Request = _DEFAULT) -> Verdict:
     return Verdict(Status.OK, ("the images agree",))
 
 
+def _is_confirmed(evidence: Evidence) -> bool:
+    """Tell whether the parts of texture maps find the place by themselves, all within half a window of it.
+
+    What doubts a place by how alike brightness is, or by less than half a window, does not count then.
+    """
+    return evidence.consensus is not None and evidence.consensus >= bounds.MIN_CONSENSUS
+
+
 def _optimiser_advice(evidence: Evidence, *, alone: bool, request: Request) -> str:
     """Return what helps where the optimiser ended early; iterations seldom mend a result with other flaws."""
     if evidence.ending is Ending.UNDETERMINED:
@@ -105,7 +111,8 @@ def _optimiser_advice(evidence: Evidence, *, alone: bool, request: Request) -> s
 def _failures(evidence: Evidence, request: Request, probability: float) -> Iterator[str]:
     """Yield the reasons why nothing was found; that blocks agree little is none where all else speaks for it."""
     noisy = evidence.zncc_ceiling is not None and evidence.zncc_ceiling < bounds.NOISY_CEILING
-    believed = probability >= bounds.BELIEVED_PROBABILITY and noisy and not request.further
+    hidden = probability >= bounds.BELIEVED_PROBABILITY and noisy and not request.further
+    believed = hidden or _is_confirmed(evidence)
     min_significance = bounds.min_block_significance(evidence.start_ratio)
     if evidence.distance_beyond_bound is not None:
         yield (
@@ -173,20 +180,26 @@ def _causes(request: Request) -> Iterator[str]:
 
 def _doubts(evidence: Evidence, request: Request) -> Iterator[str]:
     """Yield what speaks against the place that was found."""
-    e = evidence
+    e, confirmed = evidence, _is_confirmed(evidence)
+    clear = confirmed and e.start_ratio is not None and e.start_ratio >= bounds.CLEAR_START_RATIO
     if e.block_significance is None:
         window = request.config.window
         advice = "" if window is None else f"; choose a `window` smaller than {window}, or leave it out"
         yield f"the overlap holds too few independent windows to judge by{advice}"
-    if e.peak_ratio is not None and e.peak_ratio < bounds.MIN_PEAK_RATIO:
+    if e.consensus is not None and not confirmed:
+        yield (
+            "too few parts of the overlap find this place by themselves (block consensus {}, at least {} is needed)"
+        ).format(*told_apart(e.consensus, bounds.MIN_CONSENSUS, 1))
+    # What repeats itself leads many starts to places that are nearly as good.
+    if e.peak_ratio is not None and e.peak_ratio < bounds.MIN_PEAK_RATIO and not clear:
         yield (
             "the images agree nearly as well at another shift (peak ratio {}, at least {} is needed): a texture that "
             "repeats itself may be off by a period, or the images show different scenes{}"
         ).format(*told_apart(e.peak_ratio, bounds.MIN_PEAK_RATIO, 2), _repetition_advice(request))
-    yield from _doubts_of_zncc(e)
+    if not confirmed:
+        yield from _doubts_of_zncc(e)
     yield from _doubts_of_model(e, request)
-    longest = bounds.MAX_TEXTURE_ROUND_TRIP_PX if request.by_texture else bounds.MAX_ROUND_TRIP_PX
-    if e.round_trip is not None and e.round_trip > longest:
+    if e.round_trip is not None and e.round_trip > bounds.MAX_ROUND_TRIP_PX and not confirmed:
         yield f"with fixed and moving exchanged the result would move by {e.round_trip:.2f} px"
     if e.single_pixel_ratio is not None and e.single_pixel_ratio > bounds.MAX_SINGLE_PIXEL_RATIO:
         yield (
@@ -226,9 +239,11 @@ def _doubts_of_zncc(e: Evidence) -> Iterator[str]:
 
 def _doubts_of_model(e: Evidence, request: Request) -> Iterator[str]:
     """Yield where the model is too rich for the texture, or too simple for the motion."""
-    misfits = e.model_misfit is not None and e.model_misfit > bounds.MAX_MODEL_MISFIT_PX
+    confirmed = _is_confirmed(e)
+    max_misfit = bounds.MAX_TEXTURE_MISFIT_PX if confirmed else bounds.MAX_MODEL_MISFIT_PX
+    misfits = e.model_misfit is not None and e.model_misfit > max_misfit
     distance, ratio = e.fold_distance or 0, e.fold_distance_ratio or 0
-    folds_differ = distance > bounds.MIN_FOLD_DISTANCE_PX and ratio > bounds.MAX_FOLD_DISTANCE_RATIO
+    folds_differ = not confirmed and distance > bounds.MIN_FOLD_DISTANCE_PX and ratio > bounds.MAX_FOLD_DISTANCE_RATIO
     if e.expected_error is not None and e.expected_error > bounds.MAX_EXPECTED_ERROR_PX:
         advice = "" if misfits or folds_differ else request.simpler_model
         yield f"the texture determines the position only to within {e.expected_error:.2f} px{advice}"

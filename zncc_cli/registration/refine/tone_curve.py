@@ -27,7 +27,7 @@ _BINS = 64  # of about equally many pixels
 _MIN_PIXELS = 32 * _BINS  # a curve through fewer follows the noise
 # The curve must leave little of the other image unexplained, since shading and occlusion are no curve, and less than a
 # straight line by this factor: interpolation of thin lines comes to 1.8. And a line that leaves little is good enough.
-_MAX_UNEXPLAINED, _MIN_GAIN, _MIN_BENDING = 0.1, 2.0, 0.01
+MAX_UNEXPLAINED, _MIN_GAIN, _MIN_BENDING = 0.1, 2.0, 0.01
 _ROUNDING = 1e-7  # of a share, in float32
 
 
@@ -46,11 +46,10 @@ class ToneCurve:
     unexplained: float
     gain: float
 
-    @property
-    def matters(self) -> bool:
-        """Whether it is more than a straight line."""
+    def matters(self, max_unexplained: float) -> bool:
+        """Tell whether it is more than a straight line, and leaves less than a share of the variance unexplained."""
         bends = self.gain > _MIN_GAIN and self.gain * self.unexplained > _MIN_BENDING
-        return bends and self.unexplained < _MAX_UNEXPLAINED
+        return bends and self.unexplained < max_unexplained
 
     def of(self, level: Level) -> Tensor:
         """Return the image of a level through the curve, (1, 1, H, W), of mean zero and variance one where valid."""
@@ -94,10 +93,13 @@ def _samples(fixed: Level, moving: Level, matrix: np.ndarray) -> tuple[np.ndarra
     return f[both].double().cpu().numpy(), warped[0][both].double().cpu().numpy()
 
 
-def with_one_tone(pair: PairPyramid, matrix: np.ndarray) -> PairPyramid:
+def with_one_tone(pair: PairPyramid, matrix: np.ndarray, max_unexplained: float = MAX_UNEXPLAINED) -> PairPyramid:
     """Return the pair with one image taken through the tone curve to the other one, where that is more than a line.
 
-    ``matrix``: (3, 3), fixed -> moving, full-resolution pixels, good to about a pixel of the judged level.
+    Args:
+        pair: the images.
+        matrix: (3, 3), fixed -> moving, full-resolution pixels, good to about a pixel of the judged level.
+        max_unexplained: the share of the variance of the one image that the curve may leave unexplained.
     """
     f, m = _samples(*pair.level(pair.judged), matrix)
     curves = tone_curve(f, m), tone_curve(m, f)
@@ -105,7 +107,7 @@ def with_one_tone(pair: PairPyramid, matrix: np.ndarray) -> PairPyramid:
         return pair
     of_fixed = curves[0].unexplained <= curves[1].unexplained
     curve = curves[0] if of_fixed else curves[1]
-    if not curve.matters:
+    if not curve.matters(max_unexplained):
         return pair
     level = pair.level(0)[0 if of_fixed else 1]
     levels = pyramid(curve.of(level), level.mask, len(pair), level.measured)

@@ -10,6 +10,8 @@ import numpy as np
 from zncc_cli.config import Canvas
 from zncc_cli.errors import ContentError, OptionError
 from zncc_cli.registration.geometry import half_planes
+from zncc_cli.registration.transforms.bending import Transform, inverse_points
+from zncc_cli.registration.transforms.spline_field import SplineField
 from zncc_cli.registration.warp import EDGE, corners, map_points
 
 # Of a canvas, in units of the area of both images together: a larger one comes from the horizon of a homography, and is
@@ -52,20 +54,27 @@ class Frame:
         return self.height, self.width
 
 
-def frame_of(kind: Canvas, matrix: np.ndarray, fixed_shape: tuple[int, int], moving_shape: tuple[int, int]) -> Frame:
-    """Return the frame of an image that is aligned by a matrix.
+def frame_of(kind: Canvas, transform: Transform, fixed_shape: tuple[int, int], moving_shape: tuple[int, int]) -> Frame:
+    """Return the frame of an image that is aligned by a transform.
 
     Args:
         kind: FIXED is the fixed frame; UNION the smallest rectangle that holds it and the centre of every moving pixel;
             COMMON the largest rectangle of fixed pixels that all lie in the moving frame.
-        matrix: (3, 3), fixed -> moving.
+        transform: a matrix (3, 3) or a field, fixed -> moving.
         fixed_shape, moving_shape: (H, W).
 
     Raises:
-        OptionError: UNION is without end, or far larger than both images.
+        OptionError: UNION is without end, or far larger than both images; COMMON of a transform that bends, whose
+            overlap has no straight edges.
         ContentError: COMMON has no pixel.
     """
-    return frame_of_all(kind, [matrix], fixed_shape, moving_shape)
+    if not isinstance(transform, SplineField):
+        return frame_of_all(kind, [transform], fixed_shape, moving_shape)
+    if kind is Canvas.COMMON:
+        raise OptionError("`canvas` common: expected a transform without a bend, got a spline; choose fixed or union")
+    if kind is Canvas.UNION:
+        return _frame_around(inverse_points(transform, _edge_points(moving_shape)), fixed_shape, moving_shape)
+    return Frame(0, 0, fixed_shape[1], fixed_shape[0])
 
 
 def frame_of_all(
@@ -83,7 +92,20 @@ def frame_of_all(
 
 
 def _union(matrix: np.ndarray, fixed_shape: tuple[int, int], moving_shape: tuple[int, int]) -> Frame:
-    points = np.concatenate([_moving_corners(matrix, moving_shape), corners(fixed_shape)])
+    return _frame_around(_moving_corners(matrix, moving_shape), fixed_shape, moving_shape)
+
+
+def _edge_points(shape: tuple[int, int]) -> np.ndarray:
+    """Return the outermost pixels (N, 2), (x, y), of a frame (H, W)."""
+    (bottom, right), x, y = np.array(shape) - 1, np.arange(shape[1]), np.arange(shape[0])
+    across = (np.column_stack(np.broadcast_arrays(x, side)) for side in (0, bottom))
+    down = (np.column_stack(np.broadcast_arrays(side, y)) for side in (0, right))
+    return np.concatenate([*across, *down]).astype(np.float64)
+
+
+def _frame_around(points: np.ndarray, fixed_shape: tuple[int, int], moving_shape: tuple[int, int]) -> Frame:
+    """Return the smallest frame that holds points (N, 2) of the fixed plane and the fixed frame."""
+    points = np.concatenate([points, corners(fixed_shape)])
     low, high = points.min(axis=0), points.max(axis=0)
     # A corner that misses a whole pixel by a rounding is on it.
     rounding = EDGE * max(*fixed_shape, *moving_shape)

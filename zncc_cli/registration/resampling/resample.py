@@ -18,6 +18,8 @@ from zncc_cli.config import Interpolation
 from zncc_cli.operators.warp import Place, has_warp
 from zncc_cli.registration.geometry import clip, half_planes, rectangle_corners
 from zncc_cli.registration.resampling.interpolators import INTERPOLATORS, Interpolator, between_valid
+from zncc_cli.registration.transforms.bending import Transform, matrix_of
+from zncc_cli.registration.transforms.spline_field import SplineField
 from zncc_cli.registration.warp import EDGE, applied, coordinates
 
 # Reads a part of the moving image, by its rows and columns, which may be none: pixels (h, w) or (h, w, S), and which
@@ -39,7 +41,7 @@ def array_reader(pixels: np.ndarray, valid: np.ndarray) -> Read:
 def resample(
     read: Read,
     moving_shape: tuple[int, int],
-    matrix: np.ndarray,
+    transform: Transform,
     rows: range,
     columns: range,
     interpolation: Interpolation,
@@ -51,7 +53,7 @@ def resample(
     Args:
         read: a part of the moving image; called for each tile with the region that it needs.
         moving_shape: (H, W) of the moving image.
-        matrix: (3, 3), fixed -> moving; points on or behind the horizon are undefined.
+        transform: a matrix (3, 3) or a field, fixed -> moving; points on or behind the horizon are undefined.
         rows, columns: of the fixed plane, of step 1; they may lie outside the fixed frame.
         interpolation: NEAREST takes the pixel (floor(u + 1/2), floor(v + 1/2)), where that is valid. The others are
             defined between valid pixels. A shift by whole pixels copies pixels, whatever the interpolation.
@@ -61,7 +63,7 @@ def resample(
         The values (h, w) or (h, w, S), float64, or in the pixels' own dtype where they are copied: by NEAREST, and by
         shifts by whole pixels. Undefined ones hold zero. And which are defined, (h, w) bool.
     """
-    moving = _MovingImage(read, moving_shape, _normalised(matrix), interpolation, edge)
+    moving = _MovingImage(read, moving_shape, transform, interpolation, edge)
     whole, values = _Part(rows, columns), None
     valid = np.zeros(whole.shape, dtype=bool)
     for tile in moving.tiles(whole):
@@ -114,18 +116,21 @@ class _MovingImage:
     """The moving image under a transform, from which parts of the fixed plane are sampled."""
 
     def __init__(
-        self, read: Read, shape: tuple[int, int], matrix: np.ndarray, interpolation: Interpolation, edge: bool
+        self, read: Read, shape: tuple[int, int], transform: Transform, interpolation: Interpolation, edge: bool
     ) -> None:
-        self._read, self._shape, self._matrix, self._edge = read, shape, matrix, edge
+        self._read, self._shape, self._edge = read, shape, edge
+        self._matrix = matrix = _normalised(matrix_of(transform))
+        self._field = transform if isinstance(transform, SplineField) else None
         self._pull = torch.from_numpy(matrix)
         # Where points lie on pixels exactly, the nearest pixel is the value.
-        self.copies = copies(matrix, interpolation)
+        self.copies = copies(transform, interpolation)
         self._interpolator = interpolator = None if self.copies else INTERPOLATORS[interpolation]
         before, after, margin = (
             (0, 1, 0) if interpolator is None else (interpolator.before, interpolator.after, interpolator.margin)
         )
         self._reach = before + 1 + margin, after + 1 + margin
-        planes = half_planes(matrix, shape, _SLACK)
+        bend = 0.0 if self._field is None else float(np.abs(self._field.coefficients).max())
+        planes = half_planes(matrix, shape, _SLACK + bend)
         self._half_planes = planes[-1:] if edge else planes  # with ``edge`` all before the horizon is defined
 
     def tiles(self, part: _Part) -> Iterator[_Part]:
@@ -145,7 +150,8 @@ class _MovingImage:
         assert needed is not None, "a tile needs moving pixels"
         pixels, valid = self._read_mirrored(needed)
         if self._interpolator is None:
-            copied = self._shifted if _is_whole_shift(self._matrix) else self._nearest
+            whole_shift = self._field is None and _is_whole_shift(self._matrix)
+            copied = self._shifted if whole_shift else self._nearest
             return copied(tile, needed, pixels, valid)
         planes = pixels if pixels.ndim == 3 else pixels[..., None]
         values, defined = self._interpolated(self._interpolator, tile, needed, planes, valid)
@@ -160,7 +166,11 @@ class _MovingImage:
         with np.errstate(over="ignore"):  # on the horizon: far away, and then on the frame
             points = mapped[:, :2] / np.maximum(mapped[:, 2:], np.finfo(np.float64).tiny)
         last = np.array([self._shape[1] - 1, self._shape[0] - 1])
-        low, high = (np.clip(ends, 0, last) for ends in (points.min(axis=0), points.max(axis=0)))
+        low, high = points.min(axis=0), points.max(axis=0)
+        if self._field is not None:
+            least, largest = self._field.bend_range(part.rows, part.columns)
+            low, high = low + least, high + largest
+        low, high = (np.clip(ends, 0, last) for ends in (low, high))
         (left, top), (right, bottom) = np.floor(low).astype(int), np.floor(high).astype(int)
         before, after = self._reach
         return _Part(range(top - before, bottom + after + 1), range(left - before, right + after + 1))
@@ -183,13 +193,20 @@ class _MovingImage:
 
         For copies, x and y are rounded half up.
         """
-        x, y = coordinates(self._pull, part.shape, part.at)
+        x, y = self._coordinates(part)
         if self.copies:
             x, y = (x + 0.5).floor(), (y + 0.5).floor()
         right, bottom = self._shape[1] - 1, self._shape[0] - 1
         inside = front & (x >= -EDGE) & (x <= right + EDGE) & (y >= -EDGE) & (y <= bottom + EDGE)
         x, y = (torch.where(front, axis, 0).clamp(0, last) for axis, last in ((x, right), (y, bottom)))
         return x, y, inside
+
+    def _coordinates(self, part: _Part) -> tuple[Tensor, Tensor]:
+        """Return the moving x, y of each pixel of a part, (H, W) each; behind the horizon they may be NaN."""
+        if self._field is None:
+            return coordinates(self._pull, part.shape, part.at)
+        x, y = self._field.coordinates(part.rows, part.columns)
+        return torch.from_numpy(x), torch.from_numpy(y)
 
     def _shifted(self, part: _Part, needed: _Part, pixels: np.ndarray, valid: np.ndarray) -> _Values:
         """Return the pixels of a part at a shift by whole pixels, and which are defined."""
@@ -218,7 +235,7 @@ class _MovingImage:
         knots, whole = interpolator.knots(pixels, valid), bool(valid.all())
         margin, front = interpolator.margin, self._front(part)
         at = needed.at[0] + margin, needed.at[1] + margin
-        native = has_warp(knots)
+        native = self._field is None and has_warp(knots)  # the native kernels take matrices
         if native:
             values, inside = interpolator.at_pixels(knots, at, self._pull, part.shape, part.at, self._shape)
             inside &= front
@@ -236,9 +253,11 @@ class _MovingImage:
         return _zero_undefined(values.permute(1, 2, 0).numpy(), defined.numpy()), defined.numpy()
 
 
-def copies(matrix: np.ndarray, interpolation: Interpolation) -> bool:
+def copies(transform: Transform, interpolation: Interpolation) -> bool:
     """Tell whether `resample` copies pixels in their own dtype instead of interpolating them."""
-    return interpolation is Interpolation.NEAREST or _is_whole_shift(_normalised(matrix))
+    if interpolation is Interpolation.NEAREST:
+        return True
+    return not isinstance(transform, SplineField) and _is_whole_shift(_normalised(transform))
 
 
 def _normalised(matrix: np.ndarray) -> np.ndarray:

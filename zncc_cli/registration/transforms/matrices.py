@@ -60,7 +60,8 @@ def is_singular(matrix: np.ndarray) -> bool:
 
 def is_mirrored(matrix: np.ndarray) -> bool:
     """Tell whether a (3, 3) matrix maps the part of the plane before its horizon to a mirror image."""
-    return bool(np.linalg.det(matrix) < 0)
+    with np.errstate(over="ignore"):
+        return bool(np.linalg.det(matrix) < 0)
 
 
 def mirror(width: int) -> np.ndarray:

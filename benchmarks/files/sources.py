@@ -1,0 +1,111 @@
+"""Small files of every format that can be written here, to be damaged: those of docs/formats.md, and of instruments."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.files.formats_table import SOURCES
+
+_H, _W = 40, 56
+
+
+def _pixels(*leading: int, dtype: str = "u2") -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 250, (*leading, _H, _W)).astype(dtype)
+
+
+def _mrc(path: Path) -> None:
+    import mrcfile
+
+    with mrcfile.new(path) as file:
+        file.set_data(_pixels(3))
+        file.voxel_size = 2.5
+
+
+def _nrrd(path: Path, encoding: str) -> None:
+    import nrrd
+
+    nrrd.write(str(path), _pixels(3).T, {"encoding": encoding}, index_order="F")
+
+
+def _nifti(path: Path) -> None:
+    import nibabel
+
+    nibabel.save(nibabel.Nifti1Image(_pixels(3, dtype="i2").T, np.eye(4)), path)
+
+
+def _dicom(path: Path) -> None:
+    import pydicom  # noqa: F401  # its absence leaves the kind out
+
+    from tests.files.instruments.test_instruments import dicom
+
+    dicom(path, _pixels(3))
+
+
+def _hdf5(path: Path) -> None:
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        file.create_dataset("entry/data", data=_pixels(3), chunks=(1, 16, 16), compression="gzip")
+
+
+def _fits(path: Path) -> None:
+    from astropy.io import fits
+
+    fits.PrimaryHDU(_pixels(3, dtype="f4")).writeto(path)
+
+
+def _metaimage(path: Path, compressed: bool) -> None:
+    import zlib
+
+    from tests.files.instruments.test_instruments import metaimage
+
+    data = _pixels(3, dtype="i2")
+    content = zlib.compress(data.tobytes()) if compressed else None
+    metaimage(path, data, "ElementType = MET_SHORT", f"CompressedData = {compressed}", content=content)
+
+
+def _czi(path: Path) -> None:
+    from pylibCZIrw import czi
+
+    with czi.create_czi(str(path)) as file:
+        file.write(_pixels()[..., None])
+
+
+_INSTRUMENTS: dict[str, tuple[str, Callable[[Path], None]]] = {
+    "MRC": (".mrc", _mrc),
+    "NRRD": (".nrrd", lambda path: _nrrd(path, "raw")),
+    "NRRD gzip": (".nrrd", lambda path: _nrrd(path, "gzip")),
+    "NIfTI": (".nii", _nifti),
+    "NIfTI gzip": (".nii.gz", _nifti),
+    "DICOM": (".dcm", _dicom),
+    "HDF5": (".h5", _hdf5),
+    "FITS": (".fits", _fits),
+    "MetaImage": (".mha", lambda path: _metaimage(path, False)),
+    "MetaImage zlib": (".mha", lambda path: _metaimage(path, True)),
+    "CZI": (".czi", _czi),
+}
+
+
+def sources(further: list[Path]) -> Iterator[tuple[str, str, bytes]]:
+    """Yield (name, suffix, content) of a file of each kind whose library is here, and of ``further``."""
+    kinds: list[tuple[str, str, Callable[[Path], Any]]] = [
+        *((source.name, source.suffix, source.make) for source in SOURCES if source.suffix != ".zarr"),
+        *((name, suffix, make) for name, (suffix, make) in _INSTRUMENTS.items()),
+    ]
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for number, (name, suffix, make) in enumerate(kinds):
+            path = Path(folder) / f"{number}{suffix}"
+            try:
+                make(path)
+            except ImportError:
+                continue
+            yield name, suffix, path.read_bytes()
+    for path in further:
+        yield path.name, path.suffix, path.read_bytes()

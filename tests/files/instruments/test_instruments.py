@@ -1,0 +1,305 @@
+"""Files of instruments are read with their pixels, axes, sizes and channels; each is written by its own library."""
+
+from __future__ import annotations
+
+import gzip
+import tracemalloc
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from zncc_cli.errors import InputError
+from zncc_cli.files.image_output import write_image
+from zncc_cli.files.images import Image, read_image
+from zncc_cli.files.metadata import PixelSize
+
+H, W = 40, 56
+
+
+def pixels(*leading: int, dtype: str = "u2") -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 250, (*leading, H, W)).astype(dtype)
+
+
+def assert_is(image: Image, data: np.ndarray, axes: str, size: PixelSize | None, **properties: Any) -> None:
+    assert image.axes == axes
+    assert image.dtype == data.dtype.newbyteorder("=")
+    np.testing.assert_array_equal(image.data, data)
+    assert image.metadata.pixel_size == size
+    for name, value in properties.items():
+        assert image.metadata.properties[name] == value
+
+
+def refused(path: Path, *words: str, **options: Any) -> None:
+    with pytest.raises(InputError) as error:
+        np.asarray(read_image(path, **options).data)
+    for word in words:
+        assert word in str(error.value)
+
+
+# MRC
+
+
+@pytest.mark.parametrize("dtype", ["i1", "i2", "u2", "f4"])
+def test_mrc(tmp_path: Path, dtype: str) -> None:
+    mrcfile = pytest.importorskip("mrcfile")
+    with mrcfile.new(tmp_path / "a.mrc") as file:
+        file.set_data(pixels(3, dtype=dtype) if dtype != "i1" else (pixels(3) // 2).astype("i1"))
+        file.voxel_size = (2.5, 2.5, 4.0)
+        data = np.array(file.data)
+    image = read_image(tmp_path / "a.mrc")
+    assert_is(image, data, "ZYX", PixelSize(x=2.5, y=2.5, unit="Å"), PhysicalSizeZ=4.0, PhysicalSizeZUnit="Å")
+
+
+def test_an_mrc_that_is_cut_off_is_refused(tmp_path: Path) -> None:
+    mrcfile = pytest.importorskip("mrcfile")
+    with mrcfile.new(tmp_path / "a.mrc") as file:
+        file.set_data(pixels(3))
+    content = (tmp_path / "a.mrc").read_bytes()
+    (tmp_path / "a.mrc").write_bytes(content[:3000])
+    refused(tmp_path / "a.mrc", "a complete, readable MRC")
+
+
+@pytest.mark.parametrize(("place", "value"), [(92, 2**31 - 1), (92, -5), (0, 2**20), (8, -1), (12, 4)])
+def test_an_mrc_that_claims_more_than_it_holds_is_refused_before_memory_is_taken(
+    tmp_path: Path, place: int, value: int
+) -> None:
+    mrcfile = pytest.importorskip("mrcfile")
+    with mrcfile.new(tmp_path / "a.mrc") as file:
+        file.set_data(pixels(3))
+    content = bytearray((tmp_path / "a.mrc").read_bytes())
+    content[place : place + 4] = value.to_bytes(4, "little", signed=True)
+    (tmp_path / "a.mrc").write_bytes(content)
+    tracemalloc.start()
+    refused(tmp_path / "a.mrc", "a complete, readable MRC")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10e6  # the file has 14 kB
+
+
+# NRRD
+
+
+@pytest.mark.parametrize("encoding", ["raw", "gzip", "ascii"])
+def test_nrrd(tmp_path: Path, encoding: str) -> None:
+    nrrd = pytest.importorskip("nrrd")
+    data = pixels(3)
+    header = {"encoding": encoding, "spacings": [0.25, 0.5, 2.0], "space dimension": 3, "units": ["um"] * 3}
+    nrrd.write(str(tmp_path / "a.nrrd"), data.T, header, index_order="F")
+    size = PixelSize(x=0.25, y=0.5, unit="µm")
+    assert_is(read_image(tmp_path / "a.nrrd"), data, "ZYX", size, PhysicalSizeZ=2.0)
+
+
+def test_colours_of_an_nrrd_are_samples(tmp_path: Path) -> None:
+    nrrd = pytest.importorskip("nrrd")
+    data = np.stack([pixels(dtype="u1")] * 3, axis=-1)
+    header = {"kinds": ["RGB-color", "space", "space"]}
+    nrrd.write(str(tmp_path / "a.nrrd"), data.transpose(2, 1, 0), header, index_order="F")
+    assert_is(read_image(tmp_path / "a.nrrd"), data, "YXS", None)
+
+
+def test_a_compressed_nrrd_is_refused_before_it_fills_the_memory(tmp_path: Path) -> None:
+    nrrd = pytest.importorskip("nrrd")
+    nrrd.write(str(tmp_path / "a.nrrd"), pixels(3).T, {"encoding": "gzip"}, index_order="F")
+    refused(tmp_path / "a.nrrd", "at most 1000 bytes", max_bytes=1000)
+
+
+# MetaImage
+
+
+def metaimage(path: Path, data: np.ndarray, *lines: str, content: bytes | None = None) -> Path:
+    sizes = " ".join(map(str, data.shape[::-1]))
+    head = ["ObjectType = Image", f"NDims = {data.ndim}", f"DimSize = {sizes}", *lines, "ElementDataFile = LOCAL\n"]
+    path.write_bytes("\n".join(head).encode() + (data.tobytes() if content is None else content))
+    return path
+
+
+def test_metaimage(tmp_path: Path) -> None:
+    data = pixels(3, dtype="i2")
+    path = metaimage(tmp_path / "a.mha", data, "ElementSpacing = 0.25 0.5 2", "ElementType = MET_SHORT")
+    size = PixelSize(x=0.25, y=0.5, unit="mm")
+    assert_is(read_image(path), data, "ZYX", size, PhysicalSizeZ=2.0, PhysicalSizeZUnit="mm")
+    small = ("ElementType = MET_SHORT", "CompressedData = True")
+    packed = metaimage(tmp_path / "b.mha", data, *small, content=zlib.compress(data.tobytes()))
+    assert_is(read_image(packed), data, "ZYX", None)
+    refused(packed, "at most 1000 bytes", max_bytes=1000)
+    big = metaimage(tmp_path / "c.mha", data.astype(">i2"), "BinaryDataByteOrderMSB = True", "ElementType = MET_SHORT")
+    assert_is(read_image(big), data, "ZYX", None)
+
+
+def test_metaimage_of_itk(tmp_path: Path) -> None:
+    itk = pytest.importorskip("SimpleITK")
+    for compressed in (False, True):
+        written = itk.GetImageFromArray(pixels(dtype="f4"))
+        written.SetSpacing((0.25, 0.5))
+        itk.WriteImage(written, str(tmp_path / "a.mha"), compressed)
+        assert_is(read_image(tmp_path / "a.mha"), pixels(dtype="f4"), "YX", PixelSize(x=0.25, y=0.5, unit="mm"))
+    colours = np.stack([pixels(dtype="u1")] * 3, axis=-1)
+    itk.WriteImage(itk.GetImageFromArray(colours, isVector=True), str(tmp_path / "b.mha"))
+    image = read_image(tmp_path / "b.mha")
+    assert image.metadata.photometric == "rgb"
+    np.testing.assert_array_equal(image.data, colours)
+
+
+@pytest.mark.parametrize(
+    ("lines", "content", "words"),
+    [
+        (["ElementType = MET_SHORT"], bytes(100), ["a complete, readable MetaImage"]),
+        (["ElementType = MET_LONG_DOUBLE"], bytes(100), ["numbers of 2 to 4 dimensions"]),
+        (["ElementType = MET_SHORT", "CompressedData = True"], zlib.compress(bytes(10)), ["10 of"]),
+        (["ElementType = MET_SHORT", "DimSize = 100000 100000 2", "CompressedData = True"], b"", ["bytes"]),
+        (["ElementType = MET_SHORT", "DimSize = -4 2 2"], bytes(100), ["-4 2 2"]),
+    ],
+)
+def test_a_damaged_metaimage_is_refused(tmp_path: Path, lines: list[str], content: bytes, words: list[str]) -> None:
+    refused(metaimage(tmp_path / "a.mha", pixels(3), *lines, content=content), *words)
+
+
+# NIfTI
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_nifti(tmp_path: Path, suffix: str) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    data = pixels(5, 3, dtype="i2")
+    volume = nibabel.Nifti1Image(data.transpose(3, 2, 1, 0), np.diag([0.25, 0.5, 2, 1]))
+    volume.header.set_xyzt_units("mm", "sec")
+    volume.header.set_zooms((0.25, 0.5, 2, 1.5))
+    nibabel.save(volume, tmp_path / f"a{suffix}")
+    size = PixelSize(x=0.25, y=0.5, unit="mm")
+    # nibabel keeps the letters in the order of the file, x, y, z, t.
+    image = read_image(tmp_path / f"a{suffix}")
+    assert image.axes == "ZTYX"
+    assert_is(image, data.swapaxes(0, 1), "ZTYX", size, PhysicalSizeZ=2.0, TimeIncrement=1.5, TimeIncrementUnit="s")
+
+
+def test_a_compressed_nifti_that_claims_more_than_it_holds_is_refused(tmp_path: Path) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    nibabel.save(nibabel.Nifti1Image(pixels(3, dtype="i2").T, np.eye(4)), tmp_path / "a.nii")
+    content = bytearray((tmp_path / "a.nii").read_bytes())
+    content[42:48] = np.array([30000, 30000, 30000], "<i2").tobytes()
+    (tmp_path / "b.nii.gz").write_bytes(gzip.compress(bytes(content)))
+    refused(tmp_path / "b.nii.gz", "bytes")
+
+
+# DICOM
+
+
+def dicom(path: Path, data: np.ndarray, **said: Any) -> Path:
+    pydicom = pytest.importorskip("pydicom")
+    from pydicom.dataset import FileDataset, FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
+
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+    meta.MediaStorageSOPInstanceUID = generate_uid()
+    content = FileDataset(str(path), {}, file_meta=meta, preamble=bytes(128))
+    samples = data.shape[-1] if data.shape[-1] == 3 else 1
+    shape = data.shape[:-1] if samples == 3 else data.shape
+    content.Rows, content.Columns = shape[-2:]
+    content.SamplesPerPixel = samples
+    content.PhotometricInterpretation = "RGB" if samples == 3 else "MONOCHROME2"
+    if samples == 3:
+        content.PlanarConfiguration = 0
+    if len(shape) == 3:
+        content.NumberOfFrames = shape[0]
+    content.BitsAllocated = content.BitsStored = 8 * data.dtype.itemsize
+    content.HighBit, content.PixelRepresentation = content.BitsStored - 1, 0
+    for name, value in said.items():
+        setattr(content, name, value)
+    content.PixelData = data.tobytes()
+    pydicom.dcmwrite(path, content, enforce_file_format=True)
+    return path
+
+
+def test_dicom(tmp_path: Path) -> None:
+    path = dicom(tmp_path / "a.dcm", pixels(), PixelSpacing=[0.5, 0.25])
+    # A spacing is that of rows first, then that of columns.
+    assert_is(read_image(path), pixels(), "YX", PixelSize(x=0.25, y=0.5, unit="mm"))
+    frames = dicom(tmp_path / "b.dcm", pixels(3), SpacingBetweenSlices=2, RescaleSlope=2, RescaleIntercept=-1024)
+    image = read_image(frames)
+    assert_is(image, pixels(3), "ZYX", None, PhysicalSizeZ=2.0)
+    assert "values are 2 times these plus -1024" in image.notes[0]
+    colours = np.stack([pixels(dtype="u1")] * 3, axis=-1)
+    assert_is(read_image(dicom(tmp_path / "c.dcm", colours)), colours, "YXS", None)
+    inverse = read_image(dicom(tmp_path / "d.dcm", pixels(), PhotometricInterpretation="MONOCHROME1"))
+    assert inverse.metadata.photometric == "miniswhite"
+
+
+def test_a_dicom_is_refused_where_its_pixels_are_missing_or_too_many(tmp_path: Path) -> None:
+    path = dicom(tmp_path / "a.dcm", pixels())
+    refused(path, "at most 1000 bytes", max_bytes=1000)
+    (tmp_path / "b.dcm").write_bytes(path.read_bytes()[:-500])
+    refused(tmp_path / "b.dcm", "DICOM")
+
+
+# HDF5
+
+
+def test_hdf5(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["entry/data"] = pixels(2, 3)
+        file["entry/name"] = "a scan"
+    assert_is(read_image(tmp_path / "a.h5"), pixels(2, 3), "QQYX", None)
+    assert_is(read_image(f"{tmp_path}/a.h5:/entry/data"), pixels(2, 3), "QQYX", None)
+    part = read_image(f"{tmp_path}/a.h5:/entry/data", page=4)
+    assert_is(part, pixels(2, 3)[1, 1], "YX", None)
+    refused(Path(f"{tmp_path}/a.h5:/entry/nothing"), "name one of: /entry/data")
+    refused(Path(f"{tmp_path}/none.h5:/entry"), "nothing there")
+
+
+def test_an_hdf5_of_several_data_sets_asks_for_one(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("one", data=pixels(), chunks=(16, 16), compression="gzip")
+        file["two"] = np.stack([pixels(dtype="u1")] * 3, axis=-1)
+    refused(tmp_path / "a.h5", "2 data sets", "/one, /two")
+    assert_is(read_image(f"{tmp_path}/a.h5:one"), pixels(), "YX", None)
+    assert read_image(f"{tmp_path}/a.h5:two").axes == "YXS"
+
+
+# FITS
+
+
+def test_fits(tmp_path: Path) -> None:
+    fits = pytest.importorskip("astropy.io.fits")
+    header = fits.Header({"OBSERVER": "somebody", "CRPIX1": 20.5, "CDELT1": -0.01, "CTYPE1": "RA---TAN"})
+    first, second = fits.PrimaryHDU(pixels(3, dtype="f4"), header), fits.ImageHDU(pixels(), name="ERR")
+    fits.HDUList([first, second]).writeto(tmp_path / "a.fits")
+    image = read_image(tmp_path / "a.fits")
+    assert_is(image, pixels(3, dtype="f4"), "ZYX", None)
+    assert image.notes == ("a.fits: series 0 (of 0 to 1), PRIMARY, was read; `series` chooses",)
+    assert "OBSERVER= 'somebody'" in image.metadata.description
+    assert "CDELT1" not in image.metadata.description
+    (note,) = write_image(tmp_path / "b.tif", np.asarray(image.data), like=image)
+    assert note == "left out: the coordinate system (WCS)"
+    # 16-bit numbers without a sign are stored with an offset, BZERO.
+    assert_is(read_image(tmp_path / "a.fits", series=1), pixels(), "YX", None)
+
+
+# CZI
+
+
+def test_czi(tmp_path: Path) -> None:
+    czi = pytest.importorskip("pylibCZIrw.czi")
+    data = pixels(2, 3)
+    with czi.create_czi(str(tmp_path / "a.czi")) as file:
+        for t, z in np.ndindex(2, 3):
+            file.write(data[t, z][..., None], plane={"T": t, "Z": z, "C": 0}, location=(-20, 30))
+        file.write_metadata("cells", channel_names={0: "DAPI"}, scale_x=2.5e-7, scale_y=5e-7, scale_z=2e-6)
+    image = read_image(tmp_path / "a.czi")
+    size = PixelSize(x=0.25, y=0.5, unit="µm")
+    assert_is(image, data, "TZYX", size, PhysicalSizeZ=2.0, Channel={"Name": ["DAPI"]})
+    np.testing.assert_array_equal(image.data[1, 2], data[1, 2])
+
+
+def test_colours_of_a_czi_are_rgb(tmp_path: Path) -> None:
+    czi = pytest.importorskip("pylibCZIrw.czi")
+    data = np.random.default_rng(0).integers(0, 250, (H, W, 3)).astype(np.uint8)
+    with czi.create_czi(str(tmp_path / "a.czi")) as file:
+        file.write(data[..., ::-1].copy())  # CZI stores blue, green, red
+    assert_is(read_image(tmp_path / "a.czi"), data, "YXS", None)

@@ -1,0 +1,205 @@
+"""Files that are unusual, and right: each is read as it is meant, or refused in words that say what it is."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image as PillowImage
+
+from zncc_cli.errors import InputError
+from zncc_cli.files.image_output import write_image
+from zncc_cli.files.images import read_image
+
+H, W = 40, 56
+
+
+def pixels(*shape: int, top: int = 250, dtype: str = "u1") -> np.ndarray:
+    return np.random.default_rng(0).integers(0, top, (H, W, *shape)).astype(dtype)
+
+
+def refused(path: Path, *words: str) -> None:
+    with pytest.raises(InputError) as error:
+        read_image(path)
+    for word in (str(path), *words):
+        assert word in str(error.value)
+
+
+def chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+def test_a_png_of_16_bits_with_a_transparent_colour_has_opacity(tmp_path: Path) -> None:
+    imagecodecs = pytest.importorskip("imagecodecs")
+    data = pixels(3, top=65536, dtype="u2")
+    data[3:5, 7:9] = 100, 200, 300
+    content = imagecodecs.png_encode(data)
+    place = content.index(b"IDAT") - 4
+    key = chunk(b"tRNS", struct.pack(">3H", 100, 200, 300))
+    (tmp_path / "a.png").write_bytes(content[:place] + key + content[place:])
+    image = read_image(tmp_path / "a.png")
+    np.testing.assert_array_equal(image.data[..., :3], data)
+    assert image.metadata.alpha
+    np.testing.assert_array_equal(image.valid(), (data != (100, 200, 300)).any(axis=-1))
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("count", [2, 5, 16])
+def test_samples_at_the_end_of_an_npy_are_channels(tmp_path: Path, count: int, order: str) -> None:
+    data = pixels(count, top=60000, dtype=">u2")
+    np.save(tmp_path / "a.npy", np.asarray(data, order=order))
+    image = read_image(tmp_path / "a.npy")
+    assert image.axes == "CYX"
+    np.testing.assert_array_equal(image.data, np.moveaxis(data, -1, 0))
+    assert image.notes == (f"a.npy: the {count} samples of a pixel were read as channels",)
+    np.testing.assert_array_equal(image.read((1,), slice(3, 9), slice(8, 20)).data, data[3:9, 8:20, 1])
+
+
+def test_pages_of_an_npy_stay_pages(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((5, H, 12)))
+    assert read_image(tmp_path / "a.npy").axes == "QYX"
+
+
+@pytest.mark.parametrize(("dpi", "resolution"), [(None, None), ((300, 300), ((300, 1), (300, 1)))])
+def test_a_jpeg_has_a_resolution_only_where_it_says_so(
+    tmp_path: Path, dpi: tuple[int, int] | None, resolution: tuple[tuple[int, int], tuple[int, int]] | None
+) -> None:
+    exif = PillowImage.Exif()
+    exif[271] = "Camera"
+    PillowImage.fromarray(pixels()).save(tmp_path / "a.jpg", exif=exif, **({} if dpi is None else {"dpi": dpi}))
+    found = read_image(tmp_path / "a.jpg").metadata.resolution
+    assert (None if found is None else (found.x, found.y)) == resolution
+
+
+def test_a_resolution_in_exif_alone_is_read(tmp_path: Path) -> None:
+    exif = PillowImage.Exif()
+    exif[282] = exif[283] = 240.0
+    exif[296] = 2
+    PillowImage.fromarray(pixels()).save(tmp_path / "a.jpg", exif=exif)
+    found = read_image(tmp_path / "a.jpg").metadata.resolution
+    assert found is not None
+    assert found.x == (240, 1)
+
+
+@pytest.mark.parametrize("text", ["-3.4028235E38", "-3.40282e+38", "-3.4028234663852886e+38"])
+def test_the_lowest_float_that_a_program_printed_is_the_missing_value(tmp_path: Path, text: str) -> None:
+    lowest = np.finfo("f4").min
+    if text == "-3.40282e+38":
+        lowest = np.float32(text)
+    data = pixels().astype("f4")
+    data[:5] = lowest
+    tifffile.imwrite(tmp_path / "a.tif", data, metadata=None, extratags=[(42113, 2, 0, text, True)])
+    image = read_image(tmp_path / "a.tif")
+    assert image.metadata.nodata == lowest
+    np.testing.assert_array_equal(image.valid(), data != lowest)
+    write_image(tmp_path / "b.tif", data, like=image)
+    assert read_image(tmp_path / "b.tif").metadata.nodata == lowest
+
+
+def test_tiles_left_out_of_a_file_whose_missing_value_is_the_lowest_float_hold_it(tmp_path: Path) -> None:
+    tag = [(42113, 2, 0, "-3.4028235E38", True)]
+    tifffile.imwrite(tmp_path / "a.tif", pixels().astype("f4"), tile=(16, 16), metadata=None, extratags=tag)
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
+        page = file.pages.first
+        page.tags[325].overwrite((*page.databytecounts[:-1], 0))
+        page.tags[324].overwrite((*page.dataoffsets[:-1], 0))
+    assert (np.asarray(read_image(tmp_path / "a.tif").data)[32:, 48:] == np.finfo("f4").min).all()
+
+
+def test_other_riff_files_are_no_webp(tmp_path: Path) -> None:
+    (tmp_path / "a.avi").write_bytes(b"RIFF" + struct.pack("<I", 72) + b"AVI LIST" + bytes(60))
+    refused(tmp_path / "a.avi", "bytes that begin with 52 49 46 46")
+
+
+def test_old_style_jpeg_in_a_tiff_is_called_that(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", pixels(), metadata=None)
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
+        file.pages.first.tags[259].overwrite(6)
+    refused(tmp_path / "a.tif", "old-style JPEG (compression 6)")
+
+
+def test_a_jpeg_of_12_bits_is_read_at_its_depth(tmp_path: Path) -> None:
+    imagecodecs = pytest.importorskip("imagecodecs")
+    ramp = (np.arange(H)[:, None] * 50 + np.arange(W) * 30).astype(np.uint16)
+    (tmp_path / "a.jpg").write_bytes(imagecodecs.jpeg_encode(ramp, level=98, bitspersample=12))
+    image = read_image(tmp_path / "a.jpg")
+    assert image.dtype == np.uint16
+    # At level 98 the steps of the quantization are a few values, of 4096.
+    np.testing.assert_allclose(image.data, ramp, atol=24)
+
+
+def test_a_lossless_jpeg_of_16_bits_is_exact(tmp_path: Path) -> None:
+    imagecodecs = pytest.importorskip("imagecodecs")
+    data = pixels(top=65536, dtype="u2")
+    (tmp_path / "a.jpg").write_bytes(imagecodecs.jpeg_encode(data, lossless=True, bitspersample=16))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.jpg").data, data)
+
+
+@pytest.mark.parametrize("code", [256, 257, 258, 277, 278])
+@pytest.mark.parametrize(("kind", "value"), [(11, struct.pack("<f", 64)), (9, struct.pack("<i", -64)), (2, b"64\0\0")])
+def test_sizes_of_a_tiff_that_are_no_whole_numbers_are_refused(
+    tmp_path: Path, code: int, kind: int, value: bytes
+) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", pixels(), metadata=None)
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        offset = file.pages.first.tags[code].offset
+    content = bytearray((tmp_path / "a.tif").read_bytes())
+    content[offset : offset + 12] = struct.pack("<HHI", code, kind, 4 if kind == 2 else 1) + value
+    (tmp_path / "a.tif").write_bytes(content)
+    refused(tmp_path / "a.tif", "is no unsigned whole number")
+
+
+@pytest.mark.parametrize("artist", ["Jörg Müller", "山田"])
+def test_names_beyond_ascii_are_kept(tmp_path: Path, artist: str) -> None:
+    exif = PillowImage.Exif()
+    exif[315] = artist.encode()
+    PillowImage.fromarray(pixels()).save(tmp_path / "a.jpg", exif=exif)
+    image = read_image(tmp_path / "a.jpg")
+    assert write_image(tmp_path / "b.tif", image.data, like=image) == ()
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        assert file.pages.first.tags[315].value == artist
+    again = read_image(tmp_path / "b.tif")
+    assert write_image(tmp_path / "c.tif", again.data, like=again) == ()
+    with tifffile.TiffFile(tmp_path / "c.tif") as file:
+        assert file.pages.first.tags[315].value == artist
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2"])
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_a_tiff_of_inks_becomes_rgb_like_a_jpeg_of_inks(tmp_path: Path, dtype: str, planar: str) -> None:
+    inks = pixels(4, top=256).astype(dtype) * (257 if dtype == "u2" else 1)
+    stored = inks if planar == "contig" else np.moveaxis(inks, -1, 0)
+    options = {"photometric": "separated", "planarconfig": planar, "metadata": None}
+    tifffile.imwrite(tmp_path / "a.tif", stored.astype(dtype), **options, iccprofile=bytes(range(100)))
+    image = read_image(tmp_path / "a.tif")
+    assert image.axes == "YXS"
+    shown = np.asarray(
+        PillowImage.fromarray((inks // (257 if dtype == "u2" else 1)).astype("u1"), "CMYK").convert("RGB")
+    )
+    # Pillow rounds to 8 bits in two steps.
+    np.testing.assert_allclose(np.asarray(image.data) / (257 if dtype == "u2" else 1), shown, atol=1.01)
+    assert write_image(tmp_path / "b.tif", image.data, like=image) == ("left out: CMYK (RGB instead)",)
+
+
+def test_other_inks_are_refused(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", pixels(5), photometric="separated", planarconfig="contig", metadata=None)
+    refused(tmp_path / "a.tif", "cyan, magenta, yellow and black")
+
+
+def test_a_tiny_gif_that_claims_a_large_picture_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
+    screen = b"GIF89a" + struct.pack("<HHBBB", 12000, 12000, 0x80, 0, 0) + bytes(6)
+    picture = b"," + struct.pack("<HHHHB", 0, 0, 12000, 12000, 0) + b"\x02\x02\x4c\x01\x00;"
+    (tmp_path / "a.gif").write_bytes(screen + picture)
+    refused(tmp_path / "a.gif", "12000 x 12000 pixels", "can hold")
+
+
+def test_a_gif_of_one_colour_is_not_taken_for_a_claim(tmp_path: Path) -> None:
+    content = io.BytesIO()
+    PillowImage.new("P", (2000, 2000)).save(content, format="GIF")
+    (tmp_path / "a.gif").write_bytes(content.getvalue())
+    assert read_image(tmp_path / "a.gif").shape == (2000, 2000)

@@ -1,0 +1,109 @@
+"""What a file says of the size of its pixels is that of the grid that they lie on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from zncc_cli.files.image_output import write_image
+from zncc_cli.files.images import read_image
+from zncc_cli.files.metadata import PixelSize
+
+METAMORPH = """<MetaData>
+<prop id="Description" type="string" value="cells"/>
+<prop id="spatial-calibration-state" type="bool" value="on"/>
+<prop id="spatial-calibration-x" type="float" value="{x}"/>
+<prop id="spatial-calibration-y" type="float" value="{y}"/>
+<prop id="spatial-calibration-units" type="string" value="um"/>
+</MetaData>"""
+MICRO_MANAGER = '{{"Channel": "DAPI", "PixelSize_um": {x}, "Width": 56}}'
+APERIO = "Aperio Image Library v1 \r\n56x40 (16x16)|AppMag = {mag}|MPP = {x}|Left = {left}|User = somebody"
+SCANIMAGE = (
+    "frameNumbers = 1\nSI.hRoiManager.imagingFovUm = [-{x} -{x};{x} {x}]\nSI.hRoiManager.scanZoomFactor = {x}\na = 2"
+)
+
+
+def file(folder: Path, name: str, description: str, **options: object) -> Path:
+    data = np.random.default_rng(0).integers(0, 250, (40, 56)).astype(np.uint8)
+    tifffile.imwrite(folder / name, data, description=description, metadata=None, **options)
+    return folder / name
+
+
+def aligned(folder: Path, moving: Path, fixed: Path) -> tuple[str, tuple[str, ...], tuple[float, float]]:
+    """Write ``moving`` on the grid of ``fixed``; return its description, the notes, and the size of a pixel in µm."""
+    image, frame = read_image(moving), read_image(fixed)
+    notes = write_image(folder / "aligned.tif", image.data, like=image, frame=frame)
+    with tifffile.TiffFile(folder / "aligned.tif") as written:
+        page = written.pages.first
+        x, y = (page.tags[code].value for code in (282, 283))
+        return page.description, notes, (1e4 * x[1] / x[0], 1e4 * y[1] / y[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "size"),
+    [
+        (METAMORPH, {"x": 0.645, "y": 0.65}, (0.645, 0.65)),
+        (MICRO_MANAGER, {"x": 0.108}, (0.108, 0.108)),
+        (APERIO, {"x": 0.252, "mag": 20, "left": 1}, (0.252, 0.252)),
+    ],
+)
+def test_the_pixel_size_that_an_instrument_describes_is_read(
+    tmp_path: Path, text: str, values: dict[str, float], size: tuple[float, float]
+) -> None:
+    image = read_image(file(tmp_path, "a.tif", text.format(**values)))
+    assert image.metadata.pixel_size == PixelSize(x=size[0], y=size[1], unit="µm")
+
+
+def test_an_aperio_description_has_the_fields_of_the_grid(tmp_path: Path) -> None:
+    moving = file(tmp_path, "m.tif", APERIO.format(x=0.252, mag=40, left=7.5))
+    fixed = file(tmp_path, "f.tif", APERIO.format(x=0.499, mag=20, left=25.6).replace("somebody", "another"))
+    description, notes, size = aligned(tmp_path, moving, fixed)
+    for statement in ("MPP = 0.499", "AppMag = 20", "Left = 25.6", "User = somebody"):
+        assert statement in description
+    assert notes == ()
+    assert size == pytest.approx((0.499, 0.499))
+
+
+def test_an_aperio_description_on_a_grid_of_unknown_magnification_does_not_name_one(tmp_path: Path) -> None:
+    moving = file(tmp_path, "m.tif", APERIO.format(x=0.252, mag=40, left=7.5))
+    fixed = file(tmp_path, "f.tif", "", resolution=(20000, 20000), resolutionunit="CENTIMETER")
+    description, (note,), size = aligned(tmp_path, moving, fixed)
+    assert "MPP = 0.5" in description
+    assert "AppMag" not in description
+    assert "the description of m.tif says of the scale" in note
+    assert size == pytest.approx((0.5, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("text", "new"),
+    [(METAMORPH, {"x": 0.5, "y": 0.5}), (MICRO_MANAGER, {"x": 0.5})],
+    ids=["MetaMorph", "Micro-Manager"],
+)
+def test_numbers_of_the_scale_are_those_of_the_grid(tmp_path: Path, text: str, new: dict[str, float]) -> None:
+    moving = file(tmp_path, "m.tif", text.format(x=0.645, y=0.65))
+    fixed = file(tmp_path, "f.tif", "", resolution=(20000, 20000), resolutionunit="CENTIMETER")
+    description, notes, _ = aligned(tmp_path, moving, fixed)
+    assert description.replace("\n", "") == text.format(**new).replace("\n", "")
+    assert notes == ()
+
+
+def test_numbers_of_the_scale_that_cannot_be_converted_are_left_out_and_said(tmp_path: Path) -> None:
+    moving = file(tmp_path, "m.tif", SCANIMAGE.format(x=250))
+    description, (note,), _ = aligned(tmp_path, moving, file(tmp_path, "f.tif", SCANIMAGE.format(x=100)))
+    assert description.split() == ["frameNumbers", "=", "1", "a", "=", "2"]
+    assert note == "what the description of m.tif says of the scale was left out"
+    in_json = file(tmp_path, "j.tif", '{"a": 1, "scanZoomFactor": 3}')
+    description, (note,), _ = aligned(tmp_path, in_json, file(tmp_path, "f.tif", ""))
+    assert description == ""
+
+
+@pytest.mark.parametrize("text", [METAMORPH, MICRO_MANAGER, APERIO, SCANIMAGE])
+def test_a_description_stays_as_it_is_where_both_grids_have_one_scale(tmp_path: Path, text: str) -> None:
+    words = text.format(x=0.645, y=0.65, mag=20, left=3)
+    moving, fixed = file(tmp_path, "m.tif", words), file(tmp_path, "f.tif", words)
+    description, notes, _ = aligned(tmp_path, moving, fixed)
+    assert description.split() == words.split()
+    assert notes == ()

@@ -1,0 +1,45 @@
+"""The settings of strain maps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from zncc_cli.config.setting import Range, check_ranges, setting
+from zncc_cli.config.shared import OUT, OVERWRITE
+from zncc_cli.errors import OptionError
+
+_GAUGE = Range(kind="an odd whole number of pixels,", at_least=1, at_most=9999)
+_STEP = Range(kind="a whole number of pixels,", at_least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrainConfig:
+    """Strain maps of a transform."""
+
+    transform: Path = field(
+        metadata=setting("A transform file of any format that holds the sizes.", metavar="TRANSFORM", positional=True)
+    )
+    out: Path = field(metadata=OUT)
+    gauge: int | None = field(
+        default=None,
+        metadata=setting(
+            "Gauge length: side of the square window in which a plane is fitted to the displacements; 1 takes the "
+            "derivative at the pixel.",
+            metavar="PIXELS",
+            default="about two spacings of the spline's nodes; 15 for a matrix",
+            range=_GAUGE,
+        ),
+    )
+    step: int | None = field(
+        default=None,
+        metadata=setting(
+            "Distance of the points in strain.csv.", metavar="PIXELS", default="half the gauge length", range=_STEP
+        ),
+    )
+    overwrite: bool = field(default=False, metadata=OVERWRITE)
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        if self.gauge is not None and self.gauge % 2 == 0:
+            raise OptionError(f"`gauge`: expected {_GAUGE}, got {self.gauge}; a window has a pixel in its middle")

@@ -1,0 +1,45 @@
+"""DICOM: images of medicine, read through pydicom."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from zncc_cli.files.array_image import array_image, calibration, check_bytes, library_errors
+from zncc_cli.files.image import Image
+from zncc_cli.files.options import ReadOptions
+from zncc_cli.files.paths import refusal
+
+_GREY = {"MONOCHROME1": "miniswhite", "MONOCHROME2": "minisblack"}
+
+
+def read_dicom(path: Path, options: ReadOptions) -> Image:
+    """Read the stored numbers of ``path``; frames are "T", or "Z" where slices have a distance.
+
+    A rescale slope and intercept are noted. YCbCr becomes RGB.
+
+    Raises:
+        InputError: there are no pixels, their compression needs a further library, or they do not fit into memory.
+    """
+    import pydicom
+    from pydicom.pixels import pixel_array
+
+    with library_errors(path, options.name):
+        said: Any = pydicom.dcmread(path, defer_size=2**16)
+        if "Rows" not in said or "PixelData" not in said:
+            raise refusal(path, expected="a DICOM with pixels", found="none", advice="name another file of the series")
+        frames, samples = int(said.get("NumberOfFrames") or 1), int(said.get("SamplesPerPixel") or 1)
+        size = int(said.Rows) * int(said.Columns) * frames * samples * max(1, int(said.BitsAllocated) // 8)
+        check_bytes(path, size, options)
+        data = pixel_array(said)
+        meaning = _GREY.get(str(said.get("PhotometricInterpretation")), "rgb" if samples >= 3 else "minisblack")
+        spacing = said.get("PixelSpacing") or said.get("ImagerPixelSpacing")
+        distance = said.get("SpacingBetweenSlices")
+        y, x = (float(side) for side in spacing) if spacing else (None, None)
+        fields = calibration(x, y, "mm", None if distance is None else float(distance))
+        slope, intercept = float(said.get("RescaleSlope") or 1), float(said.get("RescaleIntercept") or 0)
+    axes = ("Z" if distance is not None else "T") * (frames > 1) + "YX" + "S" * (samples > 1)
+    is_scaled = (slope, intercept) != (1, 0)
+    notes = (f"the stored numbers were read; values are {slope:g} times these plus {intercept:g}",) if is_scaled else ()
+    fields["left_out"] = ("DICOM's data elements",)
+    return array_image(path, options, data, axes, {**fields, "photometric": meaning}, notes)

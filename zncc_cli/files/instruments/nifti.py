@@ -1,0 +1,48 @@
+"""NIfTI: volumes of medicine, read through nibabel."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zncc_cli.files.array_image import array_image, calibration, check_bytes, library_errors
+from zncc_cli.files.image import Image
+from zncc_cli.files.options import ReadOptions
+
+_AXES = "XYZTCQR"
+_UNITS = {"meter": "m", "mm": "mm", "micron": "µm"}
+_SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
+_MAX_INFLATION = 1100  # bytes that one byte of gzip can become
+
+
+def read_nifti(path: Path, options: ReadOptions) -> Image:
+    """Read the stored numbers of ``path``: x, y, z, t. A slope and an intercept that are no 1 and 0 are noted.
+
+    Raises:
+        InputError: the file is damaged, of complex numbers, or compressed and too large.
+    """
+    import nibabel
+
+    with library_errors(path, options.name):
+        volume: Any = nibabel.Nifti1Image.from_filename(path, mmap=True)
+        header, shape = volume.header, tuple(int(n) for n in volume.shape)
+        dtype = header.get_data_dtype()
+        if path.name.endswith(".gz"):
+            size = math.prod(shape) * dtype.itemsize
+            check_bytes(path, size, options)
+            if size > _MAX_INFLATION * path.stat().st_size:
+                raise ValueError(f"{size} bytes of pixels in {path.stat().st_size}")
+        data = volume.dataobj.get_unscaled()
+        zooms = [float(zoom) for zoom in header.get_zooms()]
+        length, time = header.get_xyzt_units()
+        slope, intercept = header.get_slope_inter()
+    step = dict(zip(_AXES, zooms, strict=False))
+    unit = _UNITS.get(length)
+    seconds = step["T"] * _SECONDS[time] if "T" in step and time in _SECONDS else None
+    fields = calibration(step.get("X"), step.get("Y"), unit, step.get("Z"), seconds) if unit else {}
+    is_scaled = slope is not None and (slope, intercept) != (1, 0)
+    notes = (f"the stored numbers were read; values are {slope:g} times these plus {intercept:g}",) if is_scaled else ()
+    return array_image(path, options, np.asanyarray(data), _AXES[: len(shape)], fields, notes)
