@@ -7,7 +7,7 @@ import pytest
 
 from tests.registration.analytic import about_centre, corner_error, rotation, small_motions
 from zncc_cli import fit_landmarks
-from zncc_cli.config import Model
+from zncc_cli.config import NESTED_MODELS, Model
 from zncc_cli.errors import OptionError
 from zncc_cli.registration.warp import map_points
 
@@ -16,7 +16,7 @@ SHAPE = (300, 400)
 PLACES = np.array([[40.0, 30.0], [350.0, 60.0], [60.0, 270.0], [330.0, 250.0], [200.0, 120.0], [120.0, 160.0]])
 
 
-@pytest.mark.parametrize("model", [model for model in Model if model is not Model.AUTO])
+@pytest.mark.parametrize("model", NESTED_MODELS)
 def test_exact_landmarks_give_the_exact_transform(model: Model) -> None:
     truth = small_motions(SHAPE)[model]
     fit = fit_landmarks(PLACES, map_points(truth, PLACES), model)

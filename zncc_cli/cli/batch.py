@@ -51,6 +51,8 @@ def batch(
     optimizer: options.OptimizerOption = _DEFAULT.optimizer,
     max_iterations: options.MaxIterationsOption = _DEFAULT.max_iterations,
     tolerance: options.ToleranceOption = _DEFAULT.tolerance,
+    spacing: options.SpacingOption = _DEFAULT.spacing,
+    smoothness: options.SmoothnessOption = _DEFAULT.smoothness,
     device: options.DeviceOption = _DEFAULT.device,
     backend: options.BackendOption = _DEFAULT.backend,
     overwrite: options.OverwriteOption = False,

@@ -28,7 +28,12 @@ from zncc_cli.config.choices import (
 )
 from zncc_cli.config.inputs import InputConfig
 from zncc_cli.config.pair import GRID, IDENTITY, PairConfig, chosen_products
-from zncc_cli.config.registration import DEFAULT_MIN_OVERLAP, FALLBACK_MIN_OVERLAP, RegistrationConfig
+from zncc_cli.config.registration import (
+    DEFAULT_MIN_OVERLAP,
+    DEFAULT_SPACING,
+    FALLBACK_MIN_OVERLAP,
+    RegistrationConfig,
+)
 from zncc_cli.config.resampling import EDGE, ResamplingConfig
 from zncc_cli.config.shared import AUTO, BEST, DEFAULT_WINDOW, LUMINANCE, NONE, SMALLEST_WINDOW
 
@@ -36,6 +41,7 @@ __all__ = [
     "AUTO",
     "BEST",
     "DEFAULT_MIN_OVERLAP",
+    "DEFAULT_SPACING",
     "DEFAULT_WINDOW",
     "EDGE",
     "FALLBACK_MIN_OVERLAP",

@@ -13,7 +13,10 @@ class Choice(StrEnum):
 
 
 class Model(Choice):
-    """The kind of motion allowed, from the simplest to the richest; ``auto`` is the simplest that explains the pair."""
+    """The kind of motion allowed, from the simplest to the richest.
+
+    ``auto`` is the simplest matrix that explains the pair; ``bspline`` bends, upon an affine transform.
+    """
 
     AUTO = "auto"
     TRANSLATION = "translation"
@@ -21,9 +24,10 @@ class Model(Choice):
     SIMILARITY = "similarity"
     AFFINE = "affine"
     HOMOGRAPHY = "homography"
+    BSPLINE = "bspline"
 
 
-# The models that can be fitted, from the simplest to the richest: each includes those before it.
+# The models that are matrices, from the simplest to the richest: each includes those before it.
 NESTED_MODELS = (Model.TRANSLATION, Model.RIGID, Model.SIMILARITY, Model.AFFINE, Model.HOMOGRAPHY)
 
 

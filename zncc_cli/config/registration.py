@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from zncc_cli.config.choices import Backend, Contrast, Device, Flip, Model, Optimizer, coerce
 from zncc_cli.config.setting import Range, check_ranges, setting
 from zncc_cli.config.shared import AUTO, BACKEND, DEFAULT_WINDOW, DEVICE, NO_DATA, WINDOW, no_data_number
+from zncc_cli.errors import OptionError
 
+DEFAULT_SPACING = 8.0  # of the nodes of a B-spline, pixels
 # Where none is asked for: the smallest overlap in the first search, and in the one that follows if nothing is found.
 DEFAULT_MIN_OVERLAP, FALLBACK_MIN_OVERLAP = 0.25, 0.05
 
@@ -22,7 +24,9 @@ class RegistrationConfig:
 
     model: Model = field(
         default=Model.AFFINE,
-        metadata=setting("Richest motion allowed; auto takes the simplest model that explains the pair.", alias="-m"),
+        metadata=setting(
+            "Richest motion allowed; auto takes the simplest matrix that explains the pair, bspline bends.", alias="-m"
+        ),
     )
     window: int | None = field(
         default=None,
@@ -88,6 +92,24 @@ class RegistrationConfig:
             "How the loss is minimized on the coarse levels; the finest is refined by Gauss-Newton steps in any case."
         ),
     )
+    spacing: float | None = field(
+        default=None,
+        metadata=setting(
+            "Distance of the nodes of the B-spline, for model bspline.",
+            metavar="PIXELS",
+            default=f"{DEFAULT_SPACING:g}",
+            range=Range(kind="a number of pixels", at_least=2, at_most=1e4),
+        ),
+    )
+    smoothness: float = field(
+        default=1.0,
+        metadata=setting(
+            "How many times smoother the B-spline is than the images tell, for model bspline: above 1 stiffer, below 1 "
+            "more flexible.",
+            metavar="FACTOR",
+            range=Range(kind="a number", above=0, at_most=1e6),
+        ),
+    )
     no_data: str = field(default=AUTO, metadata=NO_DATA)
     device: Device = field(default=Device.AUTO, metadata=DEVICE)
     backend: Backend = field(default=Backend.AUTO, metadata=BACKEND)
@@ -104,6 +126,11 @@ class RegistrationConfig:
         )
         check_ranges(self)
         no_data_number(self.no_data)
+        for name, default in (("spacing", None), ("smoothness", 1.0)):
+            if self.model is not Model.BSPLINE and getattr(self, name) != default:
+                raise OptionError(
+                    f"`{name}`: expected with `model` bspline, got `model` {self.model}, where it would have no effect"
+                )
 
     @property
     def window_side(self) -> int:

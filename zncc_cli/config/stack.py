@@ -83,7 +83,7 @@ class StackConfig:
         coerce(self, model=Model, backend=Backend)
         check_ranges(self)
         no_data_number(self.no_data)
-        if self.model is Model.AUTO:
+        if self.model not in NESTED_MODELS:
             names = ", ".join(NESTED_MODELS)
             raise OptionError(f"`model`: expected one of {names} for a stack, got {self.model}")
         if self.axis is not None and (len(self.axis) != 1 or self.axis in "CSYX"):

@@ -179,11 +179,13 @@ def full_resolution_result(
     if factor == 1:
         return result
     matrix = full_resolution_matrix(result.matrix, factor)
-    uncertainty = result.uncertainty
+    uncertainty, bending = result.uncertainty, result.bending
+    field = None if result.field is None else full_resolution_field(result.field, factor, fixed_shape)
     return dataclasses.replace(
         result,
         matrix=matrix / matrix[2, 2],
-        field=None if result.field is None else full_resolution_field(result.field, factor, fixed_shape),
+        field=field,
+        bending=None if bending is None or field is None else bending.between(field, factor, factor),
         fixed_shape=fixed_shape,
         moving_shape=moving_shape,
         reasons=result.reasons if result.status is Status.OK else _in_blocks(result.reasons, factor),

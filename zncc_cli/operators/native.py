@@ -55,7 +55,10 @@ _INSTRUCTION_SETS = {
 _CPU_SOURCES = tuple(
     f"cpu/{name}.cpp"
     for name in (
+        "banded",
         "bindings",
+        "field_bindings",
+        "field_metric",
         "filter_bindings",
         "filters",
         "local_std_box",
@@ -63,6 +66,7 @@ _CPU_SOURCES = tuple(
         "pair_metric",
         "pair_metric_bindings",
         "pixels",
+        "spline_system",
         "warp",
         "warped_rows",
     )

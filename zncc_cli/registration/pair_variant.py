@@ -18,6 +18,7 @@ from zncc_cli.registration.attempt import Task
 from zncc_cli.registration.inputs.inpainting import inpaint
 from zncc_cli.registration.inputs.prepare import Prepared
 from zncc_cli.registration.inputs.texture_map import texture_map
+from zncc_cli.registration.nonrigid.bending import Bending
 from zncc_cli.registration.pair_pyramid import PairPyramid
 from zncc_cli.registration.pyramid import Level, count_levels, pyramid
 from zncc_cli.registration.quality.evidence import Evidence
@@ -26,6 +27,7 @@ from zncc_cli.registration.quality.static_border import common_border
 from zncc_cli.registration.quality.uncertainty import Uncertainty
 from zncc_cli.registration.search.motion_bound import MotionBound
 from zncc_cli.registration.transforms.matrices import map_points, mirror
+from zncc_cli.registration.transforms.spline_field import SplineField, node_count
 from zncc_cli.registration.warp import corners
 
 _COARSEST_SIDE_PX = 48  # of the shorter side of the coarsest level, at least
@@ -113,6 +115,17 @@ class PairVariant:
             least_scale=evidence.least_scale * of_moving / of_fixed,
             most_scale=evidence.most_scale * of_moving / of_fixed,
         )
+
+    def bending(self, bending: Bending) -> Bending:
+        """Return the transform that bends between the images, from the one between those of the pair."""
+        by_fixed, to_moving = self.reductions[0], self.to_moving
+        field, spacing = bending.field, bending.field.spacing * self.reductions[0]
+        nodes = [node_count(n, spacing) for n in self.shapes[0]]
+        # An image that was reduced may end a little later than its reduction does: by one node at most.
+        more = [(0, 0), *((0, count - had) for count, had in zip(nodes, field.coefficients.shape[1:], strict=True))]
+        coefficients = np.einsum("ab,bij->aij", to_moving[:2, :2], np.pad(field.coefficients, more, mode="edge"))
+        enlarged = SplineField(self.matrix(field.matrix), coefficients, spacing, self.shapes[0])
+        return bending.between(enlarged, by_fixed, self.reductions[1])
 
 
 @dataclass(frozen=True, eq=False)

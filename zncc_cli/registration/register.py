@@ -19,9 +19,12 @@ from zncc_cli.config import AUTO, GPU_PIXELS, Device, Flip, Model, RegistrationC
 from zncc_cli.errors import BackendError, OptionError
 from zncc_cli.operators import native
 from zncc_cli.registration.attempt import Task
+from zncc_cli.registration.bent import Bent, bend_pair
 from zncc_cli.registration.inputs.hot_pixels import hot_note, hot_pixels
 from zncc_cli.registration.inputs.no_data import gap_note
 from zncc_cli.registration.inputs.prepare import Prepared, check_window, checked_init, prepare
+from zncc_cli.registration.nonrigid.bending import Bending
+from zncc_cli.registration.nonrigid.verdict import bending_probability
 from zncc_cli.registration.pair_pyramid import LevelMetrics
 from zncc_cli.registration.pair_variant import Images
 from zncc_cli.registration.pyramid import Level
@@ -64,6 +67,8 @@ class RegistrationResult:
         device: where.
         seconds: images in memory to transform.
         field: the transform where it bends, upon ``matrix``; None where the matrix is all.
+        bending: what is known about a transform that bends; None where the matrix is all. Of ``evidence``, ZNCC after,
+            held-out figures, peak ratio and expected error are of it, the others of the matrix alone.
     """
 
     model: Model
@@ -86,6 +91,7 @@ class RegistrationResult:
     device: str
     seconds: float
     field: SplineField | None = None
+    bending: Bending | None = None
 
     @property
     def transform(self) -> np.ndarray | SplineField:
@@ -100,6 +106,8 @@ class RegistrationResult:
     @property
     def probability(self) -> float:
         """The probability that the result is right: off by less than a pixel, RMS over the overlap."""
+        if self.bending is not None:
+            return bending_probability(self.bending, self.status)
         return probability_right(self.evidence)
 
 
@@ -119,7 +127,8 @@ def register(
     Args:
         fixed, moving: (H, W) grey images of any real dtype, not necessarily of one shape; of masked arrays, pixels that
             are masked are not used. Gradients do not flow through a registration.
-        model: translation, rigid, similarity, affine or homography; or auto, the simplest that explains the pair.
+        model: translation, rigid, similarity, affine or homography; or auto, the simplest of them that explains the
+            pair; or bspline, displacements by a cubic B-spline upon an affine transform, see the result's ``field``.
         fixed_mask, moving_mask: (H, W), true where pixels may be used; pixels that are not finite never are.
         init: (3, 3) matrix to start from, fixed -> moving, (x, y) pixels (of landmarks: `fit_landmarks`); without
             it the start is searched for. The result never agrees less well than this start. One that mirrors starts
@@ -180,11 +189,19 @@ def _register(
     if config.window is not None:
         check_window(config.window, fixed.mask, moving.mask)
     hot = hot_pixels(*(Level(each.image, each.mask, 1) for each in (fixed, moving)))
-    images = Images(_without(fixed, hot), _without(moving, hot), config)
-    found = search_variants(images, _task(config, init, images.shapes), _scale(pixel_sizes))
+    # A transform that bends begins as an affine one.
+    of_matrix = dataclasses.replace(config, model=Model.AFFINE, spacing=None, smoothness=1.0)
+    images = Images(_without(fixed, hot), _without(moving, hot), of_matrix if config.model is Model.BSPLINE else config)
+    task, scale = _task(images.config, init, images.shapes), _scale(pixel_sizes)
+    if config.model is Model.BSPLINE:
+        bent = bend_pair(images, task, scale, config)
+        found = bent.found
+    else:
+        bent, found = None, search_variants(images, task, scale)
     notes = _notes_of_inputs(names, (fixed, moving), hot, config), _note_of_window(config, images, found), found.notes
     all_notes = *itertools.chain(*notes), *found.solution.notes
-    return _result(images, found, all_notes, backend, device, time.perf_counter() - start)
+    result = _result(images, found, all_notes, backend, device, time.perf_counter() - start)
+    return result if bent is None else _with_bending(result, bent)
 
 
 def _without(prepared: Prepared, hot: Tensor | None) -> Prepared:
@@ -256,6 +273,34 @@ def _result(
         backend=backend,
         device=str(device),
         seconds=seconds,
+    )
+
+
+def _with_bending(result: RegistrationResult, bent: Bent) -> RegistrationResult:
+    """Return the result of a matrix as that of the transform that bends upon it.
+
+    What the evidence says of the end result is of the field; the other figures stay those of the matrix.
+    """
+    bending = bent.bending
+    evidence = dataclasses.replace(
+        result.evidence,
+        zncc_after=bending.zncc,
+        expected_error=None if bending.expected_error is None else bending.expected_error.rms,
+        held_out_before=None if bending.held_out is None else bending.held_out.before,
+        held_out_after=None if bending.held_out is None else bending.held_out.after,
+        peak_ratio=bending.peak_ratio,
+    )
+    return dataclasses.replace(
+        result,
+        evidence=evidence,
+        uncertainty=None,
+        model=Model.BSPLINE,
+        model_asked=Model.BSPLINE,
+        matrix=bending.field.matrix,
+        status=bent.verdict.status,
+        reasons=bent.verdict.reasons,
+        field=bending.field,
+        bending=bending,
     )
 
 

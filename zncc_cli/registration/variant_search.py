@@ -88,20 +88,34 @@ def search_variants(images: Images, task: Task, scale: float | None) -> Found:
         task: with a start, only the variant that it belongs to is registered.
         scale: moving pixels per fixed pixel, by the pixel sizes; None where they are not known.
     """
+    found = search_usual(images, task, scale)
+    return found if task.init is not None else search_further(images, task, scale, found)
+
+
+def search_usual(images: Images, task: Task, scale: float | None) -> Found:
+    """Register a pair as it is, or at the scale that the pixel sizes tell; arguments as for `search_variants`."""
     if task.init is not None:
         return _from_start(images, task, task.init)
-    told = None if task.config.model in _WITHOUT_SCALE or scale is None else _told_by(scale)
+    told = _told_scales(task, scale)
     first = None if told is None else _search_scales(images, task, *told)
     if first is not None and first.status is Status.OK:
         return first
     found = _by_brightness_or_texture(images, task)
-    found = found if first is None or _is_better(found, first) else first
+    return found if first is None or _is_better(found, first) else first
+
+
+def search_further(images: Images, task: Task, scale: float | None, found: Found) -> Found:
+    """Return what the variants lead to where nothing was ``found`` by `search_usual`."""
     if found.status is not Status.FAILED:
         return found
-    for further in _further(images, task, told):
+    for further in _further(images, task, _told_scales(task, scale)):
         if further.status is Status.OK:
             return further
     return _with_reason_of_scale(found, task, scale)
+
+
+def _told_scales(task: Task, scale: float | None) -> tuple[tuple[int, int], tuple[float, float]] | None:
+    return None if task.config.model in _WITHOUT_SCALE or scale is None else _told_by(scale)
 
 
 def _is_better(found: Found, other: Found) -> bool:

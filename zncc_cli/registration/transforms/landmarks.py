@@ -66,7 +66,8 @@ def fit_landmarks(fixed_points: ArrayLike, moving_points: ArrayLike, model: Mode
         moving_points: (N, 2) the same landmarks in the moving image.
         model: the richest model; the one that is fitted is the richest up to it that the landmarks determine: a
             translation by 1, a similarity by 2, an affine transform by 3, a homography by 4 of which no 3 lie on one
-            line. For ``auto`` it is affine at most: a perspective of a few clicks is mostly their error.
+            line. For ``auto`` and ``bspline`` it is affine at most: a perspective of a few clicks is mostly their
+            error.
 
     Returns:
         The fit; its ``matrix`` is the start.
@@ -77,7 +78,7 @@ def fit_landmarks(fixed_points: ArrayLike, moving_points: ArrayLike, model: Mode
     """
     fixed, moving = _checked(fixed_points, moving_points)
     asked = choose(Model, model, "model")
-    richest = Model.AFFINE if asked is Model.AUTO else asked
+    richest = asked if asked in NESTED_MODELS else Model.AFFINE
     models = [m for m in NESTED_MODELS[: NESTED_MODELS.index(richest) + 1] if _COUNTS[m] <= len(fixed)]
     _check_spread(fixed, moving, models[-1])
     fit = _fit(fixed, moving, models[-1])

@@ -1,0 +1,431 @@
+// The field metric on the CPU: field_metric.h.
+//
+// Row by row: the moving image is warped, the sums of both kinds of windows tell c of the row that lies in the middle of the
+// wider ones, and the sums of what follows from c give the scores of a row still further up.
+#include "field_metric.h"
+
+#include "../field_metric.h"
+#include "../mirrored.h"
+#include "box_sums.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace zncc {
+namespace {
+
+struct CubicWeights {
+  float value[4], slope[4];
+};
+
+ZNCC_INLINE CubicWeights cubic_weights(float t) {
+  const float s = 1.0f - t, k = 1.0f / 6.0f;
+  return {{k * s * s * s, k * (t * t * (3.0f * t - 6.0f) + 4.0f), k * (((3.0f - 3.0f * t) * t + 3.0f) * t + 1.0f),
+           k * t * t * t},
+          {-0.5f * s * s, t * (1.5f * t - 2.0f), 0.5f + t * (1.0f - 1.5f * t), 0.5f * t * t}};
+}
+
+// The nodes around the pixels of one axis: the first of the four of pixel x, and their weights; where cells begin.
+struct Axis {
+  std::vector<int64_t> begins;  // of each cell, and the end
+  std::vector<float> value[4], slope[4];
+
+  Axis(int64_t pixels, int64_t nodes, double spacing) : begins(static_cast<size_t>(nodes - 2), pixels) {
+    for (int k = 0; k < 4; ++k) {
+      value[k].resize(pixels);
+      slope[k].resize(pixels);
+    }
+    int64_t cell = -1;
+    for (int64_t x = 0; x < pixels; ++x) {
+      const double place = static_cast<double>(x) / spacing;
+      const int64_t at = std::min(static_cast<int64_t>(place), nodes - 4);
+      for (; cell < at; ++cell) {
+        begins[cell + 1] = x;
+      }
+      const CubicWeights w = cubic_weights(static_cast<float>(place - static_cast<double>(at)));
+      for (int k = 0; k < 4; ++k) {
+        value[k][x] = w.value[k];
+        slope[k][x] = w.slope[k] / static_cast<float>(spacing);
+      }
+    }
+  }
+};
+
+class StripFieldMetric {
+ public:
+  StripFieldMetric(const FieldShape& shape, const FieldInput& in, const FieldOutput& out)
+      : shape_(shape), in_(in), out_(out), r_(shape.window / 2), R_(shape.wide / 2), kept_(r_ + R_ + 1),
+        across_(shape.width, shape.columns, shape.spacing), down_(shape.height, shape.rows, shape.spacing),
+        images_(shape.window, shape.window, shape.width + 2 * r_),
+        gradients_(shape.wide, shape.wide, shape.width + 2 * R_),
+        weighted_(shape.window, shape.window, shape.width + 2 * r_), collapsed_(4 * shape.columns) {
+    for (std::vector<float>* rows : {&m_, &k_, &px_, &py_, &qx_, &qy_, &rho_, &c_}) {
+      rows->resize(kept_ * shape.width);
+    }
+    for (std::vector<double>* rows : {&share_, &mean_f_, &mean_m_, &v_f_, &v_m_, &z_, &e_}) {
+      rows->resize(kept_ * shape.width);
+    }
+    for (std::vector<float>* row : {&u_, &v_, &ux_, &uy_, &vx_, &vy_}) {
+      row->resize(shape.width);
+    }
+  }
+
+  void run(const Strip& strip, double* sums) {
+    strip_ = strip;
+    sums_ = sums;
+    std::fill_n(sums_, kFieldSums, 0.0);
+    images_.reset(shape_.width + 2 * r_, false);
+    gradients_.reset(shape_.width + 2 * R_, false);
+    weighted_.reset(shape_.width + 2 * r_, false);
+    const int64_t first = strip.top - r_ - R_, last = strip.bottom + r_ + R_;
+    for (int64_t y = first; y < last; ++y) {
+      const bool inside = y >= 0 && y < shape_.height;
+      if (inside) {
+        warp_row(y);
+      }
+      push_images(y, inside);
+      push_gradients(y, inside);
+      if (y - R_ >= strip.top - r_) {
+        push_weighted(y - R_);
+      }
+    }
+  }
+
+ private:
+  int64_t at(int64_t y) const { return y % kept_ * shape_.width; }
+
+  // The moving image, both gradients, and where both images are valid, of a row.
+  void warp_row(int64_t y) {
+    const int64_t width = shape_.width;
+    bend_row(y);
+    const double* M = shape_.M;
+    const double yy = static_cast<double>(y);
+    const float *fx = in_.gradient + y * width, *fy = fx + shape_.height * width;
+    float *m = m_.data() + at(y), *k = k_.data() + at(y), *px = px_.data() + at(y), *py = py_.data() + at(y);
+    float *qx = qx_.data() + at(y), *qy = qy_.data() + at(y);
+    float* determinants = out_.pixels + (kFieldPlanes - 1) * shape_.height * width + y * width;
+    const bool own = y >= strip_.top && y < strip_.bottom;
+    for (int64_t x = 0; x < width; ++x) {
+      const double xx = static_cast<double>(x), depth = M[6] * xx + M[7] * yy + M[8];
+      const double by = 1.0 / depth;
+      const double to_x = (M[0] * xx + M[1] * yy + M[2]) * by, to_y = (M[3] * xx + M[4] * yy + M[5]) * by;
+      const double X = to_x + static_cast<double>(u_[x]), Y = to_y + static_cast<double>(v_[x]);
+      const double xx_ = (M[0] - to_x * M[6]) * by + static_cast<double>(ux_[x]);
+      const double xy_ = (M[1] - to_x * M[7]) * by + static_cast<double>(uy_[x]);
+      const double yx_ = (M[3] - to_y * M[6]) * by + static_cast<double>(vx_[x]);
+      const double yy_ = (M[4] - to_y * M[7]) * by + static_cast<double>(vy_[x]);
+      const double det = xx_ * yy_ - xy_ * yx_;
+      const double inverse = 1.0 / (std::fabs(det) < kMinDeterminant ? kMinDeterminant : det);
+      const double gx = static_cast<double>(fx[x]), gy = static_cast<double>(fy[x]);
+      px[x] = static_cast<float>((yy_ * gx - yx_ * gy) * inverse);
+      py[x] = static_cast<float>((xx_ * gy - xy_ * gx) * inverse);
+      // No number is less than any other: what is not finite is not valid.
+      const bool valid = depth > 0.0 && X >= shape_.left && X <= shape_.right && Y >= shape_.top &&
+                         Y <= shape_.bottom && (!in_.fixed_mask || in_.fixed_mask[y * width + x]);
+      k[x] = valid && (!in_.moving_mask || is_valid(X, Y)) ? 1.0f : 0.0f;
+      m[x] = qx[x] = qy[x] = 0.0f;
+      if (k[x] > 0.0f) {
+        sample(X, Y, m + x, qx + x, qy + x);
+      }
+      if (own) {
+        determinants[x] = static_cast<float>(det);
+        sums_[4] += k[x] > 0.0f && det < shape_.least_determinant ? 1.0 : 0.0;
+        sums_[5] += static_cast<double>(k[x]);
+      }
+    }
+  }
+
+  // The spline's displacements and their derivatives, of a row.
+  void bend_row(int64_t y) {
+    const int64_t nodes = shape_.columns, cells = nodes - 3;
+    int64_t cell = 0;
+    while (down_.begins[cell + 1] <= y) {
+      ++cell;
+    }
+    for (int axis = 0; axis < 2; ++axis) {
+      const float* c = in_.coefficients + (axis * shape_.rows + cell) * nodes;
+      float *value = collapsed_.data() + 2 * axis * nodes, *slope = value + nodes;
+      for (int64_t i = 0; i < nodes; ++i) {
+        value[i] = slope[i] = 0.0f;
+        for (int k = 0; k < 4; ++k) {
+          value[i] += down_.value[k][y] * c[k * nodes + i];
+          slope[i] += down_.slope[k][y] * c[k * nodes + i];
+        }
+      }
+      float *to = axis == 0 ? u_.data() : v_.data(), *by_x = axis == 0 ? ux_.data() : vx_.data();
+      float* by_y = axis == 0 ? uy_.data() : vy_.data();
+      for (int64_t i = 0; i < cells; ++i) {
+        const float a[4] = {value[i], value[i + 1], value[i + 2], value[i + 3]};
+        const float b[4] = {slope[i], slope[i + 1], slope[i + 2], slope[i + 3]};
+        ZNCC_VECTOR_LOOP
+        for (int64_t x = across_.begins[i]; x < across_.begins[i + 1]; ++x) {
+          float along = 0.0f, of_x = 0.0f, of_y = 0.0f;
+          ZNCC_UNROLL_PLANES
+          for (int k = 0; k < 4; ++k) {
+            along += a[k] * across_.value[k][x];
+            of_x += a[k] * across_.slope[k][x];
+            of_y += b[k] * across_.value[k][x];
+          }
+          to[x] = along;
+          by_x[x] = of_x;
+          by_y[x] = of_y;
+        }
+      }
+    }
+  }
+
+  // Whether all of the pixels around a point of the moving image are valid.
+  bool is_valid(double X, double Y) const {
+    const int64_t x = static_cast<int64_t>(X), y = static_cast<int64_t>(Y);
+    const int64_t right = std::min(x + (X > static_cast<double>(x) ? 1 : 0), shape_.moving_width - 1);
+    const int64_t bottom = std::min(y + (Y > static_cast<double>(y) ? 1 : 0), shape_.moving_height - 1);
+    const float *top = in_.moving_mask + y * shape_.moving_width,
+                *below = in_.moving_mask + bottom * shape_.moving_width;
+    return top[x] > 0.0f && top[right] > 0.0f && below[x] > 0.0f && below[right] > 0.0f;
+  }
+
+  // The value and the gradient of the moving image's spline at a point of its frame.
+  ZNCC_INLINE void sample(double X, double Y, float* value, float* by_x, float* by_y) const {
+    typedef float Four __attribute__((vector_size(4 * sizeof(float))));
+    const int64_t ix = static_cast<int64_t>(X), iy = static_cast<int64_t>(Y);
+    const CubicWeights across = cubic_weights(static_cast<float>(X - static_cast<double>(ix)));
+    const CubicWeights down = cubic_weights(static_cast<float>(Y - static_cast<double>(iy)));
+    const int64_t width = shape_.moving_width, height = shape_.moving_height;
+    float copied[16];
+    const float* from = in_.knots + (iy - 1) * width + ix - 1;
+    int64_t stride = width;
+    if (ix < 1 || iy < 1 || ix + 2 >= width || iy + 2 >= height) {
+      for (int j = 0; j < 4; ++j) {
+        for (int i = 0; i < 4; ++i) {
+          copied[4 * j + i] = in_.knots[mirrored(iy - 1 + j, height) * width + mirrored(ix - 1 + i, width)];
+        }
+      }
+      from = copied;
+      stride = 4;
+    }
+    Four values{}, slopes{};
+    ZNCC_UNROLL_PLANES
+    for (int j = 0; j < 4; ++j) {
+      Four row;
+      std::memcpy(&row, from + j * stride, sizeof row);
+      values += row * down.value[j];
+      slopes += row * down.slope[j];
+    }
+    Four w, s;
+    std::memcpy(&w, across.value, sizeof w);
+    std::memcpy(&s, across.slope, sizeof s);
+    const Four a = values * w, b = values * s, c = slopes * w;
+    *value = (a[0] + a[1]) + (a[2] + a[3]);
+    *by_x = (b[0] + b[1]) + (b[2] + b[3]);
+    *by_y = (c[0] + c[1]) + (c[2] + c[3]);
+  }
+
+  template <int K, typename Row>
+  ZNCC_INLINE void take(BoxSums<K>& sums, int64_t beyond, bool inside, const Row& row) {
+    const auto zeros = [](int64_t, double* v) ZNCC_ALWAYS { std::fill_n(v, K, 0.0); };
+    sums.begin();
+    if (inside) {
+      sums.take(0, beyond, zeros);
+      sums.take(beyond, shape_.width, row);
+      sums.take(beyond + shape_.width, beyond, zeros);
+    } else {
+      sums.take(0, shape_.width + 2 * beyond, zeros);
+    }
+  }
+
+  void push_images(int64_t y, bool inside) {
+    const float *f = in_.fixed + y * shape_.width, *m = m_.data() + (inside ? at(y) : 0);
+    const float* k = k_.data() + (inside ? at(y) : 0);
+    take(images_, r_, inside, [=](int64_t x, double* v) ZNCC_ALWAYS {
+      const double valid = static_cast<double>(k[x]), a = static_cast<double>(f[x]) * valid;
+      const double b = static_cast<double>(m[x]);  // zero where not valid
+      v[0] = valid;
+      v[1] = a;
+      v[2] = b;
+      v[3] = a * a;
+      v[4] = b * b;
+      v[5] = a * b;
+    });
+    const int64_t row = y - r_;
+    const bool told = row >= 0 && row < shape_.height && row >= strip_.top - R_;
+    const double inverse_N = 1.0 / static_cast<double>(shape_.window * shape_.window);
+    images_.end([&](int64_t begin, int64_t count, const Sums& S) ZNCC_ALWAYS {
+      if (!told) {
+        return;
+      }
+      const double *n = S[0], *of_f = S[1], *of_m = S[2], *ff = S[3], *mm = S[4], *fm = S[5];
+      const int64_t to = at(row) + begin;
+      double *share = share_.data() + to, *mean_f = mean_f_.data() + to, *mean_m = mean_m_.data() + to;
+      double *v_f = v_f_.data() + to, *v_m = v_m_.data() + to, *z = z_.data() + to, *e = e_.data() + to;
+      const double eps_f = shape_.eps_f, eps_m = shape_.eps_m;
+      ZNCC_VECTOR_LOOP
+      for (int64_t x = 0; x < count; ++x) {
+        const FieldWindow t = field_window({n[x], of_f[x], of_m[x], ff[x], mm[x], fm[x]}, inverse_N, eps_f, eps_m);
+        share[x] = t.share;
+        mean_f[x] = t.mean_f;
+        mean_m[x] = t.mean_m;
+        v_f[x] = t.v_f;
+        v_m[x] = t.v_m;
+        z[x] = t.z;
+        e[x] = t.e;
+      }
+    });
+  }
+
+  void push_gradients(int64_t y, bool inside) {
+    const int64_t from = inside ? at(y) : 0;
+    const float *k = k_.data() + from, *px = px_.data() + from, *py = py_.data() + from;
+    const float *qx = qx_.data() + from, *qy = qy_.data() + from;
+    take(gradients_, R_, inside, [=](int64_t x, double* v) ZNCC_ALWAYS {
+      const double valid = static_cast<double>(k[x]), ax = static_cast<double>(px[x]), ay = static_cast<double>(py[x]);
+      const double bx = static_cast<double>(qx[x]), by = static_cast<double>(qy[x]);
+      v[0] = valid * (ax * ax + ay * ay);
+      v[1] = bx * bx + by * by;  // zero where not valid
+      v[2] = ax * bx + ay * by;
+    });
+    const int64_t row = y - R_;
+    const bool told = row >= 0 && row < shape_.height && row >= strip_.top - r_;
+    const double inverse = 1.0 / static_cast<double>(shape_.wide * shape_.wide);
+    gradients_.end([&](int64_t begin, int64_t count, const Sums& S) ZNCC_ALWAYS {
+      if (!told) {
+        return;
+      }
+      const double *pp = S[0], *qq = S[1], *pq = S[2];
+      float* rho = rho_.data() + at(row) + begin;
+      ZNCC_VECTOR_LOOP
+      for (int64_t x = 0; x < count; ++x) {
+        rho[x] = static_cast<float>(gradient_correlation(pp[x] * inverse, qq[x] * inverse, pq[x] * inverse));
+      }
+    });
+  }
+
+  // The weights of the windows around row y, and the scores that these complete.
+  void push_weighted(int64_t y) {
+    const bool inside = y >= 0 && y < shape_.height;
+    if (inside) {
+      weigh(y);
+    }
+    const int64_t from = inside ? at(y) : 0;
+    const float* c = c_.data() + from;
+    const double *mean_f = mean_f_.data() + from, *mean_m = mean_m_.data() + from;
+    const double *v_f = v_f_.data() + from, *v_m = v_m_.data() + from;
+    take(weighted_, r_, inside, [=](int64_t x, double* v) ZNCC_ALWAYS {
+      const double weight = static_cast<double>(c[x]);
+      const double by_f = 1.0 / std::sqrt(v_f[x]), by_m = 1.0 / std::sqrt(v_m[x]);
+      const double t = weight * (mean_f[x] * by_f - mean_m[x] * by_m);
+      v[0] = weight * by_f * by_f;
+      v[1] = weight * by_f * by_m;
+      v[2] = weight * by_m * by_m;
+      v[3] = t * by_f;
+      v[4] = t * by_m;
+    });
+    const int64_t row = y - r_;
+    const bool told = row >= strip_.top && row < strip_.bottom;
+    weighted_.end([&](int64_t begin, int64_t count, const Sums& S) ZNCC_ALWAYS {
+      if (told) {
+        score(row, begin, count, S);
+      }
+    });
+  }
+
+  void weigh(int64_t y) {
+    const int64_t from = at(y), width = shape_.width;
+    const float* rho = rho_.data() + from;
+    const double *share = share_.data() + from, *z = z_.data() + from, *e = e_.data() + from;
+    const float* weight = in_.weight ? in_.weight + y * width : nullptr;
+    float* c = c_.data() + from;
+    for (int64_t x = 0; x < width; ++x) {
+      const FieldWindow t{share[x], 0.0, 0.0, 0.0, 0.0, z[x], e[x]};
+      c[x] = static_cast<float>(
+          window_weight(t, static_cast<double>(rho[x]), weight ? static_cast<double>(weight[x]) : 1.0));
+    }
+    if (y < strip_.top || y >= strip_.bottom) {
+      return;
+    }
+    for (int64_t x = 0; x < width; ++x) {
+      sums_[0] += static_cast<double>(c[x]);
+      sums_[1] += static_cast<double>(c[x]) * z[x];
+    }
+    if (out_.maps) {
+      const int64_t size = shape_.height * width;
+      float* to = out_.maps + y * width;
+      for (int64_t x = 0; x < width; ++x) {
+        to[x] = static_cast<float>(z[x]);
+        to[size + x] = c[x];
+        to[2 * size + x] = static_cast<float>(e[x] * (share[x] >= kMinShare ? share[x] : 0.0));
+        to[3 * size + x] = m_[from + x];
+        to[4 * size + x] = k_[from + x];
+      }
+    }
+  }
+
+  // The pixels of a row from the sums over the windows around them.
+  ZNCC_INLINE void score(int64_t y, int64_t begin, int64_t count, const Sums& S) {
+    const int64_t from = at(y) + begin, width = shape_.width, size = shape_.height * width;
+    const double inverse_N = 1.0 / static_cast<double>(shape_.window * shape_.window);
+    const double *A = S[0], *B = S[1], *D = S[2], *E = S[3], *F = S[4];
+    const float *f = in_.fixed + y * width + begin, *m = m_.data() + from, *k = k_.data() + from;
+    const float *px = px_.data() + from, *py = py_.data() + from, *qx = qx_.data() + from, *qy = qy_.data() + from;
+    const float *rho = rho_.data() + from, *c = c_.data() + from;
+    float* to = out_.pixels + y * width + begin;
+    double without[kBlock], with[kBlock];
+    ZNCC_VECTOR_LOOP
+    for (int64_t x = 0; x < count; ++x) {
+      const double valid = static_cast<double>(k[x]), scale = valid * inverse_N;
+      const double a = A[x] * scale, b = B[x] * scale, d = D[x] * scale;
+      const double ff = static_cast<double>(f[x]), mm = static_cast<double>(m[x]);
+      const double r_f = ff * a - mm * b - E[x] * scale, r_m = ff * b - mm * d - F[x] * scale;
+      const double ax = static_cast<double>(px[x]), ay = static_cast<double>(py[x]);
+      const double bx = static_cast<double>(qx[x]), by = static_cast<double>(qy[x]);
+      const double told = at_least(static_cast<double>(rho[x]), kMinCorrelation) * 0.25;
+      const double xx = a * ax * ax + 2.0 * b * ax * bx + d * bx * bx;
+      const double xy = a * ax * ay + b * (ax * by + ay * bx) + d * bx * by;
+      const double yy = a * ay * ay + 2.0 * b * ay * by + d * by * by;
+      const double root = std::sqrt(at_least(a, 0.0)), weight = std::sqrt(static_cast<double>(c[x]));
+      to[x] = static_cast<float>(0.5 * (r_f * ax + r_m * bx));
+      to[size + x] = static_cast<float>(0.5 * (r_f * ay + r_m * by));
+      to[2 * size + x] = static_cast<float>(told * xx);
+      to[3 * size + x] = static_cast<float>(told * xy);
+      to[4 * size + x] = static_cast<float>(told * yy);
+      to[5 * size + x] = static_cast<float>(a > 1e-9 ? r_f / root * weight : 0.0);
+      to[6 * size + x] = static_cast<float>(root * ax);
+      to[7 * size + x] = static_cast<float>(root * ay);
+      without[x] = 0.25 * (xx + yy);
+      with[x] = told * (xx + yy);
+    }
+    sums_[2] += sum_of(without, count);
+    sums_[3] += sum_of(with, count);
+  }
+
+  const FieldShape& shape_;
+  const FieldInput& in_;
+  const FieldOutput& out_;
+  const int64_t r_, R_, kept_;
+  const Axis across_, down_;
+  BoxSums<6> images_;
+  BoxSums<3> gradients_;
+  BoxSums<5> weighted_;
+  std::vector<float> collapsed_, m_, k_, px_, py_, qx_, qy_, rho_, c_, u_, v_, ux_, uy_, vx_, vy_;
+  std::vector<double> share_, mean_f_, mean_m_, v_f_, v_m_, z_, e_;
+  Strip strip_{StripGrid(1, 1, 1), 0};
+  double* sums_ = nullptr;
+};
+
+}  // namespace
+
+StripGrid field_grid(const FieldShape& shape) {
+  StripGrid grid(shape.height, shape.width, shape.wide);
+  grid.strip_columns = std::max<int64_t>(shape.width, 1);  // rows are whole: their windows run over the edges
+  return grid;
+}
+
+void field_metric(const FieldShape& shape, const FieldInput& in, const FieldOutput& out, StripQueue& strips,
+                  double* sums) {
+  const StripGrid grid = field_grid(shape);
+  StripFieldMetric metric(shape, in, out);
+  for (int64_t index; strips.take(&index);) {
+    metric.run(Strip(grid, index), sums + index * kFieldSums);
+  }
+}
+
+}  // namespace zncc

@@ -1,0 +1,53 @@
+"""The way of a pair to a transform that bends: the search for a matrix, and the step from there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from zncc_cli.config import RegistrationConfig
+from zncc_cli.registration.attempt import Task
+from zncc_cli.registration.nonrigid.bending import Bending, bend
+from zncc_cli.registration.nonrigid.verdict import judge_bending
+from zncc_cli.registration.pair_variant import Images
+from zncc_cli.registration.quality.verdict import Status, Verdict
+from zncc_cli.registration.variant_search import Found, search_further, search_usual
+
+
+@dataclass(frozen=True, eq=False)
+class Bent:
+    """A transform that bends, between the images, its verdict, and the matrix that it began with."""
+
+    bending: Bending
+    verdict: Verdict
+    found: Found
+
+
+def bend_pair(images: Images, task: Task, scale: float | None, config: RegistrationConfig) -> Bent:
+    """Register a pair by a transform that bends, and its variants where nothing is found.
+
+    Args:
+        images: the pair.
+        task: of the search for the matrix.
+        scale: moving pixels per fixed pixel, by the pixel sizes; None where they are not known.
+        config: spacing and smoothness are used.
+    """
+    found = search_usual(images, task, scale)
+    bent = _bent(images, task, found, config)
+    # A matrix that failed may have been near enough.
+    if bent.verdict.status is not Status.FAILED or found.status is not Status.FAILED or task.init is not None:
+        return bent
+    further = search_further(images, task, scale, found)
+    return bent if further.status is Status.FAILED else _bent(images, task, further, config)
+
+
+def _bent(images: Images, task: Task, found: Found, config: RegistrationConfig) -> Bent:
+    """Return the transform that bends upon the matrix that was found, or upon the identity where that explains more."""
+    variant, solution = found.variant, found.solution
+    pair = variant.pair.in_contrast(solution.fit.inverted)
+    starts = [solution.fit.matrix]
+    if variant is images.as_they_are and task.init is None:
+        starts.append(np.eye(3))
+    bending = bend(*pair.level(0), starts, config, solution.config.window_side)
+    return Bent(variant.bending(bending), judge_bending(bending, solution.evidence, solution.verdict), found)

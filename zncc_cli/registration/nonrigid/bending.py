@@ -1,0 +1,190 @@
+"""The registration of a pair by a transform that bends, after the search for a matrix."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from zncc_cli.config import DEFAULT_SPACING, RegistrationConfig
+from zncc_cli.registration.nonrigid.blur_match import blur_matched
+from zncc_cli.registration.nonrigid.field_level import field_levels
+from zncc_cli.registration.nonrigid.fit import (
+    FieldFit,
+    FitSettings,
+    fit_field,
+    log_probability,
+    search_level,
+    with_closer_nodes,
+)
+from zncc_cli.registration.nonrigid.held_out import HeldOut, held_out
+from zncc_cli.registration.nonrigid.posterior import Posterior, posterior
+from zncc_cli.registration.nonrigid.prior import Smoothness
+from zncc_cli.registration.nonrigid.unfold import unfolded
+from zncc_cli.registration.pyramid import Level
+from zncc_cli.registration.quality.peak_ratio import peak_ratio
+from zncc_cli.registration.transforms.spline_field import SplineField
+
+_ERROR_STEP_PX = 8  # of the grid on which the expected error is told, fixed pixels; more on large frames
+_ERROR_SIDE = 256  # points along a side of that grid, at most
+# The coarsest level of an image of this shorter side, and how many levels it has; of a larger one, with it twice as
+# many pixels, one more.
+_SMALLEST_SIDE_PX, _USUAL_LEVELS, _USUAL_SIDE_PX = 32, 4, 512
+_MIN_DETERMINANT = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class ErrorMap:
+    """The expected error of a field at points of a grid.
+
+    Attributes:
+        rows, columns: of the points, fixed pixels.
+        error: (h, w) float64, the root of the summed variances of both components, moving pixels.
+        overlap: (h, w) bool, where both images are valid.
+    """
+
+    rows: NDArray[np.intp]
+    columns: NDArray[np.intp]
+    error: NDArray[np.float64]
+    overlap: NDArray[np.bool_]
+
+    @property
+    def rms(self) -> float:
+        """Root mean square over the overlap; infinite without one."""
+        seen = self.error[self.overlap]
+        return float(np.sqrt(np.mean(seen**2))) if len(seen) else math.inf
+
+    def at(self, rows: range, columns: range) -> NDArray[np.float64]:
+        """Return the expected error at fixed pixels of some rows and columns, (h, w), linear between the points.
+
+        Beyond the outermost points it is that of the nearest ones.
+        """
+        down = np.stack([np.interp(columns, self.columns, line) for line in self.error])
+        return np.stack([np.interp(rows, self.rows, line) for line in down.T], axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Bending:
+    """A transform that bends, and what is known about it; lengths are moving pixels where not said otherwise.
+
+    Attributes:
+        field: the transform.
+        smoothness: of the prior: deviation s in moving, length l in fixed pixels.
+        zncc: mean local ZNCC of the windows around all pixels that both images show; None without any.
+        folded: pixels of the fixed frame at which the Jacobian has no positive determinant.
+        least_determinant: the least of the Jacobian over the frame.
+        overlap: share of the fixed frame's pixels that both images show.
+        expected_error: None where the images leave none.
+        held_out: None where there are too few windows.
+        peak_ratio: how many times better the images agree as the field puts them than at the best other shift; None
+            where none agrees at all.
+    """
+
+    field: SplineField
+    smoothness: Smoothness
+    zncc: float | None
+    folded: int
+    least_determinant: float
+    overlap: float
+    expected_error: ErrorMap | None
+    held_out: HeldOut | None
+    peak_ratio: float | None
+
+    def between(self, field: SplineField, by_fixed: int, by_moving: int) -> Bending:
+        """Return the same of images that are finer by factors, with their ``field``."""
+        error, smoothness = self.expected_error, self.smoothness
+        if error is not None:
+            error = replace(
+                error, rows=error.rows * by_fixed, columns=error.columns * by_fixed, error=error.error * by_moving
+            )
+        smoothness = replace(
+            smoothness, deviation=smoothness.deviation * by_moving, length=smoothness.length * by_fixed
+        )
+        return replace(self, field=field, smoothness=smoothness, expected_error=error)
+
+
+def bend(fixed: Level, moving: Level, starts: Sequence[np.ndarray], config: RegistrationConfig, window: int) -> Bending:
+    """Fit a spline field to a pair, upon the best of some matrices.
+
+    Args:
+        fixed, moving: the images at full resolution, in the contrast in which they are compared.
+        starts: (3, 3), fixed -> moving; the fit goes on from the one that leads to more agreement on coarse levels.
+        config: spacing and smoothness are used.
+        window: side of the windows.
+    """
+    fixed, moving = blur_matched(fixed, moving)
+    count = _level_count(min(*fixed.shape, *moving.shape))
+    of_fixed, of_moving = field_levels(fixed, count), field_levels(moving, count)
+    settings = FitSettings(window, config.spacing or DEFAULT_SPACING, factor=config.smoothness)
+    matrix, fit = _best_coarse(of_fixed, of_moving, starts, settings)
+    if fit is None or fit.level.factor > 1:
+        fit = fit_field(of_fixed, of_moving, matrix, settings, after=fit)
+    if config.spacing is None:
+        fit = with_closer_nodes(fit, of_fixed[0], of_moving[0], matrix, settings)
+    fit = unfolded(fit)
+    told = held_out(of_fixed, of_moving, fit, matrix, settings)
+    return _bending(fit, matrix, told, of_fixed)
+
+
+def _level_count(side: int) -> int:
+    usual = min(_USUAL_LEVELS, int(math.log2(side / _SMALLEST_SIDE_PX)) + 1) if side >= _SMALLEST_SIDE_PX else 1
+    return max(1, usual + max(0, math.floor(math.log2(side / _USUAL_SIDE_PX))))
+
+
+def _best_coarse(
+    fixed: list[Level], moving: list[Level], starts: Sequence[np.ndarray], settings: FitSettings
+) -> tuple[np.ndarray, FieldFit | None]:
+    """Return the start that explains most on the coarse levels, and where it leads; None for a single one."""
+    if len(starts) == 1:
+        return starts[0], None
+    fits = [fit_field(fixed, moving, matrix, settings, last=search_level(fixed)) for matrix in starts]
+    heat = min(fit.equations.temperature for fit in fits)
+    loosest = max((fit.smoothness[fit.index] for fit in fits), key=lambda smoothness: smoothness.deviation)
+    best = max(range(len(starts)), key=lambda k: log_probability(fits[k], heat, loosest))
+    return starts[best], fits[best]
+
+
+def _bending(fit: FieldFit, matrix: np.ndarray, told: HeldOut | None, fixed: list[Level]) -> Bending:
+    level, c = fit.level, fit.coefficients
+    metric = level.at(c, with_maps=True)
+    assert metric.maps is not None
+    found = posterior(fit)
+    rows, columns = (_points(n) for n in level.grid.shape)
+    shown = metric.maps[4] > 0
+    overlap = np.asarray(shown.cpu())[np.ix_(rows, columns)]
+    height, width = level.grid.shape
+    return Bending(
+        SplineField(matrix, np.asarray(c.cpu()), level.grid.spacing, level.grid.shape),
+        fit.smoothness[0],
+        float(metric.maps[0][shown].mean()) if bool(shown.any()) else None,
+        int((metric.determinant <= _MIN_DETERMINANT).sum()),
+        float(metric.determinant.min()),
+        metric.valid / (height * width),
+        None if found is None else _error_map(found, rows, columns, overlap),
+        told,
+        _peak_ratio(fixed, metric.maps[3], shown),
+    )
+
+
+def _peak_ratio(fixed: list[Level], warped: Tensor, valid: Tensor) -> float | None:
+    """Return the peak ratio of a warped moving image (H, W), which is valid where ``valid`` says so."""
+    if not bool(valid.any()):
+        return None
+    moving = field_levels(Level(warped[None, None], valid, 1), len(fixed))
+    return peak_ratio(fixed, moving, np.eye(3))
+
+
+def _error_map(
+    found: Posterior, rows: NDArray[np.intp], columns: NDArray[np.intp], overlap: NDArray[np.bool_]
+) -> ErrorMap:
+    return ErrorMap(rows, columns, found.deviation(rows, columns), overlap)
+
+
+def _points(pixels: int) -> NDArray[np.intp]:
+    """Return the places of evenly spaced points along an axis, (n,)."""
+    step = max(_ERROR_STEP_PX, -(-pixels // _ERROR_SIDE))
+    return np.arange(min(step // 2, pixels - 1), pixels, step)

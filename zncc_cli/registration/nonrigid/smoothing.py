@@ -1,0 +1,46 @@
+"""Gaussian smoothing that keeps the edges of a frame.
+
+A displacement at the edge is as good as one inside where its pixels are kept. A whole frame is mirrored at its edges;
+where pixels are not valid, means are of the valid ones.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from zncc_cli.operators import filters
+
+# Of a Gaussian that must fall on valid pixels: at a straight edge half of it does.
+_MIN_SHARE = 0.4
+_TRUNCATION_SIGMAS = 3.0
+
+
+def gaussian_taps(sigma: float) -> Tensor:
+    """Return the weights (2 n + 1,) float64 of a Gaussian of ``sigma`` pixels, of sum one."""
+    radius = max(1, math.ceil(_TRUNCATION_SIGMAS * sigma))
+    taps = torch.exp(-0.5 * (torch.arange(-radius, radius + 1, dtype=torch.float64) / sigma) ** 2)
+    return taps / taps.sum()
+
+
+def smoothed(image: Tensor, mask: Tensor, sigma: float, step: int = 1) -> tuple[Tensor, Tensor]:
+    """Return an image (1, 1, H, W) smoothed by a Gaussian, and where it is valid, (H, W) bool.
+
+    Args:
+        image, mask: of a level.
+        sigma: pixels.
+        step: 1, or 2 for every second pixel of every second row, from the first on.
+    """
+    taps = gaussian_taps(sigma)
+    reach = len(taps) // 2 + len(taps) // 2 % 2  # even, so that the first pixel is one of every second one
+    if not filters.is_full(mask) or reach >= min(mask.shape):
+        means, valid = filters.smooth(image[0, 0], mask, taps, _MIN_SHARE, step)
+        return means[None, None], valid
+    around = F.pad(image, (reach,) * 4, mode="reflect")[0, 0]
+    whole = torch.ones(around.shape, dtype=torch.bool, device=mask.device)
+    means = filters.smooth(around, whole, taps, 0.0, step)[0]
+    inner = slice(reach // step, -(reach // step))
+    return means[inner, inner][None, None].contiguous(), whole[: -(-mask.shape[0] // step), : -(-mask.shape[1] // step)]
