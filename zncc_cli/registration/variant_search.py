@@ -127,7 +127,11 @@ def _by_brightness_or_texture(images: Images, task: Task) -> Found:
     textures = images.textures if task.config.contrast is Contrast.ANY else None
     if textures is not None:
         return _through_curve(images, task, _registered(images, task, textures))
-    found = _registered(images, task, images.as_they_are)
+    return search_texture(images, task, _registered(images, task, images.as_they_are))
+
+
+def search_texture(images: Images, task: Task, found: Found) -> Found:
+    """Return what a search by texture leads to, where brightness has ``found`` nothing that is ok; else ``found``."""
     if found.status is Status.OK or task.config.contrast is not Contrast.AUTO:
         return found
     textures = images.textures
