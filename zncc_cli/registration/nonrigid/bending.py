@@ -30,6 +30,7 @@ from zncc_cli.registration.quality.peak_ratio import peak_ratio
 from zncc_cli.registration.transforms.spline_field import SplineField
 
 _ERROR_STEP_PX = 8  # of the grid on which the expected error is told, fixed pixels; more on large frames
+_MIN_SIGNAL, _MIN_TEXTURED_SHARE = 0.5, 0.1  # of the variance of a window, and of the overlap
 _ERROR_SIDE = 256  # points along a side of that grid, at most
 # The coarsest level of an image of this shorter side, and how many levels it has; of a larger one, with it twice as
 # many pixels, one more.
@@ -45,17 +46,23 @@ class ErrorMap:
         rows, columns: of the points, fixed pixels.
         error: (h, w) float64, the root of the summed variances of both components, moving pixels.
         overlap: (h, w) bool, where both images are valid.
+        textured: (h, w) bool, the part of the overlap in which both images show more than their noise; all of it where
+            that part is too small.
     """
 
     rows: NDArray[np.intp]
     columns: NDArray[np.intp]
     error: NDArray[np.float64]
     overlap: NDArray[np.bool_]
+    textured: NDArray[np.bool_]
 
     @property
     def rms(self) -> float:
-        """Root mean square over the overlap; infinite without one."""
-        seen = self.error[self.overlap]
+        """Root mean square over the textured part of the overlap; infinite without one.
+
+        On flat ground nothing tells where a point lies, and nothing is there to be aligned.
+        """
+        seen = self.error[self.textured]
         return float(np.sqrt(np.mean(seen**2))) if len(seen) else math.inf
 
     def at(self, rows: range, columns: range) -> NDArray[np.float64]:
@@ -155,7 +162,7 @@ def _bending(fit: FieldFit, matrix: np.ndarray, told: HeldOut | None, fixed: lis
     found = posterior(fit)
     rows, columns = (_points(n) for n in level.grid.shape)
     shown = metric.maps[4] > 0
-    overlap = np.asarray(shown.cpu())[np.ix_(rows, columns)]
+    overlap, signal = (np.asarray(each.cpu())[np.ix_(rows, columns)] for each in (shown, metric.maps[2]))
     height, width = level.grid.shape
     return Bending(
         SplineField(matrix, np.asarray(c.cpu()), level.grid.spacing, level.grid.shape),
@@ -164,7 +171,7 @@ def _bending(fit: FieldFit, matrix: np.ndarray, told: HeldOut | None, fixed: lis
         int((metric.determinant <= _MIN_DETERMINANT).sum()),
         float(metric.determinant.min()),
         metric.valid / (height * width),
-        None if found is None else _error_map(found, rows, columns, overlap),
+        None if found is None else _error_map(found, rows, columns, overlap, signal),
         told,
         _peak_ratio(fixed, metric.maps[3], shown),
     )
@@ -179,9 +186,16 @@ def _peak_ratio(fixed: list[Level], warped: Tensor, valid: Tensor) -> float | No
 
 
 def _error_map(
-    found: Posterior, rows: NDArray[np.intp], columns: NDArray[np.intp], overlap: NDArray[np.bool_]
+    found: Posterior,
+    rows: NDArray[np.intp],
+    columns: NDArray[np.intp],
+    overlap: NDArray[np.bool_],
+    signal: NDArray[np.float32],
 ) -> ErrorMap:
-    return ErrorMap(rows, columns, found.deviation(rows, columns), overlap)
+    """Return the expected error at points; ``signal`` (h, w) is the share of it in the images there, in [0, 1]."""
+    textured = overlap & (signal > _MIN_SIGNAL)
+    enough = textured.sum() >= _MIN_TEXTURED_SHARE * overlap.sum()
+    return ErrorMap(rows, columns, found.deviation(rows, columns), overlap, textured if enough else overlap)
 
 
 def _points(pixels: int) -> NDArray[np.intp]:
