@@ -18,7 +18,7 @@ from zncc_cli.registration.attempt import TONE_NOTE, Solution, Task, confirmed, 
 from zncc_cli.registration.pair_variant import Images, PairVariant
 from zncc_cli.registration.quality.bounds import MAX_MODEL_MISFIT_PX, MAX_TEXTURE_MISFIT_PX, MIN_START_RATIO
 from zncc_cli.registration.quality.compute_evidence import overlap_distance
-from zncc_cli.registration.quality.verdict import Status, Verdict
+from zncc_cli.registration.quality.verdict import Status, Verdict, is_static
 from zncc_cli.registration.refine.tone_curve import with_one_tone
 from zncc_cli.registration.retry import with_smaller_overlap, with_smaller_windows
 from zncc_cli.registration.search.global_search import USUAL_SCALES
@@ -131,8 +131,11 @@ def _by_brightness_or_texture(images: Images, task: Task) -> Found:
 
 
 def search_texture(images: Images, task: Task, found: Found) -> Found:
-    """Return what a search by texture leads to, where brightness has ``found`` nothing that is ok; else ``found``."""
-    if found.status is Status.OK or task.config.contrast is not Contrast.AUTO:
+    """Return what a search by texture leads to, where brightness has ``found`` nothing that is ok; else ``found``.
+
+    What a camera leaves at its own place, a border or single pixels, has texture there as well.
+    """
+    if found.status is Status.OK or task.config.contrast is not Contrast.AUTO or is_static(found.solution.evidence):
         return found
     textures = images.textures
     by_texture = None if textures is None else _where_it_stands_out(images, task, textures, USUAL_SCALES, quick=False)
