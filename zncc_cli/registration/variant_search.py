@@ -36,7 +36,9 @@ _MAX_SCALE, _SAME_SCALE = 10.0, 1.05
 _LARGER_SCALES = (((1, 2), (1.0, 2.0)), ((2, 1), (0.5, 1.0)))
 # Of the variance of an image, what a tone curve may leave where texture has found the place. A line leaves more then.
 _MAX_UNEXPLAINED = 0.5
-_CONFIRMED_NOTE = "the images agree little by brightness; their local texture confirms the place"
+_CONFIRMED_NOTE = (
+    "the images agree little by brightness as it is; their parts confirm the place by texture or by a curve"
+)
 _RANK = (Status.OK, Status.SUSPECT, Status.FAILED)
 
 
@@ -141,15 +143,21 @@ def search_texture(images: Images, task: Task, found: Found) -> Found:
     by_texture = None if textures is None else _where_it_stands_out(images, task, textures, USUAL_SCALES, quick=False)
     if by_texture is not None and _is_better_by_texture(by_texture, found):
         return _through_curve(images, task, by_texture)
-    return found if textures is None or _bends(found) else _confirmed_by_texture(found, task, textures)
+    return found if _bends(found) else _confirmed_by_blocks(images, task, found)
 
 
-def _confirmed_by_texture(found: Found, task: Task, textures: PairVariant) -> Found:
-    """Return the fit by brightness as ok where the blocks of the texture maps find its place by themselves."""
-    solution = confirmed(found.solution, task, textures.pair)
-    if solution.verdict.status is not Status.OK:
-        return found
-    return replace(found, solution=replace(solution, notes=(*solution.notes, _CONFIRMED_NOTE)))
+def _confirmed_by_blocks(images: Images, task: Task, found: Found) -> Found:
+    """Return the fit by brightness as ok where blocks find its place by themselves, by texture or through a curve."""
+    fit, pair = found.solution.fit, images.as_they_are.pair
+    as_compared = pair.in_contrast(fit.inverted)
+    toned = with_one_tone(as_compared, fit.matrix, _MAX_UNEXPLAINED)
+    textures = images.textures
+    pairs = [*([] if textures is None else [textures.pair]), *([] if toned is as_compared else [toned])]
+    for shown in pairs:
+        solution = confirmed(found.solution, task, shown)
+        if solution.verdict.status is Status.OK:
+            return replace(found, solution=replace(solution, notes=(*solution.notes, _CONFIRMED_NOTE)))
+    return found
 
 
 def _bends(found: Found) -> bool:
