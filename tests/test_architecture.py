@@ -53,8 +53,12 @@ LAYERS = {
         ("images", "image_output"),
     ),
     "jobs": (
-        ("threads", "missing", "versions", "disk", "budget", "channel_view", "downsampling", "resampled", "row_file"),
+        (
+            *("threads", "missing", "versions", "disk", "budget", "channel_view", "downsampling", "resampled"),
+            *("row_file", "bigwarp"),
+        ),
         ("pair", "stack", "apply", "stdmap", "strain", "transforms", "build", "doctor"),
+        ("evaluate",),
         ("batch", "summary"),
     ),
 }

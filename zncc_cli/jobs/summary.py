@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:  # most of them load torch
     from zncc_cli.jobs.batch.run import BatchOutcome
     from zncc_cli.jobs.build import Builds
     from zncc_cli.jobs.doctor import Diagnosis
+    from zncc_cli.jobs.evaluate import Evaluation
     from zncc_cli.jobs.pair.align import PairOutcome
     from zncc_cli.jobs.stack.align import StackOutcome
     from zncc_cli.jobs.stdmap import StdMapOutcome
@@ -115,6 +117,30 @@ def print_stack(outcome: StackOutcome) -> None:
         ("seconds", f"{seconds['registration']:.2f} registration, {seconds['total']:.2f} in all"),
         ("files", f"{outcome.folder}/"),
     ]
+    summary_table(lines)
+
+
+def print_evaluation(evaluation: Evaluation) -> None:
+    """Print the error of a transform at landmarks."""
+    errors, tre, shape = evaluation.errors, evaluation.errors.tre, evaluation.moving_shape
+    lines = [
+        ("landmarks", f"{len(errors.vectors)}"),
+        (
+            "tre",
+            f"median {tre.median:.4g} px, 90th percentile {tre.p90:.4g} px, RMS {errors.rms:.4g} px, largest "
+            f"{errors.largest:.4g} px",
+        ),
+        ("rtre", "not known: the transform does not hold the size of the moving image; --moving IMAGE gives it"),
+        ("ce90", f"{errors.ce90:.4g} px, the circle that holds 90% of errors with this mean and covariance"),
+        ("bias", "{:.4g}, {:.4g} px along x and y, mapped less marked".format(*errors.bias)),
+        *([] if evaluation.out is None else [("files", shown(evaluation.out))]),
+    ]
+    if shape is not None:
+        rtre, diagonal = errors.rtre(shape), math.hypot(*shape)
+        lines[2] = (
+            "rtre",
+            f"median {rtre.median:.4g}, 90th percentile {rtre.p90:.4g}, of a diagonal of {diagonal:.1f} px",
+        )
     summary_table(lines)
 
 
