@@ -58,7 +58,7 @@ LAYERS = {
             *("row_file", "bigwarp"),
         ),
         ("pair", "stack", "apply", "stdmap", "strain", "transforms", "build", "doctor"),
-        ("evaluate",),
+        ("evaluate", "check"),
         ("batch", "summary"),
     ),
 }

@@ -14,6 +14,7 @@ from zncc_cli.text import shown
 if TYPE_CHECKING:  # most of them load torch
     from zncc_cli.jobs.batch.run import BatchOutcome
     from zncc_cli.jobs.build import Builds
+    from zncc_cli.jobs.check import CheckOutcome
     from zncc_cli.jobs.doctor import Diagnosis
     from zncc_cli.jobs.evaluate import Evaluation
     from zncc_cli.jobs.pair.align import PairOutcome
@@ -142,6 +143,24 @@ def print_evaluation(evaluation: Evaluation) -> None:
             f"median {rtre.median:.4g}, 90th percentile {rtre.p90:.4g}, of a diagonal of {diagonal:.1f} px",
         )
     summary_table(lines)
+
+
+def print_check(outcome: CheckOutcome) -> None:
+    """Print how well a pair is aligned."""
+    report, metrics, windows = outcome.report, outcome.report["metrics"], outcome.report["windows"]
+    ce90 = metrics["ce90"]
+    lines = [
+        ("status", f"{outcome.status.value}: {'; '.join(report['reasons'])}"),
+        ("ce90", "not known" if ce90 is None else f"{ce90:.3f} px: 90% of the frame that is known lie within it"),
+        ("known", f"{metrics['known']:.0%} of the frame"),
+        ("windows", f"{windows['ok']} of {windows['side']} px measured, {windows['outlier']} unlike those around them"),
+    ]
+    if ce90 is not None:
+        x, y = metrics["largest_at"]
+        lines.append(("largest", f"{metrics['largest']:.3f} px, about x {x:.0f}, y {y:.0f}"))
+        lines.append(("mean shift", "{:.3f}, {:.3f} px along x and y".format(*metrics["mean_shift"])))
+        lines.append(("sigma", f"{metrics['median_sigma']:.3f} px of a window (median)"))
+    summary_table([*lines, ("compared by", report["compared_by"]), ("files", f"{shown(outcome.folder)}/")])
 
 
 def print_std_maps(outcome: StdMapOutcome) -> None:

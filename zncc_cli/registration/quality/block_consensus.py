@@ -55,7 +55,7 @@ def block_consensus(fixed: Level, moving: Level, matrix: np.ndarray, parameters:
     count, hits = (
         round(_SHARE * int(each.sum())) - math.ceil(parameters / 2) for each in (decides, decides & same[index])
     )
-    return _significance(hits, count, float(same.sum()) / same.numel())
+    return significance(hits, count, float(same.sum()) / same.numel())
 
 
 def _surfaces(fixed: Level, moving: Level, matrix: np.ndarray) -> Tensor:
@@ -97,7 +97,7 @@ def _parts(plane: Tensor, side: int) -> Tensor:
     return squares.reshape(-1, side, side)
 
 
-def _significance(hits: int, count: int, chance: float) -> float:
+def significance(hits: int, count: int, chance: float) -> float:
     """Return -log10 of the probability of at least so many hits among ``count``, each of probability ``chance``."""
     if hits <= 0:
         return 0.0
