@@ -40,7 +40,7 @@ LAYERS = {
     ),
     "operators": (
         ("toolchain",),
-        ("build",),
+        ("build", "packaged"),
         ("native",),
         ("native_ops", "dispatch"),
         ("fft", "local_std", "pixels", "warp"),
