@@ -33,8 +33,8 @@ def check(
 ) -> None:
     """Check a pair that is said to be aligned already.
 
-    Says by how much it is off, and where: measures where windows of FIXED lie in ALIGNED, each for itself, with standard
-    deviations. Writes shift.tif, the length of the shift at every pixel (float32, NaN where it is not known);
+    Says by how much it is off, and where: measures where windows of FIXED lie in ALIGNED, each for itself, with
+    standard deviations. Writes shift.tif, the length of the shift at every pixel (float32, NaN where it is not known);
     shift.png, a picture of it with arrows; shifts.csv, a line for each window; and report.json, into the folder --out,
     by default <stem>_check in the working folder, where <stem> is ALIGNED's name without its suffix.
 
