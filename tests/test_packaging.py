@@ -106,6 +106,7 @@ def test_a_wheel_with_kernels_needs_no_compiler(tmp_path: Path) -> None:
     assert diagnosis["backend"]["library"] == str(site / "zncc_cli" / "kernels" / "zncc_cpu_plain.so")
     compiler = next(check for check in diagnosis["checks"] if check["name"] == "C++ compiler")
     assert not compiler["ok"]
+    assert compiler["fix"].startswith("needed only for a CUDA device: ")
     program = "import torch, zncc_cli; print(float(zncc_cli.local_std(torch.eye(8), 8, 1e-9)[0, 0]))"
     # As above: 8 ones in 64 pixels.
     assert float(run(str(home / "bin" / "python"), "-c", program)) == pytest.approx(7**0.5, rel=1e-6)

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -130,7 +130,11 @@ def toolchain() -> list[Check]:
     folder = cache_folder()
     preferred = folder == build.preferred_folder()
     fix = "" if preferred else f"make {build.preferred_folder()} writable, or set ZNCC_CACHE_DIR to another folder"
-    return [*toolchain_checks(), Check("cache", preferred, str(folder), fix)]
+    checks = toolchain_checks()
+    if packaged.is_present():
+        tools = [replace(check, fix=f"needed only for a CUDA device: {check.fix}") for check in checks[:2]]
+        checks = [*tools, *checks[2:]]
+    return [*checks, Check("cache", preferred, str(folder), fix)]
 
 
 def _load_once(device_type: str) -> Loaded:

@@ -24,6 +24,11 @@ def file_name(instruction_set: str) -> str:
     return f"zncc_cpu_{instruction_set.lower()}.so"
 
 
+def is_present() -> bool:
+    """Tell whether the package has kernels that every processor of its kind runs."""
+    return (FOLDER / file_name(PLAIN)).is_file()
+
+
 def load(capability: str) -> tuple[Path, str] | None:
     """Load the library for the widest instructions that a processor has; return its file, and where it came from.
 
