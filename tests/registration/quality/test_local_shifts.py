@@ -11,6 +11,7 @@ import torch
 from zncc_cli.registration.inputs.prepare import prepare
 from zncc_cli.registration.pyramid import Level
 from zncc_cli.registration.quality.alignment_check import ComparedBy, check_alignment
+from zncc_cli.registration.quality.block_consensus import significance
 from zncc_cli.registration.quality.local_shifts import LocalShifts, WindowStatus, local_shifts
 from zncc_cli.registration.quality.residual_field import residual_field
 from zncc_cli.registration.quality.verdict import Status
@@ -153,3 +154,8 @@ def test_lengths_of_blocks_are_in_pixels_of_the_images() -> None:
     assert scaled.field.ce90 == pytest.approx(4 * check.field.ce90)
     np.testing.assert_allclose(scaled.shifts.centres[0], 4 * check.shifts.centres[0] + 1.5)
     np.testing.assert_allclose(scaled.shifts.sigmas[scaled.shifts.ok], 4 * check.shifts.sigmas[check.shifts.ok])
+
+
+def test_the_consensus_of_many_windows_is_finite() -> None:
+    """That a thousand windows agree by chance has a probability below what float64 holds."""
+    assert significance(250, 250, 0.03) == pytest.approx(307.7, abs=0.1)

@@ -15,6 +15,7 @@ The a-contrario test of Desolneux, Moisan and Morel 2000, "Meaningful alignments
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 import torch
@@ -32,6 +33,7 @@ _SAME_PX = 2.5  # shifts up to this long are none: a window of a texture map has
 _OTHER_PX, _MAX_OTHER_SHARE = 4.0, 0.9  # a shift that differs by more may agree by this share of the best, not by more
 # Of the images' variance, added to that of a block: a block that varies by less is flat.
 _FLOOR = 0.02
+_MOST = -math.log10(sys.float_info.min)  # a smaller probability is rounded to zero
 
 
 def block_consensus(fixed: Level, moving: Level, matrix: np.ndarray, parameters: int) -> float:
@@ -102,4 +104,5 @@ def significance(hits: int, count: int, chance: float) -> float:
     if hits <= 0:
         return 0.0
     terms = [math.comb(count, k) * chance**k * (1 - chance) ** (count - k) for k in range(hits, count + 1)]
-    return max(0.0, -math.log10(math.fsum(terms)))
+    probability = math.fsum(terms)
+    return max(0.0, -math.log10(probability)) if probability > 0 else _MOST
