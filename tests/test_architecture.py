@@ -42,7 +42,7 @@ LAYERS = {
     ),
     "operators": (
         ("toolchain",),
-        ("build",),
+        ("build", "packaged"),
         ("native",),
         ("native_ops", "dispatch"),
         ("fft", "local_std", "pixels", "warp", "spline_system"),
@@ -57,9 +57,13 @@ LAYERS = {
         ("images", "image_output"),
     ),
     "jobs": (
-        ("threads", "missing", "versions", "disk", "budget", "channel_view", "downsampling", "calibration", "row_file"),
+        (
+            *("threads", "missing", "versions", "disk", "budget", "channel_view", "downsampling", "calibration"),
+            *("row_file", "bigwarp"),
+        ),
         ("resampled",),
         ("pair", "stack", "apply", "stdmap", "strain", "transforms", "build", "doctor"),
+        ("evaluate", "check"),
         ("batch", "summary"),
     ),
 }

@@ -13,7 +13,7 @@ DOCUMENTS = sorted(
     for pattern in ("*.md", "docs/*.md", "sample_data/*.md", "benchmarks/*.md")
     for path in ROOT.glob(pattern)
 )
-_FOLDERS = ("zncc_cli", "csrc", "tests", "benchmarks", "sample_data", "docs")
+_FOLDERS = (".ci", "zncc_cli", "csrc", "tests", "benchmarks", "sample_data", "docs")
 FILES = [path.relative_to(ROOT).as_posix() for folder in _FOLDERS for path in (ROOT / folder).rglob("*.*")]
 
 _CODE_BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)

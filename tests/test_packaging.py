@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import sysconfig
+import venv
 import zipfile
 from pathlib import Path
 
 import pytest
 
 import zncc_cli
+from zncc_cli.operators import toolchain
 
 ROOT = Path(__file__).parents[1]
+
+
+def built_wheel(folder: Path, kernels: str) -> Path:
+    """Build the wheel into ``folder``, with the CPU kernels of the instruction sets that are named."""
+    pytest.importorskip("hatchling", reason="hatchling builds the wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    env = {**os.environ, "ZNCC_WHEEL_KERNELS": kernels}
+    subprocess.run(build, cwd=ROOT, env=env, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the wheel unpacked, as an installer would, and nothing else of the project."""
-    pytest.importorskip("hatchling", reason="hatchling builds the wheel")
     folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
-    (wheel,) = folder.glob("*.whl")
+    wheel = built_wheel(folder, kernels="")
+    assert wheel.name.endswith("-py3-none-any.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder / "site")
     return folder / "site"
@@ -63,3 +75,39 @@ def test_native_kernels_build_from_the_wheel(installed: Path, tmp_path: Path) ->
     assert place == f"{installed / 'zncc_cli' / '__init__.py'} native"
     # Eight ones in 64 pixels: S2 - S1^2 / N = 8 - 1; a float32 root.
     assert float(std) == pytest.approx(7**0.5, rel=1e-6)
+
+
+@pytest.mark.skipif(toolchain.cxx_compiler() is None, reason="no C++ compiler to build the wheel with")
+def test_a_wheel_with_kernels_needs_no_compiler(tmp_path: Path) -> None:
+    """It is installed alone into an empty environment, which finds what it depends on in this one."""
+    wheel = built_wheel(tmp_path, kernels="plain")
+    assert wheel.name.endswith(f"-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}.whl")
+    home = tmp_path / "venv"
+    venv.create(home, symlinks=True)
+    install = [sys.executable, "-m", "pip", "--python", str(home), "install", "--no-deps", "--no-index", str(wheel)]
+    subprocess.run(install, check=True, capture_output=True, timeout=300)
+    (site,) = home.glob("lib/python*/site-packages")
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    cache = tmp_path / "cache"
+    # Nothing is on PATH but the environment itself.
+    env = {"PATH": str(home / "bin"), "HOME": str(tmp_path), "ZNCC_CACHE_DIR": str(cache), "OMP_NUM_THREADS": "1"}
+    (tmp_path / "elsewhere").mkdir()
+
+    def run(*command: str) -> str:
+        done = subprocess.run(
+            command, cwd=tmp_path / "elsewhere", env=env, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    diagnosis = json.loads(run(str(home / "bin" / "zncc"), "doctor", "--json"))
+    assert diagnosis["backend"]["used"] == "native"
+    assert diagnosis["backend"]["reason"] == "from the package, plain"
+    assert diagnosis["backend"]["library"] == str(site / "zncc_cli" / "kernels" / "zncc_cpu_plain.so")
+    compiler = next(check for check in diagnosis["checks"] if check["name"] == "C++ compiler")
+    assert not compiler["ok"]
+    assert compiler["fix"].startswith("needed only for a CUDA device: ")
+    program = "import torch, zncc_cli; print(float(zncc_cli.local_std(torch.eye(8), 8, 1e-9)[0, 0]))"
+    # As above: 8 ones in 64 pixels.
+    assert float(run(str(home / "bin" / "python"), "-c", program)) == pytest.approx(7**0.5, rel=1e-6)
+    assert not list(cache.glob("zncc_cpu*"))  # nothing was built

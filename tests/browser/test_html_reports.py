@@ -95,7 +95,9 @@ class Browser:
         said = [entry["message"] for entry in self.driver.get_log("browser")]
         events = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
         asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
-        return said + [url for url in asked if not url.startswith(("data:", "file:///", "chrome:", "chrome-untrusted:"))]
+        return said + [
+            url for url in asked if not url.startswith(("data:", "file:///", "chrome:", "chrome-untrusted:"))
+        ]
 
 
 @pytest.fixture(scope="module")

@@ -67,17 +67,17 @@ def check_same(library: ctypes.CDLL, plain: ctypes.CDLL) -> None:
         torch.testing.assert_close(ours, expected, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("name", sorted(native._INSTRUCTION_SETS))
+@pytest.mark.parametrize("name", sorted(native.INSTRUCTION_SETS))
 def test_wider_registers_change_no_bit(name: str, plain: ctypes.CDLL, tmp_path: Path) -> None:
     if name not in RUNNABLE.get(torch.backends.cpu.get_cpu_capability(), ()):
         pytest.skip(f"this processor has no {name}")
-    check_same(compiled(tmp_path, default_compiler(), native._INSTRUCTION_SETS[name]), plain)
+    check_same(compiled(tmp_path, default_compiler(), native.INSTRUCTION_SETS[name]), plain)
 
 
 def test_clang_changes_no_bit(plain: ctypes.CDLL, tmp_path: Path) -> None:
     if shutil.which("clang++") is None:
         pytest.skip("no clang++")
-    flags = native._INSTRUCTION_SETS.get(torch.backends.cpu.get_cpu_capability(), ())
+    flags = native.INSTRUCTION_SETS.get(torch.backends.cpu.get_cpu_capability(), ())
     check_same(compiled(tmp_path, "clang++", flags), plain)
 
 

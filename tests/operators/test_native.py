@@ -124,7 +124,7 @@ def test_the_first_process_builds_and_the_next_loads(tmp_path: Path, tools: Path
 def test_four_processes_at_once_build_once(tmp_path: Path) -> None:
     """In a cache where a killed builder has left its half-made folder, with the lock that torch would wait for."""
     cache = tmp_path / "a cache with spaces"
-    name = f"zncc_cpu-{build._key(native._cpu_library())}"
+    name = f"zncc_cpu-{build._key(native.cpu_library(torch.backends.cpu.get_cpu_capability()))}"
     leftover = cache / f"{name}.abc.partial"
     leftover.mkdir(parents=True)
     (leftover / "lock").touch()
@@ -196,7 +196,7 @@ def test_a_build_is_named_after_everything_it_depends_on(
     copy = tmp_path / "csrc"
     shutil.copytree(build.source_folder(), copy)
     monkeypatch.setattr(build, "source_folder", lambda: copy)
-    library = native._cpu_library()
+    library = native.cpu_library(torch.backends.cpu.get_cpu_capability())
     before = build._key(library)
     assert build._key(library) == before
     if change == "source":

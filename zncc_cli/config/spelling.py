@@ -10,20 +10,22 @@ from zncc_cli.config.setting import settings_of
 
 _PAIR_CONFIGS: tuple[type, ...] = (PairConfig, InputConfig, RegistrationConfig, ResamplingConfig)
 # Between blanks, brackets and the punctuation of a sentence: elsewhere it is part of the name of a file.
-_NAME = re.compile(r"(?<![^\s(])`([a-z_]+)`(?=[.,;:)]*(?:\s|$))")
+_NAME = re.compile(r"(?<![^\s(])`([a-z0-9_]+)`(?=[.,;:)]*(?:\s|$))")
 
 
 def all_configs() -> tuple[type, ...]:
     """Return the configs of all commands. Most commands need few of them, and loading all takes milliseconds."""
     from zncc_cli.config.apply import ApplyConfig
     from zncc_cli.config.batch import BatchConfig
+    from zncc_cli.config.check import CheckConfig
+    from zncc_cli.config.evaluate import EvaluateConfig
     from zncc_cli.config.stack import StackConfig
     from zncc_cli.config.stdmap import StdMapConfig
     from zncc_cli.config.strain import StrainConfig
     from zncc_cli.config.transforms import ComposeConfig, ConvertConfig, PointsConfig
 
     transforms = ConvertConfig, ComposeConfig, PointsConfig, StrainConfig
-    return *_PAIR_CONFIGS, ApplyConfig, StdMapConfig, BatchConfig, StackConfig, *transforms
+    return *_PAIR_CONFIGS, ApplyConfig, StdMapConfig, BatchConfig, StackConfig, *transforms, EvaluateConfig, CheckConfig
 
 
 def as_options(text: str) -> str:

@@ -66,7 +66,11 @@ class PointsConfig:
 
     transform: Path = field(metadata=_TRANSFORM)
     points: Path = field(
-        metadata=setting("A table with columns x and y, or with two columns alone.", metavar="POINTS", positional=True)
+        metadata=setting(
+            "A table with columns x and y, or with two columns alone; or GeoJSON of QuPath.",
+            metavar="POINTS",
+            positional=True,
+        )
     )
     out: Path | None = field(
         default=None, metadata=setting("Write to this file.", metavar="FILE", alias="-o", default="stdout")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,9 @@ from zncc_cli.text import shown
 if TYPE_CHECKING:  # most of them load torch
     from zncc_cli.jobs.batch.run import BatchOutcome
     from zncc_cli.jobs.build import Builds
+    from zncc_cli.jobs.check import CheckOutcome
     from zncc_cli.jobs.doctor import Diagnosis
+    from zncc_cli.jobs.evaluate import Evaluation
     from zncc_cli.jobs.pair.align import PairOutcome
     from zncc_cli.jobs.stack.align import StackOutcome
     from zncc_cli.jobs.stdmap import StdMapOutcome
@@ -116,6 +119,48 @@ def print_stack(outcome: StackOutcome) -> None:
         ("files", f"{outcome.folder}/"),
     ]
     summary_table(lines)
+
+
+def print_evaluation(evaluation: Evaluation) -> None:
+    """Print the error of a transform at landmarks."""
+    errors, tre, shape = evaluation.errors, evaluation.errors.tre, evaluation.moving_shape
+    lines = [
+        ("landmarks", f"{len(errors.vectors)}"),
+        (
+            "tre",
+            f"median {tre.median:.4g} px, 90th percentile {tre.p90:.4g} px, RMS {errors.rms:.4g} px, largest "
+            f"{errors.largest:.4g} px",
+        ),
+        ("rtre", "not known: the transform does not hold the size of the moving image; --moving IMAGE gives it"),
+        ("ce90", f"{errors.ce90:.4g} px, the circle that holds 90% of errors with this mean and covariance"),
+        ("bias", "{:.4g}, {:.4g} px along x and y, mapped less marked".format(*errors.bias)),
+        *([] if evaluation.out is None else [("files", shown(evaluation.out))]),
+    ]
+    if shape is not None:
+        rtre, diagonal = errors.rtre(shape), math.hypot(*shape)
+        lines[2] = (
+            "rtre",
+            f"median {rtre.median:.4g}, 90th percentile {rtre.p90:.4g}, of a diagonal of {diagonal:.1f} px",
+        )
+    summary_table(lines)
+
+
+def print_check(outcome: CheckOutcome) -> None:
+    """Print how well a pair is aligned."""
+    report, metrics, windows = outcome.report, outcome.report["metrics"], outcome.report["windows"]
+    ce90 = metrics["ce90"]
+    lines = [
+        ("status", f"{outcome.status.value}: {'; '.join(report['reasons'])}"),
+        ("ce90", "not known" if ce90 is None else f"{ce90:.3f} px: 90% of the frame that is known lie within it"),
+        ("known", f"{metrics['known']:.0%} of the frame"),
+        ("windows", f"{windows['ok']} of {windows['side']} px measured, {windows['outlier']} unlike those around them"),
+    ]
+    if ce90 is not None:
+        x, y = metrics["largest_at"]
+        lines.append(("largest", f"{metrics['largest']:.3f} px, about x {x:.0f}, y {y:.0f}"))
+        lines.append(("mean shift", "{:.3f}, {:.3f} px along x and y".format(*metrics["mean_shift"])))
+        lines.append(("sigma", f"{metrics['median_sigma']:.3f} px of a window (median)"))
+    summary_table([*lines, ("compared by", report["compared_by"]), ("files", f"{shown(outcome.folder)}/")])
 
 
 def print_std_maps(outcome: StdMapOutcome) -> None:

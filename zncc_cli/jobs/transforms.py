@@ -31,6 +31,7 @@ from zncc_cli.files.transforms.formats import (
     written_files,
 )
 from zncc_cli.files.transforms.points import EXPECTED, HORIZON, NO_INVERSE, mapped_table
+from zncc_cli.files.transforms.regions import mapped_regions, recognizes
 from zncc_cli.files.transforms.transform_json import BSPLINE
 from zncc_cli.jobs.disk import check_disk
 from zncc_cli.registration.quality.verdict import Status
@@ -187,10 +188,13 @@ def _composed(config: ComposeConfig, first: Linear, second: Linear) -> _Fit:
 
 
 def points(config: PointsConfig, stdout: BinaryIO) -> int:
-    """Map the points of a table, and write them to a file or to ``stdout`` when all are mapped; return their number.
+    """Map the points of a table or of regions, and write them to a file or to ``stdout`` when all are mapped.
+
+    Returns:
+        The number of points.
 
     Raises:
-        InputError: the transform or the table cannot be used. OutputError: the file cannot be written.
+        InputError: the transform or the points cannot be used. OutputError: the file cannot be written.
     """
     transform = read_linear(config.transform)
     regular_file_size(config.points, expected=EXPECTED)
@@ -223,7 +227,11 @@ def _mapping(config: PointsConfig, transform: Linear) -> Mapping:
 
 
 def _map(table: Path, mapping: Mapping, nowhere: str, out: BinaryIO) -> int:
-    """Write the mapped points of a table, and return their number."""
+    """Write the mapped points of a table, or of GeoJSON, and return their number."""
+    if recognizes(table):
+        total, content = mapped_regions(table, mapping, nowhere)
+        out.write(content)
+        return total
     total = 0
     for count, text in mapped_table(table, mapping, nowhere):
         out.write(text)

@@ -1,7 +1,8 @@
 """Choose what computes on a device: the native kernels, or plain torch and why.
 
-The native kernels are built at their first use and then found in a cache (`zncc_cli.operators.build`). CPU and CUDA
-kernels are two libraries, so that computing on the CPU needs no CUDA compiler and starts no CUDA.
+The native kernels come with the package (`zncc_cli.operators.packaged`), or are built at their first use and then found
+in a cache (`zncc_cli.operators.build`). CPU and CUDA kernels are two libraries, so that computing on the CPU needs no
+CUDA compiler and starts no CUDA.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from zncc_cli.config import Backend, choose
 from zncc_cli.errors import BackendError
-from zncc_cli.operators import build
+from zncc_cli.operators import build, packaged
 from zncc_cli.operators.build import cache_folder
 from zncc_cli.operators.toolchain import Check, toolchain_checks
 
@@ -47,7 +48,7 @@ _CPU_FLAGS = ("-std=c++17", "-O2", "-ftree-vectorize", "-ffp-contract=off", "-fn
 _GCC_FLAGS = ("-fvect-cost-model=dynamic", "-fira-region=one", "--param=vect-epilogues-nomask=0")
 # By what torch says of the processor. A build is named after its flags, so that processors that share a cache find
 # each its own.
-_INSTRUCTION_SETS = {
+INSTRUCTION_SETS = {
     "AVX2": ("-mavx2",),
     "AVX512": ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512"),
 }
@@ -133,7 +134,11 @@ def toolchain() -> list[Check]:
     folder = cache_folder()
     preferred = folder == build.preferred_folder()
     fix = "" if preferred else f"make {build.preferred_folder()} writable, or set ZNCC_CACHE_DIR to another folder"
-    return [*toolchain_checks(), Check("cache", preferred, str(folder), fix)]
+    checks = toolchain_checks()
+    if packaged.is_present():
+        tools = [replace(check, fix=f"needed only for a CUDA device: {check.fix}") for check in checks[:2]]
+        checks = [*tools, *checks[2:]]
+    return [*checks, Check("cache", preferred, str(folder), fix)]
 
 
 def _load_once(device_type: str) -> Loaded:
@@ -158,7 +163,8 @@ def _load_library(device_type: str) -> tuple[Path, str]:
             f"there are no native kernels for this device ({device_type}), only for CPU and CUDA"
         )
     if device_type == "cpu":
-        return build.get(_cpu_library())
+        capability = torch.backends.cpu.get_cpu_capability()
+        return packaged.load(capability) or build.get(cpu_library(capability))
     # The schemas come with the CPU kernels.
     cpu = _load_once("cpu")
     if cpu.used != "native":
@@ -166,9 +172,9 @@ def _load_library(device_type: str) -> tuple[Path, str]:
     return build.get(_cuda_library())
 
 
-def _cpu_library() -> build.Library:
-    """Return the library for the instruction set of this processor."""
-    flags = (*_CPU_FLAGS, *_INSTRUCTION_SETS.get(torch.backends.cpu.get_cpu_capability(), ()))
+def cpu_library(instruction_set: str) -> build.Library:
+    """Return the library for an instruction set, as torch names it; others than AVX2 and AVX512 get the plain one."""
+    flags = (*_CPU_FLAGS, *INSTRUCTION_SETS.get(instruction_set, ()))
     return build.Library("zncc_cpu", "CPU kernels", _CPU_SOURCES, flags, _GCC_FLAGS)
 
 

@@ -59,4 +59,9 @@ def _bent(images: Images, task: Task, found: Found, config: RegistrationConfig) 
     if variant is images.as_they_are and task.init is None:
         starts.append(np.eye(3))
     bending = bend(*pair.level(0), starts, config, solution.config.window_side)
-    return Bent(variant.bending(bending), judge_bending(bending, solution.evidence, solution.verdict), found)
+    verdict = judge_bending(bending, solution.evidence, solution.verdict)
+    bound = variant.task(task).bound
+    if bound is not None and bound.distance(bending.field.map_points(bound.frame)) > bound.max_motion:
+        reason = f"the field moves a corner by more than the `max_motion` of {task.config.max_motion:g} px; raise it"
+        verdict = Verdict(Status.FAILED, (reason, *(verdict.reasons if verdict.status is not Status.OK else ())))
+    return Bent(variant.bending(bending), verdict, found)

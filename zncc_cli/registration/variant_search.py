@@ -137,7 +137,8 @@ def search_texture(images: Images, task: Task, found: Found) -> Found:
 
     What a camera leaves at its own place, a border or single pixels, has texture there as well.
     """
-    if found.status is Status.OK or task.config.contrast is not Contrast.AUTO or is_static(found.solution.evidence):
+    static = found.status is Status.SUSPECT and is_static(found.solution.evidence)
+    if found.status is Status.OK or task.config.contrast is not Contrast.AUTO or static:
         return found
     textures = images.textures
     by_texture = None if textures is None else _where_it_stands_out(images, task, textures, USUAL_SCALES, quick=False)

@@ -198,3 +198,11 @@ def test_the_spacing_is_the_one_asked_for() -> None:
 def test_settings_that_make_no_sense_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(OptionError, match=message):
         register(*pair(waves()), **options)  # type: ignore[arg-type]
+
+
+def test_a_field_that_moves_a_corner_beyond_max_motion_is_refused() -> None:
+    images = pair(waves(1.5, wavelength=50))
+    assert register(*images, model="bspline").status == "ok"
+    result = register(*images, model="bspline", max_motion=0.2)
+    assert result.status == "failed"
+    assert any("max_motion" in reason for reason in result.reasons)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -28,6 +30,14 @@ def test_all_blocks_of_one_scene_find_the_place() -> None:
 def test_blocks_of_unrelated_scenes_find_no_place(seed: int) -> None:
     fixed, moving = scene(seed)[0], scene(seed + 10)[1]
     assert block_consensus(level(fixed), level(moving), TRUTH, AFFINE) < 1
+
+
+def test_wide_images_of_which_all_blocks_agree_are_confirmed() -> None:
+    """That so many blocks agree by chance has a probability below what float64 holds."""
+    image = np.random.default_rng(0).normal(size=(300, 4000))
+    # A quarter of the 16 x 247 blocks, less three.
+    expected = -(round(16 * 247 / 4) - 3) * math.log10(21 / 441)
+    assert block_consensus(level(image), level(image), np.eye(3), AFFINE) == pytest.approx(expected, rel=1e-9)
 
 
 def test_noise_is_no_place() -> None:

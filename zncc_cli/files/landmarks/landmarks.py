@@ -30,11 +30,13 @@ class Pairs:
 
     fixed, moving: float64 (N, 2), (x, y); the centre of the top-left pixel is (0, 0).
     calibrated: whether coordinates are lengths in the unit of each image's pixel size; else they are pixels.
+    names: of each, or None without.
     """
 
     fixed: NDArray[np.float64]
     moving: NDArray[np.float64]
     calibrated: bool = False
+    names: tuple[str, ...] | None = None
 
 
 def as_points(rows: Sequence[Sequence[float]], width: int = 2) -> NDArray[np.float64]:
@@ -65,4 +67,4 @@ def paired(fixed: Points, moving: Points) -> Pairs:
     row_of = {name: row for row, name in enumerate(moving.names)}
     if len(row_of) < len(moving.names) or sorted(fixed.names) != sorted(moving.names):
         return Pairs(fixed.xy, moving.xy)
-    return Pairs(fixed.xy, moving.xy[[row_of[name] for name in fixed.names]])
+    return Pairs(fixed.xy, moving.xy[[row_of[name] for name in fixed.names]], names=fixed.names)

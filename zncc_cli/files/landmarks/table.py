@@ -52,13 +52,12 @@ def parse(content: bytes) -> Pairs | Points:
         return _parse_bigwarp(rows)
     if set(_PAIR_COLUMNS) <= set(header):
         numbers = as_points(_columns(rows, header, _PAIR_COLUMNS), 4)
-        return Pairs(numbers[:, :2], numbers[:, 2:])
+        return Pairs(numbers[:, :2], numbers[:, 2:], names=_names_of(rows, header))
     columns = next((columns for columns in _POINT_COLUMNS if set(columns) <= set(header)), None)
     if columns is None:
         raise MismatchError(_EXPECTED, f"a first line of numbers, {','.join(rows[0])}")
-    names = next((header.index(name) for name in _NAME_COLUMNS if name in header), None)
     points = as_points(_columns(rows, header, columns))
-    return Points(points, None if names is None else tuple(row[names].strip() for row in rows[1:]))
+    return Points(points, _names_of(rows, header))
 
 
 def _rows(content: bytes, limit: int) -> list[list[str]]:
@@ -73,6 +72,12 @@ def _rows(content: bytes, limit: int) -> list[list[str]]:
 
 def _names(row: Sequence[str]) -> list[str]:
     return [field.strip(" \"'#").lower() for field in row]
+
+
+def _names_of(rows: list[list[str]], header: list[str]) -> tuple[str, ...] | None:
+    """Return the names of the landmarks, whose rows are as long as the header; None without a column of them."""
+    column = next((header.index(name) for name in _NAME_COLUMNS if name in header), None)
+    return None if column is None else tuple(row[column].strip() for row in rows[1:])
 
 
 def _is_number(text: str) -> bool:
@@ -108,10 +113,6 @@ def _parse_bigwarp(rows: list[list[str]]) -> Pairs:
     count = len(rows[0])
     dimensions, first = _BIGWARP_LAYOUTS[count]
     indices = [first + dimensions, first + dimensions + 1, first, first + 1]
-    numbers = [
-        _numbers(row, indices, count, number)
-        for number, row in enumerate(rows, start=1)
-        if len(row) < 2 or row[1].strip().lower() == "true"
-    ]
-    points = as_points(numbers, 4)
-    return Pairs(points[:, :2], points[:, 2:], calibrated=True)
+    active = [(number, row) for number, row in enumerate(rows, 1) if len(row) < 2 or row[1].strip().lower() == "true"]
+    points = as_points([_numbers(row, indices, count, number) for number, row in active], 4)
+    return Pairs(points[:, :2], points[:, 2:], calibrated=True, names=tuple(row[0].strip() for _, row in active))

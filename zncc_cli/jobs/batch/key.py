@@ -21,7 +21,13 @@ _PLACES = ("fixed", "moving", "out", "overwrite")
 # Products are hashed by the names that they had in version 0.1, so that its batches can be resumed.
 _FORMER_NAMES: dict[str, str] = {Product.HTML: "page"}
 # Settings that version 0.1 did not have, at the values at which they ask for nothing.
-_ADDED_SETTINGS: dict[str, str] = {"flip": Flip.AUTO, "contrast": Contrast.AUTO, "pyramid": Pyramid.AUTO}
+_ADDED_SETTINGS: dict[str, str | float | None] = {
+    "flip": Flip.AUTO,
+    "contrast": Contrast.AUTO,
+    "pyramid": Pyramid.AUTO,
+    "spacing": None,
+    "smoothness": 1.0,
+}
 
 
 def pair_key(config: PairConfig) -> str:

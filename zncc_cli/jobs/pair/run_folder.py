@@ -38,7 +38,6 @@ _FILES = {
 }
 # Further files of a result that bends.
 _FILES_OF_BENT = {Product.TRANSFORM: (SPLINE, DISPLACEMENT), Product.MAPS: (JACOBIAN,)}
-_BENDING_MODELS = (BSPLINE, "auto")  # models whose result may bend
 
 
 def file_names(config: PairConfig, *, bent: bool = False) -> tuple[str, ...]:
@@ -112,7 +111,7 @@ class RunFolder:
             OutputError: a file would be replaced without --overwrite, or is an input; or the folder cannot be written.
         """
         earlier = names_of_earlier_run(config.folder)
-        replaceable = (*file_names(config, bent=str(config.registration.model) in _BENDING_MODELS), *earlier)
+        replaceable = (*file_names(config, bent=config.registration.model == BSPLINE), *earlier)
         sources = [path for path in (config.fixed, config.moving, config.fixed_mask, config.moving_mask) if path]
         for path in sources:
             check_kind(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,15 +15,14 @@ from zncc_cli.files.landmarks import read as landmarks
 from zncc_cli.files.landmarks.landmarks import Pairs
 from zncc_cli.files.paths import MismatchError, read_small_file, refusal
 from zncc_cli.files.placement import placed_matrix, placement
-from zncc_cli.files.tiff.calibration import INCH, pixel_size
 from zncc_cli.files.transforms.formats import FORMATS, read_linear
+from zncc_cli.jobs.bigwarp import in_pixels
 from zncc_cli.registration.transforms.landmarks import LandmarkFit, fit_landmarks
 from zncc_cli.text import shown
 
 _IMAGES = (TransformFormat.TIFF, TransformFormat.OME_ZARR)  # are no start
 _FORMATS = {kind: entry for kind, entry in FORMATS.items() if kind not in _IMAGES}
 _EXPECTED = f"a transform ({', '.join(_FORMATS)}), or {landmarks.EXPECTED}"
-_IMAGEJ_NO_INCHES = 72  # pixels per inch: ImageJ takes it for a default that nobody set
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +89,7 @@ def _of_landmarks(config: PairConfig, pairs: Pairs, fixed: Image, moving: Image)
     """Return the start that takes the landmarks of the fixed image to those of the moving one."""
     name, notes = ",".join(map(shown, config.init_files)), tuple[str, ...]()
     if pairs.calibrated:
-        pairs, notes = _in_pixels(pairs, fixed, moving)
+        pairs, notes = in_pixels(pairs, fixed, moving)
     try:
         fit = fit_landmarks(pairs.fixed, pairs.moving, config.registration.model)
     except OptionError as error:
@@ -107,36 +105,3 @@ def _description(fit: LandmarkFit) -> str:
         return text
     away = fit.distances[fit.outlier]
     return f"{text}; landmark {fit.outlier + 1} was left out, since it lies {away:.0f} px from where the others put it"
-
-
-def _in_pixels(pairs: Pairs, fixed: Image, moving: Image) -> tuple[Pairs, tuple[str, ...]]:
-    """Return BigWarp's landmarks in pixels, and sentences on how.
-
-    They are divided by the pixel size of their image; where that takes them beyond it, and they lie on it as they are,
-    BigWarp was given the image without its pixel size.
-    """
-    scaled, notes = [], list[str]()
-    for name, points, image in (("fixed", pairs.fixed, fixed), ("moving", pairs.moving, moving)):
-        x, y = _imagej_pixel_size(image)
-        in_pixels = points / [x, y]
-        of_image = f"BigWarp's landmarks of the {name} image"
-        if not _are_inside(in_pixels, image.shape) and _are_inside(points, image.shape):
-            in_pixels = points
-            notes.append(f"{of_image} are taken to be in pixels: divided by the pixel size they lie beyond it")
-        elif (x, y) != (1, 1):
-            notes.append(f"{of_image} were divided by its pixel size, {x:.6g} x {y:.6g}")
-        scaled.append(in_pixels)
-    return dataclasses.replace(pairs, fixed=scaled[0], moving=scaled[1], calibrated=False), tuple(notes)
-
-
-def _are_inside(points: NDArray[np.float64], shape: tuple[int, int]) -> bool:
-    return bool((points > -1).all() and (points < [shape[1], shape[0]]).all())
-
-
-def _imagej_pixel_size(image: Image) -> tuple[float, float]:
-    """Return the size of a pixel as ImageJ, and BigWarp in it, reads it; (1, 1) where the file has none."""
-    size, resolution = pixel_size(image.metadata), image.metadata.resolution
-    is_default = image.metadata.pixel_size is None and resolution is not None and resolution.unit == INCH
-    if size is None or (is_default and size.x * _IMAGEJ_NO_INCHES == 1):
-        return 1.0, 1.0
-    return size.x, size.y

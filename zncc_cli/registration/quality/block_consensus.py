@@ -1,8 +1,9 @@
 """Whether the parts of two images, each for itself, find the place that was found for the whole.
 
 The overlap is cut into blocks. Each block of the fixed image is compared with the aligned moving image at all shifts
-of X With n blocks that decide and k of them for no shift, the
-consensus is
+of up to `_REACH` pixels, by ZNCC. A block decides for its best shift where no other shift is nearly as good: an edge,
+which looks alike all along, decides nothing, nor does flat ground. With n blocks that decide and k of them for no
+shift, the consensus is
 
     -log10 P(at least k - m of n - m),    by chance each with the probability that a random shift is none
 
@@ -55,7 +56,7 @@ def block_consensus(fixed: Level, moving: Level, matrix: np.ndarray, parameters:
     count, hits = (
         round(_SHARE * int(each.sum())) - math.ceil(parameters / 2) for each in (decides, decides & same[index])
     )
-    return _significance(hits, count, float(same.sum()) / same.numel())
+    return significance(hits, count, float(same.sum()) / same.numel())
 
 
 def _surfaces(fixed: Level, moving: Level, matrix: np.ndarray) -> Tensor:
@@ -97,9 +98,14 @@ def _parts(plane: Tensor, side: int) -> Tensor:
     return squares.reshape(-1, side, side)
 
 
-def _significance(hits: int, count: int, chance: float) -> float:
-    """Return -log10 of the probability of at least so many hits among ``count``, each of probability ``chance``."""
+def significance(hits: int, count: int, chance: float) -> float:
+    """Return -log10 of the probability of at least so many hits among ``count``, each of probability ``chance``.
+
+    In logarithms: of some hundred hits the probability itself is no float64 any more.
+    """
     if hits <= 0:
         return 0.0
-    terms = [math.comb(count, k) * chance**k * (1 - chance) ** (count - k) for k in range(hits, count + 1)]
-    return max(0.0, -math.log10(math.fsum(terms)))
+    k = range(hits, count + 1)
+    logs = np.array([math.lgamma(count + 1) - math.lgamma(i + 1) - math.lgamma(count - i + 1) for i in k])
+    logs += np.array(k) * math.log(chance) + (count - np.array(k)) * math.log1p(-chance)
+    return max(0.0, -float(np.logaddexp.reduce(logs)) / math.log(10))

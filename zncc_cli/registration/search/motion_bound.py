@@ -26,7 +26,11 @@ class MotionBound:
 
     def motion(self, matrix: np.ndarray) -> float:
         """Return how far ``matrix`` (3, 3) takes a corner from where the start has it, at most; moving pixels."""
-        return float(np.linalg.norm(map_points(matrix, self.frame) - self.targets, axis=-1).max())
+        return self.distance(map_points(matrix, self.frame))
+
+    def distance(self, moved: np.ndarray) -> float:
+        """Return how far corners that were ``moved`` (4, 2) lie from where the start has them, at most; moving pixels."""
+        return float(np.linalg.norm(moved - self.targets, axis=-1).max())
 
     def holds(self, matrix: np.ndarray, slack: float = 0.0) -> bool:
         """Tell whether ``matrix`` (3, 3) moves no corner by more than the bound and ``slack`` pixels."""
