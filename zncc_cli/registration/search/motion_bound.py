@@ -29,7 +29,7 @@ class MotionBound:
         return self.distance(map_points(matrix, self.frame))
 
     def distance(self, moved: np.ndarray) -> float:
-        """Return how far corners that were ``moved`` (4, 2) lie from where the start has them, at most; moving pixels."""
+        """Return how far corners ``moved`` (4, 2) lie from where the start has them, at most; moving pixels."""
         return float(np.linalg.norm(moved - self.targets, axis=-1).max())
 
     def holds(self, matrix: np.ndarray, slack: float = 0.0) -> bool:
