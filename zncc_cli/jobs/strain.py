@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import logging
+import math
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from zncc_cli.errors import InputError
 from zncc_cli.files.image_output import STRIP_ROWS, write_strips
 from zncc_cli.files.output_folder import OutputFolder, refuse_sources
 from zncc_cli.files.transforms.formats import Linear, read_linear
+from zncc_cli.files.transforms.side_files import read_expected_error
 from zncc_cli.jobs.disk import check_disk
 from zncc_cli.jobs.row_file import RowFile
 from zncc_cli.jobs.transforms import as_spline, warn_of_status
@@ -25,6 +28,8 @@ from zncc_cli.registration.transforms.bending import displacements, jacobians
 from zncc_cli.registration.transforms.matrices import is_mirrored
 from zncc_cli.registration.transforms.strain import Strain, plane_gradients, strain_of
 from zncc_cli.text import shown
+
+logger = logging.getLogger("zncc_cli.strain")
 
 TABLE = "strain.csv"
 MAPS = tuple(field.name for field in dataclasses.fields(Strain))
@@ -79,14 +84,15 @@ def write_strain(config: StrainConfig) -> StrainMaps:
     step = config.step or max(1, gauge // 2)
     check_disk(config.out, 2 * 4 * len(MAPS) * shape[0] * shape[1])  # rows of floats are kept until they are written
     refuse_sources((config.out / name for name in _NAMES), [config.transform])
+    sigma = _sigma(linear, shape)
     with (
         OutputFolder(config.out, names=_NAMES, overwrite=config.overwrite) as folder,
         _RowFiles(folder.staging, shape[1]) as rows_of,
     ):
-        table = _Table(folder.staging / TABLE, step)
+        table = _Table(folder.staging / TABLE, step, sigma)
         with table.path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(("x", "y", "u", "v", *MAPS, "status"))
+            writer.writerow(("x", "y", "u", "v", "sigma", *MAPS, "status"))
             for rows, part in _strips(linear, shape, gauge):
                 table.add(writer, rows, part)
                 for name in MAPS:
@@ -94,6 +100,20 @@ def write_strain(config: StrainConfig) -> StrainMaps:
         for name in MAPS:
             _write_map(folder.staging / f"{name}.tif", rows_of[name], linear, shape)
     return StrainMaps(config.out, _NAMES, gauge, step, table.points, table.ok, table.mean)
+
+
+def _sigma(linear: Linear, shape: tuple[int, int]) -> NDArray[np.float32] | None:
+    """Return the standard deviation of u, and of v, (H, W), pixels; None where the transform does not tell it.
+
+    It is that of each component where both are known alike.
+    """
+    path = linear.expected_error
+    if path is None:
+        return None
+    if not path.exists():
+        logger.warning("%s: not beside the transform; sigma is left empty", shown(path))
+        return None
+    return read_expected_error(path, shape) / np.float32(math.sqrt(2))
 
 
 def _gauge(linear: Linear) -> int:
@@ -135,8 +155,8 @@ class _Table:
         path: of the file. points, ok, mean: as in `StrainMaps`.
     """
 
-    def __init__(self, path: Path, step: int) -> None:
-        self.path, self._step = path, step
+    def __init__(self, path: Path, step: int, sigma: NDArray[np.float32] | None) -> None:
+        self.path, self._step, self._sigma = path, step, sigma
         self.points = self.ok = 0
         self._sums = dict.fromkeys(MAPS, 0.0)
 
@@ -164,8 +184,10 @@ class _Table:
             self.ok += int(whole.sum())
             for number, name in enumerate(MAPS):
                 self._sums[name] += float(values[whole, number].sum())
-            for x, u, value, word in zip(columns, part.displacements[at, columns], values, status, strict=True):
-                writer.writerow((x, row, *map(_text, u), *map(_text, value), word))
+            sigma = np.full(len(columns), np.nan) if self._sigma is None else self._sigma[row, columns]
+            lines = zip(columns, part.displacements[at, columns], sigma, values, status, strict=True)
+            for x, u, deviation, value, word in lines:
+                writer.writerow((x, row, *map(_text, (*u, deviation)), *map(_text, value), word))
 
 
 def _text(value: float) -> str:

@@ -35,11 +35,20 @@ from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.search.model_selection import Selection
 from zncc_cli.registration.search.motion_bound import MotionBound
 from zncc_cli.registration.search.multistart import LevelRecord
+from zncc_cli.registration.transforms.bending import largest_displacement
 from zncc_cli.registration.transforms.matrices import is_mirrored
 from zncc_cli.registration.transforms.spline_field import SplineField
 from zncc_cli.registration.variant_search import Found, search_variants
 
 logger = logging.getLogger("zncc_cli.registration")
+
+# Of the evidence on a transform that bends, what is of the field or of the images; the rest is of the matrix alone.
+OF_FIELD = frozenset(
+    (
+        *("zncc_before", "zncc_after", "overlap", "motion", "peak_ratio", "held_out_before", "held_out_after"),
+        *("expected_error", "border_pull", "border_left_out", "distance_beyond_bound"),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,7 @@ class RegistrationResult:
         seconds: images in memory to transform.
         field: the transform where it bends, upon ``matrix``; None where the matrix is all.
         bending: what is known about a transform that bends; None where the matrix is all. Of ``evidence``, ZNCC after,
-            held-out figures, peak ratio and expected error are of it, the others of the matrix alone.
+            held-out figures, peak ratio, motion and expected error are of it, see `OF_FIELD`.
     """
 
     model: Model
@@ -289,6 +298,7 @@ def _with_bending(result: RegistrationResult, bent: Bent) -> RegistrationResult:
         held_out_before=None if bending.held_out is None else bending.held_out.before,
         held_out_after=None if bending.held_out is None else bending.held_out.after,
         peak_ratio=bending.peak_ratio,
+        motion=largest_displacement(bending.field),
     )
     return dataclasses.replace(
         result,

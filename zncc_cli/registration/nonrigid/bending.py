@@ -12,6 +12,7 @@ from torch import Tensor
 
 from zncc_cli.config import DEFAULT_SPACING, RegistrationConfig
 from zncc_cli.registration.nonrigid.blur_match import blur_matched
+from zncc_cli.registration.nonrigid.error_map import ErrorMap
 from zncc_cli.registration.nonrigid.field_level import field_levels
 from zncc_cli.registration.nonrigid.fit import (
     FieldFit,
@@ -24,6 +25,7 @@ from zncc_cli.registration.nonrigid.fit import (
 from zncc_cli.registration.nonrigid.held_out import HeldOut, held_out
 from zncc_cli.registration.nonrigid.posterior import Posterior, posterior
 from zncc_cli.registration.nonrigid.prior import Smoothness
+from zncc_cli.registration.nonrigid.stiffness import usual_agreement
 from zncc_cli.registration.nonrigid.unfold import unfolded
 from zncc_cli.registration.pyramid import Level
 from zncc_cli.registration.quality.peak_ratio import peak_ratio
@@ -35,36 +37,6 @@ _ERROR_SIDE = 256  # points along a side of that grid, at most
 # many pixels, one more.
 _SMALLEST_SIDE_PX, _USUAL_LEVELS, _USUAL_SIDE_PX = 32, 4, 512
 _MIN_DETERMINANT = 0.0
-
-
-@dataclass(frozen=True, eq=False)
-class ErrorMap:
-    """The expected error of a field at points of a grid.
-
-    Attributes:
-        rows, columns: of the points, fixed pixels.
-        error: (h, w) float64, the root of the summed variances of both components, moving pixels.
-        overlap: (h, w) bool, where both images are valid.
-    """
-
-    rows: NDArray[np.intp]
-    columns: NDArray[np.intp]
-    error: NDArray[np.float64]
-    overlap: NDArray[np.bool_]
-
-    @property
-    def rms(self) -> float:
-        """Root mean square over the overlap; infinite without one."""
-        seen = self.error[self.overlap]
-        return float(np.sqrt(np.mean(seen**2))) if len(seen) else math.inf
-
-    def at(self, rows: range, columns: range) -> NDArray[np.float64]:
-        """Return the expected error at fixed pixels of some rows and columns, (h, w), linear between the points.
-
-        Beyond the outermost points it is that of the nearest ones.
-        """
-        down = np.stack([np.interp(columns, self.columns, line) for line in self.error])
-        return np.stack([np.interp(rows, self.rows, line) for line in down.T], axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +52,8 @@ class Bending:
         overlap: share of the fixed frame's pixels that both images show.
         expected_error: None where the images leave none.
         held_out: None where there are too few windows.
+        usual_agreement: what windows held out have by the usual spacing and smoothness; None where the settings are no
+            stiffer.
         peak_ratio: how many times better the images agree as the field puts them than at the best other shift; None
             where none agrees at all.
     """
@@ -92,6 +66,7 @@ class Bending:
     overlap: float
     expected_error: ErrorMap | None
     held_out: HeldOut | None
+    usual_agreement: float | None
     peak_ratio: float | None
 
     def between(self, field: SplineField, by_fixed: int, by_moving: int) -> Bending:
@@ -127,7 +102,7 @@ def bend(fixed: Level, moving: Level, starts: Sequence[np.ndarray], config: Regi
         fit = with_closer_nodes(fit, of_fixed[0], of_moving[0], matrix, settings)
     fit = unfolded(fit)
     told = held_out(of_fixed, of_moving, fit, matrix, settings)
-    return _bending(fit, matrix, told, of_fixed)
+    return _bending(fit, matrix, (told, usual_agreement(of_fixed, of_moving, matrix, settings)), of_fixed)
 
 
 def _level_count(side: int) -> int:
@@ -148,7 +123,9 @@ def _best_coarse(
     return starts[best], fits[best]
 
 
-def _bending(fit: FieldFit, matrix: np.ndarray, told: HeldOut | None, fixed: list[Level]) -> Bending:
+def _bending(
+    fit: FieldFit, matrix: np.ndarray, told: tuple[HeldOut | None, float | None], fixed: list[Level]
+) -> Bending:
     level, c = fit.level, fit.coefficients
     metric = level.at(c, with_maps=True)
     assert metric.maps is not None
@@ -165,7 +142,7 @@ def _bending(fit: FieldFit, matrix: np.ndarray, told: HeldOut | None, fixed: lis
         float(metric.determinant.min()),
         metric.valid / (height * width),
         None if found is None else _error_map(found, rows, columns, overlap),
-        told,
+        *told,
         _peak_ratio(fixed, metric.maps[3], shown),
     )
 
