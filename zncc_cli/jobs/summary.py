@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # most of them load torch
     from zncc_cli.jobs.build import Builds
     from zncc_cli.jobs.doctor import Diagnosis
     from zncc_cli.jobs.pair.align import PairOutcome
-    from zncc_cli.jobs.stack.align import StackOutcome
+    from zncc_cli.jobs.stack.outcome import StackOutcome
     from zncc_cli.jobs.stdmap import StdMapOutcome
     from zncc_cli.registration.quality.uncertainty import Uncertainty
 

@@ -12,6 +12,7 @@ from zncc_cli.registration.nonrigid.bending import Bending, bend
 from zncc_cli.registration.nonrigid.verdict import judge_bending
 from zncc_cli.registration.pair_variant import Images
 from zncc_cli.registration.quality.verdict import Status, Verdict
+from zncc_cli.registration.transforms.spline_field import SplineField
 from zncc_cli.registration.variant_search import Found, search_further, search_usual
 
 
@@ -24,7 +25,9 @@ class Bent:
     found: Found
 
 
-def bend_pair(images: Images, task: Task, scale: float | None, config: RegistrationConfig) -> Bent:
+def bend_pair(
+    images: Images, task: Task, scale: float | None, config: RegistrationConfig, start: SplineField | None = None
+) -> Bent:
     """Register a pair by a transform that bends, and its variants where nothing is found.
 
     Args:
@@ -32,9 +35,10 @@ def bend_pair(images: Images, task: Task, scale: float | None, config: Registrat
         task: of the search for the matrix.
         scale: moving pixels per fixed pixel, by the pixel sizes; None where they are not known.
         config: spacing and smoothness are used.
+        start: a field, fixed -> moving, that is near; ``task`` starts from its matrix then.
     """
     found = search_usual(images, task, scale)
-    bent = _bent(images, task, found, config)
+    bent = _bent(images, task, found, config, start)
     # A matrix that failed may have been near enough.
     if bent.verdict.status is not Status.FAILED or found.status is not Status.FAILED or task.init is not None:
         return bent
@@ -42,12 +46,15 @@ def bend_pair(images: Images, task: Task, scale: float | None, config: Registrat
     return bent if further.status is Status.FAILED else _bent(images, task, further, config)
 
 
-def _bent(images: Images, task: Task, found: Found, config: RegistrationConfig) -> Bent:
+def _bent(
+    images: Images, task: Task, found: Found, config: RegistrationConfig, start: SplineField | None = None
+) -> Bent:
     """Return the transform that bends upon the matrix that was found, or upon the identity where that explains more."""
     variant, solution = found.variant, found.solution
     pair = variant.pair.in_contrast(solution.fit.inverted)
     starts = [solution.fit.matrix]
     if variant is images.as_they_are and task.init is None:
         starts.append(np.eye(3))
-    bending = bend(*pair.level(0), starts, config, solution.config.window_side)
+    start = start if variant is images.as_they_are else None  # that of another variant is not known
+    bending = bend(*pair.level(0), starts, config, solution.config.window_side, start)
     return Bent(variant.bending(bending), judge_bending(bending, solution.evidence, solution.verdict), found)

@@ -168,10 +168,15 @@ def register_images(
     init: np.ndarray | None = None,
     names: tuple[str, str] = ("fixed", "moving"),
     pixel_sizes: tuple[float, float] | None = None,
+    start: SplineField | None = None,
 ) -> RegistrationResult:
-    """Do what `register` does, with the settings of ``config``; errors call the images by their ``names``."""
+    """Do what `register` does, with the settings of ``config``; errors call the images by their ``names``.
+
+    ``start`` is a field, fixed -> moving, from whose matrix and bend model bspline begins.
+    """
     device = resolve_device(config.device, max(_pixels(fixed), _pixels(moving)))
-    request = (fixed, moving), (fixed_mask, moving_mask), init, pixel_sizes, config, names
+    init = init if start is None else start.matrix
+    request = (fixed, moving), (fixed_mask, moving_mask), (init, start), pixel_sizes, config, names
     with native.selected(config.backend):
         try:
             return _register(*request, device)
@@ -186,13 +191,13 @@ def register_images(
 def _register(
     pixels: tuple[np.ndarray | Tensor, np.ndarray | Tensor],
     masks: tuple[np.ndarray | Tensor | None, np.ndarray | Tensor | None],
-    init: np.ndarray | None,
+    starts: tuple[np.ndarray | None, SplineField | None],
     pixel_sizes: tuple[float, float] | None,
     config: RegistrationConfig,
     names: tuple[str, str],
     device: torch.device,
 ) -> RegistrationResult:
-    start = time.perf_counter()
+    (init, field), began = starts, time.perf_counter()
     backend = native.load(device)
     fixed, moving = (prepare(*each, device, config.no_data) for each in zip(names, pixels, masks, strict=True))
     if config.window is not None:
@@ -203,13 +208,13 @@ def _register(
     images = Images(_without(fixed, hot), _without(moving, hot), of_matrix if config.model is Model.BSPLINE else config)
     task, scale = _task(images.config, init, images.shapes), _scale(pixel_sizes)
     if config.model is Model.BSPLINE:
-        bent = bend_pair(images, task, scale, config)
+        bent = bend_pair(images, task, scale, config, field)
         found = bent.found
     else:
         bent, found = None, search_variants(images, task, scale)
     notes = _notes_of_inputs(names, (fixed, moving), hot, config), _note_of_window(config, images, found), found.notes
     all_notes = *itertools.chain(*notes), *found.solution.notes
-    result = _result(images, found, all_notes, backend, device, time.perf_counter() - start)
+    result = _result(images, found, all_notes, backend, device, time.perf_counter() - began)
     return result if bent is None else _with_bending(result, bent)
 
 

@@ -34,7 +34,7 @@ from zncc_cli.text import shown
 SPLINE, DISPLACEMENT, EXPECTED_ERROR = "spline.npy", "displacement.tif", "expected_error.tif"
 
 MIN_SPACING_PX = 0.5
-_MAX_NODES = 2**26  # 1 GiB of coefficients: a node at every pixel of a frame of 8192 x 8192 pixels
+MAX_NODES = 2**26  # 1 GiB of coefficients: a node at every pixel of a frame of 8192 x 8192 pixels
 _BARE_NAME = re.compile(r"[\w][\w .+()-]{0,250}\.(npy|tif)")
 _MAX_ERROR_BYTES = 2**32  # of expected_error.tif, which is read at once
 
@@ -70,8 +70,8 @@ def read_spline(
     """
     nodes = 2, *(node_count(n, spacing) for n in shape)
     expected = f"{path.name}, float64 {nodes}, which spacing {spacing:g} and the fixed image's size need"
-    if nodes[1] * nodes[2] > _MAX_NODES:
-        raise MismatchError(f"at most {_MAX_NODES} nodes", f"{nodes[1]} x {nodes[2]}")
+    if nodes[1] * nodes[2] > MAX_NODES:
+        raise MismatchError(f"at most {MAX_NODES} nodes", f"{nodes[1]} x {nodes[2]}")
     try:
         size = regular_file_size(path, expected="coefficients of a spline")
         with path.open("rb") as file:
@@ -99,19 +99,20 @@ def is_bare_name(name: object, suffix: str) -> bool:
     return isinstance(name, str) and _BARE_NAME.fullmatch(name) is not None and name.endswith(suffix)
 
 
-def read_expected_error(path: Path, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Return the expected error (H, W), moving pixels, of a fixed frame of that shape; NaN where it is not known.
+def read_expected_error(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return the expected error (H, W), or (frames, H, W), of that shape, moving pixels; NaN where it is not known.
 
     Raises:
         InputError: the file is no TIFF of floats of that size.
     """
     image = read_tiff(path, ReadOptions(name="TIFF", max_bytes=_MAX_ERROR_BYTES))
-    if image.leading or image.axes != "YX" or image.shape != shape or image.dtype != np.float32:
+    if (*image.leading, *image.shape) != shape or image.axes[-2:] != "YX" or image.dtype != np.float32:
         raise InputError(
             f"{shown(path)}: expected the expected error of the transform beside it, float32 {shape}, found "
             f"{image.dtype} {image.data.shape}; align again, or remove the file"
         )
-    return np.asarray(image.read(()).data, dtype=np.float32)
+    pages = [np.asarray(image.read(index).data, dtype=np.float32) for index in np.ndindex(*image.leading)]
+    return np.reshape(pages, shape)
 
 
 def displacement_strips(

@@ -82,7 +82,14 @@ class Bending:
         return replace(self, field=field, smoothness=smoothness, expected_error=error)
 
 
-def bend(fixed: Level, moving: Level, starts: Sequence[np.ndarray], config: RegistrationConfig, window: int) -> Bending:
+def bend(
+    fixed: Level,
+    moving: Level,
+    starts: Sequence[np.ndarray],
+    config: RegistrationConfig,
+    window: int,
+    start: SplineField | None = None,
+) -> Bending:
     """Fit a spline field to a pair, upon the best of some matrices.
 
     Args:
@@ -90,11 +97,12 @@ def bend(fixed: Level, moving: Level, starts: Sequence[np.ndarray], config: Regi
         starts: (3, 3), fixed -> moving; the fit goes on from the one that leads to more agreement on coarse levels.
         config: spacing and smoothness are used.
         window: side of the windows.
+        start: a field, fixed -> moving, from which the coarsest level goes on; None for the matrix.
     """
     fixed, moving = blur_matched(fixed, moving)
     count = _level_count(min(*fixed.shape, *moving.shape))
     of_fixed, of_moving = field_levels(fixed, count), field_levels(moving, count)
-    settings = FitSettings(window, config.spacing or DEFAULT_SPACING, factor=config.smoothness)
+    settings = FitSettings(window, config.spacing or DEFAULT_SPACING, factor=config.smoothness, start=start)
     matrix, fit = _best_coarse(of_fixed, of_moving, starts, settings)
     if fit is None or fit.level.factor > 1:
         fit = fit_field(of_fixed, of_moving, matrix, settings, after=fit)

@@ -55,6 +55,16 @@ class ErrorMap:
         down, across = _weights(rows, self.rows), _weights(columns, self.columns)
         return np.asarray(down @ self.error @ across.T)
 
+    def near(self, points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Return the expected error of the nearest point to fixed points (N, 2), (x, y), and whether that is seen."""
+        column, row = (_nearest(along, on) for along, on in zip(points.T, (self.columns, self.rows), strict=True))
+        return self.error[row, column], self.overlap[row, column]
+
+
+def _nearest(places: NDArray[np.float64], points: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return the index of the point that is nearest to each of some places."""
+    return np.searchsorted((points[1:] + points[:-1]) / 2, places)
+
 
 def _weights(places: Places, points: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return the weights (n, m) of m points of an axis at n places, by linear interpolation."""

@@ -20,8 +20,8 @@ MIN_SIGNIFICANCE = 35.0
 # The least that windows held out agree by, and the share of what the fitted ones do. Right results: 0.46 and 0.85.
 MIN_HELD_OUT, MIN_HELD_OUT_SHARE = 0.05, 0.5
 # How much less ZNCC a field has where it was fitted than the usual one has on windows held out. Of 35 fields that were
-# forced on five pairs with known truth, all that were off by 0.5 px more than the usual field had 0.003 less at least, and
-# none that was within 0.1 px of it had less at all.
+# forced on five pairs with known truth, all that were off by 0.5 px more than the usual field had 0.003 less or more,
+# and none that was within 0.1 px of it had less at all.
 _LEAST_FOLLOWED = 0.002
 # RMS over the overlap: a result that is right is off by less than a pixel. Of 22 pairs with known truth the five that
 # came above were off by 0.8 to 2.6 pixels, of the others one by more than a pixel, 1.1.
