@@ -58,13 +58,14 @@ class Pair:
 
 
 def plans() -> list[Plan]:
-    """Return the plans of all pairs: every motion with every damage, in turn on all scenes."""
+    """Return the plans of all pairs, shuffled: every motion with every damage, in turn on all scenes."""
     wanted = [(motion, damage) for _ in range(_ROUNDS) for motion in MOTIONS for damage in DAMAGES]
-    return [
+    drawn = [
         # Steps of the scenes that meet every damage and motion with several of them.
         Plan(number, motion, damage, _SCENES[(number + number // len(_SCENES)) % len(_SCENES)])
         for number, (motion, damage) in enumerate(wanted)
     ]
+    return [drawn[k] for k in np.random.default_rng(1).permutation(len(drawn))]  # so that every n-th are of all kinds
 
 
 def make(plan: Plan) -> Pair:

@@ -173,7 +173,7 @@ def _error_of_field(error: ErrorMap) -> str:
         return "not known: the images share no pixel"
     worst, x, y = error.worst
     return (
-        f"{error.rms:.3f} px RMS over the overlap, {worst:.3f} px at the worst place, ({x}, {y}): standard "
+        f"{error.rms:.3f} px RMS where there is texture, {worst:.3f} px at the worst place, ({x}, {y}): standard "
         "deviations; "
         f"above {UNCERTAIN_PX:g} px in {error.uncertain_share:.1%} of the overlap"
     )

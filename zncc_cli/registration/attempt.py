@@ -209,9 +209,9 @@ def _fine_ratio(
     return score / other if other > 0 else math.inf
 
 
-def confirmed(solution: Solution, task: Task, textures: PairPyramid) -> Solution:
-    """Return a solution by brightness, judged by the consensus of the pair's texture maps as well."""
-    found = _consensus(textures, solution.fit.matrix, solution.fit.model)
+def confirmed(solution: Solution, task: Task, pair: PairPyramid) -> Solution:
+    """Return a solution by brightness, judged as well by the consensus of the ``pair`` as other images show it."""
+    found = _consensus(pair, solution.fit.matrix, solution.fit.model)
     evidence = dataclasses.replace(solution.evidence, consensus=found)
     return dataclasses.replace(solution, evidence=evidence, verdict=_judged(evidence, solution.fit.model, task))
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from zncc_cli.config import RegistrationConfig
+from zncc_cli.config import Contrast, RegistrationConfig
 from zncc_cli.registration.attempt import Task
 from zncc_cli.registration.nonrigid.bending import Bending, bend
 from zncc_cli.registration.nonrigid.verdict import judge_bending
 from zncc_cli.registration.pair_variant import Images
 from zncc_cli.registration.quality.verdict import Status, Verdict
 from zncc_cli.registration.transforms.spline_field import SplineField
-from zncc_cli.registration.variant_search import Found, search_further, search_usual
+from zncc_cli.registration.variant_search import Found, search_further, search_texture, search_usual
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +37,17 @@ def bend_pair(
         config: spacing and smoothness are used.
         start: a field, fixed -> moving, that is near; ``task`` starts from its matrix then.
     """
-    found = search_usual(images, task, scale)
+    # That a matrix does not follow a motion that bends is no difference of contrast: the fit that bends tells.
+    by_brightness = task.config.contrast is Contrast.AUTO
+    first = replace(task, config=replace(task.config, contrast=Contrast.EITHER)) if by_brightness else task
+    found = search_usual(images, first, scale)
     bent = _bent(images, task, found, config, start)
+    if bent.verdict.status is Status.OK:
+        return bent
+    if by_brightness and (textured := search_texture(images, task, found)) is not found:
+        by_texture = _bent(images, task, textured, config, start)
+        if by_texture.verdict.status is Status.OK or bent.verdict.status is Status.FAILED:
+            return by_texture
     # A matrix that failed may have been near enough.
     if bent.verdict.status is not Status.FAILED or found.status is not Status.FAILED or task.init is not None:
         return bent

@@ -18,7 +18,7 @@ from zncc_cli.registration.attempt import TONE_NOTE, Solution, Task, confirmed, 
 from zncc_cli.registration.pair_variant import Images, PairVariant
 from zncc_cli.registration.quality.bounds import MAX_MODEL_MISFIT_PX, MAX_TEXTURE_MISFIT_PX, MIN_START_RATIO
 from zncc_cli.registration.quality.compute_evidence import overlap_distance
-from zncc_cli.registration.quality.verdict import Status, Verdict
+from zncc_cli.registration.quality.verdict import Status, Verdict, is_static
 from zncc_cli.registration.refine.tone_curve import with_one_tone
 from zncc_cli.registration.retry import with_smaller_overlap, with_smaller_windows
 from zncc_cli.registration.search.global_search import USUAL_SCALES
@@ -36,7 +36,9 @@ _MAX_SCALE, _SAME_SCALE = 10.0, 1.05
 _LARGER_SCALES = (((1, 2), (1.0, 2.0)), ((2, 1), (0.5, 1.0)))
 # Of the variance of an image, what a tone curve may leave where texture has found the place. A line leaves more then.
 _MAX_UNEXPLAINED = 0.5
-_CONFIRMED_NOTE = "the images agree little by brightness; their local texture confirms the place"
+_CONFIRMED_NOTE = (
+    "the images agree little by brightness as it is; their parts confirm the place by texture or by a curve"
+)
 _RANK = (Status.OK, Status.SUSPECT, Status.FAILED)
 
 
@@ -127,22 +129,35 @@ def _by_brightness_or_texture(images: Images, task: Task) -> Found:
     textures = images.textures if task.config.contrast is Contrast.ANY else None
     if textures is not None:
         return _through_curve(images, task, _registered(images, task, textures))
-    found = _registered(images, task, images.as_they_are)
-    if found.status is Status.OK or task.config.contrast is not Contrast.AUTO:
+    return search_texture(images, task, _registered(images, task, images.as_they_are))
+
+
+def search_texture(images: Images, task: Task, found: Found) -> Found:
+    """Return what a search by texture leads to, where brightness has ``found`` nothing that is ok; else ``found``.
+
+    What a camera leaves at its own place, a border or single pixels, has texture there as well.
+    """
+    if found.status is Status.OK or task.config.contrast is not Contrast.AUTO or is_static(found.solution.evidence):
         return found
     textures = images.textures
     by_texture = None if textures is None else _where_it_stands_out(images, task, textures, USUAL_SCALES, quick=False)
     if by_texture is not None and _is_better_by_texture(by_texture, found):
         return _through_curve(images, task, by_texture)
-    return found if textures is None or _bends(found) else _confirmed_by_texture(found, task, textures)
+    return found if _bends(found) else _confirmed_by_blocks(images, task, found)
 
 
-def _confirmed_by_texture(found: Found, task: Task, textures: PairVariant) -> Found:
-    """Return the fit by brightness as ok where the blocks of the texture maps find its place by themselves."""
-    solution = confirmed(found.solution, task, textures.pair)
-    if solution.verdict.status is not Status.OK:
-        return found
-    return replace(found, solution=replace(solution, notes=(*solution.notes, _CONFIRMED_NOTE)))
+def _confirmed_by_blocks(images: Images, task: Task, found: Found) -> Found:
+    """Return the fit by brightness as ok where blocks find its place by themselves, by texture or through a curve."""
+    fit, pair = found.solution.fit, images.as_they_are.pair
+    as_compared = pair.in_contrast(fit.inverted)
+    toned = with_one_tone(as_compared, fit.matrix, _MAX_UNEXPLAINED)
+    textures = images.textures
+    pairs = [*([] if textures is None else [textures.pair]), *([] if toned is as_compared else [toned])]
+    for shown in pairs:
+        solution = confirmed(found.solution, task, shown)
+        if solution.verdict.status is Status.OK:
+            return replace(found, solution=replace(solution, notes=(*solution.notes, _CONFIRMED_NOTE)))
+    return found
 
 
 def _bends(found: Found) -> bool:

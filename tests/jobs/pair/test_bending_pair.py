@@ -180,5 +180,5 @@ def test_a_real_result_tells_its_expected_error_to_everybody(
     assert report["metrics"]["motion"] == pytest.approx(longest, abs=0.02)  # between the points that are looked at
     print_summary(outcome)
     printed = capsys.readouterr().out
-    assert f"{error.rms:.3f} px RMS over the overlap, {worst:.3f} px at the worst place, ({x}, {y})" in printed
+    assert f"{error.rms:.3f} px RMS where there is texture, {worst:.3f} px at the worst place, ({x}, {y})" in printed
     assert "map-field-error" in (out / "report.html").read_text()

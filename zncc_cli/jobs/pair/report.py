@@ -99,8 +99,8 @@ def _selection(result: RegistrationResult) -> dict[str, Any] | None:
 def _uncertainty(result: RegistrationResult) -> dict[str, Any] | None:
     """Return standard deviations in pixels; of a matrix with the covariance that they come from.
 
-    Of a field: RMS over the overlap, the largest, where that is, (x, y) of a fixed pixel, and the share of the overlap
-    in which they are above `UNCERTAIN_PX`.
+    Of a field: RMS over the textured part of the overlap, the largest, where that is, (x, y) of a fixed pixel, and the
+    share of the overlap in which they are above `UNCERTAIN_PX`.
     """
     error = None if result.bending is None else result.bending.expected_error
     if error is not None and error.overlap.any():

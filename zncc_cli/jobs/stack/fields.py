@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -104,4 +104,4 @@ def in_pixels(place: FrameField, factor: int, shape: tuple[int, int]) -> FrameFi
 def _error_in_pixels(error: ErrorMap | None, factor: int) -> ErrorMap | None:
     if error is None:
         return None
-    return ErrorMap(error.rows * factor, error.columns * factor, error.error * factor, error.overlap)
+    return replace(error, rows=error.rows * factor, columns=error.columns * factor, error=error.error * factor)

@@ -32,6 +32,7 @@ from zncc_cli.registration.quality.peak_ratio import peak_ratio
 from zncc_cli.registration.transforms.spline_field import SplineField
 
 _ERROR_STEP_PX = 8  # of the grid on which the expected error is told, fixed pixels; more on large frames
+_MIN_SIGNAL, _MIN_TEXTURED_SHARE = 0.5, 0.1  # of the variance of a window, and of the overlap
 _ERROR_SIDE = 256  # points along a side of that grid, at most
 # The coarsest level of an image of this shorter side, and how many levels it has; of a larger one, with it twice as
 # many pixels, one more.
@@ -140,7 +141,7 @@ def _bending(
     found = posterior(fit)
     rows, columns = (_points(n) for n in level.grid.shape)
     shown = metric.maps[4] > 0
-    overlap = np.asarray(shown.cpu())[np.ix_(rows, columns)]
+    overlap, signal = (np.asarray(each.cpu())[np.ix_(rows, columns)] for each in (shown, metric.maps[2]))
     height, width = level.grid.shape
     return Bending(
         SplineField(matrix, np.asarray(c.cpu()), level.grid.spacing, level.grid.shape),
@@ -149,7 +150,7 @@ def _bending(
         int((metric.determinant <= _MIN_DETERMINANT).sum()),
         float(metric.determinant.min()),
         metric.valid / (height * width),
-        None if found is None else _error_map(found, rows, columns, overlap),
+        None if found is None else _error_map(found, rows, columns, overlap, signal),
         *told,
         _peak_ratio(fixed, metric.maps[3], shown),
     )
@@ -164,9 +165,16 @@ def _peak_ratio(fixed: list[Level], warped: Tensor, valid: Tensor) -> float | No
 
 
 def _error_map(
-    found: Posterior, rows: NDArray[np.intp], columns: NDArray[np.intp], overlap: NDArray[np.bool_]
+    found: Posterior,
+    rows: NDArray[np.intp],
+    columns: NDArray[np.intp],
+    overlap: NDArray[np.bool_],
+    signal: NDArray[np.float32],
 ) -> ErrorMap:
-    return ErrorMap(rows, columns, found.deviation(rows, columns), overlap)
+    """Return the expected error at points; ``signal`` (h, w) is the share of it in the images there, in [0, 1]."""
+    textured = overlap & (signal > _MIN_SIGNAL)
+    enough = textured.sum() >= _MIN_TEXTURED_SHARE * overlap.sum()
+    return ErrorMap(rows, columns, found.deviation(rows, columns), overlap, textured if enough else overlap)
 
 
 def _points(pixels: int) -> NDArray[np.intp]:

@@ -23,17 +23,23 @@ class ErrorMap:
         rows, columns: of the points, fixed pixels.
         error: (h, w) float64, the root of the summed variances of both components, moving pixels.
         overlap: (h, w) bool, where both images are valid.
+        textured: (h, w) bool, the part of the overlap in which both images show more than their noise; all of it where
+            that part is too small.
     """
 
     rows: NDArray[np.intp]
     columns: NDArray[np.intp]
     error: NDArray[np.float64]
     overlap: NDArray[np.bool_]
+    textured: NDArray[np.bool_]
 
     @property
     def rms(self) -> float:
-        """Root mean square over the overlap; infinite without one."""
-        seen = self.error[self.overlap]
+        """Root mean square over the textured part of the overlap; infinite without one.
+
+        On flat ground nothing tells where a point lies, and nothing is there to be aligned.
+        """
+        seen = self.error[self.textured]
         return float(np.sqrt(np.mean(seen**2))) if len(seen) else math.inf
 
     @property
@@ -55,10 +61,10 @@ class ErrorMap:
         down, across = _weights(rows, self.rows), _weights(columns, self.columns)
         return np.asarray(down @ self.error @ across.T)
 
-    def near(self, points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Return the expected error of the nearest point to fixed points (N, 2), (x, y), and whether that is seen."""
+    def near(self, points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return error, overlap and texture at the nearest point to each of fixed points (N, 2), (x, y)."""
         column, row = (_nearest(along, on) for along, on in zip(points.T, (self.columns, self.rows), strict=True))
-        return self.error[row, column], self.overlap[row, column]
+        return self.error[row, column], self.overlap[row, column], self.textured[row, column]
 
 
 def _nearest(places: NDArray[np.float64], points: NDArray[np.intp]) -> NDArray[np.intp]:

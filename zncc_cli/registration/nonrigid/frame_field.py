@@ -36,7 +36,7 @@ def no_motion(shape: tuple[int, int], spacing: float) -> FrameField:
     """Return the field of the reference itself, a frame (H, W): no displacement, and no error."""
     coefficients = NodeGrid(shape, spacing).zeros(torch.device("cpu")).numpy()
     ends = [np.array([0, n - 1], dtype=np.intp) for n in shape]
-    error = ErrorMap(ends[0], ends[1], np.zeros((2, 2)), np.ones((2, 2), dtype=bool))
+    error = ErrorMap(ends[0], ends[1], np.zeros((2, 2)), *np.ones((2, 2, 2), dtype=bool))
     return FrameField(SplineField(np.eye(3), coefficients, spacing, shape), error)
 
 
@@ -78,7 +78,9 @@ def _summed(first: FrameField, second: FrameField) -> ErrorMap | None:
         return None
     rows, columns = second.error.rows, second.error.columns
     points = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2).astype(np.float64)
-    own, seen = first.error.near(points)
-    further, seen_then = second.error.near(first.field.map_points(points))
-    shape = len(rows), len(columns)
-    return ErrorMap(rows, columns, (own + further).reshape(shape), (seen & seen_then).reshape(shape))
+    parts = first.error.near(points), second.error.near(first.field.map_points(points))
+    error, overlap, textured = (
+        (a + b if a.dtype == np.float64 else a & b).reshape(len(rows), len(columns))
+        for a, b in zip(*parts, strict=True)
+    )
+    return ErrorMap(rows, columns, error, overlap, textured)

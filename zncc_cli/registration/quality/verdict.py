@@ -201,7 +201,7 @@ def _doubts(evidence: Evidence, request: Request) -> Iterator[str]:
     yield from _doubts_of_model(e, request)
     if e.round_trip is not None and e.round_trip > bounds.MAX_ROUND_TRIP_PX and not confirmed:
         yield f"with fixed and moving exchanged the result would move by {e.round_trip:.2f} px"
-    if e.single_pixel_ratio is not None and e.single_pixel_ratio > bounds.MAX_SINGLE_PIXEL_RATIO:
+    if _rests_on_single_pixels(e):
         yield (
             "hardly anything moved, and the images agree by single pixels that stand out at the same places, as hot "
             "pixels of a camera do; remove them before (by a dark frame, or a 3 x 3 median), or leave them out by masks"
@@ -263,6 +263,16 @@ def _doubts_of_model(e: Evidence, request: Request) -> Iterator[str]:
             f"shift along them (aperture agreement {e.aperture_agreement:.1f}, at least "
             f"{bounds.MIN_APERTURE_AGREEMENT:.0f} is needed){'' if misfits else request.simpler_model}"
         )
+
+
+def is_static(evidence: Evidence) -> bool:
+    """Tell whether a camera's own pixels held or pulled the result: single ones, or a border of constant pixels."""
+    pulled = evidence.border_pull is not None and math.isinf(evidence.border_pull)
+    return _rests_on_single_pixels(evidence) or evidence.border_left_out or pulled
+
+
+def _rests_on_single_pixels(evidence: Evidence) -> bool:
+    return evidence.single_pixel_ratio is not None and evidence.single_pixel_ratio > bounds.MAX_SINGLE_PIXEL_RATIO
 
 
 def _doubts_of_border(e: Evidence) -> Iterator[str]:
