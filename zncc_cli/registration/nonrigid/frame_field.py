@@ -78,9 +78,8 @@ def _summed(first: FrameField, second: FrameField) -> ErrorMap | None:
         return None
     rows, columns = second.error.rows, second.error.columns
     points = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2).astype(np.float64)
-    parts = first.error.near(points), second.error.near(first.field.map_points(points))
-    error, overlap, textured = (
-        (a + b if a.dtype == np.float64 else a & b).reshape(len(rows), len(columns))
-        for a, b in zip(*parts, strict=True)
-    )
-    return ErrorMap(rows, columns, error, overlap, textured)
+    own, seen, textured = first.error.near(points)
+    further, seen_then, textured_then = second.error.near(first.field.map_points(points))
+    shape = len(rows), len(columns)
+    seen, textured = seen & seen_then, textured & textured_then
+    return ErrorMap(rows, columns, (own + further).reshape(shape), seen.reshape(shape), textured.reshape(shape))
