@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
+import tempfile
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -127,5 +129,6 @@ def _by_elastix(fixed: Image, moving: Image) -> Array:
         _, found = itk.elastix_registration_method(
             *frames, parameter_object=parameters, log_to_console=False, number_of_threads=1
         )
-        field = itk.transformix_deformation_field(frames[1], found)
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):  # it leaves a file where it is
+            field = itk.transformix_deformation_field(frames[1], found)
         return np.asarray(itk.array_from_image(field), dtype=np.float64)[: fixed.shape[0], : fixed.shape[1], :2]
