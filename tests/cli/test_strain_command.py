@@ -98,6 +98,31 @@ def test_folds_are_named_in_the_table(run: Run) -> None:
     assert all(float(row["determinant"]) <= 0 for row in folds)
 
 
+def test_the_table_holds_the_deviation_of_each_component(run: Run) -> None:
+    field = random_field((60, 70), spacing=8.0)
+    shapes = {"fixed_shape": (60, 70), "moving_shape": (300, 300)}
+    write_transform(
+        run.folder / "t.json", model="bspline", matrix=field.matrix, **shapes, field=field, with_expected_error=True
+    )
+    error = np.linspace(0.1, 0.5, 60 * 70, dtype=np.float32).reshape(60, 70)
+    error[:, :10] = np.nan
+    beside = run.folder / "t-expected_error.tif"
+    missing = run("zncc", "strain", "t.json", "--out", "s", "--step", 10)
+    assert missing.returncode == 0
+    assert "sigma is left empty" in missing.stderr
+    assert {row["sigma"] for row in table(run.folder / "s" / "strain.csv")} == {""}
+    tifffile.imwrite(beside, error)
+    assert run("zncc", "strain", "t.json", "--out", "s", "--step", 10, "--overwrite").returncode == 0
+    rows = table(run.folder / "s" / "strain.csv")
+    assert rows[0]["sigma"] == ""
+    at = {(row["x"], row["y"]): row["sigma"] for row in rows}
+    # Both components are known alike: half of the variance each.
+    assert float(at["25", "15"]) == pytest.approx(error[15, 25] / np.sqrt(2), rel=1e-6)
+    tifffile.imwrite(beside, error[:50])
+    wrong = run("zncc", "strain", "t.json", "--out", "s2")
+    assert_one_line_error(wrong, 1, "t-expected_error.tif", "(60, 70)")
+
+
 def test_what_has_no_strain_is_refused_in_one_line(run: Run) -> None:
     mirrored = written(run.folder / "m.json", np.diag([-1.0, 1.0, 1.0]))
     np.save(run.folder / "t.npy", STRETCH)

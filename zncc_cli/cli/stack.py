@@ -42,6 +42,9 @@ def stack(
     <stem>_stack in the working folder, where <stem> is MOVIE's name without its suffix. Blank frames, and frames that
     agree with no other, are placed between their neighbours, and named.
 
+    With --model bspline also splines.npy, displacement.tif (total), incremental.tif and expected_error.tif; zncc strain
+    maps the strain of all frames.
+
     Exit codes: 0 aligned; 1 error; 2 usage error; 3 the result is not to be trusted (files are written all the same);
     5 aligned, but drift.svg could not be made (a line says why).
     """

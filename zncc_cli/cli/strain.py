@@ -28,6 +28,9 @@ def strain(
     of areas; and strain.csv with the same on a grid of points. Strains come from planes that are fitted to the
     displacements in windows of the gauge length. They are NaN where FIXED's pixels have no place in MOVING.
 
+    Of the transforms.json of zncc stack the maps have a page for each frame, and strain_curve.csv has their mean
+    strains.
+
     Exit codes: 0 written; 1 error; 2 usage error.
     """
     config = options.gather(StrainConfig, locals())
@@ -41,7 +44,8 @@ def strain(
     elif not quiet:
         mean = "".join(f"  {name} {value:.6g}" for name, value in (maps.mean or {}).items() if name in _PRINTED)
         print(
-            f"{shown(maps.out)}  gauge {maps.gauge} px, {maps.ok} of {maps.points} points; mean{mean or ' not known'}"
+            f"{shown(maps.out)}  gauge {maps.gauge} px, {maps.ok} of {maps.points} points; "
+            f"mean{'' if maps.frames is None else f' of the last of {maps.frames} frames'}{mean or ' not known'}"
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from zncc_cli.config.choices import NESTED_MODELS, Backend, Model, coerce
+from zncc_cli.config.choices import NESTED_MODELS, Backend, Canvas, Model, coerce
 from zncc_cli.config.resampling import ResamplingConfig
 from zncc_cli.config.setting import check_ranges, setting, settings_of
 from zncc_cli.config.shared import (
@@ -26,6 +26,7 @@ from zncc_cli.config.shared import (
 from zncc_cli.errors import OptionError
 
 TO_FIRST, TO_PREVIOUS, TO_MEAN = "first", "previous", "mean"  # values of --to beside a number
+_MODELS = (*NESTED_MODELS, Model.BSPLINE)
 # What the commands say of `resampling.canvas`.
 CANVAS = settings_of(ResamplingConfig)["canvas"]._replace(
     help="Frame of the written stack: the reference frame's, one that holds all frames, or what all share.",
@@ -58,7 +59,11 @@ class StackConfig:
     )
     model: Model = field(
         default=Model.TRANSLATION,
-        metadata=setting("Richest motion that a frame may have.", metavar="|".join(NESTED_MODELS), alias="-m"),
+        metadata=setting(
+            "Richest motion that a frame may have; bspline bends, from the field of the frame before.",
+            metavar="|".join(_MODELS),
+            alias="-m",
+        ),
     )
     window: int | None = field(
         default=None,
@@ -83,13 +88,17 @@ class StackConfig:
         coerce(self, model=Model, backend=Backend)
         check_ranges(self)
         no_data_number(self.no_data)
-        if self.model not in NESTED_MODELS:
-            names = ", ".join(NESTED_MODELS)
+        if self.model not in _MODELS:
+            names = ", ".join(_MODELS)
             raise OptionError(f"`model`: expected one of {names} for a stack, got {self.model}")
         if self.axis is not None and (len(self.axis) != 1 or self.axis in "CSYX"):
             raise OptionError(
                 f"`axis`: expected the letter of an axis, such as T or Z, but no channel, got {self.axis!r}"
             )
+        if self.model is Model.BSPLINE and self.to == TO_MEAN:
+            raise OptionError("`to`: expected first, previous or a number with `model` bspline, got mean")
+        if self.model is Model.BSPLINE and self.resampling.canvas is not Canvas.FIXED:
+            raise OptionError(f"`canvas`: expected fixed with `model` bspline, got {self.resampling.canvas}")
         _ = self.reference, self.chosen_channel
 
     @property

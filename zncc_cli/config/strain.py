@@ -18,7 +18,11 @@ class StrainConfig:
     """Strain maps of a transform."""
 
     transform: Path = field(
-        metadata=setting("A transform file of any format that holds the sizes.", metavar="TRANSFORM", positional=True)
+        metadata=setting(
+            "A transform file of any format that holds the sizes, or the transforms.json of a movie.",
+            metavar="TRANSFORM",
+            positional=True,
+        )
     )
     out: Path = field(metadata=OUT)
     gauge: int | None = field(

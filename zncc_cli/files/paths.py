@@ -79,14 +79,14 @@ class MismatchError(Exception):
         self.found = found
 
 
-def read_small_file(path: Path, *, expected: str, advice: str) -> bytes:
-    """Return the content of the file at ``path``, of at most `MAX_SMALL_FILE_BYTES` bytes.
+def read_small_file(path: Path, *, expected: str, advice: str, max_bytes: int = MAX_SMALL_FILE_BYTES) -> bytes:
+    """Return the content of the file at ``path``, of at most ``max_bytes``.
 
     Raises:
         InputError: the file is missing, not readable, empty or larger.
     """
     size = regular_file_size(path, expected=expected)
-    if size > MAX_SMALL_FILE_BYTES:
+    if size > max_bytes:
         raise refusal(path, expected=expected, found=f"{size} bytes", advice=advice)
     try:
         return path.read_bytes()

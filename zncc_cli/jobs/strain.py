@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-from collections.abc import Iterator
+import logging
+import math
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +18,11 @@ from numpy.typing import NDArray
 from zncc_cli.config.strain import StrainConfig
 from zncc_cli.errors import InputError
 from zncc_cli.files.image_output import STRIP_ROWS, write_strips
+from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.output_folder import OutputFolder, refuse_sources
 from zncc_cli.files.transforms.formats import Linear, read_linear
+from zncc_cli.files.transforms.side_files import read_expected_error
+from zncc_cli.files.transforms.stack_json import is_of_stack, read_stack
 from zncc_cli.jobs.disk import check_disk
 from zncc_cli.jobs.row_file import RowFile
 from zncc_cli.jobs.transforms import as_spline, warn_of_status
@@ -26,11 +31,15 @@ from zncc_cli.registration.transforms.matrices import is_mirrored
 from zncc_cli.registration.transforms.strain import Strain, plane_gradients, strain_of
 from zncc_cli.text import shown
 
-TABLE = "strain.csv"
+logger = logging.getLogger("zncc_cli.strain")
+
+TABLE, CURVE = "strain.csv", "strain_curve.csv"
 MAPS = tuple(field.name for field in dataclasses.fields(Strain))
 _NAMES = (TABLE, *(f"{name}.tif" for name in MAPS))
+_OF_CURVE = ("exx", "eyy", "exy")
 _STRIP_PIXELS = 2**18  # computed at a time, by some fifty numbers each
 _MATRIX_GAUGE = 15  # pixels; about what DIC programs begin with
+_UNPLACED = ("blank", "outlier")  # frames that have no place of their own, and no strain
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,7 @@ class StrainMaps:
         step: distance of the points of the table, pixels.
         points: of the table; ok: of these, those with a whole window.
         mean: of each map, over the points that are ok; None where there is none.
+        frames: of a movie; None for a single transform.
     """
 
     out: Path
@@ -53,47 +63,127 @@ class StrainMaps:
     points: int
     ok: int
     mean: dict[str, float] | None
+    frames: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """A transform whose strain is computed.
+
+    Attributes:
+        linear: the transform, with the size of the fixed image; None for a frame without a place of its own.
+        sigma: standard deviation of u, and of v, (H, W), pixels; None where it is not known.
+        frame, status: of the frame of a movie.
+    """
+
+    linear: Linear | None
+    sigma: NDArray[np.float32] | None
+    frame: int = 0
+    status: str = ""
 
 
 def write_strain(config: StrainConfig) -> StrainMaps:
     """Write ``exx.tif`` and the other maps of `Strain`, on the fixed frame, and ``strain.csv``.
 
+    Of the transforms.json of a movie the maps have a page for each frame, the table a column with its number, and
+    ``strain_curve.csv`` the means of each frame.
+
     Raises:
         InputError: the transform cannot be read, mirrors, or does not hold the size of its fixed image.
         OutputError: a file cannot be written; none is written then. ResourceError: the disk is too small.
     """
-    linear = read_linear(config.transform)
-    warn_of_status(config.transform, linear.status)
-    linear, _ = as_spline(config.transform, linear)
-    if linear.fixed_shape is None:
-        raise InputError(
-            f"{shown(config.transform)}: expected a transform with the size of its fixed image, found none; convert it "
-            "to .json with --fixed and --moving"
-        )
-    if is_mirrored(linear.matrix):
-        raise InputError(
-            f"{shown(config.transform)}: expected a transform that does not mirror, found one that does, which has no "
-            "strain; mirror the moving image and align again"
-        )
-    gauge, shape = config.gauge or _gauge(linear), linear.fixed_shape
+    sources, of_movie, files = _sources(config.transform)
+    first = next((source.linear for source in sources if source.linear is not None), None)
+    if first is None or first.fixed_shape is None:
+        raise InputError(f"{shown(config.transform)}: expected a frame that is aligned, found none; align again")
+    gauge, shape = config.gauge or _gauge(first), first.fixed_shape
     step = config.step or max(1, gauge // 2)
-    check_disk(config.out, 2 * 4 * len(MAPS) * shape[0] * shape[1])  # rows of floats are kept until they are written
-    refuse_sources((config.out / name for name in _NAMES), [config.transform])
+    names = (*_NAMES, CURVE) if of_movie else _NAMES
+    # Rows of floats are kept until they are written.
+    check_disk(config.out, 2 * 4 * len(MAPS) * len(sources) * shape[0] * shape[1])
+    refuse_sources((config.out / name for name in names), [config.transform, *files])
     with (
-        OutputFolder(config.out, names=_NAMES, overwrite=config.overwrite) as folder,
+        OutputFolder(config.out, names=names, overwrite=config.overwrite) as folder,
         _RowFiles(folder.staging, shape[1]) as rows_of,
     ):
-        table = _Table(folder.staging / TABLE, step)
-        with table.path.open("w", newline="", encoding="utf-8") as file:
+        tables = []
+        with (folder.staging / TABLE).open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(("x", "y", "u", "v", *MAPS, "status"))
-            for rows, part in _strips(linear, shape, gauge):
-                table.add(writer, rows, part)
-                for name in MAPS:
-                    rows_of[name].append(getattr(part.strain, name).astype(np.float32))
+            prefix = ("frame",) if of_movie else ()
+            writer.writerow((*prefix, "x", "y", "u", "v", "sigma", *MAPS, "status"))
+            for source in sources:
+                table = _Table(step, source, of_movie)
+                tables.append(table)
+                for rows, part in _parts(source, shape, gauge):
+                    if part is not None:
+                        table.add(writer, rows, part)
+                    for name in MAPS:
+                        blank = np.full((len(rows), shape[1]), np.nan, np.float32)
+                        rows_of[name].append(blank if part is None else getattr(part.strain, name).astype(np.float32))
         for name in MAPS:
-            _write_map(folder.staging / f"{name}.tif", rows_of[name], linear, shape)
-    return StrainMaps(config.out, _NAMES, gauge, step, table.points, table.ok, table.mean)
+            count = len(sources) if of_movie else None
+            _write_map(folder.staging / f"{name}.tif", rows_of[name], first.grid, shape, count)
+        if of_movie:
+            _write_curve(folder.staging / CURVE, tables)
+    points, ok = (sum(counts) for counts in zip(*((table.points, table.ok) for table in tables), strict=True))
+    frames = len(sources) if of_movie else None
+    return StrainMaps(config.out, names, gauge, step, points, ok, tables[-1].mean, frames)
+
+
+def _sources(path: Path) -> tuple[list[_Source], bool, list[Path]]:
+    """Return what a file holds, whether it is of a movie, and the files beside it that are read.
+
+    Raises:
+        InputError: see `write_strain`.
+    """
+    if not is_of_stack(path):
+        linear = read_linear(path)
+        warn_of_status(path, linear.status)
+        linear, _ = as_spline(path, linear)
+        if linear.fixed_shape is None:
+            raise InputError(
+                f"{shown(path)}: expected a transform with the size of its fixed image, found none; convert it "
+                "to .json with --fixed and --moving"
+            )
+        _refuse_mirror(path, linear)
+        return [_Source(linear, _sigma(linear.expected_error, linear.fixed_shape))], False, []
+    stack = read_stack(path)
+    errors = stack.expected_error
+    sigmas = _frame_sigmas(errors, (len(stack.frames), *stack.shape))
+    sources = []
+    for index, frame in enumerate(stack.frames):
+        linear = Linear(frame.matrix, stack.shape, stack.shape, bend=frame.field)
+        _refuse_mirror(path, linear)
+        placed = None if frame.status in _UNPLACED else linear
+        sources.append(_Source(placed, sigmas(index), frame.number, frame.status))
+    return sources, True, [] if errors is None else [errors]
+
+
+def _refuse_mirror(path: Path, linear: Linear) -> None:
+    if is_mirrored(linear.matrix):
+        raise InputError(
+            f"{shown(path)}: expected a transform that does not mirror, found one that does, which has no "
+            "strain; mirror the moving image and align again"
+        )
+
+
+def _sigma(path: Path | None, shape: tuple[int, ...]) -> NDArray[np.float32] | None:
+    """Return the standard deviation of u, and of v, pixels, from the file of expected errors; None without one.
+
+    It is that of each component where both are known alike.
+    """
+    if path is None:
+        return None
+    if not path.exists():
+        logger.warning("%s: not beside the transform; sigma is left empty", shown(path))
+        return None
+    return read_expected_error(path, shape) / np.float32(math.sqrt(2))
+
+
+def _frame_sigmas(path: Path | None, shape: tuple[int, ...]) -> Callable[[int], NDArray[np.float32] | None]:
+    """Return a function from the index of a frame to its `_sigma`."""
+    sigma = _sigma(path, shape)
+    return lambda index: None if sigma is None else sigma[index]
 
 
 def _gauge(linear: Linear) -> int:
@@ -110,39 +200,50 @@ class _Part:
     strain: Strain
 
 
-def _strips(linear: Linear, shape: tuple[int, int], gauge: int) -> Iterator[tuple[range, _Part]]:
-    """Yield rows of the fixed frame, from top to bottom, and what is known of them."""
-    height = max(gauge, _STRIP_PIXELS // shape[1])
+def _parts(source: _Source, shape: tuple[int, int], gauge: int) -> Iterator[tuple[range, _Part | None]]:
+    """Yield rows of the fixed frame, from top to bottom, and what is known of them; None without a transform."""
+    linear, height = source.linear, max(gauge, _STRIP_PIXELS // shape[1])
     for first in range(0, shape[0], height):
         rows = range(first, min(first + height, shape[0]))
-        around = range(max(0, rows.start - gauge // 2), min(shape[0], rows.stop + gauge // 2))
-        own = slice(rows.start - around.start, rows.stop - around.start)
-        u = displacements(linear.transform, around, range(shape[1]), linear.moving_shape)
-        if gauge == 1:
-            gradients = jacobians(linear.transform, rows, range(shape[1])) - np.eye(2)
-            share = np.asarray(np.isfinite(u[own]).all(axis=-1), np.float64)
-            gradients[share == 0] = np.nan
-        else:
-            whole, shares = plane_gradients(u, gauge)
-            gradients, share = whole[own], shares[own]
-        yield rows, _Part(u[own], share, strain_of(gradients))
+        yield rows, None if linear is None else _part(linear, rows, shape, gauge)
+
+
+def _part(linear: Linear, rows: range, shape: tuple[int, int], gauge: int) -> _Part:
+    around = range(max(0, rows.start - gauge // 2), min(shape[0], rows.stop + gauge // 2))
+    own = slice(rows.start - around.start, rows.stop - around.start)
+    u = displacements(linear.transform, around, range(shape[1]), linear.moving_shape)
+    if gauge == 1:
+        gradients = jacobians(linear.transform, rows, range(shape[1])) - np.eye(2)
+        share = np.asarray(np.isfinite(u[own]).all(axis=-1), np.float64)
+        gradients[share == 0] = np.nan
+    else:
+        whole, shares = plane_gradients(u, gauge)
+        gradients, share = whole[own], shares[own]
+    return _Part(u[own], share, strain_of(gradients))
 
 
 class _Table:
-    """The rows of strain.csv, and what they sum up to.
+    """The rows of strain.csv of one transform, and what they sum up to.
 
     Attributes:
-        path: of the file. points, ok, mean: as in `StrainMaps`.
+        source: the transform. points, ok, mean: as in `StrainMaps`.
     """
 
-    def __init__(self, path: Path, step: int) -> None:
-        self.path, self._step = path, step
+    def __init__(self, step: int, source: _Source, of_movie: bool) -> None:
+        self.source, self._step = source, step
+        self._prefix = (source.frame,) if of_movie else ()
         self.points = self.ok = 0
         self._sums = dict.fromkeys(MAPS, 0.0)
+        self._variance, self._known = 0.0, 0
 
     @property
     def mean(self) -> dict[str, float] | None:
         return {name: total / self.ok for name, total in self._sums.items()} if self.ok else None
+
+    @property
+    def sigma(self) -> float:
+        """Root mean square of sigma over the points that are ok; NaN where it is not known."""
+        return math.sqrt(self._variance / self._known) if self._known else math.nan
 
     def add(self, writer: Any, rows: range, part: _Part) -> None:
         """Write the points of some rows."""
@@ -164,8 +265,23 @@ class _Table:
             self.ok += int(whole.sum())
             for number, name in enumerate(MAPS):
                 self._sums[name] += float(values[whole, number].sum())
-            for x, u, value, word in zip(columns, part.displacements[at, columns], values, status, strict=True):
-                writer.writerow((x, row, *map(_text, u), *map(_text, value), word))
+            sigma = np.full(len(columns), np.nan) if self.source.sigma is None else self.source.sigma[row, columns]
+            told = sigma[whole & np.isfinite(sigma)].astype(np.float64)
+            self._variance, self._known = self._variance + float(told @ told), self._known + len(told)
+            lines = zip(columns, part.displacements[at, columns], sigma, values, status, strict=True)
+            for x, u, deviation, value, word in lines:
+                writer.writerow((*self._prefix, x, row, *map(_text, (*u, deviation)), *map(_text, value), word))
+
+
+def _write_curve(path: Path, tables: list[_Table]) -> None:
+    """Write the mean strain of each frame; empty where it has no place."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("frame", "status", "points", *_OF_CURVE, "sigma"))
+        for table in tables:
+            mean = table.mean or dict.fromkeys(MAPS, math.nan)
+            values = (*(mean[name] for name in _OF_CURVE), table.sigma)
+            writer.writerow((table.source.frame, table.source.status, table.ok, *map(_text, values)))
 
 
 def _text(value: float) -> str:
@@ -184,6 +300,13 @@ class _RowFiles(ExitStack):
         return self._files[name]
 
 
-def _write_map(path: Path, rows: RowFile, linear: Linear, shape: tuple[int, int]) -> None:
-    strips = (rows.read(slice(first, min(first + STRIP_ROWS, shape[0]))) for first in range(0, shape[0], STRIP_ROWS))
-    write_strips(path, strips, shape=shape, dtype=np.float32, axes="YX", like=None, frame=linear.grid)
+def _write_map(path: Path, rows: RowFile, grid: Metadata | None, shape: tuple[int, int], frames: int | None) -> None:
+    """Write the rows of a map (H, W), or of one after the other, (frames, H, W)."""
+    height = shape[0]
+    strips = (
+        rows.read(slice(top + first, top + min(first + STRIP_ROWS, height)))
+        for top in range(0, height * (frames or 1), height)
+        for first in range(0, height, STRIP_ROWS)
+    )
+    whole, axes = (shape, "YX") if frames is None else ((frames, *shape), "TYX")
+    write_strips(path, strips, shape=whole, dtype=np.float32, axes=axes, like=None, frame=grid)

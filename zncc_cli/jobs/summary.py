@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from zncc_cli.registration.nonrigid.error_map import UNCERTAIN_PX, ErrorMap
 from zncc_cli.report.json import json_text
 from zncc_cli.report.terminal import summary_table
 from zncc_cli.report.words import probability_text
@@ -18,7 +19,7 @@ if TYPE_CHECKING:  # most of them load torch
     from zncc_cli.jobs.doctor import Diagnosis
     from zncc_cli.jobs.evaluate import Evaluation
     from zncc_cli.jobs.pair.align import PairOutcome
-    from zncc_cli.jobs.stack.align import StackOutcome
+    from zncc_cli.jobs.stack.outcome import StackOutcome
     from zncc_cli.jobs.stdmap import StdMapOutcome
     from zncc_cli.registration.quality.uncertainty import Uncertainty
 
@@ -36,6 +37,7 @@ def print_summary(outcome: PairOutcome) -> None:
     before, after = result.evidence.zncc_before, result.evidence.zncc_after
     failed = result.status.value == "failed"  # then contrast and error are those of a wrong position
     uncertainty = None if failed else result.uncertainty
+    error = None if result.bending is None else result.bending.expected_error
     rows = [
         ("status", f"{result.status.value}: {'; '.join(result.reasons)}"),
         ("probability", f"{probability_text(result.probability)} of being right, less than a pixel off"),
@@ -46,9 +48,10 @@ def print_summary(outcome: PairOutcome) -> None:
         *([("inverted", "bright in one image is dark in the other")] if result.inverted and not failed else []),
         *([("mirrored", "the moving image shows the scene mirrored")] if result.mirrored and not failed else []),
         *([("spline", _spline(outcome))] if result.field is not None else []),
-        ("motion", f"{result.evidence.motion:.3f} px at most, at the corners"),
+        ("motion", f"{result.evidence.motion:.3f} px at most{', at the corners' if result.field is None else ''}"),
         *([("expected error", _expected_error(uncertainty))] if uncertainty else []),
-        ("matrix", "fixed -> moving, (x, y) px"),
+        *([("expected error", _error_of_field(error))] if error and not failed else []),
+        ("matrix", f"fixed -> moving, (x, y) px{', without the spline' if result.field is not None else ''}"),
         *[("", "  ".join(f"{entry:14.8g}" for entry in row)) for row in result.matrix],
         ("backend", f"{result.backend.used} on {result.device} ({result.backend.reason})"),
         ("seconds", f"{seconds['registration']:.2f} registration, {seconds['total']:.2f} in all"),
@@ -58,7 +61,7 @@ def print_summary(outcome: PairOutcome) -> None:
 
 
 def _spline(outcome: PairOutcome) -> str:
-    """Return what is said of a transform that bends; its motion is that of the matrix upon which it does."""
+    """Return what is said of the nodes of a transform that bends, and of its folds."""
     folds = outcome.report["metrics"]["folds"]
     where = "folds nowhere" if folds == 0 else f"folds at {folds} pixels: look at jacobian.tif"
     return f"nodes every {outcome.report['spline']['spacing']:g} px, {where}"
@@ -208,6 +211,17 @@ def print_builds(builds: Builds) -> None:
 def _expected_error(uncertainty: Uncertainty) -> str:
     rms, worst = uncertainty.rms, uncertainty.corners.max()
     return f"{rms:.3f} px RMS over the fixed image, {worst:.3f} px at the worst corner (standard deviations)"
+
+
+def _error_of_field(error: ErrorMap) -> str:
+    if not error.overlap.any():
+        return "not known: the images share no pixel"
+    worst, x, y = error.worst
+    return (
+        f"{error.rms:.3f} px RMS where there is texture, {worst:.3f} px at the worst place, ({x}, {y}): standard "
+        "deviations; "
+        f"above {UNCERTAIN_PX:g} px in {error.uncertain_share:.1%} of the overlap"
+    )
 
 
 def _number(value: float | None) -> str:

@@ -12,6 +12,7 @@ from zncc_cli.registration.nonrigid.bending import Bending, bend
 from zncc_cli.registration.nonrigid.verdict import judge_bending
 from zncc_cli.registration.pair_variant import Images
 from zncc_cli.registration.quality.verdict import Status, Verdict
+from zncc_cli.registration.transforms.spline_field import SplineField
 from zncc_cli.registration.variant_search import Found, search_further, search_texture, search_usual
 
 
@@ -24,7 +25,9 @@ class Bent:
     found: Found
 
 
-def bend_pair(images: Images, task: Task, scale: float | None, config: RegistrationConfig) -> Bent:
+def bend_pair(
+    images: Images, task: Task, scale: float | None, config: RegistrationConfig, start: SplineField | None = None
+) -> Bent:
     """Register a pair by a transform that bends, and its variants where nothing is found.
 
     Args:
@@ -32,16 +35,17 @@ def bend_pair(images: Images, task: Task, scale: float | None, config: Registrat
         task: of the search for the matrix.
         scale: moving pixels per fixed pixel, by the pixel sizes; None where they are not known.
         config: spacing and smoothness are used.
+        start: a field, fixed -> moving, that is near; ``task`` starts from its matrix then.
     """
     # That a matrix does not follow a motion that bends is no difference of contrast: the fit that bends tells.
     by_brightness = task.config.contrast is Contrast.AUTO
     first = replace(task, config=replace(task.config, contrast=Contrast.EITHER)) if by_brightness else task
     found = search_usual(images, first, scale)
-    bent = _bent(images, task, found, config)
+    bent = _bent(images, task, found, config, start)
     if bent.verdict.status is Status.OK:
         return bent
     if by_brightness and (textured := search_texture(images, task, found)) is not found:
-        by_texture = _bent(images, task, textured, config)
+        by_texture = _bent(images, task, textured, config, start)
         if by_texture.verdict.status is Status.OK or bent.verdict.status is Status.FAILED:
             return by_texture
     # A matrix that failed may have been near enough.
@@ -51,14 +55,17 @@ def bend_pair(images: Images, task: Task, scale: float | None, config: Registrat
     return bent if further.status is Status.FAILED else _bent(images, task, further, config)
 
 
-def _bent(images: Images, task: Task, found: Found, config: RegistrationConfig) -> Bent:
+def _bent(
+    images: Images, task: Task, found: Found, config: RegistrationConfig, start: SplineField | None = None
+) -> Bent:
     """Return the transform that bends upon the matrix that was found, or upon the identity where that explains more."""
     variant, solution = found.variant, found.solution
     pair = variant.pair.in_contrast(solution.fit.inverted)
     starts = [solution.fit.matrix]
     if variant is images.as_they_are and task.init is None:
         starts.append(np.eye(3))
-    bending = bend(*pair.level(0), starts, config, solution.config.window_side)
+    start = start if variant is images.as_they_are else None  # that of another variant is not known
+    bending = bend(*pair.level(0), starts, config, solution.config.window_side, start)
     verdict = judge_bending(bending, solution.evidence, solution.verdict)
     bound = variant.task(task).bound
     if bound is not None and bound.distance(bending.field.map_points(bound.frame)) > bound.max_motion:

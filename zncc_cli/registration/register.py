@@ -35,11 +35,20 @@ from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.search.model_selection import Selection
 from zncc_cli.registration.search.motion_bound import MotionBound
 from zncc_cli.registration.search.multistart import LevelRecord
+from zncc_cli.registration.transforms.bending import largest_displacement
 from zncc_cli.registration.transforms.matrices import is_mirrored
 from zncc_cli.registration.transforms.spline_field import SplineField
 from zncc_cli.registration.variant_search import Found, search_variants
 
 logger = logging.getLogger("zncc_cli.registration")
+
+# Of the evidence on a transform that bends, what is of the field or of the images; the rest is of the matrix alone.
+OF_FIELD = frozenset(
+    (
+        *("zncc_before", "zncc_after", "overlap", "motion", "peak_ratio", "held_out_before", "held_out_after"),
+        *("expected_error", "border_pull", "border_left_out", "distance_beyond_bound"),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,7 @@ class RegistrationResult:
         seconds: images in memory to transform.
         field: the transform where it bends, upon ``matrix``; None where the matrix is all.
         bending: what is known about a transform that bends; None where the matrix is all. Of ``evidence``, ZNCC after,
-            held-out figures, peak ratio and expected error are of it, the others of the matrix alone.
+            held-out figures, peak ratio, motion and expected error are of it, see `OF_FIELD`.
     """
 
     model: Model
@@ -159,10 +168,15 @@ def register_images(
     init: np.ndarray | None = None,
     names: tuple[str, str] = ("fixed", "moving"),
     pixel_sizes: tuple[float, float] | None = None,
+    start: SplineField | None = None,
 ) -> RegistrationResult:
-    """Do what `register` does, with the settings of ``config``; errors call the images by their ``names``."""
+    """Do what `register` does, with the settings of ``config``; errors call the images by their ``names``.
+
+    ``start`` is a field, fixed -> moving, from whose matrix and bend model bspline begins.
+    """
     device = resolve_device(config.device, max(_pixels(fixed), _pixels(moving)))
-    request = (fixed, moving), (fixed_mask, moving_mask), init, pixel_sizes, config, names
+    init = init if start is None else start.matrix
+    request = (fixed, moving), (fixed_mask, moving_mask), (init, start), pixel_sizes, config, names
     with native.selected(config.backend):
         try:
             return _register(*request, device)
@@ -177,13 +191,13 @@ def register_images(
 def _register(
     pixels: tuple[np.ndarray | Tensor, np.ndarray | Tensor],
     masks: tuple[np.ndarray | Tensor | None, np.ndarray | Tensor | None],
-    init: np.ndarray | None,
+    starts: tuple[np.ndarray | None, SplineField | None],
     pixel_sizes: tuple[float, float] | None,
     config: RegistrationConfig,
     names: tuple[str, str],
     device: torch.device,
 ) -> RegistrationResult:
-    start = time.perf_counter()
+    (init, field), began = starts, time.perf_counter()
     backend = native.load(device)
     fixed, moving = (prepare(*each, device, config.no_data) for each in zip(names, pixels, masks, strict=True))
     if config.window is not None:
@@ -194,13 +208,13 @@ def _register(
     images = Images(_without(fixed, hot), _without(moving, hot), of_matrix if config.model is Model.BSPLINE else config)
     task, scale = _task(images.config, init, images.shapes), _scale(pixel_sizes)
     if config.model is Model.BSPLINE:
-        bent = bend_pair(images, task, scale, config)
+        bent = bend_pair(images, task, scale, config, field)
         found = bent.found
     else:
         bent, found = None, search_variants(images, task, scale)
     notes = _notes_of_inputs(names, (fixed, moving), hot, config), _note_of_window(config, images, found), found.notes
     all_notes = *itertools.chain(*notes), *found.solution.notes
-    result = _result(images, found, all_notes, backend, device, time.perf_counter() - start)
+    result = _result(images, found, all_notes, backend, device, time.perf_counter() - began)
     return result if bent is None else _with_bending(result, bent)
 
 
@@ -289,6 +303,7 @@ def _with_bending(result: RegistrationResult, bent: Bent) -> RegistrationResult:
         held_out_before=None if bending.held_out is None else bending.held_out.before,
         held_out_after=None if bending.held_out is None else bending.held_out.after,
         peak_ratio=bending.peak_ratio,
+        motion=largest_displacement(bending.field),
     )
     return dataclasses.replace(
         result,

@@ -9,20 +9,30 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from zncc_cli.registration.nonrigid.error_map import UNCERTAIN_PX, ErrorMap
 from zncc_cli.registration.transforms.matrices import is_mirrored
 from zncc_cli.registration.transforms.spline_field import SplineField, matrix_jacobians
 from zncc_cli.registration.transforms.strain import strain_of
 from zncc_cli.report.arrows import round_below
-from zncc_cli.report.colours import ORANGE_PURPLE, RED_BLUE, VIRIDIS
+from zncc_cli.report.colours import MAGMA, ORANGE_PURPLE, RED_BLUE, VIRIDIS
 from zncc_cli.report.grey import grey_levels, robust_limits
 from zncc_cli.report.layers import Layers
-from zncc_cli.report.pair_figures import MAX_MAP_SIDE, EmbeddedImage, MapFigure, embedded_image, jpeg, map_figure
+from zncc_cli.report.pair_figures import (
+    MAX_MAP_SIDE,
+    DrawnBend,
+    EmbeddedImage,
+    MapFigure,
+    embedded_image,
+    jpeg,
+    map_figure,
+)
 
 _DRAWING_SIDE = 640.0  # the longer side of the drawing, in its own units
 _LINES_PER_SIDE = 24  # of the lattice, along the longer side
 _POINTS_PER_CELL = 4  # of a line, between two others
 _VISIBLE = 2.0  # drawing units: a bend that is longer is drawn at its own scale
 _MAX_SHARE = 0.4  # of a cell, that the longest bend is exaggerated to
+_MOST_SHOWN_PX = 2 * UNCERTAIN_PX  # upper end of the colours of the expected error
 _QUALITY = 75  # of the JPEG under the lattice
 
 
@@ -56,18 +66,13 @@ class Deformation:
     maps: tuple[MapFigure, ...]
 
 
-def deformation(field: SplineField, moving_shape: tuple[int, int], layers: Layers) -> Deformation:
-    """Return the figures of a transform that bends.
-
-    Args:
-        field: in pixels of the images.
-        moving_shape: (H, W) of the moving image; where a place lies outside it, nothing is shown.
-        layers: both images on the fixed frame.
-    """
-    return Deformation(_lattice(field, moving_shape, layers), _maps(field, moving_shape))
+def deformation(bend: DrawnBend, layers: Layers) -> Deformation:
+    """Return the figures of a transform that bends; ``layers`` are both images on the fixed frame."""
+    return Deformation(_lattice(bend.field, bend.moving_shape, layers), _maps(bend))
 
 
-def _maps(field: SplineField, moving_shape: tuple[int, int]) -> tuple[MapFigure, ...]:
+def _maps(bend: DrawnBend) -> tuple[MapFigure, ...]:
+    field, moving_shape = bend.field, bend.moving_shape
     factor = math.ceil(max(field.shape) / MAX_MAP_SIDE)
     y, x = (np.arange((factor - 1) / 2, max(n, (factor + 1) / 2), factor) for n in field.shape)
     points = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
@@ -84,8 +89,10 @@ def _maps(field: SplineField, moving_shape: tuple[int, int]) -> tuple[MapFigure,
     determinant = on_frame(strain.determinant)
     spread = np.abs(determinant - 1)
     widest = robust_limits(spread, np.isfinite(spread))[1] or 1.0
+    shown = np.isfinite(u).all(axis=-1)
     where = "Change of length over length after the rotation, by the derivatives of the spline"
     return (
+        *(() if bend.expected_error is None else (_error_figure(bend.expected_error, x, y, shown),)),
         map_figure("dx", "Displacement, x", u[..., 0], "To the right, from fixed to moving.", VIRIDIS, unit="px"),
         map_figure("dy", "Displacement, y", u[..., 1], "Downwards, from fixed to moving.", VIRIDIS, unit="px"),
         map_figure(
@@ -103,6 +110,25 @@ def _maps(field: SplineField, moving_shape: tuple[int, int]) -> tuple[MapFigure,
             symmetric=True,
         ),
     )  # fmt: skip
+
+
+def _error_figure(
+    error: ErrorMap, x: NDArray[np.float64], y: NDArray[np.float64], shown: NDArray[np.bool_]
+) -> MapFigure:
+    """Return the map of the expected error at columns x (w,) and rows y (h,), where ``shown`` (h, w) says so."""
+    values = np.where(shown, error.at(y, x), np.nan)
+    uncertain = shown & (np.where(shown, values, 0) > UNCERTAIN_PX)
+    low, high = robust_limits(values, shown)
+    # What is striped needs no colours of its own.
+    limits = (min(low, UNCERTAIN_PX), min(high, _MOST_SHOWN_PX)) if shown.any() else None
+    share = f"{error.uncertain_share:.0%} of the overlap" if uncertain.any() else "nowhere here"
+    meaning = (
+        "Standard deviation of the position, by what the images and the smoothness tell. Striped where it is above "
+        f"{UNCERTAIN_PX:g} px ({share}): there the field only continues its surroundings."
+    )
+    return map_figure(
+        "field-error", "Expected error", values, meaning, MAGMA, unit="px", limits=limits, marked=uncertain
+    )
 
 
 def _inside(places: NDArray[np.float64], moving_shape: tuple[int, int]) -> NDArray[np.bool_]:

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zncc_cli.files.output_folder import atomic_write
+from zncc_cli.files.transforms.stack_json import BENDING_VERSION, FORMAT, VERSION
 from zncc_cli.report.json import write_json
 
-FORMAT, VERSION = "zncc-stack", 2
 OK, BLANK, OUTLIER = "ok", "blank", "outlier"  # status of a frame
 
 
@@ -70,6 +70,7 @@ def write_frame_transforms(
     axis: str,
     to: str,
     shape: tuple[int, int],
+    spline: dict[str, Any] | None = None,
 ) -> None:
     """Write the matrices (n, 3, 3), reference -> frame, (x, y) pixels, of all frames as JSON (docs/stack.md).
 
@@ -81,13 +82,14 @@ def write_frame_transforms(
         axis: letter of the axis along which the frames lie.
         to: what the frames are aligned to, as `StackConfig.to` has it.
         shape: (H, W) of the frames.
+        spline: where the transforms bend, what is said of their splines, and the names of the files of these.
 
     Raises:
         OutputError: the file cannot be written.
     """
     content: dict[str, Any] = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": VERSION if spline is None else BENDING_VERSION,
         "model": model,
         "axis": axis,
         "to": to,
@@ -95,6 +97,7 @@ def write_frame_transforms(
         "direction": "reference -> frame",
         "axis_order": "xy",
         "pixel_origin": "centre of the top-left pixel is (0, 0)",
+        **(spline or {}),
         "frames": [
             {"frame": row.frame, "status": row.status, "expected_error": row.expected_error, "matrix": matrix}
             for row, matrix in zip(rows, matrices, strict=True)

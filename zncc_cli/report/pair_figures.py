@@ -14,6 +14,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from zncc_cli.registration.nonrigid.error_map import ErrorMap
 from zncc_cli.registration.transforms.spline_field import SplineField
 from zncc_cli.report.colours import MAGMA, ORANGE_PURPLE, RED_BLUE, VIRIDIS, ColourMap, colour_png
 from zncc_cli.report.grey import Limits, block_means, box_means, robust_limits, sample
@@ -29,6 +30,21 @@ _QUALITIES = (92, 85, 75, 60, 45, 30)
 _MAX_VIEW_BYTES = 1_600_000  # before base64, which adds a third
 
 
+@dataclass(frozen=True, eq=False)
+class DrawnBend:
+    """A transform that bends, for the report.
+
+    Attributes:
+        field: the transform, in pixels of the images.
+        moving_shape: (H, W) of the moving image; where a place lies outside it, nothing is shown.
+        expected_error: of the field; None where it is not known.
+    """
+
+    field: SplineField
+    moving_shape: tuple[int, int]
+    expected_error: ErrorMap | None = None
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PairFigures:
     """The images that an HTML report shows, on the fixed image's frame, or on one reduced from it.
@@ -42,8 +58,7 @@ class PairFigures:
         matrix: (3, 3), fixed -> moving, in pixels (x, y) of the frame of ``layers``.
         expected_error: expected error of the position, in pixels of the fixed image; None if it is not known.
         pixel: side of a pixel of that frame in pixels of the fixed image: 4 for a frame reduced to a quarter.
-        bend: the transform where it bends, in pixels of the images, and (H, W) of the moving image; None where the
-            matrix is all.
+        bend: the transform where it bends; None where the matrix is all.
     """
 
     layers: Layers
@@ -53,7 +68,7 @@ class PairFigures:
     matrix: NDArray[np.float64]
     expected_error: NDArray[Any] | None = None
     pixel: float = 1.0
-    bend: tuple[SplineField, tuple[int, int]] | None = None
+    bend: DrawnBend | None = None
 
     def reduced(self, max_side: int = _MAX_VIEW_SIDE) -> PairFigures:
         """Return these images reduced by area averaging to at most ``max_side`` pixels of width and height."""
@@ -238,8 +253,12 @@ def map_figure(
     unit: str = "",
     limits: Limits | None = None,
     symmetric: bool = False,
+    marked: NDArray[np.bool_] | None = None,
 ) -> MapFigure:
-    """Return a map of ``values`` (H, W) between ``limits``, by default robust ones; ``symmetric`` ones about zero."""
+    """Return a map of ``values`` (H, W) between ``limits``, by default robust ones; ``symmetric`` ones about zero.
+
+    Pixels that are ``marked`` (H, W) are striped.
+    """
     known = np.isfinite(values)
     if not known.any():
         return MapFigure(key, title, meaning, None, colours.colours, (), unit, "")
@@ -247,7 +266,7 @@ def map_figure(
         limits = robust_limits(np.abs(values) if symmetric else values, known)
         limits = (-limits[1], limits[1]) if symmetric else limits
     low, high = limits
-    picture = embedded_image(colour_png(values, limits, colours), "image/png", values.shape)
+    picture = embedded_image(colour_png(values, limits, colours, marked), "image/png", values.shape)
     ticks = (
         tuple(number_text(float(tick), 3) for tick in np.linspace(low, high, 5))
         if high > low

@@ -51,6 +51,7 @@ _PLACED_KEYS = (
     *("status", "reasons", "notes", "model", "model_asked", "selection", "inverted", "by_texture", "mirrored"),
     *("fixed", "moving", "metrics", "probability"),
     *("seconds", "levels", "settings", "backend", "versions", "command", "uncertainty", "missing"),
+    *("spline", "matrix_metrics"),
 )
 
 
@@ -81,7 +82,8 @@ def write_pair_html(
     """
     report, shown = plain(report), figures.reduced()
     if failed := report.get("status") == "failed":  # the expected error of a wrong transform says nothing
-        report, shown = {**report, "uncertainty": None}, dataclasses.replace(shown, expected_error=None)
+        bend = shown.bend and dataclasses.replace(shown.bend, expected_error=None)
+        report, shown = {**report, "uncertainty": None}, dataclasses.replace(shown, expected_error=None, bend=bend)
     height, width = shown.layers.fixed.shape
     content = {
         "verdict": verdict(report.get("status")),
@@ -98,8 +100,8 @@ def write_pair_html(
         "frame": {"width": width, "height": height, "pixel": value_text(shown.pixel), "reduced": shown.pixel > 1},
         "overlaps": bool(shown.layers.shared_after.any()),
         "maps": map_figures(shown, _mapping(report, "registered_by").get("window")),
-        "motion": motion(shown.matrix, (height, width), shown.pixel, shown.bend and shown.bend[0]),
-        "deformation": shown.bend and deformation(*shown.bend, shown.layers),
+        "motion": motion(shown.matrix, (height, width), shown.pixel, None if shown.bend is None else shown.bend.field),
+        "deformation": shown.bend and deformation(shown.bend, shown.layers),
         "folds": _mapping(report, "metrics").get("folds"),
         "levels": _level_table(report.get("levels")),
         "metrics": list(described(_mapping(report, "metrics"))),
@@ -142,9 +144,11 @@ def _highlights(report: Mapping[str, Any]) -> list[dict[str, str]]:
         measure = MEASURES[key]
         value = value_text(metrics.get(key), measure.factor, digits=3)
         highlights.append({"label": name, "value": value, "unit": measure.unit})
-    expected_error = _mapping(report, "uncertainty").get("rms")
-    if expected_error is not None:
-        highlights.append({"label": "Expected error", "value": value_text(expected_error, digits=2), "unit": "px"})
+    uncertainty = _mapping(report, "uncertainty")
+    if uncertainty.get("rms") is not None:
+        highlights.append({"label": "Expected error", "value": value_text(uncertainty["rms"], digits=2), "unit": "px"})
+    if (share := _number(uncertainty.get("uncertain_share"))) is not None:
+        highlights.append({"label": "Uncertain", "value": value_text(share, 100, digits=2), "unit": "% of the overlap"})
     asked, model = report.get("model_asked"), report.get("model")
     label = "Model" if asked in (model, None) else f"Model ({value_text(asked)})"
     highlights.append({"label": label, "value": value_text(model), "unit": ""})
@@ -209,6 +213,8 @@ def _tables(report: Mapping[str, Any]) -> list[dict[str, Any]]:
         ("Settings", _mapping(report, "settings")),
         ("Backend", _mapping(report, "backend")),
         ("Expected error, px", expected_errors),
+        ("Spline", _mapping(report, "spline")),
+        ("Matrix alone", _mapping(report, "matrix_metrics")),
         ("Seconds", _mapping(report, "seconds")),
         ("Versions", _mapping(report, "versions")),
         ("Other", further),

@@ -34,6 +34,7 @@ FILES: Mapping[str, str] = {
     "transform.json": "the transform from fixed to moving coordinates",
     "spline.npy": "coefficients of the transform's spline, which transform.json names",
     "displacement.tif": "moving less fixed coordinates (dx, dy) of every fixed pixel, for other tools",
+    "expected_error.tif": "how far the transform may be off at every fixed pixel: standard deviation, pixels",
     "jacobian.tif": "determinant of the transform: the ratio of areas; zero or less where it folds",
     "std_fixed.tif": "local standard deviation of the fixed image",
     "std_aligned.tif": "local standard deviation of the aligned image",

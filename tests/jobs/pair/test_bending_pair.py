@@ -12,7 +12,7 @@ import pytest
 import tifffile
 
 from tests.registration.spline_fields import random_field
-from zncc_cli.config import Interpolation, PairConfig, ResamplingConfig
+from zncc_cli.config import Interpolation, PairConfig, RegistrationConfig, ResamplingConfig
 from zncc_cli.config.apply import ApplyConfig
 from zncc_cli.errors import OptionError
 from zncc_cli.files.transforms.transform_json import read_transform
@@ -29,7 +29,7 @@ from zncc_cli.registration.transforms.spline_field import SplineField
 SAMPLE = Path(__file__).parents[3] / "sample_data" / "affine"
 MATRIX_FILES = {"aligned.tif", "mask.tif", "std_fixed.tif", "std_aligned.tif", "zncc.tif", "overlay.png", "report.html"}
 MATRIX_FILES |= {"report.json", "transform.json"}
-BENDING_FILES = {"spline.npy", "displacement.tif", "jacobian.tif"}
+BENDING_FILES = {"spline.npy", "displacement.tif", "expected_error.tif", "jacobian.tif"}
 
 
 @pytest.fixture
@@ -150,3 +150,35 @@ def test_a_batch_that_is_resumed_keeps_a_pair_that_bends(tmp_path: Path) -> None
 def test_the_terminal_names_nodes_and_folds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     print_summary(aligned(tmp_path / "out"))
     assert "nodes every 20 px, folds nowhere" in capsys.readouterr().out
+
+
+def test_a_real_result_tells_its_expected_error_to_everybody(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    registration = RegistrationConfig(model="bspline")  # type: ignore[arg-type]
+    config = PairConfig(fixed=SAMPLE / "fixed.tif", moving=SAMPLE / "moving.tif", out=out, registration=registration)
+    outcome = align_pair(config, lambda _: None)
+    bending = outcome.result.bending
+    assert bending is not None
+    error = bending.expected_error
+    assert error is not None
+    written, moved = tifffile.imread(out / "expected_error.tif"), tifffile.imread(out / "displacement.tif")
+    assert written.dtype == np.float32
+    assert np.array_equal(np.isfinite(written), np.isfinite(moved).all(axis=-1))
+    worst, x, y = error.worst
+    assert written[y, x] == np.float32(worst)
+    assert json.loads((out / "transform.json").read_text())["expected_error"] == "expected_error.tif"
+    report = json.loads((out / "report.json").read_text())
+    told = {"rms": error.rms, "worst": worst, "worst_at": [x, y], "uncertain_share": error.uncertain_share}
+    assert report["uncertainty"] == told
+    assert report["metrics"]["expected_error"] == error.rms
+    # What is known of the matrix alone stands apart.
+    assert "model_misfit" in report["matrix_metrics"]
+    assert "model_misfit" not in report["metrics"]
+    longest = np.nanmax(np.linalg.norm(outcome.result.field.displacements(*map(range, written.shape)), axis=-1))  # type: ignore[union-attr]
+    assert report["metrics"]["motion"] == pytest.approx(longest, abs=0.02)  # between the points that are looked at
+    print_summary(outcome)
+    printed = capsys.readouterr().out
+    assert f"{error.rms:.3f} px RMS where there is texture, {worst:.3f} px at the worst place, ({x}, {y})" in printed
+    assert "map-field-error" in (out / "report.html").read_text()

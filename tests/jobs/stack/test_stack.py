@@ -18,7 +18,8 @@ from zncc_cli.config import Model, ResamplingConfig
 from zncc_cli.config.stack import StackConfig
 from zncc_cli.errors import ContentError, ExitCode, InputError, OptionError, OutputError, WindowError
 from zncc_cli.files import images
-from zncc_cli.jobs.stack.align import StackOutcome, align_stack
+from zncc_cli.jobs.stack.align import align_stack
+from zncc_cli.jobs.stack.outcome import StackOutcome
 from zncc_cli.registration.quality.verdict import Status
 
 

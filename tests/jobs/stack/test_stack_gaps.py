@@ -17,7 +17,8 @@ from zncc_cli.config import Model
 from zncc_cli.config.stack import StackConfig
 from zncc_cli.errors import ExitCode
 from zncc_cli.jobs.stack import joining
-from zncc_cli.jobs.stack.align import StackOutcome, align_stack
+from zncc_cli.jobs.stack.align import align_stack
+from zncc_cli.jobs.stack.outcome import StackOutcome
 from zncc_cli.registration.quality.verdict import Status
 
 SHAPE = (160, 160)

@@ -9,7 +9,8 @@ import pytest
 import tifffile
 
 from zncc_cli.config.stack import StackConfig
-from zncc_cli.jobs.stack.align import StackOutcome, align_stack
+from zncc_cli.jobs.stack.align import align_stack
+from zncc_cli.jobs.stack.outcome import StackOutcome
 from zncc_cli.registration.quality.verdict import Status
 
 COUNT, SIDE = 10, 160

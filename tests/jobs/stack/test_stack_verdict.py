@@ -13,7 +13,8 @@ from tests.registration.analytic import Scene, about_centre
 from zncc_cli.config import Model
 from zncc_cli.config.stack import StackConfig
 from zncc_cli.errors import ExitCode
-from zncc_cli.jobs.stack.align import StackOutcome, align_stack
+from zncc_cli.jobs.stack.align import align_stack
+from zncc_cli.jobs.stack.outcome import StackOutcome
 
 SHAPE = (128, 128)
 CONTRAST, NOISE = 1500.0, 100.0  # standard deviations, grey values

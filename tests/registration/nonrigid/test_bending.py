@@ -11,8 +11,10 @@ from zncc_cli import register
 from zncc_cli.config import Model, RegistrationConfig
 from zncc_cli.errors import OptionError
 from zncc_cli.operators import native
-from zncc_cli.registration.nonrigid.bending import ErrorMap, bend
+from zncc_cli.registration.nonrigid.bending import bend
+from zncc_cli.registration.nonrigid.error_map import ErrorMap
 from zncc_cli.registration.pyramid import Level
+from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.register import RegistrationResult
 
 SHAPE = (160, 176)
@@ -176,6 +178,24 @@ def test_a_stiffer_field_follows_less() -> None:
     results = [register(*images, model="bspline", smoothness=s) for s in (1.0, 1000.0)]
     usual, stiff = (float(np.abs(r.field.coefficients).mean()) for r in results if r.field is not None)
     assert stiff < 0.7 * usual
+
+
+@pytest.mark.parametrize("options", [{"smoothness": 1e6}, {"spacing": 500.0}])
+def test_a_field_that_is_forced_to_be_stiff_is_not_ok(options: dict[str, float]) -> None:
+    truth = waves()
+    result = register(*pair(truth), model="bspline", **options)
+    assert rms(errors(result, truth)) > 1
+    assert result.status is not Status.OK
+    assert any("too stiff to follow the images" in reason for reason in result.reasons)
+    assert result.probability <= 0.5
+
+
+@pytest.mark.parametrize("options", [{"smoothness": 3.0}, {"spacing": 12.0}])
+def test_a_stiffer_field_that_follows_all_the_same_is_ok(options: dict[str, float]) -> None:
+    truth = waves()
+    result = register(*pair(truth), model="bspline", **options)
+    assert rms(errors(result, truth)) < 0.1
+    assert result.status is Status.OK
 
 
 def test_the_spacing_is_the_one_asked_for() -> None:

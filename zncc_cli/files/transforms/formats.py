@@ -104,7 +104,8 @@ def _parse_own(content: bytes, path: Path) -> Linear:
     if isinstance(value, list):
         return Linear(parse_rows(value))
     own = parse_transform(value, path)
-    return Linear(own.matrix, own.fixed_shape, own.moving_shape, own.model, own.grid, own.status, own.field)
+    shapes = own.fixed_shape, own.moving_shape
+    return Linear(own.matrix, *shapes, own.model, own.grid, own.status, own.field, own.expected_error)
 
 
 def _own(transform: Linear) -> TransformFile:

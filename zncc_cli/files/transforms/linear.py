@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -47,6 +48,7 @@ class Linear:
     model: the name of the motion model.
     grid, status: see `transform_json.TransformFile`.
     bend: where the transform bends, itself, upon ``matrix``; None where the matrix is all.
+    expected_error: the file that holds the expected error of one that bends, see `side_files`, or None.
     """
 
     matrix: Matrix
@@ -56,6 +58,7 @@ class Linear:
     grid: Metadata | None = None
     status: str | None = None
     bend: Bend | None = None
+    expected_error: Path | None = None
 
     @property
     def transform(self) -> Matrix | SplineField:

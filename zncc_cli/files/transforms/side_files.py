@@ -1,10 +1,12 @@
-"""The files beside the transform.json of a transform that bends: spline.npy, and displacement.tif for other tools.
+"""The files beside the transform.json of a transform that bends: spline.npy, and two TIFFs for other tools.
 
     spline.npy         the coefficients of a `SplineField`, float64 (2, rows, columns), which are read back bit for bit
     displacement.tif   moving less fixed coordinates (dx, dy), float32 (H, W, 2), at every pixel of the fixed frame; NaN
                        where the place lies outside the moving frame
+    expected_error.tif the root of the summed variances of dx and dy, float32 (H, W), pixels of the moving image; NaN
+                       where it is not known. Only a registration has it; `zncc strain` reads it.
 
-Beside a NAME.json they are NAME-spline.npy and NAME-displacement.tif.
+Beside a NAME.json they are NAME-spline.npy and so on.
 """
 
 from __future__ import annotations
@@ -19,19 +21,22 @@ from numpy.typing import NDArray
 
 from zncc_cli.errors import InputError, OutputError
 from zncc_cli.files.metadata import Metadata
+from zncc_cli.files.options import ReadOptions
 from zncc_cli.files.output_folder import atomic_write
 from zncc_cli.files.paths import MismatchError, reason, regular_file_size
+from zncc_cli.files.tiff.read import read_tiff
 from zncc_cli.files.tiff.write import STRIP_ROWS, write_tiff
 from zncc_cli.files.transforms import bare_matrix
 from zncc_cli.registration.transforms.bending import Transform, displacements
 from zncc_cli.registration.transforms.spline_field import SplineField, node_count
 from zncc_cli.text import shown
 
-SPLINE, DISPLACEMENT = "spline.npy", "displacement.tif"
+SPLINE, DISPLACEMENT, EXPECTED_ERROR = "spline.npy", "displacement.tif", "expected_error.tif"
 
 MIN_SPACING_PX = 0.5
-_MAX_NODES = 2**26  # 1 GiB of coefficients: a node at every pixel of a frame of 8192 x 8192 pixels
-_BARE_NAME = re.compile(r"[\w][\w .+()-]{0,250}\.npy")
+MAX_NODES = 2**26  # 1 GiB of coefficients: a node at every pixel of a frame of 8192 x 8192 pixels
+_BARE_NAME = re.compile(r"[\w][\w .+()-]{0,250}\.(npy|tif)")
+_MAX_ERROR_BYTES = 2**32  # of expected_error.tif, which is read at once
 
 
 def side_file(path: Path, name: str) -> Path:
@@ -65,8 +70,8 @@ def read_spline(
     """
     nodes = 2, *(node_count(n, spacing) for n in shape)
     expected = f"{path.name}, float64 {nodes}, which spacing {spacing:g} and the fixed image's size need"
-    if nodes[1] * nodes[2] > _MAX_NODES:
-        raise MismatchError(f"at most {_MAX_NODES} nodes", f"{nodes[1]} x {nodes[2]}")
+    if nodes[1] * nodes[2] > MAX_NODES:
+        raise MismatchError(f"at most {MAX_NODES} nodes", f"{nodes[1]} x {nodes[2]}")
     try:
         size = regular_file_size(path, expected="coefficients of a spline")
         with path.open("rb") as file:
@@ -89,9 +94,25 @@ def read_spline(
     return field
 
 
-def is_bare_name(name: object) -> bool:
-    """Tell whether a transform.json may name a file so: a name beside it, no path."""
-    return isinstance(name, str) and _BARE_NAME.fullmatch(name) is not None
+def is_bare_name(name: object, suffix: str) -> bool:
+    """Tell whether a transform.json may name a file of a suffix so: a name beside it, no path."""
+    return isinstance(name, str) and _BARE_NAME.fullmatch(name) is not None and name.endswith(suffix)
+
+
+def read_expected_error(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return the expected error (H, W), or (frames, H, W), of that shape, moving pixels; NaN where it is not known.
+
+    Raises:
+        InputError: the file is no TIFF of floats of that size.
+    """
+    image = read_tiff(path, ReadOptions(name="TIFF", max_bytes=_MAX_ERROR_BYTES))
+    if (*image.leading, *image.shape) != shape or image.axes[-2:] != "YX" or image.dtype != np.float32:
+        raise InputError(
+            f"{shown(path)}: expected the expected error of the transform beside it, float32 {shape}, found "
+            f"{image.dtype} {image.data.shape}; align again, or remove the file"
+        )
+    pages = [np.asarray(image.read(index).data, dtype=np.float32) for index in np.ndindex(*image.leading)]
+    return np.reshape(pages, shape)
 
 
 def displacement_strips(

@@ -22,6 +22,7 @@ from zncc_cli.files.paths import MismatchError, read_small_file, refusal
 from zncc_cli.files.transforms.grid import grid_content, parse_grid
 from zncc_cli.files.transforms.side_files import (
     DISPLACEMENT,
+    EXPECTED_ERROR,
     MIN_SPACING_PX,
     SPLINE,
     digest_of,
@@ -54,7 +55,8 @@ class TransformFile:
     model: the name of the motion model. matrix: float64 (3, 3), maps (x, y, 1) of a fixed pixel to a moving pixel.
     fixed_shape, moving_shape: (H, W) of the two images. grid: pixel size, resolution and georeference of the fixed one,
     as the metadata of an image on the same pixels, or None. status: the verdict on the registration, or None.
-    field: the transform where it bends, whose matrix is ``matrix``, or None.
+    field: the transform where it bends, whose matrix is ``matrix``, or None. expected_error: the file of the expected
+    error of one that bends, or None.
     """
 
     model: str
@@ -64,6 +66,7 @@ class TransformFile:
     grid: Metadata | None = None
     status: str | None = None
     field: SplineField | None = None
+    expected_error: Path | None = None
 
     @property
     def transform(self) -> NDArray[np.float64] | SplineField:
@@ -82,6 +85,7 @@ def write_transform(
     grid: Metadata | None = None,
     status: str | None = None,
     field: SplineField | None = None,
+    with_expected_error: bool = False,
 ) -> None:
     """Write a transform; its numbers are read back bit for bit. Of one that bends, the `side_files` are written too.
 
@@ -95,12 +99,14 @@ def write_transform(
         grid: metadata of the fixed image.
         status: the verdict on the registration.
         field: the transform where it bends; its matrix and shape are ``matrix`` and ``fixed_shape``.
+        with_expected_error: whether expected_error.tif, which the caller writes, is to be named.
 
     Raises:
         OutputError: the file cannot be written.
     """
     path, rows = Path(path), np.asarray(matrix, dtype=np.float64)
-    content = TransformFile(str(model), rows, fixed_shape, moving_shape, grid, status, field)
+    beside = side_file(path, EXPECTED_ERROR) if with_expected_error else None
+    content = TransformFile(str(model), rows, fixed_shape, moving_shape, grid, status, field, beside)
     write_side_files(path, content)
     with atomic_write(path) as file:
         file.write(transform_content(content, path, model_asked))
@@ -137,6 +143,8 @@ def transform_content(transform: TransformFile, path: Path, model_asked: str | N
             "coefficients": side_file(path, SPLINE).name,
             "sha256": digest_of(transform.field),
         }
+    if transform.expected_error is not None:
+        content["expected_error"] = transform.expected_error.name
     if transform.status is not None:
         content["status"] = transform.status
     grid = grid_content(transform.grid) if transform.grid else None
@@ -187,7 +195,20 @@ def parse_transform(content: Any, path: Path) -> TransformFile:
     matrix, fixed_shape = parse_rows(content.get("matrix")), _shape(content, "fixed_shape")
     moving_shape, grid = _shape(content, "moving_shape"), parse_grid(content.get("grid"))
     field = _field(content, path, matrix, fixed_shape)
-    return TransformFile(model, matrix, fixed_shape, moving_shape, grid, status, field)
+    expected_error = _expected_error(content, path) if field is not None else None
+    return TransformFile(model, matrix, fixed_shape, moving_shape, grid, status, field, expected_error)
+
+
+def _expected_error(content: dict[str, Any], path: Path) -> Path | None:
+    """Return the file of the expected error, None where there is none, or raise `MismatchError`."""
+    name: Any = content.get("expected_error")
+    if name is None:
+        return None
+    if not is_bare_name(name, ".tif"):
+        raise MismatchError(
+            '"expected_error": the name of a .tif file beside the transform, without a path', repr(name)
+        )
+    return path.with_name(name)
 
 
 def _field(
@@ -203,7 +224,7 @@ def _field(
     name: Any = spline.get("coefficients")
     if type(spacing) not in (int, float) or not MIN_SPACING_PX <= spacing < 2**31:
         raise MismatchError(f'"spacing": pixels between nodes, from {MIN_SPACING_PX} on', repr(spacing))
-    if not is_bare_name(name):
+    if not is_bare_name(name, ".npy"):
         raise MismatchError('"coefficients": the name of a .npy file beside the transform, without a path', repr(name))
     digest = spline.get("sha256")
     if digest is not None and not isinstance(digest, str):

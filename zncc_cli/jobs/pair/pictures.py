@@ -20,7 +20,7 @@ from zncc_cli.registration.transforms.bending import Transform
 from zncc_cli.report.grey import reduced_shape
 from zncc_cli.report.layers import Layers
 from zncc_cli.report.overlay import overlay
-from zncc_cli.report.pair_figures import PairFigures
+from zncc_cli.report.pair_figures import DrawnBend, PairFigures
 
 _UNCERTAINTY_POINTS = 33  # along each side; in between, the map, which is smooth, is interpolated
 _MAX_SIDE = 1024  # pixels; what a screen shows of a picture
@@ -70,8 +70,15 @@ def pair_pictures(
         zncc=zncc,
         std_fixed=std_fixed,
         std_aligned=std_aligned,
-        bend=None if result.field is None else (result.field, result.moving_shape),
+        bend=_drawn_bend(result),
     )
+
+
+def _drawn_bend(result: RegistrationResult) -> DrawnBend | None:
+    if result.field is None:
+        return None
+    error = None if result.bending is None else result.bending.expected_error
+    return DrawnBend(result.field, result.moving_shape, error)
 
 
 def pair_overlay(pair: DownsampledPair, layers: Layers, result: RegistrationResult, canvas: Frame) -> np.ndarray:

@@ -13,7 +13,8 @@ from zncc_cli.config.settings import command_line
 from zncc_cli.jobs.pair.inputs import DownsampledPair, PairViews
 from zncc_cli.jobs.pair.writing import ResampledPair
 from zncc_cli.jobs.versions import versions
-from zncc_cli.registration.register import RegistrationResult
+from zncc_cli.registration.nonrigid.bending import Bending
+from zncc_cli.registration.register import OF_FIELD, RegistrationResult
 from zncc_cli.registration.transforms.bending import count_folds
 from zncc_cli.registration.transforms.spline_field import SplineField
 
@@ -30,6 +31,8 @@ def pair_report(
     field = result.field
     folds = None if field is None else count_folds(field)
     counts = {"clipped_values": images.clipped, "filled_pixels": images.filled, "folds": folds}
+    figures = dataclasses.asdict(result.evidence)
+    of_matrix = {} if field is None else {name: figures.pop(name) for name in [*figures] if name not in OF_FIELD}
     return {
         "status": result.status.value,
         "reasons": list(result.reasons),
@@ -37,7 +40,7 @@ def pair_report(
         "model": str(result.model),
         "model_asked": str(result.model_asked),
         "selection": _selection(result),
-        **({} if field is None else {"spline": _spline(field)}),
+        **({} if field is None else {"spline": _spline(field, result.bending)}),
         "inverted": result.inverted,
         "by_texture": result.by_texture,
         "mirrored": result.mirrored,
@@ -45,9 +48,10 @@ def pair_report(
         "moving": str(config.moving),
         "inputs": views.digests,
         "metrics": {
-            **dataclasses.asdict(result.evidence),
+            **figures,
             **{name: count for name, count in counts.items() if count is not None},
         },
+        **({} if field is None else {"matrix_metrics": of_matrix}),
         "uncertainty": _uncertainty(result),
         "canvas": {"offset": list(images.canvas.offset), "shape": list(images.canvas.shape)},
         "seconds": seconds,
@@ -67,10 +71,19 @@ def pair_report(
     }
 
 
-def _spline(field: SplineField) -> dict[str, Any]:
-    """Return the spacing of a field's nodes, pixels, how many rows and columns of them it has, and its range."""
+def _spline(field: SplineField, bending: Bending | None) -> dict[str, Any]:
+    """Return the spacing of a field's nodes, pixels, how many rows and columns of them it has, and its range.
+
+    And the smoothness by which it was fitted: the deviation in moving and the length in fixed pixels.
+    """
     bend = np.hypot(*field.coefficients)
+    smoothness = None if bending is None else bending.smoothness
     return {
+        **(
+            {}
+            if smoothness is None
+            else {"smoothness": {"deviation": smoothness.deviation, "length": smoothness.length}}
+        ),
         "spacing": field.spacing,
         "nodes": list(bend.shape),
         "largest_coefficient": float(bend.max()),
@@ -84,7 +97,15 @@ def _selection(result: RegistrationResult) -> dict[str, Any] | None:
 
 
 def _uncertainty(result: RegistrationResult) -> dict[str, Any] | None:
-    """Return standard deviations in pixels, and the covariance that they come from."""
+    """Return standard deviations in pixels; of a matrix with the covariance that they come from.
+
+    Of a field: RMS over the textured part of the overlap, the largest, where that is, (x, y) of a fixed pixel, and the
+    share of the overlap in which they are above `UNCERTAIN_PX`.
+    """
+    error = None if result.bending is None else result.bending.expected_error
+    if error is not None and error.overlap.any():
+        worst, x, y = error.worst
+        return {"rms": error.rms, "worst": worst, "worst_at": [x, y], "uncertain_share": error.uncertain_share}
     uncertainty = result.uncertainty
     if uncertainty is None:
         return None

@@ -11,7 +11,7 @@ from zncc_cli.config import Canvas, PairConfig, Product
 from zncc_cli.errors import ZnccError
 from zncc_cli.files.images import check_kind
 from zncc_cli.files.output_folder import OutputFolder, refuse_sources
-from zncc_cli.files.transforms.side_files import DISPLACEMENT, SPLINE
+from zncc_cli.files.transforms.side_files import DISPLACEMENT, EXPECTED_ERROR, SPLINE
 from zncc_cli.files.transforms.transform_json import BSPLINE
 from zncc_cli.jobs.missing import Missing
 from zncc_cli.jobs.pair.rerun import earlier_run
@@ -37,7 +37,7 @@ _FILES = {
     Product.REPORT: (REPORT,),
 }
 # Further files of a result that bends.
-_FILES_OF_BENT = {Product.TRANSFORM: (SPLINE, DISPLACEMENT), Product.MAPS: (JACOBIAN,)}
+_FILES_OF_BENT = {Product.TRANSFORM: (SPLINE, DISPLACEMENT, EXPECTED_ERROR), Product.MAPS: (JACOBIAN,)}
 
 
 def file_names(config: PairConfig, *, bent: bool = False) -> tuple[str, ...]:

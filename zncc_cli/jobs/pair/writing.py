@@ -15,10 +15,12 @@ import numpy as np
 from zncc_cli.config import Canvas, PairConfig, Product, ResamplingConfig
 from zncc_cli.errors import ContentError, OptionError, OutputError
 from zncc_cli.files.image_output import write_picture
+from zncc_cli.files.transforms.side_files import EXPECTED_ERROR
 from zncc_cli.files.transforms.transform_json import write_transform
 from zncc_cli.jobs.budget import file_bytes, map_bytes
 from zncc_cli.jobs.disk import check_disk
 from zncc_cli.jobs.downsampling import Downsampled
+from zncc_cli.jobs.pair.expected_error import write_expected_error
 from zncc_cli.jobs.pair.inputs import DownsampledPair, PairViews
 from zncc_cli.jobs.pair.jacobian import write_jacobian
 from zncc_cli.jobs.pair.pictures import pair_layers, pair_overlay, pair_pictures, shows_pixels
@@ -35,6 +37,7 @@ from zncc_cli.jobs.pair.run_folder import (
 )
 from zncc_cli.jobs.pair.strip_collector import StripCollector
 from zncc_cli.jobs.resampled import write_resampled
+from zncc_cli.registration.nonrigid.error_map import ErrorMap
 from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.register import RegistrationResult
 from zncc_cli.registration.resampling.canvas import Frame, frame_of
@@ -112,7 +115,12 @@ def write_images(
         grid=grid,
         status=result.status.value,
         field=result.field,
+        with_expected_error=result.field is not None,
     )
+    if result.field is not None:
+        write_expected_error(
+            folder.staging / EXPECTED_ERROR, _error_map(result), result.field, result.moving_shape, grid
+        )
     if JACOBIAN in folder.names and result.field is not None:
         with folder.missing.on_failure(JACOBIAN):
             write_jacobian(folder.staging / JACOBIAN, result.field, result.moving_shape, canvas, grid)
@@ -135,6 +143,10 @@ def write_images(
         with _overlay_writing(folder, pair, layers, result, canvas, config):
             maps = collector.write(views.fixed, (_standard_deviation(pair.fixed), _standard_deviation(pair.moving)))
     return ResampledPair(canvas, written.clipped, collector.filled, maps, layers, (*notes, *written.notes))
+
+
+def _error_map(result: RegistrationResult) -> ErrorMap | None:
+    return None if result.bending is None else result.bending.expected_error
 
 
 def _layers(
@@ -194,8 +206,8 @@ def _canvas(result: RegistrationResult, settings: ResamplingConfig) -> tuple[Fra
 def _check_disk(folder: RunFolder, views: PairViews, canvas: Frame, config: PairConfig) -> None:
     """Raise `ResourceError` where the disk has no room for the images; the mask and maps are missing without room."""
     on_canvas = 0 if config.resampling.canvas is Canvas.FIXED else file_bytes(views.fixed.image, canvas)
-    displacement = 8 * math.prod(views.fixed.shape) if folder.bent else 0
-    needed = file_bytes(views.moving.image, canvas) + on_canvas + displacement
+    of_bend = 12 * math.prod(views.fixed.shape) if folder.bent else 0
+    needed = file_bytes(views.moving.image, canvas) + on_canvas + of_bend
     check_disk(config.folder, needed)
     with folder.missing.on_failure(*MASK, *MAPS):
         check_disk(config.folder, needed + map_bytes(canvas))

@@ -5,30 +5,29 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from zncc_cli.config import Model
 from zncc_cli.config.stack import StackConfig
-from zncc_cli.errors import ExitCode
 from zncc_cli.files.images import check_kind, read_image
 from zncc_cli.files.output_folder import OutputFolder, refuse_sources
 from zncc_cli.jobs.budget import file_bytes
 from zncc_cli.jobs.disk import check_disk
 from zncc_cli.jobs.missing import Missing, report_entries
 from zncc_cli.jobs.resampled import missing_value
+from zncc_cli.jobs.stack.align_bending import align_bending_stack
 from zncc_cli.jobs.stack.measuring import path_misfit
 from zncc_cli.jobs.stack.movie import Movie, Progress, movie_of
+from zncc_cli.jobs.stack.outcome import DRIFT_PLOT, DRIFT_TABLE, FILES, FRAME_TRANSFORMS, REPORT, STACK, StackOutcome
 from zncc_cli.jobs.stack.path import MoviePath, drift_rows, movie_path
 from zncc_cli.jobs.stack.verdict import judge_path
 from zncc_cli.jobs.versions import versions
 from zncc_cli.operators import native
-from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.resampling.canvas import Frame, frame_of_all
 from zncc_cli.registration.warp import corners, map_points
 from zncc_cli.report.drift_files import BLANK, OK, OUTLIER, DriftRow, write_drift_table, write_frame_transforms
@@ -36,36 +35,6 @@ from zncc_cli.report.drift_plot import write_drift_plot
 from zncc_cli.report.json import write_json
 
 logger = logging.getLogger("zncc_cli.stack")
-
-STACK, DRIFT_TABLE, DRIFT_PLOT = "stack.tif", "drift.csv", "drift.svg"
-FRAME_TRANSFORMS, REPORT = "transforms.json", "report.json"
-_FILES = (STACK, DRIFT_TABLE, DRIFT_PLOT, FRAME_TRANSFORMS, REPORT)
-
-
-@dataclass(frozen=True)
-class StackOutcome:
-    """The result of one movie.
-
-    Attributes:
-        folder: the output folder.
-        status: whether the path of the frames is to be trusted.
-        rows: the places of all frames.
-        report: the content of ``report.json``.
-        missing: files that could not be made, and why; only ``drift.svg`` can be missing.
-    """
-
-    folder: Path
-    status: Status
-    rows: tuple[DriftRow, ...]
-    report: dict[str, Any]
-    missing: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """3 if the path is not to be trusted, else 5 if a file is missing, else 0."""
-        if self.status is not Status.OK:
-            return ExitCode.NOT_TRUSTED
-        return ExitCode.INCOMPLETE if self.missing else ExitCode.OK
 
 
 def align_stack(config: StackConfig, progress: Progress, import_seconds: float = 0.0) -> StackOutcome:
@@ -81,11 +50,13 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
     Raises:
         InputError, OutputError, ContentError, OptionError, BackendError: nothing is written then.
     """
+    if config.model is Model.BSPLINE:
+        return align_bending_stack(config, progress, import_seconds)
     began = time.perf_counter()
     check_kind(config.image)
-    refuse_sources((config.folder / name for name in _FILES), [config.image])
+    refuse_sources((config.folder / name for name in FILES), [config.image])
     with (
-        OutputFolder(config.folder, names=_FILES, overwrite=config.overwrite) as folder,
+        OutputFolder(config.folder, names=FILES, overwrite=config.overwrite) as folder,
         native.selected(config.backend),
         _one_thread(),
     ):
@@ -102,7 +73,7 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
             row.frame for row, matrix in zip(rows, matrices, strict=True) if not _meets(matrix, canvas, image.shape)
         ]
         check_disk(config.folder, file_bytes(image, canvas))
-        written = movie.write(folder.staging / STACK, matrices, canvas, config, progress)
+        written = movie.write(folder.staging / STACK, list(matrices), canvas, config, progress)
         write_drift_table(folder.staging / DRIFT_TABLE, rows)
         missing = Missing(folder.staging)
         with missing.on_failure(DRIFT_PLOT):
@@ -151,7 +122,7 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
             },
             "registered_on": {"channel_index": list(movie.view.index), "blocks": movie.factor},
             "canvas": {"offset": list(canvas.offset), "shape": list(canvas.shape)},
-            **report_entries(notes, missing.of(_FILES)),
+            **report_entries(notes, missing.of(FILES)),
             "seconds": {stage: round(value, 4) for stage, value in seconds.items()},
             "settings": dataclasses.asdict(config),
             "threads": movie.threads,
@@ -160,7 +131,7 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
         write_json(folder.staging / REPORT, report)
     for note in notes:
         logger.info("%s", note)
-    return StackOutcome(config.folder, status, rows, report, missing.of(_FILES))
+    return StackOutcome(config.folder, status, rows, report, missing.of(FILES))
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from zncc_cli.errors import ContentError, InputError, OptionError
 from zncc_cli.files.images import Image
 from zncc_cli.files.pages import numbered
 from zncc_cli.jobs.channel_view import ChannelView, choose_view, exclude_no_data
-from zncc_cli.jobs.downsampling import Downsampled, downsampled, downsampling_factor
+from zncc_cli.jobs.downsampling import MAX_FULL_RESOLUTION_PIXELS, Downsampled, downsampled, downsampling_factor
 from zncc_cli.jobs.resampled import Written, write_resampled
 from zncc_cli.process import usable_cores
 from zncc_cli.registration.drift.frame_pair import PreparedFrame
@@ -25,10 +25,12 @@ from zncc_cli.registration.inputs.prepare import SMALLEST_IMAGE, prepare
 from zncc_cli.registration.pyramid import Level
 from zncc_cli.registration.quality.fitting_window import fitting_window
 from zncc_cli.registration.resampling.canvas import Frame
+from zncc_cli.registration.transforms.bending import Transform
 
-# Larger frames are registered on means of blocks, until they have no more pixels than this (for a shift, and for a
-# richer motion): several times as fast, and still to hundredths of a pixel.
-_MAX_PIXELS, _MAX_PIXELS_RICHER = 2**17, 2**15
+# Larger frames are registered on means of blocks, until they have no more pixels than this, by the model: several times
+# as fast, and still to hundredths of a pixel. What bends is as fine as the pixels.
+_MAX_PIXELS_RICHER = 2**15
+_MAX_PIXELS_OF = {Model.TRANSLATION: 2**17, Model.BSPLINE: MAX_FULL_RESOLUTION_PIXELS}
 _HOT_PIXEL_FRAMES = 5  # frames, all over the movie, in which hot pixels are searched
 
 Progress = Callable[[str], None]
@@ -82,24 +84,27 @@ class Movie:
         except ContentError:
             return None
 
-    def write(self, path: Path, matrices: np.ndarray, frame: Frame, config: StackConfig, progress: Progress) -> Written:
-        """Write all planes of the image, each resampled by the matrix of its frame, to ``path``.
+    def write(
+        self, path: Path, transforms: Sequence[Transform], frame: Frame, config: StackConfig, progress: Progress
+    ) -> Written:
+        """Write all planes of the image, each resampled by the transform of its frame, to ``path``.
 
         Args:
             path: the file.
-            matrices: (n, 3, 3), reference -> frame, (x, y) pixels.
+            transforms: reference -> frame, (x, y) pixels, of each frame.
             frame: the canvas, in pixels of the reference.
             config: its resampling is used.
             progress: is told which frame is written.
         """
 
-        def matrix_of(index: tuple[int, ...]) -> np.ndarray:
+        def transform_of(index: tuple[int, ...]) -> Transform:
             progress(f"writing frame {index[self.axis] + 1} of {self.count}")
-            matrix: np.ndarray = matrices[index[self.axis]]
-            return matrix
+            return transforms[index[self.axis]]
 
         image = self.view.image
-        return write_resampled(path, image, matrix_of, frame, config.resampling, image.metadata, threads=self.threads)
+        return write_resampled(
+            path, image, transform_of, frame, config.resampling, image.metadata, threads=self.threads
+        )
 
 
 def movie_of(image: Image, config: StackConfig) -> tuple[Movie, tuple[str, ...]]:
@@ -122,7 +127,7 @@ def movie_of(image: Image, config: StackConfig) -> tuple[Movie, tuple[str, ...]]
     others = [numbered(leading[k], view.index[k], image.leading[k]) for k in _long_axes(image) if k != axis]
     if others:
         notes.append(f"{name}: registered by {', '.join(others)}; all planes of a frame are moved alike")
-    max_pixels = _MAX_PIXELS if config.model is Model.TRANSLATION else _MAX_PIXELS_RICHER
+    max_pixels = _MAX_PIXELS_OF.get(config.model, _MAX_PIXELS_RICHER)
     factor = downsampling_factor(image.shape, max_pixels=max_pixels)
     if min(image.shape) // factor < SMALLEST_IMAGE:
         height, width = image.shape

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from zncc_cli.config import DEFAULT_SPACING, RegistrationConfig
 from zncc_cli.registration.nonrigid.blur_match import blur_matched
+from zncc_cli.registration.nonrigid.error_map import ErrorMap
 from zncc_cli.registration.nonrigid.field_level import field_levels
 from zncc_cli.registration.nonrigid.fit import (
     FieldFit,
@@ -24,6 +25,7 @@ from zncc_cli.registration.nonrigid.fit import (
 from zncc_cli.registration.nonrigid.held_out import HeldOut, held_out
 from zncc_cli.registration.nonrigid.posterior import Posterior, posterior
 from zncc_cli.registration.nonrigid.prior import Smoothness
+from zncc_cli.registration.nonrigid.stiffness import usual_agreement
 from zncc_cli.registration.nonrigid.unfold import unfolded
 from zncc_cli.registration.pyramid import Level
 from zncc_cli.registration.quality.peak_ratio import peak_ratio
@@ -39,42 +41,6 @@ _MIN_DETERMINANT = 0.0
 
 
 @dataclass(frozen=True, eq=False)
-class ErrorMap:
-    """The expected error of a field at points of a grid.
-
-    Attributes:
-        rows, columns: of the points, fixed pixels.
-        error: (h, w) float64, the root of the summed variances of both components, moving pixels.
-        overlap: (h, w) bool, where both images are valid.
-        textured: (h, w) bool, the part of the overlap in which both images show more than their noise; all of it where
-            that part is too small.
-    """
-
-    rows: NDArray[np.intp]
-    columns: NDArray[np.intp]
-    error: NDArray[np.float64]
-    overlap: NDArray[np.bool_]
-    textured: NDArray[np.bool_]
-
-    @property
-    def rms(self) -> float:
-        """Root mean square over the textured part of the overlap; infinite without one.
-
-        On flat ground nothing tells where a point lies, and nothing is there to be aligned.
-        """
-        seen = self.error[self.textured]
-        return float(np.sqrt(np.mean(seen**2))) if len(seen) else math.inf
-
-    def at(self, rows: range, columns: range) -> NDArray[np.float64]:
-        """Return the expected error at fixed pixels of some rows and columns, (h, w), linear between the points.
-
-        Beyond the outermost points it is that of the nearest ones.
-        """
-        down = np.stack([np.interp(columns, self.columns, line) for line in self.error])
-        return np.stack([np.interp(rows, self.rows, line) for line in down.T], axis=1)
-
-
-@dataclass(frozen=True, eq=False)
 class Bending:
     """A transform that bends, and what is known about it; lengths are moving pixels where not said otherwise.
 
@@ -87,6 +53,8 @@ class Bending:
         overlap: share of the fixed frame's pixels that both images show.
         expected_error: None where the images leave none.
         held_out: None where there are too few windows.
+        usual_agreement: what windows held out have by the usual spacing and smoothness; None where the settings are no
+            stiffer.
         peak_ratio: how many times better the images agree as the field puts them than at the best other shift; None
             where none agrees at all.
     """
@@ -99,6 +67,7 @@ class Bending:
     overlap: float
     expected_error: ErrorMap | None
     held_out: HeldOut | None
+    usual_agreement: float | None
     peak_ratio: float | None
 
     def between(self, field: SplineField, by_fixed: int, by_moving: int) -> Bending:
@@ -114,7 +83,14 @@ class Bending:
         return replace(self, field=field, smoothness=smoothness, expected_error=error)
 
 
-def bend(fixed: Level, moving: Level, starts: Sequence[np.ndarray], config: RegistrationConfig, window: int) -> Bending:
+def bend(
+    fixed: Level,
+    moving: Level,
+    starts: Sequence[np.ndarray],
+    config: RegistrationConfig,
+    window: int,
+    start: SplineField | None = None,
+) -> Bending:
     """Fit a spline field to a pair, upon the best of some matrices.
 
     Args:
@@ -122,11 +98,12 @@ def bend(fixed: Level, moving: Level, starts: Sequence[np.ndarray], config: Regi
         starts: (3, 3), fixed -> moving; the fit goes on from the one that leads to more agreement on coarse levels.
         config: spacing and smoothness are used.
         window: side of the windows.
+        start: a field, fixed -> moving, from which the coarsest level goes on; None for the matrix.
     """
     fixed, moving = blur_matched(fixed, moving)
     count = _level_count(min(*fixed.shape, *moving.shape))
     of_fixed, of_moving = field_levels(fixed, count), field_levels(moving, count)
-    settings = FitSettings(window, config.spacing or DEFAULT_SPACING, factor=config.smoothness)
+    settings = FitSettings(window, config.spacing or DEFAULT_SPACING, factor=config.smoothness, start=start)
     matrix, fit = _best_coarse(of_fixed, of_moving, starts, settings)
     if fit is None or fit.level.factor > 1:
         fit = fit_field(of_fixed, of_moving, matrix, settings, after=fit)
@@ -134,7 +111,7 @@ def bend(fixed: Level, moving: Level, starts: Sequence[np.ndarray], config: Regi
         fit = with_closer_nodes(fit, of_fixed[0], of_moving[0], matrix, settings)
     fit = unfolded(fit)
     told = held_out(of_fixed, of_moving, fit, matrix, settings)
-    return _bending(fit, matrix, told, of_fixed)
+    return _bending(fit, matrix, (told, usual_agreement(of_fixed, of_moving, matrix, settings)), of_fixed)
 
 
 def _level_count(side: int) -> int:
@@ -155,7 +132,9 @@ def _best_coarse(
     return starts[best], fits[best]
 
 
-def _bending(fit: FieldFit, matrix: np.ndarray, told: HeldOut | None, fixed: list[Level]) -> Bending:
+def _bending(
+    fit: FieldFit, matrix: np.ndarray, told: tuple[HeldOut | None, float | None], fixed: list[Level]
+) -> Bending:
     level, c = fit.level, fit.coefficients
     metric = level.at(c, with_maps=True)
     assert metric.maps is not None
@@ -172,7 +151,7 @@ def _bending(fit: FieldFit, matrix: np.ndarray, told: HeldOut | None, fixed: lis
         float(metric.determinant.min()),
         metric.valid / (height * width),
         None if found is None else _error_map(found, rows, columns, overlap, signal),
-        told,
+        *told,
         _peak_ratio(fixed, metric.maps[3], shown),
     )
 

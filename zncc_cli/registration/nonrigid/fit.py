@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from zncc_cli.operators.spline_system import multiplied, solve
@@ -22,6 +23,8 @@ from zncc_cli.registration.nonrigid.evidence import most_likely
 from zncc_cli.registration.nonrigid.field_level import Equations, FieldLevel
 from zncc_cli.registration.nonrigid.prior import Smoothness, prior_stencil
 from zncc_cli.registration.pyramid import Level
+from zncc_cli.registration.transforms.spline_field import SplineField
+from zncc_cli.registration.transforms.spline_fit import fit_spline
 
 FIRST_SMOOTHNESS = Smoothness(deviation=1.0, length=16.0)  # full-resolution pixels, until the images tell
 _ITERATIONS = 3  # on the finest level
@@ -72,6 +75,7 @@ class FitSettings:
         searched: the levels of a discrete search, where they are known.
         coarse_iterations: on all levels but the finest, where they cost little.
         factor: by which the smoothness is multiplied.
+        start: fixed -> moving, full-resolution pixels: where the coarsest level begins; None for the matrix.
     """
 
     window: int
@@ -80,6 +84,7 @@ class FitSettings:
     searched: frozenset[int] | None = None
     coarse_iterations: int = 5
     factor: float = 1.0
+    start: SplineField | None = None
 
 
 def fit_field(
@@ -111,7 +116,7 @@ def fit_field(
     for index in range(first, last - 1, -1):
         weight = None if chosen is None else chosen[index]
         level = FieldLevel(fixed[index], moving[index], matrix, settings.window, settings.spacing, weight)
-        c = level.grid.zeros(level.device) if fit is None else level.grid.refined(2 * fit.coefficients)
+        c = _started(level, settings.start) if fit is None else level.grid.refined(2 * fit.coefficients)
         before = smoothness.get(index + 1, replace(FIRST_SMOOTHNESS, factor=settings.factor))
         known = None if settings.smoothness is None else settings.smoothness[index]
         current = known or before
@@ -126,6 +131,18 @@ def fit_field(
         fit = FieldFit(level, index, c, smoothness, equations, searched)
     assert fit is not None
     return fit
+
+
+def _started(level: FieldLevel, start: SplineField | None) -> Tensor:
+    """Return the coefficients by which a level begins, level pixels."""
+    if start is None:
+        return level.grid.zeros(level.device)
+
+    def mapping(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        return start.map_points(points * level.factor) / level.factor
+
+    field = fit_spline(mapping, level.matrix, level.grid.shape, level.grid.spacing)
+    return torch.from_numpy(field.coefficients).to(level.device)
 
 
 def with_closer_nodes(

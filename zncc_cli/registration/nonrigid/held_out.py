@@ -51,7 +51,7 @@ def held_out(
         matrix: (3, 3), fixed -> moving, full-resolution pixels.
         settings: of the fit.
     """
-    judged = coarsest_of(list(fixed), _JUDGED_SIDE_PX)
+    judged = judged_level(fixed)
     side = _field_side(fixed[judged], settings.window)
     if min(fixed[judged].shape) < _FEWEST_FIELDS * side:
         return None
@@ -74,6 +74,11 @@ def held_out(
     seen = weight > weight.max() * 1e-2
     unfitted, of_fit, others = (float(total[1] / total[0]) for total in sums)
     return HeldOut(unfitted, of_fit, others, np.asarray((zncc[seen] / weight[seen]).double()))
+
+
+def judged_level(levels: Sequence[Level]) -> int:
+    """Return the index of the level on which the windows are looked at."""
+    return coarsest_of(list(levels), _JUDGED_SIDE_PX)
 
 
 def _field_side(level: Level, window: int) -> int:

@@ -46,7 +46,11 @@ class Evidence:
     ending: Ending = _figure(  # noqa: RUF009 - it is a field
         "Ending", "", "How the optimisation on the last level ended."
     )
-    motion: float = _figure("Motion", _PIXELS, "Largest displacement of a corner of the fixed image.")
+    motion: float = _figure(
+        "Motion",
+        _PIXELS,
+        "Largest displacement of a corner of the fixed image; of any pixel where the transform bends.",
+    )
     # The significance of the start's candidate over that of the best one elsewhere; None where no other was followed.
     start_ratio: float | None = _figure(
         "Start ratio",

@@ -160,6 +160,14 @@ def count_folds(field: SplineField) -> int:
     )
 
 
+def largest_displacement(field: SplineField) -> float:
+    """Return the largest displacement of points on the fixed frame that lie half a spacing apart, or closer, pixels."""
+    step = max(1, int(field.spacing // 2))
+    rows, columns = ([*range(0, n - 1, step), n - 1] for n in field.shape)
+    points = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2).astype(float)
+    return float(np.linalg.norm(field.map_points(points) - points, axis=1).max())
+
+
 def _orientation(field: SplineField, jacobians: _Floats) -> _Floats:
     """Return the determinants of Jacobians (..., 2, 2), positive where they mirror, or not, as the matrix does."""
     side = -1.0 if matrices.is_mirrored(field.matrix) else 1.0

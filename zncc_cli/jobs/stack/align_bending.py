@@ -1,0 +1,208 @@
+"""One movie whose frames bend: a field of every frame, the aligned movie, and the displacements as TIFFs."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zncc_cli.config.stack import StackConfig
+from zncc_cli.files.image_output import STRIP_ROWS, write_strips
+from zncc_cli.files.images import check_kind, read_image
+from zncc_cli.files.metadata import Metadata
+from zncc_cli.files.output_folder import OutputFolder, refuse_sources
+from zncc_cli.files.transforms.stack_json import SPLINES, write_splines
+from zncc_cli.jobs.budget import file_bytes
+from zncc_cli.jobs.disk import check_disk
+from zncc_cli.jobs.missing import Missing, report_entries
+from zncc_cli.jobs.resampled import missing_value
+from zncc_cli.jobs.stack.fields import SUSPECT, MovieFrame, in_pixels, movie_frames
+from zncc_cli.jobs.stack.movie import Progress, movie_of
+from zncc_cli.jobs.stack.outcome import (
+    DRIFT_PLOT,
+    DRIFT_TABLE,
+    EXPECTED_ERROR,
+    FILES_OF_BENT,
+    FRAME_TRANSFORMS,
+    INCREMENTAL,
+    REPORT,
+    STACK,
+    TOTAL,
+    StackOutcome,
+)
+from zncc_cli.jobs.versions import versions
+from zncc_cli.operators import native
+from zncc_cli.registration.nonrigid.frame_field import FrameField
+from zncc_cli.registration.quality.verdict import Status
+from zncc_cli.registration.resampling.canvas import Frame
+from zncc_cli.registration.transforms.bending import displacements
+from zncc_cli.report.drift_files import BLANK, OK, OUTLIER, DriftRow, write_drift_table, write_frame_transforms
+from zncc_cli.report.drift_plot import write_drift_plot
+from zncc_cli.report.json import write_json
+
+logger = logging.getLogger("zncc_cli.stack")
+
+_BYTES_A_PIXEL = 4 * (2 + 2 + 1)  # of a frame: both displacements and the expected error
+_MAX_BAD_SHARE = 0.1  # of the frames; the path is suspect with more that have no place, as that of matrices
+
+
+def align_bending_stack(config: StackConfig, progress: Progress, import_seconds: float) -> StackOutcome:
+    """Align the frames of a file by transforms that bend; see `align_stack`."""
+    began = time.perf_counter()
+    check_kind(config.image)
+    refuse_sources((config.folder / name for name in FILES_OF_BENT), [config.image])
+    with (
+        OutputFolder(config.folder, names=FILES_OF_BENT, overwrite=config.overwrite) as folder,
+        native.selected(config.backend),
+    ):
+        image = read_image(config.image, series=config.series, indices=config.resampling.labels)
+        missing_value(image.dtype, image.metadata, config.resampling)  # before any work
+        movie, movie_notes = movie_of(image, config)
+        shape, canvas = image.shape, Frame(0, 0, image.shape[1], image.shape[0])
+        check_disk(config.folder, file_bytes(image, canvas) + _BYTES_A_PIXEL * movie.count * shape[0] * shape[1])
+        registration_began = time.perf_counter()
+        frames = movie_frames(movie, config, progress)
+        places = [in_pixels(frame.place, movie.factor, shape) for frame in frames]
+        write_began = time.perf_counter()
+        fields = [place.field for place in places]
+        staging = folder.staging
+        written = movie.write(staging / STACK, fields, canvas, config, progress)
+        progress("writing displacements")
+        grid, count = image.metadata, movie.count
+        _write(staging / TOTAL, _totals(places), (count, *shape, 2), grid)
+        _write(staging / INCREMENTAL, _increments(places), (count, *shape, 2), grid)
+        _write(staging / EXPECTED_ERROR, _errors(places), (count, *shape), grid)
+        digest = write_splines(staging / SPLINES, fields)
+        rows = tuple(_row(frame, place) for frame, place in zip(frames, places, strict=True))
+        write_drift_table(staging / DRIFT_TABLE, rows)
+        missing = Missing(staging)
+        with missing.on_failure(DRIFT_PLOT):
+            title = f"{config.image.name}: drift of {len(rows)} frames, to {config.to}, {config.model}"
+            write_drift_plot(staging / DRIFT_PLOT, rows, title)
+        axis = image.axes[movie.axis]
+        write_frame_transforms(
+            staging / FRAME_TRANSFORMS,
+            np.stack([field.matrix for field in fields]),
+            rows,
+            model=str(config.model),
+            axis=axis,
+            to=config.to,
+            shape=shape,
+            spline={
+                "spline": {"spacing": fields[0].spacing, "coefficients": SPLINES, "sha256": digest},
+                "displacement": TOTAL,
+                "incremental": INCREMENTAL,
+                "expected_error": EXPECTED_ERROR,
+            },
+        )
+        ended = time.perf_counter()
+        seconds = {
+            "import": import_seconds,
+            "read": registration_began - began,
+            "registration": write_began - registration_began,
+            "write": ended - write_began,
+            "total": import_seconds + ended - began,
+        }
+        status, reasons = _judged(frames)
+        notes = (*image.notes, *movie_notes, *written.notes)
+        report: dict[str, Any] = {
+            "status": status.value,
+            "reasons": reasons,
+            "image": str(config.image),
+            "model": str(config.model),
+            "to": config.to,
+            "axis": axis,
+            "frames": len(frames),
+            "blank": [frame.number for frame in frames if frame.status == BLANK],
+            "outliers": [frame.number for frame in frames if frame.status == OUTLIER],
+            "suspect": [frame.number for frame in frames if frame.status == SUSPECT],
+            "frame_reasons": {str(frame.number): list(frame.reasons) for frame in frames if frame.status != OK},
+            "metrics": {
+                "largest_expected_error": max((row.expected_error for row in rows if row.expected_error), default=None),
+                "largest_uncertain_share": max((p.error.uncertain_share for p in places if p.error), default=None),
+                "composition_error": max(place.fit_error for place in places),
+                "least_zncc": min((frame.zncc for frame in frames if frame.zncc is not None), default=None),
+                "clipped_values": written.clipped,
+            },
+            "registered_on": {"channel_index": list(movie.view.index), "blocks": movie.factor},
+            "canvas": {"offset": list(canvas.offset), "shape": list(canvas.shape)},
+            **report_entries(notes, missing.of(FILES_OF_BENT)),
+            "seconds": {stage: round(value, 4) for stage, value in seconds.items()},
+            "settings": dataclasses.asdict(config),
+            "threads": movie.threads,
+            "versions": versions(),
+        }
+        write_json(staging / REPORT, report)
+    for note in notes:
+        logger.info("%s", note)
+    return StackOutcome(config.folder, status, rows, report, missing.of(FILES_OF_BENT))
+
+
+def _row(frame: MovieFrame, place: FrameField) -> DriftRow:
+    """Return the place of the reference's centre, the matrix beside it, and the RMS of the expected error."""
+    field, matrix = place.field, place.field.matrix
+    centre = (np.array(field.shape[::-1]) - 1) / 2
+    dx, dy = (field.map_points(centre[None])[0] - centre).tolist()
+    known = frame.status in (OK, SUSPECT) and place.error is not None and place.error.overlap.any()
+    error = place.error.rms if known and place.error is not None else None
+    further = {f"a{row}{column}": float(matrix[row - 1, column - 1]) for row in (1, 2) for column in (1, 2)}
+    return DriftRow(frame.number, dx, dy, frame.status, error, further)
+
+
+def _judged(frames: Sequence[MovieFrame]) -> tuple[Status, list[str]]:
+    """Return the status of a movie and the reasons for it."""
+    good = [frame for frame in frames if frame.status == OK]
+    reasons = [f"{len(good)} of {len(frames)} frames are aligned"]
+    for status, words in ((BLANK, "blank"), (OUTLIER, "not aligned"), (SUSPECT, "suspect")):
+        numbers = [frame.number for frame in frames if frame.status == status]
+        if numbers:
+            first = next(frame for frame in frames if frame.status == status)
+            reasons.append(
+                f"{words}: {len(numbers)} frames, the first of them frame {first.number}: {first.reasons[0]}"
+            )
+    if len(good) < 2:
+        return Status.FAILED, reasons
+    return (Status.OK if len(frames) - len(good) <= _MAX_BAD_SHARE * len(frames) else Status.SUSPECT), reasons
+
+
+def _write(path: Path, strips: Iterator[np.ndarray], shape: tuple[int, ...], grid: Metadata) -> None:
+    axes = "TYXS" if len(shape) == 4 else "TYX"
+    write_strips(path, strips, shape=shape, dtype=np.float32, axes=axes, like=None, frame=grid)
+
+
+def _strips_of(places: Sequence[FrameField]) -> Iterator[tuple[int, range]]:
+    """Yield the number of each frame, and the rows of each of its strips."""
+    height = places[0].field.shape[0]
+    for number in range(len(places)):
+        for first in range(0, height, STRIP_ROWS):
+            yield number, range(first, min(first + STRIP_ROWS, height))
+
+
+def _totals(places: Sequence[FrameField]) -> Iterator[np.ndarray]:
+    for number, rows in _strips_of(places):
+        yield _displacements(places[number], rows).astype(np.float32)
+
+
+def _increments(places: Sequence[FrameField]) -> Iterator[np.ndarray]:
+    """Yield how far the points of the reference moved since the frame before; of the first frame nowhere."""
+    for number, rows in _strips_of(places):
+        before = places[max(0, number - 1)]
+        yield (_displacements(places[number], rows) - _displacements(before, rows)).astype(np.float32)
+
+
+def _errors(places: Sequence[FrameField]) -> Iterator[np.ndarray]:
+    for number, rows in _strips_of(places):
+        place, columns = places[number], range(places[number].field.shape[1])
+        known = np.isfinite(_displacements(place, rows)).all(axis=-1)
+        values = np.nan if place.error is None else place.error.at(rows, columns)
+        yield np.where(known, values, np.nan).astype(np.float32)
+
+
+def _displacements(place: FrameField, rows: range) -> np.ndarray:
+    shape = place.field.shape
+    return displacements(place.field, rows, range(shape[1]), shape)

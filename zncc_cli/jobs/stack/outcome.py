@@ -1,0 +1,45 @@
+"""What a job on a movie returns, and the files that it writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from zncc_cli.errors import ExitCode
+from zncc_cli.files.transforms.stack_json import SPLINES
+from zncc_cli.registration.quality.verdict import Status
+from zncc_cli.report.drift_files import DriftRow
+
+STACK, DRIFT_TABLE, DRIFT_PLOT = "stack.tif", "drift.csv", "drift.svg"
+FRAME_TRANSFORMS, REPORT = "transforms.json", "report.json"
+FILES = (STACK, DRIFT_TABLE, DRIFT_PLOT, FRAME_TRANSFORMS, REPORT)
+TOTAL, INCREMENTAL, EXPECTED_ERROR = "displacement.tif", "incremental.tif", "expected_error.tif"
+FILES_OF_BENT = (*FILES, SPLINES, TOTAL, INCREMENTAL, EXPECTED_ERROR)
+
+
+@dataclass(frozen=True)
+class StackOutcome:
+    """The result of one movie.
+
+    Attributes:
+        folder: the output folder.
+        status: whether the path of the frames is to be trusted.
+        rows: the places of all frames.
+        report: the content of ``report.json``.
+        missing: files that could not be made, and why; only ``drift.svg`` can be missing.
+    """
+
+    folder: Path
+    status: Status
+    rows: tuple[DriftRow, ...]
+    report: dict[str, Any]
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """3 if the path is not to be trusted, else 5 if a file is missing, else 0."""
+        if self.status is not Status.OK:
+            return ExitCode.NOT_TRUSTED
+        return ExitCode.INCOMPLETE if self.missing else ExitCode.OK
