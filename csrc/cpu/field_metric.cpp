@@ -51,6 +51,9 @@ struct Axis {
   }
 };
 
+// Pixels whose places are worked out together.
+constexpr int64_t kTogether = 64;
+
 class StripFieldMetric {
  public:
   StripFieldMetric(const FieldShape& shape, const FieldInput& in, const FieldOutput& out)
@@ -66,6 +69,9 @@ class StripFieldMetric {
       rows->resize(kept_ * shape.width);
     }
     for (std::vector<float>* row : {&u_, &v_, &ux_, &uy_, &vx_, &vy_}) {
+      row->resize(shape.width);
+    }
+    for (std::vector<double>* row : {&X_, &Y_, &det_}) {
       row->resize(shape.width);
     }
   }
@@ -96,42 +102,66 @@ class StripFieldMetric {
 
   // The moving image, both gradients, and where both images are valid, of a row.
   void warp_row(int64_t y) {
-    const int64_t width = shape_.width;
     bend_row(y);
-    const double* M = shape_.M;
-    const double yy = static_cast<double>(y);
+    locate_row(y);
+    const int64_t width = shape_.width;
+    float* k = k_.data() + at(y);
+    if (in_.fixed_mask) {
+      for (int64_t x = 0; x < width; ++x) {
+        k[x] = in_.fixed_mask[y * width + x] ? k[x] : 0.0f;
+      }
+    }
+    if (in_.moving_mask) {
+      for (int64_t x = 0; x < width; ++x) {
+        k[x] = k[x] > 0.0f && is_valid(X_[x], Y_[x]) ? 1.0f : 0.0f;
+      }
+    }
+    sample_row(y);
+    if (y >= strip_.top && y < strip_.bottom) {
+      float* determinants = out_.pixels + (kFieldPlanes - 1) * shape_.height * width + y * width;
+      int64_t folded = 0, valid = 0;
+      for (int64_t x = 0; x < width; ++x) {
+        determinants[x] = static_cast<float>(det_[x]);
+        valid += k[x] > 0.0f;
+        folded += (k[x] > 0.0f) & (det_[x] < shape_.least_determinant);
+      }
+      sums_[4] += static_cast<double>(folded);
+      sums_[5] += static_cast<double>(valid);
+    }
+  }
+
+  // Where the pixels of a row lie in the moving image, whether inside of it, and the fixed image's gradient there.
+  void locate_row(int64_t y) {
+    const int64_t width = shape_.width;
+    const double M[9] = {shape_.M[0], shape_.M[1], shape_.M[2], shape_.M[3], shape_.M[4],
+                         shape_.M[5], shape_.M[6], shape_.M[7], shape_.M[8]};
+    const double yy = static_cast<double>(y), left = shape_.left, right = shape_.right;
+    const double top = shape_.top, bottom = shape_.bottom;
     const float *fx = in_.gradient + y * width, *fy = fx + shape_.height * width;
-    float *m = m_.data() + at(y), *k = k_.data() + at(y), *px = px_.data() + at(y), *py = py_.data() + at(y);
-    float *qx = qx_.data() + at(y), *qy = qy_.data() + at(y);
-    float* determinants = out_.pixels + (kFieldPlanes - 1) * shape_.height * width + y * width;
-    const bool own = y >= strip_.top && y < strip_.bottom;
+    const float *u = u_.data(), *v = v_.data(), *ux = ux_.data(), *uy = uy_.data(), *vx = vx_.data(), *vy = vy_.data();
+    float *k = k_.data() + at(y), *px = px_.data() + at(y), *py = py_.data() + at(y);
+    double *to_X = X_.data(), *to_Y = Y_.data(), *to_det = det_.data();
+    ZNCC_VECTOR_LOOP
     for (int64_t x = 0; x < width; ++x) {
       const double xx = static_cast<double>(x), depth = M[6] * xx + M[7] * yy + M[8];
       const double by = 1.0 / depth;
       const double to_x = (M[0] * xx + M[1] * yy + M[2]) * by, to_y = (M[3] * xx + M[4] * yy + M[5]) * by;
-      const double X = to_x + static_cast<double>(u_[x]), Y = to_y + static_cast<double>(v_[x]);
-      const double xx_ = (M[0] - to_x * M[6]) * by + static_cast<double>(ux_[x]);
-      const double xy_ = (M[1] - to_x * M[7]) * by + static_cast<double>(uy_[x]);
-      const double yx_ = (M[3] - to_y * M[6]) * by + static_cast<double>(vx_[x]);
-      const double yy_ = (M[4] - to_y * M[7]) * by + static_cast<double>(vy_[x]);
+      const double X = to_x + static_cast<double>(u[x]), Y = to_y + static_cast<double>(v[x]);
+      const double xx_ = (M[0] - to_x * M[6]) * by + static_cast<double>(ux[x]);
+      const double xy_ = (M[1] - to_x * M[7]) * by + static_cast<double>(uy[x]);
+      const double yx_ = (M[3] - to_y * M[6]) * by + static_cast<double>(vx[x]);
+      const double yy_ = (M[4] - to_y * M[7]) * by + static_cast<double>(vy[x]);
       const double det = xx_ * yy_ - xy_ * yx_;
       const double inverse = 1.0 / (std::fabs(det) < kMinDeterminant ? kMinDeterminant : det);
       const double gx = static_cast<double>(fx[x]), gy = static_cast<double>(fy[x]);
       px[x] = static_cast<float>((yy_ * gx - yx_ * gy) * inverse);
       py[x] = static_cast<float>((xx_ * gy - xy_ * gx) * inverse);
+      to_det[x] = det;
       // No number is less than any other: what is not finite is not valid.
-      const bool valid = depth > 0.0 && X >= shape_.left && X <= shape_.right && Y >= shape_.top &&
-                         Y <= shape_.bottom && (!in_.fixed_mask || in_.fixed_mask[y * width + x]);
-      k[x] = valid && (!in_.moving_mask || is_valid(X, Y)) ? 1.0f : 0.0f;
-      m[x] = qx[x] = qy[x] = 0.0f;
-      if (k[x] > 0.0f) {
-        sample(X, Y, m + x, qx + x, qy + x);
-      }
-      if (own) {
-        determinants[x] = static_cast<float>(det);
-        sums_[4] += k[x] > 0.0f && det < shape_.least_determinant ? 1.0 : 0.0;
-        sums_[5] += static_cast<double>(k[x]);
-      }
+      const bool valid = (depth > 0.0) & (X >= left) & (X <= right) & (Y >= top) & (Y <= bottom);
+      k[x] = valid ? 1.0f : 0.0f;
+      to_X[x] = valid ? X : left;
+      to_Y[x] = valid ? Y : top;
     }
   }
 
@@ -184,40 +214,74 @@ class StripFieldMetric {
     return top[x] > 0.0f && top[right] > 0.0f && below[x] > 0.0f && below[right] > 0.0f;
   }
 
-  // The value and the gradient of the moving image's spline at a point of its frame.
-  ZNCC_INLINE void sample(double X, double Y, float* value, float* by_x, float* by_y) const {
+  // The value and the gradient of the moving image's spline at the pixels of a row; zero where not valid.
+  //
+  // The weights of some pixels together; then the knots' sums down, of one pixel after the other; then across.
+  void sample_row(int64_t y) {
     typedef float Four __attribute__((vector_size(4 * sizeof(float))));
-    const int64_t ix = static_cast<int64_t>(X), iy = static_cast<int64_t>(Y);
-    const CubicWeights across = cubic_weights(static_cast<float>(X - static_cast<double>(ix)));
-    const CubicWeights down = cubic_weights(static_cast<float>(Y - static_cast<double>(iy)));
     const int64_t width = shape_.moving_width, height = shape_.moving_height;
-    float copied[16];
-    const float* from = in_.knots + (iy - 1) * width + ix - 1;
-    int64_t stride = width;
-    if (ix < 1 || iy < 1 || ix + 2 >= width || iy + 2 >= height) {
-      for (int j = 0; j < 4; ++j) {
+    const float* k = k_.data() + at(y);
+    float *m = m_.data() + at(y), *qx = qx_.data() + at(y), *qy = qy_.data() + at(y);
+    for (int64_t begin = 0; begin < shape_.width; begin += kTogether) {
+      const int64_t count = std::min(kTogether, shape_.width - begin);
+      const double *X = X_.data() + begin, *Y = Y_.data() + begin;
+      int32_t ix[kTogether], iy[kTogether];
+      float across[8][kTogether], down[8][kTogether], sums[8][kTogether];
+      ZNCC_VECTOR_LOOP
+      for (int64_t x = 0; x < count; ++x) {
+        ix[x] = static_cast<int32_t>(X[x]);
+        iy[x] = static_cast<int32_t>(Y[x]);
+        const CubicWeights a = cubic_weights(static_cast<float>(X[x] - static_cast<double>(ix[x])));
+        const CubicWeights d = cubic_weights(static_cast<float>(Y[x] - static_cast<double>(iy[x])));
+        ZNCC_UNROLL_PLANES
         for (int i = 0; i < 4; ++i) {
-          copied[4 * j + i] = in_.knots[mirrored(iy - 1 + j, height) * width + mirrored(ix - 1 + i, width)];
+          across[i][x] = a.value[i];
+          across[4 + i][x] = a.slope[i];
+          down[i][x] = d.value[i];
+          down[4 + i][x] = d.slope[i];
         }
       }
-      from = copied;
-      stride = 4;
+      for (int64_t x = 0; x < count; ++x) {
+        Four values{}, slopes{};
+        if (k[begin + x] > 0.0f) {
+          const int64_t column = ix[x] - 1, row = iy[x] - 1;
+          float copied[16];
+          const float* from = in_.knots + row * width + column;
+          int64_t stride = width;
+          if (column < 0 || row < 0 || column + 3 >= width || row + 3 >= height) {
+            for (int j = 0; j < 4; ++j) {
+              for (int i = 0; i < 4; ++i) {
+                copied[4 * j + i] = in_.knots[mirrored(row + j, height) * width + mirrored(column + i, width)];
+              }
+            }
+            from = copied;
+            stride = 4;
+          }
+          ZNCC_UNROLL_PLANES
+          for (int j = 0; j < 4; ++j) {
+            Four knots;
+            std::memcpy(&knots, from + j * stride, sizeof knots);
+            values += knots * down[j][x];
+            slopes += knots * down[4 + j][x];
+          }
+        }
+        ZNCC_UNROLL_PLANES
+        for (int i = 0; i < 4; ++i) {
+          sums[i][x] = values[i];
+          sums[4 + i][x] = slopes[i];
+        }
+      }
+      float *value = m + begin, *by_x = qx + begin, *by_y = qy + begin;
+      ZNCC_VECTOR_LOOP
+      for (int64_t x = 0; x < count; ++x) {
+        value[x] = (sums[0][x] * across[0][x] + sums[1][x] * across[1][x]) +
+                   (sums[2][x] * across[2][x] + sums[3][x] * across[3][x]);
+        by_x[x] = (sums[0][x] * across[4][x] + sums[1][x] * across[5][x]) +
+                  (sums[2][x] * across[6][x] + sums[3][x] * across[7][x]);
+        by_y[x] = (sums[4][x] * across[0][x] + sums[5][x] * across[1][x]) +
+                  (sums[6][x] * across[2][x] + sums[7][x] * across[3][x]);
+      }
     }
-    Four values{}, slopes{};
-    ZNCC_UNROLL_PLANES
-    for (int j = 0; j < 4; ++j) {
-      Four row;
-      std::memcpy(&row, from + j * stride, sizeof row);
-      values += row * down.value[j];
-      slopes += row * down.slope[j];
-    }
-    Four w, s;
-    std::memcpy(&w, across.value, sizeof w);
-    std::memcpy(&s, across.slope, sizeof s);
-    const Four a = values * w, b = values * s, c = slopes * w;
-    *value = (a[0] + a[1]) + (a[2] + a[3]);
-    *by_x = (b[0] + b[1]) + (b[2] + b[3]);
-    *by_y = (c[0] + c[1]) + (c[2] + c[3]);
   }
 
   template <int K, typename Row>
@@ -406,7 +470,7 @@ class StripFieldMetric {
   BoxSums<3> gradients_;
   BoxSums<5> weighted_;
   std::vector<float> collapsed_, m_, k_, px_, py_, qx_, qy_, rho_, c_, u_, v_, ux_, uy_, vx_, vy_;
-  std::vector<double> share_, mean_f_, mean_m_, v_f_, v_m_, z_, e_;
+  std::vector<double> X_, Y_, det_, share_, mean_f_, mean_m_, v_f_, v_m_, z_, e_;
   Strip strip_{StripGrid(1, 1, 1), 0};
   double* sums_ = nullptr;
 };
