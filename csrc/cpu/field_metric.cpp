@@ -14,6 +14,8 @@
 namespace zncc {
 namespace {
 
+typedef float EightFloats __attribute__((vector_size(8 * sizeof(float))));
+
 struct CubicWeights {
   float value[4], slope[4];
 };
@@ -32,8 +34,8 @@ struct Axis {
 
   Axis(int64_t pixels, int64_t nodes, double spacing) : begins(static_cast<size_t>(nodes - 2), pixels) {
     for (int k = 0; k < 4; ++k) {
-      value[k].resize(pixels);
-      slope[k].resize(pixels);
+      value[k].resize(pixels + 8);  // with room for whole turns of eight
+      slope[k].resize(pixels + 8);
     }
     int64_t cell = -1;
     for (int64_t x = 0; x < pixels; ++x) {
@@ -58,21 +60,22 @@ class StripFieldMetric {
  public:
   StripFieldMetric(const FieldShape& shape, const FieldInput& in, const FieldOutput& out)
       : shape_(shape), in_(in), out_(out), r_(shape.window / 2), R_(shape.wide / 2), kept_(r_ + R_ + 1),
+        stride_((shape.width + kTogether - 1) / kTogether * kTogether),
         across_(shape.width, shape.columns, shape.spacing), down_(shape.height, shape.rows, shape.spacing),
         images_(shape.window, shape.window, shape.width + 2 * r_),
         gradients_(shape.wide, shape.wide, shape.width + 2 * R_),
         weighted_(shape.window, shape.window, shape.width + 2 * r_), collapsed_(4 * shape.columns) {
     for (std::vector<float>* rows : {&m_, &k_, &px_, &py_, &qx_, &qy_, &rho_, &c_}) {
-      rows->resize(kept_ * shape.width);
+      rows->resize(kept_ * stride_);
     }
     for (std::vector<double>* rows : {&share_, &mean_f_, &mean_m_, &v_f_, &v_m_, &z_, &e_}) {
-      rows->resize(kept_ * shape.width);
+      rows->resize(kept_ * stride_);
     }
     for (std::vector<float>* row : {&u_, &v_, &ux_, &uy_, &vx_, &vy_}) {
-      row->resize(shape.width);
+      row->resize(shape.width + 8);
     }
     for (std::vector<double>* row : {&X_, &Y_, &det_}) {
-      row->resize(shape.width);
+      row->resize(stride_);
     }
   }
 
@@ -98,7 +101,7 @@ class StripFieldMetric {
   }
 
  private:
-  int64_t at(int64_t y) const { return y % kept_ * shape_.width; }
+  int64_t at(int64_t y) const { return y % kept_ * stride_; }
 
   // The moving image, both gradients, and where both images are valid, of a row.
   void warp_row(int64_t y) {
@@ -175,30 +178,39 @@ class StripFieldMetric {
     for (int axis = 0; axis < 2; ++axis) {
       const float* c = in_.coefficients + (axis * shape_.rows + cell) * nodes;
       float *value = collapsed_.data() + 2 * axis * nodes, *slope = value + nodes;
+      const float by[4] = {down_.value[0][y], down_.value[1][y], down_.value[2][y], down_.value[3][y]};
+      const float by_slope[4] = {down_.slope[0][y], down_.slope[1][y], down_.slope[2][y], down_.slope[3][y]};
+      ZNCC_VECTOR_LOOP
       for (int64_t i = 0; i < nodes; ++i) {
-        value[i] = slope[i] = 0.0f;
+        float along = 0.0f, of_y = 0.0f;
+        ZNCC_UNROLL_PLANES
         for (int k = 0; k < 4; ++k) {
-          value[i] += down_.value[k][y] * c[k * nodes + i];
-          slope[i] += down_.slope[k][y] * c[k * nodes + i];
+          along += by[k] * c[k * nodes + i];
+          of_y += by_slope[k] * c[k * nodes + i];
         }
+        value[i] = along;
+        slope[i] = of_y;
       }
       float *to = axis == 0 ? u_.data() : v_.data(), *by_x = axis == 0 ? ux_.data() : vx_.data();
       float* by_y = axis == 0 ? uy_.data() : vy_.data();
       for (int64_t i = 0; i < cells; ++i) {
         const float a[4] = {value[i], value[i + 1], value[i + 2], value[i + 3]};
         const float b[4] = {slope[i], slope[i + 1], slope[i + 2], slope[i + 3]};
-        ZNCC_VECTOR_LOOP
-        for (int64_t x = across_.begins[i]; x < across_.begins[i + 1]; ++x) {
-          float along = 0.0f, of_x = 0.0f, of_y = 0.0f;
+        // Eight pixels together. What lies beyond the cell is written once more by the next one.
+        for (int64_t x = across_.begins[i]; x < across_.begins[i + 1]; x += 8) {
+          EightFloats along{}, of_x{}, of_y{};
           ZNCC_UNROLL_PLANES
           for (int k = 0; k < 4; ++k) {
-            along += a[k] * across_.value[k][x];
-            of_x += a[k] * across_.slope[k][x];
-            of_y += b[k] * across_.value[k][x];
+            EightFloats by, by_slope;
+            std::memcpy(&by, &across_.value[k][x], sizeof by);
+            std::memcpy(&by_slope, &across_.slope[k][x], sizeof by_slope);
+            along += a[k] * by;
+            of_x += a[k] * by_slope;
+            of_y += b[k] * by;
           }
-          to[x] = along;
-          by_x[x] = of_x;
-          by_y[x] = of_y;
+          std::memcpy(to + x, &along, sizeof along);
+          std::memcpy(by_x + x, &of_x, sizeof of_x);
+          std::memcpy(by_y + x, &of_y, sizeof of_y);
         }
       }
     }
@@ -226,9 +238,9 @@ class StripFieldMetric {
       const int64_t count = std::min(kTogether, shape_.width - begin);
       const double *X = X_.data() + begin, *Y = Y_.data() + begin;
       int32_t ix[kTogether], iy[kTogether];
-      float across[8][kTogether], down[8][kTogether], sums[8][kTogether];
+      float across[8][kTogether], down[8][kTogether], values[4 * kTogether], slopes[4 * kTogether];
       ZNCC_VECTOR_LOOP
-      for (int64_t x = 0; x < count; ++x) {
+      for (int64_t x = 0; x < kTogether; ++x) {
         ix[x] = static_cast<int32_t>(X[x]);
         iy[x] = static_cast<int32_t>(Y[x]);
         const CubicWeights a = cubic_weights(static_cast<float>(X[x] - static_cast<double>(ix[x])));
@@ -242,7 +254,7 @@ class StripFieldMetric {
         }
       }
       for (int64_t x = 0; x < count; ++x) {
-        Four values{}, slopes{};
+        Four value{}, slope{};
         if (k[begin + x] > 0.0f) {
           const int64_t column = ix[x] - 1, row = iy[x] - 1;
           float copied[16];
@@ -261,25 +273,20 @@ class StripFieldMetric {
           for (int j = 0; j < 4; ++j) {
             Four knots;
             std::memcpy(&knots, from + j * stride, sizeof knots);
-            values += knots * down[j][x];
-            slopes += knots * down[4 + j][x];
+            value += knots * down[j][x];
+            slope += knots * down[4 + j][x];
           }
         }
-        ZNCC_UNROLL_PLANES
-        for (int i = 0; i < 4; ++i) {
-          sums[i][x] = values[i];
-          sums[4 + i][x] = slopes[i];
-        }
+        std::memcpy(values + 4 * x, &value, sizeof value);
+        std::memcpy(slopes + 4 * x, &slope, sizeof slope);
       }
-      float *value = m + begin, *by_x = qx + begin, *by_y = qy + begin;
+      float *to = m + begin, *by_x = qx + begin, *by_y = qy + begin;
       ZNCC_VECTOR_LOOP
-      for (int64_t x = 0; x < count; ++x) {
-        value[x] = (sums[0][x] * across[0][x] + sums[1][x] * across[1][x]) +
-                   (sums[2][x] * across[2][x] + sums[3][x] * across[3][x]);
-        by_x[x] = (sums[0][x] * across[4][x] + sums[1][x] * across[5][x]) +
-                  (sums[2][x] * across[6][x] + sums[3][x] * across[7][x]);
-        by_y[x] = (sums[4][x] * across[0][x] + sums[5][x] * across[1][x]) +
-                  (sums[6][x] * across[2][x] + sums[7][x] * across[3][x]);
+      for (int64_t x = 0; x < kTogether; ++x) {
+        const float *v = values + 4 * x, *s = slopes + 4 * x;
+        to[x] = (v[0] * across[0][x] + v[1] * across[1][x]) + (v[2] * across[2][x] + v[3] * across[3][x]);
+        by_x[x] = (v[0] * across[4][x] + v[1] * across[5][x]) + (v[2] * across[6][x] + v[3] * across[7][x]);
+        by_y[x] = (s[0] * across[0][x] + s[1] * across[1][x]) + (s[2] * across[2][x] + s[3] * across[3][x]);
       }
     }
   }
@@ -396,12 +403,19 @@ class StripFieldMetric {
     const int64_t from = at(y), width = shape_.width;
     const float* rho = rho_.data() + from;
     const double *share = share_.data() + from, *z = z_.data() + from, *e = e_.data() + from;
-    const float* weight = in_.weight ? in_.weight + y * width : nullptr;
     float* c = c_.data() + from;
-    for (int64_t x = 0; x < width; ++x) {
-      const FieldWindow t{share[x], 0.0, 0.0, 0.0, 0.0, z[x], e[x]};
-      c[x] = static_cast<float>(
-          window_weight(t, static_cast<double>(rho[x]), weight ? static_cast<double>(weight[x]) : 1.0));
+    const auto weigh_by = [=](auto weight) ZNCC_ALWAYS {
+      ZNCC_VECTOR_LOOP
+      for (int64_t x = 0; x < width; ++x) {
+        const FieldWindow t{share[x], 0.0, 0.0, 0.0, 0.0, z[x], e[x]};
+        c[x] = static_cast<float>(window_weight(t, static_cast<double>(rho[x]), weight(x)));
+      }
+    };
+    if (in_.weight) {
+      const float* weight = in_.weight + y * width;
+      weigh_by([=](int64_t x) ZNCC_ALWAYS { return static_cast<double>(weight[x]); });
+    } else {
+      weigh_by([](int64_t) ZNCC_ALWAYS { return 1.0; });
     }
     if (y < strip_.top || y >= strip_.bottom) {
       return;
@@ -464,7 +478,7 @@ class StripFieldMetric {
   const FieldShape& shape_;
   const FieldInput& in_;
   const FieldOutput& out_;
-  const int64_t r_, R_, kept_;
+  const int64_t r_, R_, kept_, stride_;  // rows that are kept, each with room for whole turns behind it
   const Axis across_, down_;
   BoxSums<6> images_;
   BoxSums<3> gradients_;
