@@ -173,7 +173,8 @@ def log_probability(fit: FieldFit, heat: float, smoothness: Smoothness) -> float
 
     ``heat`` is the temperature, and ``smoothness`` that of the prior, by which several fields are compared.
     """
-    prior = _of_both(fit.level, smoothness)
+    prior = _prior(fit.level, smoothness)
+    prior = torch.stack((prior, torch.zeros_like(prior), prior), dim=1)
     energy = float((fit.coefficients * multiplied(prior, fit.coefficients)).sum())
     return fit.level.at(fit.coefficients).zncc / heat - energy / 2
 
@@ -187,15 +188,18 @@ def gauss_newton_step(
     tolerance: float = _TOLERANCE,
 ) -> Tensor:
     """Return d with (H + P) d = scores - P c, (2, rows, columns), level pixels."""
-    of_both = _of_both(level, smoothness)
-    b = equations.scores - multiplied(of_both, c)
-    return solve(equations.stencil + of_both, b, most=most, tolerance=tolerance)
+    prior = _prior(level, smoothness)
+    both = equations.stencil.clone()
+    both[:, 0] += prior
+    both[:, 2] += prior
+    # scores - P c, without P as a stencil of both components.
+    b = equations.scores + multiplied(equations.stencil, c) - multiplied(both, c)
+    return solve(both, b, most=most, tolerance=tolerance)
 
 
-def _of_both(level: FieldLevel, smoothness: Smoothness) -> Tensor:
-    """Return the prior of both components as a stencil (25, 3, rows, columns)."""
-    prior = prior_stencil(level.grid.nodes, level.grid.spacing, smoothness.at_level(level.factor)).to(level.device)
-    return torch.stack((prior, torch.zeros_like(prior), prior), dim=1)
+def _prior(level: FieldLevel, smoothness: Smoothness) -> Tensor:
+    """Return the prior of each of both components as a stencil (25, rows, columns)."""
+    return prior_stencil(level.grid.nodes, level.grid.spacing, smoothness.at_level(level.factor)).to(level.device)
 
 
 def _searched(level: FieldLevel, c: Tensor, reach: int) -> tuple[Tensor, bool]:
