@@ -311,6 +311,32 @@ void stencil_product(int64_t rows, int64_t columns, const double* S, const doubl
   vectors.store(to, y);
 }
 
+void stencil_band(int64_t rows, int64_t columns, const double* S, const double* P, double factor, double* band) {
+  const int64_t nodes = rows * columns, row = stencil_band_row(rows, columns);
+  const bool by_rows = columns <= rows;
+  const int64_t down_step = by_rows ? columns : 1, across_step = by_rows ? 1 : rows;
+  std::fill_n(band, 2 * nodes * row, 0.0);
+  for (int k = 0; k < kStencil; ++k) {
+    const NodeOffset offset = stencil_offset(k);
+    const int64_t step = offset.down * down_step + offset.across * across_step, apart = step < 0 ? -step : step;
+    const double *s = S + 3 * k * nodes, *p = P + k * nodes;
+    const int64_t left = std::max<int64_t>(0, -offset.across), right = columns - std::max<int64_t>(0, offset.across);
+    for (int64_t j = 0; j < rows - offset.down; ++j) {
+      for (int64_t i = left; i < right; ++i) {
+        const int64_t node = j * columns + i, place = j * down_step + i * across_step;
+        double* to = band + 2 * (step < 0 ? place + step : place) * row + 2 * apart;
+        const double own = factor * p[node], xy = s[nodes + node];
+        to[0] = s[node] + own;
+        to[1] = xy;
+        to[row] = s[2 * nodes + node] + own;
+        if (apart > 0) {
+          to[row - 1] = xy;
+        }
+      }
+    }
+  }
+}
+
 void lag_products(int64_t count, int64_t height, int64_t width, int64_t reach, int64_t step, const float* planes,
                   double* out) {
   std::fill_n(out, (reach + 1) * (2 * reach + 1), 0.0);

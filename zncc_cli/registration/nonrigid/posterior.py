@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from zncc_cli.operators import banded
+from zncc_cli.operators.node_band import node_band
 from zncc_cli.operators.spline_system import STENCIL, basis
 from zncc_cli.registration.nonrigid.fit import FieldFit
-from zncc_cli.registration.nonrigid.node_band import node_band
 from zncc_cli.registration.nonrigid.node_grid import NodeGrid
-from zncc_cli.registration.nonrigid.prior import prior_stencil
+from zncc_cli.registration.nonrigid.prior import form_stencil
 
 # Nodes along the side of a part that is inverted by itself, of which the outer ones only stand for their neighbourhood.
 _PART_NODES, _MARGIN_NODES = 40, 6
@@ -72,8 +72,9 @@ def _covariance(information: Tensor, spacing: float, fit: FieldFit) -> Tensor | 
     """Return the inverse of a part, as a stencil (25, 3, rows, columns)."""
     nodes = int(information.shape[2]), int(information.shape[3])
     band = node_band(nodes)
-    prior = prior_stencil(nodes, spacing, fit.smoothness[0].at_level(fit.level.factor))
-    factor = banded.cholesky(band.add_to_both(band.of_stencil(information), prior))
+    smoothness = fit.smoothness[0].at_level(fit.level.factor)
+    form = form_stencil(nodes, spacing, smoothness.length)
+    factor = banded.cholesky(band.of_stencil(information, form, smoothness.precision), overwrite=True)
     return None if factor is None else band.to_stencil(banded.inverse(factor))
 
 
