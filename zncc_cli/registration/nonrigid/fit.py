@@ -20,6 +20,7 @@ from zncc_cli.operators.spline_system import multiplied, solve
 from zncc_cli.registration.nonrigid.discrete_search import discrete_residual
 from zncc_cli.registration.nonrigid.evidence import most_likely
 from zncc_cli.registration.nonrigid.field_level import Equations, FieldLevel
+from zncc_cli.registration.nonrigid.node_grid import MOST_NODES, NodeGrid
 from zncc_cli.registration.nonrigid.prior import Smoothness, prior_stencil
 from zncc_cli.registration.pyramid import Level
 
@@ -133,6 +134,8 @@ def with_closer_nodes(
 ) -> FieldFit:
     """Return the fit on nodes half as far apart, where clean images tell that the field is as fine as these.
 
+    A grid of too many nodes is left as it is.
+
     Args:
         fit: on the finest level.
         fixed, moving: that level.
@@ -141,6 +144,8 @@ def with_closer_nodes(
     """
     before = fit.smoothness[fit.index]
     if before.length > _FINE_LENGTH * settings.spacing or fit.equations.temperature > _CLEAN_TEMPERATURE:
+        return fit
+    if math.prod(NodeGrid(fixed.shape, settings.spacing / 2).nodes) > MOST_NODES:
         return fit
     level = FieldLevel(fixed, moving, matrix, settings.window, settings.spacing / 2, heat=_FINE_HEAT)
     c = level.grid.refined(fit.coefficients)
