@@ -21,7 +21,7 @@ from zncc_cli.registration.nonrigid.fit import FieldFit
 from zncc_cli.registration.nonrigid.node_grid import NodeGrid
 from zncc_cli.registration.nonrigid.prior import form_stencil
 
-# Nodes across a strip that is inverted by itself, and further ones on either side that only stand for its neighbourhood:
+# Nodes across a strip that is inverted by itself, and more on either side that only stand for its neighbourhood:
 # the work grows with the third power of their sum, and is least for about these.
 _STRIP_NODES, _MARGIN_NODES = 14, 6
 
