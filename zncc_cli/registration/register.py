@@ -42,6 +42,10 @@ from zncc_cli.registration.variant_search import Found, search_variants
 
 logger = logging.getLogger("zncc_cli.registration")
 
+# Of the matrix that a transform that bends begins with: the field takes up what is left, and where the motion bends no
+# matrix is better to a hundredth of a pixel.
+_MATRIX_TOLERANCE_PX = 0.25
+
 
 @dataclass(frozen=True)
 class RegistrationResult:
@@ -193,7 +197,9 @@ def _register(
         check_spacing(config.spacing, (fixed.mask.shape[0], fixed.mask.shape[1]))
     hot = hot_pixels(*(Level(each.image, each.mask, 1) for each in (fixed, moving)))
     # A transform that bends begins as an affine one.
-    of_matrix = dataclasses.replace(config, model=Model.AFFINE, spacing=None, smoothness=1.0)
+    of_matrix = dataclasses.replace(
+        config, model=Model.AFFINE, spacing=None, smoothness=1.0, tolerance=max(config.tolerance, _MATRIX_TOLERANCE_PX)
+    )
     images = Images(_without(fixed, hot), _without(moving, hot), of_matrix if config.model is Model.BSPLINE else config)
     task, scale = _task(images.config, init, images.shapes), _scale(pixel_sizes)
     if config.model is Model.BSPLINE:
