@@ -46,7 +46,7 @@ LAYERS = {
         ("native",),
         ("native_ops", "dispatch"),
         ("fft", "local_std", "pixels", "warp", "spline_system"),
-        ("filters", "local_zncc", "pair_metric", "field_metric", "banded"),
+        ("filters", "local_zncc", "pair_metric", "field_metric", "banded", "node_band"),
     ),
     "files": (
         ("memory", "paths", "dataset_path", "metadata", "palette", "options"),

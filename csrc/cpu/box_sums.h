@@ -27,9 +27,11 @@
 #if defined(__clang__)
 #define ZNCC_VECTOR_LOOP _Pragma("clang loop vectorize(assume_safety)")
 #define ZNCC_UNROLL_PLANES _Pragma("clang loop unroll(full)")
+#define ZNCC_UNROLL_PAIRS _Pragma("clang loop unroll(full)")
 #else
 #define ZNCC_VECTOR_LOOP _Pragma("GCC ivdep")
 #define ZNCC_UNROLL_PLANES _Pragma("GCC unroll 8")
+#define ZNCC_UNROLL_PAIRS _Pragma("GCC unroll 10")
 #endif
 // Kernels are one function each, whatever the compiler thinks of its size: functions and, behind their parameters, lambdas.
 #define ZNCC_ALWAYS __attribute__((always_inline))

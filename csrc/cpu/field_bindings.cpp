@@ -144,6 +144,16 @@ void stencil_product_of(const Tensor& stencil, const Tensor& x, const Tensor& ou
                   out.mutable_data_ptr<double>());
 }
 
+void stencil_band_of(const Tensor& stencil, const Tensor& form, double factor, const Tensor& out) {
+  ZNCC_CHECK(form.dim() == 3 && form.size(1) >= 4 && form.size(2) >= 4, "form must have shape (25, rows, columns)");
+  const int64_t rows = form.size(1), columns = form.size(2);
+  check(stencil, "stencil", kStencil * 3 * rows * columns, ScalarType::Double);
+  check(form, "form", kStencil * rows * columns, ScalarType::Double);
+  check(out, "out", 2 * rows * columns * stencil_band_row(rows, columns), ScalarType::Double);
+  stencil_band(rows, columns, stencil.const_data_ptr<double>(), form.const_data_ptr<double>(), factor,
+               out.mutable_data_ptr<double>());
+}
+
 void lag_products_of(const Tensor& planes, int64_t step, const Tensor& out) {
   ZNCC_CHECK(planes.dim() == 3 && out.dim() == 2 && out.size(1) == 2 * out.size(0) - 1 && step >= 1,
              "planes must have shape (C, H, W), out (n + 1, 2 n + 1), and the step be positive");
@@ -199,6 +209,7 @@ STABLE_TORCH_LIBRARY_FRAGMENT(zncc, m) {
   m.def("spline_curvature(Tensor curvature, int height, int width, float spacing, Tensor(a!) out) -> ()");
   m.def("conjugate_gradients(Tensor stencil, Tensor b, int most, float tolerance, Tensor(a!) x) -> int");
   m.def("stencil_product(Tensor stencil, Tensor x, Tensor(a!) out) -> ()");
+  m.def("stencil_band(Tensor stencil, Tensor form, float factor, Tensor(a!) out) -> ()");
   m.def("lag_products(Tensor planes, int step, Tensor(a!) out) -> ()");
   m.def("shift_products(Tensor f, Tensor m, int side, int reach, Tensor(a!) out) -> ()");
   m.def("banded_cholesky(Tensor(a!) matrix) -> int");
@@ -212,6 +223,7 @@ STABLE_TORCH_LIBRARY_IMPL(zncc, CPU, m) {
   m.impl("spline_curvature", TORCH_BOX(&zncc::spline_curvature_of));
   m.impl("conjugate_gradients", TORCH_BOX(&zncc::conjugate_gradients_of));
   m.impl("stencil_product", TORCH_BOX(&zncc::stencil_product_of));
+  m.impl("stencil_band", TORCH_BOX(&zncc::stencil_band_of));
   m.impl("lag_products", TORCH_BOX(&zncc::lag_products_of));
   m.impl("shift_products", TORCH_BOX(&zncc::shift_products_of));
   m.impl("banded_cholesky", TORCH_BOX(&zncc::banded_cholesky_of));

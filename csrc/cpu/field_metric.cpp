@@ -14,6 +14,8 @@
 namespace zncc {
 namespace {
 
+typedef float EightFloats __attribute__((vector_size(8 * sizeof(float))));
+
 struct CubicWeights {
   float value[4], slope[4];
 };
@@ -32,8 +34,8 @@ struct Axis {
 
   Axis(int64_t pixels, int64_t nodes, double spacing) : begins(static_cast<size_t>(nodes - 2), pixels) {
     for (int k = 0; k < 4; ++k) {
-      value[k].resize(pixels);
-      slope[k].resize(pixels);
+      value[k].resize(pixels + 8);  // with room for whole turns of eight
+      slope[k].resize(pixels + 8);
     }
     int64_t cell = -1;
     for (int64_t x = 0; x < pixels; ++x) {
@@ -51,22 +53,29 @@ struct Axis {
   }
 };
 
+// Pixels whose places are worked out together.
+constexpr int64_t kTogether = 64;
+
 class StripFieldMetric {
  public:
   StripFieldMetric(const FieldShape& shape, const FieldInput& in, const FieldOutput& out)
       : shape_(shape), in_(in), out_(out), r_(shape.window / 2), R_(shape.wide / 2), kept_(r_ + R_ + 1),
+        stride_((shape.width + kTogether - 1) / kTogether * kTogether),
         across_(shape.width, shape.columns, shape.spacing), down_(shape.height, shape.rows, shape.spacing),
         images_(shape.window, shape.window, shape.width + 2 * r_),
         gradients_(shape.wide, shape.wide, shape.width + 2 * R_),
         weighted_(shape.window, shape.window, shape.width + 2 * r_), collapsed_(4 * shape.columns) {
     for (std::vector<float>* rows : {&m_, &k_, &px_, &py_, &qx_, &qy_, &rho_, &c_}) {
-      rows->resize(kept_ * shape.width);
+      rows->resize(kept_ * stride_);
     }
     for (std::vector<double>* rows : {&share_, &mean_f_, &mean_m_, &v_f_, &v_m_, &z_, &e_}) {
-      rows->resize(kept_ * shape.width);
+      rows->resize(kept_ * stride_);
     }
     for (std::vector<float>* row : {&u_, &v_, &ux_, &uy_, &vx_, &vy_}) {
-      row->resize(shape.width);
+      row->resize(shape.width + 8);
+    }
+    for (std::vector<double>* row : {&X_, &Y_, &det_}) {
+      row->resize(stride_);
     }
   }
 
@@ -92,46 +101,70 @@ class StripFieldMetric {
   }
 
  private:
-  int64_t at(int64_t y) const { return y % kept_ * shape_.width; }
+  int64_t at(int64_t y) const { return y % kept_ * stride_; }
 
   // The moving image, both gradients, and where both images are valid, of a row.
   void warp_row(int64_t y) {
-    const int64_t width = shape_.width;
     bend_row(y);
-    const double* M = shape_.M;
-    const double yy = static_cast<double>(y);
+    locate_row(y);
+    const int64_t width = shape_.width;
+    float* k = k_.data() + at(y);
+    if (in_.fixed_mask) {
+      for (int64_t x = 0; x < width; ++x) {
+        k[x] = in_.fixed_mask[y * width + x] ? k[x] : 0.0f;
+      }
+    }
+    if (in_.moving_mask) {
+      for (int64_t x = 0; x < width; ++x) {
+        k[x] = k[x] > 0.0f && is_valid(X_[x], Y_[x]) ? 1.0f : 0.0f;
+      }
+    }
+    sample_row(y);
+    if (y >= strip_.top && y < strip_.bottom) {
+      float* determinants = out_.pixels + (kFieldPlanes - 1) * shape_.height * width + y * width;
+      int64_t folded = 0, valid = 0;
+      for (int64_t x = 0; x < width; ++x) {
+        determinants[x] = static_cast<float>(det_[x]);
+        valid += k[x] > 0.0f;
+        folded += (k[x] > 0.0f) & (det_[x] < shape_.least_determinant);
+      }
+      sums_[4] += static_cast<double>(folded);
+      sums_[5] += static_cast<double>(valid);
+    }
+  }
+
+  // Where the pixels of a row lie in the moving image, whether inside of it, and the fixed image's gradient there.
+  void locate_row(int64_t y) {
+    const int64_t width = shape_.width;
+    const double M[9] = {shape_.M[0], shape_.M[1], shape_.M[2], shape_.M[3], shape_.M[4],
+                         shape_.M[5], shape_.M[6], shape_.M[7], shape_.M[8]};
+    const double yy = static_cast<double>(y), left = shape_.left, right = shape_.right;
+    const double top = shape_.top, bottom = shape_.bottom;
     const float *fx = in_.gradient + y * width, *fy = fx + shape_.height * width;
-    float *m = m_.data() + at(y), *k = k_.data() + at(y), *px = px_.data() + at(y), *py = py_.data() + at(y);
-    float *qx = qx_.data() + at(y), *qy = qy_.data() + at(y);
-    float* determinants = out_.pixels + (kFieldPlanes - 1) * shape_.height * width + y * width;
-    const bool own = y >= strip_.top && y < strip_.bottom;
+    const float *u = u_.data(), *v = v_.data(), *ux = ux_.data(), *uy = uy_.data(), *vx = vx_.data(), *vy = vy_.data();
+    float *k = k_.data() + at(y), *px = px_.data() + at(y), *py = py_.data() + at(y);
+    double *to_X = X_.data(), *to_Y = Y_.data(), *to_det = det_.data();
+    ZNCC_VECTOR_LOOP
     for (int64_t x = 0; x < width; ++x) {
       const double xx = static_cast<double>(x), depth = M[6] * xx + M[7] * yy + M[8];
       const double by = 1.0 / depth;
       const double to_x = (M[0] * xx + M[1] * yy + M[2]) * by, to_y = (M[3] * xx + M[4] * yy + M[5]) * by;
-      const double X = to_x + static_cast<double>(u_[x]), Y = to_y + static_cast<double>(v_[x]);
-      const double xx_ = (M[0] - to_x * M[6]) * by + static_cast<double>(ux_[x]);
-      const double xy_ = (M[1] - to_x * M[7]) * by + static_cast<double>(uy_[x]);
-      const double yx_ = (M[3] - to_y * M[6]) * by + static_cast<double>(vx_[x]);
-      const double yy_ = (M[4] - to_y * M[7]) * by + static_cast<double>(vy_[x]);
+      const double X = to_x + static_cast<double>(u[x]), Y = to_y + static_cast<double>(v[x]);
+      const double xx_ = (M[0] - to_x * M[6]) * by + static_cast<double>(ux[x]);
+      const double xy_ = (M[1] - to_x * M[7]) * by + static_cast<double>(uy[x]);
+      const double yx_ = (M[3] - to_y * M[6]) * by + static_cast<double>(vx[x]);
+      const double yy_ = (M[4] - to_y * M[7]) * by + static_cast<double>(vy[x]);
       const double det = xx_ * yy_ - xy_ * yx_;
       const double inverse = 1.0 / (std::fabs(det) < kMinDeterminant ? kMinDeterminant : det);
       const double gx = static_cast<double>(fx[x]), gy = static_cast<double>(fy[x]);
       px[x] = static_cast<float>((yy_ * gx - yx_ * gy) * inverse);
       py[x] = static_cast<float>((xx_ * gy - xy_ * gx) * inverse);
+      to_det[x] = det;
       // No number is less than any other: what is not finite is not valid.
-      const bool valid = depth > 0.0 && X >= shape_.left && X <= shape_.right && Y >= shape_.top &&
-                         Y <= shape_.bottom && (!in_.fixed_mask || in_.fixed_mask[y * width + x]);
-      k[x] = valid && (!in_.moving_mask || is_valid(X, Y)) ? 1.0f : 0.0f;
-      m[x] = qx[x] = qy[x] = 0.0f;
-      if (k[x] > 0.0f) {
-        sample(X, Y, m + x, qx + x, qy + x);
-      }
-      if (own) {
-        determinants[x] = static_cast<float>(det);
-        sums_[4] += k[x] > 0.0f && det < shape_.least_determinant ? 1.0 : 0.0;
-        sums_[5] += static_cast<double>(k[x]);
-      }
+      const bool valid = (depth > 0.0) & (X >= left) & (X <= right) & (Y >= top) & (Y <= bottom);
+      k[x] = valid ? 1.0f : 0.0f;
+      to_X[x] = valid ? X : left;
+      to_Y[x] = valid ? Y : top;
     }
   }
 
@@ -145,30 +178,39 @@ class StripFieldMetric {
     for (int axis = 0; axis < 2; ++axis) {
       const float* c = in_.coefficients + (axis * shape_.rows + cell) * nodes;
       float *value = collapsed_.data() + 2 * axis * nodes, *slope = value + nodes;
+      const float by[4] = {down_.value[0][y], down_.value[1][y], down_.value[2][y], down_.value[3][y]};
+      const float by_slope[4] = {down_.slope[0][y], down_.slope[1][y], down_.slope[2][y], down_.slope[3][y]};
+      ZNCC_VECTOR_LOOP
       for (int64_t i = 0; i < nodes; ++i) {
-        value[i] = slope[i] = 0.0f;
+        float along = 0.0f, of_y = 0.0f;
+        ZNCC_UNROLL_PLANES
         for (int k = 0; k < 4; ++k) {
-          value[i] += down_.value[k][y] * c[k * nodes + i];
-          slope[i] += down_.slope[k][y] * c[k * nodes + i];
+          along += by[k] * c[k * nodes + i];
+          of_y += by_slope[k] * c[k * nodes + i];
         }
+        value[i] = along;
+        slope[i] = of_y;
       }
       float *to = axis == 0 ? u_.data() : v_.data(), *by_x = axis == 0 ? ux_.data() : vx_.data();
       float* by_y = axis == 0 ? uy_.data() : vy_.data();
       for (int64_t i = 0; i < cells; ++i) {
         const float a[4] = {value[i], value[i + 1], value[i + 2], value[i + 3]};
         const float b[4] = {slope[i], slope[i + 1], slope[i + 2], slope[i + 3]};
-        ZNCC_VECTOR_LOOP
-        for (int64_t x = across_.begins[i]; x < across_.begins[i + 1]; ++x) {
-          float along = 0.0f, of_x = 0.0f, of_y = 0.0f;
+        // Eight pixels together. What lies beyond the cell is written once more by the next one.
+        for (int64_t x = across_.begins[i]; x < across_.begins[i + 1]; x += 8) {
+          EightFloats along{}, of_x{}, of_y{};
           ZNCC_UNROLL_PLANES
           for (int k = 0; k < 4; ++k) {
-            along += a[k] * across_.value[k][x];
-            of_x += a[k] * across_.slope[k][x];
-            of_y += b[k] * across_.value[k][x];
+            EightFloats by, by_slope;
+            std::memcpy(&by, &across_.value[k][x], sizeof by);
+            std::memcpy(&by_slope, &across_.slope[k][x], sizeof by_slope);
+            along += a[k] * by;
+            of_x += a[k] * by_slope;
+            of_y += b[k] * by;
           }
-          to[x] = along;
-          by_x[x] = of_x;
-          by_y[x] = of_y;
+          std::memcpy(to + x, &along, sizeof along);
+          std::memcpy(by_x + x, &of_x, sizeof of_x);
+          std::memcpy(by_y + x, &of_y, sizeof of_y);
         }
       }
     }
@@ -184,40 +226,69 @@ class StripFieldMetric {
     return top[x] > 0.0f && top[right] > 0.0f && below[x] > 0.0f && below[right] > 0.0f;
   }
 
-  // The value and the gradient of the moving image's spline at a point of its frame.
-  ZNCC_INLINE void sample(double X, double Y, float* value, float* by_x, float* by_y) const {
+  // The value and the gradient of the moving image's spline at the pixels of a row; zero where not valid.
+  //
+  // The weights of some pixels together; then the knots' sums down, of one pixel after the other; then across.
+  void sample_row(int64_t y) {
     typedef float Four __attribute__((vector_size(4 * sizeof(float))));
-    const int64_t ix = static_cast<int64_t>(X), iy = static_cast<int64_t>(Y);
-    const CubicWeights across = cubic_weights(static_cast<float>(X - static_cast<double>(ix)));
-    const CubicWeights down = cubic_weights(static_cast<float>(Y - static_cast<double>(iy)));
     const int64_t width = shape_.moving_width, height = shape_.moving_height;
-    float copied[16];
-    const float* from = in_.knots + (iy - 1) * width + ix - 1;
-    int64_t stride = width;
-    if (ix < 1 || iy < 1 || ix + 2 >= width || iy + 2 >= height) {
-      for (int j = 0; j < 4; ++j) {
+    const float* k = k_.data() + at(y);
+    float *m = m_.data() + at(y), *qx = qx_.data() + at(y), *qy = qy_.data() + at(y);
+    for (int64_t begin = 0; begin < shape_.width; begin += kTogether) {
+      const int64_t count = std::min(kTogether, shape_.width - begin);
+      const double *X = X_.data() + begin, *Y = Y_.data() + begin;
+      int32_t ix[kTogether], iy[kTogether];
+      float across[8][kTogether], down[8][kTogether], values[4 * kTogether], slopes[4 * kTogether];
+      ZNCC_VECTOR_LOOP
+      for (int64_t x = 0; x < kTogether; ++x) {
+        ix[x] = static_cast<int32_t>(X[x]);
+        iy[x] = static_cast<int32_t>(Y[x]);
+        const CubicWeights a = cubic_weights(static_cast<float>(X[x] - static_cast<double>(ix[x])));
+        const CubicWeights d = cubic_weights(static_cast<float>(Y[x] - static_cast<double>(iy[x])));
+        ZNCC_UNROLL_PLANES
         for (int i = 0; i < 4; ++i) {
-          copied[4 * j + i] = in_.knots[mirrored(iy - 1 + j, height) * width + mirrored(ix - 1 + i, width)];
+          across[i][x] = a.value[i];
+          across[4 + i][x] = a.slope[i];
+          down[i][x] = d.value[i];
+          down[4 + i][x] = d.slope[i];
         }
       }
-      from = copied;
-      stride = 4;
+      for (int64_t x = 0; x < count; ++x) {
+        Four value{}, slope{};
+        if (k[begin + x] > 0.0f) {
+          const int64_t column = ix[x] - 1, row = iy[x] - 1;
+          float copied[16];
+          const float* from = in_.knots + row * width + column;
+          int64_t stride = width;
+          if (column < 0 || row < 0 || column + 3 >= width || row + 3 >= height) {
+            for (int j = 0; j < 4; ++j) {
+              for (int i = 0; i < 4; ++i) {
+                copied[4 * j + i] = in_.knots[mirrored(row + j, height) * width + mirrored(column + i, width)];
+              }
+            }
+            from = copied;
+            stride = 4;
+          }
+          ZNCC_UNROLL_PLANES
+          for (int j = 0; j < 4; ++j) {
+            Four knots;
+            std::memcpy(&knots, from + j * stride, sizeof knots);
+            value += knots * down[j][x];
+            slope += knots * down[4 + j][x];
+          }
+        }
+        std::memcpy(values + 4 * x, &value, sizeof value);
+        std::memcpy(slopes + 4 * x, &slope, sizeof slope);
+      }
+      float *to = m + begin, *by_x = qx + begin, *by_y = qy + begin;
+      ZNCC_VECTOR_LOOP
+      for (int64_t x = 0; x < kTogether; ++x) {
+        const float *v = values + 4 * x, *s = slopes + 4 * x;
+        to[x] = (v[0] * across[0][x] + v[1] * across[1][x]) + (v[2] * across[2][x] + v[3] * across[3][x]);
+        by_x[x] = (v[0] * across[4][x] + v[1] * across[5][x]) + (v[2] * across[6][x] + v[3] * across[7][x]);
+        by_y[x] = (s[0] * across[0][x] + s[1] * across[1][x]) + (s[2] * across[2][x] + s[3] * across[3][x]);
+      }
     }
-    Four values{}, slopes{};
-    ZNCC_UNROLL_PLANES
-    for (int j = 0; j < 4; ++j) {
-      Four row;
-      std::memcpy(&row, from + j * stride, sizeof row);
-      values += row * down.value[j];
-      slopes += row * down.slope[j];
-    }
-    Four w, s;
-    std::memcpy(&w, across.value, sizeof w);
-    std::memcpy(&s, across.slope, sizeof s);
-    const Four a = values * w, b = values * s, c = slopes * w;
-    *value = (a[0] + a[1]) + (a[2] + a[3]);
-    *by_x = (b[0] + b[1]) + (b[2] + b[3]);
-    *by_y = (c[0] + c[1]) + (c[2] + c[3]);
   }
 
   template <int K, typename Row>
@@ -332,12 +403,19 @@ class StripFieldMetric {
     const int64_t from = at(y), width = shape_.width;
     const float* rho = rho_.data() + from;
     const double *share = share_.data() + from, *z = z_.data() + from, *e = e_.data() + from;
-    const float* weight = in_.weight ? in_.weight + y * width : nullptr;
     float* c = c_.data() + from;
-    for (int64_t x = 0; x < width; ++x) {
-      const FieldWindow t{share[x], 0.0, 0.0, 0.0, 0.0, z[x], e[x]};
-      c[x] = static_cast<float>(
-          window_weight(t, static_cast<double>(rho[x]), weight ? static_cast<double>(weight[x]) : 1.0));
+    const auto weigh_by = [=](auto weight) ZNCC_ALWAYS {
+      ZNCC_VECTOR_LOOP
+      for (int64_t x = 0; x < width; ++x) {
+        const FieldWindow t{share[x], 0.0, 0.0, 0.0, 0.0, z[x], e[x]};
+        c[x] = static_cast<float>(window_weight(t, static_cast<double>(rho[x]), weight(x)));
+      }
+    };
+    if (in_.weight) {
+      const float* weight = in_.weight + y * width;
+      weigh_by([=](int64_t x) ZNCC_ALWAYS { return static_cast<double>(weight[x]); });
+    } else {
+      weigh_by([](int64_t) ZNCC_ALWAYS { return 1.0; });
     }
     if (y < strip_.top || y >= strip_.bottom) {
       return;
@@ -400,13 +478,13 @@ class StripFieldMetric {
   const FieldShape& shape_;
   const FieldInput& in_;
   const FieldOutput& out_;
-  const int64_t r_, R_, kept_;
+  const int64_t r_, R_, kept_, stride_;  // rows that are kept, each with room for whole turns behind it
   const Axis across_, down_;
   BoxSums<6> images_;
   BoxSums<3> gradients_;
   BoxSums<5> weighted_;
   std::vector<float> collapsed_, m_, k_, px_, py_, qx_, qy_, rho_, c_, u_, v_, ux_, uy_, vx_, vy_;
-  std::vector<double> share_, mean_f_, mean_m_, v_f_, v_m_, z_, e_;
+  std::vector<double> X_, Y_, det_, share_, mean_f_, mean_m_, v_f_, v_m_, z_, e_;
   Strip strip_{StripGrid(1, 1, 1), 0};
   double* sums_ = nullptr;
 };

@@ -10,6 +10,10 @@
 namespace zncc {
 namespace {
 
+// Sixteen floats: one register with AVX-512, two with AVX.
+typedef float FloatLanes __attribute__((vector_size(16 * sizeof(float))));
+constexpr int64_t kLanes = 16;
+
 constexpr int kPairs = 10;  // of four nodes, each with itself and with those behind it
 constexpr int kFirst[kPairs] = {0, 0, 0, 0, 1, 1, 1, 2, 2, 3}, kSecond[kPairs] = {0, 1, 2, 3, 1, 2, 3, 2, 3, 3};
 
@@ -38,56 +42,92 @@ struct Weights {
 // Plane of the stencil for a node `down` rows and `across` columns away.
 constexpr int stencil_plane(int down, int across) { return down == 0 ? across : 4 + (down - 1) * 7 + across + 3; }
 
+// One row of cells after the other: sums down the pixels' columns for sixteen columns together, then along each cell for
+// all of these sums together, then over all cells of the row for the nodes. Sums within a cell are of float.
 class Curvature {
  public:
   Curvature(const SplineGrid& grid, const float* A, double* S)
-      : grid_(grid), A_(A), S_(S), across_(grid.width, grid.columns, grid.spacing), row_(kRow), pairs_(12 * grid.width),
-        cells_(static_cast<size_t>(grid.columns - 3) * kCell) {
-    for (int64_t x = 0; x < grid.width; ++x) {
-      for (int q = 0; q < kPairs; ++q) {
-        pairs_[12 * x + q] = static_cast<float>(across_.by[4 * x + kFirst[q]] * across_.by[4 * x + kSecond[q]]);
-      }
-    }
+      : grid_(grid), A_(A), S_(S), cells_(grid.columns - 3), across_(grid.width, grid.columns, grid.spacing),
+        down_(grid.height, grid.rows, grid.spacing), pairs_(kPairs * grid.width), by_(kPairs * grid.height),
+        sums_((grid.width + kLanes) * kPlaces), of_cells_(kPairs * kPlaces * cells_) {
+    fill(across_, grid.width, &pairs_);
+    fill(down_, grid.height, &by_);
   }
 
   void run() {
     std::fill_n(S_, kStencil * 3 * grid_.rows * grid_.columns, 0.0);
-    const Weights down(grid_.height, grid_.rows, grid_.spacing);
-    for (int64_t y = 0; y < grid_.height; ++y) {
-      add_row(y, &down.by[4 * y]);
-      if (y + 1 == grid_.height || down.cell[y + 1] != down.cell[y]) {
-        add_cells(down.cell[y]);
+    for (int64_t top = 0, bottom; top < grid_.height; top = bottom) {
+      for (bottom = top + 1; bottom < grid_.height && down_.cell[bottom] == down_.cell[top];) {
+        ++bottom;
       }
+      sum_down(top, bottom);
+      sum_across();
+      add_cells(down_.cell[top]);
     }
   }
 
  private:
-  static constexpr int kRow = 36, kCell = kPairs * kRow;  // three entries of twelve places, two of them empty
+  static constexpr int kPlaces = 32;  // of each column: three entries of ten pairs, two empty ones
 
-  void add_row(int64_t y, const double* down) {
-    const int64_t size = grid_.height * grid_.width;
-    const float* A = A_ + y * grid_.width;
-    float by[kPairs];
-    for (int q = 0; q < kPairs; ++q) {
-      by[q] = static_cast<float>(down[kFirst[q]] * down[kSecond[q]]);
+  static void fill(const Weights& weights, int64_t pixels, std::vector<float>* pairs) {
+    for (int64_t x = 0; x < pixels; ++x) {
+      for (int q = 0; q < kPairs; ++q) {
+        (*pairs)[kPairs * x + q] = static_cast<float>(weights.by[4 * x + kFirst[q]] * weights.by[4 * x + kSecond[q]]);
+      }
     }
-    for (int64_t x = 0; x < grid_.width;) {
-      const int64_t cell = across_.cell[x];
-      float sums[kRow] = {};
-      for (; x < grid_.width && across_.cell[x] == cell; ++x) {
-        const float* pair = &pairs_[12 * x];
-        for (int entry = 0; entry < 3; ++entry) {
-          const float a = A[entry * size + x];
-          for (int q = 0; q < 12; ++q) {
-            sums[12 * entry + q] += a * pair[q];
+  }
+
+  void sum_down(int64_t top, int64_t bottom) {
+    const int64_t width = grid_.width, size = grid_.height * width;
+    for (int entry = 0; entry < 3; ++entry) {
+      for (int64_t x = 0; x < width; x += kLanes) {
+        const int64_t count = std::min(kLanes, width - x);
+        FloatLanes sums[kPairs] = {};
+        for (int64_t y = top; y < bottom; ++y) {
+          FloatLanes a{};
+          const float *from = A_ + entry * size + y * width + x, *by = &by_[kPairs * y];
+          if (count == kLanes) {
+            std::memcpy(&a, from, sizeof a);
+          } else {
+            std::memcpy(&a, from, static_cast<size_t>(count) * sizeof(float));
+          }
+          ZNCC_UNROLL_PAIRS
+          for (int p = 0; p < kPairs; ++p) {
+            sums[p] += a * by[p];
+          }
+        }
+        float* to = &sums_[x * kPlaces + kPairs * entry];
+        for (int64_t i = 0; i < kLanes; ++i) {
+          ZNCC_UNROLL_PAIRS
+          for (int p = 0; p < kPairs; ++p) {
+            to[i * kPlaces + p] = sums[p][i];
           }
         }
       }
-      double* to = &cells_[static_cast<size_t>(cell) * kCell];
-      for (int p = 0; p < kPairs; ++p) {
-        ZNCC_VECTOR_LOOP
-        for (int q = 0; q < kRow; ++q) {
-          to[p * kRow + q] += static_cast<double>(by[p] * sums[q]);
+    }
+  }
+
+  void sum_across() {
+    std::fill(of_cells_.begin(), of_cells_.end(), 0.0f);
+    for (int64_t x = 0; x < grid_.width;) {
+      const int64_t cell = across_.cell[x];
+      FloatLanes low[kPairs] = {}, high[kPairs] = {};
+      for (; x < grid_.width && across_.cell[x] == cell; ++x) {
+        FloatLanes a, b;
+        std::memcpy(&a, &sums_[x * kPlaces], sizeof a);
+        std::memcpy(&b, &sums_[x * kPlaces + kLanes], sizeof b);
+        const float* by = &pairs_[kPairs * x];
+        ZNCC_UNROLL_PAIRS
+        for (int q = 0; q < kPairs; ++q) {
+          low[q] += a * by[q];
+          high[q] += b * by[q];
+        }
+      }
+      for (int q = 0; q < kPairs; ++q) {
+        float* to = &of_cells_[q * kPlaces * cells_ + cell];
+        for (int64_t i = 0; i < kLanes; ++i) {
+          to[i * cells_] = low[q][i];
+          to[(kLanes + i) * cells_] = high[q][i];
         }
       }
     }
@@ -96,35 +136,37 @@ class Curvature {
   // Hands a row of cells to the nodes.
   void add_cells(int64_t row) {
     const int64_t nodes = grid_.rows * grid_.columns;
-    for (int64_t cell = 0; cell < grid_.columns - 3; ++cell) {
-      const double* from = &cells_[static_cast<size_t>(cell) * kCell];
-      for (int p = 0; p < kPairs; ++p) {
-        for (int q = 0; q < kPairs; ++q) {
-          const double* value = from + p * kRow + q;
+    for (int p = 0; p < kPairs; ++p) {
+      for (int q = 0; q < kPairs; ++q) {
+        for (int entry = 0; entry < 3; ++entry) {
+          const float* from = &of_cells_[(q * kPlaces + kPairs * entry + p) * cells_];
           const int down = kSecond[p] - kFirst[p], across = kSecond[q] - kFirst[q];
-          add(stencil_plane(down, across), (row + kFirst[p]) * grid_.columns + cell + kFirst[q], nodes, value);
+          double* to = S_ + entry * nodes + (row + kFirst[p]) * grid_.columns;
+          add(from, to + 3 * stencil_plane(down, across) * nodes + kFirst[q]);
           if (down > 0 && across > 0) {
-            add(stencil_plane(down, -across), (row + kFirst[p]) * grid_.columns + cell + kSecond[q], nodes, value);
+            add(from, to + 3 * stencil_plane(down, -across) * nodes + kSecond[q]);
           }
         }
       }
     }
-    std::fill(cells_.begin(), cells_.end(), 0.0);
   }
 
-  void add(int plane, int64_t node, int64_t nodes, const double* value) {
-    double* to = S_ + 3 * plane * nodes + node;
-    to[0] += value[0];
-    to[nodes] += value[12];
-    to[2 * nodes] += value[24];
+  void add(const float* from, double* to) const {
+    ZNCC_VECTOR_LOOP
+    for (int64_t i = 0; i < cells_; ++i) {
+      to[i] += static_cast<double>(from[i]);
+    }
   }
 
   const SplineGrid& grid_;
   const float* A_;
   double* S_;
-  const Weights across_;
-  std::vector<float> row_, pairs_;
-  std::vector<double> cells_;
+  const int64_t cells_;  // in a row
+  const Weights across_, down_;
+  // The products of two nodes' weights at each pixel of a row, and of a column.
+  std::vector<float> pairs_, by_;
+  std::vector<float> sums_;      // (width, entry, pair down)
+  std::vector<float> of_cells_;  // (pair across, entry, pair down, cell)
 };
 
 // Vectors (2, rows + 6, columns + 6), with zeros around the grid, so that every neighbour has a place.
@@ -221,24 +263,40 @@ double dot(const std::vector<double>& a, const std::vector<double>& b) {
 void spline_adjoint(const SplineGrid& grid, const float* s, double* b) {
   const Weights across(grid.width, grid.columns, grid.spacing), down(grid.height, grid.rows, grid.spacing);
   std::fill_n(b, 2 * grid.rows * grid.columns, 0.0);
-  std::vector<double> line(grid.columns);
-  for (int64_t row = 0; row < 2 * grid.height; ++row) {
-    const int64_t axis = row / grid.height, y = row % grid.height;
-    const float* from = s + row * grid.width;
-    std::fill(line.begin(), line.end(), 0.0);
-    for (int64_t x = 0; x < grid.width; ++x) {
-      double* to = &line[across.cell[x]];
-      const double value = static_cast<double>(from[x]), *by = &across.by[4 * x];
-      for (int k = 0; k < 4; ++k) {
-        to[k] += by[k] * value;
+  const int64_t width = grid.width;
+  std::vector<double> sums(4 * width);  // down a row of cells, for each of four nodes
+  for (int axis = 0; axis < 2; ++axis) {
+    for (int64_t y = 0; y < grid.height; ++y) {
+      const float* from = s + (axis * grid.height + y) * width;
+      const double* by = &down.by[4 * y];
+      double *first = sums.data(), *second = first + width, *third = second + width, *fourth = third + width;
+      ZNCC_VECTOR_LOOP
+      for (int64_t x = 0; x < width; ++x) {
+        const double value = static_cast<double>(from[x]);
+        first[x] += by[0] * value;
+        second[x] += by[1] * value;
+        third[x] += by[2] * value;
+        fourth[x] += by[3] * value;
       }
-    }
-    for (int k = 0; k < 4; ++k) {
-      double* to = b + (axis * grid.rows + down.cell[y] + k) * grid.columns;
-      const double by = down.by[4 * y + k];
-      for (int64_t i = 0; i < grid.columns; ++i) {
-        to[i] += by * line[i];
+      if (y + 1 < grid.height && down.cell[y + 1] == down.cell[y]) {
+        continue;
       }
+      double* to = b + (axis * grid.rows + down.cell[y]) * grid.columns;
+      for (int64_t x = 0; x < width;) {
+        const int64_t cell = across.cell[x];
+        Lanes nodes[4] = {};
+        for (; x < width && across.cell[x] == cell; ++x) {
+          const Lanes along = load_lanes(&across.by[4 * x]);
+          for (int64_t k = 0; k < 4; ++k) {
+            nodes[k] += along * sums[k * width + x];
+          }
+        }
+        for (int64_t k = 0; k < 4; ++k) {
+          const Lanes sum = load_lanes(to + k * grid.columns + cell) + nodes[k];
+          std::memcpy(to + k * grid.columns + cell, &sum, sizeof sum);
+        }
+      }
+      std::fill(sums.begin(), sums.end(), 0.0);
     }
   }
 }
@@ -251,6 +309,32 @@ void stencil_product(int64_t rows, int64_t columns, const double* S, const doubl
   vectors.load(x, &from);
   vectors.multiply(S, from.data(), to.data());
   vectors.store(to, y);
+}
+
+void stencil_band(int64_t rows, int64_t columns, const double* S, const double* P, double factor, double* band) {
+  const int64_t nodes = rows * columns, row = stencil_band_row(rows, columns);
+  const bool by_rows = columns <= rows;
+  const int64_t down_step = by_rows ? columns : 1, across_step = by_rows ? 1 : rows;
+  std::fill_n(band, 2 * nodes * row, 0.0);
+  for (int k = 0; k < kStencil; ++k) {
+    const NodeOffset offset = stencil_offset(k);
+    const int64_t step = offset.down * down_step + offset.across * across_step, apart = step < 0 ? -step : step;
+    const double *s = S + 3 * k * nodes, *p = P + k * nodes;
+    const int64_t left = std::max<int64_t>(0, -offset.across), right = columns - std::max<int64_t>(0, offset.across);
+    for (int64_t j = 0; j < rows - offset.down; ++j) {
+      for (int64_t i = left; i < right; ++i) {
+        const int64_t node = j * columns + i, place = j * down_step + i * across_step;
+        double* to = band + 2 * (step < 0 ? place + step : place) * row + 2 * apart;
+        const double own = factor * p[node], xy = s[nodes + node];
+        to[0] = s[node] + own;
+        to[1] = xy;
+        to[row] = s[2 * nodes + node] + own;
+        if (apart > 0) {
+          to[row - 1] = xy;
+        }
+      }
+    }
+  }
 }
 
 void lag_products(int64_t count, int64_t height, int64_t width, int64_t reach, int64_t step, const float* planes,
@@ -267,11 +351,10 @@ void lag_products(int64_t count, int64_t height, int64_t width, int64_t reach, i
         const int64_t first = std::max<int64_t>(0, -across), last = width - std::max<int64_t>(0, across);
         const float* there = here + down * width + across;
         // Sixteen sums, each of few numbers: float is enough.
-        typedef float Sixteen __attribute__((vector_size(16 * sizeof(float))));
-        Sixteen sums{};
+        FloatLanes sums{};
         int64_t x = first;
         for (; x + 16 <= last; x += 16) {
-          Sixteen a, b;
+          FloatLanes a, b;
           std::memcpy(&a, here + x, sizeof a);
           std::memcpy(&b, there + x, sizeof b);
           sums += a * b;

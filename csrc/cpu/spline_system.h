@@ -34,6 +34,12 @@ void spline_curvature(const SplineGrid& grid, const float* A, double* S);
 // y = S x, both (2, rows, columns).
 void stencil_product(int64_t rows, int64_t columns, const double* S, const double* x, double* y);
 
+// Writes the banded matrix (2 rows columns, width + 1) of S + factor P for both components, stored as in banded.h, with P
+// (kStencil, rows, columns) a form of one component. Both components of a node follow each other, and the nodes along the
+// shorter axis, so that the width is 6 times that plus 7.
+void stencil_band(int64_t rows, int64_t columns, const double* S, const double* P, double factor, double* band);
+inline int64_t stencil_band_row(int64_t rows, int64_t columns) { return 6 * (rows < columns ? rows : columns) + 8; }
+
 // Solves (S) x = b from x on by conjugate gradients, preconditioned by the 2 x 2 blocks of the nodes, until the residual
 // (in that norm) has fallen to `tolerance` or after `most` steps; returns how many it took.
 // Hestenes and Stiefel 1952, doi:10.6028/jres.049.044.

@@ -14,10 +14,13 @@ from zncc_cli.operators.spline_system import has_splines
 _NATIVE = torch.ops.zncc
 
 
-def cholesky(band: Tensor) -> Tensor | None:
-    """Return the Cholesky factor L of a banded matrix, stored likewise; None where the matrix is not positive."""
+def cholesky(band: Tensor, *, overwrite: bool = False) -> Tensor | None:
+    """Return the Cholesky factor L of a banded matrix, stored likewise; None where the matrix is not positive.
+
+    ``overwrite``: whether the matrix is not needed any more.
+    """
     if has_splines(band):
-        factor = band.clone()
+        factor = band if overwrite else band.clone()
         return factor if _NATIVE.banded_cholesky(factor) else None
     factor, info = torch.linalg.cholesky_ex(dense(band))
     return None if int(info) else banded(factor, band.shape[1] - 1)

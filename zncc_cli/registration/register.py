@@ -24,6 +24,7 @@ from zncc_cli.registration.inputs.hot_pixels import hot_note, hot_pixels
 from zncc_cli.registration.inputs.no_data import gap_note
 from zncc_cli.registration.inputs.prepare import Prepared, check_window, checked_init, prepare
 from zncc_cli.registration.nonrigid.bending import Bending
+from zncc_cli.registration.nonrigid.node_grid import check_spacing
 from zncc_cli.registration.nonrigid.verdict import bending_probability
 from zncc_cli.registration.pair_pyramid import LevelMetrics
 from zncc_cli.registration.pair_variant import Images
@@ -49,6 +50,9 @@ OF_FIELD = frozenset(
         *("expected_error", "border_pull", "border_left_out", "distance_beyond_bound"),
     )
 )
+# Of the matrix that a transform that bends begins with: the field takes up what is left, and where the motion bends no
+# matrix is better to a hundredth of a pixel.
+_MATRIX_TOLERANCE_PX = 0.25
 
 
 @dataclass(frozen=True)
@@ -202,9 +206,13 @@ def _register(
     fixed, moving = (prepare(*each, device, config.no_data) for each in zip(names, pixels, masks, strict=True))
     if config.window is not None:
         check_window(config.window, fixed.mask, moving.mask)
+    if config.spacing is not None:
+        check_spacing(config.spacing, (fixed.mask.shape[0], fixed.mask.shape[1]))
     hot = hot_pixels(*(Level(each.image, each.mask, 1) for each in (fixed, moving)))
     # A transform that bends begins as an affine one.
-    of_matrix = dataclasses.replace(config, model=Model.AFFINE, spacing=None, smoothness=1.0)
+    of_matrix = dataclasses.replace(
+        config, model=Model.AFFINE, spacing=None, smoothness=1.0, tolerance=max(config.tolerance, _MATRIX_TOLERANCE_PX)
+    )
     images = Images(_without(fixed, hot), _without(moving, hot), of_matrix if config.model is Model.BSPLINE else config)
     task, scale = _task(images.config, init, images.shapes), _scale(pixel_sizes)
     if config.model is Model.BSPLINE:

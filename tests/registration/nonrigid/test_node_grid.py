@@ -7,10 +7,11 @@ import math
 import pytest
 import torch
 
-from zncc_cli.operators import banded
+from zncc_cli.errors import OptionError
+from zncc_cli.operators import banded, native
+from zncc_cli.operators.node_band import node_band
 from zncc_cli.operators.spline_system import multiplied
-from zncc_cli.registration.nonrigid.node_band import node_band
-from zncc_cli.registration.nonrigid.node_grid import NodeGrid
+from zncc_cli.registration.nonrigid.node_grid import NodeGrid, check_spacing
 from zncc_cli.registration.nonrigid.prior import Smoothness, form_stencil, prior_stencil
 
 
@@ -64,11 +65,20 @@ def test_a_band_is_the_matrix_of_its_stencil(nodes: tuple[int, int]) -> None:
         stencil[k, :, nodes[0] - j :] = 0
         stencil[k, :, :, : max(0, -i)] = 0
         stencil[k, :, :, nodes[1] - max(0, i) :] = 0
-    band, c = node_band(nodes), random(2, *nodes)
-    matrix = banded.dense(band.of_stencil(stencil))
-    torch.testing.assert_close(matrix @ band.vector(c), band.vector(multiplied(stencil, c)))
-    torch.testing.assert_close(band.to_stencil(band.of_stencil(stencil)), stencil)
-    one = stencil[:, 0]
-    added = banded.dense(band.add_to_both(band.of_stencil(stencil), one))
-    expected = band.vector(multiplied(stencil + torch.stack((one, 0 * one, one), dim=1), c))
+    band, c, one = node_band(nodes), random(2, *nodes), stencil[:, 0].contiguous()
+    plain = band.of_stencil(stencil, one, 0.0)
+    torch.testing.assert_close(banded.dense(plain) @ band.vector(c), band.vector(multiplied(stencil, c)))
+    torch.testing.assert_close(band.to_stencil(plain), stencil)
+    added = banded.dense(band.of_stencil(stencil, one, 0.5))
+    expected = band.vector(multiplied(stencil + 0.5 * torch.stack((one, 0 * one, one), dim=1), c))
     torch.testing.assert_close(added @ band.vector(c), expected)
+    with native.selected("reference"):
+        by_torch = band.of_stencil(stencil, one, 0.5)
+    torch.testing.assert_close(band.of_stencil(stencil, one, 0.5), by_torch, rtol=1e-14, atol=1e-14)
+
+
+def test_a_spacing_of_too_many_nodes_is_refused_in_one_line() -> None:
+    check_spacing(3.0, (3000, 3000))
+    with pytest.raises(OptionError, match=r"expected at least 8\.8 pixels for a fixed image of 10000 x 10000, as"):
+        check_spacing(8.0, (10000, 10000))
+    check_spacing(8.8, (10000, 10000))

@@ -30,6 +30,7 @@ from zncc_cli.registration.nonrigid.unfold import unfolded
 from zncc_cli.registration.pyramid import Level
 from zncc_cli.registration.quality.peak_ratio import peak_ratio
 from zncc_cli.registration.transforms.spline_field import SplineField
+from zncc_cli.registration.warp import corners, map_points
 
 _ERROR_STEP_PX = 8  # of the grid on which the expected error is told, fixed pixels; more on large frames
 _MIN_SIGNAL, _MIN_TEXTURED_SHARE = 0.5, 0.1  # of the variance of a window, and of the overlap
@@ -38,6 +39,7 @@ _ERROR_SIDE = 256  # points along a side of that grid, at most
 # many pixels, one more.
 _SMALLEST_SIDE_PX, _USUAL_LEVELS, _USUAL_SIDE_PX = 32, 4, 512
 _MIN_DETERMINANT = 0.0
+_SAME_START_PX = 0.5  # of the coarsest level; starts nearer than that everywhere lead to one field
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,13 +125,21 @@ def _best_coarse(
     fixed: list[Level], moving: list[Level], starts: Sequence[np.ndarray], settings: FitSettings
 ) -> tuple[np.ndarray, FieldFit | None]:
     """Return the start that explains most on the coarse levels, and where it leads; None for a single one."""
+    reach = _SAME_START_PX * fixed[-1].factor
+    first, *others = starts
+    starts = [first, *(other for other in others if not _corner_distance(first, other, fixed[0].shape) <= reach)]
     if len(starts) == 1:
-        return starts[0], None
+        return first, None
     fits = [fit_field(fixed, moving, matrix, settings, last=search_level(fixed)) for matrix in starts]
     heat = min(fit.equations.temperature for fit in fits)
     loosest = max((fit.smoothness[fit.index] for fit in fits), key=lambda smoothness: smoothness.deviation)
     best = max(range(len(starts)), key=lambda k: log_probability(fits[k], heat, loosest))
     return starts[best], fits[best]
+
+
+def _corner_distance(a: np.ndarray, b: np.ndarray, shape: tuple[int, int]) -> float:
+    """Return how far two matrices (3, 3) take the corners of a frame apart at most, pixels."""
+    return float(np.linalg.norm(map_points(a, corners(shape)) - map_points(b, corners(shape)), axis=-1).max())
 
 
 def _bending(

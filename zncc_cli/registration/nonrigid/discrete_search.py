@@ -36,12 +36,10 @@ def discrete_residual(level: FieldLevel, coefficients: Tensor, reach: int) -> Te
     mean_f, variance_f = (_sampled(plane) for plane in _moments(f, side))
     mean_m, variance_m = _moments(m, side)
     agreement = shift_products(f, m, side, reach)
-    moved = [_shifted(plane, reach) for plane in (mean_m, variance_m, valid)]
-    for k in range(count**2):
-        here = slice(k // count, k // count + f.shape[0]), slice(k % count, k % count + f.shape[1])
-        mean, variance, counts = (_sampled(plane[here]) for plane in moved)
-        scale = ((variance_f + level.windows.eps_fixed) * (variance + level.windows.eps_moving)).rsqrt_()
-        agreement[k].div_(side**2).sub_(mean_f * mean).mul_(scale.mul_(counts))
+    mean, variance, counts = (_at_all_shifts(plane, reach) for plane in (mean_m, variance_m, valid))
+    scale = ((variance_f + level.windows.eps_fixed) * (variance + level.windows.eps_moving)).rsqrt_().mul_(counts)
+    windows = agreement.view(count, count, *mean_f.shape)
+    windows.div_(side**2).addcmul_(mean_f, mean, value=-1).mul_(scale)
     shifts = torch.tensor([(k % count - reach, k // count - reach) for k in range(count**2)], device=f.device)
     field = _coupled(agreement, shifts.to(f), variance_f / (variance_f + level.windows.eps_fixed))
     return F.interpolate(field[None], size=tuple(f.shape), mode="bilinear")[0]
@@ -56,13 +54,15 @@ def _coupled(agreement: Tensor, shifts: Tensor, signal: Tensor) -> Tensor:
         signal: (h, w), the share of each window's variance that is no noise.
     """
     field = torch.zeros((2, *signal.shape), dtype=agreement.dtype, device=agreement.device)
+    far = shifts.square().sum(dim=1)[:, None]
     for k in range(_ROUNDS):
         if k == 0:
             value, best = agreement.max(dim=0)
         else:
             coupling = _FIRST_COUPLING * _COUPLING_GROWTH ** (k - 1)
-            distance = (shifts[:, :, None, None] - field).square().sum(dim=1)
-            best = (agreement - coupling * distance).argmax(dim=0)
+            # Less the squared distance between shift and field, but for the field's own square.
+            held = torch.addmm(agreement.flatten(1), shifts, field.flatten(1), alpha=2 * coupling) - coupling * far
+            best = held.argmax(dim=0).view(signal.shape)
             value = agreement.gather(0, best[None])[0]
         vote = shifts[best].permute(2, 0, 1)
         vote = _median(vote) if k == 0 else vote
@@ -88,9 +88,19 @@ def _sampled(plane: Tensor) -> Tensor:
     return plane[SHIFT_STRIDE // 2 :: SHIFT_STRIDE, SHIFT_STRIDE // 2 :: SHIFT_STRIDE]
 
 
-def _shifted(plane: Tensor, reach: int) -> Tensor:
-    """Return a plane (H, W) with ``reach`` more pixels around it, zero there."""
-    return F.pad(plane, (reach,) * 4)
+def _at_all_shifts(plane: Tensor, reach: int) -> Tensor:
+    """Return a plane (H, W) at the windows of `shift_products` and all of its shifts, zero beyond the frame.
+
+    The result is a view (2 reach + 1, 2 reach + 1, rows, columns), by the shifts down and across.
+    """
+    height, width = ((n + 1) // SHIFT_STRIDE for n in plane.shape)
+    count = 2 * reach + 1
+    around = F.pad(plane, (reach,) * 4)
+    stride = around.shape[1]
+    first = (stride + 1) * (SHIFT_STRIDE // 2)
+    return around.as_strided(
+        (count, count, height, width), (stride, 1, SHIFT_STRIDE * stride, SHIFT_STRIDE), storage_offset=first
+    )
 
 
 def _median(planes: Tensor) -> Tensor:

@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import lru_cache
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from zncc_cli.operators import banded
+from zncc_cli.operators.node_band import node_band
 from zncc_cli.operators.spline_system import multiplied
 from zncc_cli.registration.nonrigid.field_level import Equations
-from zncc_cli.registration.nonrigid.node_band import node_band
 from zncc_cli.registration.nonrigid.node_grid import NodeGrid
 from zncc_cli.registration.nonrigid.prior import Smoothness, form_stencil
 
@@ -114,21 +115,25 @@ class _Evidence:
     def __init__(self, stencil: Tensor, y: Tensor, spacing: float) -> None:
         nodes = int(y.shape[1]), int(y.shape[2])
         self._spacing, self._band = spacing, node_band(nodes)
-        self._information, self._y = self._band.of_stencil(stencil), self._band.vector(y)
-        self._forms = dict[float, tuple[Tensor, float]]()
+        self._information, self._y = stencil.contiguous(), self._band.vector(y)
 
     def of(self, smoothness: Smoothness) -> float:
         """Return the logarithm of the evidence, level pixels; minus infinity where rounding leaves none."""
-        if smoothness.length not in self._forms:
-            stencil = form_stencil(self._band.nodes, self._spacing, smoothness.length)
-            one = self._band.of_one(stencil)
-            one[:, 0] += _JITTER * one[:, 0].mean()
-            factor = banded.cholesky(one)
-            self._forms[smoothness.length] = stencil, -math.inf if factor is None else banded.log_determinant(factor)
-        stencil, log_form = self._forms[smoothness.length]
-        factor = banded.cholesky(self._band.add_to_both(self._information, smoothness.precision * stencil))
+        form = form_stencil(self._band.nodes, self._spacing, smoothness.length)
+        log_form = _log_form(self._band.nodes, self._spacing, smoothness.length)
+        matrix = self._band.of_stencil(self._information, form, smoothness.precision)
+        factor = banded.cholesky(matrix, overwrite=True)
         if factor is None or not math.isfinite(log_form):
             return -math.inf
         explained = float(torch.dot(self._y, banded.solve(factor, self._y)))
         log_prior = 2 * (self._band.count * math.log(smoothness.precision) + log_form)
         return (explained + log_prior - banded.log_determinant(factor)) / 2
+
+
+@lru_cache(maxsize=1024)
+def _log_form(nodes: tuple[int, int], spacing: float, length: float) -> float:
+    """Return the logarithm of the determinant of a form of the prior; minus infinity where rounding leaves none."""
+    form = node_band(nodes).of_one(form_stencil(nodes, spacing, length))
+    form[:, 0] += _JITTER * form[:, 0].mean()
+    factor = banded.cholesky(form, overwrite=True)
+    return -math.inf if factor is None else banded.log_determinant(factor)

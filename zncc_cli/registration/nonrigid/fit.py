@@ -21,6 +21,7 @@ from zncc_cli.operators.spline_system import multiplied, solve
 from zncc_cli.registration.nonrigid.discrete_search import discrete_residual
 from zncc_cli.registration.nonrigid.evidence import most_likely
 from zncc_cli.registration.nonrigid.field_level import Equations, FieldLevel
+from zncc_cli.registration.nonrigid.node_grid import MOST_NODES, NodeGrid
 from zncc_cli.registration.nonrigid.prior import Smoothness, prior_stencil
 from zncc_cli.registration.pyramid import Level
 from zncc_cli.registration.transforms.spline_field import SplineField
@@ -150,6 +151,8 @@ def with_closer_nodes(
 ) -> FieldFit:
     """Return the fit on nodes half as far apart, where clean images tell that the field is as fine as these.
 
+    A grid of too many nodes is left as it is.
+
     Args:
         fit: on the finest level.
         fixed, moving: that level.
@@ -158,6 +161,8 @@ def with_closer_nodes(
     """
     before = fit.smoothness[fit.index]
     if before.length > _FINE_LENGTH * settings.spacing or fit.equations.temperature > _CLEAN_TEMPERATURE:
+        return fit
+    if math.prod(NodeGrid(fixed.shape, settings.spacing / 2).nodes) > MOST_NODES:
         return fit
     level = FieldLevel(fixed, moving, matrix, settings.window, settings.spacing / 2, heat=_FINE_HEAT)
     c = level.grid.refined(fit.coefficients)
@@ -190,7 +195,8 @@ def log_probability(fit: FieldFit, heat: float, smoothness: Smoothness) -> float
 
     ``heat`` is the temperature, and ``smoothness`` that of the prior, by which several fields are compared.
     """
-    prior = _of_both(fit.level, smoothness)
+    prior = _prior(fit.level, smoothness)
+    prior = torch.stack((prior, torch.zeros_like(prior), prior), dim=1)
     energy = float((fit.coefficients * multiplied(prior, fit.coefficients)).sum())
     return fit.level.at(fit.coefficients).zncc / heat - energy / 2
 
@@ -204,15 +210,18 @@ def gauss_newton_step(
     tolerance: float = _TOLERANCE,
 ) -> Tensor:
     """Return d with (H + P) d = scores - P c, (2, rows, columns), level pixels."""
-    of_both = _of_both(level, smoothness)
-    b = equations.scores - multiplied(of_both, c)
-    return solve(equations.stencil + of_both, b, most=most, tolerance=tolerance)
+    prior = _prior(level, smoothness)
+    both = equations.stencil.clone()
+    both[:, 0] += prior
+    both[:, 2] += prior
+    # scores - P c, without P as a stencil of both components.
+    b = equations.scores + multiplied(equations.stencil, c) - multiplied(both, c)
+    return solve(both, b, most=most, tolerance=tolerance)
 
 
-def _of_both(level: FieldLevel, smoothness: Smoothness) -> Tensor:
-    """Return the prior of both components as a stencil (25, 3, rows, columns)."""
-    prior = prior_stencil(level.grid.nodes, level.grid.spacing, smoothness.at_level(level.factor)).to(level.device)
-    return torch.stack((prior, torch.zeros_like(prior), prior), dim=1)
+def _prior(level: FieldLevel, smoothness: Smoothness) -> Tensor:
+    """Return the prior of each of both components as a stencil (25, rows, columns)."""
+    return prior_stencil(level.grid.nodes, level.grid.spacing, smoothness.at_level(level.factor)).to(level.device)
 
 
 def _searched(level: FieldLevel, c: Tensor, reach: int) -> tuple[Tensor, bool]:

@@ -6,11 +6,13 @@ spline of the coarser grid is one of the finer grid as well (the two-scale relat
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from zncc_cli.errors import OptionError
 from zncc_cli.operators.spline_system import basis, solve, spline_adjoint, spline_curvature
 from zncc_cli.registration.nonrigid.prior import Smoothness, prior_stencil
 from zncc_cli.registration.transforms.spline_field import node_count
@@ -19,6 +21,22 @@ from zncc_cli.registration.transforms.spline_field import node_count
 _FIT_SMOOTHNESS = Smoothness(deviation=30.0, length=2.0)
 _FIT_SHARE = 0.05
 _FIT_STEPS, _FIT_TOLERANCE = 200, 1e-4
+
+# Nodes of a grid: each takes two kilobytes, most of them for the equations with its neighbours.
+MOST_NODES = 5 * 2**18
+
+
+def check_spacing(spacing: float, shape: tuple[int, int]) -> None:
+    """Raise `OptionError` where the nodes of a ``spacing`` in pixels are too many for a frame (H, W)."""
+    height, width = shape
+    if node_count(height, spacing) * node_count(width, spacing) > MOST_NODES:
+        least = math.ceil(10 * math.sqrt(height * width / MOST_NODES)) / 10
+        while node_count(height, least) * node_count(width, least) > MOST_NODES:
+            least = round(least + 0.1, 1)
+        raise OptionError(
+            f"`spacing`: expected at least {least:g} pixels for a fixed image of {width} x {height}, "
+            f"as there may be {MOST_NODES} nodes, got {spacing:g}; choose a wider one, or bin or crop the images"
+        )
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from zncc_cli.operators import banded
+from zncc_cli.operators.node_band import node_band
 from zncc_cli.operators.spline_system import STENCIL, basis
 from zncc_cli.registration.nonrigid.fit import FieldFit
-from zncc_cli.registration.nonrigid.node_band import node_band
 from zncc_cli.registration.nonrigid.node_grid import NodeGrid
-from zncc_cli.registration.nonrigid.prior import prior_stencil
+from zncc_cli.registration.nonrigid.prior import form_stencil
 
-# Nodes along the side of a part that is inverted by itself, of which the outer ones only stand for their neighbourhood.
-_PART_NODES, _MARGIN_NODES = 40, 6
+# Nodes across a strip that is inverted by itself, and more on either side that only stand for its neighbourhood:
+# the work grows with the third power of their sum, and is least for about these.
+_STRIP_NODES, _MARGIN_NODES = 14, 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,14 +58,14 @@ def posterior(fit: FieldFit) -> Posterior | None:
     level, equations = fit.level, fit.equations
     grid, information = level.grid, equations.stencil.cpu()
     covariance = torch.zeros_like(information)
-    for rows, own_rows in _parts(grid.nodes[0]):
-        for columns, own_columns in _parts(grid.nodes[1]):
-            part = information[:, :, rows, columns]
-            found = _covariance(part, grid.spacing, fit)
-            if found is None:
-                return None
-            inner = _relative(own_rows, rows), _relative(own_columns, columns)
-            covariance[:, :, own_rows, own_columns] = found[:, :, inner[0], inner[1]]
+    # Strips along the longer axis: none is wider than it is long.
+    axis = int(grid.nodes[0] > grid.nodes[1])
+    for part, own in _strips(grid.nodes[axis]):
+        found = _covariance(information.narrow(2 + axis, part.start, part.stop - part.start), grid.spacing, fit)
+        if found is None:
+            return None
+        inner = found.narrow(2 + axis, own.start - part.start, own.stop - own.start)
+        covariance.narrow(2 + axis, own.start, own.stop - own.start).copy_(inner)
     return Posterior(grid, covariance)
 
 
@@ -72,20 +73,15 @@ def _covariance(information: Tensor, spacing: float, fit: FieldFit) -> Tensor | 
     """Return the inverse of a part, as a stencil (25, 3, rows, columns)."""
     nodes = int(information.shape[2]), int(information.shape[3])
     band = node_band(nodes)
-    prior = prior_stencil(nodes, spacing, fit.smoothness[0].at_level(fit.level.factor))
-    factor = banded.cholesky(band.add_to_both(band.of_stencil(information), prior))
+    smoothness = fit.smoothness[0].at_level(fit.level.factor)
+    form = form_stencil(nodes, spacing, smoothness.length)
+    factor = banded.cholesky(band.of_stencil(information, form, smoothness.precision), overwrite=True)
     return None if factor is None else band.to_stencil(banded.inverse(factor))
 
 
-def _parts(count: int) -> list[tuple[slice, slice]]:
-    """Return the parts of an axis of nodes with their margins, and without."""
-    if count <= _PART_NODES:
-        return [(slice(0, count), slice(0, count))]
-    parts = -(-count // (_PART_NODES - 2 * _MARGIN_NODES))
+def _strips(count: int) -> list[tuple[slice, slice]]:
+    """Return the strips of an axis of nodes with their margins, and without."""
+    parts = max(1, round(count / _STRIP_NODES))
     ends = [round(k * count / parts) for k in range(parts + 1)]
     owns = [slice(first, last) for first, last in pairwise(ends)]
     return [(slice(max(0, own.start - _MARGIN_NODES), min(count, own.stop + _MARGIN_NODES)), own) for own in owns]
-
-
-def _relative(own: slice, part: slice) -> slice:
-    return slice(own.start - part.start, own.stop - part.start)

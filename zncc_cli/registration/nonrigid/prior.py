@@ -65,8 +65,15 @@ def form_stencil(nodes: tuple[int, int], spacing: float, length: float) -> Tenso
     weights[0, 0] = 1.0
     for k in range(_ORDER + 1):
         weights[k, _ORDER - k] = length ** (2 * _ORDER) * math.comb(_ORDER, k)
-    planes = [down[:, :, j + 3].T @ weights @ across[:, :, i + 3] for j, i in STENCIL]
-    return torch.from_numpy(np.stack(planes))
+    # Of all offsets across, together: (orders down, 7 * columns).
+    weighted = (weights @ across.transpose(0, 2, 1).reshape(_ORDER + 1, -1)).reshape(_ORDER + 1, -1)
+    out, first = np.empty((len(STENCIL), *nodes)), 0
+    for j in range(_ORDER + 1):
+        planes = (down[:, :, j + 3].T @ weighted).reshape(nodes[0], 7, nodes[1]).transpose(1, 0, 2)
+        planes = planes[3:] if j == 0 else planes  # in its own row a node comes before its neighbours
+        out[first : first + len(planes)] = planes
+        first += len(planes)
+    return torch.from_numpy(out)
 
 
 @lru_cache(maxsize=64)

@@ -5,12 +5,14 @@ Both components of a node follow each other, and the nodes along the shorter axi
 
 from __future__ import annotations
 
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from zncc_cli.operators.spline_system import STENCIL
+from zncc_cli.operators.spline_system import STENCIL, has_splines
+
+_NATIVE = torch.ops.zncc
 
 
 class NodeBand:
@@ -29,15 +31,28 @@ class NodeBand:
         self._entries = [self._entry(*offset) for offset in STENCIL]
         self.node_width = max(step for step, *_ in self._entries)
 
-    def of_stencil(self, stencil: Tensor) -> Tensor:
-        """Return the matrix (2 count, 2 node_width + 2) of a stencil (25, 3, rows, columns)."""
-        out = torch.zeros((self.count, 2, 2 * self.node_width + 2), dtype=torch.float64)
-        for (step, here, first), (xx, xy, yy) in zip(self._entries, stencil.cpu(), strict=True):
-            out[first, 0, 2 * step], out[first, 1, 2 * step] = xx[here].flatten(), yy[here].flatten()
-            out[first, 0, 2 * step + 1] = xy[here].flatten()
+    def of_stencil(self, stencil: Tensor, form: Tensor, factor: float) -> Tensor:
+        """Return a matrix (2 count, 2 node_width + 2).
+
+        Args:
+            stencil: (25, 3, rows, columns) float64, of both components.
+            form: (25, rows, columns) float64, what is added for each component, times the factor.
+            factor: see there.
+        """
+        if has_splines(form):
+            out = torch.empty((2 * self.count, 2 * self.node_width + 2), dtype=torch.float64)
+            _NATIVE.stencil_band(stencil.cpu().contiguous(), form, factor, out)
+            return out
+        whole = stencil.cpu().clone()
+        whole[:, 0] += factor * form
+        whole[:, 2] += factor * form
+        band = torch.zeros((self.count, 2, 2 * self.node_width + 2), dtype=torch.float64)
+        for (step, here, first), (xx, xy, yy) in zip(self._entries, whole, strict=True):
+            band[first, 0, 2 * step], band[first, 1, 2 * step] = xx[here].flatten(), yy[here].flatten()
+            band[first, 0, 2 * step + 1] = xy[here].flatten()
             if step:
-                out[first, 1, 2 * step - 1] = xy[here].flatten()
-        return out.view(2 * self.count, -1)
+                band[first, 1, 2 * step - 1] = xy[here].flatten()
+        return band.view(2 * self.count, -1)
 
     def to_stencil(self, band: Tensor) -> Tensor:
         """Return the stencil (25, 3, rows, columns) of a matrix; the mean of xy and yx of two nodes."""
@@ -49,22 +64,6 @@ class NodeBand:
             for entry, values in enumerate((by_node[first, 0, 2 * step], xy, by_node[first, 1, 2 * step])):
                 plane[entry][here] = values.view(shape)
         return out
-
-    def add_to_both(self, band: Tensor, stencil: Tensor) -> Tensor:
-        """Return a matrix of `of_stencil` with a stencil (25, rows, columns) of each component added to it."""
-        values = torch.cat([plane[here].flatten() for (_, here, _), plane in zip(self._entries, stencil, strict=True)])
-        out = band.clone()
-        flat = out.view(-1)
-        for places in self._places:
-            flat.index_add_(0, places, values)
-        return out
-
-    @cached_property
-    def _places(self) -> tuple[Tensor, Tensor]:
-        """Where the entries of a stencil lie in the flat matrix, for either component."""
-        row = 2 * self.node_width + 2
-        firsts = torch.cat([2 * row * first + 2 * step for step, _, first in self._entries])
-        return firsts, firsts + row
 
     def of_one(self, stencil: Tensor) -> Tensor:
         """Return the matrix (count, node_width + 1) of a stencil (25, rows, columns) of one component."""
