@@ -118,6 +118,28 @@ def test_a_ramp_of_colours_shows_measured_values_which_are_kept_with_it(tmp_path
         np.testing.assert_array_equal(file.pages.first.colormap.T // 257, colours)
 
 
+FEW = np.array([[0, 0, 0], [255, 0, 0], [255, 255, 0], [255, 255, 255]])  # from dark to bright
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".png"])
+def test_a_few_colours_are_no_ramp_whose_numbers_may_be_interpolated(tmp_path, suffix):
+    """Halfway from number 0, black, to number 2, yellow, lies number 1, red, which neither of the pixels has."""
+    numbers = pixels("u1") % 4
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".tif":
+        write_palette(path, numbers, np.pad(FEW, ((0, 252), (0, 0)), mode="edge"))
+    else:
+        picture = PillowImage.fromarray(numbers, "P")
+        picture.putpalette(FEW.astype(np.uint8).tobytes())
+        picture.save(path)
+    assert_same(read_image(path), FEW.astype(np.uint8)[numbers])
+
+
+def test_a_few_greys_are_a_ramp(tmp_path):
+    greys = np.stack([[0, 90, 170, 255] + [255] * 252] * 3, axis=1)
+    assert_same(read_image(write_palette(tmp_path / "a.tif", pixels("u1") % 4, greys)), pixels("u1") % 4)
+
+
 @pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
 def test_the_look_up_table_of_an_imagej_file_is_kept_beside_its_values(tmp_path, dtype):
     data = pixels(dtype)
