@@ -253,6 +253,26 @@ def test_a_mask_is_set_where_its_stored_values_are_however_programs_show_them(tm
         np.testing.assert_array_equal(read_image(path, indices=True).is_set(), inside, err_msg=path.name)
 
 
+@pytest.mark.parametrize("suffix", [".png", ".gif", ".bmp"])
+@pytest.mark.parametrize("colours", [[[255] * 3, [0] * 3], [[0] * 3, [255] * 3], [[0, 200, 0], [0] * 3]])
+def test_a_mask_of_colours_is_set_where_it_is_not_black_whatever_number_black_has(tmp_path, suffix, colours):
+    """The program that writes a PNG, GIF or BMP chooses the order of its colours."""
+    numbers = (pixels("u1") > 100).astype(np.uint8)
+    picture = PillowImage.fromarray(numbers, "P")
+    # Pillow takes a BMP of 8 bits with two greys, as it writes it, for one of 1 bit: a third colour stands behind.
+    picture.putpalette(np.array([*colours, [9, 8, 7]], np.uint8).tobytes())
+    picture.save(tmp_path / f"a{suffix}")
+    inside = np.array(colours).any(axis=1)[numbers]
+    np.testing.assert_array_equal(read_image(tmp_path / f"a{suffix}", indices=True).is_set(), inside)
+
+
+def test_a_mask_of_inverted_greys_in_a_png_is_set_where_it_is_not_black(tmp_path):
+    picture = PillowImage.fromarray(np.where(pixels("u1") > 100, 255, 0).astype(np.uint8), "P")
+    picture.putpalette(np.repeat(np.arange(255, -1, -1, dtype=np.uint8), 3).tobytes())
+    picture.save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png", indices=True).is_set(), pixels("u1") <= 100)
+
+
 def test_one_bit_becomes_0_and_255(tmp_path):
     bits = pixels("u1") > 100
     tifffile.imwrite(tmp_path / "a.tif", bits, photometric="minisblack")
