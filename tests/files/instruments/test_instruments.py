@@ -106,6 +106,57 @@ def test_a_compressed_nrrd_is_refused_before_it_fills_the_memory(tmp_path: Path)
     refused(tmp_path / "a.nrrd", "at most 1000 bytes", max_bytes=1000)
 
 
+def nrrd_file(path: Path, content: bytes, *lines: str) -> Path:
+    """Write the content as an NRRD of `pixels` of 16 bits, by hand: the library writes no such lines."""
+    head = ["NRRD0004", "type: uint16", "dimension: 2", f"sizes: {W} {H}", "endian: little", *lines]
+    path.write_bytes("\n".join(head).encode() + b"\n\n" + content)
+    return path
+
+
+@pytest.mark.parametrize("encoding", ["raw", "gzip"])
+@pytest.mark.parametrize("key", ["byteskip", "byte skip"])
+def test_bytes_before_the_pixels_of_an_nrrd_are_skipped(tmp_path: Path, encoding: str, key: str) -> None:
+    pytest.importorskip("nrrd")
+    content = bytes(6) + pixels().tobytes()
+    packed = gzip.compress(content) if encoding == "gzip" else content
+    assert_is(
+        read_image(nrrd_file(tmp_path / "a.nrrd", packed, f"encoding: {encoding}", f"{key}: 6")), pixels(), "YX", None
+    )
+
+
+@pytest.mark.parametrize("key", ["lineskip", "line skip"])
+@pytest.mark.parametrize("encoding", ["raw", "gzip"])
+def test_lines_before_the_pixels_of_an_nrrd_are_skipped(tmp_path: Path, key: str, encoding: str) -> None:
+    pytest.importorskip("nrrd")
+    content = gzip.compress(pixels().tobytes()) if encoding == "gzip" else pixels().tobytes()
+    path = nrrd_file(tmp_path / "a.nrrd", b"one\ntwo\n" + content, f"encoding: {encoding}", f"{key}: 2")
+    assert_is(read_image(path), pixels(), "YX", None)
+
+
+@pytest.mark.parametrize("key", ["byteskip", "byte skip"])
+def test_a_byte_skip_of_minus_one_in_an_nrrd_finds_the_pixels_at_its_end(tmp_path: Path, key: str) -> None:
+    pytest.importorskip("nrrd")
+    path = nrrd_file(tmp_path / "a.nrrd", b"anything" + pixels().tobytes(), "encoding: raw", f"{key}: -1")
+    assert_is(read_image(path), pixels(), "YX", None)
+
+
+@pytest.mark.parametrize("line", ["byteskip: -2", "lineskip: -1", "lineskip: 3", "byteskip: 900000", "byte skip: -1"])
+def test_an_nrrd_that_skips_what_is_not_there_is_refused(tmp_path: Path, line: str) -> None:
+    pytest.importorskip("nrrd")
+    refused(nrrd_file(tmp_path / "a.nrrd", pixels().tobytes()[:-1], "encoding: raw", line), "a complete, readable NRRD")
+
+
+def test_an_nrrd_that_inflates_to_more_than_its_pixels_takes_no_more_memory(tmp_path: Path) -> None:
+    pytest.importorskip("nrrd")
+    content = gzip.compress(pixels().tobytes() + bytes(50_000_000))
+    tracemalloc.start()
+    image = read_image(nrrd_file(tmp_path / "a.nrrd", content, "encoding: gzip"))
+    assert_is(image, pixels(), "YX", None)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10e6  # the pixels have 4 kB
+
+
 # MetaImage
 
 
