@@ -176,8 +176,12 @@ def test_metaimage(tmp_path: Path) -> None:
     packed = metaimage(tmp_path / "b.mha", data, *small, content=zlib.compress(data.tobytes()))
     assert_is(read_image(packed), data, "ZYX", None)
     refused(packed, "at most 1000 bytes", max_bytes=1000)
-    big = metaimage(tmp_path / "c.mha", data.astype(">i2"), "BinaryDataByteOrderMSB = True", "ElementType = MET_SHORT")
-    assert_is(read_image(big), data, "ZYX", None)
+    for true in ("True", "true", "TRUE"):
+        lines = ("ElementType = MET_SHORT", f"BinaryData = {true}", f"BinaryDataByteOrderMSB = {true}")
+        assert_is(read_image(metaimage(tmp_path / "c.mha", data.astype(">i2"), *lines)), data, "ZYX", None)
+        lines = ("ElementType = MET_SHORT", f"CompressedData = {true}")
+        packed = metaimage(tmp_path / "d.mha", data, *lines, content=zlib.compress(data.tobytes()))
+        assert_is(read_image(packed), data, "ZYX", None)
 
 
 def test_metaimage_of_itk(tmp_path: Path) -> None:
@@ -202,6 +206,8 @@ def test_metaimage_of_itk(tmp_path: Path) -> None:
         (["ElementType = MET_SHORT", "CompressedData = True"], zlib.compress(bytes(10)), ["10 of"]),
         (["ElementType = MET_SHORT", "DimSize = 100000 100000 2", "CompressedData = True"], b"", ["bytes"]),
         (["ElementType = MET_SHORT", "DimSize = -4 2 2"], bytes(100), ["-4 2 2"]),
+        (["ElementType = MET_UCHAR", "BinaryData = False"], b"10 20 " * H * W, ["BinaryData = False", "binary"]),
+        (["ElementType = MET_UCHAR", "BinaryData = false"], b"10 20 " * H * W, ["BinaryData = false", "binary"]),
     ],
 )
 def test_a_damaged_metaimage_is_refused(tmp_path: Path, lines: list[str], content: bytes, words: list[str]) -> None:
