@@ -319,6 +319,21 @@ def test_an_hdf5_of_several_data_sets_asks_for_one(tmp_path: Path) -> None:
     assert read_image(f"{tmp_path}/a.h5:two").axes == "YXS"
 
 
+def test_an_hdf5_that_links_to_another_file_is_refused(tmp_path: Path) -> None:
+    """Else a file could have any other file of the user's read, and its pixels put out as if they were its own."""
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file["group/data"] = pixels()
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["linked"] = h5py.ExternalLink("b.h5", "/group/data")
+        file["folder"] = h5py.ExternalLink("b.h5", "/group")
+        file["soft"] = h5py.SoftLink("/folder/data")
+        file["own/data"] = pixels(2)
+    for name in ("/linked", "/folder/data", "/soft"):
+        refused(Path(f"{tmp_path}/a.h5:{name}"), "in the file itself", "data in other files")
+    assert_is(read_image(tmp_path / "a.h5"), pixels(2), "QYX", None)
+
+
 # FITS
 
 

@@ -26,7 +26,8 @@ def read_hdf5(path: Path, options: ReadOptions) -> Image:
     """Read the data set that ``path`` names, or the only one of at least two dimensions; its last axes are y and x.
 
     Raises:
-        InputError: there is no such data set, or several and none is named; it is no array of numbers, or damaged.
+        InputError: there is no such data set, or several and none is named; it is no array of numbers, in another
+            file, or damaged.
     """
     import h5py
 
@@ -38,7 +39,8 @@ def read_hdf5(path: Path, options: ReadOptions) -> Image:
             found = "none" if data is None else f"{data!r}"
             advice = f"name one of: {', '.join(_names(file))}"
             raise refusal(path, expected="a data set of numbers, (..., H, W)", found=found, advice=one_line(advice))
-        if data.external or data.is_virtual:
+        # A link into another file, anywhere on the way, leads to an object that says that file's name.
+        if data.external or data.is_virtual or data.file.filename != file.filename:
             found, advice = "data in other files", "copy it into one file"
             raise refusal(path, expected="a data set in the file itself", found=found, advice=advice)
         chunk = int(np.prod(data.chunks, dtype=np.int64)) * data.dtype.itemsize if data.chunks else 0
