@@ -28,6 +28,7 @@ class Image:
     notes: sentences for the user: choices made on reading, and what could not be kept.
     levels: smaller copies of ``data`` that the file holds, (..., h, w) or (..., h, w, S), from the largest on.
     mask: (H, W), zero where the file itself says that a pixel of any plane does not count (GeoTIFF); or None.
+    absent: how many strips or tiles the file leaves out without a value for them; they are zero.
     """
 
     data: NDArray[Any] | LazyArray
@@ -36,6 +37,7 @@ class Image:
     notes: tuple[str, ...] = ()
     mask: NDArray[Any] | LazyArray | None = None
     levels: tuple[LazyArray, ...] = ()
+    absent: int = 0
 
     @property
     def leading(self) -> tuple[int, ...]:
