@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import tracemalloc
+import warnings
 import zlib
 from pathlib import Path
 from typing import Any
@@ -293,6 +294,22 @@ def test_a_dicom_is_refused_where_its_pixels_are_missing_or_too_many(tmp_path: P
     refused(tmp_path / "b.dcm", "DICOM")
 
 
+def test_a_dicom_of_palette_colours_is_refused(tmp_path: Path) -> None:
+    """Its numbers are those of colours, which mean no brightness."""
+    path = dicom(tmp_path / "a.dcm", pixels(dtype="u1"), PhotometricInterpretation="PALETTE COLOR")
+    refused(path, "grey or RGB pixels", "PALETTE COLOR")
+
+
+@pytest.mark.parametrize(("dtype", "value"), [("u2", 7), ("i2", -2000)])
+def test_padding_of_a_dicom_does_not_count(tmp_path: Path, dtype: str, value: int) -> None:
+    data = pixels(dtype=dtype)
+    data[:9] = value
+    said = {"PixelRepresentation": int(dtype == "i2"), "PixelPaddingValue": value}
+    image = read_image(dicom(tmp_path / "a.dcm", data, **said))
+    np.testing.assert_array_equal(image.data, data)
+    np.testing.assert_array_equal(image.read().valid(), data != value)
+
+
 # HDF5
 
 
@@ -351,6 +368,33 @@ def test_fits(tmp_path: Path) -> None:
     assert note == "left out: the coordinate system (WCS)"
     # 16-bit numbers without a sign are stored with an offset, BZERO.
     assert_is(read_image(tmp_path / "a.fits", series=1), pixels(), "YX", None)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "i4"])
+@pytest.mark.parametrize("is_compressed", [False, True])
+def test_blank_pixels_of_a_fits_do_not_count(tmp_path: Path, dtype: str, is_compressed: bool) -> None:
+    fits = pytest.importorskip("astropy.io.fits")
+    data = pixels(dtype=dtype)
+    header = fits.Header({"BLANK": 7})
+    unit = fits.CompImageHDU(data, header) if is_compressed else fits.PrimaryHDU(data, header)
+    unit.header["BLANK"] = 7
+    unit.writeto(tmp_path / "a.fits")
+    image = read_image(tmp_path / "a.fits")
+    counts = image.read().valid()
+    np.testing.assert_array_equal(counts, data != 7)
+    np.testing.assert_array_equal(np.asarray(image.data)[counts], data[data != 7])
+
+
+def test_a_fits_whose_keyword_blank_belongs_to_no_pixel_is_read(tmp_path: Path) -> None:
+    fits = pytest.importorskip("astropy.io.fits")
+    unit = fits.PrimaryHDU(pixels(dtype="f4"))
+    unit.header["BLANK"] = 7  # of integers alone
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # astropy says that it means nothing
+        unit.writeto(tmp_path / "a.fits", output_verify="silentfix")
+    image = read_image(tmp_path / "a.fits")
+    np.testing.assert_array_equal(image.data, pixels(dtype="f4"))
+    assert image.read().valid().all()
 
 
 # CZI
