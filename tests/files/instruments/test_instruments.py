@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import tracemalloc
 import warnings
 import zlib
@@ -345,10 +346,15 @@ def test_an_hdf5_that_links_to_another_file_is_refused(tmp_path: Path) -> None:
         file["linked"] = h5py.ExternalLink("b.h5", "/group/data")
         file["folder"] = h5py.ExternalLink("b.h5", "/group")
         file["soft"] = h5py.SoftLink("/folder/data")
+        file["round"] = h5py.SoftLink("/round")
+        file["fifo"] = h5py.ExternalLink("fifo", "/data")
         file["own/data"] = pixels(2)
-    for name in ("/linked", "/folder/data", "/soft"):
+        file["own/absolute"], file["own/relative"] = h5py.SoftLink("/own/data"), h5py.SoftLink("data")
+    os.mkfifo(tmp_path / "fifo")  # to open it waits for ever
+    for name in ("/linked", "/folder/data", "/soft", "/round", "/fifo"):
         refused(Path(f"{tmp_path}/a.h5:{name}"), "in the file itself", "data in other files")
-    assert_is(read_image(tmp_path / "a.h5"), pixels(2), "QYX", None)
+    for name in ("", ":/own/data", ":/own/absolute", ":own/relative"):
+        assert_is(read_image(f"{tmp_path}/a.h5{name}"), pixels(2), "QYX", None)
 
 
 # FITS
