@@ -406,6 +406,13 @@ def test_refuses_npy_that_is_no_2d_image(tmp_path, shape):
     refused(tmp_path / "a.npy")
 
 
+@pytest.mark.parametrize("dtype", ["c8", "S3", "U2", "M8[s]", "V4"])
+@pytest.mark.parametrize("shape", [(40, 50), (40, 50, 5)])
+def test_refuses_npy_of_no_numbers(tmp_path, dtype, shape):
+    np.save(tmp_path / "a.npy", np.zeros(shape, dtype))
+    refused(tmp_path / "a.npy", "of integers or floats")
+
+
 @pytest.mark.parametrize("size", [8, 60, 1000])
 def test_refuses_truncated_npy(tmp_path, size):
     np.save(tmp_path / "a.npy", grey())

@@ -118,6 +118,28 @@ def test_a_ramp_of_colours_shows_measured_values_which_are_kept_with_it(tmp_path
         np.testing.assert_array_equal(file.pages.first.colormap.T // 257, colours)
 
 
+FEW = np.array([[0, 0, 0], [255, 0, 0], [255, 255, 0], [255, 255, 255]])  # from dark to bright
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".png"])
+def test_a_few_colours_are_no_ramp_whose_numbers_may_be_interpolated(tmp_path, suffix):
+    """Halfway from number 0, black, to number 2, yellow, lies number 1, red, which neither of the pixels has."""
+    numbers = pixels("u1") % 4
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".tif":
+        write_palette(path, numbers, np.pad(FEW, ((0, 252), (0, 0)), mode="edge"))
+    else:
+        picture = PillowImage.fromarray(numbers, "P")
+        picture.putpalette(FEW.astype(np.uint8).tobytes())
+        picture.save(path)
+    assert_same(read_image(path), FEW.astype(np.uint8)[numbers])
+
+
+def test_a_few_greys_are_a_ramp(tmp_path):
+    greys = np.stack([[0, 90, 170, 255] + [255] * 252] * 3, axis=1)
+    assert_same(read_image(write_palette(tmp_path / "a.tif", pixels("u1") % 4, greys)), pixels("u1") % 4)
+
+
 @pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
 def test_the_look_up_table_of_an_imagej_file_is_kept_beside_its_values(tmp_path, dtype):
     data = pixels(dtype)
@@ -229,6 +251,26 @@ def test_a_mask_is_set_where_its_stored_values_are_however_programs_show_them(tm
     ]
     for path in paths:
         np.testing.assert_array_equal(read_image(path, indices=True).is_set(), inside, err_msg=path.name)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".gif", ".bmp"])
+@pytest.mark.parametrize("colours", [[[255] * 3, [0] * 3], [[0] * 3, [255] * 3], [[0, 200, 0], [0] * 3]])
+def test_a_mask_of_colours_is_set_where_it_is_not_black_whatever_number_black_has(tmp_path, suffix, colours):
+    """The program that writes a PNG, GIF or BMP chooses the order of its colours."""
+    numbers = (pixels("u1") > 100).astype(np.uint8)
+    picture = PillowImage.fromarray(numbers, "P")
+    # Pillow takes a BMP of 8 bits with two greys, as it writes it, for one of 1 bit: a third colour stands behind.
+    picture.putpalette(np.array([*colours, [9, 8, 7]], np.uint8).tobytes())
+    picture.save(tmp_path / f"a{suffix}")
+    inside = np.array(colours).any(axis=1)[numbers]
+    np.testing.assert_array_equal(read_image(tmp_path / f"a{suffix}", indices=True).is_set(), inside)
+
+
+def test_a_mask_of_inverted_greys_in_a_png_is_set_where_it_is_not_black(tmp_path):
+    picture = PillowImage.fromarray(np.where(pixels("u1") > 100, 255, 0).astype(np.uint8), "P")
+    picture.putpalette(np.repeat(np.arange(255, -1, -1, dtype=np.uint8), 3).tobytes())
+    picture.save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png", indices=True).is_set(), pixels("u1") <= 100)
 
 
 def test_one_bit_becomes_0_and_255(tmp_path):

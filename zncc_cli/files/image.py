@@ -14,6 +14,7 @@ from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.paths import refusal
 
 _REC_709 = (0.2126, 0.7152, 0.0722)
+_PICTURES = ("PNG", "GIF", "BMP")  # the program that writes one chooses the order of the palette's colours
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +28,7 @@ class Image:
     notes: sentences for the user: choices made on reading, and what could not be kept.
     levels: smaller copies of ``data`` that the file holds, (..., h, w) or (..., h, w, S), from the largest on.
     mask: (H, W), zero where the file itself says that a pixel of any plane does not count (GeoTIFF); or None.
+    absent: how many strips or tiles the file leaves out without a value for them; they are zero.
     """
 
     data: NDArray[Any] | LazyArray
@@ -35,6 +37,7 @@ class Image:
     notes: tuple[str, ...] = ()
     mask: NDArray[Any] | LazyArray | None = None
     levels: tuple[LazyArray, ...] = ()
+    absent: int = 0
 
     @property
     def leading(self) -> tuple[int, ...]:
@@ -113,10 +116,15 @@ class Image:
     def is_set(self) -> NDArray[np.bool_]:
         """Return where a mask is set, bool (H, W): where any stored value but opacity is above zero, however it looks.
 
-        In a mask that programs show inverted (white is zero, an inverting palette), zero still is the outside.
+        In a TIFF that programs show inverted (white is zero, an inverting palette), zero still is the outside. In a
+        PNG, GIF or BMP with a palette, black is.
         """
         data = self._plane()
         if data.ndim == 2:
+            if self.metadata.format in _PICTURES:
+                palette = self.metadata.palette
+                seen = self.luminance() if palette is None else palette.luminance.take(data, mode="clip")
+                return np.asarray(seen > 0)
             return np.asarray(data > 0)
         values = data[..., :-1] if self.metadata.alpha else data
         return np.asarray((values > 0).any(axis=-1))

@@ -51,11 +51,11 @@ def read_npy(path: Path, options: ReadOptions) -> Image:
             advice="save the array again with numpy.save",
         ) from error
     colour = len(shape) > 2 and shape[-1] in (1, 3, 4)
+    if stored.kind not in "buif" or len(shape) < 2 or 0 in shape:
+        advice = "save the image as such an array"
+        raise refusal(path, expected=_EXPECTED, found=f"shape {shape}, dtype {stored}", advice=advice)
     if not colour and _ends_in_channels(shape):
         return _with_channels(path, options, start, (shape, columns_first, stored))
-    if stored.kind not in "buif" or len(shape) < 2 or 0 in shape:
-        advice = "save the image as an array of this shape"
-        raise refusal(path, expected=_EXPECTED, found=f"shape {shape}, dtype {stored}", advice=advice)
     samples = shape[-1] if colour else 1
     *leading_axes, height, width = shape[:-1] if colour else shape
     leading = tuple(length for length in leading_axes if length > 1)

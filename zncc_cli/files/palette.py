@@ -13,6 +13,7 @@ _REC_709 = (0.2126, 0.7152, 0.0722)
 _FULL_SCALE = 65535
 _MAX_STEP = 32 / 255  # of full scale, from a colour of a ramp to the next one: of 256 colours, eight times the mean
 _MAX_MEAN_STEPS = 4  # in a palette of few colours, whose steps are larger
+_MIN_COLOURS = 16  # of a ramp that is not grey: between fewer colours, a number between two shows a colour unlike both
 _ROUNDING = 1.5 / 255  # of full scale: a rounded ramp falls by so much where its luminance is flat
 
 Ramp = Literal["", "rising", "falling"]
@@ -34,11 +35,12 @@ class Palette:
     def ramp(self) -> Ramp:
         """Whether the numbers measure a brightness: the colours are a smooth way from dark to bright, or back.
 
-        Colours at the end that repeat the last one are padding, and do not count.
+        Colours at the end that repeat the last one are padding, and do not count. A few colours that are not grey are
+        no ramp, but two are: no number lies between theirs.
         """
         other = (self.colours != self.colours[-1]).any(axis=1).nonzero()[0]
         used = self.colours[: other[-1] + 2] if other.size else self.colours[:1]
-        if len(used) < 2:
+        if len(used) < 2 or (2 < len(used) < _MIN_COLOURS and (used != used[:, :1]).any()):
             return ""
         steps = np.abs(np.diff(used.astype(np.int64), axis=0)) / _FULL_SCALE
         if steps.max() > max(_MAX_STEP, _MAX_MEAN_STEPS / (len(used) - 1)):

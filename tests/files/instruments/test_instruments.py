@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import os
 import tracemalloc
+import warnings
 import zlib
 from pathlib import Path
 from typing import Any
@@ -106,6 +108,57 @@ def test_a_compressed_nrrd_is_refused_before_it_fills_the_memory(tmp_path: Path)
     refused(tmp_path / "a.nrrd", "at most 1000 bytes", max_bytes=1000)
 
 
+def nrrd_file(path: Path, content: bytes, *lines: str) -> Path:
+    """Write the content as an NRRD of `pixels` of 16 bits, by hand: the library writes no such lines."""
+    head = ["NRRD0004", "type: uint16", "dimension: 2", f"sizes: {W} {H}", "endian: little", *lines]
+    path.write_bytes("\n".join(head).encode() + b"\n\n" + content)
+    return path
+
+
+@pytest.mark.parametrize("encoding", ["raw", "gzip"])
+@pytest.mark.parametrize("key", ["byteskip", "byte skip"])
+def test_bytes_before_the_pixels_of_an_nrrd_are_skipped(tmp_path: Path, encoding: str, key: str) -> None:
+    pytest.importorskip("nrrd")
+    content = bytes(6) + pixels().tobytes()
+    packed = gzip.compress(content) if encoding == "gzip" else content
+    assert_is(
+        read_image(nrrd_file(tmp_path / "a.nrrd", packed, f"encoding: {encoding}", f"{key}: 6")), pixels(), "YX", None
+    )
+
+
+@pytest.mark.parametrize("key", ["lineskip", "line skip"])
+@pytest.mark.parametrize("encoding", ["raw", "gzip"])
+def test_lines_before_the_pixels_of_an_nrrd_are_skipped(tmp_path: Path, key: str, encoding: str) -> None:
+    pytest.importorskip("nrrd")
+    content = gzip.compress(pixels().tobytes()) if encoding == "gzip" else pixels().tobytes()
+    path = nrrd_file(tmp_path / "a.nrrd", b"one\ntwo\n" + content, f"encoding: {encoding}", f"{key}: 2")
+    assert_is(read_image(path), pixels(), "YX", None)
+
+
+@pytest.mark.parametrize("key", ["byteskip", "byte skip"])
+def test_a_byte_skip_of_minus_one_in_an_nrrd_finds_the_pixels_at_its_end(tmp_path: Path, key: str) -> None:
+    pytest.importorskip("nrrd")
+    path = nrrd_file(tmp_path / "a.nrrd", b"anything" + pixels().tobytes(), "encoding: raw", f"{key}: -1")
+    assert_is(read_image(path), pixels(), "YX", None)
+
+
+@pytest.mark.parametrize("line", ["byteskip: -2", "lineskip: -1", "lineskip: 3", "byteskip: 900000", "byte skip: -1"])
+def test_an_nrrd_that_skips_what_is_not_there_is_refused(tmp_path: Path, line: str) -> None:
+    pytest.importorskip("nrrd")
+    refused(nrrd_file(tmp_path / "a.nrrd", pixels().tobytes()[:-1], "encoding: raw", line), "a complete, readable NRRD")
+
+
+def test_an_nrrd_that_inflates_to_more_than_its_pixels_takes_no_more_memory(tmp_path: Path) -> None:
+    pytest.importorskip("nrrd")
+    content = gzip.compress(pixels().tobytes() + bytes(50_000_000))
+    tracemalloc.start()
+    image = read_image(nrrd_file(tmp_path / "a.nrrd", content, "encoding: gzip"))
+    assert_is(image, pixels(), "YX", None)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10e6  # the pixels have 4 kB
+
+
 # MetaImage
 
 
@@ -125,8 +178,12 @@ def test_metaimage(tmp_path: Path) -> None:
     packed = metaimage(tmp_path / "b.mha", data, *small, content=zlib.compress(data.tobytes()))
     assert_is(read_image(packed), data, "ZYX", None)
     refused(packed, "at most 1000 bytes", max_bytes=1000)
-    big = metaimage(tmp_path / "c.mha", data.astype(">i2"), "BinaryDataByteOrderMSB = True", "ElementType = MET_SHORT")
-    assert_is(read_image(big), data, "ZYX", None)
+    for true in ("True", "true", "TRUE"):
+        lines = ("ElementType = MET_SHORT", f"BinaryData = {true}", f"BinaryDataByteOrderMSB = {true}")
+        assert_is(read_image(metaimage(tmp_path / "c.mha", data.astype(">i2"), *lines)), data, "ZYX", None)
+        lines = ("ElementType = MET_SHORT", f"CompressedData = {true}")
+        packed = metaimage(tmp_path / "d.mha", data, *lines, content=zlib.compress(data.tobytes()))
+        assert_is(read_image(packed), data, "ZYX", None)
 
 
 def test_metaimage_of_itk(tmp_path: Path) -> None:
@@ -151,6 +208,8 @@ def test_metaimage_of_itk(tmp_path: Path) -> None:
         (["ElementType = MET_SHORT", "CompressedData = True"], zlib.compress(bytes(10)), ["10 of"]),
         (["ElementType = MET_SHORT", "DimSize = 100000 100000 2", "CompressedData = True"], b"", ["bytes"]),
         (["ElementType = MET_SHORT", "DimSize = -4 2 2"], bytes(100), ["-4 2 2"]),
+        (["ElementType = MET_UCHAR", "BinaryData = False"], b"10 20 " * H * W, ["BinaryData = False", "binary"]),
+        (["ElementType = MET_UCHAR", "BinaryData = false"], b"10 20 " * H * W, ["BinaryData = false", "binary"]),
     ],
 )
 def test_a_damaged_metaimage_is_refused(tmp_path: Path, lines: list[str], content: bytes, words: list[str]) -> None:
@@ -236,6 +295,22 @@ def test_a_dicom_is_refused_where_its_pixels_are_missing_or_too_many(tmp_path: P
     refused(tmp_path / "b.dcm", "DICOM")
 
 
+def test_a_dicom_of_palette_colours_is_refused(tmp_path: Path) -> None:
+    """Its numbers are those of colours, which mean no brightness."""
+    path = dicom(tmp_path / "a.dcm", pixels(dtype="u1"), PhotometricInterpretation="PALETTE COLOR")
+    refused(path, "grey or RGB pixels", "PALETTE COLOR")
+
+
+@pytest.mark.parametrize(("dtype", "value"), [("u2", 7), ("i2", -2000)])
+def test_padding_of_a_dicom_does_not_count(tmp_path: Path, dtype: str, value: int) -> None:
+    data = pixels(dtype=dtype)
+    data[:9] = value
+    said = {"PixelRepresentation": int(dtype == "i2"), "PixelPaddingValue": value}
+    image = read_image(dicom(tmp_path / "a.dcm", data, **said))
+    np.testing.assert_array_equal(image.data, data)
+    np.testing.assert_array_equal(image.read().valid(), data != value)
+
+
 # HDF5
 
 
@@ -262,6 +337,26 @@ def test_an_hdf5_of_several_data_sets_asks_for_one(tmp_path: Path) -> None:
     assert read_image(f"{tmp_path}/a.h5:two").axes == "YXS"
 
 
+def test_an_hdf5_that_links_to_another_file_is_refused(tmp_path: Path) -> None:
+    """Else a file could have any other file of the user's read, and its pixels put out as if they were its own."""
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file["group/data"] = pixels()
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["linked"] = h5py.ExternalLink("b.h5", "/group/data")
+        file["folder"] = h5py.ExternalLink("b.h5", "/group")
+        file["soft"] = h5py.SoftLink("/folder/data")
+        file["round"] = h5py.SoftLink("/round")
+        file["fifo"] = h5py.ExternalLink("fifo", "/data")
+        file["own/data"] = pixels(2)
+        file["own/absolute"], file["own/relative"] = h5py.SoftLink("/own/data"), h5py.SoftLink("data")
+    os.mkfifo(tmp_path / "fifo")  # to open it waits for ever
+    for name in ("/linked", "/folder/data", "/soft", "/round", "/fifo"):
+        refused(Path(f"{tmp_path}/a.h5:{name}"), "in the file itself", "data in other files")
+    for name in ("", ":/own/data", ":/own/absolute", ":own/relative"):
+        assert_is(read_image(f"{tmp_path}/a.h5{name}"), pixels(2), "QYX", None)
+
+
 # FITS
 
 
@@ -279,6 +374,33 @@ def test_fits(tmp_path: Path) -> None:
     assert note == "left out: the coordinate system (WCS)"
     # 16-bit numbers without a sign are stored with an offset, BZERO.
     assert_is(read_image(tmp_path / "a.fits", series=1), pixels(), "YX", None)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "i4"])
+@pytest.mark.parametrize("is_compressed", [False, True])
+def test_blank_pixels_of_a_fits_do_not_count(tmp_path: Path, dtype: str, is_compressed: bool) -> None:
+    fits = pytest.importorskip("astropy.io.fits")
+    data = pixels(dtype=dtype)
+    header = fits.Header({"BLANK": 7})
+    unit = fits.CompImageHDU(data, header) if is_compressed else fits.PrimaryHDU(data, header)
+    unit.header["BLANK"] = 7
+    unit.writeto(tmp_path / "a.fits")
+    image = read_image(tmp_path / "a.fits")
+    counts = image.read().valid()
+    np.testing.assert_array_equal(counts, data != 7)
+    np.testing.assert_array_equal(np.asarray(image.data)[counts], data[data != 7])
+
+
+def test_a_fits_whose_keyword_blank_belongs_to_no_pixel_is_read(tmp_path: Path) -> None:
+    fits = pytest.importorskip("astropy.io.fits")
+    unit = fits.PrimaryHDU(pixels(dtype="f4"))
+    unit.header["BLANK"] = 7  # of integers alone
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # astropy says that it means nothing
+        unit.writeto(tmp_path / "a.fits", output_verify="silentfix")
+    image = read_image(tmp_path / "a.fits")
+    np.testing.assert_array_equal(image.data, pixels(dtype="f4"))
+    assert image.read().valid().all()
 
 
 # CZI

@@ -310,6 +310,8 @@ def test_tiles_that_gdal_left_out_hold_the_missing_value_or_zero(tmp_path, nodat
     expected = data.copy()
     expected[32:, 48:] = nodata or 0
     np.testing.assert_array_equal(image.data, expected)
+    note = "a.tif: 1 of 12 tiles are left out of the file and were read as 0"
+    assert image.notes == ((note,) if nodata is None else ())
 
 
 def test_a_file_without_any_tile_is_zero(tmp_path):

@@ -1,6 +1,6 @@
 """Formats that instruments and their programs write: one module a format, each around a library that is an extra.
 
-lif.py  nd2.py  czi.py  oib.py   microscopes of Leica, Nikon, Zeiss, Olympus
+lif.py  nd2.py  czi.py           microscopes of Leica, Nikon, Zeiss
 dm.py  mrc.py                    electron microscopes
 dicom.py  nifti.py  nrrd.py  metaimage.py   medicine
 fits.py                          telescopes

@@ -16,10 +16,11 @@ _GREY = {"MONOCHROME1": "miniswhite", "MONOCHROME2": "minisblack"}
 def read_dicom(path: Path, options: ReadOptions) -> Image:
     """Read the stored numbers of ``path``; frames are "T", or "Z" where slices have a distance.
 
-    A rescale slope and intercept are noted. YCbCr becomes RGB.
+    A rescale slope and intercept are noted. YCbCr becomes RGB. Pixels that hold the padding value are missing.
 
     Raises:
-        InputError: there are no pixels, their compression needs a further library, or they do not fit into memory.
+        InputError: there are no pixels, they are numbers of colours, their compression needs a further library, or they
+            do not fit into memory.
     """
     import pydicom
     from pydicom.pixels import pixel_array
@@ -28,15 +29,21 @@ def read_dicom(path: Path, options: ReadOptions) -> Image:
         said: Any = pydicom.dcmread(path, defer_size=2**16)
         if "Rows" not in said or "PixelData" not in said:
             raise refusal(path, expected="a DICOM with pixels", found="none", advice="name another file of the series")
+        photometric = str(said.get("PhotometricInterpretation"))
+        if photometric == "PALETTE COLOR":
+            advice = "convert the file to grey or RGB"
+            raise refusal(path, expected="grey or RGB pixels", found=f"{photometric} pixels", advice=advice)
         frames, samples = int(said.get("NumberOfFrames") or 1), int(said.get("SamplesPerPixel") or 1)
         size = int(said.Rows) * int(said.Columns) * frames * samples * max(1, int(said.BitsAllocated) // 8)
         check_bytes(path, size, options)
         data = pixel_array(said)
-        meaning = _GREY.get(str(said.get("PhotometricInterpretation")), "rgb" if samples >= 3 else "minisblack")
+        meaning = _GREY.get(photometric, "rgb" if samples >= 3 else "minisblack")
         spacing = said.get("PixelSpacing") or said.get("ImagerPixelSpacing")
         distance = said.get("SpacingBetweenSlices")
         y, x = (float(side) for side in spacing) if spacing else (None, None)
         fields = calibration(x, y, "mm", None if distance is None else float(distance))
+        padding = said.get("PixelPaddingValue")
+        fields["nodata"] = None if padding is None else float(padding)
         slope, intercept = float(said.get("RescaleSlope") or 1), float(said.get("RescaleIntercept") or 0)
     axes = ("Z" if distance is not None else "T") * (frames > 1) + "YX" + "S" * (samples > 1)
     is_scaled = (slope, intercept) != (1, 0)

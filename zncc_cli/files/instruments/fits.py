@@ -16,17 +16,19 @@ _AXES = "XYZTCQR"
 _OF_GRID = re.compile(
     r"(CRPIX|CRVAL|CDELT|CTYPE|CUNIT|CROTA|CD|PC|PV|PS|LONPOLE|LATPOLE|WCSAXES|RADESYS|EQUINOX)[0-9_]*"
 )
-_OF_STORAGE = ("SIMPLE", "BITPIX", "NAXIS", "EXTEND", "BZERO", "BSCALE", "XTENSION", "PCOUNT", "GCOUNT", "END")
+_OF_STORAGE = ("SIMPLE", "BITPIX", "NAXIS", "EXTEND", "BZERO", "BSCALE", "BLANK", "XTENSION", "PCOUNT", "GCOUNT", "END")
 _MAX_HEADER_LINES = 2000
 
 
 def read_fits(path: Path, options: ReadOptions) -> Image:
     """Read an image of ``path``, with its header as the description; the coordinate system is named as left out.
 
-    Rows are kept as they are stored, which is from the bottom to the top of the sky.
+    Rows are kept as they are stored, which is from the bottom to the top of the sky. Integers of which some are BLANK
+    become floats, in which these are NaN.
 
     Raises:
-        InputError: there is no image, the file is damaged, or its pixels are scaled or compressed and too large.
+        InputError: there is no image, the file is damaged, or its pixels are scaled, BLANK or compressed, and
+            too large.
         OptionError: there is no such series.
     """
     from astropy.io import fits
@@ -36,8 +38,9 @@ def read_fits(path: Path, options: ReadOptions) -> Image:
         number, notes = select_series(path, options, [str(unit.name or "unnamed") for unit in images])
         unit = images[number]
         header = unit.header
+        has_blanks = "BLANK" in header and int(header["BITPIX"]) > 0
         is_scaled = "BZERO" in header or "BSCALE" in header or isinstance(unit, fits.CompImageHDU)
-        if is_scaled:
+        if is_scaled or has_blanks:
             check_bytes(path, math.prod(unit.shape) * 8, options)
             with fits.open(path, mode="readonly", memmap=False) as loaded:
                 data = loaded[units.index(unit)].data

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from zncc_cli.errors import InputError
 from zncc_cli.files.array_image import array_image, kept_open, library_errors
 from zncc_cli.files.dataset_path import split_dataset
 from zncc_cli.files.image import Image
@@ -19,6 +20,7 @@ from zncc_cli.text import one_line
 _LETTERS = "ABCDEFGHIJKLMNOPQRTUVWZ"  # one for each axis; HDF5 has 32 at most
 _MAX_LISTED = 8
 _MAX_VISITED = 10_000
+_MAX_LINKS = 100  # on the way to a data set
 _MAX_CHUNK_BYTES = 2**28
 
 
@@ -26,21 +28,23 @@ def read_hdf5(path: Path, options: ReadOptions) -> Image:
     """Read the data set that ``path`` names, or the only one of at least two dimensions; its last axes are y and x.
 
     Raises:
-        InputError: there is no such data set, or several and none is named; it is no array of numbers, or damaged.
+        InputError: there is no such data set, or several and none is named; it is no array of numbers, in another
+            file, or damaged.
     """
     import h5py
 
     file_path, name = split_dataset(path)
     with library_errors(path, options.name), ExitStack() as stack:
         file = stack.enter_context(h5py.File(file_path, "r"))
+        if name and _leaves_file(file, name):
+            raise _in_other_files(path)
         data: Any = file.get(name) if name else _only_one(path, file)
         if not isinstance(data, h5py.Dataset) or data.ndim < 2 or data.dtype.kind not in "buif":
             found = "none" if data is None else f"{data!r}"
             advice = f"name one of: {', '.join(_names(file))}"
             raise refusal(path, expected="a data set of numbers, (..., H, W)", found=found, advice=one_line(advice))
         if data.external or data.is_virtual:
-            found, advice = "data in other files", "copy it into one file"
-            raise refusal(path, expected="a data set in the file itself", found=found, advice=advice)
+            raise _in_other_files(path)
         chunk = int(np.prod(data.chunks, dtype=np.int64)) * data.dtype.itemsize if data.chunks else 0
         if chunk > min(_MAX_CHUNK_BYTES, options.max_bytes):
             advice = "save it again in smaller chunks"
@@ -49,6 +53,35 @@ def read_hdf5(path: Path, options: ReadOptions) -> Image:
         leading = data.ndim - 2 - has_colours
         axes = _LETTERS[:leading] + "YX" + "S" * has_colours
         return _without_letters(kept_open(array_image(path, options, data, axes, {}), stack))
+
+
+def _in_other_files(path: Path) -> InputError:
+    advice = "copy it into one file"
+    return refusal(path, expected="a data set in the file itself", found="data in other files", advice=advice)
+
+
+def _leaves_file(file: Any, name: str) -> bool:
+    """Tell whether a link on the way to ``name`` leads into another file, without opening that; or links go round."""
+    import h5py
+
+    group, rest = "/", _parts(name)
+    for _ in range(_MAX_LINKS):
+        if not rest:
+            return False
+        place = group + rest.pop(0)
+        link = file.get(place, getlink=True)
+        if isinstance(link, h5py.ExternalLink):
+            return True
+        if isinstance(link, h5py.SoftLink):
+            rest = _parts(link.path) + rest
+            group = "/" if link.path.startswith("/") else group
+        else:
+            group = f"{place}/"
+    return True
+
+
+def _parts(name: str) -> list[str]:
+    return [part for part in name.split("/") if part not in ("", ".")]
 
 
 def _without_letters(image: Image) -> Image:

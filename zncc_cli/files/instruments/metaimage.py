@@ -28,7 +28,8 @@ def read_metaimage(path: Path, options: ReadOptions) -> Image:
     """Read the image of ``path``; spacings are taken to be in millimetres, as ITK has it.
 
     Raises:
-        InputError: the pixels are in another file, of a type that is not read, damaged, or compressed and too large.
+        InputError: the pixels are in another file, text, of a type that is not read, damaged, or compressed and too
+            large.
     """
     with library_errors(path, options.name):
         header, start = _header(path)
@@ -44,11 +45,14 @@ def read_metaimage(path: Path, options: ReadOptions) -> Image:
             found = f"{header['ElementType']} of {header['DimSize']} in {header['ElementDataFile']}"
             advice = "save it as one .mha file of numbers"
             raise refusal(path, expected="numbers of 2 to 4 dimensions in the file itself", found=found, advice=advice)
-        big = header.get("BinaryDataByteOrderMSB", header.get("ElementByteOrderMSB", "False")) == "True"
+        if not _is_true(header.get("BinaryData", "True")):
+            found, advice = f"BinaryData = {header['BinaryData']}", "save it as a binary .mha file"
+            raise refusal(path, expected="binary numbers", found=found, advice=advice)
+        big = _is_true(header.get("BinaryDataByteOrderMSB", header.get("ElementByteOrderMSB", "False")))
         dtype = np.dtype(stored).newbyteorder(">" if big else "<")
         shape = (*sizes[::-1], *((samples,) if samples > 1 else ()))
         data: NDArray[Any]
-        if header.get("CompressedData", "False") == "True":
+        if _is_true(header.get("CompressedData", "False")):
             data = _inflated(path, start, shape, dtype, options)
         else:
             data = np.memmap(path, dtype, "r", start, shape)
@@ -57,6 +61,10 @@ def read_metaimage(path: Path, options: ReadOptions) -> Image:
         step = dict(zip(_AXES, map(float, steps.split()), strict=False))
         fields = calibration(step.get("X"), step.get("Y"), "mm", step.get("Z")) if steps else {}
     return array_image(path, options, data, axes, fields)
+
+
+def _is_true(value: str) -> bool:
+    return value.lower() == "true"
 
 
 def _header(path: Path) -> tuple[dict[str, str], int]:

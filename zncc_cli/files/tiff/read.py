@@ -287,8 +287,13 @@ def _read_series(
     metadata = replace(metadata, left_out=tuple(left_out))
     if missing:
         notes += (f"{missing} planes are missing in the file and were read as 0",)
+    absent, segments = planes.absent if nodata_of(page) is None else (0, 0)
+    if absent:
+        kind = "tiles" if page.is_tiled else "strips"
+        notes += (f"{absent} of {segments} {kind} are left out of the file and were read as 0",)
     data = _lazy_array(path, planes, samples, leading, orientation)
-    return Image(data=data, axes=axes + ("YXS" if samples.colours else "YX"), metadata=metadata, notes=notes)
+    axes += "YXS" if samples.colours else "YX"
+    return Image(data=data, axes=axes, metadata=metadata, notes=notes, absent=absent)
 
 
 def _checked_planes(path: Path, series: tifffile.TiffPageSeries, count: int, max_bytes: int) -> tuple[Planes, int]:

@@ -65,6 +65,12 @@ class Planes:
     cache: Cache
     nodata: float = 0
 
+    @property
+    def absent(self) -> tuple[int, int]:
+        """How many strips or tiles the file leaves out, and of how many; those of missing pages do not count."""
+        counts = [count for count in self.counts if count is not None]
+        return sum(int((count == 0).sum()) for count in counts), sum(map(len, counts))
+
     def read(self, page: int, sample: int, depth: int, rows: range, columns: range) -> NDArray[Any]:
         """Return rows and columns of one plane, (h, w, C): of a page, a separate sample and a depth."""
         key = self.keyframe

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from zncc_cli.files.memory import available_memory
 from zncc_cli.files.output_folder import atomic_write
 from zncc_cli.files.paths import MismatchError
 from zncc_cli.files.transforms.bends import DisplacementImage
@@ -24,6 +25,7 @@ from zncc_cli.files.transforms.side_files import whole_strips
 
 MAGIC = b"Width="
 
+_BYTES_PER_PIXEL = 120  # a number as text, which is a Python object, and the places in float64
 _EXPECTED = "a raw transformation of bUnwarpJ"
 _HEAD = re.compile(r"Width=([0-9]{1,10})\s*\nHeight=([0-9]{1,10})\s*\n\s*X Trans[ -]*\n")
 _BETWEEN = re.compile(r"\n\s*Y Trans[ -]*\n")
@@ -38,6 +40,9 @@ def parse(content: bytes) -> Linear:
     if head is None or between is None:
         raise MismatchError(_EXPECTED, "no lines Width=, Height=, X Trans and Y Trans")
     width, height = parse_length(head[1]), parse_length(head[2])
+    limit = available_memory() // _BYTES_PER_PIXEL
+    if height * width > limit:
+        raise MismatchError(f"at most {limit} pixels", height * width)
     places = np.stack(
         [_numbers(part, height, width) for part in (text[head.end() : between.start()], text[between.end() :])], axis=-1
     )
@@ -48,9 +53,10 @@ def parse(content: bytes) -> Linear:
 
 def _numbers(text: str, height: int, width: int) -> Matrix:
     """Return the (H, W) numbers of a part of the file; their count is checked before memory is taken."""
-    words = text.split()
+    words = text.split(maxsplit=height * width)  # what is beyond them stays one word
     if len(words) != height * width:
-        raise MismatchError(f"{width} x {height} numbers", len(words))
+        found = len(words) if len(words) < height * width else "more"
+        raise MismatchError(f"{width} x {height} numbers", found)
     if not _NUMBERS.fullmatch(text):
         raise MismatchError("finite numbers", "others")
     try:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from zncc_cli.errors import InputError
+from zncc_cli.files.memory import available_memory
 from zncc_cli.files.options import ReadOptions
 from zncc_cli.files.paths import MismatchError
 from zncc_cli.files.tiff.read import read_tiff
@@ -23,6 +24,7 @@ MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 _EXPECTED = "a TIFF of two bands of floats, dx and dy in pixels"
 _MAX_BYTES = 2**32  # of the bands, which are read at once
+_BYTES_PER_PIXEL = 60  # bands as they are stored, in float64, stacked, and those whose gaps are filled
 
 
 def recognizes(content: bytes) -> bool:
@@ -36,9 +38,12 @@ def parse(head: bytes, path: Path) -> Linear:
         image = read_tiff(path, ReadOptions(name="TIFF", max_bytes=_MAX_BYTES))
         if image.leading != (2,) or image.axes[1:] != "YX" or image.dtype.kind != "f":
             raise MismatchError(_EXPECTED, f"{image.dtype} {image.data.shape}, axes {image.axes}")
+        if image.absent:
+            raise MismatchError("a TIFF with all its strips or tiles", f"{image.absent} left out")
         height, width = image.shape
-        if height * width * 16 > _MAX_BYTES:
-            raise MismatchError(f"at most {_MAX_BYTES // 16} pixels", height * width)
+        limit = min(_MAX_BYTES // 16, available_memory() // _BYTES_PER_PIXEL)
+        if height * width > limit:
+            raise MismatchError(f"at most {limit} pixels", height * width)
         bands = [np.asarray(image.read((band,)).data, dtype=np.float64) for band in range(2)]
     except InputError as error:
         raise MismatchError(_EXPECTED, str(error).removeprefix(f"{path}: ")) from error
