@@ -17,6 +17,7 @@ import tifffile
 from zncc_cli.files.transforms.formats import read_linear
 from zncc_cli.files.transforms.side_files import write_displacement
 from zncc_cli.files.transforms.transform_json import read_transform
+from zncc_cli.registration.transforms.matrices import map_points
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docs" / "transforms.md").read_text()
@@ -35,6 +36,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     own = read_transform(folder / "transform.json")
     write_displacement(folder / "displacement.tif", own.matrix, own.fixed_shape, own.moving_shape)
     (folder / "points.csv").write_text("name,x,y\na,10,20\n")
+    points = np.array([[10.0, 20], [200, 30], [50, 180], [210, 190]])
+    for name, places in (("fixed.csv", points), ("moving.csv", map_points(own.matrix, points))):
+        np.savetxt(folder / name, places, delimiter=",", header="x,y", comments="")
     for line in COMMANDS:
         words = line.partition("#")[0].split()
         command = [str(Path(sysconfig.get_path("scripts")) / words[0]), *words[1:]]
