@@ -18,8 +18,8 @@ from zncc_cli.errors import InputError
 from zncc_cli.files.output_folder import atomic_write
 from zncc_cli.files.paths import MismatchError, read_small_file, reason, refusal, regular_file_size, unreadable
 from zncc_cli.files.transforms import bare_matrix
-from zncc_cli.files.transforms.side_files import MAX_NODES, MIN_SPACING_PX, is_bare_name
-from zncc_cli.files.transforms.transform_json import parse_json, parse_rows
+from zncc_cli.files.transforms.side_files import MAX_NODES, is_bare_name
+from zncc_cli.files.transforms.transform_json import parse_json, parse_rows, spline_entry
 from zncc_cli.registration.transforms.spline_field import SplineField, node_count
 
 FORMAT, VERSION, BENDING_VERSION = "zncc-stack", 2, 3
@@ -139,14 +139,7 @@ def _fields(
     spline: Any, path: Path, rows: list[tuple[int, str, NDArray[np.float64]]], shape: tuple[int, int]
 ) -> list[SplineField]:
     """Return the field of each frame, or raise `MismatchError`."""
-    if not isinstance(spline, dict):
-        raise MismatchError('"spline": spacing and coefficients', repr(spline))
-    spacing: Any = spline.get("spacing")
-    name: Any = spline.get("coefficients")
-    if type(spacing) not in (int, float) or not MIN_SPACING_PX <= spacing < 2**31:
-        raise MismatchError(f'"spacing": pixels between nodes, from {MIN_SPACING_PX} on', repr(spacing))
-    if not is_bare_name(name, ".npy"):
-        raise MismatchError('"coefficients": the name of a .npy file beside it, without a path', repr(name))
+    spacing, name = spline_entry(spline)
     if any(matrix[2, 2] != 1 for *_, matrix in rows):
         raise MismatchError('"matrix": a last entry of 1 beside a spline', "another")
     nodes = len(rows), 2, *(node_count(n, spacing) for n in shape)

@@ -211,13 +211,12 @@ def _expected_error(content: dict[str, Any], path: Path) -> Path | None:
     return path.with_name(name)
 
 
-def _field(
-    content: dict[str, Any], path: Path, matrix: NDArray[np.float64], fixed_shape: tuple[int, int]
-) -> SplineField | None:
-    """Return the transform where it bends, None where it does not, or raise `MismatchError`."""
-    spline = content.get("spline")
-    if spline is None and content["model"] != BSPLINE:
-        return None
+def spline_entry(spline: Any) -> tuple[float, str]:
+    """Return the spacing of the JSON value ``spline``, pixels, and the name of the file of its coefficients.
+
+    Raises:
+        MismatchError: it has no usable ones.
+    """
     if not isinstance(spline, dict):
         raise MismatchError('"spline": spacing and coefficients', repr(spline))
     spacing: Any = spline.get("spacing")
@@ -226,6 +225,17 @@ def _field(
         raise MismatchError(f'"spacing": pixels between nodes, from {MIN_SPACING_PX} on', repr(spacing))
     if not is_bare_name(name, ".npy"):
         raise MismatchError('"coefficients": the name of a .npy file beside the transform, without a path', repr(name))
+    return spacing, name
+
+
+def _field(
+    content: dict[str, Any], path: Path, matrix: NDArray[np.float64], fixed_shape: tuple[int, int]
+) -> SplineField | None:
+    """Return the transform where it bends, None where it does not, or raise `MismatchError`."""
+    spline: Any = content.get("spline")
+    if spline is None and content["model"] != BSPLINE:
+        return None
+    spacing, name = spline_entry(spline)
     digest = spline.get("sha256")
     if digest is not None and not isinstance(digest, str):
         raise MismatchError('"sha256": that of the coefficients', repr(digest))
