@@ -43,6 +43,8 @@ PROMISING_SHARE = 0.5
 # repeat themselves), of the others none by more than 2.2; of the right ones none by less than 5.3. Photographs come
 # lower, down to 2.5: a noisy brick wall of which a third is seen.
 MIN_PEAK_RATIO = 2.2
+# What stands out by this much leaves no doubt, and more says no more: nearly three times what any wrong result came to.
+CLEAR_PEAK_RATIO = 6.0
 # Twice the standard deviation is as far as a result may be off to be right. Right ones expected 0.12 at most.
 MAX_EXPECTED_ERROR_PX = 0.5
 # Halves of the overlap that want to move apart by this much more than chance explains (right ones: 2.8 at most), and by

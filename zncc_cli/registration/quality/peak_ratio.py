@@ -7,7 +7,8 @@ flanks of a broad peak, all shifts agree alike, which is a matter of uncertainty
 
 There are three grids: all of the overlap coarsely, where noise hides little, and twice as finely; and its middle on the
 finest level. A coarse grid does not show a fine texture, and the middle no period longer than itself. The largest of
-the three ratios is the result: bricks that all look alike may make a wall that does not repeat itself.
+the three ratios is the result, since bricks that all look alike may make a wall that does not repeat itself; the grids
+are looked at in this order until one ratio leaves no doubt (`CLEAR_PEAK_RATIO`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch import Tensor
 from zncc_cli.config import Interpolation
 from zncc_cli.operators.fft import good_size
 from zncc_cli.registration.pyramid import Level, background, fill_holes, smooth
+from zncc_cli.registration.quality.bounds import CLEAR_PEAK_RATIO
 from zncc_cli.registration.search.masked_zncc import ShiftSurface, masked_zncc, significance
 from zncc_cli.registration.warp import Sampler, coordinates, corners, in_front, inside, level_scale, map_points
 
@@ -60,11 +62,17 @@ def peak_ratio(fixed: list[Level], moving: list[Level], matrix: np.ndarray) -> f
         max((k for k, level in enumerate(fixed) if shorter >= side * level.factor), default=0) for side in _GRID_SIDES
     )
     levels = list(dict.fromkeys(coarsest))
-    ratios = [_ratio(fixed[k], moving[k], matrix, _part(rows, fixed[k]), _part(columns, fixed[k])) for k in levels]
+    parts = [(k, _part(rows, fixed[k]), _part(columns, fixed[k])) for k in levels]
     if 0 not in levels:
         middle = [slice(max(0, (a + b - _MIDDLE_SIDE) // 2), (a + b + _MIDDLE_SIDE) // 2) for a, b in (rows, columns)]
-        ratios.append(_ratio(fixed[0], moving[0], matrix, *middle))
-    return max((ratio for ratio in ratios if ratio is not None), default=None)
+        parts.append((0, middle[0], middle[1]))
+    ratios = list[float]()
+    for k, *part in parts:
+        ratio = _ratio(fixed[k], moving[k], matrix, *part)
+        ratios += [] if ratio is None else [ratio]
+        if ratios and ratios[-1] >= CLEAR_PEAK_RATIO:
+            break
+    return max(ratios, default=None)
 
 
 def _part(ends: list[int], level: Level) -> slice:

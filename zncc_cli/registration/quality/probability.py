@@ -87,7 +87,7 @@ SCORES: Mapping[str, Score] = {
     "explained": Score(_explained, worst=0.1, best=0.5, absent=0),
     "agreement": Score(_agreement, worst=60, best=200, absent=0),
     # Without one no other shift agrees at all.
-    "peak_ratio": Score(lambda e: e.peak_ratio, worst=1.1, best=6, absent=1),
+    "peak_ratio": Score(lambda e: e.peak_ratio, worst=1.1, best=bounds.CLEAR_PEAK_RATIO, absent=1),
     "held_out_share": Score(_held_out_share, worst=0.3, best=0.95, absent=0.5, logarithmic=False),
     "converged": Score(lambda e: e.ending is Ending.CONVERGED, worst=0, best=1, absent=0, logarithmic=False),
     "aperture_agreement": Score(lambda e: e.aperture_agreement, worst=3, best=100, absent=0),
