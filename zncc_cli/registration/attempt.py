@@ -44,6 +44,10 @@ from zncc_cli.registration.search.multistart import (
 from zncc_cli.registration.search.start_check import check_start
 from zncc_cli.registration.transforms.linear import LinearTransform
 
+_BORDER_NOTE = (
+    "both images have the same border of constant pixels, which does not move with the scene: it pulled at the result "
+    "and was left out"
+)
 TONE_NOTE = "the contrast of the images differs by a curve: one of them was fitted through that curve"
 """The note of a fit by images of which one was taken through a curve."""
 
@@ -150,7 +154,7 @@ def solve(pair: PairPyramid, task: Task, config: RegistrationConfig, candidates:
         records=(*candidates[0].records, *richest_records, *selected_records, refinement_record, *checked.records),
         candidates=candidates,
         config=config,
-        notes=(*([TONE_NOTE] if by_curve else []), *checked.notes),
+        notes=(*([TONE_NOTE] if by_curve else []), *([_BORDER_NOTE] if border.left_out else []), *checked.notes),
     )
 
 

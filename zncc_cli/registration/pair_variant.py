@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from torch import Tensor
 
 from zncc_cli.config import Contrast, Model, RegistrationConfig
 from zncc_cli.registration.attempt import Task
@@ -23,7 +22,7 @@ from zncc_cli.registration.pair_pyramid import PairPyramid
 from zncc_cli.registration.pyramid import Level, count_levels, pyramid
 from zncc_cli.registration.quality.evidence import Evidence
 from zncc_cli.registration.quality.fitting_window import fitting_window
-from zncc_cli.registration.quality.static_border import common_border
+from zncc_cli.registration.quality.static_border import common_border, without
 from zncc_cli.registration.quality.uncertainty import Uncertainty
 from zncc_cli.registration.search.motion_bound import MotionBound
 from zncc_cli.registration.transforms.matrices import map_points, mirror
@@ -154,11 +153,20 @@ class Images:
         return PairVariant(PairPyramid(fixed, moving), self.shapes)
 
     @cached_property
-    def textures(self) -> PairVariant | None:
-        """The pair's texture maps, without a border that both images have; None where an image has no texture."""
+    def without_border(self) -> PairPyramid:
+        """The pair's pyramids without a border that both images have."""
         pair = self.as_they_are.pair
         border = common_border(pair.fixed[0], pair.moving[0])
-        fixed, moving = (_textures(levels[0], border, len(pair)) for levels in (pair.fixed, pair.moving))
+        if border is None:
+            return pair
+        fixed, moving = (without(levels[0], border) for levels in (pair.fixed, pair.moving))
+        return PairPyramid(*(pyramid(each.image, each.mask, len(pair), each.measured) for each in (fixed, moving)))
+
+    @cached_property
+    def textures(self) -> PairVariant | None:
+        """The pair's texture maps, without a border that both images have; None where an image has no texture."""
+        pair = self.without_border
+        fixed, moving = (_textures(levels[0], len(pair)) for levels in (pair.fixed, pair.moving))
         if not (bool(fixed[0].mask.any()) and bool(moving[0].mask.any())):
             return None
         return PairVariant(PairPyramid(fixed, moving), self.shapes, by_texture=True)
@@ -214,13 +222,9 @@ def _levels(prepared: Prepared, window: int, count: int, reduction: int = 1) -> 
     return [replace(level, image=level.image / deviation, factor=level.factor // reduction) for level in levels]
 
 
-def _textures(finest: Level, border: Tensor | None, count: int) -> list[Level]:
-    """Return the pyramid of the texture map of an image without a ``border`` (H, W) bool.
-
-    ``finest`` is the finest level of the image's own pyramid.
-    """
-    mask = finest.mask if border is None else finest.mask & ~border
-    return pyramid(*texture_map(finest.image, mask), count, finest.measured)
+def _textures(finest: Level, count: int) -> list[Level]:
+    """Return the pyramid of the texture map of the ``finest`` level of an image's own pyramid."""
+    return pyramid(*texture_map(finest.image, finest.mask), count, finest.measured)
 
 
 def _scaled(matrix: np.ndarray) -> np.ndarray:

@@ -149,7 +149,7 @@ def search_texture(images: Images, task: Task, found: Found) -> Found:
 
 def _confirmed_by_blocks(images: Images, task: Task, found: Found) -> Found:
     """Return the fit by brightness as ok where blocks find its place by themselves, by texture or through a curve."""
-    fit, pair = found.solution.fit, images.as_they_are.pair
+    fit, pair = found.solution.fit, images.without_border
     as_compared = pair.in_contrast(fit.inverted)
     toned = with_one_tone(as_compared, fit.matrix, _MAX_UNEXPLAINED)
     textures = images.textures

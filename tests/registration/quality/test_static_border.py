@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -55,15 +57,31 @@ def test_frames_of_another_size_have_none() -> None:
     assert common_border(level(fixed), level(moving[:-20])) is None
 
 
-def test_a_black_frame_that_pulls_is_left_out_and_the_result_suspect() -> None:
+def test_a_border_that_one_image_leaves_out_already_is_one() -> None:
+    fixed, moving = map(level, framed(FREE))
+    without_it = replace(moving, mask=torch.tensor(FREE))
+    found = common_border(fixed, without_it)
+    assert found is not None
+    assert bool(found[torch.tensor(~FREE)].all())
+    assert common_border(replace(fixed, mask=torch.tensor(FREE)), without_it) is None
+
+
+def test_a_black_frame_that_pulls_is_left_out() -> None:
     fixed, moving = framed(FREE)
     got = register(fixed, moving, "translation")
-    assert got.status is Status.SUSPECT
-    assert "same border of constant pixels" in got.reasons[0]
+    assert got.status is Status.OK
+    assert any("same border of constant pixels" in note for note in got.notes)
+    assert got.evidence.border_left_out
     assert got.evidence.border_pull is not None
     assert got.evidence.border_pull > 0.03
     # The spline between pixels, and a border of two pixels more; with the frame it is off by tenths of a pixel.
     assert corner_error(got.matrix, TRUTH, SHAPE) < 0.01
+
+
+@pytest.mark.parametrize("moving_mask", [None, FREE], ids=["no mask", "mask of one image"])
+def test_different_scenes_behind_one_frame_are_not_aligned(moving_mask: np.ndarray | None) -> None:
+    fixed, moving = (np.where(FREE, Scene(seed=seed).pair(TRUTH, SHAPE)[0] + 0.5, 0) for seed in (4, 5))
+    assert register(fixed, moving, "affine", moving_mask=moving_mask).status is Status.FAILED
 
 
 def test_a_frame_that_is_far_darker_than_all_of_the_scene_is_no_data() -> None:

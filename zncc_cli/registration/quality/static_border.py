@@ -2,7 +2,8 @@
 
 Frames of masks, of detectors and of scanned slides lie at the same place in both images, and their edges hold a result
 at the identity. A plain background around one object looks the same, but moves with it. So no border is left out
-beforehand: the result is computed again without it, and the two results are compared.
+beforehand: the result is computed again without it, and the two results are compared. Where one image leaves out its
+border already, as no data or by a mask, that is the same border.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ _SOFT_EDGE_PX = 2  # the edge between border and scene may be soft
 def common_border(fixed: Level, moving: Level) -> Tensor | None:
     """Return the border (H, W) bool that two images have in common, widened by a soft edge; None without one.
 
-    Both images are of about unit variance; images of different size have no border in common.
+    Both images are of about unit variance; images of different size have no border in common, nor have those that leave
+    out all of it.
     """
     if fixed.shape != moving.shape:
         return None
@@ -45,6 +47,8 @@ def common_border(fixed: Level, moving: Level) -> Tensor | None:
     if corner is None:
         return None
     borders = [_border(level, corner) for level in (fixed, moving)]
+    if not any(bool((border & level.mask).any()) for border, level in zip(borders, (fixed, moving), strict=True)):
+        return None
     common, either = borders[0] & borders[1], borders[0] | borders[1]
     share = float(common.sum()) / common.numel()
     if not _MIN_SHARE <= share <= _MAX_SHARE or float(common.sum()) < _MIN_COMMON_SHARE * float(either.sum()):
@@ -81,7 +85,7 @@ def refine_without_border(fixed: Level, moving: Level, refined: Refined, config:
     border = common_border(fixed, moving)
     if border is None:
         return with_border
-    levels = _without(fixed, border), _without(moving, border)
+    levels = without(fixed, border), without(moving, border)
     free = refine(*levels, refined.matrix, config)
     uncertainty = Uncertainty.of_blocks(config.model, free.matrix, fixed.shape, free.influences)
     if free.ending is Ending.OUT_OF_DOMAIN:
@@ -95,22 +99,27 @@ def refine_without_border(fixed: Level, moving: Level, refined: Refined, config:
     return BorderCheck(free, pull, levels, left_out=True, masked=True)
 
 
-def _without(level: Level, border: Tensor) -> Level:
+def without(level: Level, border: Tensor) -> Level:
+    """Return a level of which a ``border`` (H, W) bool does not count."""
     mask = level.mask & ~border
     return replace(level, image=level.image * mask.to(level.image), mask=mask)
 
 
 def _is_plain(level: Level, corner: tuple[int, int]) -> bool:
-    """Tell whether the pixels next to a corner of the frame are valid and of one value."""
+    """Tell whether the pixels next to a corner of the frame are of one value, or none of them is valid."""
     rows, columns = (slice(0, _MIN_WIDTH_PX) if end == 0 else slice(-_MIN_WIDTH_PX, None) for end in corner)
-    pixels = level.image[0, 0, rows, columns]
-    return bool(level.mask[rows, columns].all()) and float(pixels.max() - pixels.min()) <= _SAME_VALUE
+    pixels, valid = level.image[0, 0, rows, columns], level.mask[rows, columns]
+    return not bool(valid.any()) or (bool(valid.all()) and float(pixels.max() - pixels.min()) <= _SAME_VALUE)
 
 
 def _border(level: Level, corner: tuple[int, int]) -> Tensor:
-    """Return the valid pixels (H, W) that a row or column of the corner's value joins to the edge of the frame."""
-    image = level.image[0, 0]
-    plain = ((image - image[corner]).abs() <= _SAME_VALUE) & level.mask
+    """Return the pixels (H, W) that a row or column joins to the edge of the frame.
+
+    Each is of the corner's value, or not valid; where the corner is not valid, none is.
+    """
+    image, plain = level.image[0, 0], ~level.mask
+    if bool(level.mask[corner]):
+        plain |= (image - image[corner]).abs() <= _SAME_VALUE
     runs = [_run_from_start(plain, dim) for dim in (0, 1)]
     runs += [_run_from_start(plain.flip(dim), dim).flip(dim) for dim in (0, 1)]
     return torch.stack(runs).any(dim=0)

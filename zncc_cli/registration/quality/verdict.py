@@ -206,7 +206,11 @@ def _doubts(evidence: Evidence, request: Request) -> Iterator[str]:
             "hardly anything moved, and the images agree by single pixels that stand out at the same places, as hot "
             "pixels of a camera do; remove them before (by a dark frame, or a 3 x 3 median), or leave them out by masks"
         )
-    yield from _doubts_of_border(e)
+    if _rests_on_border(e):
+        yield (
+            "both images have the same border of constant pixels, and without it nothing holds the result; "
+            "mask it with `fixed_mask` and `moving_mask`"
+        )
     if not bounds.SCALE_RANGE[0] <= e.least_scale <= e.most_scale <= bounds.SCALE_RANGE[1] and e.least_scale > 0:
         yield f"the transform scales by {e.least_scale:.2f} to {e.most_scale:.2f}, more than is likely"
     if e.shear > bounds.MAX_SHEAR:
@@ -266,27 +270,16 @@ def _doubts_of_model(e: Evidence, request: Request) -> Iterator[str]:
 
 
 def is_static(evidence: Evidence) -> bool:
-    """Tell whether a camera's own pixels held or pulled the result: single ones, or a border of constant pixels."""
-    pulled = evidence.border_pull is not None and math.isinf(evidence.border_pull)
-    return _rests_on_single_pixels(evidence) or evidence.border_left_out or pulled
+    """Tell whether a camera's own pixels held the result: single ones, or a border of constant pixels."""
+    return _rests_on_single_pixels(evidence) or _rests_on_border(evidence)
 
 
 def _rests_on_single_pixels(evidence: Evidence) -> bool:
     return evidence.single_pixel_ratio is not None and evidence.single_pixel_ratio > bounds.MAX_SINGLE_PIXEL_RATIO
 
 
-def _doubts_of_border(e: Evidence) -> Iterator[str]:
-    """Yield where a border of constant pixels held the result."""
-    if e.border_left_out:
-        yield (
-            "both images have the same border of constant pixels, which does not move with the scene: it pulled the "
-            f"result by {e.border_pull or 0:.2f} px and was left out; mask it with `fixed_mask` and `moving_mask`"
-        )
-    elif e.border_pull is not None and math.isinf(e.border_pull):
-        yield (
-            "both images have the same border of constant pixels, and without it nothing holds the result; "
-            "mask it with `fixed_mask` and `moving_mask`"
-        )
+def _rests_on_border(evidence: Evidence) -> bool:
+    return evidence.border_pull is not None and math.isinf(evidence.border_pull)
 
 
 def _fitted_model(request: Request) -> str:
