@@ -127,4 +127,8 @@ def _border(level: Level, corner: tuple[int, int]) -> Tensor:
 
 def _run_from_start(plain: Tensor, dim: int) -> Tensor:
     """Return the pixels (H, W) before the first one along ``dim`` that is not ``plain``."""
-    return plain.to(torch.uint8).cumprod(dim=dim).bool()
+    # The first index of the largest value: several times as fast as a product along the line.
+    other = (~plain).to(torch.uint8).max(dim=dim, keepdim=True)
+    first = torch.where(other.values > 0, other.indices, plain.shape[dim])
+    places = torch.arange(plain.shape[dim], device=plain.device)
+    return (places[:, None] if dim == 0 else places) < first
