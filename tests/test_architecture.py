@@ -49,7 +49,7 @@ LAYERS = {
         ("filters", "local_zncc", "pair_metric", "field_metric", "banded", "node_band"),
     ),
     "files": (
-        ("memory", "paths", "dataset_path", "metadata", "palette", "options"),
+        ("memory", "paths", "dataset_path", "metadata", "palette", "options", "tag_values"),
         ("digest", "output_folder", "inflation", "png"),
         ("image", "image_digest", "array_image", "lazy", "pages", "zarr_store"),
         ("npy", "raster", "ome_zarr", "tiff", "transforms", "landmarks", "placement", "world_file", "instruments"),

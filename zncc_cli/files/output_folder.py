@@ -25,7 +25,7 @@ def _output_error(path: Path, error: OSError, advice: str) -> OutputError:
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """Open a new file for binary writing; it replaces ``path`` when the block ends without an error.
+    """Open a new file for binary writing and reading; it replaces ``path`` when the block ends without an error.
 
     After an error the new file is removed, and the file that was at ``path`` is untouched.
 
@@ -37,7 +37,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         if os.path.lexists(path) and not path.is_file():
             raise OutputError(f"{shown(path)}: expected a file's name, found a folder or device; choose another name")
         try:
-            with hidden.open("xb") as file:
+            with hidden.open("x+b") as file:
                 yield file
             hidden.replace(path)
         except BaseException:
