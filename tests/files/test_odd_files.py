@@ -186,6 +186,21 @@ def test_a_tiff_of_inks_becomes_rgb_like_a_jpeg_of_inks(tmp_path: Path, dtype: s
     assert write_image(tmp_path / "b.tif", image.data, like=image) == ("left out: CMYK (RGB instead)",)
 
 
+def test_a_tiff_of_inks_in_jpeg_and_one_with_opacity_are_read(tmp_path: Path) -> None:
+    inks = pixels(4, top=256).astype("u1")
+    PillowImage.fromarray(inks, "CMYK").save(tmp_path / "a.tif", compression="jpeg", quality=95)
+    shown = np.asarray(PillowImage.open(tmp_path / "a.tif").convert("RGB"))
+    np.testing.assert_allclose(np.asarray(read_image(tmp_path / "a.tif").data), shown, atol=1.01)  # rounded twice
+    five = np.dstack([inks, inks[..., :1]])
+    options = {"planarconfig": "contig", "extrasamples": ["unassalpha"], "metadata": None}
+    tifffile.imwrite(tmp_path / "b.tif", five, photometric="separated", **options)
+    image = read_image(tmp_path / "b.tif")
+    assert image.metadata.alpha
+    assert np.array_equal(np.asarray(image.data)[..., 3], inks[..., 0])
+    shown = np.asarray(PillowImage.fromarray(inks, "CMYK").convert("RGB"))
+    np.testing.assert_allclose(np.asarray(image.data)[..., :3], shown, atol=1.01)
+
+
 def test_other_inks_are_refused(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", pixels(5), photometric="separated", planarconfig="contig", metadata=None)
     refused(tmp_path / "a.tif", "cyan, magenta, yellow and black")

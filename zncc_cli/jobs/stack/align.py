@@ -66,7 +66,7 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
         registration_began = time.perf_counter()
         followed = movie_path(movie, config, progress)
         misfit = path_misfit(movie, followed.path, config.model, progress)
-        matrices, rows = drift_rows(movie, followed, config.model)
+        matrices, rows, whole_notes = drift_rows(movie, followed, config.model)
         write_began = time.perf_counter()
         canvas = frame_of_all(config.resampling.canvas, list(matrices), image.shape, image.shape)
         outside = [
@@ -102,6 +102,7 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
             *image.notes,
             *movie_notes,
             *followed.notes,
+            *whole_notes,
             *_reference_note(rows, config),
             *_outside_note(outside, len(rows), config),
             *written.notes,
