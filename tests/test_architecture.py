@@ -50,7 +50,7 @@ LAYERS = {
     ),
     "files": (
         ("memory", "paths", "dataset_path", "metadata", "palette", "options", "tag_values"),
-        ("digest", "output_folder", "inflation", "png"),
+        ("digest", "output_folder", "inflation", "png", "bmp"),
         ("image", "image_digest", "array_image", "lazy", "pages", "zarr_store"),
         ("npy", "raster", "ome_zarr", "tiff", "transforms", "landmarks", "placement", "world_file", "instruments"),
         ("formats",),

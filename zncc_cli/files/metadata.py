@@ -54,7 +54,8 @@ class Metadata:
         "palette": labels, or other numbers of colours that mean no brightness.
     palette: the colours in which programs show the pixels, which are kept as they are stored; or None.
     alpha: whether the last sample is opacity; premultiplied: whether the others were multiplied by it.
-    nodata: the value that marks missing pixels (GDAL, transparent PNG), or None.
+    nodata: the value that marks missing pixels (GDAL, transparent PNG), or None. nodata_limit: where a range of values
+        marks them (DICOM), its other end.
 
     The frame, the grid that the pixels lie on:
     pixel_size: physical size of a pixel (ImageJ, OME), or None. resolution: TIFF's own tags, or None.
@@ -79,6 +80,7 @@ class Metadata:
     alpha: bool = False
     premultiplied: bool = False
     nodata: float | None = None
+    nodata_limit: float | None = None
     pixel_size: PixelSize | None = None
     resolution: Resolution | None = None
     georeference: tuple[Tag, ...] = ()

@@ -13,10 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from zncc_cli.config import ResamplingConfig
 from zncc_cli.errors import InputError
 from zncc_cli.files.image_output import write_image
 from zncc_cli.files.images import Image, read_image
 from zncc_cli.files.metadata import PixelSize
+from zncc_cli.jobs.resampled import write_resampled
+from zncc_cli.registration.resampling.canvas import Frame
 
 H, W = 40, 56
 
@@ -309,6 +312,20 @@ def test_padding_of_a_dicom_does_not_count(tmp_path: Path, dtype: str, value: in
     image = read_image(dicom(tmp_path / "a.dcm", data, **said))
     np.testing.assert_array_equal(image.data, data)
     np.testing.assert_array_equal(image.read().valid(), data != value)
+
+
+@pytest.mark.parametrize("limits", [(-2000, -1500), (-1500, -2000)])
+def test_a_range_of_padding_of_a_dicom_does_not_count(tmp_path: Path, limits: tuple[int, int]) -> None:
+    data = pixels(dtype="i2")
+    data[:9] = np.linspace(-2000, -1500, 9).astype("i2")[:, None]
+    said = {"PixelRepresentation": 1, "PixelPaddingValue": limits[0], "PixelPaddingRangeLimit": limits[1]}
+    image = read_image(dicom(tmp_path / "a.dcm", data, **said))
+    np.testing.assert_array_equal(image.data, data)
+    np.testing.assert_array_equal(image.read().valid(), data >= 0)
+    settings = ResamplingConfig()
+    write_resampled(tmp_path / "a.tif", image, np.eye(3), Frame(0, 0, W, H), settings, image.metadata)
+    # What is written has one value for what is missing.
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif").data, np.where(data < 0, limits[0], data))
 
 
 # HDF5

@@ -21,7 +21,7 @@ from zncc_cli.files.output_folder import atomic_write
 from zncc_cli.files.tag_values import DESCRIPTION, text_of
 from zncc_cli.files.tiff import georeference
 from zncc_cli.files.tiff.calibration import pixel_size, resolution_tags
-from zncc_cli.files.tiff.codecs import FLOATING_POINT_PREDICTOR, NONE, Codec, codec
+from zncc_cli.files.tiff.codecs import DEFLATE, FLOATING_POINT_PREDICTOR, NONE, Codec, codec
 from zncc_cli.files.tiff.copied_tags import is_copied, tag_name
 from zncc_cli.files.tiff.descriptions import Description, imagej_description, imagej_obstacle, ome_description
 from zncc_cli.files.tiff.page_tags import page_tag_bytes, put_page_tags
@@ -104,7 +104,7 @@ def write_tiff(
         shape: leading axes and (H, W) or (H, W, S).
         dtype: an unsigned or signed integer or a float.
         axes: a letter for each dimension of ``shape``.
-        like: metadata for the samples; None: plain grey or RGB.
+        like: metadata for the samples; None: plain grey or RGB, compressed.
         frame: metadata for the grid; None: no pixel size, resolution or georeference.
         offset: (x, y) of the first pixel, in pixels of ``frame``.
         pyramid: a large image is written in tiles, with smaller copies: as an OME-TIFF, or, with a georeference, as a
@@ -127,7 +127,8 @@ def write_tiff(
     elif flavor == "ome":
         like = as_ome
     notes += scale_notes
-    encoder = codec(like.compression if like else NONE, _predictor(like, layout, flavor), layout.dtype, layout.samples)
+    compression = _compression(like, frame)
+    encoder = codec(compression, _predictor(like, layout, flavor), layout.dtype, layout.samples)
     is_one_page = math.prod(layout.leading) == 1
     has_levels = pyramid and (flavor == "ome" or (flavor == "plain" and is_map and is_one_page))
     levels = level_shapes(layout.height, layout.width) if has_levels else []
@@ -235,6 +236,16 @@ def _describe(
     # Every program reads a sequence of pages. Further axes are described as tifffile does.
     has_further_axes = pages not in ("", "I", "Q") and layout.width > 1
     return "plain", Description({"axes": layout.axes} if has_further_axes else {}, resolution), notes
+
+
+def _compression(like: Metadata | None, frame: Metadata | None) -> int:
+    """Return TIFF's number of the compression. Results that are like no image, maps and masks, get one.
+
+    But not where the frame's file is of ImageJ, which reads no predictor of floats.
+    """
+    if like is not None:
+        return like.compression
+    return NONE if frame is not None and frame.flavor == "imagej" else DEFLATE
 
 
 def _predictor(like: Metadata | None, layout: _Layout, flavor: Flavor) -> int:

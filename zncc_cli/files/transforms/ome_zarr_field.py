@@ -30,14 +30,14 @@ from zncc_cli.files.ome_zarr import read_ome_zarr
 from zncc_cli.files.options import ReadOptions
 from zncc_cli.files.paths import MismatchError, read_small_file
 from zncc_cli.files.tiff.write import STRIP_ROWS
-from zncc_cli.files.transforms.bends import DisplacementImage
+from zncc_cli.files.transforms.bends import DisplacementImage, check_field_size
 from zncc_cli.files.transforms.linear import Linear
 from zncc_cli.files.transforms.side_files import whole_strips
 from zncc_cli.files.transforms.transform_json import parse_json
 from zncc_cli.text import one_line, shown
 
 _EXPECTED = 'an OME-Zarr 0.6 scene with one transformation, "displacements" of y and x in pixels'
-_MAX_BYTES = 2**32  # of the displacements, which are read at once
+_MAX_BYTES = 2**32  # of the displacements, which are decoded one component at a time
 # The release candidate of the specification, whose schemas the files satisfy; of others the version is not looked at.
 _VERSION = "0.6rc0"
 _ARRAY, _FIELD = "s0", "displacements"
@@ -61,8 +61,9 @@ def parse(_: bytes, path: Path) -> Linear:
         _check_field(_attributes(folder))
         image = read_ome_zarr(folder, ReadOptions(name="OME-Zarr", max_bytes=_MAX_BYTES))
         height, width = image.shape
-        if image.leading != (2,) or image.dtype.kind != "f" or height * width * 16 > _MAX_BYTES:
+        if image.leading != (2,) or image.dtype.kind != "f":
             raise MismatchError(_EXPECTED, f"{image.dtype} {image.data.shape}")
+        check_field_size(height * width)
         dy, dx = (np.asarray(image.read((component,)).data, dtype=np.float64) for component in range(2))
     except InputError as error:
         raise MismatchError(_EXPECTED, str(error)) from error
