@@ -19,7 +19,6 @@ georeference.py       GeoTIFF tags, moved to another corner
 calibration.py        pixel sizes and resolutions, from one unit into another
 orientation.py        the orientation tag (of EXIF, too)
 write.py              writes strips with the flavour, compression and tags of another image
-pyramid.py            smaller copies of large images
 descriptions.py       the descriptions that ImageJ and OME-TIFF files carry
 codecs.py             compressions that can be written
 """

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from zncc_cli.files.metadata import Flavor, Metadata, PageTags, Resolution, Tag
 from zncc_cli.files.output_folder import atomic_write
+from zncc_cli.files.pyramid import MIN_SIDE, TILE, Level, level_shapes, tiles
 from zncc_cli.files.tag_values import DESCRIPTION, text_of
 from zncc_cli.files.tiff import georeference
 from zncc_cli.files.tiff.calibration import pixel_size, resolution_tags
@@ -25,7 +26,6 @@ from zncc_cli.files.tiff.codecs import DEFLATE, FLOATING_POINT_PREDICTOR, NONE, 
 from zncc_cli.files.tiff.copied_tags import is_copied, tag_name
 from zncc_cli.files.tiff.descriptions import Description, imagej_description, imagej_obstacle, ome_description
 from zncc_cli.files.tiff.page_tags import page_tag_bytes, put_page_tags
-from zncc_cli.files.tiff.pyramid import MIN_SIDE, TILE, Level, level_shapes, tiles
 from zncc_cli.files.tiff.regridded import is_same_scale, on_the_grid_of
 from zncc_cli.files.tiff.xmp import XMP, xmp_on_grid
 from zncc_cli.text import one_line
