@@ -49,12 +49,23 @@ LAYERS = {
         ("filters", "local_zncc", "pair_metric", "field_metric", "banded", "node_band"),
     ),
     "files": (
-        ("memory", "paths", "dataset_path", "metadata", "palette", "options"),
-        ("digest", "output_folder", "inflation", "png"),
+        ("memory", "paths", "dataset_path", "metadata", "palette", "options", "tag_values"),
+        ("digest", "output_folder", "inflation", "png", "bmp", "pyramid"),
         ("image", "image_digest", "array_image", "lazy", "pages", "zarr_store"),
-        ("npy", "raster", "ome_zarr", "tiff", "transforms", "landmarks", "placement", "world_file", "instruments"),
-        ("formats",),
-        ("images", "image_output"),
+        (
+            "npy",
+            "raster",
+            "ome_zarr",
+            "ngff",
+            "tiff",
+            "transforms",
+            "landmarks",
+            "placement",
+            "world_file",
+            "instruments",
+        ),
+        ("formats", "ome_zarr_output", "png_output"),
+        ("images", "output_formats", "image_output"),
     ),
     "jobs": (
         (

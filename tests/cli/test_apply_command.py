@@ -96,7 +96,7 @@ def test_an_image_of_another_size_is_refused_and_nothing_is_written(run: Run, tr
     [
         (("missing.json", "a.tif"), 1, ("missing.json", "nothing there")),
         (("transform.json", "missing.tif"), 1, ("missing.tif", "nothing there")),
-        (("transform.json", "a.tif", "--out", "b.png"), 2, ("--out", "*.tif", "b.png")),
+        (("transform.json", "a.tif", "--out", "b.jpg"), 2, ("--out", "*.tif", "b.jpg")),
         (
             ("transform.json", "a.tif", "--out", "a.tif", "--overwrite"),
             1,

@@ -59,8 +59,9 @@ def test_no_two_formats_take_the_same_file() -> None:
     for file_format in formats():
         if file_format.magics or file_format.later_magic[1]:
             path = Path(name_of(file_format))
-            found = [entry.name for entry in formats() if entry.recognizes(path, start_of(file_format))]
-            assert found == [file_format.name]
+            first, *others = [entry.name for entry in formats() if entry.recognizes(path, start_of(file_format))]
+            assert first == file_format.name
+            assert others == (["TIFF"] if file_format.name_end in (".ndpi", ".bif") else [])
 
 
 def _read_ramp(path: Path, options: ReadOptions) -> Image:

@@ -207,27 +207,6 @@ def test_palettes_and_odd_depths_are_named(tmp_path):
     assert written(tiff(tmp_path, pixels() > 99))[2] == ("left out: the depth of 1 bit (8 instead)",)
 
 
-def test_descriptions_of_further_pages_are_named(tmp_path):
-    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
-        for number in range(3):
-            file.write(pixels(), metadata=None, description=f"page {number}", contiguous=False)
-    _, out, notes = written(tmp_path / "a.tif")
-    assert notes == ("left out: descriptions of further pages",)
-    assert tags(out)[270] == "page 0"
-
-
-def test_times_and_private_tags_of_further_pages_are_named(tmp_path):
-    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
-        for number in range(3):
-            further = [(65330, 4, 1, number, True), (65331, 12, 2, (1.5, number), True), (65332, 2, 0, "same", True)]
-            time = f"2020:02:02 20:20:0{number}"
-            file.write(pixels(), metadata=None, datetime=time, extratags=further, contiguous=False)
-    _, out, notes = written(tmp_path / "a.tif")
-    names = "times (DateTime) of further pages, tag 65330 of further pages, tag 65331 of further pages"
-    assert notes == (f"left out: {names}",)
-    assert tags(out)[65332] == "same"
-
-
 def test_tags_of_a_stack_of_pages_that_do_not_change_give_no_note(tmp_path):
     further = [(65330, 4, 1, 7, True), (65332, 2, 0, "a text of many letters", True), *GEO]
     with tifffile.TiffWriter(tmp_path / "a.tif") as file:

@@ -186,6 +186,21 @@ def test_a_tiff_of_inks_becomes_rgb_like_a_jpeg_of_inks(tmp_path: Path, dtype: s
     assert write_image(tmp_path / "b.tif", image.data, like=image) == ("left out: CMYK (RGB instead)",)
 
 
+def test_a_tiff_of_inks_in_jpeg_and_one_with_opacity_are_read(tmp_path: Path) -> None:
+    inks = pixels(4, top=256).astype("u1")
+    PillowImage.fromarray(inks, "CMYK").save(tmp_path / "a.tif", compression="jpeg", quality=95)
+    shown = np.asarray(PillowImage.open(tmp_path / "a.tif").convert("RGB"))
+    np.testing.assert_allclose(np.asarray(read_image(tmp_path / "a.tif").data), shown, atol=1.01)  # rounded twice
+    five = np.dstack([inks, inks[..., :1]])
+    options = {"planarconfig": "contig", "extrasamples": ["unassalpha"], "metadata": None}
+    tifffile.imwrite(tmp_path / "b.tif", five, photometric="separated", **options)
+    image = read_image(tmp_path / "b.tif")
+    assert image.metadata.alpha
+    assert np.array_equal(np.asarray(image.data)[..., 3], inks[..., 0])
+    shown = np.asarray(PillowImage.fromarray(inks, "CMYK").convert("RGB"))
+    np.testing.assert_allclose(np.asarray(image.data)[..., :3], shown, atol=1.01)
+
+
 def test_other_inks_are_refused(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", pixels(5), photometric="separated", planarconfig="contig", metadata=None)
     refused(tmp_path / "a.tif", "cyan, magenta, yellow and black")
@@ -203,3 +218,80 @@ def test_a_gif_of_one_colour_is_not_taken_for_a_claim(tmp_path: Path) -> None:
     PillowImage.new("P", (2000, 2000)).save(content, format="GIF")
     (tmp_path / "a.gif").write_bytes(content.getvalue())
     assert read_image(tmp_path / "a.gif").shape == (2000, 2000)
+
+
+# BMP of numbers of colours
+
+
+def bmp(
+    path: Path, indices: np.ndarray, bits: int, colours: np.ndarray, *, core: bool = False, down: bool = False
+) -> None:
+    """Write a BMP of numbers of colours; ``colours``: (n, 3). ``core``: of OS/2. ``down``: from the first row on."""
+    height, width = indices.shape
+    stride = (width * bits + 31) // 32 * 4
+    bit_planes = np.unpackbits(indices[:, :, None].astype("u1"), axis=2)[:, :, 8 - bits :].reshape(height, -1)
+    rows = np.pad(np.packbits(bit_planes, axis=1), ((0, 0), (0, stride)))[:, :stride]
+    table = b"".join(bytes(colour[::-1]) + b"\0" * (not core) for colour in colours.astype("u1"))
+    lines = height * (-1 if down else 1)
+    info = struct.pack("<IiiHHIIiiII", 40, width, lines, 1, bits, 0, 0, 2835, 2835, len(colours), 0)
+    info = struct.pack("<IHHHH", 12, width, height, 1, bits) if core else info
+    start = 14 + len(info) + len(table)
+    content = (rows if down else rows[::-1]).tobytes()
+    head = b"BM" + struct.pack("<IHHI", start + len(content), 0, 0, start)
+    path.write_bytes(head + info + table + content)
+
+
+GREYS = np.array([[0, 0, 0], [255, 255, 255]])
+RAINBOW = np.random.default_rng(3).integers(0, 256, (16, 3))
+
+
+@pytest.mark.parametrize("colours", [GREYS, GREYS[::-1]])
+def test_a_bmp_of_8_bits_with_two_greys_has_8_bits(tmp_path: Path, colours: np.ndarray) -> None:
+    indices = pixels(top=2)
+    bmp(tmp_path / "a.bmp", indices, 8, colours)
+    image = read_image(tmp_path / "a.bmp")
+    assert np.array_equal(image.data, indices)
+    assert np.array_equal((bright := image.luminance()) == bright.max(), indices == np.argmax(colours[:, 0]))
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("how", [{}, {"core": True}, {"down": True}])
+def test_a_bmp_of_colours_is_read_in_them_or_as_numbers(tmp_path: Path, bits: int, how: dict[str, bool]) -> None:
+    indices = pixels(top=16)[:, :53]
+    colours = RAINBOW if not how.get("core") or bits == 4 else np.pad(RAINBOW, ((0, 240), (0, 0)))
+    bmp(tmp_path / "a.bmp", indices, bits, colours, **how)
+    assert np.array_equal(read_image(tmp_path / "a.bmp").data, RAINBOW[indices])
+    assert np.array_equal(np.asarray(PillowImage.open(tmp_path / "a.bmp").convert("RGB")), RAINBOW[indices])
+    assert np.array_equal(read_image(tmp_path / "a.bmp", indices=True).data, indices)
+
+
+def test_a_bmp_of_4_bits_whose_greys_are_its_numbers_has_4_bits(tmp_path: Path) -> None:
+    indices = pixels(top=16)
+    bmp(tmp_path / "a.bmp", indices, 4, np.repeat(np.arange(16)[:, None], 3, axis=1))
+    assert np.array_equal(read_image(tmp_path / "a.bmp").data, indices)
+
+
+def test_a_bmp_cut_off_or_of_more_pixels_than_bytes_is_refused(tmp_path: Path) -> None:
+    bmp(tmp_path / "a.bmp", pixels(top=2), 8, GREYS)
+    content = (tmp_path / "a.bmp").read_bytes()
+    (tmp_path / "a.bmp").write_bytes(content[:-9])
+    refused(tmp_path / "a.bmp", "cut off")
+    (tmp_path / "a.bmp").write_bytes(content[:18] + struct.pack("<ii", 2**30, 2**30) + content[26:])
+    refused(tmp_path / "a.bmp")
+
+
+# Animations
+
+
+def test_the_palette_of_an_animation_is_that_of_all_its_frames(tmp_path: Path) -> None:
+    """A ramp of which the first frame shows the dark half only."""
+    ramp = np.stack([np.arange(256), np.arange(256) // 2, np.zeros(256)], axis=1).astype("u1")
+    numbers = [pixels(top=100), pixels(top=250)]
+    frames = [PillowImage.fromarray(frame, "P") for frame in numbers]
+    for frame in frames:
+        frame.putpalette(ramp.tobytes())
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
+    image = read_image(tmp_path / "a.png")
+    assert np.array_equal(image.data, numbers)
+    assert image.metadata.palette is not None
+    assert np.array_equal(image.metadata.palette.colours[:250] // 257, ramp[:250])

@@ -48,6 +48,7 @@ def align(
     interpolation: options.InterpolationOption = _RESAMPLING.interpolation,
     canvas: options.CanvasOption = _RESAMPLING.canvas,
     fill: options.FillOption = None,
+    image_format: options.FormatOption = _RESAMPLING.image_format,
     pyramid: options.PyramidOption = _RESAMPLING.pyramid,
     accept: options.AcceptOption = PairConfig.accept,
     write: options.WriteOption = None,

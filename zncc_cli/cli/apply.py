@@ -23,6 +23,7 @@ def apply(
     interpolation: options.InterpolationOption = _DEFAULT.interpolation,
     canvas: options.CanvasOption = _DEFAULT.canvas,
     fill: options.FillOption = None,
+    image_format: options.FormatOption = _DEFAULT.image_format,
     pyramid: options.PyramidOption = _DEFAULT.pyramid,
     backend: options.BackendOption = ApplyConfig.backend,
     overwrite: options.OverwriteOption = False,

@@ -47,6 +47,7 @@ def batch(
     interpolation: options.InterpolationOption = _RESAMPLING.interpolation,
     canvas: options.CanvasOption = _RESAMPLING.canvas,
     fill: options.FillOption = None,
+    image_format: options.FormatOption = _RESAMPLING.image_format,
     pyramid: options.PyramidOption = _RESAMPLING.pyramid,
     optimizer: options.OptimizerOption = _DEFAULT.optimizer,
     max_iterations: options.MaxIterationsOption = _DEFAULT.max_iterations,

@@ -18,6 +18,7 @@ from zncc_cli.config import (
     Contrast,
     Device,
     Flip,
+    ImageFormat,
     InputConfig,
     Interpolation,
     Model,
@@ -85,6 +86,7 @@ OneSeriesOption = Annotated[int | None, option_of("series", *ONE_SERIES.values()
 InterpolationOption = Annotated[Interpolation, option(ResamplingConfig, "interpolation")]
 CanvasOption = Annotated[Canvas, option(ResamplingConfig, "canvas")]
 FillOption = Annotated[str | None, option(ResamplingConfig, "fill")]
+FormatOption = Annotated[ImageFormat, option(ResamplingConfig, "image_format")]
 PyramidOption = Annotated[Pyramid, option(ResamplingConfig, "pyramid")]
 OutOption = Annotated[Path | None, option(PairConfig, "out", parser=_folder)]
 RequiredOutOption = Annotated[Path, option(PairConfig, "out", parser=_folder)]

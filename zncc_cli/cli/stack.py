@@ -29,6 +29,7 @@ def stack(
     interpolation: options.InterpolationOption = _RESAMPLING.interpolation,
     canvas: Annotated[Canvas, options.option_of("canvas", CANVAS)] = _RESAMPLING.canvas,
     fill: options.FillOption = None,
+    image_format: options.FormatOption = _RESAMPLING.image_format,
     pyramid: options.PyramidOption = _RESAMPLING.pyramid,
     backend: options.BackendOption = StackConfig.backend,
     overwrite: options.OverwriteOption = False,

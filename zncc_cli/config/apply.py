@@ -26,7 +26,7 @@ class ApplyConfig:
     out: Path | None = field(
         default=None,
         metadata=setting(
-            "Output file *.tif of one image, or an output folder.",
+            "Output file *.tif, *.zarr or *.png of one image, or an output folder.",
             metavar="FILE|DIR",
             alias="-o",
             default="<stem>_aligned.tif",

@@ -89,6 +89,15 @@ class Pyramid(Choice):
     NO = "no"
 
 
+class ImageFormat(Choice):
+    """The file format of images that are written; ``auto`` is TIFF, or what the name of the file says."""
+
+    AUTO = "auto"
+    TIFF = "tiff"
+    OME_ZARR = "ome-zarr"
+    PNG = "png"
+
+
 class Interpolation(Choice):
     """How values between pixels are computed: the nearest pixel, bilinear, a cubic spline, or Lanczos' kernel."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from zncc_cli.config.choices import Canvas, Interpolation, Pyramid, coerce
+from zncc_cli.config.choices import Canvas, ImageFormat, Interpolation, Pyramid, coerce
 from zncc_cli.config.setting import setting
 from zncc_cli.errors import OptionError
 
@@ -34,17 +34,24 @@ class ResamplingConfig:
             default="the image's nodata value, otherwise 0, or NaN for floats",
         ),
     )
-
+    image_format: ImageFormat = field(
+        default=ImageFormat.AUTO,
+        metadata=setting(
+            "File format of the written images: tiff, ome-zarr (0.5), or png, which holds one plane of 8 or 16 bits; "
+            "auto is tiff, or what the suffix of a file's name says.",
+            option="--format",
+        ),
+    )
     pyramid: Pyramid = field(
         default=Pyramid.AUTO,
         metadata=setting(
             "Large images (more than 8192 pixels along a side) are written in tiles with smaller copies, as OME-TIFF "
-            "(auto), or as their own kind of file (no)."
+            "where they are no OME-Zarr (auto), or as their own kind of file (no)."
         ),
     )
 
     def __post_init__(self) -> None:
-        coerce(self, interpolation=Interpolation, canvas=Canvas, pyramid=Pyramid)
+        coerce(self, interpolation=Interpolation, canvas=Canvas, image_format=ImageFormat, pyramid=Pyramid)
         _ = self.value
 
     @property

@@ -81,12 +81,14 @@ class FileFormat:
 
 _RASTER = "zncc_cli.files.raster:read_raster"
 _INSTRUMENTS = "zncc_cli.files.instruments"
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_COMPOUND_FILE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # of Microsoft's OLE
 
 BUILT_IN = (
     FileFormat(
         name="TIFF",
         suffixes=(".tif", ".tiff", ".btf", ".tf8", ".lsm", ".stk", ".svs"),
-        magics=(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+        magics=_TIFF,
         read="zncc_cli.files.tiff.read:read_tiff",
         has_series=True,
     ),
@@ -126,8 +128,15 @@ INSTRUMENTS = (
     _instrument("MetaImage", "", "metaimage", (".mha",), magics=(b"ObjectType", b"NDims")),
     _instrument("DM3 (Gatan)", "rsciio", "dm", (".dm3",), magics=(b"\0\0\0\x03",)),
     _instrument("DM4 (Gatan)", "rsciio", "dm", (".dm4",), magics=(b"\0\0\0\x04",)),
+    _instrument("OIF (Olympus)", "oiffile", "oif", (".oif",)),
+    _instrument("OIB (Olympus)", "oiffile", "oif", (".oib",), magics=(_COMPOUND_FILE,), name_end=".oib"),
+    _instrument("NDPI (Hamamatsu)", "openslide", "slide", (".ndpi",), magics=_TIFF, name_end=".ndpi"),
+    _instrument("VMS (Hamamatsu)", "openslide", "slide", (".vms", ".vmu")),
+    _instrument("BIF (Ventana)", "openslide", "slide", (".bif",), magics=_TIFF, name_end=".bif"),
+    _instrument("MIRAX (3DHistech)", "openslide", "slide", (".mrxs",)),
+    _instrument("SVSLIDE (Sakura)", "openslide", "slide", (".svslide",)),
 )
-"""The formats of instruments, most of which need an extra."""
+"""The formats of instruments, most of which need an extra. Some begin like TIFFs, and are tried before these."""
 
 ANY_OF_BIOIO = _instrument("file of bioio", "bioio", "bioio", (), has_series=True)
 """What reads files of no format above where bioio is installed, which has plug-ins for many."""
@@ -138,12 +147,12 @@ HEAD_BYTES = 512
 
 @lru_cache(maxsize=1)
 def formats() -> tuple[FileFormat, ...]:
-    """Return all formats: those of this package, and those that other packages add.
+    """Return all formats in the order in which they are tried: of this package, and of other packages that add some.
 
     Raises:
         InputError: an entry point of the group does not name formats.
     """
-    return (*BUILT_IN, *INSTRUMENTS, *_added())
+    return (*INSTRUMENTS, *BUILT_IN, *_added())
 
 
 def _added() -> Iterable[FileFormat]:

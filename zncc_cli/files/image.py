@@ -110,7 +110,8 @@ class Image:
         if self.metadata.alpha:
             valid &= samples[..., -1] > 0
         if self.metadata.nodata is not None and math.isfinite(self.metadata.nodata):
-            valid &= ~(colours == self.metadata.nodata).all(axis=-1)
+            low, high = sorted((self.metadata.nodata, self.metadata.nodata_limit or self.metadata.nodata))
+            valid &= ~((colours >= low) & (colours <= high)).all(axis=-1)
         return valid
 
     def is_set(self) -> NDArray[np.bool_]:

@@ -19,7 +19,8 @@ def image_digest(image: Image) -> str:
         InputError: a part of the image is damaged.
     """
     metadata = image.metadata
-    grid = metadata.pixel_size, metadata.resolution, metadata.georeference, metadata.nodata, metadata.photometric
+    grid: tuple[object, ...] = (metadata.pixel_size, metadata.resolution, metadata.georeference, metadata.nodata)
+    grid += (metadata.photometric,) if metadata.nodata_limit is None else (metadata.photometric, metadata.nodata_limit)
     content = hashlib.blake2b(digest_size=DIGEST_BYTES)
     content.update(repr((image.axes, tuple(image.data.shape), image.dtype.str, grid)).encode())
     for index in np.ndindex(*image.leading):

@@ -1,4 +1,4 @@
-"""Image output: TIFFs like the images that were read, and PNG pictures."""
+"""Image output: TIFFs like the images that were read, OME-Zarr and PNG by the name of the file; and PNG pictures."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from zncc_cli.config import ImageFormat
 from zncc_cli.files.images import Image
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.output_folder import atomic_write
+from zncc_cli.files.output_formats import OUTPUT_FORMATS, format_of_name
 from zncc_cli.files.png import png_bytes
-from zncc_cli.files.tiff.write import STRIP_ROWS, write_tiff
+from zncc_cli.files.tiff.write import STRIP_ROWS
 
 __all__ = ["STRIP_ROWS", "write_image", "write_picture", "write_strips"]
 
@@ -65,10 +67,11 @@ def write_strips(
     offset: tuple[float, float] = (0, 0),
     pyramid: bool = False,
 ) -> tuple[str, ...]:
-    """Write a TIFF of any size with one strip in memory: samples like those of ``like``, on the grid of ``frame``.
+    """Write an image of any size with one strip in memory: samples like those of ``like``, on the grid of ``frame``.
 
     Args:
-        path: the file; an existing one is replaced once all strips are written.
+        path: the file; an existing one is replaced once all strips are written. Its suffix tells the format: *.zarr,
+            *.png, otherwise TIFF.
         strips: arrays (h, W) or (h, W, S) in the order of the file: plane after plane, rows from top to bottom; every
             strip but the last of a plane has `STRIP_ROWS` rows.
         shape: leading axes and (H, W) or (H, W, S).
@@ -87,8 +90,10 @@ def write_strips(
     Raises:
         OutputError: the file cannot be written; nothing is left behind.
     """
-    return write_tiff(
-        Path(path),
+    path = Path(path)
+    write = OUTPUT_FORMATS[format_of_name(path) or ImageFormat.TIFF].write
+    return write(
+        path,
         strips,
         shape=shape,
         dtype=np.dtype(dtype),

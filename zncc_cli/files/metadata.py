@@ -15,6 +15,9 @@ Flavor = Literal["plain", "imagej", "ome"]
 Tag = tuple[int, int, int, Any]
 """A TIFF tag: code, data type, count, value."""
 
+PageTags = tuple[Tag, ...]
+"""Tags of one page, whose values are bytes in little-endian order."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Resolution:
@@ -51,7 +54,8 @@ class Metadata:
         "palette": labels, or other numbers of colours that mean no brightness.
     palette: the colours in which programs show the pixels, which are kept as they are stored; or None.
     alpha: whether the last sample is opacity; premultiplied: whether the others were multiplied by it.
-    nodata: the value that marks missing pixels (GDAL, transparent PNG), or None.
+    nodata: the value that marks missing pixels (GDAL, transparent PNG), or None. nodata_limit: where a range of values
+        marks them (DICOM), its other end.
 
     The frame, the grid that the pixels lie on:
     pixel_size: physical size of a pixel (ImageJ, OME), or None. resolution: TIFF's own tags, or None.
@@ -64,7 +68,9 @@ class Metadata:
     bands: whether the axis C of a plain TIFF lies in the samples of its pages (GeoTIFF), not in pages of its own.
     compression: TIFF's number of it (1: none). predictor: TIFF's number of it (1: none).
     description: ImageDescription of a plain TIFF, or "". tags: further tags, copied as they are into a file that is
-    written (date, camera, ICC profile, ...). left_out: names of what the file holds and a file written from it cannot.
+    written (date, camera, ICC profile, ...). page_tags: for each plane along the leading axes, those tags of its page
+    that differ from page to page (times of frames, ...); or empty. left_out: names of what the file holds and a file
+    written from it cannot.
     """
 
     path: Path
@@ -74,6 +80,7 @@ class Metadata:
     alpha: bool = False
     premultiplied: bool = False
     nodata: float | None = None
+    nodata_limit: float | None = None
     pixel_size: PixelSize | None = None
     resolution: Resolution | None = None
     georeference: tuple[Tag, ...] = ()
@@ -84,4 +91,5 @@ class Metadata:
     predictor: int = 1
     description: str = ""
     tags: tuple[Tag, ...] = ()
+    page_tags: tuple[PageTags, ...] = ()
     left_out: tuple[str, ...] = ()

@@ -23,6 +23,7 @@ from zncc_cli.files.image import Image
 from zncc_cli.files.inflation import CHECKSUM, COMPRESSIONS
 from zncc_cli.files.lazy import LazyArray, bits_as_uint8, cache_for, native_dtype, tiles_under
 from zncc_cli.files.metadata import Metadata, PixelSize
+from zncc_cli.files.ngff import ome_unit
 from zncc_cli.files.options import ReadOptions
 from zncc_cli.files.pages import no_such_number, numbered
 from zncc_cli.files.paths import refusal, too_large_for_memory
@@ -37,13 +38,7 @@ _CODECS = COMPRESSIONS | {"shuffle", "delta", "crc32", CHECKSUM, "bytes", "trans
 _ZARR_3_DTYPES = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64)")
 _ZARR_2_DTYPES = re.compile(r"\|b1|[<>|][ui][1248]|[<>][f][248]")
 
-# Units of NGFF as OME-XML spells them.
-_PREFIXES = {"pico": "p", "nano": "n", "micro": "µ", "milli": "m", "centi": "c", "": "", "kilo": "k"}
-_UNITS = {
-    **{prefix + "meter": short + "m" for prefix, short in _PREFIXES.items()},
-    **{prefix + "second": short + "s" for prefix, short in _PREFIXES.items()},
-    **{"angstrom": "Å", "minute": "min", "hour": "h", "day": "d", "inch": "in"},
-}
+_MAX_LEVELS = 32
 _NAME_ONE_IMAGE = "name the folder of one image of an OME-Zarr"
 
 
@@ -73,7 +68,28 @@ def read_ome_zarr(path: Path, options: ReadOptions) -> Image:
         metadata = _metadata(path, options.name, attributes, image, letters)
         if metadata.pixel_size is None and (_scale(image, letters)[-2:] != 1).any():
             notes += ("the scale has no unit of length along x and y: the size of a pixel is not known",)
-    return Image(data=data, axes="".join(letters[axis] for axis in leading_axes) + "YX", metadata=metadata, notes=notes)
+        levels = tuple(_levels(path, folder, image, layout, leading_axes, options.max_bytes))
+    axes = "".join(letters[axis] for axis in leading_axes) + "YX"
+    return Image(data=data, axes=axes, metadata=metadata, notes=notes, levels=levels)
+
+
+def _levels(
+    path: Path,
+    folder: Path,
+    image: dict[str, Any],
+    whole: _Layout,
+    leading_axes: list[int],
+    max_bytes: int,
+) -> Iterator[LazyArray]:
+    """Yield the smaller copies of an image, from the largest on; one that is unlike it, or damaged, is left out."""
+    for dataset in _list_at(image, "datasets")[1 : _MAX_LEVELS + 1]:
+        with contextlib.suppress(ZnccError, OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError):
+            array = folder / str(dataset["path"])
+            layout = _read_layout(path, array)
+            _check_layout(path, layout, max_bytes)
+            is_inside = array.resolve().is_relative_to(folder.resolve())
+            if is_inside and layout.dtype == whole.dtype and layout.shape[:-2] == whole.shape[:-2]:
+                yield _lazy_array(path, array, layout, leading_axes, max_bytes)
 
 
 @contextlib.contextmanager
@@ -312,7 +328,7 @@ def _scale(image: dict[str, Any], letters: str) -> NDArray[np.float64]:
 def _units(image: dict[str, Any], letters: str) -> dict[str, str]:
     """Return the unit of each axis that has one, as OME-XML spells it."""
     return {
-        letter: _UNITS.get(str(axis["unit"]), str(axis["unit"]))
+        letter: ome_unit(str(axis["unit"]))
         for letter, axis in zip(letters, image.get("axes") or [], strict=False)
         if isinstance(axis, dict) and axis.get("unit")
     }

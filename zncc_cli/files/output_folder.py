@@ -25,7 +25,7 @@ def _output_error(path: Path, error: OSError, advice: str) -> OutputError:
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """Open a new file for binary writing; it replaces ``path`` when the block ends without an error.
+    """Open a new file for binary writing and reading; it replaces ``path`` when the block ends without an error.
 
     After an error the new file is removed, and the file that was at ``path`` is untouched.
 
@@ -37,7 +37,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         if os.path.lexists(path) and not path.is_file():
             raise OutputError(f"{shown(path)}: expected a file's name, found a folder or device; choose another name")
         try:
-            with hidden.open("xb") as file:
+            with hidden.open("x+b") as file:
                 yield file
             hidden.replace(path)
         except BaseException:
@@ -51,11 +51,34 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         raise _output_error(path, error, advice) from error
 
 
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Make a new folder, which appears at ``path`` when the block ends without an error.
+
+    Raises:
+        OutputError: there is something at ``path``, or the folder cannot be written.
+    """
+    hidden = path.with_name(_hidden_name())
+    try:
+        if os.path.lexists(path):
+            raise OutputError(f"{shown(path)}: exists already; remove it, or choose another name")
+        try:
+            hidden.mkdir()
+            yield hidden
+            hidden.rename(path)
+        finally:
+            shutil.rmtree(hidden, ignore_errors=True)
+    except (OutputError, InputError):
+        raise
+    except OSError as error:
+        raise _output_error(path, error, "check the folder and the free space") from error
+
+
 def refuse_sources(outputs: Iterable[Path], sources: Iterable[Path | None]) -> None:
     """Raise `OutputError` where an output is one of the inputs: not even --overwrite allows that."""
-    inputs = [source for source in sources if source is not None and source.is_file()]
+    inputs = [source for source in sources if source is not None and source.exists()]
     for output in outputs:
-        if output.is_file() and any(output.samefile(source) for source in inputs):
+        if output.exists() and any(output.samefile(source) for source in inputs):
             raise OutputError(f"{shown(output)}: is an input, which would be overwritten; choose another --out")
 
 
@@ -63,10 +86,23 @@ def refuse_existing(path: Path, *, overwrite: bool, advice: str = "choose anothe
     """Raise `OutputError` when ``path`` exists and may not be overwritten."""
     if not os.path.lexists(path):
         return
-    if not path.is_file():
+    if not path.is_file() and not _is_zarr(path):
         raise OutputError(f"{shown(path)}: expected a file or nothing, found something else; remove it")
     if not overwrite:
         raise OutputError(f"{shown(path)}: exists already; {advice}")
+
+
+def _is_zarr(path: Path) -> bool:
+    """Tell whether there is a folder that a job of ours may have written: one of Zarr."""
+    return path.is_dir() and path.suffix == ".zarr" and (path / "zarr.json").is_file()
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 class OutputFolder:
@@ -152,8 +188,7 @@ class OutputFolder:
                     (self.staging / name).replace(self.path / name)
         except BaseException as error:
             for name in moved:
-                with suppress(OSError):
-                    (self.path / name).unlink(missing_ok=True)
+                _remove(self.path / name)
             for old in replaced.iterdir() if replaced.is_dir() else ():
                 with suppress(OSError):
                     old.replace(self.path / old.name)

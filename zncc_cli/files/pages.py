@@ -13,6 +13,8 @@ import numpy as np
 from zncc_cli.errors import OptionError
 from zncc_cli.files.image import Image
 from zncc_cli.files.lazy import LazyArray
+from zncc_cli.files.metadata import Metadata
+from zncc_cli.files.tag_values import DESCRIPTION, decoded
 from zncc_cli.text import shown
 
 
@@ -51,9 +53,28 @@ def page_of(image: Image, page: int) -> Image:
     data: Any = image.data.select(index) if isinstance(image.data, LazyArray) else image.data[key]
     axes = "C" * letters.count("C") + image.axes[len(letters) :]
     properties = _properties_at(image.metadata.properties, shape, key)
-    metadata = dataclasses.replace(image.metadata, properties=properties)
+    metadata = _tags_at(dataclasses.replace(image.metadata, properties=properties), shape, key)
     levels = tuple(level.select(index) for level in image.levels)
     return dataclasses.replace(image, data=data, axes=axes, metadata=metadata, levels=levels)
+
+
+def _tags_at(metadata: Metadata, shape: tuple[int, ...], key: tuple[int | slice, ...]) -> Metadata:
+    """Return metadata of the planes at ``key``: the tags of their pages, of which the first one has its own."""
+    if len(metadata.page_tags) != math.prod(shape):
+        return metadata
+    numbers = np.atleast_1d(np.arange(math.prod(shape)).reshape(shape)[key]).ravel().tolist()
+    pages = tuple(metadata.page_tags[number] for number in numbers)
+    codes = {tag[0] for page in metadata.page_tags for tag in page}
+    first = {tag[0]: tag for tag in map(decoded, pages[0])}
+    text = first.pop(DESCRIPTION, (0, 0, 0, ""))[3]
+    description = str(text) if DESCRIPTION in codes and metadata.flavor == "plain" else metadata.description
+    tags = {tag[0]: tag for tag in metadata.tags if tag[0] not in codes} | first
+    return dataclasses.replace(
+        metadata,
+        description=description,
+        tags=tuple(tags[code] for code in sorted(tags)),
+        page_tags=pages if len(pages) > 1 else (),
+    )
 
 
 def _properties_at(

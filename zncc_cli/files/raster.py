@@ -21,6 +21,7 @@ from PIL.ExifTags import TAGS
 from PIL.Image import DecompressionBombError
 
 from zncc_cli.errors import InputError
+from zncc_cli.files.bmp import BmpIndices, read_bmp_indices
 from zncc_cli.files.image import Image
 from zncc_cli.files.metadata import Metadata, Photometric, Resolution, Tag
 from zncc_cli.files.options import ReadOptions
@@ -98,6 +99,8 @@ def read_raster(path: Path, options: ReadOptions) -> Image:
             bits: int | None = jpeg_bits(_start_of(path, _MAX_JPEG_HEADER_BYTES)) if name == "JPEG" else None
             if bits is not None and bits != 8:
                 return _read_deep_jpeg(path, options, bits)
+            if name == "BMP" and (numbers := read_bmp_indices(path, max_bytes)) is not None:
+                return _image_of_indices(path, options, numbers)
             _check_claim(path, name)
             # The plugin takes arguments that are not in the interface of all plugins, which type checkers see.
             picture: Any
@@ -110,7 +113,8 @@ def read_raster(path: Path, options: ReadOptions) -> Image:
                 mode, transparency = str(fields["mode"]), fields.get("transparency")
                 conversions = _CONVERTED_MODES if transparency is None else _CONVERTED_MODES_WITH_ALPHA
                 if frames == 1 and mode == "P":
-                    palette = _kept_palette(path, options, transparency)
+                    stored, last = _stored_palette(path)
+                    palette = _kept_palette(stored, last, options, transparency)
                 if palette is not None:
                     data = _indices(path)
                 elif frames == 1:
@@ -166,11 +170,30 @@ def _image(
     return Image(data=oriented(data, orientation), axes=axes, metadata=metadata, notes=orientation_notes(orientation))
 
 
-def _kept_palette(path: Path, options: ReadOptions, transparency: Any) -> Palette | None:
-    """Return the palette of a picture whose indices are read; None where its colours are."""
+def _image_of_indices(path: Path, options: ReadOptions, numbers: BmpIndices) -> Image:
+    """Return the image of a BMP with a palette."""
+    palette = _kept_palette(numbers.colours, int(numbers.pixels.max()), options, None)
+    data = numbers.colours[numbers.pixels] if palette is None else numbers.pixels
+    return _image(path, options.name, data, "YXS"[: data.ndim], "P", {}, None, palette=palette)
+
+
+def _stored_palette(path: Path) -> tuple[NDArray[np.uint8], int]:
+    """Return the colours (N, 3) of a picture with a palette, and the largest of its pixels."""
     with PillowImage.open(path) as picture:
-        last = int(np.asarray(picture).max())  # colours beyond it are padding
-        stored = np.array(picture.getpalette("RGB"), dtype=np.int64).reshape(-1, 3) * 257
+        last = int(np.asarray(picture).max())
+        return _colours(picture), last
+
+
+def _colours(picture: PillowImage.Image) -> NDArray[np.uint8]:
+    return np.array(picture.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
+
+
+def _kept_palette(colours: NDArray[np.uint8], last: int, options: ReadOptions, transparency: Any) -> Palette | None:
+    """Return the palette of a picture whose indices are read; None where its colours are.
+
+    ``last`` is the largest index: colours beyond it are padding.
+    """
+    stored = colours.astype(np.int64) * 257
     palette, used = Palette(stored.astype(np.uint16)), Palette(stored[: last + 1].astype(np.uint16))
     if used.ramp and transparency is None:
         return used
@@ -250,6 +273,7 @@ def _read_animation(path: Path, frames: int, options: ReadOptions) -> tuple[NDAr
     palette are black.
     """
     modes, has_key_colour = set(), False
+    last, palettes = 0, list[NDArray[np.uint8]]()
     with PillowImage.open(path) as picture:
         transparency = picture.info.get("transparency")
         for frame in range(frames):
@@ -257,7 +281,13 @@ def _read_animation(path: Path, frames: int, options: ReadOptions) -> tuple[NDAr
             picture.load()  # a GIF knows the mode of a frame only then
             modes.add(picture.mode)
             has_key_colour = has_key_colour or "transparency" in picture.info
-    palette = _kept_palette(path, options, transparency) if modes == {"P"} else None
+            if modes == {"P"}:
+                last = max(last, int(np.asarray(picture).max()))
+                if not palettes or not np.array_equal(palettes[-1], _colours(picture)):
+                    palettes.append(_colours(picture))
+    # One palette for all frames: of several, the same number is another colour in another frame.
+    is_indexed = modes == {"P"} and len(palettes) == 1
+    palette = _kept_palette(palettes[0], last, options, transparency) if is_indexed else None
     mode = "P" if palette is not None else "L" if modes <= {"1", "L"} and not has_key_colour else "RGB"
     if modes <= {"I;16"}:
         mode = "I;16"

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
+from zncc_cli.config import ImageFormat
 from zncc_cli.config.apply import ApplyConfig
 from zncc_cli.config.spelling import as_options
 from zncc_cli.errors import InputError, OptionError
 from zncc_cli.files.images import Image, check_kind, read_image
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.output_folder import OutputFolder, refuse_sources
+from zncc_cli.files.output_formats import OUTPUT_FORMATS, check_output, format_of_name, output_format
+from zncc_cli.files.paths import is_zarr
 from zncc_cli.files.transforms.transform_json import TransformFile, read_transform
 from zncc_cli.jobs.budget import file_bytes
 from zncc_cli.jobs.disk import check_disk
@@ -82,6 +85,8 @@ def apply_transform(config: ApplyConfig) -> tuple[Applied, ...]:
                     f"{path}: expected {width} x {height} pixels, the image that {config.transform} moves, "
                     f"found {found_width} x {found_height}{other or '; name an image of this size'}"
                 )
+            named = format_of_name(out) or ImageFormat.TIFF
+            check_output(named, image.dtype, image.data.shape, image.axes)
             needed += file_bytes(image, canvas)
             check_disk(folder, needed)
             with native.selected(config.backend):
@@ -124,18 +129,27 @@ def _calibration_notes(image: Image, grid: Metadata | None) -> tuple[str, ...]:
 
 def _files(config: ApplyConfig) -> list[Path]:
     """Return the file to write for each image; all are in one folder."""
-    names = [f"{image.stem}_aligned.tif" for image in config.images]
+    out, chosen = config.out, config.resampling.image_format
+    named = None if out is None or (out.is_dir() and not is_zarr(out)) else format_of_name(out)
+    suffix = output_format(chosen).suffix
+    names = [f"{image.stem}_aligned{suffix}" for image in config.images]
     for name, image in zip(names, config.images, strict=True):
         if names.count(name) > 1:
             raise OptionError(
                 f"IMAGE: expected files whose names differ before the suffix, got several named {image.stem}; "
                 "run the command for each"
             )
-    out = config.out
-    if len(names) > 1 and out is not None and out.suffix.lower() in (".tif", ".tiff"):
+    if len(names) > 1 and named is not None:
         raise OptionError(f"--out: expected a folder for {len(names)} images, got {out}")
-    if len(names) > 1 or out is None or out.is_dir() or not out.suffix:
+    if out is None or (named is None and (len(names) > 1 or out.is_dir() or not out.suffix)):
         return [(out or Path()) / name for name in names]
-    if out.suffix.lower() not in (".tif", ".tiff"):
-        raise OptionError(f"--out: expected a file named *.tif, or a folder, got {out}")
+    if named is None or chosen not in (ImageFormat.AUTO, named):
+        ends = [
+            end
+            for name, entry in OUTPUT_FORMATS.items()
+            if chosen in (ImageFormat.AUTO, name)
+            for end in entry.suffixes
+        ]
+        expected = ", ".join(f"*{end}" for end in ends)
+        raise OptionError(f"--out: expected a file named {expected}, or a folder, got {out}")
     return [out]

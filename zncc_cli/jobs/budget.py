@@ -7,7 +7,7 @@ import math
 from zncc_cli.errors import ContentError, ResourceError
 from zncc_cli.files.images import Image
 from zncc_cli.files.memory import available_memory
-from zncc_cli.files.tiff.pyramid import MIN_SIDE
+from zncc_cli.files.pyramid import MIN_SIDE
 from zncc_cli.jobs.downsampling import MAX_FULL_RESOLUTION_PIXELS, downsampling_factor
 from zncc_cli.registration.inputs.prepare import SMALLEST_IMAGE
 from zncc_cli.registration.resampling.canvas import Frame

@@ -181,7 +181,8 @@ def _values(
         covered = inside & pixels.valid(image.dtype)
         if image.mask is not None:
             covered &= resample(_reader(image, index), image.shape, *place)[1]
-        return values, defined, covered
+        # The file that is written has one value for missing pixels, not a range of them.
+        return values, defined if image.metadata.nodata_limit is None else covered, covered
     if image.axes.endswith("S") and image.dtype.kind == "f" and not image.metadata.alpha:
         # Each sample by itself: one that is NaN leaves the others as they are.
         planes = [

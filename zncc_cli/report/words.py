@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from zncc_cli.config.spelling import as_options
+from zncc_cli.files.output_formats import OUTPUT_FORMATS
 from zncc_cli.registration.quality.evidence import MEASURES as EVIDENCE
 from zncc_cli.text import Measure
 
@@ -16,21 +17,22 @@ from zncc_cli.text import Measure
 MEASURES: Mapping[str, Measure] = {
     **{name: measure._replace(meaning=as_options(measure.meaning)) for name, measure in EVIDENCE.items()},
     "clipped_values": Measure(
-        "Clipped values", "samples", "Values beyond the range of the data type, set to its limits in aligned.tif."
+        "Clipped values", "samples", "Values beyond the range of the data type, set to its limits in the aligned image."
     ),
     "folds": Measure(
         "Folds", "px", "Pixels of the fixed frame at which the transform folds (its determinant is zero or less)."
     ),
     "filled_pixels": Measure(
-        "Filled pixels", "px", "Pixels of the frame that the moving image does not reach, filled in aligned.tif."
+        "Filled pixels", "px", "Pixels of the frame that the moving image does not reach, filled in the aligned image."
     ),
 }
 
+_IMAGE_SUFFIXES = [entry.suffix for entry in OUTPUT_FORMATS.values()]
 # What the files hold that may lie beside a report.
 FILES: Mapping[str, str] = {
-    "aligned.tif": "the moving image, aligned to the fixed image",
-    "mask.tif": "255 where aligned.tif shows the moving image, else 0",
-    "fixed.tif": "the fixed image on the same canvas",
+    **{f"aligned{suffix}": "the moving image, aligned to the fixed image" for suffix in _IMAGE_SUFFIXES},
+    "mask.tif": "255 where the aligned image shows the moving image, else 0",
+    **{f"fixed{suffix}": "the fixed image on the same canvas" for suffix in _IMAGE_SUFFIXES},
     "transform.json": "the transform from fixed to moving coordinates",
     "spline.npy": "coefficients of the transform's spline, which transform.json names",
     "displacement.tif": "moving less fixed coordinates (dx, dy) of every fixed pixel, for other tools",
@@ -39,7 +41,7 @@ FILES: Mapping[str, str] = {
     "std_fixed.tif": "local standard deviation of the fixed image",
     "std_aligned.tif": "local standard deviation of the aligned image",
     "zncc.tif": "local ZNCC of the aligned images",
-    "overlay.png": "before and after, on the canvas of aligned.tif",
+    "overlay.png": "before and after, on the canvas of the aligned image",
     "report.json": "everything shown here, for programs",
 }
 

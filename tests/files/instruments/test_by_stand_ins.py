@@ -132,3 +132,22 @@ def test_bioio_reads_files_of_no_other_format(tmp_path: Path, library: Any) -> N
     np.testing.assert_array_equal(found.data, data[:, :, 0])
     assert found.metadata.pixel_size == PixelSize(x=0.25, y=0.5, unit="µm")
     assert found.metadata.properties["Channel"] == {"Name": ["a", "b", "c"]}
+
+
+def test_colours_of_a_dm_are_read_at_once(tmp_path: Path, library: Any) -> None:
+    """RosettaSciIO reads them as a structure of four samples, and not lazily."""
+    colours = np.random.default_rng(0).integers(0, 250, (3, H, W, 4)).astype(np.uint8)
+    stored = colours.view([(name, "u1") for name in "RGBA"])[..., 0]
+    axes = [{"index_in_array": i, "name": name, "units": "", "scale": 1.0} for i, name in enumerate("zyx")]
+
+    def file_reader(path: str, *, lazy: bool) -> list[dict[str, Any]]:
+        if lazy:
+            raise ValueError("Lazy loading of RGBA images is not supported.")
+        return [{"data": stored, "axes": axes, "metadata": {}}]
+
+    library("rsciio")
+    library("rsciio.digitalmicrograph", file_reader=file_reader)
+    (tmp_path / "a.dm4").write_bytes(b"\0\0\0\x04".ljust(600, b"\0"))
+    image = read_image(tmp_path / "a.dm4")
+    assert image.axes == "ZYXS"
+    np.testing.assert_array_equal(image.data, colours[..., :3])

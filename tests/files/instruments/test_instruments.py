@@ -12,11 +12,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 
+from zncc_cli.config import ResamplingConfig
 from zncc_cli.errors import InputError
 from zncc_cli.files.image_output import write_image
 from zncc_cli.files.images import Image, read_image
 from zncc_cli.files.metadata import PixelSize
+from zncc_cli.jobs.resampled import write_resampled
+from zncc_cli.registration.resampling.canvas import Frame
 
 H, W = 40, 56
 
@@ -311,6 +315,20 @@ def test_padding_of_a_dicom_does_not_count(tmp_path: Path, dtype: str, value: in
     np.testing.assert_array_equal(image.read().valid(), data != value)
 
 
+@pytest.mark.parametrize("limits", [(-2000, -1500), (-1500, -2000)])
+def test_a_range_of_padding_of_a_dicom_does_not_count(tmp_path: Path, limits: tuple[int, int]) -> None:
+    data = pixels(dtype="i2")
+    data[:9] = np.linspace(-2000, -1500, 9).astype("i2")[:, None]
+    said = {"PixelRepresentation": 1, "PixelPaddingValue": limits[0], "PixelPaddingRangeLimit": limits[1]}
+    image = read_image(dicom(tmp_path / "a.dcm", data, **said))
+    np.testing.assert_array_equal(image.data, data)
+    np.testing.assert_array_equal(image.read().valid(), data >= 0)
+    settings = ResamplingConfig()
+    write_resampled(tmp_path / "a.tif", image, np.eye(3), Frame(0, 0, W, H), settings, image.metadata)
+    # What is written has one value for what is missing.
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif").data, np.where(data < 0, limits[0], data))
+
+
 # HDF5
 
 
@@ -425,3 +443,64 @@ def test_colours_of_a_czi_are_rgb(tmp_path: Path) -> None:
     with czi.create_czi(str(tmp_path / "a.czi")) as file:
         file.write(data[..., ::-1].copy())  # CZI stores blue, green, red
     assert_is(read_image(tmp_path / "a.czi"), data, "YXS", None)
+
+
+# OIF
+
+
+OIF = """[ProfileSaveInfo]\r\nName="FLUOVIEW Multi Data File"\r\nVersion="2.0.0.0"\r\n
+[Axis Parameter Common]\r\nAxisOrder="XYCZ"\r\n
+[Axis 3 Parameters Common]\r\nAxisCode="Z"\r\nInterval=500.0\r\nMaxSize=3\r\nUnitName="nm"\r\n
+[Axis 4 Parameters Common]\r\nAxisCode="T"\r\nInterval=250.0\r\nMaxSize=1\r\nUnitName="ms"\r\n
+[Reference Image Parameter]\r\nWidthConvertValue=0.25\r\nWidthUnit="um"\r\nHeightConvertValue=0.5\r\nHeightUnit="um"\r\n
+[GUI Channel 1 Parameters]\r\nDyeName="DAPI"\r\n[GUI Channel 2 Parameters]\r\nDyeName="GFP"\r\n"""
+
+
+def oif(folder: Path, data: np.ndarray) -> Path:
+    """Write an OIF of planes (C, Z, H, W): a text in UTF-16, and a folder of TIFFs."""
+    (folder / "a.oif").write_bytes(b"\xff\xfe" + OIF.encode("utf-16-le"))
+    (folder / "a.oif.files").mkdir()
+    for channel, slices in enumerate(data, 1):
+        for number, plane in enumerate(slices, 1):
+            tifffile.imwrite(folder / "a.oif.files" / f"s_C{channel:03}Z{number:03}.tif", plane, metadata=None)
+    return folder / "a.oif"
+
+
+def test_oif(tmp_path: Path) -> None:
+    pytest.importorskip("oiffile")
+    data = pixels(2, 3)
+    image = read_image(oif(tmp_path, data))
+    assert_is(image, data, "CZYX", PixelSize(x=0.25, y=0.5, unit="µm"), PhysicalSizeZ=0.5, TimeIncrement=0.25)
+    assert image.metadata.properties["Channel"] == {"Name": ["DAPI", "GFP"]}
+    (tmp_path / "a.oif.files" / "s_C002Z003.tif").write_bytes(b"II*\0")
+    refused(tmp_path / "a.oif", "OIF")
+    (tmp_path / "a.oif.files" / "s_C002Z003.tif").unlink()
+    refused(tmp_path / "a.oif", "OIF")
+    refused(oif_without_planes(tmp_path), "OIF")
+
+
+def oif_without_planes(folder: Path) -> Path:
+    (folder / "b.oif").write_bytes((folder / "a.oif").read_bytes())
+    (folder / "b.oif.files").mkdir()
+    return folder / "b.oif"
+
+
+# Whole slides
+
+
+def test_a_slide_that_openslide_reads(tmp_path: Path) -> None:
+    """A tiled TIFF with a level is one of the formats that OpenSlide tells by their content."""
+    pytest.importorskip("openslide")
+    data = np.random.default_rng(0).integers(0, 250, (300, 420, 3)).astype(np.uint8)
+    with tifffile.TiffWriter(tmp_path / "a.bif") as file:
+        how = {"photometric": "rgb", "tile": (64, 64), "metadata": None}
+        file.write(data, **how, resolution=(40000, 20000), resolutionunit="CENTIMETER")
+        file.write(data[::2, ::2], **how, subfiletype=1)
+    image = read_image(tmp_path / "a.bif")
+    assert image.metadata.format == "BIF (Ventana)"
+    assert_is(image, data, "YXS", PixelSize(x=0.25, y=0.5, unit="µm"))
+    np.testing.assert_array_equal(image.read((), slice(70, 150), slice(3, 90)).data, data[70:150, 3:90])
+    (level,) = image.levels
+    np.testing.assert_array_equal(np.asarray(level), data[::2, ::2])
+    (tmp_path / "b.ndpi").write_bytes((tmp_path / "a.bif").read_bytes()[:999])
+    refused(tmp_path / "b.ndpi", "NDPI (Hamamatsu)")

@@ -14,9 +14,9 @@ from zncc_cli.files.image_output import write_strips
 from zncc_cli.files.images import read_image
 from zncc_cli.files.metadata import Metadata, PixelSize
 from zncc_cli.files.palette import Palette
+from zncc_cli.files.pyramid import halved, level_shapes
 from zncc_cli.files.tiff import pyramid
 from zncc_cli.files.tiff import write as tiff_write
-from zncc_cli.files.tiff.pyramid import halved, level_shapes
 from zncc_cli.files.tiff.write import STRIP_ROWS
 
 PLAIN = Metadata(path=Path("a.tif"), format="TIFF", compression=8, pixel_size=PixelSize(x=0.25, y=0.25, unit="µm"))

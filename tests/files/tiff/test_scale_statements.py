@@ -107,3 +107,87 @@ def test_a_description_stays_as_it_is_where_both_grids_have_one_scale(tmp_path: 
     description, notes, _ = aligned(tmp_path, moving, fixed)
     assert description.split() == words.split()
     assert notes == ()
+
+
+# Tags
+
+
+XMP = """<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description
+ tiff:Orientation='6' tiff:XResolution="720000/10000" tiff:YResolution="720000/10000" tiff:ResolutionUnit="2"
+ exif:FocalPlaneXResolution="3000" xmp:CreatorTool="a camera"><tiff:ImageWidth>999</tiff:ImageWidth>
+<exif:PixelYDimension>888</exif:PixelYDimension>{}</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="w"?>"""
+
+
+def with_tags(folder, *tags, frame_tags=(), **options):
+    """Write an image with tags on the grid of another one, of 10 nm a pixel; return the tags that stay, and notes."""
+    data = np.zeros((40, 50), np.uint8)
+    tifffile.imwrite(folder / "m.tif", data, metadata=None, extratags=tags, **options)
+    size = {"resolution": (1e6, 1e6), "resolutionunit": "CENTIMETER"}
+    tifffile.imwrite(folder / "f.tif", data, metadata=None, extratags=frame_tags, **size)
+    image, frame = read_image(folder / "m.tif"), read_image(folder / "f.tif")
+    notes = write_image(folder / "o.tif", np.asarray(image.data), like=image, frame=frame)
+    with tifffile.TiffFile(folder / "o.tif") as file:
+        return {tag.code: tag.value for tag in file.pages.first.tags}, " ".join(notes)
+
+
+def test_xmp_has_the_resolution_and_the_size_of_the_grid(tmp_path):
+    tags, notes = with_tags(tmp_path, (700, 1, 0, XMP.format("").encode(), True))
+    packet = bytes(tags[700]).decode()
+    assert 'tiff:XResolution="1000000/1" tiff:YResolution="1000000/1" tiff:ResolutionUnit="3"' in packet
+    assert 'tiff:Orientation="1"' in packet
+    assert "<tiff:ImageWidth>50</tiff:ImageWidth>" in packet
+    assert "<exif:PixelYDimension>40</exif:PixelYDimension>" in packet
+    assert "FocalPlane" not in packet
+    assert 'xmp:CreatorTool="a camera"' in packet
+    assert notes == ""
+
+
+def test_xmp_that_states_a_scale_in_other_words_is_left_out_and_named(tmp_path):
+    scan = '<iScan Magnification="40" ScanRes="0.25"/>'
+    tags, notes = with_tags(tmp_path, (700, 1, 0, XMP.format(scan).encode(), True))
+    assert 700 not in tags
+    assert "left out: XMP" in notes
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        (65100, 7, 0, b"Pixel Size=0.25 um\0", True),
+        (65101, 7, 0, "Pixel Size=0.25 µm".encode("utf-16-le"), True),
+        (65102, 1, 0, b'{"micronsPerPixel": 0.25}', True),
+        (65103, 12, 2, (0.5, 1.5), True),  # the size itself, µm, and another number
+        (65104, 11, 1, 5e-7, True),  # in metres
+        (65105, 12, 1, 2000.0 + 1e-3, True),  # pixels per millimetre, rounded
+        (65106, 7, 0, bytes(range(128, 256)), True),  # anything
+        (41486, 5, 1, (3000, 7), True),  # FocalPlaneXResolution
+    ],
+)
+def test_a_private_tag_that_may_hold_the_scale_is_left_out_and_named(tmp_path, tag):
+    tags, notes = with_tags(tmp_path, tag, resolution=(20000, 20000), resolutionunit="CENTIMETER")
+    assert tag[0] not in tags
+    assert "left out: " in notes
+
+
+def test_further_private_tags_stay_on_another_grid(tmp_path):
+    kept = [(65100, 7, 0, b"exposure 0.25 s", True), (65101, 12, 1, 0.25, True), (65102, 3, 2, (1, 2), True)]
+    tags, notes = with_tags(tmp_path, *kept, resolution=(20000, 20000), resolutionunit="CENTIMETER")
+    assert {code: tags.get(code) for code, *_ in kept} == {65100: b"exposure 0.25 s", 65101: 0.25, 65102: (1, 2)}
+    assert notes == ""
+
+
+def test_a_private_tag_that_both_files_have_alike_stays(tmp_path):
+    tag = (65106, 7, 0, bytes(range(128, 256)), True)
+    assert with_tags(tmp_path, tag, frame_tags=(tag,))[0][65106] == tag[3]
+
+
+def test_labels_and_properties_of_imagej_lose_their_scale(tmp_path):
+    data = np.zeros((2, 40, 50), np.uint8)
+    said = {"Labels": ["a\n0028,0030 Pixel Spacing: 0.5\\0.5", "b"], "Properties": {"Pixel Size": "2", "Dye": "Cy3"}}
+    tifffile.imwrite(tmp_path / "m.tif", data, imagej=True, metadata={"axes": "ZYX", **said})
+    tifffile.imwrite(tmp_path / "f.tif", data[0], resolution=(1e6, 1e6), resolutionunit="CENTIMETER")
+    image, frame = read_image(tmp_path / "m.tif"), read_image(tmp_path / "f.tif")
+    write_image(tmp_path / "o.tif", np.asarray(image.data), like=image, frame=frame)
+    with tifffile.TiffFile(tmp_path / "o.tif") as file:
+        content = file.imagej_metadata
+    assert content["Labels"] == ["a", "b"]
+    assert content["Properties"] == {"Dye": "Cy3"}

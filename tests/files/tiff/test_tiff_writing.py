@@ -501,3 +501,19 @@ def test_full_disk_leaves_nothing_behind_wherever_it_is_full(tmp_path, axes, com
         with room(space), pytest.raises(OutputError, match=r"b\.tif: cannot be written"):
             written(tmp_path, like)
         assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("dtype", ["f4", "u1"])
+def test_results_that_are_like_no_image_are_compressed(tmp_path, dtype):
+    """Maps of floats by a predictor for floats; but not beside an image of ImageJ, which reads none."""
+    data = np.add.outer(np.linspace(0, 9, 300), np.linspace(0, 7, 400)).astype(dtype)
+    write_image(tmp_path / "a.tif", data)
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        assert int(file.pages.first.compression) == 8
+        assert int(file.pages.first.predictor) == (3 if dtype == "f4" else 1)
+        assert np.array_equal(file.asarray(), data)
+    assert (tmp_path / "a.tif").stat().st_size < data.nbytes / 2
+    tifffile.imwrite(tmp_path / "f.tif", data, imagej=True)
+    write_image(tmp_path / "b.tif", data, frame=read_image(tmp_path / "f.tif"))
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        assert int(file.pages.first.compression) == 1

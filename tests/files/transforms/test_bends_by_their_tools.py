@@ -24,7 +24,7 @@ from tests.registration.spline_fields import AFFINE, pixels, random_field
 from zncc_cli.config import TransformFormat
 from zncc_cli.errors import InputError, OutputError
 from zncc_cli.files.paths import MismatchError
-from zncc_cli.files.transforms import bunwarpj, displacement_tiff
+from zncc_cli.files.transforms import bends, bunwarpj, ome_zarr_field
 from zncc_cli.files.transforms.fitted import fitted
 from zncc_cli.files.transforms.formats import Linear, read_linear, write_linear
 from zncc_cli.registration.transforms.spline_field import SplineField
@@ -482,13 +482,17 @@ def test_displacements_whose_strips_are_left_out_are_refused(tmp_path: Path) -> 
         read_linear(sparse_displacements(tmp_path / "t.tif", 60))
 
 
-@pytest.mark.parametrize("module", [displacement_tiff, bunwarpj])
+@pytest.mark.parametrize("kind", [TransformFormat.TIFF, TransformFormat.BUNWARPJ, TransformFormat.OME_ZARR])
 def test_displacements_that_do_not_fit_into_the_memory_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: TransformFormat
 ) -> None:
-    monkeypatch.setattr(module, "available_memory", lambda: 1000)
-    if module is bunwarpj:
+    for module in (bends, bunwarpj):
+        monkeypatch.setattr(module, "available_memory", lambda: 1000)
+    if kind is TransformFormat.BUNWARPJ:
         (tmp_path / "file").write_text("Width=9\nHeight=10\n\nX Trans\n1\nY Trans\n1")
+    elif kind is TransformFormat.OME_ZARR:
+        pytest.importorskip("zarr")
+        ome_zarr_field.write(Linear(np.eye(3), fixed_shape=(10, 9)), tmp_path / "file")
     else:
         tifffile.imwrite(tmp_path / "file", np.zeros((2, 10, 9), np.float32), photometric="minisblack")
     with pytest.raises(InputError, match=r"at most \d+ pixels .*, found 90"):

@@ -116,6 +116,37 @@ def test_channels_of_a_hyperstack_are_moved_together(tmp_path: Path) -> None:
     assert named.report["registered_on"]["channel_index"][1] == 2
 
 
+def test_frames_that_lie_whole_pixels_apart_are_copied_to_the_bit(tmp_path: Path) -> None:
+    """Holes without data stay as large as they are, and no value changes."""
+    (counts,) = DriftMovie.walk(1, 192, blanks=0).frames()
+    scene = counts.astype(np.float32) / 7
+    scene[90:94, 80:85] = np.nan
+    shifts = [(0, 0), (3, -2), (-4, 5), (7, 1), (2, 2)]
+    path = write(tmp_path / "a.tif", [scene[32 + y : 160 + y, 32 + x : 160 + x] for x, y in shifts])
+    outcome = align(path)
+    assert np.array_equal(drift_of(outcome), -np.array(shifts))
+    first, *others = tifffile.imread(tmp_path / "out" / "stack.tif")
+    for frame, (x, y) in zip(others, shifts[1:], strict=True):
+        seen = (slice(max(0, y), 128 + min(0, y)), slice(max(0, x), 128 + min(0, x)))
+        assert np.array_equal(frame[seen], first[seen], equal_nan=True)
+    assert any("shifted by whole pixels" in note for note in outcome.report["notes"])
+
+
+def test_times_of_frames_stay_with_them(tmp_path: Path) -> None:
+    """Each page of the stack has the date and the private tags of the page that was moved."""
+    times = [f"2024:01:02 03:04:{second:02}" for second in range(3)]
+    frames = DriftMovie.walk(3, 96, blanks=0).frames()
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for number, (frame, time) in enumerate(zip(frames, times, strict=True)):
+            tags = [(65330, 12, 1, number / 4, True)]
+            file.write(frame, datetime=time, extratags=tags, metadata=None, photometric="minisblack")
+    outcome = align(tmp_path / "a.tif")
+    with tifffile.TiffFile(tmp_path / "out" / "stack.tif") as file:
+        assert [page.tags[306].value for page in file.pages] == times  # type: ignore[union-attr]
+        assert [page.tags[65330].value for page in file.pages] == [0, 0.25, 0.5]  # type: ignore[union-attr]
+    assert not any("further pages" in note for note in outcome.report["notes"])
+
+
 def test_the_common_canvas_shows_all_frames(movie: tuple[Path, DriftMovie]) -> None:
     path, _ = movie
     outcome = align(path, resampling=ResamplingConfig(canvas="common", fill="65535"))  # type: ignore[arg-type]

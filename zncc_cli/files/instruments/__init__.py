@@ -1,6 +1,7 @@
 """Formats that instruments and their programs write: one module a format, each around a library that is an extra.
 
-lif.py  nd2.py  czi.py           microscopes of Leica, Nikon, Zeiss
+lif.py  nd2.py  czi.py  oif.py   microscopes of Leica, Nikon, Zeiss, Olympus
+slide.py                         whole slides of pathology
 dm.py  mrc.py                    electron microscopes
 dicom.py  nifti.py  nrrd.py  metaimage.py   medicine
 fits.py                          telescopes

@@ -16,7 +16,8 @@ _GREY = {"MONOCHROME1": "miniswhite", "MONOCHROME2": "minisblack"}
 def read_dicom(path: Path, options: ReadOptions) -> Image:
     """Read the stored numbers of ``path``; frames are "T", or "Z" where slices have a distance.
 
-    A rescale slope and intercept are noted. YCbCr becomes RGB. Pixels that hold the padding value are missing.
+    A rescale slope and intercept are noted. YCbCr becomes RGB. Pixels that hold the padding value, or one of the range
+    of padding values, are missing.
 
     Raises:
         InputError: there are no pixels, they are numbers of colours, their compression needs a further library, or they
@@ -43,7 +44,9 @@ def read_dicom(path: Path, options: ReadOptions) -> Image:
         y, x = (float(side) for side in spacing) if spacing else (None, None)
         fields = calibration(x, y, "mm", None if distance is None else float(distance))
         padding = said.get("PixelPaddingValue")
-        fields["nodata"] = None if padding is None else float(padding)
+        if padding is not None:
+            limit = said.get("PixelPaddingRangeLimit")
+            fields["nodata"], fields["nodata_limit"] = float(padding), None if limit is None else float(limit)
         slope, intercept = float(said.get("RescaleSlope") or 1), float(said.get("RescaleIntercept") or 0)
     axes = ("Z" if distance is not None else "T") * (frames > 1) + "YX" + "S" * (samples > 1)
     is_scaled = (slope, intercept) != (1, 0)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from zncc_cli.files.array_image import array_image, calibration, library_errors, select_series
+import numpy as np
+
+from zncc_cli.files.array_image import array_image, calibration, check_bytes, library_errors, select_series
 from zncc_cli.files.image import Image
 from zncc_cli.files.options import ReadOptions
 from zncc_cli.files.tiff.calibration import length_unit
@@ -20,9 +22,7 @@ def read_dm(path: Path, options: ReadOptions) -> Image:
     from rsciio.digitalmicrograph import file_reader
 
     with library_errors(path, options.name):
-        signals: list[dict[str, Any]] = [
-            signal for signal in file_reader(str(path), lazy=True) if signal["data"].ndim >= 2
-        ]
+        signals = [signal for signal in _signals(path, options, file_reader) if signal["data"].ndim >= 2]
         number, notes = select_series(path, options, [_title(signal) for signal in signals])
         signal = signals[number]
         data = signal["data"]
@@ -32,8 +32,32 @@ def read_dm(path: Path, options: ReadOptions) -> Image:
         fields: dict[str, Any] = {}
         if same_unit and unit is not None:
             fields = calibration(abs(float(x["scale"])), abs(float(y["scale"])), unit.name)
-        # Of a stack, nothing says what its axis is.
-        return array_image(path, options, data, "QZT"[: data.ndim - 2][::-1] + "YX", fields, notes)
+        axes = _letters(signal) + "YX"
+        if data.dtype.names:
+            data = np.stack([data[name] for name in "RGB"], axis=-1)  # what would be opacity is not used
+            axes += "S"
+        return array_image(path, options, data, axes, fields, notes)
+
+
+def _signals(path: Path, options: ReadOptions, file_reader: Any) -> list[dict[str, Any]]:
+    """Return what the library reads of a file, lazily; colours, which it reads at once alone, as a whole."""
+    try:
+        signals: list[dict[str, Any]] = file_reader(str(path), lazy=True)
+    except (NotImplementedError, ValueError) as error:
+        if "RGBA" not in str(error):
+            raise
+        check_bytes(path, path.stat().st_size, options)
+        signals = file_reader(str(path), lazy=False)
+    return signals
+
+
+def _letters(signal: dict[str, Any]) -> str:
+    """Return letters for the axes before the plane: Z and T where the file names them so, else of an unknown kind."""
+    *leading, _, _ = sorted(signal["axes"], key=lambda axis: int(axis["index_in_array"]))
+    names = [str(axis.get("name", "")).lower() for axis in leading]
+    known = {"z": "Z", "time": "T", "t": "T"}
+    unknown = iter("QRUVW")
+    return "".join(known[name] if name in known and names.count(name) == 1 else next(unknown) for name in names)
 
 
 def _title(signal: dict[str, Any]) -> str:

@@ -11,13 +11,14 @@ ome_xml.py            OME-XML -> pixel size, channels, planes
 ome_parts.py          which planes of a data set in several files a file holds
 confocal.py           calibration of LSM and STK
 scale_statements.py   what descriptions say of the size of a pixel
-regridded.py          descriptions on the grid of another image
+regridded.py          descriptions and tags on the grid of another image
+xmp.py                properties of XMP that hold for the grid
+page_tags.py          tags that each page has of its own, put into the file that is written
 copied_tags.py        which tags of a file are copied into the file that is written
 georeference.py       GeoTIFF tags, moved to another corner
 calibration.py        pixel sizes and resolutions, from one unit into another
 orientation.py        the orientation tag (of EXIF, too)
 write.py              writes strips with the flavour, compression and tags of another image
-pyramid.py            smaller copies of large images
 descriptions.py       the descriptions that ImageJ and OME-TIFF files carry
 codecs.py             compressions that can be written
 """

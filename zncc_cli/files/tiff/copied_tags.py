@@ -9,6 +9,7 @@ import numpy as np
 import tifffile
 
 from zncc_cli.files.metadata import Tag
+from zncc_cli.files.tag_values import DESCRIPTION
 from zncc_cli.files.tiff import georeference
 
 # Of all copied tags together; an ICC profile of inks has two megabytes.
@@ -37,6 +38,9 @@ _TAGS_OF_OTHER_FORMATS = frozenset(
 
 GRID_TAGS = frozenset({34118, 34680, 34682})
 """Tags of electron microscopes (Zeiss, FEI), which hold the size of a pixel among others."""
+
+SENSOR_TAGS = frozenset({*range(37390, 37393), *range(41486, 41489)})
+"""Pixels per unit of length on the sensor of a camera (TIFF/EP, EXIF)."""
 
 _BYTE_TYPES, _PAGE_TYPES = (1, 2, 7), (13, 18)  # TIFF's data types
 # Values of tags by which programs recognise files of Argos and EER.
@@ -77,6 +81,11 @@ def _is_magic_value(code: int, value: Any) -> bool:
 def is_copied(code: int) -> bool:
     """Tell whether tags of this code are written as they were read."""
     return code not in NEVER_COPIED and code not in _TAGS_OF_OTHER_FORMATS and code not in _SUB_PAGES
+
+
+def is_copied_of_pages(code: int) -> bool:
+    """Tell whether tags of this code are written, page by page, as the pages have them."""
+    return code == DESCRIPTION or is_copied(code)
 
 
 def georeference_tags(page: tifffile.TiffPage) -> tuple[Tag, ...]:

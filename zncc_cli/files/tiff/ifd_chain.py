@@ -6,11 +6,14 @@ A circle of pages never ends, and lists of strips can fill the memory; tifffile 
 from __future__ import annotations
 
 import struct
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from zncc_cli.files.metadata import PageTags, Tag
 from zncc_cli.files.paths import refusal
+from zncc_cli.files.tag_values import DATE_TIME, DESCRIPTION, PAGE_NAME, TYPE_BYTES, swapped
 from zncc_cli.files.tiff import georeference
 
 # An entry of a list of strips has at most eight bytes in the file, and is a Python integer in a tuple in memory.
@@ -26,13 +29,13 @@ _UNSIGNED_TYPES = (1, 3, 4, 16)
 # Tags that each page can have of its own, with the words for them; further ones are private tags, which instruments
 # write, but for those of GeoTIFF, GDAL and ImageJ, and pointers to EXIF and GPS. And the number of bytes that are
 # compared.
-_DESCRIPTION = 270
-_OWN_TAGS = {_DESCRIPTION: "descriptions", 285: "names", 306: "times (DateTime)"}
+_OWN_TAGS = {DESCRIPTION: "descriptions", PAGE_NAME: "names", DATE_TIME: "times (DateTime)"}
 _FIRST_PRIVATE_TAG = 32768
 _NOT_OF_PAGES = georeference.CODES | {34665, 34853, 34675, 42112, 42113, 50838, 50839}
-_MAX_OWN_TAGS = 16
-_COMPARED_BYTES = 1024
-_TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 16: 8, 17: 8}
+_MAX_OWN_TAGS = 32
+_MAX_OWN_BYTES = 2**16  # of one value
+_MAX_READ_BYTES = 2**27  # of values of all pages
+_COMPARED_BYTES = 1024  # of longer values, and of all after so many
 _MAX_DESCRIPTION_BYTES = 2**27
 
 
@@ -40,13 +43,40 @@ _MAX_DESCRIPTION_BYTES = 2**27
 class PageChain:
     """The pages of a file.
 
-    pages: their number. description: bytes of the first page's description. own_tags: names of the tags that some page
-    has with another value than the first: "descriptions", "times (DateTime)", "tag 65330".
+    pages: their number. description: bytes of the first page's description. own: of each page, the tags that it can
+    have of its own, by their codes.
     """
 
     pages: int
     description: int
-    own_tags: tuple[str, ...]
+    own: tuple[Mapping[int, OwnTag], ...]
+
+    def differing(self, pages: Sequence[int]) -> tuple[int, ...]:
+        """Return the codes of the tags that have another value in some of ``pages`` than in the first of them."""
+        first = self.own[pages[0]]
+        codes = set[int]()
+        for page in pages[1:]:
+            own = self.own[page]
+            if own is not first:
+                codes |= {code for code in own.keys() | first.keys() if own.get(code) != first.get(code)}
+        return tuple(sorted(codes))
+
+    def tags_of(self, page: int, codes: Collection[int]) -> PageTags:
+        """Return those tags of a page that are among ``codes`` and were read as a whole."""
+        own = self.own[page]
+        return tuple(own[code].tag for code in codes if code in own and own[code].is_whole)
+
+    def is_whole(self, pages: Sequence[int], code: int) -> bool:
+        """Tell whether the values of a tag were read as a whole, in all of ``pages`` that have it."""
+        return all(self.own[page][code].is_whole for page in pages if code in self.own[page])
+
+
+@dataclass(frozen=True)
+class OwnTag:
+    """A tag that a page can have of its own; its value is bytes in little-endian order, the first ones or all."""
+
+    tag: Tag
+    is_whole: bool
 
 
 def follow_pages(path: Path, max_bytes: int) -> PageChain:
@@ -60,8 +90,8 @@ def follow_pages(path: Path, max_bytes: int) -> PageChain:
     size = path.stat().st_size
     seen: set[int] = set()
     segments = sub_pages = description = 0
-    first: dict[int, bytes] = {}
-    own_tags: set[int] = set()
+    own: list[Mapping[int, OwnTag]] = []
+    reader = _ValueReader()
     with path.open("rb") as file:
         head = file.read(16)
         order = "<" if head.startswith(b"II") else ">"
@@ -73,12 +103,13 @@ def follow_pages(path: Path, max_bytes: int) -> PageChain:
                     found = f"page {len(seen)} lead back to an earlier one"
                     raise refusal(path, expected="pages one after the other", found=found, advice=advice)
                 seen.add(offset)
-                page = _read_page(file, offset, order, big)
+                page = _read_page(file, offset, order, big, reader)
                 segments += sum(page.counts.get(code, 0) for code in _SEGMENT_LIST_TAGS)
                 sub_pages += page.counts.get(_SUB_IFDS, 0)
                 if len(seen) == 1:
-                    first, description = page.values, page.counts.get(_DESCRIPTION, 0)
-                own_tags |= {code for code, value in page.values.items() if first.get(code) != value}
+                    description = page.counts.get(DESCRIPTION, 0)
+                # Most pages have the same tags, which are held once.
+                own.append(own[-1] if own and own[-1] == page.own else page.own)
                 offset = page.next
         except (struct.error, OverflowError, _DamagedPageError) as error:
             what = f" ({error})" if isinstance(error, _DamagedPageError) and str(error) else ""
@@ -92,8 +123,7 @@ def follow_pages(path: Path, max_bytes: int) -> PageChain:
     if description > _MAX_DESCRIPTION_BYTES:
         expected = f"a description of at most {_MAX_DESCRIPTION_BYTES} bytes"
         raise refusal(path, expected=expected, found=f"{description} bytes", advice=advice)
-    names = tuple(_OWN_TAGS.get(code) or f"tag {code}" for code in sorted(own_tags))
-    return PageChain(len(seen), description, names)
+    return PageChain(len(seen), description, tuple(own))
 
 
 class _DamagedPageError(Exception):
@@ -104,16 +134,16 @@ class _DamagedPageError(Exception):
 class _Page:
     """A page.
 
-    counts: number of values of each tag. values: first bytes of the tags that a page can have of its own. next: offset
-    of the next page, or 0.
+    counts: number of values of each tag. own: the tags that a page can have of its own. next: offset of the next page,
+    or 0.
     """
 
     counts: dict[int, int]
-    values: dict[int, bytes]
+    own: dict[int, OwnTag]
     next: int
 
 
-def _read_page(file: BinaryIO, offset: int, order: str, big: bool) -> _Page:
+def _read_page(file: BinaryIO, offset: int, order: str, big: bool, reader: _ValueReader) -> _Page:
     """Read the table of tags at ``offset``; ``order``: byte order; ``big``: BigTIFF, of 64-bit offsets."""
     file.seek(offset)
     number, entry_bytes, link = ("Q", 20, "Q") if big else ("H", 12, "I")
@@ -125,19 +155,24 @@ def _read_page(file: BinaryIO, offset: int, order: str, big: bool) -> _Page:
         raise _DamagedPageError
     rest = file.read(struct.calcsize(order + link))
     counts: dict[int, int] = {}
-    values: dict[int, bytes] = {}
+    own: dict[int, OwnTag] = {}
     for start in range(0, tags * entry_bytes, entry_bytes):
         code, kind, count = struct.unpack_from(order + ("HHQ" if big else "HHI"), table, start)
         counts[code] = count
         if code in _SIZE_TAGS and kind not in _UNSIGNED_TYPES:
             raise _DamagedPageError(f"{_SIZE_TAGS[code]} is no unsigned whole number")
-        if len(values) < _MAX_OWN_TAGS and _is_of_page(code):
+        if len(own) < _MAX_OWN_TAGS and _is_of_page(code):
             end = start + entry_bytes
-            size = count * _TYPE_BYTES.get(kind, 1)
-            values[code] = _read_start(file, table[end - (8 if big else 4) : end], size, order + link)
+            stored = table[end - (8 if big else 4) : end]
+            own[code] = reader.read(file, (code, kind, count), stored, order + link)
     # Some writers leave out the last link.
     following = struct.unpack(order + link, rest)[0] if len(rest) == struct.calcsize(order + link) else 0
-    return _Page(counts, values, following)
+    return _Page(counts, own, following)
+
+
+def own_tag_name(code: int) -> str:
+    """Return how messages name a tag that pages have of their own."""
+    return f"{_OWN_TAGS.get(code) or f'tag {code}'} of further pages"
 
 
 def _is_of_page(code: int) -> bool:
@@ -145,9 +180,23 @@ def _is_of_page(code: int) -> bool:
     return code in _OWN_TAGS or (code >= _FIRST_PRIVATE_TAG and code not in _NOT_OF_PAGES)
 
 
-def _read_start(file: BinaryIO, stored: bytes, size: int, link: str) -> bytes:
-    """Return the first bytes of a value of ``size``; ``stored``, of an entry, is the value itself or its offset."""
-    if size > len(stored):
-        file.seek(*struct.unpack(link, stored))
-        stored = file.read(min(size, _COMPARED_BYTES))
-    return stored[:size].rstrip(b"\0 ")
+class _ValueReader:
+    """Reads the values of tags, so many bytes of all pages together."""
+
+    def __init__(self) -> None:
+        self._left = _MAX_READ_BYTES
+
+    def read(self, file: BinaryIO, entry: tuple[int, int, int], stored: bytes, link: str) -> OwnTag:
+        """Return the tag of ``entry`` (code, data type, count); ``stored`` is its value itself, or the offset of it."""
+        code, kind, count = entry
+        size = count * TYPE_BYTES.get(kind, 1)
+        is_whole = kind in TYPE_BYTES and size <= min(_MAX_OWN_BYTES, self._left)
+        if size > len(stored):
+            file.seek(*struct.unpack(link, stored))
+            stored = file.read(size if is_whole else min(size, _COMPARED_BYTES))
+            is_whole = is_whole and len(stored) == size
+        value = stored[:size]
+        self._left -= len(value)
+        if is_whole and link[0] == ">":
+            value = swapped(value, kind)
+        return OwnTag((code, kind, count, value), is_whole)

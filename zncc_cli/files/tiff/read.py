@@ -24,13 +24,14 @@ from numpy.typing import NDArray
 from zncc_cli.errors import ZnccError
 from zncc_cli.files.image import Image
 from zncc_cli.files.lazy import LazyArray, bits_as_uint8, native_dtype
+from zncc_cli.files.metadata import PageTags
 from zncc_cli.files.options import ReadOptions
 from zncc_cli.files.pages import no_such_number, numbered
 from zncc_cli.files.paths import refusal, too_large_for_memory
 from zncc_cli.files.tiff.checks import check_pages, check_segment
 from zncc_cli.files.tiff.confocal import confocal_image
-from zncc_cli.files.tiff.copied_tags import georeference_tags
-from zncc_cli.files.tiff.ifd_chain import follow_pages
+from zncc_cli.files.tiff.copied_tags import georeference_tags, is_copied_of_pages
+from zncc_cli.files.tiff.ifd_chain import PageChain, follow_pages, own_tag_name
 from zncc_cli.files.tiff.ome_xml import Ome, OmeImage, read_ome
 from zncc_cli.files.tiff.orientation import orientation_notes, oriented, stored_part, transposes, turns
 from zncc_cli.files.tiff.page_metadata import ORIENTATION, metadata_of, nodata_of, tag_value
@@ -86,10 +87,27 @@ def read_tiff(path: Path, options: ReadOptions) -> Image:
             image = _read_series(path, file, chosen, _ome_image(ome, all_series, chosen), options, notes)
             levels = _levels(path, chosen, image, options)
             image = replace(image, mask=_mask(path, chosen, all_series, options), levels=levels)
-            left_out = (*image.metadata.left_out, *_left_out_series(chosen, all_series))
-            if len(chosen.pages) > 1:
-                left_out += tuple(f"{tags} of further pages" for tags in chain.own_tags)
-            return replace(image, metadata=replace(image.metadata, left_out=left_out))
+            page_tags, left_out_tags = _page_tags(chain, chosen, image)
+            left_out = (*image.metadata.left_out, *_left_out_series(chosen, all_series), *left_out_tags)
+            return replace(image, metadata=replace(image.metadata, page_tags=page_tags, left_out=left_out))
+
+
+def _page_tags(
+    chain: PageChain, series: tifffile.TiffPageSeries, image: Image
+) -> tuple[tuple[PageTags, ...], tuple[str, ...]]:
+    """Return the tags that the pages of a series have of their own, for each plane, and the names of others."""
+    pages = [page.index if page is not None and len(page.treeindex) == 1 else None for page in series.pages]
+    numbers = [page for page in pages if page is not None and page < chain.pages]
+    planes = math.prod(image.leading)
+    if len(numbers) < 2 or planes % len(pages):
+        return (), ()
+    codes = chain.differing(numbers)
+    kept = [code for code in codes if is_copied_of_pages(code) and chain.is_whole(numbers, code)]
+    left_out = tuple(own_tag_name(code) for code in codes if code not in kept)
+    if not kept:
+        return (), left_out
+    own = [chain.tags_of(page, kept) if page is not None and page < chain.pages else () for page in pages]
+    return tuple(tags for tags in own for _ in range(planes // len(pages))), left_out
 
 
 @contextmanager

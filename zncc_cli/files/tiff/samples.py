@@ -27,6 +27,7 @@ _COLOUR_MODELS: dict[str, tuple[Photometric, int]] = {
     "YCBCR": ("rgb", 3),
     "SEPARATED": ("rgb", 4),
 }
+_INKS = 4  # cyan, magenta, yellow and black
 # Values of the tag ExtraSamples.
 _ALPHA = {1: "premultiplied", 2: "straight"}
 
@@ -116,24 +117,29 @@ def _samples_of_palette(palette: Palette, *, indices: bool, measured: bool) -> S
 
 
 def _samples_of_inks(path: Path, page: tifffile.TiffPage, count: int) -> Samples:
-    """Return how cyan, magenta, yellow and black are read: as RGB.
+    """Return how cyan, magenta, yellow and black are read: as RGB, with the opacity where there is one.
 
     Raises:
         InputError: other inks, or samples that are no unsigned integers of 8 or 16 bits.
     """
     tag = page.tags.get(_INK_SET)
-    is_cmyk = (tag is None or tag.value == 1) and count == 4 and page.dtype in (np.uint8, np.uint16)
-    if not is_cmyk or page.compression in JPEG:
+    alpha = _alpha(page) if count == _INKS + 1 else None
+    is_cmyk = (tag is None or tag.value == 1) and count == _INKS + (alpha is not None)
+    if not is_cmyk or page.dtype not in (np.uint8, np.uint16):
         found, advice = f"{count} inks of {page.dtype}", "convert the file to grey or RGB"
         raise refusal(path, expected="cyan, magenta, yellow and black of 8 or 16 bits", found=found, advice=advice)
-    return Samples(photometric="rgb", alpha=None, colours=3, channels=1, inks=True)
+    return Samples(photometric="rgb", alpha=alpha, colours=3 + (alpha is not None), channels=1, inks=True)
 
 
 def rgb_of_inks(pixels: NDArray[Any]) -> NDArray[Any]:
-    """Return the RGB (H, W, 3) of CMYK (H, W, 4) without a profile, as Pillow does: each ink lets the rest through."""
+    """Return the RGB (H, W, 3) of CMYK (H, W, 4) without a profile, as Pillow does: each ink lets the rest through.
+
+    An opacity after the inks stays the last sample.
+    """
     full = np.iinfo(pixels.dtype).max
-    light = (full - pixels).astype(np.uint64)
-    return ((light[..., :3] * light[..., 3:] + full // 2) // full).astype(pixels.dtype)
+    light = (full - pixels[..., :_INKS]).astype(np.uint64)
+    rgb = ((light[..., :3] * light[..., 3:] + full // 2) // full).astype(pixels.dtype)
+    return np.concatenate([rgb, pixels[..., _INKS:]], axis=-1)
 
 
 def _has_palette(page: tifffile.TiffPage) -> bool:

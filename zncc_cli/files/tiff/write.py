@@ -16,15 +16,18 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from zncc_cli.files.metadata import Flavor, Metadata, Tag
+from zncc_cli.files.metadata import Flavor, Metadata, PageTags, Resolution, Tag
 from zncc_cli.files.output_folder import atomic_write
+from zncc_cli.files.pyramid import MIN_SIDE, TILE, Level, level_shapes, tiles
+from zncc_cli.files.tag_values import DESCRIPTION, text_of
 from zncc_cli.files.tiff import georeference
 from zncc_cli.files.tiff.calibration import pixel_size, resolution_tags
-from zncc_cli.files.tiff.codecs import FLOATING_POINT_PREDICTOR, NONE, Codec, codec
-from zncc_cli.files.tiff.copied_tags import GRID_TAGS, is_copied, tag_name
+from zncc_cli.files.tiff.codecs import DEFLATE, FLOATING_POINT_PREDICTOR, NONE, Codec, codec
+from zncc_cli.files.tiff.copied_tags import is_copied, tag_name
 from zncc_cli.files.tiff.descriptions import Description, imagej_description, imagej_obstacle, ome_description
-from zncc_cli.files.tiff.pyramid import MIN_SIDE, TILE, Level, level_shapes, tiles
-from zncc_cli.files.tiff.regridded import on_the_grid_of
+from zncc_cli.files.tiff.page_tags import page_tag_bytes, put_page_tags
+from zncc_cli.files.tiff.regridded import is_same_scale, on_the_grid_of
+from zncc_cli.files.tiff.xmp import XMP, xmp_on_grid
 from zncc_cli.text import one_line
 
 STRIP_ROWS = 512
@@ -101,7 +104,7 @@ def write_tiff(
         shape: leading axes and (H, W) or (H, W, S).
         dtype: an unsigned or signed integer or a float.
         axes: a letter for each dimension of ``shape``.
-        like: metadata for the samples; None: plain grey or RGB.
+        like: metadata for the samples; None: plain grey or RGB, compressed.
         frame: metadata for the grid; None: no pixel size, resolution or georeference.
         offset: (x, y) of the first pixel, in pixels of ``frame``.
         pyramid: a large image is written in tiles, with smaller copies: as an OME-TIFF, or, with a georeference, as a
@@ -124,31 +127,36 @@ def write_tiff(
     elif flavor == "ome":
         like = as_ome
     notes += scale_notes
-    encoder = codec(like.compression if like else NONE, _predictor(like, layout, flavor), layout.dtype, layout.samples)
+    compression = _compression(like, frame)
+    encoder = codec(compression, _predictor(like, layout, flavor), layout.dtype, layout.samples)
     is_one_page = math.prod(layout.leading) == 1
     has_levels = pyramid and (flavor == "ome" or (flavor == "plain" and is_map and is_one_page))
     levels = level_shapes(layout.height, layout.width) if has_levels else []
-    large = layout.nbytes * (4 if levels else 3) // 3 + 2048 * layout.planes > _MAX_CLASSIC_TIFF_BYTES
+    page_tags, page_notes = _page_tags(layout, like)
+    notes += page_notes
+    table_bytes = 2048 * layout.planes + page_tag_bytes(page_tags)
+    large = layout.nbytes * (4 if levels else 3) // 3 + table_bytes > _MAX_CLASSIC_TIFF_BYTES
     if flavor == "imagej" and large and encoder.compression != NONE:
         encoder = codec(NONE, 1, layout.dtype, layout.samples)
         notes.append("ImageJ reads no compressed files beyond 4 GB: this one is not compressed")
     if flavor == "imagej" and large:
         notes.append("beyond 4 GB an ImageJ file has one page, and other programs see no more than its first plane")
+        notes += ["left out: the tags of further pages"] if page_tags else []
+        page_tags = ()
     if encoder.note:
         notes.append(encoder.note)
     color_map = _color_map(layout, like, flavor)
     if color_map is None and like and like.palette is not None:
         notes.append("left out: the palette")
-    tags, tag_notes = _tags(like, frame, offset)
+    tags, tag_notes = _tags(like, frame, offset, layout, description.resolution)
     notes += tag_notes
     is_labels = like is not None and (like.palette is not None or like.photometric == "palette")
-    with (
-        atomic_write(path) as file,
-        tifffile.TiffWriter(
-            file, bigtiff=large and flavor != "imagej", imagej=flavor == "imagej", ome=flavor == "ome"
-        ) as writer,
-        ExitStack() as stack,
-    ):
+    with atomic_write(path) as file, ExitStack() as stack:
+        writer = stack.enter_context(
+            tifffile.TiffWriter(
+                file, bigtiff=large and flavor != "imagej", imagej=flavor == "imagej", ome=flavor == "ome"
+            )
+        )
         options: dict[str, Any] = {
             "dtype": layout.dtype,
             **_sample_options(layout, like, color_map, flavor),
@@ -182,6 +190,8 @@ def write_tiff(
                 smaller = level.collect(smaller)
             shape = _resized(layout, height, width)
             writer.write(_encoded_tiles(smaller, encoder), shape=shape, **options, subfiletype=1, metadata=None)
+        writer.close()
+        put_page_tags(file, page_tags)
     return tuple(notes)
 
 
@@ -226,6 +236,16 @@ def _describe(
     # Every program reads a sequence of pages. Further axes are described as tifffile does.
     has_further_axes = pages not in ("", "I", "Q") and layout.width > 1
     return "plain", Description({"axes": layout.axes} if has_further_axes else {}, resolution), notes
+
+
+def _compression(like: Metadata | None, frame: Metadata | None) -> int:
+    """Return TIFF's number of the compression. Results that are like no image, maps and masks, get one.
+
+    But not where the frame's file is of ImageJ, which reads no predictor of floats.
+    """
+    if like is not None:
+        return like.compression
+    return NONE if frame is not None and frame.flavor == "imagej" else DEFLATE
 
 
 def _predictor(like: Metadata | None, layout: _Layout, flavor: Flavor) -> int:
@@ -315,11 +335,33 @@ def _encoded_strips(strips: Iterable[NDArray[Any]], layout: _Layout, encoder: Co
 def _description(like: Metadata | None) -> bytes | None:
     """Return the description of a plain file; None for one by which programs recognise ImageJ, OME or tifffile."""
     text = like.description.replace("\0", " ").strip() if like and like.flavor == "plain" else ""
-    is_of_flavor = text.startswith(("ImageJ=", "SCIFIO=", '{"shape":')) or text.rstrip().endswith(("</OME>", "OME>"))
-    return text.encode("utf-8", "replace") if text and not is_of_flavor else None
+    return text.encode("utf-8", "replace") if text and not _is_of_flavor(text) else None
 
 
-def _tags(like: Metadata | None, frame: Metadata | None, offset: tuple[float, float]) -> tuple[list[Tag], list[str]]:
+def _is_of_flavor(text: str) -> bool:
+    """Tell whether a description is one by which programs recognise ImageJ, OME or tifffile."""
+    return text.startswith(("ImageJ=", "SCIFIO=", '{"shape":')) or text.rstrip().endswith(("</OME>", "OME>"))
+
+
+def _page_tags(layout: _Layout, like: Metadata | None) -> tuple[tuple[PageTags, ...], list[str]]:
+    """Return the tags that each page of the file gets of its own, and a sentence where they are not those of planes."""
+    if like is None or not like.page_tags:
+        return (), []
+    if len(like.page_tags) != layout.planes:
+        return (), ["left out: the tags of further pages"]
+    pages = (page for page in like.page_tags[:: layout.bands])
+    return tuple(
+        tuple(tag for tag in page if tag[0] != DESCRIPTION or not _is_of_flavor(text_of(tag) or "")) for page in pages
+    ), []
+
+
+def _tags(
+    like: Metadata | None,
+    frame: Metadata | None,
+    offset: tuple[float, float],
+    layout: _Layout,
+    resolution: Resolution | None,
+) -> tuple[list[Tag], list[str]]:
     """Return the further tags, GeoTIFF tags of ``frame`` and all others of ``like``, and notes of those left out."""
     notes: list[str] = []
     geotiff: Sequence[Tag] = ()
@@ -330,8 +372,16 @@ def _tags(like: Metadata | None, frame: Metadata | None, offset: tuple[float, fl
         geotiff = moved or ()
     further = [tag for tag in like.tags if is_copied(tag[0])] if like else []
     tags = {tag[0]: _without_statistics(tag) for tag in (*further, *geotiff)}
-    same_grid = like and frame and pixel_size(like) == pixel_size(frame)
-    left_out = [code for code, tag in tags.items() if (code in GRID_TAGS and not same_grid) or not _writable(tag)]
+    left_out = [code for code, tag in tags.items() if not _writable(tag)]
+    if XMP in tags and like is not None:
+        code, kind, _, value = tags[XMP]
+        content = value.encode() if isinstance(value, str) else bytes(value)
+        same = frame is like or is_same_scale(like, frame)
+        packet = xmp_on_grid(content, (layout.height, layout.width), resolution, same_scale=same)
+        if packet is None:
+            left_out.append(code)
+        else:
+            tags[XMP] = (code, kind, len(packet), packet)
     names = [*dict.fromkeys((*(like.left_out if like else ()), *map(tag_name, left_out)))]
     if names:
         rest = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""

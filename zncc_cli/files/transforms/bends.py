@@ -6,13 +6,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from zncc_cli.files.memory import available_memory
+from zncc_cli.files.paths import MismatchError
 from zncc_cli.files.transforms.linear import Bend, Matrix
 from zncc_cli.registration.transforms import matrices
 from zncc_cli.registration.transforms.spline_field import SplineField, cubic_weights, node_count
 
 _DEGREE = 3
 _DENSE_SPACING_PX = 16.0  # of the widest spline that is tried for an image of displacements
+_MAX_PIXELS = 2**28  # of an image of displacements, which is read at once
+_BYTES_PER_PIXEL = 60  # displacements as they are stored, in float64, stacked, and those whose gaps are filled
 _FILL_ROUNDS = 16  # halvings of an image, of up to 2^16 pixels a side
+
+
+def check_field_size(pixels: int) -> None:
+    """Raise `MismatchError` where an image of displacements of so many pixels is more than may be read at once."""
+    limit = min(_MAX_PIXELS, available_memory() // _BYTES_PER_PIXEL)
+    if pixels > limit:
+        raise MismatchError(f"at most {limit} pixels", pixels)
 
 
 @dataclass(frozen=True, eq=False)

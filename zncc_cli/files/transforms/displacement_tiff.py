@@ -12,11 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from zncc_cli.errors import InputError
-from zncc_cli.files.memory import available_memory
 from zncc_cli.files.options import ReadOptions
 from zncc_cli.files.paths import MismatchError
 from zncc_cli.files.tiff.read import read_tiff
-from zncc_cli.files.transforms.bends import DisplacementImage, filled
+from zncc_cli.files.transforms.bends import DisplacementImage, check_field_size, filled
 from zncc_cli.files.transforms.linear import Linear
 from zncc_cli.files.transforms.side_files import write_displacement
 
@@ -24,7 +23,6 @@ MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 _EXPECTED = "a TIFF of two bands of floats, dx and dy in pixels"
 _MAX_BYTES = 2**32  # of the bands, which are read at once
-_BYTES_PER_PIXEL = 60  # bands as they are stored, in float64, stacked, and those whose gaps are filled
 
 
 def recognizes(content: bytes) -> bool:
@@ -41,9 +39,7 @@ def parse(head: bytes, path: Path) -> Linear:
         if image.absent:
             raise MismatchError("a TIFF with all its strips or tiles", f"{image.absent} left out")
         height, width = image.shape
-        limit = min(_MAX_BYTES // 16, available_memory() // _BYTES_PER_PIXEL)
-        if height * width > limit:
-            raise MismatchError(f"at most {limit} pixels", height * width)
+        check_field_size(height * width)
         bands = [np.asarray(image.read((band,)).data, dtype=np.float64) for band in range(2)]
     except InputError as error:
         raise MismatchError(_EXPECTED, str(error).removeprefix(f"{path}: ")) from error

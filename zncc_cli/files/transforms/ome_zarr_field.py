@@ -15,29 +15,24 @@ https://zarr-specs.readthedocs.io/en/latest/v3/core/index.html
 from __future__ import annotations
 
 import json
-import os
-import secrets
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from zncc_cli.errors import InputError, OutputError
+from zncc_cli.errors import InputError
 from zncc_cli.files.ome_zarr import read_ome_zarr
 from zncc_cli.files.options import ReadOptions
+from zncc_cli.files.output_folder import atomic_folder
 from zncc_cli.files.paths import MismatchError, read_small_file
 from zncc_cli.files.tiff.write import STRIP_ROWS
-from zncc_cli.files.transforms.bends import DisplacementImage
+from zncc_cli.files.transforms.bends import DisplacementImage, check_field_size
 from zncc_cli.files.transforms.linear import Linear
 from zncc_cli.files.transforms.side_files import whole_strips
 from zncc_cli.files.transforms.transform_json import parse_json
-from zncc_cli.text import one_line, shown
 
 _EXPECTED = 'an OME-Zarr 0.6 scene with one transformation, "displacements" of y and x in pixels'
-_MAX_BYTES = 2**32  # of the displacements, which are read at once
+_MAX_BYTES = 2**32  # of the displacements, which are decoded one component at a time
 # The release candidate of the specification, whose schemas the files satisfy; of others the version is not looked at.
 _VERSION = "0.6rc0"
 _ARRAY, _FIELD = "s0", "displacements"
@@ -61,8 +56,9 @@ def parse(_: bytes, path: Path) -> Linear:
         _check_field(_attributes(folder))
         image = read_ome_zarr(folder, ReadOptions(name="OME-Zarr", max_bytes=_MAX_BYTES))
         height, width = image.shape
-        if image.leading != (2,) or image.dtype.kind != "f" or height * width * 16 > _MAX_BYTES:
+        if image.leading != (2,) or image.dtype.kind != "f":
             raise MismatchError(_EXPECTED, f"{image.dtype} {image.data.shape}")
+        check_field_size(height * width)
         dy, dx = (np.asarray(image.read((component,)).data, dtype=np.float64) for component in range(2))
     except InputError as error:
         raise MismatchError(_EXPECTED, str(error)) from error
@@ -113,7 +109,7 @@ def write(transform: Linear, path: Path) -> None:
     assert transform.fixed_shape is not None
     height, width = transform.fixed_shape
     rows = min(STRIP_ROWS, height)
-    with _new_folder(path) as folder:
+    with atomic_folder(path) as folder:
         _write_json(folder, {"node_type": "group", "attributes": {"ome": _scene()}})
         _write_json(folder / _FIELD, {"node_type": "group", "attributes": {"ome": _field()}})
         array = folder / _FIELD / _ARRAY
@@ -125,27 +121,6 @@ def write(transform: Linear, path: Path) -> None:
                 file = array / "c" / str(component) / str(number) / "0"
                 file.parent.mkdir(parents=True)
                 file.write_bytes(chunk.tobytes())
-
-
-@contextmanager
-def _new_folder(path: Path) -> Iterator[Path]:
-    """Make a folder that appears at ``path`` whole when the block ends well, or not at all."""
-    hidden = path.with_name(f".zncc-{secrets.token_hex(6)}")
-    try:
-        if os.path.lexists(path):
-            raise OutputError(f"{shown(path)}: exists already; remove it, or choose another name")
-        try:
-            yield hidden
-            hidden.rename(path)
-        finally:
-            shutil.rmtree(hidden, ignore_errors=True)
-    except OutputError:
-        raise
-    except OSError as error:
-        reason = one_line(error.strerror or error)
-        raise OutputError(
-            f"{shown(path)}: cannot be written ({reason}); check the folder and the free space"
-        ) from error
 
 
 def _write_json(folder: Path, content: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from zncc_cli.config import Contrast, Flip, PairConfig, Product, Pyramid
+from zncc_cli.config import Contrast, Flip, ImageFormat, PairConfig, Product, Pyramid
 from zncc_cli.errors import ZnccError
 from zncc_cli.files.paths import MismatchError, read_small_file
 from zncc_cli.files.transforms.transform_json import parse_json
@@ -24,6 +24,7 @@ _FORMER_NAMES: dict[str, str] = {Product.HTML: "page"}
 _ADDED_SETTINGS: dict[str, str | float | None] = {
     "flip": Flip.AUTO,
     "contrast": Contrast.AUTO,
+    "image_format": ImageFormat.AUTO,
     "pyramid": Pyramid.AUTO,
     "spacing": None,
     "smoothness": 1.0,

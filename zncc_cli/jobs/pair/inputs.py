@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zncc_cli.config import PairConfig
+from zncc_cli.config import Canvas, PairConfig
 from zncc_cli.files.images import read_image
+from zncc_cli.files.output_formats import check_output
 from zncc_cli.files.tiff.calibration import scene_pixel_size
 from zncc_cli.jobs.budget import affordable_factor
 from zncc_cli.jobs.channel_view import ChannelView, choose_views, exclude_no_data, masked
@@ -108,6 +109,9 @@ def downsampled_pair(views: PairViews, config: PairConfig) -> DownsampledPair:
     """
     moving = views.moving.image
     missing_value(moving.data.dtype, moving.metadata, config.resampling)  # refused before any work is done
+    written = (moving,) if config.resampling.canvas is Canvas.FIXED else (moving, views.fixed.image)
+    for image in written:
+        check_output(config.resampling.image_format, image.dtype, image.data.shape, image.axes)
     factor = affordable_factor(views.fixed.image, moving, config.registration.window)
     large = (f"registered on means of {factor} x {factor} pixels, since the images are large",) if factor > 1 else ()
     blocks = downsampled(views.fixed, factor), downsampled(views.moving, factor)

@@ -11,6 +11,7 @@ from zncc_cli.config import Canvas, PairConfig, Product
 from zncc_cli.errors import ZnccError
 from zncc_cli.files.images import check_kind
 from zncc_cli.files.output_folder import OutputFolder, refuse_sources
+from zncc_cli.files.output_formats import OUTPUT_FORMATS, output_format
 from zncc_cli.files.transforms.side_files import DISPLACEMENT, EXPECTED_ERROR, SPLINE
 from zncc_cli.files.transforms.transform_json import BSPLINE
 from zncc_cli.jobs.missing import Missing
@@ -18,18 +19,19 @@ from zncc_cli.jobs.pair.rerun import earlier_run
 from zncc_cli.text import shown
 
 HTML = "report.html"
-ALIGNED = "aligned.tif"
 TRANSFORM = "transform.json"
 REPORT = "report.json"
 OVERLAY = "overlay.png"
 MASK = ("mask.tif",)
 MAPS = ("std_fixed.tif", "std_aligned.tif", "zncc.tif")
 JACOBIAN = "jacobian.tif"
-FIXED_ON_CANVAS = "fixed.tif"  # written where the canvas is not the fixed image's own frame
+# The images that were resampled, whose suffix is that of their format; that of the fixed image is written where the
+# canvas is not its own frame.
+_ALIGNED, _FIXED_ON_CANVAS = "aligned", "fixed"
 
 _FILES = {
     Product.HTML: (HTML,),
-    Product.ALIGNED: (ALIGNED,),
+    Product.ALIGNED: (_ALIGNED,),
     Product.TRANSFORM: (TRANSFORM,),
     Product.MASK: MASK,
     Product.MAPS: MAPS,
@@ -43,11 +45,23 @@ _FILES_OF_BENT = {Product.TRANSFORM: (SPLINE, DISPLACEMENT, EXPECTED_ERROR), Pro
 def file_names(config: PairConfig, *, bent: bool = False) -> tuple[str, ...]:
     """Return the names of all files that a run of ``config`` writes, the HTML report first; ``bent``: of a spline."""
     tables = (_FILES, _FILES_OF_BENT) if bent else (_FILES,)
-    names = tuple(
+    names = [
         name for table in tables for product, files in table.items() if product in config.products for name in files
-    )
+    ]
     with_fixed = Product.ALIGNED in config.products and config.resampling.canvas is not Canvas.FIXED
-    return (*names, FIXED_ON_CANVAS) if with_fixed else names
+    names += [_FIXED_ON_CANVAS] if with_fixed else []
+    suffix = output_format(config.resampling.image_format).suffix
+    return tuple(name + suffix if name in (_ALIGNED, _FIXED_ON_CANVAS) else name for name in names)
+
+
+def aligned_name(config: PairConfig) -> str:
+    """Return the name of the aligned image."""
+    return _ALIGNED + output_format(config.resampling.image_format).suffix
+
+
+def fixed_name(config: PairConfig) -> str:
+    """Return the name of the fixed image on a canvas that is not its own frame."""
+    return _FIXED_ON_CANVAS + output_format(config.resampling.image_format).suffix
 
 
 def names_of_earlier_run(folder: Path) -> tuple[str, ...]:
@@ -130,6 +144,7 @@ class RunFolder:
 def _foreign_files(folder: Path, replaceable: Sequence[str], sources: Sequence[Path]) -> list[Path]:
     """Return the files in ``folder`` that are named like a pair's file, are not replaceable, and are no input."""
     tables = *_FILES.values(), *_FILES_OF_BENT.values()
-    pair_names = (*(name for files in tables for name in files), FIXED_ON_CANVAS)
-    standing = [folder / name for name in pair_names if name not in replaceable and (folder / name).is_file()]
+    images = [name + entry.suffix for entry in OUTPUT_FORMATS.values() for name in (_ALIGNED, _FIXED_ON_CANVAS)]
+    pair_names = (*(name for files in tables for name in files if name != _ALIGNED), *images)
+    standing = [folder / name for name in pair_names if name not in replaceable and (folder / name).exists()]
     return [path for path in standing if not any(path.samefile(source) for source in sources)]

@@ -25,8 +25,6 @@ from zncc_cli.jobs.pair.inputs import DownsampledPair, PairViews
 from zncc_cli.jobs.pair.jacobian import write_jacobian
 from zncc_cli.jobs.pair.pictures import pair_layers, pair_overlay, pair_pictures, shows_pixels
 from zncc_cli.jobs.pair.run_folder import (
-    ALIGNED,
-    FIXED_ON_CANVAS,
     HTML,
     JACOBIAN,
     MAPS,
@@ -34,6 +32,8 @@ from zncc_cli.jobs.pair.run_folder import (
     OVERLAY,
     TRANSFORM,
     RunFolder,
+    aligned_name,
+    fixed_name,
 )
 from zncc_cli.jobs.pair.strip_collector import StripCollector
 from zncc_cli.jobs.resampled import write_resampled
@@ -129,9 +129,16 @@ def write_images(
         with _overlay_writing(folder, pair, layers, result, canvas, config):
             return ResampledPair(canvas, None, None, {}, layers, notes)
     if config.resampling.canvas is not Canvas.FIXED:
-        fixed_copy = folder.staging / FIXED_ON_CANVAS, views.fixed.image, np.eye(3), canvas, ResamplingConfig(), grid
+        fixed_copy = folder.staging / fixed_name(config), views.fixed.image, np.eye(3), canvas, ResamplingConfig(), grid
         notes += write_resampled(*fixed_copy).notes
-    aligned = folder.staging / ALIGNED, views.moving.image, result.transform, canvas, config.resampling, grid
+    aligned = (
+        folder.staging / aligned_name(config),
+        views.moving.image,
+        result.transform,
+        canvas,
+        config.resampling,
+        grid,
+    )
     with StripCollector(folder, views.moving, result, canvas, config) as collector:
         try:
             written = write_resampled(*aligned, collector.collect)

@@ -16,6 +16,7 @@ from zncc_cli.config import Model
 from zncc_cli.config.stack import StackConfig
 from zncc_cli.files.images import check_kind, read_image
 from zncc_cli.files.output_folder import OutputFolder, refuse_sources
+from zncc_cli.files.output_formats import check_output
 from zncc_cli.jobs.budget import file_bytes
 from zncc_cli.jobs.disk import check_disk
 from zncc_cli.jobs.missing import Missing, report_entries
@@ -23,7 +24,15 @@ from zncc_cli.jobs.resampled import missing_value
 from zncc_cli.jobs.stack.align_bending import align_bending_stack
 from zncc_cli.jobs.stack.measuring import path_misfit
 from zncc_cli.jobs.stack.movie import Movie, Progress, movie_of
-from zncc_cli.jobs.stack.outcome import DRIFT_PLOT, DRIFT_TABLE, FILES, FRAME_TRANSFORMS, REPORT, STACK, StackOutcome
+from zncc_cli.jobs.stack.outcome import (
+    DRIFT_PLOT,
+    DRIFT_TABLE,
+    FILES,
+    FRAME_TRANSFORMS,
+    REPORT,
+    StackOutcome,
+    stack_name,
+)
 from zncc_cli.jobs.stack.path import MoviePath, drift_rows, movie_path
 from zncc_cli.jobs.stack.verdict import judge_path
 from zncc_cli.jobs.versions import versions
@@ -62,18 +71,19 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
     ):
         image = read_image(config.image, series=config.series, indices=config.resampling.labels)
         missing_value(image.dtype, image.metadata, config.resampling)  # before any work
+        check_output(config.resampling.image_format, image.dtype, image.data.shape, image.axes)
         movie, movie_notes = movie_of(image, config)
         registration_began = time.perf_counter()
         followed = movie_path(movie, config, progress)
         misfit = path_misfit(movie, followed.path, config.model, progress)
-        matrices, rows = drift_rows(movie, followed, config.model)
+        matrices, rows, whole_notes = drift_rows(movie, followed, config.model)
         write_began = time.perf_counter()
         canvas = frame_of_all(config.resampling.canvas, list(matrices), image.shape, image.shape)
         outside = [
             row.frame for row, matrix in zip(rows, matrices, strict=True) if not _meets(matrix, canvas, image.shape)
         ]
         check_disk(config.folder, file_bytes(image, canvas))
-        written = movie.write(folder.staging / STACK, list(matrices), canvas, config, progress)
+        written = movie.write(folder.staging / stack_name(config), list(matrices), canvas, config, progress)
         write_drift_table(folder.staging / DRIFT_TABLE, rows)
         missing = Missing(folder.staging)
         with missing.on_failure(DRIFT_PLOT):
@@ -102,6 +112,7 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
             *image.notes,
             *movie_notes,
             *followed.notes,
+            *whole_notes,
             *_reference_note(rows, config),
             *_outside_note(outside, len(rows), config),
             *written.notes,
@@ -191,5 +202,5 @@ def _outside_note(frames: list[int], count: int, config: StackConfig) -> tuple[s
         return ()
     return (
         f"{config.image.name}: {len(frames)} of {count} frames, the first of them frame {frames[0]}, lie outside the "
-        f"canvas and are empty in {STACK}; --canvas union holds all frames",
+        f"canvas and are empty in {stack_name(config)}; --canvas union holds all frames",
     )

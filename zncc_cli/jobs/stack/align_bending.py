@@ -16,6 +16,7 @@ from zncc_cli.files.image_output import STRIP_ROWS, write_strips
 from zncc_cli.files.images import check_kind, read_image
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.output_folder import OutputFolder, refuse_sources
+from zncc_cli.files.output_formats import check_output
 from zncc_cli.files.transforms.stack_json import SPLINES, write_splines
 from zncc_cli.jobs.budget import file_bytes
 from zncc_cli.jobs.disk import check_disk
@@ -31,9 +32,9 @@ from zncc_cli.jobs.stack.outcome import (
     FRAME_TRANSFORMS,
     INCREMENTAL,
     REPORT,
-    STACK,
     TOTAL,
     StackOutcome,
+    stack_name,
 )
 from zncc_cli.jobs.versions import versions
 from zncc_cli.operators import native
@@ -62,6 +63,7 @@ def align_bending_stack(config: StackConfig, progress: Progress, import_seconds:
     ):
         image = read_image(config.image, series=config.series, indices=config.resampling.labels)
         missing_value(image.dtype, image.metadata, config.resampling)  # before any work
+        check_output(config.resampling.image_format, image.dtype, image.data.shape, image.axes)
         movie, movie_notes = movie_of(image, config)
         shape, canvas = image.shape, Frame(0, 0, image.shape[1], image.shape[0])
         check_disk(config.folder, file_bytes(image, canvas) + _BYTES_A_PIXEL * movie.count * shape[0] * shape[1])
@@ -71,7 +73,7 @@ def align_bending_stack(config: StackConfig, progress: Progress, import_seconds:
         write_began = time.perf_counter()
         fields = [place.field for place in places]
         staging = folder.staging
-        written = movie.write(staging / STACK, fields, canvas, config, progress)
+        written = movie.write(staging / stack_name(config), fields, canvas, config, progress)
         progress("writing displacements")
         grid, count = image.metadata, movie.count
         _write(staging / TOTAL, _totals(places), (count, *shape, 2), grid)

@@ -7,16 +7,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from zncc_cli.config.stack import StackConfig
 from zncc_cli.errors import ExitCode
+from zncc_cli.files.output_formats import OUTPUT_FORMATS, output_format
 from zncc_cli.files.transforms.stack_json import SPLINES
 from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.report.drift_files import DriftRow
 
-STACK, DRIFT_TABLE, DRIFT_PLOT = "stack.tif", "drift.csv", "drift.svg"
+DRIFT_TABLE, DRIFT_PLOT = "drift.csv", "drift.svg"
+_STACKS = {name: f"stack{entry.suffix}" for name, entry in OUTPUT_FORMATS.items()}
 FRAME_TRANSFORMS, REPORT = "transforms.json", "report.json"
-FILES = (STACK, DRIFT_TABLE, DRIFT_PLOT, FRAME_TRANSFORMS, REPORT)
+FILES = (*_STACKS.values(), DRIFT_TABLE, DRIFT_PLOT, FRAME_TRANSFORMS, REPORT)
 TOTAL, INCREMENTAL, EXPECTED_ERROR = "displacement.tif", "incremental.tif", "expected_error.tif"
 FILES_OF_BENT = (*FILES, SPLINES, TOTAL, INCREMENTAL, EXPECTED_ERROR)
+
+
+def stack_name(config: StackConfig) -> str:
+    """Return the name of the aligned stack."""
+    return f"stack{output_format(config.resampling.image_format).suffix}"
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from zncc_cli.registration.drift.frame_pair import Measurement
 from zncc_cli.registration.drift.joining import MIN_SHARED, contradicted, joining_config, searchable, shared_fraction
 from zncc_cli.registration.drift.path import NEIGHBOUR_LAG, DriftPath, solve_path
 from zncc_cli.registration.transforms.linear import LinearTransform
+from zncc_cli.registration.warp import corners
+from zncc_cli.registration.whole_shift import ROUNDING_PX, shift_distance, whole_shift
 from zncc_cli.report.drift_files import BLANK, OK, OUTLIER, DriftRow
 
 
@@ -67,11 +69,14 @@ def movie_path(movie: Movie, config: StackConfig, progress: Progress) -> MoviePa
     return MoviePath(path, tuple(status), len(measurements), (*notes, *_inverted_note(movie, path, config)))
 
 
-def drift_rows(movie: Movie, followed: MoviePath, model: Model) -> tuple[np.ndarray, tuple[DriftRow, ...]]:
-    """Return the matrices (n, 3, 3), reference -> frame, in pixels of the file, and the rows of drift.csv."""
+def drift_rows(
+    movie: Movie, followed: MoviePath, model: Model
+) -> tuple[np.ndarray, tuple[DriftRow, ...], tuple[str, ...]]:
+    """Return the matrices (n, 3, 3), reference -> frame, in pixels of the file, the rows of drift.csv, and a note."""
     path = followed.path
     matrices = np.array([full_resolution_matrix(matrix, movie.factor) for matrix in path.matrices])
     matrices /= matrices[:, 2:, 2:]
+    matrices, notes = _with_whole_shifts(movie, followed, matrices)
     transform = LinearTransform(model, movie.view.shape)
     rows = []
     for frame, (matrix, block_error) in enumerate(zip(matrices, path.expected_error, strict=True)):
@@ -79,7 +84,27 @@ def drift_rows(movie: Movie, followed: MoviePath, model: Model) -> tuple[np.ndar
         expected_error = float(block_error) * movie.factor if np.isfinite(block_error) else None
         further, inverted = _FURTHER_PARAMETERS[model](matrix), bool(path.inverted[frame])
         rows.append(DriftRow(frame, dx, dy, followed.status[frame], expected_error, further, inverted))
-    return matrices, tuple(rows)
+    return matrices, tuple(rows), notes
+
+
+def _with_whole_shifts(movie: Movie, followed: MoviePath, matrices: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return the matrices, those that are shifts by whole pixels within their own error as these; and a note."""
+    points, count = corners(movie.view.shape), 0
+    result = matrices.copy()
+    for frame, (matrix, error) in enumerate(zip(matrices, followed.path.expected_error, strict=True)):
+        if followed.status[frame] != OK or not np.isfinite(error):
+            continue
+        whole = whole_shift(matrix, points, float(error) * movie.factor)
+        if whole is not None:
+            count += shift_distance(matrix, whole, points) > ROUNDING_PX
+            result[frame] = whole
+    if not count:
+        return result, ()
+    words = (
+        f"{movie.name}: {count} of {movie.count} frames are taken as shifted by whole pixels, so that every value is "
+        "copied: they are within their expected error of that"
+    )
+    return result, (words,)
 
 
 def _max_lag(movie: Movie, config: StackConfig) -> int:
