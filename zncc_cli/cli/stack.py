@@ -31,6 +31,7 @@ def stack(
     fill: options.FillOption = None,
     pyramid: options.PyramidOption = _RESAMPLING.pyramid,
     backend: options.BackendOption = StackConfig.backend,
+    reproducible: options.ReproducibleOption = False,
     overwrite: options.OverwriteOption = False,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,
