@@ -48,9 +48,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_link_and_picture_of_the_site_is_there(site: Path) -> None:
-    pages = {
-        path: _Page(path.read_text(encoding="utf-8")) for path in site.rglob("*.html") if "_static" not in path.parts
-    }
+    files = (path for path in site.rglob("*.html") if "_static" not in path.parts)
+    pages = {path: _Page(path.read_text(encoding="utf-8")) for path in files}
     assert len(pages) > 40
     for path, page in pages.items():
         for link in page.loads + page.links:

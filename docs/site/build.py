@@ -31,8 +31,10 @@ project
 ```
 """
 _RESULTS_TREE = """
+## Results
+
 ```{toctree}
-:hidden:
+:maxdepth: 1
 :glob:
 
 *
@@ -49,6 +51,10 @@ def stage(source: Path) -> None:
             shutil.copy(outside.ROOT / path, target)
             continue
         text = outside.relinked((outside.ROOT / path).read_text(encoding="utf-8"), place, path)
+        if (outside.ROOT / path).with_suffix(".svg").is_file():  # the chart of a benchmark's result
+            text = re.sub(
+                r"^(# .*)$", rf"\1\n\n![Chart of the result]({target.stem}.svg)", text, count=1, flags=re.MULTILINE
+            )
         trees = {"index.md": _HOME_TREE, "benchmarks/index.md": _RESULTS_TREE}
         target.write_text(text + trees.get(place, ""), encoding="utf-8")
     _stage_gallery(source / "gallery")
