@@ -1,5 +1,6 @@
 # make demo    an environment with what the tool needs to run, and one aligned pair
 # make test    the same environment with all that the checks need, and every check
+# make docs    the documentation site, in build/docs/html; its gallery is run, and a warning is an error
 # make soak    random commands, each held to what it promises: MINUTES=30; SEED=7, LARGE=1 (a side beyond 1024 pixels),
 #              ONLY=stack (or zncc-align, zncc-stdmap, apply, points, register), COMMANDS=200 at most; CASE='...' runs one
 #              that failed again
@@ -15,7 +16,7 @@ DEMO := demo
 CPP := $(wildcard csrc/*.h csrc/*/*.* tests/operators/*.cpp tests/operators/*.h)
 RESULTS := $(or $(OUT),benchmarks/results)
 
-.PHONY: demo test check soak bench gpu clean
+.PHONY: demo test check docs soak bench gpu clean
 
 # One environment, installed in two steps. A stamp is written last: an install that was cut off is done again.
 $(VENV)/running: pyproject.toml .ci/constraints.txt
@@ -41,6 +42,14 @@ check: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run -Werror --style=file $(CPP)
+
+$(VENV)/documented: $(VENV)/running
+	$(INSTALL) -e '.[docs]'
+	touch $@
+
+docs: $(VENV)/documented
+	OMP_NUM_THREADS=1 $(BIN)/python docs/site/build.py build/docs
+	@echo "Open build/docs/html/index.html"
 
 soak: $(VENV)/installed
 	SOAK_MINUTES=$(or $(MINUTES),10) SOAK_SEED=$(SEED) SOAK_LARGE=$(LARGE) SOAK_ONLY=$(ONLY) SOAK_COMMANDS=$(COMMANDS) \

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(
     path.relative_to(ROOT).as_posix()
-    for pattern in ("*.md", "docs/*.md", "sample_data/*.md", "benchmarks/*.md")
+    for pattern in ("*.md", "docs/**/*.md", "sample_data/*.md", "benchmarks/*.md")
     for path in ROOT.glob(pattern)
 )
 _FOLDERS = (".ci", "zncc_cli", "csrc", "tests", "benchmarks", "sample_data", "docs")

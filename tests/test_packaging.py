@@ -56,6 +56,8 @@ def test_wheel_holds_the_package_and_its_native_sources(installed: Path) -> None
     assert (installed / "zncc_cli" / "files" / "transforms" / "transform.schema.json").exists()
     templates = Path("zncc_cli", "report", "templates")
     assert {p.name for p in (installed / templates).iterdir()} == {p.name for p in (ROOT / templates).iterdir()}
+    (data,) = installed.glob("*.data/data")
+    assert files_below(data / "share" / "man" / "man1") == files_below(ROOT / "docs" / "man")
     assert not (installed / "tests").exists()
     assert not (installed / "sample_data").exists()
 

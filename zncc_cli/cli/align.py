@@ -16,7 +16,7 @@ from zncc_cli.errors import ExitCode, OptionError
 if TYPE_CHECKING:
     from zncc_cli.jobs.pair.rerun import EarlierRun
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None)
 _DEFAULT, _RESAMPLING = RegistrationConfig(), ResamplingConfig()
 
 
@@ -68,6 +68,7 @@ def align(
     _former_rerun: Annotated[
         Path | None, typer.Option("--from", hidden=True, callback=_refuse_from, is_eager=True)
     ] = None,
+    reproducible: options.ReproducibleOption = False,
     overwrite: options.OverwriteOption = False,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,
@@ -102,6 +103,7 @@ def align(
             write=write,
             overwrite=overwrite,
             accept=accept,
+            reproducible=reproducible,
             inputs=options.gather(InputConfig, locals()),
             registration=options.gather(RegistrationConfig, locals()),
             resampling=options.gather(ResamplingConfig, locals()),

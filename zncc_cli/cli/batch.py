@@ -13,7 +13,7 @@ from zncc_cli.cli import console, options
 from zncc_cli.config import InputConfig, RegistrationConfig, ResamplingConfig
 from zncc_cli.config.batch import BatchConfig, Engine
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None)
 _DEFAULT, _RESAMPLING = RegistrationConfig(), ResamplingConfig()
 
 
@@ -56,6 +56,7 @@ def batch(
     smoothness: options.SmoothnessOption = _DEFAULT.smoothness,
     device: options.DeviceOption = _DEFAULT.device,
     backend: options.BackendOption = _DEFAULT.backend,
+    reproducible: options.ReproducibleOption = False,
     overwrite: options.OverwriteOption = False,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,

@@ -26,6 +26,7 @@ def check(
     page: options.PageOption = None,
     channel: options.ChannelOption = None,
     accept: options.AcceptOption = CheckConfig.accept,
+    reproducible: options.ReproducibleOption = False,
     overwrite: options.OverwriteOption = False,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,

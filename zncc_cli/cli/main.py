@@ -18,7 +18,7 @@ from zncc_cli.cli.strain import strain
 from zncc_cli.cli.transforms import compose, convert, invert, points
 from zncc_cli.errors import ExitCode
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, invoke_without_command=True)
+app = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
 for command in (
     *(align, apply, stack, stdmap, batch, convert, invert, compose, points, evaluate, check, strain),
     *(build, doctor),

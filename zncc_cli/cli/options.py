@@ -93,6 +93,7 @@ RequiredOutOption = Annotated[Path, option(PairConfig, "out", parser=_folder)]
 WriteOption = Annotated[str | None, option(PairConfig, "write")]
 AcceptOption = Annotated[Accept, option(PairConfig, "accept")]
 OverwriteOption = Annotated[bool, option(PairConfig, "overwrite")]
+ReproducibleOption = Annotated[bool, option(PairConfig, "reproducible")]
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")]
 QuietOption = Annotated[

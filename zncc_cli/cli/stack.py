@@ -32,6 +32,7 @@ def stack(
     image_format: options.FormatOption = _RESAMPLING.image_format,
     pyramid: options.PyramidOption = _RESAMPLING.pyramid,
     backend: options.BackendOption = StackConfig.backend,
+    reproducible: options.ReproducibleOption = False,
     overwrite: options.OverwriteOption = False,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,

@@ -12,7 +12,7 @@ from zncc_cli.cli import console, options
 from zncc_cli.config import Method, StdScale
 from zncc_cli.config.stdmap import StdMapConfig
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None)
 
 
 @app.command()

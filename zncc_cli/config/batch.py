@@ -12,7 +12,7 @@ from zncc_cli.config.pair import chosen_products
 from zncc_cli.config.registration import RegistrationConfig
 from zncc_cli.config.resampling import ResamplingConfig
 from zncc_cli.config.setting import Range, check_ranges, setting
-from zncc_cli.config.shared import ACCEPT, OUT, OVERWRITE, WRITE
+from zncc_cli.config.shared import ACCEPT, OUT, OVERWRITE, REPRODUCIBLE, WRITE
 from zncc_cli.errors import OptionError
 
 EXAMPLE = "--pattern '{id}_ch{channel}.tif' --fixed-where channel=0"
@@ -60,6 +60,7 @@ class BatchConfig:
     )
     write: str | None = field(default=None, metadata=WRITE)
     accept: Accept = field(default=Accept.OK, metadata=ACCEPT)
+    reproducible: bool = field(default=False, metadata=REPRODUCIBLE)
     resume: bool = field(
         default=False,
         metadata=setting("Continue an earlier run into the same output folder, or begin if there was none."),

@@ -8,7 +8,7 @@ from pathlib import Path
 from zncc_cli.config.choices import Accept, coerce
 from zncc_cli.config.inputs import InputConfig
 from zncc_cli.config.setting import Range, check_ranges, setting
-from zncc_cli.config.shared import ACCEPT, AUTO, NO_DATA, OUT, OVERWRITE, no_data_number
+from zncc_cli.config.shared import ACCEPT, AUTO, NO_DATA, OUT, OVERWRITE, REPRODUCIBLE, no_data_number
 
 WINDOW_SIDE, SMALLEST_WINDOW_SIDE = 32, 16
 """Sides of the windows, pixels: the default, and the smallest that holds enough texture for a standard deviation."""
@@ -49,6 +49,7 @@ class CheckConfig:
     inputs: InputConfig = field(default_factory=InputConfig)
     accept: Accept = field(default=Accept.OK, metadata=ACCEPT)
     overwrite: bool = field(default=False, metadata=OVERWRITE)
+    reproducible: bool = field(default=False, metadata=REPRODUCIBLE)
 
     def __post_init__(self) -> None:
         coerce(self, accept=Accept)

@@ -10,7 +10,7 @@ from zncc_cli.config.inputs import InputConfig
 from zncc_cli.config.registration import RegistrationConfig
 from zncc_cli.config.resampling import ResamplingConfig
 from zncc_cli.config.setting import setting
-from zncc_cli.config.shared import ACCEPT, OUT, OVERWRITE, WRITE
+from zncc_cli.config.shared import ACCEPT, OUT, OVERWRITE, REPRODUCIBLE, WRITE
 from zncc_cli.errors import OptionError
 
 IDENTITY, GRID = "identity", "grid"  # the words that `init` takes beside the names of files
@@ -55,6 +55,7 @@ class PairConfig:
     write: str | None = field(default=None, metadata=WRITE)
     overwrite: bool = field(default=False, metadata=OVERWRITE)
     accept: Accept = field(default=Accept.OK, metadata=ACCEPT)
+    reproducible: bool = field(default=False, metadata=REPRODUCIBLE)
     inputs: InputConfig = field(default_factory=InputConfig)
     registration: RegistrationConfig = field(default_factory=RegistrationConfig)
     resampling: ResamplingConfig = field(default_factory=ResamplingConfig)

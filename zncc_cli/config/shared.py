@@ -23,6 +23,9 @@ DEVICE = setting("Where to compute; auto takes a GPU for images of at least 1024
 BACKEND = setting("Compiled kernels (native), plain torch (reference), or the first of them that works (auto).")
 OVERWRITE = setting("Replace files that exist.")
 OUT = setting("Output folder.", metavar="DIR", alias="-o")
+REPRODUCIBLE = setting(
+    "Leave out of the files what differs when the same command runs again: seconds, and the name of the output folder."
+)
 ACCEPT = setting("Worst verdict that still ends with exit code 0.")
 WRITE = setting(
     "Write only these files: aligned, transform, mask, maps, overlay, html, report.", metavar="WHAT,...", default="all"

@@ -18,6 +18,7 @@ from zncc_cli.config.shared import (
     OUT,
     OVERWRITE,
     REGISTERED_CHANNEL,
+    REPRODUCIBLE,
     WINDOW,
     channel_choice,
     no_data_number,
@@ -82,6 +83,7 @@ class StackConfig:
     no_data: str = field(default=AUTO, metadata=NO_DATA)
     backend: Backend = field(default=Backend.AUTO, metadata=BACKEND)
     overwrite: bool = field(default=False, metadata=OVERWRITE)
+    reproducible: bool = field(default=False, metadata=REPRODUCIBLE)
     resampling: ResamplingConfig = field(default_factory=ResamplingConfig)
 
     def __post_init__(self) -> None:

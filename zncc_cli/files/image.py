@@ -21,14 +21,16 @@ _PICTURES = ("PNG", "GIF", "BMP")  # the program that writes one chooses the ord
 class Image:
     """One image: a plane, or several along leading axes.
 
-    data: (..., H, W) or (..., H, W, S) in the file's own dtype (a 1-bit image: uint8, 0 and 255) and native byte order.
-        An array, or, for a large file, a `LazyArray`, which decodes the parts that are asked for.
-    axes: a letter for each dimension, as in tifffile; ends in "YX" or "YXS". S is 3 (RGB), 4 (RGB and alpha or one
-        more sample) or 2 (grey and alpha). The leading ones are those of the file: T, Z, C, I or Q (unknown), ...
-    notes: sentences for the user: choices made on reading, and what could not be kept.
-    levels: smaller copies of ``data`` that the file holds, (..., h, w) or (..., h, w, S), from the largest on.
-    mask: (H, W), zero where the file itself says that a pixel of any plane does not count (GeoTIFF); or None.
-    absent: how many strips or tiles the file leaves out without a value for them; they are zero.
+    Attributes:
+        data: (..., H, W) or (..., H, W, S) in the file's own dtype (a 1-bit image: uint8, 0 and 255) and native byte
+            order. An array, or, for a large file, a `LazyArray`, which decodes the parts that are asked for.
+        axes: a letter for each dimension, as in tifffile; ends in "YX" or "YXS". S is 3 (RGB), 4 (RGB and alpha or one
+            more sample) or 2 (grey and alpha). The leading ones are those of the file: T, Z, C, I or Q (unknown), ...
+        metadata: pixel size, georeference and the like.
+        notes: sentences for the user: choices made on reading, and what could not be kept.
+        levels: smaller copies of ``data`` that the file holds, (..., h, w) or (..., h, w, S), from the largest on.
+        mask: (H, W), zero where the file itself says that a pixel of any plane does not count (GeoTIFF); or None.
+        absent: how many strips or tiles the file leaves out without a value for them; they are zero.
     """
 
     data: NDArray[Any] | LazyArray

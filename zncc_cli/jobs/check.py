@@ -27,6 +27,7 @@ from zncc_cli.files.output_folder import OutputFolder, atomic_write, refuse_sour
 from zncc_cli.jobs.channel_view import ChannelView, choose_views, exclude_no_data, masked
 from zncc_cli.jobs.downsampling import Downsampled, downsampled, downsampling_factor, read_block_means
 from zncc_cli.jobs.missing import Missing, report_entries
+from zncc_cli.jobs.reproducible import finished_report, reported_settings
 from zncc_cli.jobs.versions import versions
 from zncc_cli.operators import native
 from zncc_cli.registration.inputs.prepare import prepare
@@ -113,6 +114,7 @@ def check_files(config: CheckConfig, progress: Progress) -> CheckOutcome:
         report = _report(config, check, views, digests, factor)
         report |= report_entries(notes, missing_files)
         report["seconds"] = {"total": round(time.perf_counter() - began, 4)}
+        report = finished_report(report, config)
         write_json(folder.staging / REPORT, report)
     for note in notes:
         logger.info("%s", note)
@@ -222,6 +224,6 @@ def _report(
         "windows": {"side": shifts.window, "step": shifts.step, **counts},
         "compared_by": str(check.by),
         "planes": {"fixed": fixed_view.described, "aligned": aligned_view.described, "blocks": factor},
-        "settings": dataclasses.asdict(config),
+        "settings": dataclasses.asdict(reported_settings(config)),
         "versions": versions(),
     }

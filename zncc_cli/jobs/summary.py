@@ -33,7 +33,7 @@ def print_json(content: Mapping[str, Any]) -> None:
 
 def print_summary(outcome: PairOutcome) -> None:
     """Print the result of one pair."""
-    result, seconds = outcome.result, outcome.report["seconds"]
+    result = outcome.result
     before, after = result.evidence.zncc_before, result.evidence.zncc_after
     failed = result.status.value == "failed"  # then contrast and error are those of a wrong position
     uncertainty = None if failed else result.uncertainty
@@ -54,7 +54,7 @@ def print_summary(outcome: PairOutcome) -> None:
         ("matrix", f"fixed -> moving, (x, y) px{', without the spline' if result.field is not None else ''}"),
         *[("", "  ".join(f"{entry:14.8g}" for entry in row)) for row in result.matrix],
         ("backend", f"{result.backend.used} on {result.device} ({result.backend.reason})"),
-        ("seconds", f"{seconds['registration']:.2f} registration, {seconds['total']:.2f} in all"),
+        *_seconds(outcome.report),
         ("files", f"{outcome.folder}/"),
     ]
     summary_table(rows)
@@ -113,12 +113,12 @@ def print_stack(outcome: StackOutcome) -> None:
     """Print the result of one movie."""
     report, rows = outcome.report, outcome.rows
     spans = (max(values) - min(values) for values in ([row.dx for row in rows], [row.dy for row in rows]))
-    seconds, expected_error = report["seconds"], report["metrics"]["largest_expected_error"]
+    expected_error = report["metrics"]["largest_expected_error"]
     lines = [
         ("status", f"{outcome.status.value}: {'; '.join(report['reasons'])}"),
         ("drift", "{:.2f} px along x, {:.2f} px along y, {}".format(*spans, report["model"])),
         *([] if expected_error is None else [("expected error", f"{expected_error:.3f} px RMS of the worst frame")]),
-        ("seconds", f"{seconds['registration']:.2f} registration, {seconds['total']:.2f} in all"),
+        *_seconds(report),
         ("files", f"{outcome.folder}/"),
     ]
     summary_table(lines)
@@ -222,6 +222,13 @@ def _error_of_field(error: ErrorMap) -> str:
         "deviations; "
         f"above {UNCERTAIN_PX:g} px in {error.uncertain_share:.1%} of the overlap"
     )
+
+
+def _seconds(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the row of the seconds, which the report of a reproducible run does not hold."""
+    if (seconds := report.get("seconds")) is None:
+        return []
+    return [("seconds", f"{seconds['registration']:.2f} registration, {seconds['total']:.2f} in all")]
 
 
 def _number(value: float | None) -> str:

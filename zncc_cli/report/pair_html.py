@@ -152,8 +152,9 @@ def _highlights(report: Mapping[str, Any]) -> list[dict[str, str]]:
     asked, model = report.get("model_asked"), report.get("model")
     label = "Model" if asked in (model, None) else f"Model ({value_text(asked)})"
     highlights.append({"label": label, "value": value_text(model), "unit": ""})
-    seconds = value_text(_mapping(report, "seconds").get("total"), digits=3)
-    return [*highlights, {"label": "Time", "value": seconds, "unit": "s"}]
+    if (seconds := _number(_mapping(report, "seconds").get("total"))) is not None:
+        highlights.append({"label": "Time", "value": value_text(seconds, digits=3), "unit": "s"})
+    return highlights
 
 
 @dataclass(frozen=True)

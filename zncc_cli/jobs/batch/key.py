@@ -28,6 +28,7 @@ _ADDED_SETTINGS: dict[str, str | float | None] = {
     "pyramid": Pyramid.AUTO,
     "spacing": None,
     "smoothness": 1.0,
+    "reproducible": False,
 }
 
 
@@ -41,8 +42,8 @@ def pair_key(config: PairConfig) -> str:
 
 
 def _key(inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
-    kept = {name: value for name, value in settings.items() if name not in _PLACES}
     unasked = _ADDED_SETTINGS.items()
+    kept = {name: value for name, value in settings.items() if name not in _PLACES and (name, value) not in unasked}
     for part in ("registration", "resampling"):
         kept[part] = {name: value for name, value in kept[part].items() if (name, value) not in unasked}
     if kept["write"] is not None:

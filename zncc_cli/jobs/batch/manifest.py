@@ -13,13 +13,14 @@ import math
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from zncc_cli.errors import OutputError
+from zncc_cli.files.output_folder import atomic_write
 from zncc_cli.jobs.batch.row import ERROR, BatchRow, row_of
 from zncc_cli.text import one_line, shown
 
@@ -169,8 +170,22 @@ class Manifest:
         except OSError as error:
             raise self._error(error) from error
 
+    def sort(self, names: Iterable[str]) -> None:
+        """Put the latest record of each pair in the order of ``names``, at time 0. No record is added after that.
+
+        Later runs number their records by the clock, so that these are the oldest.
+
+        Raises:
+            OutputError: the manifest cannot be written; it is as it was then.
+        """
+        records = read_manifests([self.path])
+        with atomic_write(self.path) as file:
+            file.write(_line(_HEADER))
+            for record in (records[name] for name in names if name in records):
+                file.write(_line({**dataclasses.asdict(record.row), "key": record.key, "time": 0.0}))
+
     def _write(self, content: dict[str, Any]) -> None:
-        line = memoryview(json.dumps(content, separators=(",", ":")).encode() + b"\n")
+        line = memoryview(_line(content))
         while line:  # a nearly full disk takes a part of it
             line = line[self._file.write(line) :]
 
@@ -192,6 +207,10 @@ class Manifest:
             ) from None
         except OSError:  # a file system without locks
             return
+
+
+def _line(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, separators=(",", ":")).encode() + b"\n"
 
 
 def _whole_lines(file: Any) -> int:

@@ -133,6 +133,8 @@ def run_batch(
                 write_table(table, _ordered(pairs, rows | recorded))
             raise
         write_table(table, _ordered(pairs, rows))
+        if config.reproducible:
+            manifest.sort(pair.name for pair in pairs)
     left = len(pairs) - len(rows)
     outcome = BatchOutcome(tuple(_ordered(pairs, rows)), table, left=left, kept=kept_count, accept=config.accept)
     html, missing = config.file("batch.html"), Missing(config.out)  # an older one, of other rows, does not stay either
@@ -197,6 +199,7 @@ def _pair_config(config: BatchConfig) -> PairConfig:
         moving=Path(),
         write=config.write,
         overwrite=config.overwrite,
+        reproducible=config.reproducible,
         inputs=config.inputs,
         registration=config.registration,
         resampling=config.resampling,

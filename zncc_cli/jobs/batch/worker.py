@@ -141,6 +141,10 @@ def align_task(task: Content, settings: Content, base: PairConfig) -> dict[str, 
 
     began = time.perf_counter()
     name = task["name"]
+
+    def seconds() -> float | None:
+        return None if base.reproducible else round(time.perf_counter() - began, 3)
+
     config = dataclasses.replace(
         base,
         fixed=Path(task["fixed"]),
@@ -166,13 +170,13 @@ def align_task(task: Content, settings: Content, base: PairConfig) -> dict[str, 
             folder.mkdir(parents=True, exist_ok=True)  # half-written files lie in it, and nowhere else
             outcome = align_pair(config, progress=lambda _: None)
             report, missing = outcome.report, outcome.missing
-        return {"name": name, "key": key, "row": dataclasses.asdict(_row(name, report, missing, began))}
+        return {"name": name, "key": key, "row": dataclasses.asdict(_row(name, report, missing, seconds()))}
     except Exception as error:
         # One bad pair never stops the others; a defect of ours shows the name of its exception.
         # Files of an earlier run stay: their report.json says of which inputs and settings they are.
         clear(folder)
         reason = as_options(str(error)) if isinstance(error, ZnccError) else f"{type(error).__name__}: {error}"
-        row = BatchRow(name, ERROR, " ".join(reason.split()), seconds=_since(began))
+        row = BatchRow(name, ERROR, " ".join(reason.split()), seconds=seconds())
         return {"name": name, "key": key, "row": dataclasses.asdict(row), "transient": is_transient(error)}
 
 
@@ -185,7 +189,7 @@ def _standing(path: Path) -> os.stat_result | None:
     return info if stat.S_ISREG(info.st_mode) else None
 
 
-def _row(name: str, report: Content, missing: Mapping[str, str], began: float) -> BatchRow:
+def _row(name: str, report: Content, missing: Mapping[str, str], seconds: float | None) -> BatchRow:
     metrics: dict[str, Any] = {
         key: _finite(report["metrics"][key]) for key in ("zncc_before", "zncc_after", "overlap", "motion")
     }
@@ -194,7 +198,7 @@ def _row(name: str, report: Content, missing: Mapping[str, str], began: float) -
         report["status"],
         "; ".join([*report["reasons"], *([sentence(missing, "--resume")] if missing else [])]),
         **metrics,
-        seconds=_since(began),
+        seconds=seconds,
         model=report["model"],
         missing=" ".join(missing),
     )
@@ -202,10 +206,6 @@ def _row(name: str, report: Content, missing: Mapping[str, str], began: float) -
 
 def _finite(value: float | None) -> float | None:
     return None if value is None or value != value or abs(value) == float("inf") else float(value)
-
-
-def _since(began: float) -> float:
-    return round(time.perf_counter() - began, 3)
 
 
 def is_transient(error: BaseException) -> bool:

@@ -19,6 +19,7 @@ from zncc_cli.jobs.pair.inputs import DownsampledPair, PairViews, downsampled_pa
 from zncc_cli.jobs.pair.report import pair_report
 from zncc_cli.jobs.pair.run_folder import REPORT, RunFolder
 from zncc_cli.jobs.pair.writing import loading_for_pictures, write_html, write_images
+from zncc_cli.jobs.reproducible import finished_report
 from zncc_cli.operators import native
 from zncc_cli.registration.register import RegistrationResult, register_images
 from zncc_cli.registration.whole_shift import with_whole_shift
@@ -96,9 +97,10 @@ def align_pair(
         report = pair_report(config, views, pair, result, images, clock.seconds())
         report |= report_entries(notes, folder.missing_files)
         # The HTML report may itself be missing, so report.json is completed after it.
-        write_html(folder, report, pair, result, images)
+        write_html(folder, finished_report(report, config), pair, result, images)
         clock.end_stage("write")
         report |= {"seconds": clock.seconds(), **report_entries(notes, folder.missing_files)}
+        report = finished_report(report, config)
         if REPORT in folder.names:
             write_json(folder.staging / REPORT, report)
     for note in notes:

@@ -12,6 +12,7 @@ from zncc_cli.config import PairConfig
 from zncc_cli.config.settings import command_line
 from zncc_cli.jobs.pair.inputs import DownsampledPair, PairViews
 from zncc_cli.jobs.pair.writing import ResampledPair
+from zncc_cli.jobs.reproducible import reported_settings
 from zncc_cli.jobs.versions import versions
 from zncc_cli.registration.nonrigid.bending import Bending
 from zncc_cli.registration.register import OF_FIELD, RegistrationResult
@@ -56,8 +57,8 @@ def pair_report(
         "canvas": {"offset": list(images.canvas.offset), "shape": list(images.canvas.shape)},
         "seconds": seconds,
         "levels": [dataclasses.asdict(level) for level in result.levels],
-        "settings": dataclasses.asdict(config),
-        "command": command_line(config),
+        "settings": dataclasses.asdict(reported_settings(config)),
+        "command": command_line(reported_settings(config)),
         "backend": {"used": result.backend.used, "reason": result.backend.reason, "device": result.device},
         "versions": versions(),
         "seed": None,

@@ -20,6 +20,7 @@ from zncc_cli.files.output_formats import check_output
 from zncc_cli.jobs.budget import file_bytes
 from zncc_cli.jobs.disk import check_disk
 from zncc_cli.jobs.missing import Missing, report_entries
+from zncc_cli.jobs.reproducible import finished_report, reported_settings
 from zncc_cli.jobs.resampled import missing_value
 from zncc_cli.jobs.stack.align_bending import align_bending_stack
 from zncc_cli.jobs.stack.measuring import path_misfit
@@ -135,10 +136,11 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
             "canvas": {"offset": list(canvas.offset), "shape": list(canvas.shape)},
             **report_entries(notes, missing.of(FILES)),
             "seconds": {stage: round(value, 4) for stage, value in seconds.items()},
-            "settings": dataclasses.asdict(config),
+            "settings": dataclasses.asdict(reported_settings(config)),
             "threads": movie.threads,
             "versions": versions(),
         }
+        report = finished_report(report, config)
         write_json(folder.staging / REPORT, report)
     for note in notes:
         logger.info("%s", note)
