@@ -51,7 +51,7 @@ LAYERS = {
     "files": (
         ("memory", "paths", "dataset_path", "metadata", "palette", "options"),
         ("digest", "output_folder", "inflation", "png"),
-        ("image", "image_digest", "array_image", "lazy", "pages", "zarr_store"),
+        ("image", "image_digest", "array_image", "lazy", "pages", "channels", "zarr_store"),
         ("npy", "raster", "ome_zarr", "tiff", "transforms", "landmarks", "placement", "world_file", "instruments"),
         ("formats",),
         ("images", "image_output"),
@@ -62,8 +62,8 @@ LAYERS = {
             *("row_file", "bigwarp"),
         ),
         ("resampled",),
-        ("pair", "stack", "apply", "stdmap", "strain", "transforms", "build", "doctor"),
-        ("evaluate", "check"),
+        ("pair", "stack", "stdmap", "strain", "transforms", "movers", "build", "doctor"),
+        ("apply", "evaluate", "check", "rounds", "calibrate"),
         ("batch", "summary"),
     ),
 }

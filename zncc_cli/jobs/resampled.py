@@ -89,9 +89,9 @@ def write_resampled(
         OptionError: ``--fill`` is no value of the image's dtype.
         OutputError: the file cannot be written.
     """
-    resampler = _Resampler(image, transform if callable(transform) else lambda _: transform, canvas, settings)
+    resampler = Resampler(image, transform if callable(transform) else lambda _: transform, canvas, settings)
     places = product(product(*map(range, image.leading)), range(0, len(canvas.rows), STRIP_ROWS))
-    tally = _Tally(image.dtype)
+    tally = Tally(image.dtype)
     calibration_notes: tuple[str, ...] = ()
     if not callable(transform):
         grid, calibration_notes = calibrated_grid(grid, image.metadata, transform, canvas.shape)
@@ -106,12 +106,11 @@ def write_resampled(
         offset=canvas.offset,
         pyramid=settings.pyramid is Pyramid.AUTO,
     )
-    if tally.inexact:
-        notes += ("integers beyond 2^53 are rounded to 53 bits; --interpolation nearest copies them",)
+    notes += tally.notes
     return Written(tally.clipped, tuple(f"{path.name}: {note}" for note in notes))
 
 
-class _Resampler:
+class Resampler:
     """Resamples strips of an image's planes.
 
     Raises:
@@ -138,7 +137,7 @@ class _Resampler:
         return Strip(index, first_row, values, covered, *to_dtype(values, defined, image.dtype, fill))
 
 
-class _Tally:
+class Tally:
     """Counts what is lost when values are written in a dtype.
 
     Attributes:
@@ -150,7 +149,13 @@ class _Tally:
         self._dtype = dtype
         self.clipped, self.inexact = 0, False
 
-    def pixels(self, strips: Iterable[Strip], collect: Callable[[Strip], None] | None) -> Iterator[np.ndarray]:
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A sentence where values are not exact."""
+        rounded = "integers beyond 2^53 are rounded to 53 bits; --interpolation nearest copies them"
+        return (rounded,) if self.inexact else ()
+
+    def pixels(self, strips: Iterable[Strip], collect: Callable[[Strip], None] | None = None) -> Iterator[np.ndarray]:
         """Yield the pixels of each strip, and count; ``collect``: see `write_resampled`."""
         for strip in strips:
             if collect is not None:
