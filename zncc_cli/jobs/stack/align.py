@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from zncc_cli.config import Model
+from zncc_cli.config.settings import stack_command_line
 from zncc_cli.config.stack import StackConfig
 from zncc_cli.files.images import check_kind, read_image
 from zncc_cli.files.output_folder import OutputFolder, refuse_sources
@@ -21,18 +22,21 @@ from zncc_cli.jobs.disk import check_disk
 from zncc_cli.jobs.missing import Missing, report_entries
 from zncc_cli.jobs.resampled import missing_value
 from zncc_cli.jobs.stack.align_bending import align_bending_stack
+from zncc_cli.jobs.stack.film import FilmMaker
 from zncc_cli.jobs.stack.measuring import path_misfit
 from zncc_cli.jobs.stack.movie import Movie, Progress, movie_of
-from zncc_cli.jobs.stack.outcome import DRIFT_PLOT, DRIFT_TABLE, FILES, FRAME_TRANSFORMS, REPORT, STACK, StackOutcome
+from zncc_cli.jobs.stack.outcome import DRIFT_TABLE, FILES, FRAME_TRANSFORMS, REPORT, STACK, StackOutcome, seconds_of
+from zncc_cli.jobs.stack.pages import draw_drift, write_page
 from zncc_cli.jobs.stack.path import MoviePath, drift_rows, movie_path
 from zncc_cli.jobs.stack.verdict import judge_path
+from zncc_cli.jobs.threads import beside
 from zncc_cli.jobs.versions import versions
 from zncc_cli.operators import native
 from zncc_cli.registration.resampling.canvas import Frame, frame_of_all
 from zncc_cli.registration.warp import corners, map_points
 from zncc_cli.report.drift_files import BLANK, OK, OUTLIER, DriftRow, write_drift_table, write_frame_transforms
-from zncc_cli.report.drift_plot import write_drift_plot
 from zncc_cli.report.json import write_json
+from zncc_cli.report.stack_html import load_stack_html
 
 logger = logging.getLogger("zncc_cli.stack")
 
@@ -58,6 +62,7 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
     with (
         OutputFolder(config.folder, names=FILES, overwrite=config.overwrite) as folder,
         native.selected(config.backend),
+        beside(load_stack_html),
         _one_thread(),
     ):
         image = read_image(config.image, series=config.series, indices=config.resampling.labels)
@@ -73,12 +78,11 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
             row.frame for row, matrix in zip(rows, matrices, strict=True) if not _meets(matrix, canvas, image.shape)
         ]
         check_disk(config.folder, file_bytes(image, canvas))
-        written = movie.write(folder.staging / STACK, list(matrices), canvas, config, progress)
+        maker = FilmMaker(movie, canvas)
+        written = movie.write(folder.staging / STACK, list(matrices), canvas, config, progress, maker.collect)
         write_drift_table(folder.staging / DRIFT_TABLE, rows)
         missing = Missing(folder.staging)
-        with missing.on_failure(DRIFT_PLOT):
-            title = f"{config.image.name}: drift of {len(rows)} frames, to {config.to}, {config.model}"
-            write_drift_plot(folder.staging / DRIFT_PLOT, rows, title)
+        draw_drift(folder.staging, rows, config, missing)
         axis = image.axes[movie.axis]
         write_frame_transforms(
             folder.staging / FRAME_TRANSFORMS,
@@ -89,14 +93,6 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
             to=config.to,
             shape=image.shape,
         )
-        ended = time.perf_counter()
-        seconds = {
-            "import": import_seconds,
-            "read": registration_began - began,
-            "registration": write_began - registration_began,
-            "write": ended - write_began,
-            "total": import_seconds + ended - began,
-        }
         status, reasons = judge_path(rows, config, misfit)
         notes = (
             *image.notes,
@@ -123,11 +119,16 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
             "registered_on": {"channel_index": list(movie.view.index), "blocks": movie.factor},
             "canvas": {"offset": list(canvas.offset), "shape": list(canvas.shape)},
             **report_entries(notes, missing.of(FILES)),
-            "seconds": {stage: round(value, 4) for stage, value in seconds.items()},
+            "seconds": seconds_of(import_seconds, began, registration_began, write_began),
             "settings": dataclasses.asdict(config),
             "threads": movie.threads,
             "versions": versions(),
+            "command": stack_command_line(config),
         }
+        # The page may itself be missing, so report.json is completed after it.
+        write_page(folder.staging, report, rows, maker, FILES, missing, progress)
+        report |= {"seconds": seconds_of(import_seconds, began, registration_began, write_began)}
+        report |= report_entries(notes, missing.of(FILES))
         write_json(folder.staging / REPORT, report)
     for note in notes:
         logger.info("%s", note)

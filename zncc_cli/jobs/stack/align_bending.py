@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from zncc_cli.config.settings import stack_command_line
 from zncc_cli.config.stack import StackConfig
 from zncc_cli.files.image_output import STRIP_ROWS, write_strips
 from zncc_cli.files.images import check_kind, read_image
@@ -22,9 +23,9 @@ from zncc_cli.jobs.disk import check_disk
 from zncc_cli.jobs.missing import Missing, report_entries
 from zncc_cli.jobs.resampled import missing_value
 from zncc_cli.jobs.stack.fields import SUSPECT, MovieFrame, in_pixels, movie_frames
+from zncc_cli.jobs.stack.film import FilmMaker
 from zncc_cli.jobs.stack.movie import Progress, movie_of
 from zncc_cli.jobs.stack.outcome import (
-    DRIFT_PLOT,
     DRIFT_TABLE,
     EXPECTED_ERROR,
     FILES_OF_BENT,
@@ -34,7 +35,10 @@ from zncc_cli.jobs.stack.outcome import (
     STACK,
     TOTAL,
     StackOutcome,
+    seconds_of,
 )
+from zncc_cli.jobs.stack.pages import draw_drift, write_page
+from zncc_cli.jobs.threads import beside
 from zncc_cli.jobs.versions import versions
 from zncc_cli.operators import native
 from zncc_cli.registration.nonrigid.frame_field import FrameField
@@ -42,8 +46,8 @@ from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.resampling.canvas import Frame
 from zncc_cli.registration.transforms.bending import displacements
 from zncc_cli.report.drift_files import BLANK, OK, OUTLIER, DriftRow, write_drift_table, write_frame_transforms
-from zncc_cli.report.drift_plot import write_drift_plot
 from zncc_cli.report.json import write_json
+from zncc_cli.report.stack_html import load_stack_html
 
 logger = logging.getLogger("zncc_cli.stack")
 
@@ -59,6 +63,7 @@ def align_bending_stack(config: StackConfig, progress: Progress, import_seconds:
     with (
         OutputFolder(config.folder, names=FILES_OF_BENT, overwrite=config.overwrite) as folder,
         native.selected(config.backend),
+        beside(load_stack_html),
     ):
         image = read_image(config.image, series=config.series, indices=config.resampling.labels)
         missing_value(image.dtype, image.metadata, config.resampling)  # before any work
@@ -70,8 +75,8 @@ def align_bending_stack(config: StackConfig, progress: Progress, import_seconds:
         places = [in_pixels(frame.place, movie.factor, shape) for frame in frames]
         write_began = time.perf_counter()
         fields = [place.field for place in places]
-        staging = folder.staging
-        written = movie.write(staging / STACK, fields, canvas, config, progress)
+        staging, maker = folder.staging, FilmMaker(movie, canvas)
+        written = movie.write(staging / STACK, fields, canvas, config, progress, maker.collect)
         progress("writing displacements")
         grid, count = image.metadata, movie.count
         _write(staging / TOTAL, _totals(places), (count, *shape, 2), grid)
@@ -81,9 +86,7 @@ def align_bending_stack(config: StackConfig, progress: Progress, import_seconds:
         rows = tuple(_row(frame, place) for frame, place in zip(frames, places, strict=True))
         write_drift_table(staging / DRIFT_TABLE, rows)
         missing = Missing(staging)
-        with missing.on_failure(DRIFT_PLOT):
-            title = f"{config.image.name}: drift of {len(rows)} frames, to {config.to}, {config.model}"
-            write_drift_plot(staging / DRIFT_PLOT, rows, title)
+        draw_drift(staging, rows, config, missing)
         axis = image.axes[movie.axis]
         write_frame_transforms(
             staging / FRAME_TRANSFORMS,
@@ -100,14 +103,6 @@ def align_bending_stack(config: StackConfig, progress: Progress, import_seconds:
                 "expected_error": EXPECTED_ERROR,
             },
         )
-        ended = time.perf_counter()
-        seconds = {
-            "import": import_seconds,
-            "read": registration_began - began,
-            "registration": write_began - registration_began,
-            "write": ended - write_began,
-            "total": import_seconds + ended - began,
-        }
         status, reasons = _judged(frames)
         notes = (*image.notes, *movie_notes, *written.notes)
         report: dict[str, Any] = {
@@ -132,11 +127,16 @@ def align_bending_stack(config: StackConfig, progress: Progress, import_seconds:
             "registered_on": {"channel_index": list(movie.view.index), "blocks": movie.factor},
             "canvas": {"offset": list(canvas.offset), "shape": list(canvas.shape)},
             **report_entries(notes, missing.of(FILES_OF_BENT)),
-            "seconds": {stage: round(value, 4) for stage, value in seconds.items()},
+            "seconds": seconds_of(import_seconds, began, registration_began, write_began),
             "settings": dataclasses.asdict(config),
             "threads": movie.threads,
             "versions": versions(),
+            "command": stack_command_line(config),
         }
+        # The page may itself be missing, so report.json is completed after it.
+        write_page(staging, report, rows, maker, FILES_OF_BENT, missing, progress)
+        report |= {"seconds": seconds_of(import_seconds, began, registration_began, write_began)}
+        report |= report_entries(notes, missing.of(FILES_OF_BENT))
         write_json(staging / REPORT, report)
     for note in notes:
         logger.info("%s", note)
