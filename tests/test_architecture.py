@@ -17,13 +17,14 @@ MAY_IMPORT = {
     "text": (),
     "errors": (),
     "process": (),
+    "progress": (),
     "config": ("errors", "text"),
-    "operators": ("config", "errors"),
-    "registration": ("operators", "config", "errors", "text"),
+    "operators": ("config", "errors", "progress"),
+    "registration": ("operators", "config", "errors", "text", "progress"),
     "files": ("registration.transforms", "config", "errors", "text"),
     "report": ("files", "registration", "config", "errors", "text"),
-    "jobs": ("report", "files", "registration", "operators.native", "config", "errors", "text", "process"),
-    "cli": ("jobs", "config", "errors", "text", "process"),
+    "jobs": ("report", "files", "registration", "operators.native", "config", "errors", "text", "process", "progress"),
+    "cli": ("jobs", "config", "errors", "text", "process", "progress"),
 }
 # The subpackages and modules of a package, layer by layer from the lowest: one may import those of its own layer and of
 # the layers below it.

@@ -16,6 +16,7 @@ from zncc_cli.jobs.disk import check_disk
 from zncc_cli.jobs.movers import CalibrationMover, Mover, TransformMover
 from zncc_cli.jobs.resampled import write_resampled
 from zncc_cli.operators import native
+from zncc_cli.progress import counted, part, say
 
 
 @dataclass(frozen=True)
@@ -54,14 +55,15 @@ def apply_transform(config: ApplyConfig) -> tuple[Applied, ...]:
         check_kind(path)
     folder = files[0].parent
     refuse_sources(files, (*config.images, config.transform))
-    applied, needed = [], 0
+    applied, needed = list[Applied](), 0
     with OutputFolder(folder, names=[file.name for file in files], overwrite=config.overwrite) as output:
-        for path, out in zip(config.images, files, strict=True):
+        for path, out in counted(zip(config.images, files, strict=True), len(files)):
+            say(f"moving {path.name}")
             image = read_image(path, series=config.series, page=config.page, indices=config.resampling.labels)
             move = mover.move(path, image)
             needed += file_bytes(image, move.canvas)
             check_disk(folder, needed)
-            with native.selected(config.backend):
+            with native.selected(config.backend), part(len(applied) / len(files), (len(applied) + 1) / len(files)):
                 staged = output.staging / out.name
                 written = write_resampled(staged, image, move.transform, move.canvas, config.resampling, move.grid)
             notes = tuple(map(as_options, (*image.notes, *move.notes, *written.notes)))

@@ -25,6 +25,7 @@ from zncc_cli.jobs.pair.inputs import PairViews, downsampled_pair
 from zncc_cli.jobs.pair.registering import register_views
 from zncc_cli.jobs.stack.movie import Progress
 from zncc_cli.jobs.versions import versions
+from zncc_cli.progress import counted, part
 from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.register import RegistrationResult
 from zncc_cli.report.json import write_json
@@ -71,12 +72,13 @@ def calibrate(config: CalibrateConfig, progress: Progress) -> CalibrationOutcome
         channels, notes = _read(config)
         fixed = _number(config.fixed, channels)
         entries = list[dict[str, Any]]()
-        for number, channel in enumerate(channels):
+        for number, channel in enumerate(counted(channels, len(channels))):
             if number == fixed:
                 entries.append({"name": channel.name, "matrix": np.eye(3), "status": Status.OK.value, "reasons": []})
                 continue
             progress(f"registering {channel.name}, channel {number + 1} of {len(channels)}")
-            result, result_notes = _registered(channels[fixed], channel, config)
+            with part(number / len(channels), (number + 1) / len(channels)):
+                result, result_notes = _registered(channels[fixed], channel, config)
             notes += tuple(f"{channel.name}: {note}" for note in result_notes)
             entries.append({"name": channel.name, **_entry(result)})
         height, width = channels[fixed].view.shape

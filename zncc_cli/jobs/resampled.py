@@ -17,6 +17,7 @@ from zncc_cli.files.images import Image
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.jobs.calibration import calibrated_grid
 from zncc_cli.jobs.threads import in_order
+from zncc_cli.progress import counted
 from zncc_cli.registration.resampling.canvas import Frame
 from zncc_cli.registration.resampling.resample import Read, copies, resample
 from zncc_cli.registration.transforms.bending import Transform
@@ -90,14 +91,14 @@ def write_resampled(
         OutputError: the file cannot be written.
     """
     resampler = Resampler(image, transform if callable(transform) else lambda _: transform, canvas, settings)
-    places = product(product(*map(range, image.leading)), range(0, len(canvas.rows), STRIP_ROWS))
+    places = list(product(product(*map(range, image.leading)), range(0, len(canvas.rows), STRIP_ROWS)))
     tally = Tally(image.dtype)
     calibration_notes: tuple[str, ...] = ()
     if not callable(transform):
         grid, calibration_notes = calibrated_grid(grid, image.metadata, transform, canvas.shape)
     notes = calibration_notes + write_strips(
         path,
-        tally.pixels(in_order(resampler.strip, places, threads), collect),
+        counted(tally.pixels(in_order(resampler.strip, places, threads), collect), len(places)),
         shape=(*image.leading, *canvas.shape, *image.data.shape[len(image.leading) + 2 :]),
         dtype=image.dtype,
         axes=image.axes,

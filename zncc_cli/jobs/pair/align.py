@@ -18,12 +18,16 @@ from zncc_cli.jobs.pair.report import pair_report
 from zncc_cli.jobs.pair.run_folder import REPORT, RunFolder
 from zncc_cli.jobs.pair.writing import loading_for_pictures, write_html, write_images
 from zncc_cli.operators import native
+from zncc_cli.progress import part
 from zncc_cli.registration.register import RegistrationResult
 from zncc_cli.report.json import write_json
 
 logger = logging.getLogger("zncc_cli.pair")
 
 Progress = Callable[[str], None]
+
+# Shares of the time of a pair of 1024 x 1024 to 4096 x 4096 pixels after each stage; the rest is the HTML report.
+_READ, _REGISTERED, _WRITTEN = 0.03, 0.6, 0.95
 
 
 @dataclass(frozen=True)
@@ -75,16 +79,18 @@ def align_pair(
     clock = _Clock(import_seconds)
     with RunFolder.of(config) as folder, loading_for_pictures(config):
         progress(f"reading {config.fixed.name} and {config.moving.name}")
-        views = read_views(config, earlier_digests)
-        pair = downsampled_pair(views, config)
+        with part(0.0, _READ):
+            views = read_views(config, earlier_digests)
+            pair = downsampled_pair(views, config)
         clock.end_stage("read")
 
         progress(f"registering, {config.registration.model}")
-        result = register_views(views, pair, config)
+        with part(_READ, _REGISTERED):
+            result = register_views(views, pair, config)
         clock.set_stage("registration", result.seconds)
 
         progress(f"writing {config.folder}")
-        with native.selected(config.registration.backend):
+        with native.selected(config.registration.backend), part(_REGISTERED, _WRITTEN):
             images = write_images(folder, views, pair, result, config)
         clock.end_stage("write")
 

@@ -32,6 +32,7 @@ from zncc_cli.jobs.rounds.merging import merged_canvas, merged_channels, merged_
 from zncc_cli.jobs.stack.movie import Progress
 from zncc_cli.jobs.versions import versions
 from zncc_cli.operators import native
+from zncc_cli.progress import part
 from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.register import RegistrationResult
 from zncc_cli.registration.resampling.canvas import Frame
@@ -41,6 +42,7 @@ from zncc_cli.report.json import write_json
 logger = logging.getLogger("zncc_cli.rounds")
 
 _SEVERITY = (Status.OK, Status.SUSPECT, Status.FAILED)
+_REGISTERED = 0.5  # of the time, when all rounds are registered
 _SIDE_FILES = (SPLINE, DISPLACEMENT, EXPECTED_ERROR)
 
 
@@ -89,12 +91,13 @@ def merge_rounds(config: RoundsConfig, progress: Progress, import_seconds: float
         missing_value(one.channels.image.dtype, one.channels.image.metadata, config.resampling)
     with OutputFolder(folder_path, names=names, overwrite=config.overwrite) as folder:
         read_ended = time.perf_counter()
-        results, pair_notes = _results(rounds, fixed, config, progress)
+        with part(0.05, _REGISTERED):
+            results, pair_notes = _results(rounds, fixed, config, progress)
         registered = time.perf_counter()
         transforms = [np.eye(3) if result is None else result.transform for result in results]
         canvas, canvas_notes = _canvas(rounds, results, transforms, config)
         check_disk(folder_path, sum(file_bytes(one.channels.image, canvas) for one in rounds))
-        with native.selected(config.registration.backend):
+        with native.selected(config.registration.backend), part(_REGISTERED, 1.0):
             out = folder.staging / config.out.name
             clipped, notes = write_merged(out, rounds, transforms, fixed, canvas, config.resampling, progress)
         for name, one, result in zip(transform_names, rounds, results, strict=True):
@@ -157,7 +160,8 @@ def _results(
         )
         views = PairViews(rounds[fixed].view, one.view, {}, ())
         pair = downsampled_pair(views, pair_config)
-        result = register_views(views, pair, pair_config)
+        with part(number / len(rounds), (number + 1) / len(rounds)):
+            result = register_views(views, pair, pair_config)
         notes += [f"{one.name}: {note}" for note in (*pair.notes, *result.notes)]
         results.append(result)
     return results, tuple(notes)

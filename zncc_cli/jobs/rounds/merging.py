@@ -23,6 +23,7 @@ from zncc_cli.jobs.rounds.inputs import Round
 from zncc_cli.jobs.stack.movie import Progress
 from zncc_cli.jobs.threads import in_order
 from zncc_cli.process import usable_cores
+from zncc_cli.progress import counted
 from zncc_cli.registration.resampling.canvas import Frame, frame_of, frame_of_all
 from zncc_cli.registration.transforms.bending import Transform, matrix_of
 from zncc_cli.text import shown
@@ -163,7 +164,7 @@ def write_merged(
     notes += grid_notes + dtype_notes
     notes += write_strips(
         path,
-        pixels(),
+        counted(pixels(), len(planes) * -(-len(canvas.rows) // STRIP_ROWS)),
         shape=(*(n for _, n in others), len(channels), *canvas.shape),
         dtype=dtype,
         axes="".join(letter for letter, _ in others) + "CYX",

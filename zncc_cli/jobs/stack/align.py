@@ -32,6 +32,7 @@ from zncc_cli.jobs.stack.verdict import judge_path
 from zncc_cli.jobs.threads import beside
 from zncc_cli.jobs.versions import versions
 from zncc_cli.operators import native
+from zncc_cli.progress import part
 from zncc_cli.registration.resampling.canvas import Frame, frame_of_all
 from zncc_cli.registration.warp import corners, map_points
 from zncc_cli.report.drift_files import BLANK, OK, OUTLIER, DriftRow, write_drift_table, write_frame_transforms
@@ -39,6 +40,9 @@ from zncc_cli.report.json import write_json
 from zncc_cli.report.stack_html import load_stack_html
 
 logger = logging.getLogger("zncc_cli.stack")
+
+# Shares of the time of a movie after each stage; the rest is the page.
+_MEASURED, _COMPARED, _WRITTEN = 0.55, 0.65, 0.85
 
 
 def align_stack(config: StackConfig, progress: Progress, import_seconds: float = 0.0) -> StackOutcome:
@@ -69,8 +73,10 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
         missing_value(image.dtype, image.metadata, config.resampling)  # before any work
         movie, movie_notes = movie_of(image, config)
         registration_began = time.perf_counter()
-        followed = movie_path(movie, config, progress)
-        misfit = path_misfit(movie, followed.path, config.model, progress)
+        with part(0.02, _MEASURED):
+            followed = movie_path(movie, config, progress)
+        with part(_MEASURED, _COMPARED):
+            misfit = path_misfit(movie, followed.path, config.model, progress)
         matrices, rows = drift_rows(movie, followed, config.model)
         write_began = time.perf_counter()
         canvas = frame_of_all(config.resampling.canvas, list(matrices), image.shape, image.shape)
@@ -79,7 +85,8 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
         ]
         check_disk(config.folder, file_bytes(image, canvas))
         maker = FilmMaker(movie, canvas)
-        written = movie.write(folder.staging / STACK, list(matrices), canvas, config, progress, maker.collect)
+        with part(_COMPARED, _WRITTEN):
+            written = movie.write(folder.staging / STACK, list(matrices), canvas, config, progress, maker.collect)
         write_drift_table(folder.staging / DRIFT_TABLE, rows)
         missing = Missing(folder.staging)
         draw_drift(folder.staging, rows, config, missing)
@@ -126,7 +133,8 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
             "command": stack_command_line(config),
         }
         # The page may itself be missing, so report.json is completed after it.
-        write_page(folder.staging, report, rows, maker, FILES, missing, progress)
+        with part(_WRITTEN, 1.0):
+            write_page(folder.staging, report, rows, maker, FILES, missing, progress)
         report |= {"seconds": seconds_of(import_seconds, began, registration_began, write_began)}
         report |= report_entries(notes, missing.of(FILES))
         write_json(folder.staging / REPORT, report)

@@ -41,6 +41,7 @@ from zncc_cli.jobs.stack.pages import draw_drift, write_page
 from zncc_cli.jobs.threads import beside
 from zncc_cli.jobs.versions import versions
 from zncc_cli.operators import native
+from zncc_cli.progress import part
 from zncc_cli.registration.nonrigid.frame_field import FrameField
 from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.resampling.canvas import Frame
@@ -51,6 +52,7 @@ from zncc_cli.report.stack_html import load_stack_html
 
 logger = logging.getLogger("zncc_cli.stack")
 
+_FOLLOWED, _WRITTEN = 0.85, 0.95  # shares of the time after these stages
 _BYTES_A_PIXEL = 4 * (2 + 2 + 1)  # of a frame: both displacements and the expected error
 _MAX_BAD_SHARE = 0.1  # of the frames; the path is suspect with more that have no place, as that of matrices
 
@@ -71,12 +73,14 @@ def align_bending_stack(config: StackConfig, progress: Progress, import_seconds:
         shape, canvas = image.shape, Frame(0, 0, image.shape[1], image.shape[0])
         check_disk(config.folder, file_bytes(image, canvas) + _BYTES_A_PIXEL * movie.count * shape[0] * shape[1])
         registration_began = time.perf_counter()
-        frames = movie_frames(movie, config, progress)
+        with part(0.02, _FOLLOWED):
+            frames = movie_frames(movie, config, progress)
         places = [in_pixels(frame.place, movie.factor, shape) for frame in frames]
         write_began = time.perf_counter()
         fields = [place.field for place in places]
         staging, maker = folder.staging, FilmMaker(movie, canvas)
-        written = movie.write(staging / STACK, fields, canvas, config, progress, maker.collect)
+        with part(_FOLLOWED, _WRITTEN):
+            written = movie.write(staging / STACK, fields, canvas, config, progress, maker.collect)
         progress("writing displacements")
         grid, count = image.metadata, movie.count
         _write(staging / TOTAL, _totals(places), (count, *shape, 2), grid)
@@ -134,7 +138,8 @@ def align_bending_stack(config: StackConfig, progress: Progress, import_seconds:
             "command": stack_command_line(config),
         }
         # The page may itself be missing, so report.json is completed after it.
-        write_page(staging, report, rows, maker, FILES_OF_BENT, missing, progress)
+        with part(_WRITTEN, 1.0):
+            write_page(staging, report, rows, maker, FILES_OF_BENT, missing, progress)
         report |= {"seconds": seconds_of(import_seconds, began, registration_began, write_began)}
         report |= report_entries(notes, missing.of(FILES_OF_BENT))
         write_json(staging / REPORT, report)

@@ -11,6 +11,7 @@ import numpy as np
 from zncc_cli.jobs.resampled import Strip
 from zncc_cli.jobs.stack.movie import Movie, Progress
 from zncc_cli.jobs.threads import in_order
+from zncc_cli.progress import counted
 from zncc_cli.registration.resampling.canvas import Frame
 from zncc_cli.report.grey import BlockMeans, grey_levels, robust_limits
 from zncc_cli.report.stack_html import Film
@@ -65,7 +66,8 @@ class FilmMaker:
             progress(f"drawing frame {frame + 1} of {self._movie.count}")
             return self._read(frame)
 
-        for frame, picture in zip(frames, in_order(read, frames, self._movie.threads), strict=True):
+        pictures = zip(frames, in_order(read, frames, self._movie.threads), strict=True)
+        for frame, picture in counted(pictures, len(frames)):
             cuts_before[frame] = _cuts(picture)
             if frame in self._loop_frames:
                 before[frame] = picture
