@@ -17,13 +17,14 @@ MAY_IMPORT = {
     "text": (),
     "errors": (),
     "process": (),
+    "progress": (),
     "config": ("errors", "text"),
-    "operators": ("config", "errors"),
-    "registration": ("operators", "config", "errors", "text"),
+    "operators": ("config", "errors", "progress"),
+    "registration": ("operators", "config", "errors", "text", "progress"),
     "files": ("registration.transforms", "config", "errors", "text"),
     "report": ("files", "registration", "config", "errors", "text"),
-    "jobs": ("report", "files", "registration", "operators.native", "config", "errors", "text", "process"),
-    "cli": ("jobs", "config", "errors", "text", "process"),
+    "jobs": ("report", "files", "registration", "operators.native", "config", "errors", "text", "process", "progress"),
+    "cli": ("jobs", "config", "errors", "text", "process", "progress"),
 }
 # The subpackages and modules of a package, layer by layer from the lowest: one may import those of its own layer and of
 # the layers below it.
@@ -51,7 +52,7 @@ LAYERS = {
     "files": (
         ("memory", "paths", "dataset_path", "metadata", "palette", "options", "tag_values"),
         ("digest", "output_folder", "inflation", "png", "bmp", "pyramid"),
-        ("image", "image_digest", "array_image", "lazy", "pages", "zarr_store"),
+        ("image", "image_digest", "array_image", "lazy", "pages", "channels", "zarr_store"),
         (
             "npy",
             "raster",
@@ -73,8 +74,8 @@ LAYERS = {
             *("row_file", "bigwarp", "reproducible"),
         ),
         ("resampled",),
-        ("pair", "stack", "apply", "stdmap", "strain", "transforms", "build", "doctor"),
-        ("evaluate", "check"),
+        ("pair", "stack", "stdmap", "strain", "transforms", "movers", "build", "doctor"),
+        ("apply", "evaluate", "check", "rounds", "calibrate"),
         ("batch", "summary"),
     ),
 }

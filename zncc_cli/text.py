@@ -55,3 +55,13 @@ def shown(path: str | os.PathLike[str]) -> str:
 def byte_count(count: int) -> str:
     """Return a number of bytes in GB or MB: ``1.25 GB``, ``3.00 MB``."""
     return f"{count / 1e9:.2f} GB" if count >= 1e8 else f"{count / 1e6:.2f} MB"
+
+
+def span(seconds: float) -> str:
+    """Return a duration in words: "4 s", "3:07 min", "12:45 h"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02} min"
+    return f"{whole // 3600}:{whole % 3600 // 60:02} h"

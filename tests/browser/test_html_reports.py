@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 
 from tests.report.html_samples import HOSTILE, nothing, pictures, report
+from tests.report.stack_samples import film, places, stack_report
 from zncc_cli.report.batch_html import BatchHtmlRow, thumbnail, write_batch_html
 from zncc_cli.report.overlay import overlay
 from zncc_cli.report.pair_html import write_pair_html
+from zncc_cli.report.stack_html import write_stack_html
 
 selenium = pytest.importorskip("selenium.webdriver", reason="selenium drives the browser: pip install selenium")
 WebDriverWait = pytest.importorskip("selenium.webdriver.support.wait").WebDriverWait
@@ -146,6 +148,9 @@ def html_reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         for number in range(3)
     ]
     write_batch_html(folder / "batch.html", rows)
+    hostile_movie = stack_report(image=HOSTILE, reasons=[long, HOSTILE], notes=[long], settings={long: long})
+    for name, content in (("movie", stack_report()), ("hostile_movie", hostile_movie)):
+        write_stack_html(folder / f"{name}.html", content, places(), film(), files=("stack.tif",))
     return {file.stem: file for file in folder.glob("*.html")}
 
 
@@ -260,14 +265,14 @@ def test_every_control_is_reached_by_the_keyboard(browser: Browser, html_reports
     assert {"mode", "moving", "zoom", "squares", "A", "copy"} <= reached
 
 
-@pytest.mark.parametrize("name", ["ok", "failed", "hostile", "batch"])
+@pytest.mark.parametrize("name", ["ok", "failed", "hostile", "batch", "movie", "hostile_movie"])
 @pytest.mark.parametrize("script", [True, False])
 def test_a_phone_does_not_scroll_sideways(
     browser: Browser, html_reports: dict[str, Path], name: str, script: bool
 ) -> None:
     browser.show(html_reports[name], width=360, script=script)
     assert browser.run("return document.documentElement.scrollWidth") == 360
-    for mode in ("overlay", "slider", "flicker", "checker") if script and name != "batch" else ():
+    for mode in ("overlay", "slider", "flicker", "checker") if script and name in ("ok", "failed", "hostile") else ():
         browser.choose("mode", mode)
         assert browser.run("return document.documentElement.scrollWidth") == 360
 
@@ -295,7 +300,7 @@ return worst;
 """
 
 
-@pytest.mark.parametrize("name", ["ok", "failed", "batch"])
+@pytest.mark.parametrize("name", ["ok", "failed", "batch", "movie"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_can_be_read(browser: Browser, html_reports: dict[str, Path], name: str, scheme: str) -> None:
     browser.show(html_reports[name], media={"prefers-color-scheme": scheme})
@@ -368,3 +373,54 @@ def test_one_of_a_thousand_pairs_is_found_by_name(browser: Browser, tmp_path: Pa
     browser.show(tmp_path / "batch.html")
     browser.driver.find_element("id", "find").send_keys("0999")
     assert browser.visible(".pair bdi") == ["pair_0999"]
+
+
+def shown_frames(browser: Browser) -> list[int]:
+    """Which frame each screen of a movie shows, by the place of its picture."""
+    return browser.run(
+        "return [...document.querySelectorAll('.screen')].map(e => "
+        "-Number(e.querySelector('image').getAttribute('y') || 0) / e.viewBox.baseVal.height)"
+    )
+
+
+def test_both_loops_of_a_movie_show_the_frame_that_is_chosen(browser: Browser, html_reports: dict[str, Path]) -> None:
+    browser.show(html_reports["movie"], media={"prefers-reduced-motion": "reduce"})
+    assert shown_frames(browser) == [0, 0]
+    assert browser.visible("[name=play]") == ["Play"]
+    browser.set("position", 15)
+    assert shown_frames(browser) == [15, 15]
+    words = browser.run("return document.querySelector('.now').textContent").split()
+    assert words == ["Frame", "15", "of", "0", "to", "23", "outlier"]
+    assert browser.style(".now .mark", "color") != browser.style(".now", "color")
+    browser.click("[name=play]")
+    WebDriverWait(browser.driver, 30).until(lambda _: shown_frames(browser)[0] not in (0, 15))
+    assert browser.visible("[name=play]") == ["Pause"]
+    browser.click("[name=play]")
+    stopped = shown_frames(browser)
+    assert stopped[0] == stopped[1]
+
+
+def test_a_movie_plays_at_once_unless_that_is_not_wanted(browser: Browser, html_reports: dict[str, Path]) -> None:
+    browser.show(html_reports["movie"])
+    WebDriverWait(browser.driver, 30).until(lambda _: shown_frames(browser)[0] > 0)
+
+
+def test_without_a_script_a_movie_shows_its_first_frames(browser: Browser, html_reports: dict[str, Path]) -> None:
+    browser.show(html_reports["movie"], script=False)
+    assert browser.driver.find_element("css selector", "#film form").is_displayed() is False
+    assert len(browser.driver.find_elements("css selector", ".screen")) == 2
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "narrow"), [(390, True), (1200, False)])
+def test_the_drift_plot_fits_the_screen(
+    browser: Browser, html_reports: dict[str, Path], width: int, narrow: bool, scheme: str
+) -> None:
+    browser.show(html_reports["movie"], width=width, media={"prefers-color-scheme": scheme})
+    sizes = browser.run(
+        "return [...document.querySelectorAll('.plot')].map(e => [e.naturalWidth, e.naturalHeight, e.width])"
+    )
+    assert all(0 < shown_width <= width for _, _, shown_width in sizes)
+    assert (sizes[0][0] < sizes[0][1]) == narrow
+    sources = browser.run("return [...document.querySelectorAll('.plot')].map(e => e.currentSrc)")
+    assert len(set(sources)) == 2

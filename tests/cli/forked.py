@@ -17,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-_TORCH_COMMANDS = ("align", "stdmap", "apply", "stack", "doctor", "build")
+_TORCH_COMMANDS = ("align", "stdmap", "apply", "stack", "rounds", "calibrate", "doctor", "build")
 _NO_TORCH_FLAGS = ("-h", "--help", "--version")
 _TIMED_OUT = "timed out"  # the reply for a child that was killed after its time
 

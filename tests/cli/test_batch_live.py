@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import pty
-import re
-import subprocess
-import threading
-
 import pytest
-from conftest import SAMPLES, SCRIPTS, Run
+from conftest import SAMPLES, Run
+from terminal import run_on_terminal
 
-from zncc_cli.jobs.batch.live import span
+from zncc_cli.text import span
 
 
 def test_a_terminal_shows_what_is_done_and_the_rest_goes_to_stdout(run: Run) -> None:
-    ours, theirs = pty.openpty()
-    seen: list[bytes] = []
-
-    def watch() -> None:
-        try:
-            while part := os.read(ours, 4096):
-                seen.append(part)
-        except OSError:  # the terminal has gone
-            return
-
-    reader = threading.Thread(target=watch)
-    reader.start()
-    line = [str(SCRIPTS / "zncc-batch"), str(SAMPLES / "batch"), "-o", "out", "-m", "rigid"]
-    env = {**os.environ, "COLUMNS": "120", "TERM": "xterm"}
-    got = subprocess.run(line, cwd=run.folder, env=env, stdout=subprocess.PIPE, stderr=theirs, text=True, check=False)
-    os.close(theirs)
-    reader.join(10)
-    os.close(ours)
-    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", b"".join(seen).decode())
-    assert got.returncode == 0
-    assert "3 of 3 pairs aligned" in got.stdout
-    for word in ("done", "suspect", "failed", "pairs/s", "time left", "3/3"):
+    code, stdout, shown = run_on_terminal(run.folder, "zncc-batch", SAMPLES / "batch", "-o", "out", "-m", "rigid")
+    assert code == 0
+    assert "3 of 3 pairs aligned" in stdout
+    for word in ("done", "suspect", "failed", "pairs/s", "time left", "3/3", "━"):
         assert word in shown, shown
 
 

@@ -26,7 +26,7 @@ def test_a_movie_is_aligned_into_a_folder_of_its_own(run: Run) -> None:
     assert got.returncode == 0, got.stderr
     assert "ok: 11 of 12 frames agree; blank: frame 6" in got.stdout
     files = {path.name for path in (run.folder / "movie_stack").iterdir()}
-    assert files == {"stack.tif", "drift.csv", "drift.svg", "transforms.json", "report.json"}
+    assert files == {"stack.tif", "drift.csv", "drift.svg", "transforms.json", "report.json", "report.html"}
     last = (run.folder / "movie_stack" / "drift.csv").read_text().splitlines()[-1].split(",")
     assert abs(float(last[1]) - made.drift[-1, 0]) < 0.1
 

@@ -23,7 +23,7 @@ from zncc_cli.jobs.missing import Missing, sentence
 from zncc_cli.jobs.pair import maps, writing
 from zncc_cli.jobs.pair.align import align_pair
 from zncc_cli.jobs.pair.run_folder import HTML, MAPS, MASK, OVERLAY, file_names
-from zncc_cli.jobs.stack import align as stack
+from zncc_cli.jobs.stack import pages
 from zncc_cli.jobs.stack.align import align_stack
 from zncc_cli.jobs.stdmap import write_std_maps
 
@@ -259,12 +259,13 @@ def test_a_stack_whose_plot_fails_is_still_written(tmp_path: Path, monkeypatch: 
     whole = scene(80, 80).astype(np.uint16)
     movie = np.stack([whole[k : k + 64, 4 - k : 68 - k] for k in range(4)])
     tifffile.imwrite(tmp_path / "movie.tif", movie, photometric="minisblack", metadata={"axes": "TYX"})
-    monkeypatch.setattr(stack, "write_drift_plot", breaks)
+    monkeypatch.setattr(pages, "write_drift_plot", breaks)
+    monkeypatch.setattr(pages, "write_stack_html", breaks)
     outcome = align_stack(StackConfig(image=tmp_path / "movie.tif", out=tmp_path / "out"), lambda _: None)
-    assert (outcome.exit_code, outcome.missing) == (ExitCode.INCOMPLETE, {"drift.svg": DEFECT})
+    assert (outcome.exit_code, outcome.missing) == (ExitCode.INCOMPLETE, {"report.html": DEFECT, "drift.svg": DEFECT})
     assert names(tmp_path / "out") == {"stack.tif", "drift.csv", "transforms.json", "report.json"}
     report = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert (report["missing"], report["notes"][-1]) == (["drift.svg"], sentence(outcome.missing))
+    assert (report["missing"], report["notes"][-1]) == (["report.html", "drift.svg"], sentence(outcome.missing))
     assert tifffile.imread(tmp_path / "out" / "stack.tif").shape == movie.shape
 
 

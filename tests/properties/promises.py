@@ -211,7 +211,7 @@ def _check_std_maps(case: Case, folder: Path, result: CommandResult, new: set[st
 def _check_stack(case: Case, folder: Path, result: CommandResult, new: set[str]) -> None:
     """Check the files of ``zncc stack``."""
     (movie,) = case.files
-    names = {"stack.tif", "drift.csv", "drift.svg", "transforms.json", "report.json"}
+    names = {"stack.tif", "drift.csv", "drift.svg", "transforms.json", "report.json", "report.html"}
     assert new == {"out", *(f"out/{name}" for name in names)}, new
     out = folder / "out"
     report = json.loads((out / "report.json").read_text())

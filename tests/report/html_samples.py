@@ -20,7 +20,7 @@ HOSTILE = "<img src=x onerror=alert(1)>\"'&{{7*7}}</script>\u202etif\n\x1b[31m\u
 class ParsedHtml(HTMLParser):
     """A parsed HTML file: its elements (tag, attributes), and the text that it shows."""
 
-    VOID = ("meta", "link", "img", "input", "br")
+    VOID = ("meta", "link", "img", "input", "br", "source")
 
     def __init__(self, content):
         super().__init__()

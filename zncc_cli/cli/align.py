@@ -72,6 +72,8 @@ def align(
     overwrite: options.OverwriteOption = False,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,
+    verbose: options.VerboseOption = False,
+    log: options.LogOption = None,
     debug: options.DebugOption = False,
     version: options.VersionOption = False,
 ) -> None:
@@ -86,7 +88,7 @@ def align(
     """
     inputs = None
     if rerun is not None:
-        options.refuse_others(context, "--rerun", allowed=("rerun", "out", "overwrite", "json", "quiet", "debug"))
+        options.refuse_others(context, "--rerun", allowed=("rerun", "out", "overwrite", *options.SAYING))
         earlier = _earlier(rerun)
         config, inputs = dataclasses.replace(earlier.config, overwrite=overwrite), earlier.digests
         config = config if out is None else dataclasses.replace(config, out=out)

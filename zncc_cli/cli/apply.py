@@ -18,6 +18,7 @@ def apply(
     images: Annotated[list[Path], options.argument(ApplyConfig, "images")],
     out: Annotated[Path | None, options.option(ApplyConfig, "out")] = None,
     inverse: Annotated[bool, options.option(ApplyConfig, "inverse")] = False,
+    channel: Annotated[str | None, options.option(ApplyConfig, "channel")] = None,
     series: options.OneSeriesOption = None,
     page: Annotated[int | None, options.option(ApplyConfig, "page")] = None,
     interpolation: options.InterpolationOption = _DEFAULT.interpolation,
@@ -29,12 +30,15 @@ def apply(
     overwrite: options.OverwriteOption = False,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,
+    verbose: options.VerboseOption = False,
+    log: options.LogOption = None,
     debug: options.DebugOption = False,
 ) -> None:
     """Apply a transform to other images.
 
     Each IMAGE is resampled onto the fixed frame by a transform that zncc-align found. Its dtype, channels and pages are
-    kept. With the settings of that run, the moving image itself gives its aligned.tif byte for byte.
+    kept. With the settings of that run, the moving image itself gives its aligned.tif byte for byte. Of a calibration,
+    each channel is resampled onto the frame of the calibration's fixed channel.
 
     Exit codes: 0 written; 1 error; 2 usage error.
     """

@@ -60,6 +60,8 @@ def batch(
     overwrite: options.OverwriteOption = False,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,
+    verbose: options.VerboseOption = False,
+    log: options.LogOption = None,
     debug: options.DebugOption = False,
     version: options.VersionOption = False,
 ) -> None:

@@ -6,10 +6,15 @@ import dataclasses
 
 import typer
 
-from zncc_cli.cli import options
+from zncc_cli.cli import console, options
 
 
-def build(json: options.JsonOption = False, debug: options.DebugOption = False) -> None:
+def build(
+    json: options.JsonOption = False,
+    verbose: options.VerboseOption = False,
+    log: options.LogOption = None,
+    debug: options.DebugOption = False,
+) -> None:
     """Build the native libraries.
 
     Builds them for the devices of this machine, and prints where they are and how long it took. Otherwise the first
@@ -19,7 +24,9 @@ def build(json: options.JsonOption = False, debug: options.DebugOption = False) 
     """
     from zncc_cli.jobs.build import build_all
 
-    builds = build_all()
+    with console.progress(False) as progress:
+        progress("building the native libraries")
+        builds = build_all()
     from zncc_cli.jobs.summary import print_builds, print_json
 
     if json:

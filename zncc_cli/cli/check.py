@@ -30,6 +30,8 @@ def check(
     overwrite: options.OverwriteOption = False,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,
+    verbose: options.VerboseOption = False,
+    log: options.LogOption = None,
     debug: options.DebugOption = False,
 ) -> None:
     """Check a pair that is said to be aligned already.

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import copy
 import errno
 import io
 import logging
 import os
+import re
+import shlex
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
@@ -17,22 +21,65 @@ from typing import Any, NoReturn, TextIO
 import typer
 
 from zncc_cli.config.spelling import as_options
-from zncc_cli.errors import ExitCode, ZnccError, is_memory_error
+from zncc_cli.errors import ExitCode, OptionError, OutputError, ZnccError, is_memory_error
 from zncc_cli.process import keep_freed_memory, without_collector
+from zncc_cli.progress import Listener, listened, say
 from zncc_cli.text import shown
 
 # Depending on its version, typer raises exceptions of click or of its own copy of click; this is their common base.
 _ClickException: Any = typer.BadParameter.__mro__[2]
 
-_debug = False
+_debug = _verbose = False
+_stderr: logging.Handler | None = None
+_log: logging.Handler | None = None
+_DIGITS = re.compile(r"[0-9]+")
+# What a line of a log begins with.
+_LOG_LINE = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:")
 
 
 def set_debug(value: bool) -> None:
-    """Show tracebacks of errors from now on."""
+    """Show tracebacks of errors, and all that --verbose shows, from now on."""
     global _debug
     _debug = _debug or value
-    if _debug:
-        logging.getLogger("zncc_cli").setLevel(logging.DEBUG)
+    if value:
+        set_verbose(True)
+
+
+def set_verbose(value: bool) -> None:
+    """Say each step from now on."""
+    global _verbose
+    _verbose = _verbose or value
+    if _verbose and _stderr is not None:
+        _stderr.setLevel(logging.DEBUG)
+
+
+def open_log(path: Path | None) -> Path | None:
+    """Add what is said from now on, and each step, to the end of a file, with the time.
+
+    Raises:
+        OutputError: the file cannot be written, or is something else than a log.
+    """
+    global _log
+    if path is None or _log is not None:
+        return path
+    try:
+        if os.path.lexists(path):
+            if not path.is_file():
+                raise OutputError(f"{shown(path)}: expected the name of a file, found a folder or device; name a file")
+            with path.open("rb") as file:
+                begin = file.read(16)
+            if begin and not _LOG_LINE.match(begin):
+                raise OutputError(f"{shown(path)}: expected a log, or nothing, found another file; name another --log")
+        _log = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputError(f"{shown(path)}: the log cannot be written ({reason}); name another --log") from error
+    formatter = _MessageFormatter("%(asctime)s %(levelname)s %(message)s")
+    formatter.default_msec_format = "%s.%03d"
+    _log.setFormatter(formatter)
+    logging.getLogger("zncc_cli").addHandler(_log)
+    logging.getLogger("zncc_cli").debug("%s", shlex.join(sys.argv))
+    return path
 
 
 class _PipeFile(io.FileIO):
@@ -61,6 +108,9 @@ class _StderrHandler(logging.Handler):
     """Writes to the current sys.stderr, which rich replaces while it redraws its line of progress."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info and not _debug:
+            record = copy.copy(record)
+            record.exc_info = record.exc_text = None
         print(self.format(record), file=sys.stderr)
 
 
@@ -131,8 +181,18 @@ def exit_code(app: typer.Typer, prog: str) -> int:
     signal.signal(signal.SIGTERM, _terminate)
     handler = _StderrHandler()
     handler.setFormatter(_MessageFormatter(f"{prog}: %(message)s"))
+    global _stderr
+    _stderr = handler
+    handler.setLevel(logging.DEBUG if _verbose else logging.INFO)
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
-    logging.getLogger("zncc_cli").setLevel(logging.INFO)
+    logging.getLogger("zncc_cli").setLevel(logging.DEBUG)
+    code = _exit_code(app, prog)
+    if _log is not None:
+        _log.handle(logging.LogRecord("zncc_cli", logging.DEBUG, "", 0, "exit code %d", (code,), None))
+    return code
+
+
+def _exit_code(app: typer.Typer, prog: str) -> int:
     try:
         code = typer.main.get_command(app).main(
             prog_name=prog, standalone_mode=False, help_option_names=["-h", "--help"]
@@ -173,8 +233,10 @@ def _usage(error: Any) -> str:
 
 
 def _fail(prog: str, message: str, code: ExitCode) -> ExitCode:
-    if _debug:
-        logging.getLogger("zncc_cli").error("%s", message, exc_info=True)
+    if _log is not None:
+        _log.handle(logging.LogRecord("zncc_cli", logging.ERROR, "", 0, "%s", (message,), sys.exc_info()))
+    if _debug and _stderr is not None:
+        _stderr.handle(logging.LogRecord("zncc_cli", logging.ERROR, "", 0, "%s", (message,), sys.exc_info()))
     else:
         print(f"{prog}: error: {shown(as_options(' '.join(message.split())))}", file=sys.stderr)
     return code
@@ -182,18 +244,46 @@ def _fail(prog: str, message: str, code: ExitCode) -> ExitCode:
 
 @contextlib.contextmanager
 def progress(quiet: bool) -> Iterator[Callable[[str], None]]:
-    """Yield a function that shows a text as progress on stderr, if that is a terminal and not ``quiet``."""
-    if quiet and not _debug:
-        logging.getLogger("zncc_cli").setLevel(logging.WARNING)
-    if quiet or not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.text import Text
+    """Show the progress of the block, and yield a function that says in a few words what comes next.
 
-    console = Console(stderr=True)
-    with console.status("starting") as status:
-        yield lambda text: status.update(Text(shown(text)))
+    On a terminal, what takes more than a second has a bar on stderr, unless ``quiet``. --verbose and --log say each
+    step.
+
+    Raises:
+        OptionError: --verbose and --quiet were both given.
+    """
+    if quiet and _verbose and not _debug:
+        raise OptionError("--quiet: cannot be combined with --verbose; leave one of them out")
+    if quiet and not _debug and _stderr is not None:
+        _stderr.setLevel(logging.WARNING)
+    steps = _steps()
+    if quiet or not sys.stderr.isatty():
+        with listened(steps):
+            yield say
+        return
+    from zncc_cli.cli.progress_bar import bar
+
+    with bar() as shower:
+
+        def both(text: str | None, share: float | None) -> None:
+            steps(text, share)
+            shower(text, share)
+
+        with listened(both):
+            yield say
+
+
+def _steps() -> Listener:
+    """Return a listener that logs each step once: texts that differ in their numbers alone are one step."""
+    began, last = time.perf_counter(), ""
+
+    def tell(text: str | None, share: float | None) -> None:
+        nonlocal last
+        if text is not None and (step := _DIGITS.sub("", text)) != last:
+            last = step
+            logging.getLogger("zncc_cli.progress").debug("%.2f s: %s", time.perf_counter() - began, text)
+
+    return tell
 
 
 def print_path(path: Path) -> None:

@@ -9,7 +9,12 @@ import typer
 from zncc_cli.cli import options
 
 
-def doctor(json: options.JsonOption = False, debug: options.DebugOption = False) -> None:
+def doctor(
+    json: options.JsonOption = False,
+    verbose: options.VerboseOption = False,
+    log: options.LogOption = None,
+    debug: options.DebugOption = False,
+) -> None:
     """Show what runs where, and why.
 
     Prints versions, device, native build, compiler and cache, with a fix for whatever is wrong.

@@ -9,9 +9,11 @@ from zncc_cli.cli.align import align
 from zncc_cli.cli.apply import apply
 from zncc_cli.cli.batch import batch
 from zncc_cli.cli.build import build
+from zncc_cli.cli.calibrate import calibrate
 from zncc_cli.cli.check import check
 from zncc_cli.cli.doctor import doctor
 from zncc_cli.cli.evaluate import evaluate
+from zncc_cli.cli.rounds import rounds
 from zncc_cli.cli.stack import stack
 from zncc_cli.cli.stdmap import stdmap
 from zncc_cli.cli.strain import strain
@@ -20,7 +22,7 @@ from zncc_cli.errors import ExitCode
 
 app = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
 for command in (
-    *(align, apply, stack, stdmap, batch, convert, invert, compose, points, evaluate, check, strain),
+    *(align, apply, stack, rounds, calibrate, stdmap, batch, convert, invert, compose, points, evaluate, check, strain),
     *(build, doctor),
 ):
     app.command()(command)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 import zncc_cli
-from zncc_cli.cli.console import set_debug
+from zncc_cli.cli.console import open_log, set_debug, set_verbose
 from zncc_cli.config import (
     Accept,
     Backend,
@@ -98,6 +98,22 @@ ReproducibleOption = Annotated[bool, option(PairConfig, "reproducible")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")]
 QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print no progress, notes or summary; errors and warnings only.")
+]
+SAYING = ("json", "quiet", "verbose", "log", "debug")
+"""The parameters that change what a command says, not what it does."""
+
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Say each step on stderr.", callback=set_verbose, is_eager=True)
+]
+LogOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--log",
+        metavar="FILE",
+        help="Add each step, notes, warnings and errors to the end of this file, with the time.",
+        callback=open_log,
+        is_eager=True,
+    ),
 ]
 DebugOption = Annotated[
     bool, typer.Option("--debug", help="Show the traceback of an error.", callback=set_debug, is_eager=True)

@@ -36,19 +36,21 @@ def stack(
     overwrite: options.OverwriteOption = False,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,
+    verbose: options.VerboseOption = False,
+    log: options.LogOption = None,
     debug: options.DebugOption = False,
 ) -> None:
     """Align the frames of a movie or z-stack.
 
-    Writes stack.tif, drift.csv, drift.svg, transforms.json and report.json into the folder --out, by default
-    <stem>_stack in the working folder, where <stem> is MOVIE's name without its suffix. Blank frames, and frames that
-    agree with no other, are placed between their neighbours, and named.
+    Writes stack.tif, drift.csv, drift.svg, transforms.json, report.json and report.html into the folder --out, by
+    default <stem>_stack in the working folder, where <stem> is MOVIE's name without its suffix. Blank frames, and
+    frames that agree with no other, are placed between their neighbours, and named.
 
     With --model bspline also splines.npy, displacement.tif (total), incremental.tif and expected_error.tif; zncc strain
     maps the strain of all frames.
 
     Exit codes: 0 aligned; 1 error; 2 usage error; 3 the result is not to be trusted (files are written all the same);
-    5 aligned, but drift.svg could not be made (a line says why).
+    5 aligned, but drift.svg or report.html could not be made (a line says why).
     """
     config = options.gather(StackConfig, {**locals(), "resampling": options.gather(ResamplingConfig, locals())})
     with console.progress(quiet) as progress:

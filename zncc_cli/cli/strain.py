@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated
 
-from zncc_cli.cli import options
+from zncc_cli.cli import console, options
 from zncc_cli.config.strain import StrainConfig
 from zncc_cli.text import shown
 
@@ -19,6 +19,8 @@ def strain(
     overwrite: options.OverwriteOption = False,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,
+    verbose: options.VerboseOption = False,
+    log: options.LogOption = None,
     debug: options.DebugOption = False,
 ) -> None:
     """Map the strain of a transform.
@@ -36,7 +38,9 @@ def strain(
     config = options.gather(StrainConfig, locals())
     from zncc_cli.jobs.strain import write_strain
 
-    maps = write_strain(config)
+    with console.progress(quiet) as progress:
+        progress("mapping strain")
+        maps = write_strain(config)
     if json:
         from zncc_cli.jobs.summary import print_json
 

@@ -31,6 +31,8 @@ def convert(
     moving: MovingSizeOption = None,
     overwrite: options.OverwriteOption = False,
     quiet: options.QuietOption = False,
+    verbose: options.VerboseOption = False,
+    log: options.LogOption = None,
     debug: options.DebugOption = False,
 ) -> None:
     """Convert a transform to the format of another tool.
@@ -56,6 +58,8 @@ def invert(
     moving: MovingSizeOption = None,
     overwrite: options.OverwriteOption = False,
     quiet: options.QuietOption = False,
+    verbose: options.VerboseOption = False,
+    log: options.LogOption = None,
     debug: options.DebugOption = False,
 ) -> None:
     """Invert a transform.
@@ -77,6 +81,8 @@ def compose(
     target_format: TargetFormatOption = None,
     overwrite: options.OverwriteOption = False,
     quiet: options.QuietOption = False,
+    verbose: options.VerboseOption = False,
+    log: options.LogOption = None,
     debug: options.DebugOption = False,
 ) -> None:
     """Compose two transforms into one.
@@ -98,6 +104,8 @@ def points(
     out: Annotated[Path | None, options.option(PointsConfig, "out")] = None,
     inverse: Annotated[bool, options.option(PointsConfig, "inverse")] = False,
     overwrite: options.OverwriteOption = False,
+    verbose: options.VerboseOption = False,
+    log: options.LogOption = None,
     debug: options.DebugOption = False,
 ) -> None:
     """Map points of the FIXED image to the MOVING image.

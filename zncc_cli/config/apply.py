@@ -19,7 +19,11 @@ class ApplyConfig:
     With the backend that made it, ``aligned.tif`` comes out again bit for bit.
     """
 
-    transform: Path = field(metadata=setting("A transform.json of zncc-align.", metavar="TRANSFORM", positional=True))
+    transform: Path = field(
+        metadata=setting(
+            "A transform.json of zncc-align, or a calibration of zncc calibrate.", metavar="TRANSFORM", positional=True
+        )
+    )
     images: tuple[Path, ...] = field(
         metadata=setting("Images of the moving image's size.", metavar="IMAGE...", positional=True)
     )
@@ -34,6 +38,14 @@ class ApplyConfig:
     )
     inverse: bool = field(
         default=False, metadata=setting("Move images of the fixed frame onto the moving frame instead.")
+    )
+    channel: str | None = field(
+        default=None,
+        metadata=setting(
+            "Which channel of a calibration an image of one channel is, by name or number.",
+            metavar="NAME|N",
+            default="told by its name",
+        ),
     )
     page: int | None = field(
         default=None,

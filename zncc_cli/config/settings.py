@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args, get_type_hints
 
 from zncc_cli.config import PairConfig
+from zncc_cli.config.stack import StackConfig
 from zncc_cli.errors import OptionError
 
 _RENAMED_PRODUCTS = {"page": "html"}  # in ``write``, by reports of version 0.1
@@ -15,12 +17,22 @@ _RENAMED_PRODUCTS = {"page": "html"}  # in ``write``, by reports of version 0.1
 
 def command_line(config: PairConfig) -> list[str]:
     """Return the arguments of ``zncc-align`` that say what ``config`` says, with defaults left out."""
-    words = ["zncc-align", str(config.fixed), str(config.moving)]
-    parts: tuple[object, ...] = (config, config.inputs, config.registration, config.resampling)
+    parts = config, config.inputs, config.registration, config.resampling
+    return ["zncc-align", str(config.fixed), str(config.moving), *_options(parts, without=("fixed", "moving"))]
+
+
+def stack_command_line(config: StackConfig) -> list[str]:
+    """Return the arguments of ``zncc stack`` that say what ``config`` says, with defaults left out."""
+    return ["zncc", "stack", str(config.image), *_options((config, config.resampling), without=("image",))]
+
+
+def _options(parts: Sequence[object], without: Sequence[str]) -> list[str]:
+    """Return the options for the settings of some configs that differ from their defaults."""
+    words = []
     for part in parts:
         for field in dataclasses.fields(part):  # type: ignore[arg-type]
             value = getattr(part, field.name)
-            if field.name in ("fixed", "moving") or dataclasses.is_dataclass(value) or value == field.default:
+            if field.name in without or dataclasses.is_dataclass(value) or value == field.default:
                 continue
             option = f"--{field.name.replace('_', '-')}"
             # One word, so that a value may begin with a dash.

@@ -17,15 +17,18 @@ def all_configs() -> tuple[type, ...]:
     """Return the configs of all commands. Most commands need few of them, and loading all takes milliseconds."""
     from zncc_cli.config.apply import ApplyConfig
     from zncc_cli.config.batch import BatchConfig
+    from zncc_cli.config.calibrate import CalibrateConfig
     from zncc_cli.config.check import CheckConfig
     from zncc_cli.config.evaluate import EvaluateConfig
+    from zncc_cli.config.rounds import RoundsConfig
     from zncc_cli.config.stack import StackConfig
     from zncc_cli.config.stdmap import StdMapConfig
     from zncc_cli.config.strain import StrainConfig
     from zncc_cli.config.transforms import ComposeConfig, ConvertConfig, PointsConfig
 
     transforms = ConvertConfig, ComposeConfig, PointsConfig, StrainConfig
-    return *_PAIR_CONFIGS, ApplyConfig, StdMapConfig, BatchConfig, StackConfig, *transforms, EvaluateConfig, CheckConfig
+    jobs = ApplyConfig, StdMapConfig, BatchConfig, StackConfig, RoundsConfig, CalibrateConfig
+    return *_PAIR_CONFIGS, *jobs, *transforms, EvaluateConfig, CheckConfig
 
 
 def as_options(text: str) -> str:

@@ -5,30 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from zncc_cli.config import ImageFormat
 from zncc_cli.config.apply import ApplyConfig
 from zncc_cli.config.spelling import as_options
-from zncc_cli.errors import InputError, OptionError
-from zncc_cli.files.images import Image, check_kind, read_image
-from zncc_cli.files.metadata import Metadata
+from zncc_cli.errors import OptionError
+from zncc_cli.files.images import check_kind, read_image
 from zncc_cli.files.output_folder import OutputFolder, refuse_sources
 from zncc_cli.files.output_formats import OUTPUT_FORMATS, check_output, format_of_name, output_format
 from zncc_cli.files.paths import is_zarr
-from zncc_cli.files.transforms.transform_json import TransformFile, read_transform
+from zncc_cli.files.transforms.calibration_json import is_calibration
 from zncc_cli.jobs.budget import file_bytes
 from zncc_cli.jobs.disk import check_disk
+from zncc_cli.jobs.movers import CalibrationMover, Mover, TransformMover
 from zncc_cli.jobs.resampled import write_resampled
-from zncc_cli.jobs.transforms import inverse_of, inverse_spline, warn_of_status
 from zncc_cli.operators import native
-from zncc_cli.registration.resampling.canvas import frame_of
-from zncc_cli.registration.transforms.bending import Transform, mapped_points, matrix_of
-from zncc_cli.registration.transforms.matrices import is_singular
-from zncc_cli.registration.warp import corners
-from zncc_cli.text import one_line
-
-_MAX_COORDINATE_PX = 1e9  # farther away no image has pixels
+from zncc_cli.progress import counted, part, say
 
 
 @dataclass(frozen=True)
@@ -54,77 +45,35 @@ class Applied:
 def apply_transform(config: ApplyConfig) -> tuple[Applied, ...]:
     """Resample every image onto the frame that the transform maps from, and write each as a TIFF like its own file.
 
+    A calibration moves the channels of an image onto the frame of one of them.
+
     Raises:
         InputError: a file cannot be read, or an image is not of the size that the transform was made for.
         OptionError: a setting does not fit an image.
         OutputError: a file cannot be written; no file is written then.
     """
-    file = read_transform(config.transform)
-    warn_of_status(config.transform, file.status)
-    shapes, grid = (file.fixed_shape, file.moving_shape), file.grid
-    _check_transform(config.transform, file.transform, shapes[0])
-    transform, inverse_notes = file.transform, tuple[str, ...]()
-    if config.inverse:
-        transform, inverse_notes = _inverse(config.transform, file)
-        shapes, grid = shapes[::-1], None
-        _check_transform(config.transform, transform, shapes[0])
+    mover: Mover = CalibrationMover(config) if is_calibration(config.transform) else TransformMover(config)
     files = _files(config)
     for path in config.images:
         check_kind(path)
     folder = files[0].parent
     refuse_sources(files, (*config.images, config.transform))
-    canvas = frame_of(config.resampling.canvas, transform, *shapes)
-    applied, needed = [], 0
+    applied, needed = list[Applied](), 0
     with OutputFolder(folder, names=[file.name for file in files], overwrite=config.overwrite) as output:
-        for path, out in zip(config.images, files, strict=True):
+        for path, out in counted(zip(config.images, files, strict=True), len(files)):
+            say(f"moving {path.name}")
             image = read_image(path, series=config.series, page=config.page, indices=config.resampling.labels)
-            if image.shape != shapes[1]:
-                (height, width), (found_height, found_width) = shapes[1], image.shape
-                other = "; give --inverse for images of the fixed frame" if image.shape == shapes[0] else ""
-                raise InputError(
-                    f"{path}: expected {width} x {height} pixels, the image that {config.transform} moves, "
-                    f"found {found_width} x {found_height}{other or '; name an image of this size'}"
-                )
             named = format_of_name(out) or ImageFormat.TIFF
             check_output(named, image.dtype, image.data.shape, image.axes)
-            needed += file_bytes(image, canvas)
+            move = mover.move(path, image)
+            needed += file_bytes(image, move.canvas)
             check_disk(folder, needed)
-            with native.selected(config.backend):
-                written = write_resampled(output.staging / out.name, image, transform, canvas, config.resampling, grid)
-            notes = tuple(
-                map(as_options, (*image.notes, *inverse_notes, *_calibration_notes(image, grid), *written.notes))
-            )
-            applied.append(Applied(path, out, written.clipped, canvas.offset, canvas.shape, notes))
+            with native.selected(config.backend), part(len(applied) / len(files), (len(applied) + 1) / len(files)):
+                staged = output.staging / out.name
+                written = write_resampled(staged, image, move.transform, move.canvas, config.resampling, move.grid)
+            notes = tuple(map(as_options, (*image.notes, *move.notes, *written.notes)))
+            applied.append(Applied(path, out, written.clipped, move.canvas.offset, move.canvas.shape, notes))
     return tuple(applied)
-
-
-def _inverse(path: Path, file: TransformFile) -> tuple[Transform, tuple[str, ...]]:
-    """Return the inverse of a transform, and a sentence on how far a spline that stands for it is off."""
-    if file.field is None:
-        return inverse_of(path, file.matrix), ()
-    inverse = inverse_spline(path, file.field, file.moving_shape)
-    return inverse.field, (f"{path.name}: its inverse is a spline, off by at most {inverse.error:.2g} px",)
-
-
-def _check_transform(path: Path, transform: Transform, shape: tuple[int, int]) -> None:
-    """Raise `InputError` where a transform is singular, or maps every corner of the frame (H, W) far away."""
-    matrix = matrix_of(transform)
-    with np.errstate(all="ignore"):
-        mapped = mapped_points(transform, corners(shape))
-    in_reach = np.isfinite(mapped).all(axis=-1) & (np.abs(mapped) < _MAX_COORDINATE_PX).all(axis=-1)
-    if is_singular(matrix) or not in_reach.any():
-        raise InputError(
-            f"{path}: expected a matrix that takes the frame's pixels to pixels of the other image, found "
-            f"{one_line(matrix.tolist())}; align again"
-        )
-
-
-def _calibration_notes(image: Image, grid: Metadata | None) -> tuple[str, ...]:
-    """Return a sentence where an image has a place on the Earth, and the frame that it is resampled onto has none."""
-    if grid is not None or not image.metadata.georeference:
-        return ()
-    name = image.metadata.path.name
-    return (f"{name}: the place of the frame that it is resampled onto is not known, and is not written",)
 
 
 def _files(config: ApplyConfig) -> list[Path]:

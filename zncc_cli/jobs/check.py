@@ -30,6 +30,7 @@ from zncc_cli.jobs.missing import Missing, report_entries
 from zncc_cli.jobs.reproducible import finished_report, reported_settings
 from zncc_cli.jobs.versions import versions
 from zncc_cli.operators import native
+from zncc_cli.progress import part
 from zncc_cli.registration.inputs.prepare import prepare
 from zncc_cli.registration.pyramid import Level
 from zncc_cli.registration.quality.alignment_check import AlignmentCheck, check_alignment
@@ -93,7 +94,8 @@ def check_files(config: CheckConfig, progress: Progress) -> CheckOutcome:
         pair = [downsampled(view, factor) for view in views]
         _check_window(config.window, pair[0].grey.shape)
         progress("measuring shifts")
-        check = _checked(pair, config, factor)
+        with part(0.2, 0.9):
+            check = _checked(pair, config, factor)
         progress(f"writing {config.folder}")
         missing = Missing(folder.staging)
         shape = fixed_view.shape

@@ -17,6 +17,7 @@ from zncc_cli.files.images import Image
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.jobs.calibration import calibrated_grid
 from zncc_cli.jobs.threads import in_order
+from zncc_cli.progress import counted
 from zncc_cli.registration.resampling.canvas import Frame
 from zncc_cli.registration.resampling.resample import Read, copies, resample
 from zncc_cli.registration.transforms.bending import Transform
@@ -89,15 +90,15 @@ def write_resampled(
         OptionError: ``--fill`` is no value of the image's dtype.
         OutputError: the file cannot be written.
     """
-    resampler = _Resampler(image, transform if callable(transform) else lambda _: transform, canvas, settings)
-    places = product(product(*map(range, image.leading)), range(0, len(canvas.rows), STRIP_ROWS))
-    tally = _Tally(image.dtype)
+    resampler = Resampler(image, transform if callable(transform) else lambda _: transform, canvas, settings)
+    places = list(product(product(*map(range, image.leading)), range(0, len(canvas.rows), STRIP_ROWS)))
+    tally = Tally(image.dtype)
     calibration_notes: tuple[str, ...] = ()
     if not callable(transform):
         grid, calibration_notes = calibrated_grid(grid, image.metadata, transform, canvas.shape)
     notes = calibration_notes + write_strips(
         path,
-        tally.pixels(in_order(resampler.strip, places, threads), collect),
+        counted(tally.pixels(in_order(resampler.strip, places, threads), collect), len(places)),
         shape=(*image.leading, *canvas.shape, *image.data.shape[len(image.leading) + 2 :]),
         dtype=image.dtype,
         axes=image.axes,
@@ -106,12 +107,11 @@ def write_resampled(
         offset=canvas.offset,
         pyramid=settings.pyramid is Pyramid.AUTO,
     )
-    if tally.inexact:
-        notes += ("integers beyond 2^53 are rounded to 53 bits; --interpolation nearest copies them",)
+    notes += tally.notes
     return Written(tally.clipped, tuple(f"{path.name}: {note}" for note in notes))
 
 
-class _Resampler:
+class Resampler:
     """Resamples strips of an image's planes.
 
     Raises:
@@ -138,7 +138,7 @@ class _Resampler:
         return Strip(index, first_row, values, covered, *to_dtype(values, defined, image.dtype, fill))
 
 
-class _Tally:
+class Tally:
     """Counts what is lost when values are written in a dtype.
 
     Attributes:
@@ -150,7 +150,13 @@ class _Tally:
         self._dtype = dtype
         self.clipped, self.inexact = 0, False
 
-    def pixels(self, strips: Iterable[Strip], collect: Callable[[Strip], None] | None) -> Iterator[np.ndarray]:
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A sentence where values are not exact."""
+        rounded = "integers beyond 2^53 are rounded to 53 bits; --interpolation nearest copies them"
+        return (rounded,) if self.inexact else ()
+
+    def pixels(self, strips: Iterable[Strip], collect: Callable[[Strip], None] | None = None) -> Iterator[np.ndarray]:
         """Yield the pixels of each strip, and count; ``collect``: see `write_resampled`."""
         for strip in strips:
             if collect is not None:

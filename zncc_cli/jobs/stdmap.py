@@ -23,6 +23,7 @@ from zncc_cli.jobs.downsampling import downsampled, downsampling_factor, read_bl
 from zncc_cli.jobs.missing import Missing
 from zncc_cli.jobs.pair.maps import map_strips
 from zncc_cli.operators import native
+from zncc_cli.progress import counted, say
 from zncc_cli.registration.metric.maps import std_map
 from zncc_cli.registration.quality.texture import texture
 from zncc_cli.registration.register import resolve_device
@@ -118,7 +119,8 @@ def write_std_maps(config: StdMapConfig) -> StdMapOutcome:
     ):
         backend = native.load(device)
         maps, failed = list[StdMapFiles](), dict[Path, str]()
-        for image in config.images:
+        for image in counted(config.images, len(config.images)):
+            say(f"mapping {image.name}")
             try:
                 maps.append(_write_one(image, folder.staging, config, device))
             except (InputError, ContentError, OptionError, ResourceError) as error:

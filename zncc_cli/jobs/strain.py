@@ -26,6 +26,7 @@ from zncc_cli.files.transforms.stack_json import is_of_stack, read_stack
 from zncc_cli.jobs.disk import check_disk
 from zncc_cli.jobs.row_file import RowFile
 from zncc_cli.jobs.transforms import as_spline, warn_of_status
+from zncc_cli.progress import counted, say
 from zncc_cli.registration.transforms.bending import displacements, jacobians
 from zncc_cli.registration.transforms.matrices import is_mirrored
 from zncc_cli.registration.transforms.strain import Strain, plane_gradients, strain_of
@@ -111,7 +112,8 @@ def write_strain(config: StrainConfig) -> StrainMaps:
             writer = csv.writer(file, lineterminator="\n")
             prefix = ("frame",) if of_movie else ()
             writer.writerow((*prefix, "x", "y", "u", "v", "sigma", *MAPS, "status"))
-            for source in sources:
+            for number, source in enumerate(counted(sources, len(sources))):
+                say(f"mapping strain, frame {number + 1} of {len(sources)}")
                 table = _Table(step, source, of_movie)
                 tables.append(table)
                 for rows, part in _parts(source, shape, gauge):

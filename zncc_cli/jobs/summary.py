@@ -15,10 +15,12 @@ from zncc_cli.text import shown
 if TYPE_CHECKING:  # most of them load torch
     from zncc_cli.jobs.batch.run import BatchOutcome
     from zncc_cli.jobs.build import Builds
+    from zncc_cli.jobs.calibrate import CalibrationOutcome
     from zncc_cli.jobs.check import CheckOutcome
     from zncc_cli.jobs.doctor import Diagnosis
     from zncc_cli.jobs.evaluate import Evaluation
     from zncc_cli.jobs.pair.align import PairOutcome
+    from zncc_cli.jobs.rounds.align import RoundsOutcome
     from zncc_cli.jobs.stack.outcome import StackOutcome
     from zncc_cli.jobs.stdmap import StdMapOutcome
     from zncc_cli.registration.quality.uncertainty import Uncertainty
@@ -122,6 +124,39 @@ def print_stack(outcome: StackOutcome) -> None:
         ("files", f"{outcome.folder}/"),
     ]
     summary_table(lines)
+
+
+def print_rounds(outcome: RoundsOutcome) -> None:
+    """Print the result of the rounds of one scene, a line for each."""
+    report = outcome.report
+    lines = [("status", f"{outcome.status.value}: {report['reasons'][0]}")]
+    for entry in report["rounds"]:
+        words = f"{entry['status']}: {'; '.join(entry['reasons'])}"
+        if not entry["fixed"]:
+            metrics, error = entry["metrics"], entry["expected_error"]
+            words += f"; zncc {_number(metrics['zncc_before'])} -> {_number(metrics['zncc_after'])}"
+            words += f", motion {metrics['motion']:.3f} px at most"
+            words += "" if error is None or entry["status"] == "failed" else f", expected error {error:.3f} px RMS"
+        lines.append((entry["name"], words))
+    seconds = report["seconds"]
+    lines.append(("channels", f"{len(report['channels'])}: {', '.join(one['name'] for one in report['channels'])}"))
+    lines.append(("seconds", f"{seconds['registration']:.2f} registration, {seconds['total']:.2f} in all"))
+    lines.append(("files", f"{shown(outcome.out)}, {shown(outcome.report_path)}, and a transform for each round"))
+    summary_table(lines)
+
+
+def print_calibration(outcome: CalibrationOutcome) -> None:
+    """Print where each channel of an instrument lies, a line for each."""
+    lines = []
+    for entry in outcome.report["channels"]:
+        words = "stays where it is"
+        if "motion" in entry:
+            shift = ", ".join(f"{entry['matrix'][row][2]:.3f}" for row in (0, 1))
+            error = "" if entry["expected_error"] is None else f", expected error {entry['expected_error']:.3f} px RMS"
+            words = f"{entry['status']}: {'; '.join(entry['reasons'])}; {entry['motion']:.3f} px at most, "
+            words += f"{shift} px along x and y at the first pixel{error}"
+        lines.append((entry["name"], words))
+    summary_table([*lines, ("files", shown(outcome.out))])
 
 
 def print_evaluation(evaluation: Evaluation) -> None:

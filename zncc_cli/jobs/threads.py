@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,6 +28,23 @@ class _Workers(ThreadPoolExecutor):
 def workers(threads: int) -> ThreadPoolExecutor:
     """Return threads that each compute on one core, with the backend of the thread that submits a call."""
     return _Workers(threads, initializer=torch.set_num_threads, initargs=(1,))
+
+
+@contextlib.contextmanager
+def beside(load: Callable[[], None]) -> Iterator[None]:
+    """Call ``load`` in a thread beside the block. What it raises is dropped: who needs it will call it again."""
+
+    def run() -> None:
+        with contextlib.suppress(Exception):
+            load()
+
+    thread = threading.Thread(target=run, daemon=True)
+    with contextlib.suppress(RuntimeError):  # no thread can be had
+        thread.start()
+    yield
+    # Not where the block was interrupted: that may leave the lock of an import, for which the thread waits for ever.
+    if thread.ident is not None:
+        thread.join()
 
 
 def in_order(function: Callable[[_Item], _Result], items: Iterable[_Item], threads: int) -> Iterator[_Result]:

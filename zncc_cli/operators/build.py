@@ -32,6 +32,7 @@ from pathlib import Path
 import torch
 
 from zncc_cli.operators import toolchain
+from zncc_cli.progress import say
 
 logger = logging.getLogger("zncc_cli.native")
 
@@ -239,6 +240,7 @@ def _build(library: Library, final: Path) -> tuple[Path, str]:
 
 def _compile_and_load(library: Library, folder: Path) -> None:
     csrc = source_folder()
+    say(f"compiling {library.name}, which is done once")
     with _build_environment():
         from torch.utils import cpp_extension
 

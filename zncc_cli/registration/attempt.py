@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from zncc_cli.config import NESTED_MODELS, Model, RegistrationConfig
+from zncc_cli.progress import advance, part_of_rest, say, size_words
 from zncc_cli.registration.pair_pyramid import LevelMetrics, PairPyramid
 from zncc_cli.registration.pyramid import pyramid
 from zncc_cli.registration.quality.block_consensus import block_consensus
@@ -43,6 +44,10 @@ from zncc_cli.registration.search.multistart import (
 )
 from zncc_cli.registration.search.start_check import check_start
 from zncc_cli.registration.transforms.linear import LinearTransform
+
+# Of what is left: the search; and what follows it, with its descent and its refinement. Some of it is left for what is
+# tried where nothing is found. Means of affine pairs of 512 x 512 to 2048 x 2048 pixels.
+_SEARCH_SHARE, _SOLVE_SHARE, _DESCENT_SHARE, _REFINED_SHARE = 0.15, 0.9, 0.2, 0.6
 
 _BORDER_NOTE = (
     "both images have the same border of constant pixels, which does not move with the scene: it pulled at the result "
@@ -106,7 +111,9 @@ def find(
 ) -> list[Candidate]:
     """Return where the starts lead, the best first; ``narrow``, ``scales`` and ``quick`` as in `Search`."""
     metrics = {inverted: LevelMetrics(pair.in_contrast(inverted), config) for inverted in config.contrast.signs}
-    return find_candidates(metrics, config, Search(task.init, task.bound, narrow, scales, quick))
+    say(f"searching, {config.model}")
+    with part_of_rest(_SEARCH_SHARE):
+        return find_candidates(metrics, config, Search(task.init, task.bound, narrow, scales, quick))
 
 
 def solve(pair: PairPyramid, task: Task, config: RegistrationConfig, candidates: list[Candidate]) -> Solution:
@@ -115,6 +122,11 @@ def solve(pair: PairPyramid, task: Task, config: RegistrationConfig, candidates:
     On the way the model is selected (where it is left open), the fit is compared with a given start, and checked for
     the pull of a static border.
     """
+    with part_of_rest(_SOLVE_SHARE):
+        return _solve(pair, task, config, candidates)
+
+
+def _solve(pair: PairPyramid, task: Task, config: RegistrationConfig, candidates: list[Candidate]) -> Solution:
     metrics = LevelMetrics(pair.in_contrast(candidates[0].start.inverted), config)
     matrix, richest_records = _descend_richest(metrics, candidates[0], config)
     model, matrix, selection = _select(metrics.pair, matrix, config)
@@ -126,9 +138,13 @@ def solve(pair: PairPyramid, task: Task, config: RegistrationConfig, candidates:
     ratio = start_ratio(candidates, pair.shape, pair.moving_shape)
     fine_ratio = None if ratio is None or ratio >= MIN_START_RATIO else _fine_ratio(metrics, matrix, candidates, config)
     thorough = task.init is not None or may_agree(metrics, matrix, ratio)
+    say(f"refining on the full size, {model}")
+    advance(_DESCENT_SHARE)
     descended, refinement_record = refined_fit(toned, matrix, model, config, selection, thorough=thorough)
     if not thorough and may_agree(metrics, descended.matrix, ratio):
         descended, refinement_record = refined_fit(toned, descended.matrix, model, config, selection)
+    say("judging the result")
+    advance(_REFINED_SHARE)
     checked = check_start(pair, task.init, task.bound, descended, config)
     by_curve = toned is not metrics.pair and checked.fit is descended
     # A fit that the start itself led to had no rivals.
@@ -186,8 +202,10 @@ def _descend_levels(
     """Follow ``model`` from the coarsest of ``levels`` to the finest; return the matrix, and what each level took."""
     records = list[LevelRecord]()
     for level in reversed(levels):
+        say(f"level {len(metrics.pair) - level} of {len(metrics.pair)}, {size_words(metrics[level].factor)}, {model}")
         matrix, record = descend(metrics[level], model, matrix, config)
         records.append(record)
+        advance(_DESCENT_SHARE / 4**level)  # four times the pixels on each finer level
     return matrix, records
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from zncc_cli.config import Contrast, RegistrationConfig
+from zncc_cli.progress import part_of_rest
 from zncc_cli.registration.attempt import Task
 from zncc_cli.registration.nonrigid.bending import Bending, bend
 from zncc_cli.registration.nonrigid.verdict import judge_bending
@@ -14,6 +15,9 @@ from zncc_cli.registration.pair_variant import Images
 from zncc_cli.registration.quality.verdict import Status, Verdict
 from zncc_cli.registration.transforms.spline_field import SplineField
 from zncc_cli.registration.variant_search import Found, search_further, search_texture, search_usual
+
+# Of what is left of the time: the matrix, and the field after it.
+_MATRIX_SHARE, _BEND_SHARE = 0.2, 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +44,8 @@ def bend_pair(
     # That a matrix does not follow a motion that bends is no difference of contrast: the fit that bends tells.
     by_brightness = task.config.contrast is Contrast.AUTO
     first = replace(task, config=replace(task.config, contrast=Contrast.EITHER)) if by_brightness else task
-    found = search_usual(images, first, scale)
+    with part_of_rest(_MATRIX_SHARE):
+        found = search_usual(images, first, scale)
     bent = _bent(images, task, found, config, start)
     if bent.verdict.status is Status.OK:
         return bent
@@ -65,7 +70,8 @@ def _bent(
     if variant is images.as_they_are and task.init is None:
         starts.append(np.eye(3))
     start = start if variant is images.as_they_are else None  # that of another variant is not known
-    bending = bend(*pair.level(0), starts, config, solution.config.window_side, start)
+    with part_of_rest(_BEND_SHARE):
+        bending = bend(*pair.level(0), starts, config, solution.config.window_side, start)
     verdict = judge_bending(bending, solution.evidence, solution.verdict)
     bound = variant.task(task).bound
     if bound is not None and bound.distance(bending.field.map_points(bound.frame)) > bound.max_motion:

@@ -17,11 +17,11 @@ from zncc_cli.report.deformation import deformation
 from zncc_cli.report.html import load_template, write_html
 from zncc_cli.report.json import plain
 from zncc_cli.report.pair_figures import PairFigures, embedded_views, load_jpeg, map_figures
+from zncc_cli.report.tables import VERSIONS, mapping, plain_tables
 from zncc_cli.report.words import (
     FILES,
     MEASURES,
     described,
-    flattened,
     plain_name,
     probability_text,
     shell_line,
@@ -95,16 +95,16 @@ def write_pair_html(
         "highlights": _highlights(report),
         "inverted": bool(report.get("inverted")),
         "failed": failed,
-        "selection": _mapping(report, "selection"),
+        "selection": mapping(report, "selection"),
         "views": embedded_views(shown.layers.views),
         "frame": {"width": width, "height": height, "pixel": value_text(shown.pixel), "reduced": shown.pixel > 1},
         "overlaps": bool(shown.layers.shared_after.any()),
-        "maps": map_figures(shown, _mapping(report, "registered_by").get("window")),
+        "maps": map_figures(shown, mapping(report, "registered_by").get("window")),
         "motion": motion(shown.matrix, (height, width), shown.pixel, None if shown.bend is None else shown.bend.field),
         "deformation": shown.bend and deformation(shown.bend, shown.layers),
-        "folds": _mapping(report, "metrics").get("folds"),
+        "folds": mapping(report, "metrics").get("folds"),
         "levels": _level_table(report.get("levels")),
-        "metrics": list(described(_mapping(report, "metrics"))),
+        "metrics": list(described(mapping(report, "metrics"))),
         "tables": _tables(report),
         "command": shell_line(report["command"]) if report.get("command") else None,
         "files": [{"name": name, "link": link(name), "meaning": FILES.get(name, "")} for name in files],
@@ -126,15 +126,9 @@ def link(path: str) -> str:
     return "./" + "/".join(quote(os.fsencode(part), safe="") for part in path.split("/"))
 
 
-def _mapping(report: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """Return ``report[key]`` if it is a mapping, else an empty one."""
-    value = report.get(key)
-    return value if isinstance(value, Mapping) else {}
-
-
 def _highlights(report: Mapping[str, Any]) -> list[dict[str, str]]:
     """Return the few numbers that a reader looks for first, each a label, a value and a unit."""
-    metrics = _mapping(report, "metrics")
+    metrics = mapping(report, "metrics")
     before, after = (value_text(metrics.get(key), digits=3) for key in ("zncc_before", "zncc_after"))
     highlights = [{"label": "ZNCC", "value": f"{before} → {after}", "unit": ""}]
     if (probability := _number(report.get("probability"))) is not None:
@@ -144,7 +138,7 @@ def _highlights(report: Mapping[str, Any]) -> list[dict[str, str]]:
         measure = MEASURES[key]
         value = value_text(metrics.get(key), measure.factor, digits=3)
         highlights.append({"label": name, "value": value, "unit": measure.unit})
-    uncertainty = _mapping(report, "uncertainty")
+    uncertainty = mapping(report, "uncertainty")
     if uncertainty.get("rms") is not None:
         highlights.append({"label": "Expected error", "value": value_text(uncertainty["rms"], digits=2), "unit": "px"})
     if (share := _number(uncertainty.get("uncertain_share"))) is not None:
@@ -152,7 +146,7 @@ def _highlights(report: Mapping[str, Any]) -> list[dict[str, str]]:
     asked, model = report.get("model_asked"), report.get("model")
     label = "Model" if asked in (model, None) else f"Model ({value_text(asked)})"
     highlights.append({"label": label, "value": value_text(model), "unit": ""})
-    if (seconds := _number(_mapping(report, "seconds").get("total"))) is not None:
+    if (seconds := _number(mapping(report, "seconds").get("total"))) is not None:
         highlights.append({"label": "Time", "value": value_text(seconds, digits=3), "unit": "s"})
     return highlights
 
@@ -208,26 +202,16 @@ def _number(value: object) -> float | None:
 
 def _tables(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the tables of settings, versions and the like, each a title and rows of (name, value)."""
-    expected_errors = {key: value for key, value in _mapping(report, "uncertainty").items() if key != "covariance"}
+    expected_errors = {key: value for key, value in mapping(report, "uncertainty").items() if key != "covariance"}
     further = {key: value for key, value in report.items() if key not in _PLACED_KEYS}
     tables = (
-        ("Settings", _mapping(report, "settings")),
-        ("Backend", _mapping(report, "backend")),
+        ("Settings", mapping(report, "settings")),
+        ("Backend", mapping(report, "backend")),
         ("Expected error, px", expected_errors),
-        ("Spline", _mapping(report, "spline")),
-        ("Matrix alone", _mapping(report, "matrix_metrics")),
-        ("Seconds", _mapping(report, "seconds")),
-        ("Versions", _mapping(report, "versions")),
+        ("Spline", mapping(report, "spline")),
+        ("Matrix alone", mapping(report, "matrix_metrics")),
+        ("Seconds", mapping(report, "seconds")),
+        (VERSIONS, mapping(report, "versions")),
         ("Other", further),
     )
-    return [
-        {
-            "title": title,
-            "rows": [
-                (name if title == "Versions" else plain_name(name), value_text(value))
-                for name, value in flattened(values)
-            ],
-        }
-        for title, values in tables
-        if values
-    ]
+    return plain_tables(tables)

@@ -45,6 +45,37 @@ FILES: Mapping[str, str] = {
     "report.json": "everything shown here, for programs",
 }
 
+# What the files hold that `zncc stack` writes.
+STACK_FILES: Mapping[str, str] = {
+    "stack.tif": "the aligned frames",
+    "drift.csv": "every frame's place, for programs",
+    "drift.svg": "the plot of the drift",
+    "transforms.json": "the transform from the reference to each frame",
+    "report.json": "everything shown here, for programs",
+    "splines.npy": "coefficients of the splines, which transforms.json names",
+    "displacement.tif": "where the points of the reference lie in each frame, less their place in the reference",
+    "incremental.tif": "how far the points moved since the frame before",
+    "expected_error.tif": "how far the displacements may be off: standard deviation, pixels",
+}
+# The metrics of the report.json of `zncc stack`.
+STACK_MEASURES: Mapping[str, Measure] = {
+    "pairs": Measure("Pairs", "", "Pairs of frames whose motion was measured."),
+    "pairs_left_out": Measure("Pairs left out", "", "Pairs that contradict the others."),
+    "pair_expected_error": Measure(
+        "Expected error of a pair", "px", "By how much the motions between frames disagree, RMS."
+    ),
+    "largest_expected_error": Measure("Largest expected error", "px", "Of the place of the worst frame, RMS."),
+    "misfit": Measure("Misfit", "px", "How far a richer model moves frames that are far from each other."),
+    "clipped_values": Measure(
+        "Clipped values", "samples", "Values beyond the range of the data type, set to its limits in stack.tif."
+    ),
+    "largest_uncertain_share": Measure(
+        "Uncertain", "%", "The share of the worst frame in which the displacement is uncertain.", 100
+    ),
+    "composition_error": Measure("Composition error", "px", "By how much splines that stand for compositions are off."),
+    "least_zncc": Measure("Least ZNCC", "", "The ZNCC of the frame that agrees least."),
+}
+
 NO_VALUE = "–"  # noqa: RUF001 - an en dash
 
 

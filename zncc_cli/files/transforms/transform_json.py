@@ -192,8 +192,8 @@ def parse_transform(content: Any, path: Path) -> TransformFile:
     status = content.get("status")
     if status is not None and not isinstance(status, str):
         raise MismatchError('"status": a word', repr(status))
-    matrix, fixed_shape = parse_rows(content.get("matrix")), _shape(content, "fixed_shape")
-    moving_shape, grid = _shape(content, "moving_shape"), parse_grid(content.get("grid"))
+    matrix, fixed_shape = parse_rows(content.get("matrix")), parse_shape(content, "fixed_shape")
+    moving_shape, grid = parse_shape(content, "moving_shape"), parse_grid(content.get("grid"))
     field = _field(content, path, matrix, fixed_shape)
     expected_error = _expected_error(content, path) if field is not None else None
     return TransformFile(model, matrix, fixed_shape, moving_shape, grid, status, field, expected_error)
@@ -258,7 +258,7 @@ def parse_rows(rows: Any) -> NDArray[np.float64]:
     return np.array(numbers, dtype=np.float64)
 
 
-def _shape(content: dict[str, Any], key: str) -> tuple[int, int]:
+def parse_shape(content: dict[str, Any], key: str) -> tuple[int, int]:
     """Return (H, W) at ``key``, or raise `MismatchError`."""
     value = content.get(key)
     # JSON has one type of number: 480.0, as some languages write it, is 480.

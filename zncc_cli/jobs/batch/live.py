@@ -9,12 +9,15 @@ from collections.abc import Iterator
 
 from rich.console import Console
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from zncc_cli.jobs.batch.row import BatchRow
 from zncc_cli.jobs.batch.run import OnRow
+from zncc_cli.text import span
 
-_COLUMNS = ("done", "ok", "suspect", "failed", "error", "pairs/s", "time left")
+_COLUMNS = ("", "done", "ok", "suspect", "failed", "error", "pairs/s", "time left")
+_BAR_WIDTH = 24
 
 
 @contextlib.contextmanager
@@ -48,15 +51,6 @@ class _Counts:
         for column in _COLUMNS:
             table.add_column(column, justify="right")
         counts = (str(self._by_status[status]) for status in ("ok", "suspect", "failed", "error"))
-        table.add_row(f"{self._done}/{self._total}", *counts, f"{rate:.3g}", left)
+        bar = ProgressBar(max(self._total, 1), self._done, width=_BAR_WIDTH)
+        table.add_row(bar, f"{self._done}/{self._total}", *counts, f"{rate:.3g}", left)
         return table
-
-
-def span(seconds: float) -> str:
-    """Return a duration in words: "4 s", "3:07 min", "12:45 h"."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60}:{whole % 60:02} min"
-    return f"{whole // 3600}:{whole % 3600 // 60:02} h"

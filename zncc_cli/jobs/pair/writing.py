@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -37,6 +36,7 @@ from zncc_cli.jobs.pair.run_folder import (
 )
 from zncc_cli.jobs.pair.strip_collector import StripCollector
 from zncc_cli.jobs.resampled import write_resampled
+from zncc_cli.jobs.threads import beside
 from zncc_cli.registration.nonrigid.error_map import ErrorMap
 from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.register import RegistrationResult
@@ -73,21 +73,8 @@ class ResampledPair:
 @contextmanager
 def loading_for_pictures(config: PairConfig) -> Iterator[None]:
     """Load what the HTML report needs in a thread beside the block, which computes without the interpreter mostly."""
-    if Product.HTML not in config.products:
+    with beside(load_pair_html) if Product.HTML in config.products else nullcontext():
         yield
-        return
-    loading = Thread(target=_load_pictures, daemon=True)
-    with suppress(RuntimeError):  # no thread can be had: the report loads what it needs itself
-        loading.start()
-    yield
-    # Not where the block was interrupted: that may leave the lock of an import, for which the thread waits for ever.
-    if loading.ident is not None:
-        loading.join()
-
-
-def _load_pictures() -> None:
-    with suppress(Exception):  # it comes again when the report is written, which is missing then
-        load_pair_html()
 
 
 def write_images(

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from zncc_cli.config import Model
+from zncc_cli.config.settings import stack_command_line
 from zncc_cli.config.stack import StackConfig
 from zncc_cli.files.images import check_kind, read_image
 from zncc_cli.files.output_folder import OutputFolder, refuse_sources
@@ -23,28 +24,35 @@ from zncc_cli.jobs.missing import Missing, report_entries
 from zncc_cli.jobs.reproducible import finished_report, reported_settings
 from zncc_cli.jobs.resampled import missing_value
 from zncc_cli.jobs.stack.align_bending import align_bending_stack
+from zncc_cli.jobs.stack.film import FilmMaker
 from zncc_cli.jobs.stack.measuring import path_misfit
 from zncc_cli.jobs.stack.movie import Movie, Progress, movie_of
 from zncc_cli.jobs.stack.outcome import (
-    DRIFT_PLOT,
     DRIFT_TABLE,
     FILES,
     FRAME_TRANSFORMS,
     REPORT,
     StackOutcome,
+    seconds_of,
     stack_name,
 )
+from zncc_cli.jobs.stack.pages import draw_drift, write_page
 from zncc_cli.jobs.stack.path import MoviePath, drift_rows, movie_path
 from zncc_cli.jobs.stack.verdict import judge_path
+from zncc_cli.jobs.threads import beside
 from zncc_cli.jobs.versions import versions
 from zncc_cli.operators import native
+from zncc_cli.progress import part
 from zncc_cli.registration.resampling.canvas import Frame, frame_of_all
 from zncc_cli.registration.warp import corners, map_points
 from zncc_cli.report.drift_files import BLANK, OK, OUTLIER, DriftRow, write_drift_table, write_frame_transforms
-from zncc_cli.report.drift_plot import write_drift_plot
 from zncc_cli.report.json import write_json
+from zncc_cli.report.stack_html import load_stack_html
 
 logger = logging.getLogger("zncc_cli.stack")
+
+# Shares of the time of a movie after each stage; the rest is the page.
+_MEASURED, _COMPARED, _WRITTEN = 0.55, 0.65, 0.85
 
 
 def align_stack(config: StackConfig, progress: Progress, import_seconds: float = 0.0) -> StackOutcome:
@@ -68,6 +76,7 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
     with (
         OutputFolder(config.folder, names=FILES, overwrite=config.overwrite) as folder,
         native.selected(config.backend),
+        beside(load_stack_html),
         _one_thread(),
     ):
         image = read_image(config.image, series=config.series, indices=config.resampling.labels)
@@ -75,8 +84,10 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
         check_output(config.resampling.image_format, image.dtype, image.data.shape, image.axes)
         movie, movie_notes = movie_of(image, config)
         registration_began = time.perf_counter()
-        followed = movie_path(movie, config, progress)
-        misfit = path_misfit(movie, followed.path, config.model, progress)
+        with part(0.02, _MEASURED):
+            followed = movie_path(movie, config, progress)
+        with part(_MEASURED, _COMPARED):
+            misfit = path_misfit(movie, followed.path, config.model, progress)
         matrices, rows, whole_notes = drift_rows(movie, followed, config.model)
         write_began = time.perf_counter()
         canvas = frame_of_all(config.resampling.canvas, list(matrices), image.shape, image.shape)
@@ -84,12 +95,14 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
             row.frame for row, matrix in zip(rows, matrices, strict=True) if not _meets(matrix, canvas, image.shape)
         ]
         check_disk(config.folder, file_bytes(image, canvas))
-        written = movie.write(folder.staging / stack_name(config), list(matrices), canvas, config, progress)
+        maker = FilmMaker(movie, canvas)
+        with part(_COMPARED, _WRITTEN):
+            written = movie.write(
+                folder.staging / stack_name(config), list(matrices), canvas, config, progress, maker.collect
+            )
         write_drift_table(folder.staging / DRIFT_TABLE, rows)
         missing = Missing(folder.staging)
-        with missing.on_failure(DRIFT_PLOT):
-            title = f"{config.image.name}: drift of {len(rows)} frames, to {config.to}, {config.model}"
-            write_drift_plot(folder.staging / DRIFT_PLOT, rows, title)
+        draw_drift(folder.staging, rows, config, missing)
         axis = image.axes[movie.axis]
         write_frame_transforms(
             folder.staging / FRAME_TRANSFORMS,
@@ -100,14 +113,6 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
             to=config.to,
             shape=image.shape,
         )
-        ended = time.perf_counter()
-        seconds = {
-            "import": import_seconds,
-            "read": registration_began - began,
-            "registration": write_began - registration_began,
-            "write": ended - write_began,
-            "total": import_seconds + ended - began,
-        }
         status, reasons = judge_path(rows, config, misfit)
         notes = (
             *image.notes,
@@ -135,11 +140,17 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
             "registered_on": {"channel_index": list(movie.view.index), "blocks": movie.factor},
             "canvas": {"offset": list(canvas.offset), "shape": list(canvas.shape)},
             **report_entries(notes, missing.of(FILES)),
-            "seconds": {stage: round(value, 4) for stage, value in seconds.items()},
+            "seconds": seconds_of(import_seconds, began, registration_began, write_began),
             "settings": dataclasses.asdict(reported_settings(config)),
             "threads": movie.threads,
             "versions": versions(),
+            "command": stack_command_line(reported_settings(config)),
         }
+        # The page may itself be missing, so report.json is completed after it.
+        with part(_WRITTEN, 1.0):
+            write_page(folder.staging, finished_report(report, config), rows, maker, FILES, missing, progress)
+        report |= {"seconds": seconds_of(import_seconds, began, registration_began, write_began)}
+        report |= report_entries(notes, missing.of(FILES))
         report = finished_report(report, config)
         write_json(folder.staging / REPORT, report)
     for note in notes:

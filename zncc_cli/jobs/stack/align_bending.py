@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from zncc_cli.config.settings import stack_command_line
 from zncc_cli.config.stack import StackConfig
 from zncc_cli.files.image_output import STRIP_ROWS, write_strips
 from zncc_cli.files.images import check_kind, read_image
@@ -24,9 +25,9 @@ from zncc_cli.jobs.missing import Missing, report_entries
 from zncc_cli.jobs.reproducible import finished_report, reported_settings
 from zncc_cli.jobs.resampled import missing_value
 from zncc_cli.jobs.stack.fields import SUSPECT, MovieFrame, in_pixels, movie_frames
+from zncc_cli.jobs.stack.film import FilmMaker
 from zncc_cli.jobs.stack.movie import Progress, movie_of
 from zncc_cli.jobs.stack.outcome import (
-    DRIFT_PLOT,
     DRIFT_TABLE,
     EXPECTED_ERROR,
     FILES_OF_BENT,
@@ -35,20 +36,25 @@ from zncc_cli.jobs.stack.outcome import (
     REPORT,
     TOTAL,
     StackOutcome,
+    seconds_of,
     stack_name,
 )
+from zncc_cli.jobs.stack.pages import draw_drift, write_page
+from zncc_cli.jobs.threads import beside
 from zncc_cli.jobs.versions import versions
 from zncc_cli.operators import native
+from zncc_cli.progress import part
 from zncc_cli.registration.nonrigid.frame_field import FrameField
 from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.resampling.canvas import Frame
 from zncc_cli.registration.transforms.bending import displacements
 from zncc_cli.report.drift_files import BLANK, OK, OUTLIER, DriftRow, write_drift_table, write_frame_transforms
-from zncc_cli.report.drift_plot import write_drift_plot
 from zncc_cli.report.json import write_json
+from zncc_cli.report.stack_html import load_stack_html
 
 logger = logging.getLogger("zncc_cli.stack")
 
+_FOLLOWED, _WRITTEN = 0.85, 0.95  # shares of the time after these stages
 _BYTES_A_PIXEL = 4 * (2 + 2 + 1)  # of a frame: both displacements and the expected error
 _MAX_BAD_SHARE = 0.1  # of the frames; the path is suspect with more that have no place, as that of matrices
 
@@ -61,6 +67,7 @@ def align_bending_stack(config: StackConfig, progress: Progress, import_seconds:
     with (
         OutputFolder(config.folder, names=FILES_OF_BENT, overwrite=config.overwrite) as folder,
         native.selected(config.backend),
+        beside(load_stack_html),
     ):
         image = read_image(config.image, series=config.series, indices=config.resampling.labels)
         missing_value(image.dtype, image.metadata, config.resampling)  # before any work
@@ -69,12 +76,14 @@ def align_bending_stack(config: StackConfig, progress: Progress, import_seconds:
         shape, canvas = image.shape, Frame(0, 0, image.shape[1], image.shape[0])
         check_disk(config.folder, file_bytes(image, canvas) + _BYTES_A_PIXEL * movie.count * shape[0] * shape[1])
         registration_began = time.perf_counter()
-        frames = movie_frames(movie, config, progress)
+        with part(0.02, _FOLLOWED):
+            frames = movie_frames(movie, config, progress)
         places = [in_pixels(frame.place, movie.factor, shape) for frame in frames]
         write_began = time.perf_counter()
         fields = [place.field for place in places]
-        staging = folder.staging
-        written = movie.write(staging / stack_name(config), fields, canvas, config, progress)
+        staging, maker = folder.staging, FilmMaker(movie, canvas)
+        with part(_FOLLOWED, _WRITTEN):
+            written = movie.write(staging / stack_name(config), fields, canvas, config, progress, maker.collect)
         progress("writing displacements")
         grid, count = image.metadata, movie.count
         _write(staging / TOTAL, _totals(places), (count, *shape, 2), grid)
@@ -84,9 +93,7 @@ def align_bending_stack(config: StackConfig, progress: Progress, import_seconds:
         rows = tuple(_row(frame, place) for frame, place in zip(frames, places, strict=True))
         write_drift_table(staging / DRIFT_TABLE, rows)
         missing = Missing(staging)
-        with missing.on_failure(DRIFT_PLOT):
-            title = f"{config.image.name}: drift of {len(rows)} frames, to {config.to}, {config.model}"
-            write_drift_plot(staging / DRIFT_PLOT, rows, title)
+        draw_drift(staging, rows, config, missing)
         axis = image.axes[movie.axis]
         write_frame_transforms(
             staging / FRAME_TRANSFORMS,
@@ -103,14 +110,6 @@ def align_bending_stack(config: StackConfig, progress: Progress, import_seconds:
                 "expected_error": EXPECTED_ERROR,
             },
         )
-        ended = time.perf_counter()
-        seconds = {
-            "import": import_seconds,
-            "read": registration_began - began,
-            "registration": write_began - registration_began,
-            "write": ended - write_began,
-            "total": import_seconds + ended - began,
-        }
         status, reasons = _judged(frames)
         notes = (*image.notes, *movie_notes, *written.notes)
         report: dict[str, Any] = {
@@ -135,11 +134,17 @@ def align_bending_stack(config: StackConfig, progress: Progress, import_seconds:
             "registered_on": {"channel_index": list(movie.view.index), "blocks": movie.factor},
             "canvas": {"offset": list(canvas.offset), "shape": list(canvas.shape)},
             **report_entries(notes, missing.of(FILES_OF_BENT)),
-            "seconds": {stage: round(value, 4) for stage, value in seconds.items()},
+            "seconds": seconds_of(import_seconds, began, registration_began, write_began),
             "settings": dataclasses.asdict(reported_settings(config)),
             "threads": movie.threads,
             "versions": versions(),
+            "command": stack_command_line(reported_settings(config)),
         }
+        # The page may itself be missing, so report.json is completed after it.
+        with part(_WRITTEN, 1.0):
+            write_page(staging, finished_report(report, config), rows, maker, FILES_OF_BENT, missing, progress)
+        report |= {"seconds": seconds_of(import_seconds, began, registration_began, write_began)}
+        report |= report_entries(notes, missing.of(FILES_OF_BENT))
         report = finished_report(report, config)
         write_json(staging / REPORT, report)
     for note in notes:

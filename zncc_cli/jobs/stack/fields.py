@@ -11,6 +11,7 @@ from zncc_cli.config.spelling import as_options
 from zncc_cli.config.stack import TO_PREVIOUS, StackConfig
 from zncc_cli.errors import ContentError
 from zncc_cli.jobs.stack.movie import Movie, Progress
+from zncc_cli.progress import part
 from zncc_cli.registration.nonrigid.error_map import ErrorMap
 from zncc_cli.registration.nonrigid.frame_field import FrameField, after, no_motion, with_spacing
 from zncc_cli.registration.quality.verdict import Status
@@ -56,7 +57,8 @@ def movie_frames(movie: Movie, config: StackConfig, progress: Progress) -> list[
         last = first  # the last frame that has a place of its own
         for number in numbers:
             progress(f"frame {number + 1} of {movie.count}")
-            found = _frame(movie, number, first, last, config)
+            with part((len(frames) - 1) / movie.count, len(frames) / movie.count):
+                found = _frame(movie, number, first, last, config)
             frames[number] = found
             last = found if found.status in (OK, SUSPECT) else last
     return [frames[number] for number in range(movie.count)]

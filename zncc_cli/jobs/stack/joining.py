@@ -9,6 +9,7 @@ import numpy as np
 
 from zncc_cli.config import RegistrationConfig
 from zncc_cli.jobs.threads import in_order
+from zncc_cli.progress import unheard
 from zncc_cli.registration.drift.frame_pair import Measurement, PreparedFrame
 from zncc_cli.registration.drift.joining import confirmed, parts_of, register_pair
 from zncc_cli.registration.drift.parts import to_join
@@ -65,7 +66,8 @@ def join_parts(
     def measure_pair(pair: tuple[int, int]) -> Measurement | None:
         progress(f"registering frame {pair[1] + 1} of {count} to frame {pair[0] + 1}")
         fixed, moving = (prepared(frame) for frame in pair)
-        return None if fixed is None or moving is None else register_pair(fixed, moving, pair, config)
+        with unheard():
+            return None if fixed is None or moving is None else register_pair(fixed, moving, pair, config)
 
     for lag in range(1, NEIGHBOUR_LAG + 1):
         while pairs := to_join(parts_of(count, [*kept, *joining]), frames, lag, tried, _PAIRS_PER_GAP):

@@ -14,6 +14,7 @@ from zncc_cli.config import Interpolation, Model, RegistrationConfig
 from zncc_cli.errors import ContentError
 from zncc_cli.jobs.stack.movie import Movie, Progress
 from zncc_cli.jobs.threads import in_order, workers
+from zncc_cli.progress import counted
 from zncc_cli.registration.drift.frame_pair import Measurement, PreparedFrame, measure
 from zncc_cli.registration.drift.misfit import compared_pairs, misfit, misfit_config
 from zncc_cli.registration.drift.path import DriftPath, last_partner, partners
@@ -62,7 +63,7 @@ def measure_pairs(
 
     with workers(movie.threads) as pool:
         try:
-            for j in range(movie.count):
+            for j in counted(range(movie.count), movie.count):
                 progress(f"frame {j + 1} of {movie.count}")
                 inverted = known is not None and bool(known.inverted[j])
                 prepared[j] = pool.submit(movie.prepared, j, settings, inverted)

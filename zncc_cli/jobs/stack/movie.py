@@ -17,7 +17,7 @@ from zncc_cli.files.images import Image
 from zncc_cli.files.pages import numbered
 from zncc_cli.jobs.channel_view import ChannelView, choose_view, exclude_no_data
 from zncc_cli.jobs.downsampling import MAX_FULL_RESOLUTION_PIXELS, Downsampled, downsampled, downsampling_factor
-from zncc_cli.jobs.resampled import Written, write_resampled
+from zncc_cli.jobs.resampled import Strip, Written, write_resampled
 from zncc_cli.process import usable_cores
 from zncc_cli.registration.drift.frame_pair import PreparedFrame
 from zncc_cli.registration.inputs.hot_pixels import hot_note, hot_pixels
@@ -70,10 +70,13 @@ class Movie:
         height, width = self.view.shape
         return height // self.factor, width // self.factor
 
+    def index(self, frame: int) -> tuple[int, ...]:
+        """Return the index on the leading axes of the plane of a frame that is registered."""
+        return (*self.view.index[: self.axis], frame, *self.view.index[self.axis + 1 :])
+
     def blocks(self, frame: int) -> Downsampled:
         """Return the means of blocks of a frame, and which of them are valid."""
-        index = (*self.view.index[: self.axis], frame, *self.view.index[self.axis + 1 :])
-        blocks = downsampled(replace(self.view, index=index), self.factor)
+        blocks = downsampled(replace(self.view, index=self.index(frame)), self.factor)
         return blocks if self.hot is None else replace(blocks, valid=blocks.valid & ~self.hot)
 
     def prepared(self, frame: int, settings: RegistrationConfig, inverted: bool = False) -> PreparedFrame | None:
@@ -85,7 +88,13 @@ class Movie:
             return None
 
     def write(
-        self, path: Path, transforms: Sequence[Transform], frame: Frame, config: StackConfig, progress: Progress
+        self,
+        path: Path,
+        transforms: Sequence[Transform],
+        frame: Frame,
+        config: StackConfig,
+        progress: Progress,
+        collect: Callable[[Strip], None] | None = None,
     ) -> Written:
         """Write all planes of the image, each resampled by the transform of its frame, to ``path``.
 
@@ -95,6 +104,7 @@ class Movie:
             frame: the canvas, in pixels of the reference.
             config: its resampling is used.
             progress: is told which frame is written.
+            collect: is called with each strip, in the order of the file.
         """
 
         def transform_of(index: tuple[int, ...]) -> Transform:
@@ -103,7 +113,7 @@ class Movie:
 
         image = self.view.image
         return write_resampled(
-            path, image, transform_of, frame, config.resampling, image.metadata, threads=self.threads
+            path, image, transform_of, frame, config.resampling, image.metadata, collect, threads=self.threads
         )
 
 

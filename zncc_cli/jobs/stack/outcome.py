@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +17,8 @@ from zncc_cli.report.drift_files import DriftRow
 
 DRIFT_TABLE, DRIFT_PLOT = "drift.csv", "drift.svg"
 _STACKS = {name: f"stack{entry.suffix}" for name, entry in OUTPUT_FORMATS.items()}
-FRAME_TRANSFORMS, REPORT = "transforms.json", "report.json"
-FILES = (*_STACKS.values(), DRIFT_TABLE, DRIFT_PLOT, FRAME_TRANSFORMS, REPORT)
+FRAME_TRANSFORMS, REPORT, HTML = "transforms.json", "report.json", "report.html"
+FILES = (HTML, *_STACKS.values(), DRIFT_TABLE, DRIFT_PLOT, FRAME_TRANSFORMS, REPORT)
 TOTAL, INCREMENTAL, EXPECTED_ERROR = "displacement.tif", "incremental.tif", "expected_error.tif"
 FILES_OF_BENT = (*FILES, SPLINES, TOTAL, INCREMENTAL, EXPECTED_ERROR)
 
@@ -25,6 +26,19 @@ FILES_OF_BENT = (*FILES, SPLINES, TOTAL, INCREMENTAL, EXPECTED_ERROR)
 def stack_name(config: StackConfig) -> str:
     """Return the name of the aligned stack."""
     return f"stack{output_format(config.resampling.image_format).suffix}"
+
+
+def seconds_of(imported: float, began: float, registration_began: float, write_began: float) -> dict[str, float]:
+    """Return the seconds of each stage up to now, for the report; ``imported`` is a duration, the others are times."""
+    ended = time.perf_counter()
+    seconds = {
+        "import": imported,
+        "read": registration_began - began,
+        "registration": write_began - registration_began,
+        "write": ended - write_began,
+        "total": imported + ended - began,
+    }
+    return {stage: round(value, 4) for stage, value in seconds.items()}
 
 
 @dataclass(frozen=True)
@@ -36,7 +50,7 @@ class StackOutcome:
         status: whether the path of the frames is to be trusted.
         rows: the places of all frames.
         report: the content of ``report.json``.
-        missing: files that could not be made, and why; only ``drift.svg`` can be missing.
+        missing: files that could not be made, and why; only ``drift.svg`` and ``report.html`` can be missing.
     """
 
     folder: Path

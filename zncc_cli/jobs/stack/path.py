@@ -13,6 +13,7 @@ from zncc_cli.jobs.downsampling import full_resolution_matrix
 from zncc_cli.jobs.stack.joining import join_parts
 from zncc_cli.jobs.stack.measuring import blank_frames, measure_against_mean, measure_pairs
 from zncc_cli.jobs.stack.movie import Movie, Progress
+from zncc_cli.progress import part_of_rest
 from zncc_cli.registration.drift.frame_pair import Measurement
 from zncc_cli.registration.drift.joining import MIN_SHARED, contradicted, joining_config, searchable, shared_fraction
 from zncc_cli.registration.drift.path import NEIGHBOUR_LAG, DriftPath, solve_path
@@ -20,6 +21,8 @@ from zncc_cli.registration.transforms.linear import LinearTransform
 from zncc_cli.registration.warp import corners
 from zncc_cli.registration.whole_shift import ROUNDING_PX, shift_distance, whole_shift
 from zncc_cli.report.drift_files import BLANK, OK, OUTLIER, DriftRow
+
+_FIRST_SHARE = 0.8  # of the time of a path, of its first measurements; the rest is of gaps, or of the mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +46,8 @@ def movie_path(movie: Movie, config: StackConfig, progress: Progress) -> MoviePa
     """Measure the motions between frames and return the path that agrees best with them."""
     settings = RegistrationConfig(model=config.model, window=movie.window)
     transform = LinearTransform(config.model, movie.block_shape)
-    measurements = measure_pairs(movie, _max_lag(movie, config), settings, progress)
+    with part_of_rest(_FIRST_SHARE):
+        measurements = measure_pairs(movie, _max_lag(movie, config), settings, progress)
     path = solve_path(movie.count, measurements, transform, config.reference)
     blank = blank_frames(movie, np.flatnonzero(~path.good).tolist(), settings)
     notes, standardized = list[str](), False
@@ -53,7 +57,8 @@ def movie_path(movie: Movie, config: StackConfig, progress: Progress) -> MoviePa
         path, measurements, notes = _joined(movie, path, measurements, frames, config, settings, transform, progress)
         standardized = path is not first_path
     if config.reference is None and path.good.any():
-        measurements = measurements + measure_against_mean(movie, path, settings, progress)
+        with part_of_rest(1.0):
+            measurements = measurements + measure_against_mean(movie, path, settings, progress)
         with_mean = solve_path(movie.count, measurements, transform, movie.count, standardized=standardized)
         if with_mean.good[-1]:
             path = _without_last(with_mean)
@@ -144,7 +149,8 @@ def _joined(
             return False
         return shared_fraction(joined.between(i, j), movie.block_shape) >= MIN_SHARED
 
-    across = measure_pairs(movie, _max_lag(movie, config), settings, progress, crosses_gap, joined)
+    with part_of_rest(_FIRST_SHARE):
+        across = measure_pairs(movie, _max_lag(movie, config), settings, progress, crosses_gap, joined)
     measurements = [*gaps.kept, *gaps.joining, *across]
     path = solve_path(movie.count, measurements, transform, config.reference, standardized=True)
     return path, measurements, notes

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from zncc_cli.operators.spline_system import multiplied, solve
+from zncc_cli.progress import advance, say, size_words
 from zncc_cli.registration.nonrigid.discrete_search import discrete_residual
 from zncc_cli.registration.nonrigid.evidence import most_likely
 from zncc_cli.registration.nonrigid.field_level import Equations, FieldLevel
@@ -42,6 +43,8 @@ _SEARCH_SIDE_PX, _REACHES_PX, _SEARCHES = 128, (6, 4), 4
 _LEAST_MOVED_PX = 0.05  # RMS; less is left to the steps
 _LEAST_GAIN = 1.02  # of the agreement, against as many steps without the search
 _SETTLING_STEPS, _SETTLING_TOLERANCE, _MOST_SETTLED_PX = 2, 1e-2, 2.0
+
+_FINEST_LEVEL_SHARE = 0.6  # of the time of a field, when its finest level is done
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +118,7 @@ def fit_field(
     smoothness = {} if after is None else after.smoothness
     searched = frozenset[int]() if after is None else after.searched
     for index in range(first, last - 1, -1):
+        say(f"bending, level {len(fixed) - index} of {len(fixed)}, {size_words(fixed[index].factor)}")
         weight = None if chosen is None else chosen[index]
         level = FieldLevel(fixed[index], moving[index], matrix, settings.window, settings.spacing, weight)
         c = _started(level, settings.start) if fit is None else level.grid.refined(2 * fit.coefficients)
@@ -130,6 +134,7 @@ def fit_field(
         c, current, equations = _descended(level, c, current, tell=index > 0 and known is None, iterations=iterations)
         smoothness = {**smoothness, index: current}
         fit = FieldFit(level, index, c, smoothness, equations, searched)
+        advance(_FINEST_LEVEL_SHARE / 4**index)  # four times the pixels on each finer level
     assert fit is not None
     return fit
 
