@@ -29,10 +29,11 @@ from zncc_cli.jobs.stack.measuring import path_misfit
 from zncc_cli.jobs.stack.movie import Movie, Progress, movie_of
 from zncc_cli.jobs.stack.outcome import (
     DRIFT_TABLE,
-    FILES,
     FRAME_TRANSFORMS,
     REPORT,
     StackOutcome,
+    file_names,
+    replaced_names,
     seconds_of,
     stack_name,
 )
@@ -72,9 +73,9 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
         return align_bending_stack(config, progress, import_seconds)
     began = time.perf_counter()
     check_kind(config.image)
-    refuse_sources((config.folder / name for name in FILES), [config.image])
+    refuse_sources((config.folder / name for name in replaced_names(config)), [config.image])
     with (
-        OutputFolder(config.folder, names=FILES, overwrite=config.overwrite) as folder,
+        OutputFolder(config.folder, names=replaced_names(config), overwrite=config.overwrite) as folder,
         native.selected(config.backend),
         beside(load_stack_html),
         _one_thread(),
@@ -101,7 +102,7 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
                 folder.staging / stack_name(config), list(matrices), canvas, config, progress, maker.collect
             )
         write_drift_table(folder.staging / DRIFT_TABLE, rows)
-        missing = Missing(folder.staging)
+        names, missing = file_names(config), Missing(folder.staging)
         draw_drift(folder.staging, rows, config, missing)
         axis = image.axes[movie.axis]
         write_frame_transforms(
@@ -139,7 +140,7 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
             },
             "registered_on": {"channel_index": list(movie.view.index), "blocks": movie.factor},
             "canvas": {"offset": list(canvas.offset), "shape": list(canvas.shape)},
-            **report_entries(notes, missing.of(FILES)),
+            **report_entries(notes, missing.of(names)),
             "seconds": seconds_of(import_seconds, began, registration_began, write_began),
             "settings": dataclasses.asdict(reported_settings(config)),
             "threads": movie.threads,
@@ -148,14 +149,14 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
         }
         # The page may itself be missing, so report.json is completed after it.
         with part(_WRITTEN, 1.0):
-            write_page(folder.staging, finished_report(report, config), rows, maker, FILES, missing, progress)
+            write_page(folder.staging, finished_report(report, config), rows, maker, names, missing, progress)
         report |= {"seconds": seconds_of(import_seconds, began, registration_began, write_began)}
-        report |= report_entries(notes, missing.of(FILES))
+        report |= report_entries(notes, missing.of(names))
         report = finished_report(report, config)
         write_json(folder.staging / REPORT, report)
     for note in notes:
         logger.info("%s", note)
-    return StackOutcome(config.folder, status, rows, report, missing.of(FILES))
+    return StackOutcome(config.folder, status, rows, report, missing.of(names))
 
 
 @contextmanager

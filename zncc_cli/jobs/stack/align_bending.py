@@ -30,12 +30,13 @@ from zncc_cli.jobs.stack.movie import Progress, movie_of
 from zncc_cli.jobs.stack.outcome import (
     DRIFT_TABLE,
     EXPECTED_ERROR,
-    FILES_OF_BENT,
     FRAME_TRANSFORMS,
     INCREMENTAL,
     REPORT,
     TOTAL,
     StackOutcome,
+    file_names,
+    replaced_names,
     seconds_of,
     stack_name,
 )
@@ -63,9 +64,9 @@ def align_bending_stack(config: StackConfig, progress: Progress, import_seconds:
     """Align the frames of a file by transforms that bend; see `align_stack`."""
     began = time.perf_counter()
     check_kind(config.image)
-    refuse_sources((config.folder / name for name in FILES_OF_BENT), [config.image])
+    refuse_sources((config.folder / name for name in replaced_names(config)), [config.image])
     with (
-        OutputFolder(config.folder, names=FILES_OF_BENT, overwrite=config.overwrite) as folder,
+        OutputFolder(config.folder, names=replaced_names(config), overwrite=config.overwrite) as folder,
         native.selected(config.backend),
         beside(load_stack_html),
     ):
@@ -92,7 +93,7 @@ def align_bending_stack(config: StackConfig, progress: Progress, import_seconds:
         digest = write_splines(staging / SPLINES, fields)
         rows = tuple(_row(frame, place) for frame, place in zip(frames, places, strict=True))
         write_drift_table(staging / DRIFT_TABLE, rows)
-        missing = Missing(staging)
+        names, missing = file_names(config), Missing(staging)
         draw_drift(staging, rows, config, missing)
         axis = image.axes[movie.axis]
         write_frame_transforms(
@@ -133,7 +134,7 @@ def align_bending_stack(config: StackConfig, progress: Progress, import_seconds:
             },
             "registered_on": {"channel_index": list(movie.view.index), "blocks": movie.factor},
             "canvas": {"offset": list(canvas.offset), "shape": list(canvas.shape)},
-            **report_entries(notes, missing.of(FILES_OF_BENT)),
+            **report_entries(notes, missing.of(names)),
             "seconds": seconds_of(import_seconds, began, registration_began, write_began),
             "settings": dataclasses.asdict(reported_settings(config)),
             "threads": movie.threads,
@@ -142,14 +143,14 @@ def align_bending_stack(config: StackConfig, progress: Progress, import_seconds:
         }
         # The page may itself be missing, so report.json is completed after it.
         with part(_WRITTEN, 1.0):
-            write_page(staging, finished_report(report, config), rows, maker, FILES_OF_BENT, missing, progress)
+            write_page(staging, finished_report(report, config), rows, maker, names, missing, progress)
         report |= {"seconds": seconds_of(import_seconds, began, registration_began, write_began)}
-        report |= report_entries(notes, missing.of(FILES_OF_BENT))
+        report |= report_entries(notes, missing.of(names))
         report = finished_report(report, config)
         write_json(staging / REPORT, report)
     for note in notes:
         logger.info("%s", note)
-    return StackOutcome(config.folder, status, rows, report, missing.of(FILES_OF_BENT))
+    return StackOutcome(config.folder, status, rows, report, missing.of(names))
 
 
 def _row(frame: MovieFrame, place: FrameField) -> DriftRow:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from zncc_cli.config import Model
 from zncc_cli.config.stack import StackConfig
 from zncc_cli.errors import ExitCode
 from zncc_cli.files.output_formats import OUTPUT_FORMATS, output_format
@@ -16,16 +17,26 @@ from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.report.drift_files import DriftRow
 
 DRIFT_TABLE, DRIFT_PLOT = "drift.csv", "drift.svg"
-_STACKS = {name: f"stack{entry.suffix}" for name, entry in OUTPUT_FORMATS.items()}
 FRAME_TRANSFORMS, REPORT, HTML = "transforms.json", "report.json", "report.html"
-FILES = (HTML, *_STACKS.values(), DRIFT_TABLE, DRIFT_PLOT, FRAME_TRANSFORMS, REPORT)
 TOTAL, INCREMENTAL, EXPECTED_ERROR = "displacement.tif", "incremental.tif", "expected_error.tif"
-FILES_OF_BENT = (*FILES, SPLINES, TOTAL, INCREMENTAL, EXPECTED_ERROR)
+_COMMON = (HTML, DRIFT_TABLE, DRIFT_PLOT, FRAME_TRANSFORMS, REPORT)
+_OF_BENT = (SPLINES, TOTAL, INCREMENTAL, EXPECTED_ERROR)
 
 
 def stack_name(config: StackConfig) -> str:
     """Return the name of the aligned stack."""
     return f"stack{output_format(config.resampling.image_format).suffix}"
+
+
+def file_names(config: StackConfig) -> tuple[str, ...]:
+    """Return the names of the files that a run writes, the HTML report first."""
+    return (*_COMMON, stack_name(config), *(_OF_BENT if config.model is Model.BSPLINE else ()))
+
+
+def replaced_names(config: StackConfig) -> tuple[str, ...]:
+    """Return the names of the files that a run replaces: its own, and a stack of another format."""
+    stacks = (f"stack{entry.suffix}" for entry in OUTPUT_FORMATS.values())
+    return (*dict.fromkeys((*file_names(config), *stacks)),)
 
 
 def seconds_of(imported: float, began: float, registration_began: float, write_began: float) -> dict[str, float]:
