@@ -8,12 +8,14 @@ import numpy as np
 
 from zncc_cli.config import Contrast, RegistrationConfig
 from zncc_cli.registration.attempt import Task
+from zncc_cli.registration.found import Found
 from zncc_cli.registration.nonrigid.bending import Bending, bend
 from zncc_cli.registration.nonrigid.verdict import judge_bending
 from zncc_cli.registration.pair_variant import Images
 from zncc_cli.registration.quality.verdict import Status, Verdict
+from zncc_cli.registration.texture_search import search_texture
 from zncc_cli.registration.transforms.spline_field import SplineField
-from zncc_cli.registration.variant_search import Found, search_further, search_texture, search_usual
+from zncc_cli.registration.variant_search import search_further, search_usual
 
 
 @dataclass(frozen=True, eq=False)
