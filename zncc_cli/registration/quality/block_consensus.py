@@ -23,11 +23,13 @@ import torch
 from zncc_cli.registration.inputs.orientation_map import OrientedPair
 from zncc_cli.registration.metric.block_surfaces import BLOCK_PX, block_shifts
 
-REACH_PX = 10  # pixels of a level: the largest shift along an axis
+REACH_PX = 14  # pixels of a level: the largest shift along an axis
 # Blocks overlap by half, so that it matters less where the first one begins; every pixel counts once.
 STEP_PX = BLOCK_PX // 2
 _SHARE = (STEP_PX / BLOCK_PX) ** 2
-SAME_PX = 2.5  # shifts up to this long are none: an edge is seen by two sensors to within about so much
+# Shifts up to this long are none: half of a window of the texture maps, which find the place. So are most of those in
+# scenes of some depth, where no one transform is right everywhere.
+SAME_PX = 3.5
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ _Points = NDArray[np.float64]
 
 # Largest shifts along an axis, and how far a block may lie from where the transform puts it, pixels of the level, in
 # turn: a block that is turned or scaled is a little off everywhere.
-_ROUNDS = ((24, 4.0), (10, 3.0), (10, 2.5))
-_BLOCKS_ACROSS = 16  # about, of the frame
+_ROUNDS = ((24, 5.0), (14, 3.5), (14, 3.5))
+_BLOCKS_ACROSS = 24  # about, of the frame
 _DRAWS, _SEED = 1000, 0  # with a fifth of the blocks right, 8 draws in a thousand are
 _MIN_BLOCKS = 6  # that one transform explains: twice as many as determine it
 _REFITS = 5
@@ -42,7 +42,7 @@ def block_fit(pair: OrientedPair, start: np.ndarray, model: Model) -> np.ndarray
         model: of the matrix.
     """
     shape = pair.fixed.mask.shape[0], pair.fixed.mask.shape[1]
-    step = max(BLOCK_PX // 2, round(math.sqrt(math.prod(shape)) / _BLOCKS_ACROSS))
+    step = max(BLOCK_PX // 2, int(math.sqrt(math.prod(shape)) / _BLOCKS_ACROSS))
     matrix = pair.at_level(start)
     for reach, tolerance in _ROUNDS:
         found = block_shifts(pair.fixed, pair.moving, matrix, reach, step)
