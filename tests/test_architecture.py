@@ -37,7 +37,7 @@ LAYERS = {
         ("search",),
         ("quality",),
         ("nonrigid",),
-        ("attempt", "retry", "pair_variant", "variant_search", "bent", "register"),
+        ("attempt", "retry", "pair_variant", "found", "texture_search", "variant_search", "bent", "register"),
         ("whole_shift",),
         ("drift",),
     ),

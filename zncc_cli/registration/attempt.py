@@ -18,6 +18,7 @@ import numpy as np
 
 from zncc_cli.config import NESTED_MODELS, Model, RegistrationConfig
 from zncc_cli.progress import advance, part_of_rest, say, size_words
+from zncc_cli.registration.inputs.orientation_map import OrientedPair
 from zncc_cli.registration.pair_pyramid import LevelMetrics, PairPyramid
 from zncc_cli.registration.pyramid import pyramid
 from zncc_cli.registration.quality.block_consensus import block_consensus
@@ -65,14 +66,14 @@ class Task:
         config: the settings.
         init: (3, 3), the start that was given; None where it is searched for.
         bound: of the motion; None for any.
-        by_texture: whether the images are texture maps.
+        oriented: orientation maps of the images, by whose blocks the result is judged as well; None for none.
         further: whether another variant of the pair was tried before.
     """
 
     config: RegistrationConfig
     init: np.ndarray | None
     bound: MotionBound | None
-    by_texture: bool = False
+    oriented: OrientedPair | None = None
     further: bool = False
 
 
@@ -160,10 +161,11 @@ def _solve(pair: PairPyramid, task: Task, config: RegistrationConfig, candidates
         evidence,
         fine_ratio=fine_ratio,
         distance_beyond_bound=checked.distance_beyond_bound,
-        consensus=_consensus(judged.pair, border.refined.matrix, fitted.model) if task.by_texture else None,
     )
+    fit = dataclasses.replace(checked.fit, refined=border.refined)
+    evidence = _with_consensus(evidence, task.oriented, fit)
     return Solution(
-        fit=dataclasses.replace(checked.fit, refined=border.refined),
+        fit=fit,
         evidence=evidence,
         verdict=_judged(evidence, fitted.model, task),
         uncertainty=uncertainty,
@@ -231,10 +233,9 @@ def _fine_ratio(
     return score / other if other > 0 else math.inf
 
 
-def confirmed(solution: Solution, task: Task, pair: PairPyramid) -> Solution:
-    """Return a solution by brightness, judged as well by the consensus of the ``pair`` as other images show it."""
-    found = _consensus(pair, solution.fit.matrix, solution.fit.model)
-    evidence = dataclasses.replace(solution.evidence, consensus=found)
+def confirmed(solution: Solution, task: Task, oriented: OrientedPair) -> Solution:
+    """Return a solution by brightness, judged as well by the consensus of the blocks of both images."""
+    evidence = _with_consensus(solution.evidence, oriented, solution.fit)
     return dataclasses.replace(solution, evidence=evidence, verdict=_judged(evidence, solution.fit.model, task))
 
 
@@ -243,9 +244,12 @@ def _judged(evidence: Evidence, model: Model, task: Task) -> Verdict:
     return judge(evidence, Request(task.config, model, task.init is not None, task.further))
 
 
-def _consensus(pair: PairPyramid, matrix: np.ndarray, model: Model) -> float:
-    """Return the `block_consensus` on the judged level for the ``matrix`` (3, 3) of a ``model``."""
-    return block_consensus(*pair.level(pair.judged), matrix, LinearTransform(model, pair.shape).size)
+def _with_consensus(evidence: Evidence, oriented: OrientedPair | None, fit: Fit) -> Evidence:
+    """Return the evidence for a fit with the consensus of the blocks of both images, where these are given."""
+    if oriented is None:
+        return evidence
+    found = block_consensus(oriented, fit.matrix, LinearTransform(fit.model, (2, 2)).size)
+    return dataclasses.replace(evidence, consensus=found.significance, consensus_tolerance=found.tolerance)
 
 
 def _check_border(pair: PairPyramid, fit: Fit, bound: MotionBound | None, config: RegistrationConfig) -> BorderCheck:

@@ -9,12 +9,14 @@ import numpy as np
 from zncc_cli.config import Contrast, RegistrationConfig
 from zncc_cli.progress import part_of_rest
 from zncc_cli.registration.attempt import Task
+from zncc_cli.registration.found import Found
 from zncc_cli.registration.nonrigid.bending import Bending, bend
 from zncc_cli.registration.nonrigid.verdict import judge_bending
 from zncc_cli.registration.pair_variant import Images
 from zncc_cli.registration.quality.verdict import Status, Verdict
+from zncc_cli.registration.texture_search import search_texture
 from zncc_cli.registration.transforms.spline_field import SplineField
-from zncc_cli.registration.variant_search import Found, search_further, search_texture, search_usual
+from zncc_cli.registration.variant_search import search_further, search_usual
 
 # Of what is left of the time: the matrix, and the field after it.
 _MATRIX_SHARE, _BEND_SHARE = 0.2, 0.9

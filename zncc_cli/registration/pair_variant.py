@@ -15,6 +15,7 @@ import numpy as np
 from zncc_cli.config import Contrast, Model, RegistrationConfig
 from zncc_cli.registration.attempt import Task
 from zncc_cli.registration.inputs.inpainting import inpaint
+from zncc_cli.registration.inputs.orientation_map import OrientedPair
 from zncc_cli.registration.inputs.prepare import Prepared
 from zncc_cli.registration.inputs.texture_map import texture_map
 from zncc_cli.registration.nonrigid.bending import Bending
@@ -45,6 +46,7 @@ class PairVariant:
         mirrored: whether the columns of the moving image are reversed.
         reductions: by which factor either image was reduced, fixed and moving; 1 where it was not.
         by_texture: whether texture maps are registered instead of brightness.
+        oriented: the orientation maps of the images, where their blocks judge the result; else None.
     """
 
     pair: PairPyramid
@@ -52,6 +54,7 @@ class PairVariant:
     mirrored: bool = False
     reductions: tuple[int, int] = (1, 1)
     by_texture: bool = False
+    oriented: OrientedPair | None = None
 
     @property
     def from_fixed(self) -> np.ndarray:
@@ -80,7 +83,7 @@ class PairVariant:
             bound = MotionBound(start, self.pair.shape, longest)
         init = None if task.init is None else self.matrix_of_pair(task.init)
         further = self.by_texture or self.mirrored or self.reductions != (1, 1)
-        return replace(task, init=init, bound=bound, by_texture=self.by_texture, further=further)
+        return replace(task, init=init, bound=bound, oriented=self.oriented, further=further)
 
     def settings(self, config: RegistrationConfig) -> RegistrationConfig:
         """Return the settings with which the pair is registered: texture has one contrast."""
@@ -169,7 +172,13 @@ class Images:
         fixed, moving = (_textures(levels[0], len(pair)) for levels in (pair.fixed, pair.moving))
         if not (bool(fixed[0].mask.any()) and bool(moving[0].mask.any())):
             return None
-        return PairVariant(PairPyramid(fixed, moving), self.shapes, by_texture=True)
+        return PairVariant(PairPyramid(fixed, moving), self.shapes, by_texture=True, oriented=self.oriented)
+
+    @cached_property
+    def oriented(self) -> OrientedPair:
+        """The orientation maps of the judged level, without a border that both images have."""
+        pair, judged = self.without_border, self.as_they_are.pair.judged
+        return OrientedPair.of(pair.fixed[judged], pair.moving[judged])
 
     def variant(self, *, mirrored: bool = False, reductions: tuple[int, int] = (1, 1)) -> PairVariant | None:
         """Return the pair in this variant; None where too little of an image is left by its reduction."""

@@ -111,7 +111,7 @@ def convolve(planes: Tensor, kernel: Tensor) -> Tensor:
         return F.conv2d(planes, kernel)
 
 
-def _gaussian(sigma: float) -> Tensor:
+def gaussian(sigma: float) -> Tensor:
     """Return the weights of a Gaussian, (2 n + 1,) float64, of sum one."""
     radius = max(1, math.ceil(_TRUNCATION_SIGMAS * sigma))
     offsets = torch.arange(-radius, radius + 1, dtype=torch.float64)
@@ -134,7 +134,7 @@ def smooth(
     Returns:
         The smoothed image, zero where it is not valid, and the mask of where it is, (ceil(H / step), ceil(W / step)).
     """
-    smoothed, valid = filters.smooth(image[0, 0], mask, _gaussian(sigma), min_share, step)
+    smoothed, valid = filters.smooth(image[0, 0], mask, gaussian(sigma), min_share, step)
     return smoothed[None, None], valid
 
 
@@ -148,7 +148,7 @@ def background(image: Tensor, mask: Tensor, sigma: float) -> Tensor:
     height, width = mask.shape
     weight = mask[None, None].to(image.dtype)
     planes = F.pad(torch.cat((image * weight, weight)), (0, -width % block, 0, -height % block))
-    sums, total = filters.blur(F.avg_pool2d(planes, block), _gaussian(sigma / block)).split(1)
+    sums, total = filters.blur(F.avg_pool2d(planes, block), gaussian(sigma / block)).split(1)
     coarse = sums / total.clamp_min(torch.finfo(image.dtype).tiny)
     # Bicubic, so that the grid of the means does not show between them.
     fine = F.interpolate(coarse, scale_factor=float(block), mode="bicubic") if block > 1 else coarse
@@ -162,7 +162,7 @@ def fill_holes(image: Tensor, mask: Tensor) -> Tensor:
     """
     box = filters.rectangle(mask)
     if box is None:
-        kernel = _gaussian(_FILL_SIGMA)
+        kernel = gaussian(_FILL_SIGMA)
         return filters.stack([filters.fill_holes(plane, mask, kernel, _MIN_FILL_WEIGHT) for plane in image[0]])[None]
     rows, columns = box
     if (rows.stop - rows.start, columns.stop - columns.start) == mask.shape:

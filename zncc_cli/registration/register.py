@@ -20,6 +20,7 @@ from zncc_cli.errors import BackendError, OptionError
 from zncc_cli.operators import native
 from zncc_cli.registration.attempt import Task
 from zncc_cli.registration.bent import Bent, bend_pair
+from zncc_cli.registration.found import Found
 from zncc_cli.registration.inputs.hot_pixels import hot_note, hot_pixels
 from zncc_cli.registration.inputs.no_data import gap_note
 from zncc_cli.registration.inputs.prepare import Prepared, check_window, checked_init, prepare
@@ -39,7 +40,7 @@ from zncc_cli.registration.search.multistart import LevelRecord
 from zncc_cli.registration.transforms.bending import largest_displacement
 from zncc_cli.registration.transforms.matrices import is_mirrored
 from zncc_cli.registration.transforms.spline_field import SplineField
-from zncc_cli.registration.variant_search import Found, search_variants
+from zncc_cli.registration.variant_search import search_variants
 
 logger = logging.getLogger("zncc_cli.registration")
 

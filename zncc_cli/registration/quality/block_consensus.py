@@ -1,9 +1,8 @@
 """Whether the parts of two images, each for itself, find the place that was found for the whole.
 
 The overlap is cut into blocks. Each block of the fixed image is compared with the aligned moving image at all shifts
-of up to `_REACH` pixels, by ZNCC. A block decides for its best shift where no other shift is nearly as good: an edge,
-which looks alike all along, decides nothing, nor does flat ground. With n blocks that decide and k of them for no
-shift, the consensus is
+of up to `_REACH` pixels, by the orientation of edges (`inputs.orientation_map`), and decides for one of them or for
+none (`metric.block_surfaces`). With n blocks that decide and k of them for no shift, the consensus is
 
     -log10 P(at least k - m of n - m),    by chance each with the probability that a random shift is none
 
@@ -16,86 +15,50 @@ The a-contrario test of Desolneux, Moisan and Morel 2000, "Meaningful alignments
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from zncc_cli.config import Interpolation
-from zncc_cli.registration.metric.windows import window_variance
-from zncc_cli.registration.pyramid import Level
-from zncc_cli.registration.warp import Sampler, coordinates, inside, level_scale
+from zncc_cli.registration.inputs.orientation_map import OrientedPair
+from zncc_cli.registration.metric.block_surfaces import BLOCK_PX, block_shifts
 
-_BLOCK, _REACH = 32, 10  # pixels of a level: the side of a block, and the largest shift along an axis
+REACH_PX = 14  # pixels of a level: the largest shift along an axis
 # Blocks overlap by half, so that it matters less where the first one begins; every pixel counts once.
-_STEP, _SHARE = 16, 0.25
-_SAME_PX = 2.5  # shifts up to this long are none: a window of a texture map has seven pixels
-_OTHER_PX, _MAX_OTHER_SHARE = 4.0, 0.9  # a shift that differs by more may agree by this share of the best, not by more
-# Of the images' variance, added to that of a block: a block that varies by less is flat.
-_FLOOR = 0.02
+STEP_PX = BLOCK_PX // 2
+_SHARE = (STEP_PX / BLOCK_PX) ** 2
+# Shifts up to this long are none: half of a window of the texture maps, which find the place. So are most of those in
+# scenes of some depth, where no one transform is right everywhere.
+SAME_PX = 3.5
 
 
-def block_consensus(fixed: Level, moving: Level, matrix: np.ndarray, parameters: int) -> float:
-    """Return the consensus of the blocks of a level, 0 to about 300: 4 is one chance in ten thousand.
+@dataclass(frozen=True)
+class Consensus:
+    """How far the blocks of a level agree on a place.
+
+    Attributes:
+        significance: of their number, 0 to about 300: 4 is one chance in ten thousand.
+        tolerance: to within how many full-resolution pixels of it they do.
+    """
+
+    significance: float
+    tolerance: float
+
+
+def block_consensus(pair: OrientedPair, matrix: np.ndarray, parameters: int) -> Consensus:
+    """Return the consensus of the blocks of the fixed image.
 
     Args:
-        fixed, moving: a level of both images, of a variance of about one.
+        pair: both images, as blocks are compared.
         matrix: (3, 3), fixed -> moving, full-resolution pixels.
         parameters: of the model.
     """
-    surfaces = _surfaces(fixed, moving, matrix * level_scale(fixed.factor))
-    if not len(surfaces):
-        return 0.0
-    shift = torch.arange(-_REACH, _REACH + 1, dtype=surfaces.dtype, device=surfaces.device)
-    y, x = (each.flatten() for each in torch.meshgrid(shift, shift, indexing="ij"))
-    best, index = surfaces.flatten(1).max(dim=1)
-    far = torch.hypot(y - y[index][:, None], x - x[index][:, None]) > _OTHER_PX
-    other = surfaces.flatten(1).masked_fill(~far, -1).amax(dim=1)
-    decides = (best > 0) & (other <= _MAX_OTHER_SHARE * best)
-    same = torch.hypot(y, x) <= _SAME_PX
-    count, hits = (
-        round(_SHARE * int(each.sum())) - math.ceil(parameters / 2) for each in (decides, decides & same[index])
-    )
-    return significance(hits, count, float(same.sum()) / same.numel())
-
-
-def _surfaces(fixed: Level, moving: Level, matrix: np.ndarray) -> Tensor:
-    """Return the ZNCC of every block at all shifts, (N, 2 r + 1, 2 r + 1), by the place of its first pixel in y and x.
-
-    Only blocks count that lie with all their surroundings of r pixels in both images.
-
-    Args:
-        fixed, moving: the level.
-        matrix: (3, 3), fixed -> moving, pixels of the level.
-    """
-    pull, side, count = torch.from_numpy(matrix), _BLOCK + 2 * _REACH, 2 * _REACH + 1
-    warped, _ = Sampler(moving.image, Interpolation.LINEAR).warped(pull, fixed.shape)
-    x, y = coordinates(pull.to(warped), fixed.shape)
-    valid = fixed.mask & inside(None if bool(moving.mask.all()) else moving.mask, moving.shape, x, y)
-    rows, columns = (axis.nonzero()[:, 0].tolist() or [0] for axis in (valid.any(dim=1), valid.any(dim=0)))
-    part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-    f, m, outside = fixed.image[0, 0][part], warped[0][part], (~valid)[part].to(warped)
-    if min(f.shape) < side:
-        return f.new_empty(0, count, count)
-    whole = _parts(outside, side).amax(dim=(1, 2)) == 0
-    if not bool(whole.any()):
-        return f.new_empty(0, count, count)
-    blocks = _parts(f[_REACH:-_REACH, _REACH:-_REACH], _BLOCK)[whole]
-    regions = _parts(m, side)[whole]
-    variance = _parts(window_variance(m, _BLOCK) / _BLOCK**2, count)[whole].clamp_min(0)
-    blocks = blocks - blocks.mean(dim=(1, 2), keepdim=True)
-    regions = regions - regions.mean(dim=(1, 2), keepdim=True)
-    spectra = torch.fft.rfft2(regions) * torch.fft.rfft2(blocks, s=(side, side)).conj()
-    covariance = torch.fft.irfft2(spectra, s=(side, side))[:, :count, :count] / _BLOCK**2
-    own = blocks.square().mean(dim=(1, 2))[:, None, None]
-    surfaces: Tensor = covariance / ((own + _FLOOR) * (variance + _FLOOR)).sqrt()
-    return surfaces
-
-
-def _parts(plane: Tensor, side: int) -> Tensor:
-    """Return the squares (N, side, side) of a plane (H, W) that begin every `_STEP` pixels."""
-    squares = plane.unfold(0, side, _STEP).unfold(1, side, _STEP)
-    return squares.reshape(-1, side, side)
+    found = block_shifts(pair.fixed, pair.moving, pair.at_level(matrix), REACH_PX, STEP_PX)
+    same = torch.hypot(*found.shifts.unbind(dim=1)) <= SAME_PX
+    free = math.ceil(parameters / 2)
+    count, hits = (round(_SHARE * number) - free for number in (len(same), int(same.sum())))
+    lengths = np.hypot(*np.mgrid[-REACH_PX : REACH_PX + 1, -REACH_PX : REACH_PX + 1])
+    return Consensus(significance(hits, count, float((lengths <= SAME_PX).mean())), SAME_PX * pair.factor)
 
 
 def significance(hits: int, count: int, chance: float) -> float:

@@ -62,9 +62,12 @@ MAX_ROUND_TRIP_PX = 0.75
 # pairs of unrelated images of different sensors none came above 0.1, and of ten wrong places in images of one scene
 # none above 1; two scans of one brain in other slices came to 2.3.
 MIN_CONSENSUS = 3.0
-# Where blocks of texture maps agree on a place, they do so to within half of the maps' windows of seven pixels: what a
-# richer model changes by less they cannot tell.
+# Where blocks agree on a place, they do so to within half of the texture maps' windows of seven pixels, and to within
+# what they take for the same place on their level: what a richer model changes by less they cannot tell.
 MAX_TEXTURE_MISFIT_PX = 3.5
+# Where brightness explains less than this share of what noise leaves to it, the images differ by what they show, and a
+# richer model by brightness fits that, not the motion. A photograph of which 30 percent are saturated comes to 0.48.
+MIN_EXPLAINED_SHARE = 0.25
 # Of the ZNCC of all windows, what half of them must be able to say of the other half: 0.94 and more in right results,
 # less than 0.63 in a twentieth of the wrong ones.
 MIN_HELD_OUT_SHARE = 0.75

@@ -65,13 +65,16 @@ class Evidence:
         "The same where both places are followed to a finer level; only computed where the start ratio is low.",
         default=None,
     )
-    # Of the texture maps, see `block_consensus`; None where the images are compared by their brightness alone.
+    # See `block_consensus`; None where the images are compared by their brightness alone.
     consensus: float | None = _figure(
         "Block consensus",
         "",
         "How many parts of the overlap find this place by themselves: minus the logarithm of the probability that so "
         "many do by chance; unrelated images stayed below 1. Only computed where texture is compared.",
         default=None,
+    )
+    consensus_tolerance: float | None = _figure(
+        "Consensus tolerance", _PIXELS, "To within how much those parts find this place.", default=None
     )
     # None where no other shift agrees at all.
     peak_ratio: float | None = _figure(

@@ -244,7 +244,8 @@ def _doubts_of_zncc(e: Evidence) -> Iterator[str]:
 def _doubts_of_model(e: Evidence, request: Request) -> Iterator[str]:
     """Yield where the model is too rich for the texture, or too simple for the motion."""
     confirmed = _is_confirmed(e)
-    max_misfit = bounds.MAX_TEXTURE_MISFIT_PX if confirmed else bounds.MAX_MODEL_MISFIT_PX
+    tolerated = max(bounds.MAX_TEXTURE_MISFIT_PX, e.consensus_tolerance or 0)
+    max_misfit = tolerated if confirmed else bounds.MAX_MODEL_MISFIT_PX
     misfits = e.model_misfit is not None and e.model_misfit > max_misfit
     distance, ratio = e.fold_distance or 0, e.fold_distance_ratio or 0
     folds_differ = not confirmed and distance > bounds.MIN_FOLD_DISTANCE_PX and ratio > bounds.MAX_FOLD_DISTANCE_RATIO

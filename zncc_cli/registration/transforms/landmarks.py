@@ -170,8 +170,16 @@ def _fit_rest(fixed: _Points, moving: _Points, model: Model, left_out: int) -> L
     return _fit_all(fixed, moving, model) if determined else None
 
 
+def least_squares(fixed: _Points, moving: _Points, model: Model) -> _Points | None:
+    """Return the matrix (3, 3) of a model of least squared distances, fixed -> moving; None where there is none.
+
+    ``fixed``, ``moving``: (N, 2), as many as determine the model.
+    """
+    return _SOLVERS[model](fixed, moving)
+
+
 def _fit_all(fixed: _Points, moving: _Points, model: Model) -> LandmarkFit | None:
-    matrix = _SOLVERS[model](fixed, moving)
+    matrix = least_squares(fixed, moving, model)
     if matrix is None:
         return None
     distances = _distances(matrix, fixed, moving)

@@ -1,0 +1,98 @@
+"""What a registration of a variant of a pair led to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from zncc_cli.registration.attempt import Solution, Task, find, solve
+from zncc_cli.registration.pair_variant import Images, PairVariant
+from zncc_cli.registration.quality.bounds import MIN_START_RATIO
+from zncc_cli.registration.quality.verdict import Status
+from zncc_cli.registration.retry import with_smaller_overlap, with_smaller_windows
+from zncc_cli.registration.search.global_search import USUAL_SCALES
+from zncc_cli.registration.search.multistart import Candidate, start_ratio
+
+_RANK = (Status.OK, Status.SUSPECT, Status.FAILED)
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a registration led to.
+
+    Attributes:
+        variant: the pair that was registered.
+        solution: between the images of the variant.
+    """
+
+    variant: PairVariant
+    solution: Solution
+
+    @property
+    def status(self) -> Status:
+        """The verdict's status."""
+        return self.solution.verdict.status
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The verdict's reasons; lengths in them are in moving pixels of the variant, which is said."""
+        reasons, by = self.solution.verdict.reasons, self.variant.reductions[1]
+        if by == 1 or self.status is Status.OK:
+            return reasons
+        return tuple(f"on the moving image at 1/{by} of its size, with lengths in its pixels: {r}" for r in reasons)
+
+    def is_better_than(self, other: Found) -> bool:
+        """Tell whether the verdict is better than that of another one."""
+        return _RANK.index(self.status) < _RANK.index(other.status)
+
+    @property
+    def notes(self) -> Iterator[str]:
+        """A sentence for each thing that sets the variant apart from the images."""
+        if self.variant.by_texture:
+            yield (
+                "the images are compared by their local texture (log of the local standard deviation), as those of "
+                "different sensors or stains are; the figures are of these maps"
+            )
+        if self.variant.mirrored:
+            yield "the moving image is mirrored: the transform reverses it"
+        for name, by in zip(("fixed", "moving"), self.variant.reductions, strict=True):
+            if by > 1:
+                yield f"the {name} image is the finer one: it was reduced to 1/{by} of its size for the registration"
+
+
+def registered(images: Images, task: Task, variant: PairVariant) -> Found:
+    """Return what the usual search of a variant leads to."""
+    pair, own = variant.pair, variant.task(task)
+    settings = variant.settings(images.fitted((pair.shape, pair.moving_shape)))
+    solution = solve(pair, own, settings, find(pair, own, settings))
+    solution = with_smaller_overlap(pair, own, solution)
+    return Found(variant, with_smaller_windows(pair, own, solution))
+
+
+def stands_out(variant: PairVariant, candidates: list[Candidate]) -> bool:
+    """Tell whether the best candidate of a search of a variant agrees at all, and better than the others."""
+    if not candidates or not candidates[0].score > 0:
+        return False
+    ratio = start_ratio(candidates, variant.pair.shape, variant.pair.moving_shape)
+    return ratio is None or ratio >= MIN_START_RATIO
+
+
+def solved(images: Images, task: Task, variant: PairVariant, candidates: list[Candidate]) -> Found:
+    """Return what the best of the candidates of a variant leads to."""
+    pair, own = variant.pair, variant.task(task)
+    settings = variant.settings(images.fitted((pair.shape, pair.moving_shape)))
+    return Found(variant, with_smaller_windows(pair, own, solve(pair, own, settings, candidates)))
+
+
+def searched(
+    images: Images,
+    task: Task,
+    variant: PairVariant,
+    scales: tuple[float, float] = USUAL_SCALES,
+    *,
+    quick: bool = False,
+) -> list[Candidate]:
+    """Return where a search of a variant leads; ``scales`` and ``quick`` as in `Search`."""
+    pair, own = variant.pair, variant.task(task)
+    settings = variant.settings(images.fitted((pair.shape, pair.moving_shape)))
+    return find(pair, own, settings, scales=scales, quick=quick)

@@ -1,0 +1,159 @@
+"""Registration of images of different sensors, bands or stains: by their texture, and by how their edges lie.
+
+The texture maps of a pair are searched, descended and refined as images are. Where that leads to no place that is ok,
+the blocks of the orientation maps are asked where they find themselves around the best places. A fit by brightness
+that is not ok is ok where the blocks confirm it. And a place that was found is refined through the tone curve that it
+tells, where there is one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from zncc_cli.config import NESTED_MODELS, Contrast, Model
+from zncc_cli.registration.attempt import TONE_NOTE, Task, confirmed
+from zncc_cli.registration.found import Found, registered, searched, solved, stands_out
+from zncc_cli.registration.optimizer import Ending
+from zncc_cli.registration.pair_variant import Images, PairVariant
+from zncc_cli.registration.quality.block_consensus import block_consensus
+from zncc_cli.registration.quality.bounds import (
+    MAX_MODEL_MISFIT_PX,
+    MAX_TEXTURE_MISFIT_PX,
+    MIN_CONSENSUS,
+    MIN_EXPLAINED_SHARE,
+)
+from zncc_cli.registration.quality.compute_evidence import overlap_distance
+from zncc_cli.registration.quality.verdict import Status, is_static
+from zncc_cli.registration.refine.tone_curve import with_one_tone
+from zncc_cli.registration.search.block_fit import block_fit
+from zncc_cli.registration.search.global_search import Start
+from zncc_cli.registration.search.multistart import Candidate, LevelRecord
+from zncc_cli.registration.transforms.linear import LinearTransform
+from zncc_cli.registration.warp import corners, map_points
+
+# Of the variance of an image, what a tone curve may leave where texture has found the place. A line leaves more then.
+_MAX_UNEXPLAINED = 0.5
+_CONFIRMED_NOTE = "the images agree little by brightness as it is; their parts confirm the place by their edges"
+_BLOCKS_NOTE = "the place is the one that most parts of the images find for themselves by their edges"
+_CANDIDATES = 4  # of a search, around whose places blocks are asked
+_SAME_START_PX = 8.0  # of the judged level, at a corner: blocks reach farther than that
+_CLEAR_CONSENSUS = 12.0  # one chance in a million million: no other start is asked
+
+
+def search_texture(images: Images, task: Task, found: Found) -> Found:
+    """Return what a search by texture leads to, where brightness has ``found`` nothing that is ok; else ``found``.
+
+    What a camera leaves at its own place, a border or single pixels, has texture there as well.
+    """
+    static = found.status is Status.SUSPECT and is_static(found.solution.evidence)
+    if found.status is Status.OK or task.config.contrast is not Contrast.AUTO or static:
+        return found
+    textures = images.textures
+    if textures is None:
+        return found
+    candidates = searched(images, task, textures)
+    by_texture = solved(images, task, textures, candidates) if stands_out(textures, candidates) else None
+    taken = by_texture is not None and _is_better_by_texture(by_texture, found)
+    if by_texture is not None and taken and by_texture.status is Status.OK:
+        return _through_curve(images, task, by_texture)
+    best = by_texture if by_texture is not None and taken else found
+    if found.status is Status.SUSPECT and _bends(found):
+        return best
+    if (by_brightness := _confirmed_by_blocks(images, task, found)).status is Status.OK:
+        return by_brightness
+    fits = [each.solution.fit.matrix for each in (by_texture, found) if each is not None]
+    starts = [*fits, *(each.start.matrix for each in candidates[:_CANDIDATES])]
+    by_blocks = _by_blocks(images, task, textures, starts)
+    return best if by_blocks is None else _through_curve(images, task, by_blocks)
+
+
+def search_texture_alone(images: Images, task: Task, textures: PairVariant) -> Found:
+    """Return what a search by texture leads to, without one by brightness."""
+    by_texture = registered(images, task, textures)
+    by_blocks = None
+    if by_texture.status is not Status.OK:
+        candidates = by_texture.solution.candidates[:_CANDIDATES]
+        starts = [by_texture.solution.fit.matrix, *(each.start.matrix for each in candidates)]
+        by_blocks = _by_blocks(images, task, textures, starts)
+    return _through_curve(images, task, by_texture if by_blocks is None else by_blocks)
+
+
+def _by_blocks(images: Images, task: Task, textures: PairVariant, starts: list[np.ndarray]) -> Found | None:
+    """Return the fit by texture from the place that most blocks around the ``starts`` (3, 3) find; None unless ok."""
+    pair, model = images.oriented, Model.AFFINE if task.config.model is Model.AUTO else task.config.model
+    size, best, place = LinearTransform(model, images.shapes[0]).size, MIN_CONSENSUS, None
+    for start in _distinct(starts, images.shapes[0], _SAME_START_PX * pair.factor):
+        matrix = block_fit(pair, start, model)
+        if matrix is None or (task.bound is not None and not task.bound.holds(matrix)):
+            continue
+        consensus = block_consensus(pair, matrix, size).significance
+        if consensus >= best:
+            best, place = consensus, matrix
+        if best >= _CLEAR_CONSENSUS:
+            break
+    if place is None:
+        return None
+    richest = NESTED_MODELS[-1] if task.config.model is Model.AUTO else model
+    record = LevelRecord(richest, pair.factor, math.nan, Ending.CONVERGED, 0, 0, 0.0)
+    found = solved(images, task, textures, [Candidate(Start(place), best, (record,))])
+    if found.status is not Status.OK:
+        return None
+    return replace(found, solution=replace(found.solution, notes=(*found.solution.notes, _BLOCKS_NOTE)))
+
+
+def _distinct(starts: list[np.ndarray], shape: tuple[int, int], apart: float) -> Iterator[np.ndarray]:
+    """Yield ``starts`` (3, 3) without those that take all corners to within ``apart`` pixels of where another does."""
+    frame, seen = corners(shape), list[np.ndarray]()
+    for start in starts:
+        there = map_points(start, frame)
+        if all(np.linalg.norm(there - other, axis=-1).max() > apart for other in seen):
+            seen.append(there)
+            yield start
+
+
+def _confirmed_by_blocks(images: Images, task: Task, found: Found) -> Found:
+    """Return the fit by brightness, ok where the blocks find its place by themselves."""
+    if _bends(found):
+        return found
+    solution = confirmed(found.solution, task, images.oriented)
+    if solution.verdict.status is not Status.OK:
+        return found
+    return replace(found, solution=replace(solution, notes=(*solution.notes, _CONFIRMED_NOTE)))
+
+
+def _bends(found: Found) -> bool:
+    """Tell whether the motion is richer than the model, by more than a fit by brightness may leave."""
+    evidence = found.solution.evidence
+    misfit, zncc, ceiling = evidence.model_misfit, evidence.zncc_coarse, evidence.zncc_ceiling
+    explains = zncc is None or ceiling is None or zncc >= MIN_EXPLAINED_SHARE * ceiling
+    return misfit is not None and misfit > MAX_MODEL_MISFIT_PX and explains
+
+
+def _through_curve(images: Images, task: Task, by_texture: Found) -> Found:
+    """Return the fit by brightness through the tone curve that a fit by texture tells, where there is one.
+
+    Texture is as coarse as its windows. It has found the place, so the finer fit has to agree with it.
+    """
+    pair, matrix = images.as_they_are.pair, by_texture.solution.fit.matrix
+    toned = pair if by_texture.status is not Status.OK else with_one_tone(pair, matrix, _MAX_UNEXPLAINED)
+    if toned is pair:
+        return by_texture
+    variant = replace(images.as_they_are, pair=toned)
+    finer = registered(images, replace(task, init=matrix), variant)
+    distance = overlap_distance(finer.solution.fit.matrix, matrix, *toned.level(0))
+    near = distance is not None and distance <= MAX_TEXTURE_MISFIT_PX
+    if finer.status is not Status.OK or not near:
+        return by_texture
+    return replace(finer, solution=replace(finer.solution, notes=(*finer.solution.notes, TONE_NOTE)))
+
+
+def _is_better_by_texture(by_texture: Found, found: Found) -> bool:
+    """Tell whether the fit by texture is to be taken, and not that by brightness.
+
+    Where brightness tells a place, too, it also tells better how far the motion is richer than the model.
+    """
+    return by_texture.is_better_than(found) and (found.status is Status.FAILED or not _bends(by_texture))
