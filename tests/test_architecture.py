@@ -51,10 +51,11 @@ LAYERS = {
     ),
     "files": (
         ("memory", "paths", "dataset_path", "metadata", "palette", "options", "tag_values"),
-        ("digest", "output_folder", "inflation", "png", "bmp", "pyramid"),
+        ("digest", "output_folder", "inflation", "png", "bmp", "pyramid", "kept_palette", "animation"),
         ("image", "image_digest", "array_image", "lazy", "pages", "channels", "zarr_store"),
         (
             "npy",
+            "pnm",
             "raster",
             "ome_zarr",
             "ngff",

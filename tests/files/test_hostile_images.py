@@ -375,11 +375,6 @@ def test_refuses_colour_png_of_16_bits_rather_than_rounding_it(tmp_path, monkeyp
     refused(tmp_path / "a.png", "16-bit colour PNG", "TIFF")
 
 
-def test_refuses_pgm_that_would_be_rescaled(tmp_path):
-    (tmp_path / "a.pgm").write_bytes(b"P5\n# made by hand\n2 2\n1023\n" + bytes(8))
-    refused(tmp_path / "a.pgm", "1023")
-
-
 @pytest.mark.skipif(5 in tifffile.TIFF.DECOMPRESSORS, reason="imagecodecs is installed")
 def test_names_the_extra_that_reads_a_compression(tmp_path):
     (tmp_path / "a.tif").write_bytes(with_tag(tiff_bytes(compression="zlib"), 259, 5))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 import zlib
 from pathlib import Path
 
@@ -295,3 +296,161 @@ def test_the_palette_of_an_animation_is_that_of_all_its_frames(tmp_path: Path) -
     assert np.array_equal(image.data, numbers)
     assert image.metadata.palette is not None
     assert np.array_equal(image.metadata.palette.colours[:250] // 257, ramp[:250])
+
+
+def test_numbers_of_colours_of_a_gif_with_one_palette_stay(tmp_path: Path) -> None:
+    """Labels that move: `zncc stack --interpolation nearest` keeps their numbers."""
+    imagecodecs = pytest.importorskip("imagecodecs")
+    first = np.kron(np.arange(20).reshape(4, 5), np.ones((10, 11))).astype("u1")
+    labels = [np.roll(first, k, axis=1) for k in range(3)]
+    colours = np.random.default_rng(5).integers(0, 256, (256, 3)).astype("u1")
+    (tmp_path / "a.gif").write_bytes(imagecodecs.gif_encode(np.array(labels), colormap=colours))
+    assert np.array_equal(read_image(tmp_path / "a.gif").data, colours[np.array(labels)])
+    image = read_image(tmp_path / "a.gif", indices=True)
+    assert image.axes == "TYX"
+    assert image.metadata.palette is not None
+    assert np.array_equal(image.data, labels)
+    assert np.array_equal(image.metadata.palette.colours // 257, colours)
+
+
+def test_times_of_the_frames_of_an_animation_are_named(tmp_path: Path) -> None:
+    frames = [PillowImage.fromarray(pixels() // step) for step in (1, 2, 3)]
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:], duration=[40, 50, 60])
+    image = read_image(tmp_path / "a.png")
+    (note,) = write_image(tmp_path / "b.tif", np.asarray(image.data), like=image)
+    assert note == "left out: the times of frames"
+
+
+def test_frames_of_grey_with_opacity_stay_that(tmp_path: Path) -> None:
+    stored = [pixels(2), pixels(2) // 2]
+    frames = [PillowImage.fromarray(frame, "LA") for frame in stored]
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:], blend=0)
+    assert np.array_equal(read_image(tmp_path / "a.png").data, stored)
+
+
+def test_all_frames_of_a_png_of_16_bit_colours_are_read(tmp_path: Path) -> None:
+    imagecodecs = pytest.importorskip("imagecodecs")
+    stored = np.random.default_rng(0).integers(0, 65536, (3, H, W, 3)).astype(np.uint16)
+    (tmp_path / "a.png").write_bytes(imagecodecs.apng_encode(stored))
+    image = read_image(tmp_path / "a.png")
+    assert image.axes == "TYXS"
+    assert np.array_equal(image.data, stored)
+
+
+# PNG
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_the_transparent_grey_of_a_png_is_that_of_its_depth(tmp_path: Path, bits: int) -> None:
+    stored = pixels(top=2**bits)
+    bit_planes = np.unpackbits(stored[:, :, None], axis=2)[:, :, 8 - bits :].reshape(H, -1)
+    rows = b"".join(b"\0" + row.tobytes() for row in np.packbits(bit_planes, axis=1))
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", W, H, bits, 0, 0, 0, 0)) + chunk(b"tRNS", struct.pack(">H", 1))
+    body = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + head + body)
+    image = read_image(tmp_path / "a.png")
+    assert np.array_equal(image.valid(), stored != 1)
+    assert np.array_equal(np.asarray(image.data)[..., 0], stored * (255 // (2**bits - 1)))
+
+
+# TIFF
+
+
+@pytest.mark.parametrize("rows", [H, 7])
+def test_strips_whose_lengths_an_old_program_left_zero_are_read(tmp_path: Path, rows: int) -> None:
+    data = pixels()
+    tifffile.imwrite(tmp_path / "a.tif", data, rowsperstrip=rows, metadata=None)
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
+        tag = file.pages.first.tags[279]
+        tag.overwrite([0] * tag.count)
+    assert np.array_equal(read_image(tmp_path / "a.tif").data, data)
+
+
+def test_integers_of_24_bits_are_refused(tmp_path: Path) -> None:
+    """Programs do not agree on the order of their bytes."""
+    tifffile.imwrite(tmp_path / "a.tif", pixels(3), photometric="minisblack", planarconfig="contig", metadata=None)
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
+        file.pages.first.tags[277].overwrite(1)
+        file.pages.first.tags[258].overwrite(24)
+    refused(tmp_path / "a.tif", "24 bits")
+
+
+@pytest.mark.parametrize("kind", ["LERC_DEFLATE", "LERC_ZSTD"])
+def test_lerc_that_is_compressed_again_is_read(tmp_path: Path, kind: str) -> None:
+    rasterio = pytest.importorskip("rasterio")
+    pytest.importorskip("imagecodecs")
+    data = np.random.default_rng(0).normal(size=(H, W)).astype(np.float32)
+    options = {"driver": "GTiff", "height": H, "width": W, "count": 1, "dtype": "float32", "compress": kind}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with rasterio.open(tmp_path / "a.tif", "w", **options) as file:
+            file.write(data, 1)
+    assert np.array_equal(read_image(tmp_path / "a.tif").data, data)
+
+
+def test_the_missing_value_of_64_bit_integers_is_written_digit_by_digit(tmp_path: Path) -> None:
+    lowest = np.iinfo(np.int64).min
+    tags = [(42113, 2, 0, str(lowest), True)]
+    tifffile.imwrite(tmp_path / "a.tif", pixels(dtype="i8"), metadata=None, extratags=tags)
+    image = read_image(tmp_path / "a.tif")
+    write_image(tmp_path / "b.tif", np.asarray(image.data), like=image)
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        assert file.pages.first.tags[42113].value == str(lowest)
+
+
+# PNM
+
+
+def test_netpbms_formats_hold_what_is_stored(tmp_path: Path) -> None:
+    bits, top = pixels(top=2), 4095
+    grey, rgb = pixels(top=top + 1, dtype="u2"), pixels(3, top=top + 1, dtype="u2")
+    size, black = f"{W} {H}\n".encode(), ((1 - bits) * 255).astype("u1")
+    text = [" ".join(map(str, values.ravel())).encode() for values in (bits, grey, rgb)]
+    packed = np.packbits(bits, axis=1).tobytes()
+    pam = f"P7\nWIDTH {W}\nHEIGHT {H}\nDEPTH 4\nMAXVAL {top}\nTUPLTYPE RGB_ALPHA\nENDHDR\n".encode()
+    rgba = pixels(4, top=top + 1, dtype="u2")
+    floats = np.random.default_rng(1).normal(size=(H, W)).astype("f4")
+    for name, content, expected in (
+        ("a.pbm", b"P1\n# made by hand\n" + size + text[0], black),
+        ("b.pbm", b"P1 " + size + text[0].replace(b" ", b""), black),
+        ("c.pbm", b"P4\n" + size + packed, black),
+        ("d.pgm", b"P2\n" + size + b"4095\n" + text[1], grey),
+        ("e.pgm", b"P5\n" + size + b"# top\n4095\n" + grey.astype(">u2").tobytes(), grey),
+        ("f.pgm", b"P5\n" + size + b"15\n" + (grey // 256).astype("u1").tobytes(), (grey // 256).astype("u1")),
+        ("g.ppm", b"P3\n" + size + b"4095\n" + text[2], rgb),
+        ("h.ppm", b"P6\n" + size + b"4095\n" + rgb.astype(">u2").tobytes(), rgb),
+        ("i.pam", pam + rgba.astype(">u2").tobytes(), rgba),
+        ("j.pfm", b"Pf\n" + size + b"-1.0\n" + floats[::-1].astype("<f4").tobytes(), floats),
+        ("k.pfm", b"Pf\n" + size + b"1.0\n" + floats[::-1].astype(">f4").tobytes(), floats),
+    ):
+        (tmp_path / name).write_bytes(content)
+        image = read_image(tmp_path / name)
+        assert image.dtype == expected.dtype, name
+        assert np.array_equal(image.data, expected), name
+        (tmp_path / name).write_bytes(content[:-100])
+        refused(tmp_path / name, "complete PNM")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        *(b"P5\n9 9\n0\n", b"P5\n9 9\n70000\n", b"P5\n-9 9\n255\n", b"P5\n9\n", b"P7\nWIDTH 9\n"),
+        b"P5 99999999 99999999 255\n",
+    ],
+)
+def test_a_damaged_header_of_netpbm_is_refused(tmp_path: Path, head: bytes) -> None:
+    (tmp_path / "a.pgm").write_bytes(head + bytes(200))
+    refused(tmp_path / "a.pgm")
+
+
+# World files
+
+
+@pytest.mark.parametrize(
+    "text", ["10,5\n0\n0\n-10,5\n5\n6\n", "\ufeff10.5 0 0 -10.5 5 6", "10.5\n0\n0\n-10.5\n5\n6\n\nfoo"]
+)
+def test_world_files_of_other_programs_are_read(tmp_path: Path, text: str) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", pixels(), metadata=None)
+    (tmp_path / "a.tfw").write_text(text, encoding="utf-8")
+    (scale, *_) = read_image(tmp_path / "a.tif").metadata.georeference
+    assert scale[3] == (10.5, 10.5, 0.0)

@@ -82,6 +82,10 @@ class FileFormat:
 _RASTER = "zncc_cli.files.raster:read_raster"
 _INSTRUMENTS = "zncc_cli.files.instruments"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+# The kind and a blank, which begins the rest of the header.
+_PNM = tuple(
+    kind + blank for kind in (*(b"P%d" % n for n in range(1, 8)), b"Pf", b"PF") for blank in (b" ", b"\n", b"\r", b"\t")
+)
 _COMPOUND_FILE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # of Microsoft's OLE
 
 BUILT_IN = (
@@ -97,7 +101,12 @@ BUILT_IN = (
     FileFormat(name="BMP", suffixes=(".bmp",), magics=(b"BM",), read=_RASTER),
     FileFormat(name="GIF", suffixes=(".gif",), magics=(b"GIF8",), read=_RASTER),
     FileFormat(name="WebP", suffixes=(".webp",), magics=(b"RIFF",), later_magic=(8, b"WEBP"), read=_RASTER),
-    FileFormat(name="PNM", suffixes=(".pgm", ".ppm", ".pnm"), magics=(b"P2", b"P3", b"P5", b"P6"), read=_RASTER),
+    FileFormat(
+        name="PNM",
+        suffixes=(".pgm", ".ppm", ".pnm", ".pbm", ".pam", ".pfm"),
+        magics=_PNM,
+        read="zncc_cli.files.pnm:read_pnm",
+    ),
     FileFormat(name="NPY", suffixes=(".npy",), magics=(b"\x93NUMPY",), read="zncc_cli.files.npy:read_npy"),
 )
 """The formats that are read without an extra."""

@@ -1,28 +1,30 @@
-"""Raster images, PNG, JPEG, BMP, GIF, WebP and PGM/PPM, read through imageio's Pillow plugin."""
+"""Raster images, PNG, JPEG, BMP, GIF and WebP, read through imageio's Pillow plugin."""
 
 from __future__ import annotations
 
 import math
-import re
 import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
 from imageio.core.request import InitializationError
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
 from PIL.ExifTags import TAGS
 from PIL.Image import DecompressionBombError
 
 from zncc_cli.errors import InputError
+from zncc_cli.files.animation import read_animation
 from zncc_cli.files.bmp import BmpIndices, read_bmp_indices
 from zncc_cli.files.image import Image
+from zncc_cli.files.kept_palette import kept_palette, stored_palette
 from zncc_cli.files.metadata import Metadata, Photometric, Resolution, Tag
 from zncc_cli.files.options import ReadOptions
 from zncc_cli.files.palette import Palette
@@ -92,7 +94,6 @@ def read_raster(path: Path, options: ReadOptions) -> Image:
     try:
         with path.open("rb") as file:
             head = file.read(1024)
-            _refuse_what_pillow_would_round(path, head)
             file.seek(0)
             if _is_deep_colour(head):
                 return _read_deep_png(path, name, head, max_bytes)
@@ -113,14 +114,14 @@ def read_raster(path: Path, options: ReadOptions) -> Image:
                 mode, transparency = str(fields["mode"]), fields.get("transparency")
                 conversions = _CONVERTED_MODES if transparency is None else _CONVERTED_MODES_WITH_ALPHA
                 if frames == 1 and mode == "P":
-                    stored, last = _stored_palette(path)
-                    palette = _kept_palette(stored, last, options, transparency)
+                    stored, last = stored_palette(path)
+                    palette = kept_palette(stored, last, options, transparency)
                 if palette is not None:
                     data = _indices(path)
                 elif frames == 1:
                     data = np.asarray(picture.read(index=0, mode=conversions.get(mode)))
                 else:
-                    data, palette = _read_animation(path, frames, options)
+                    data, palette = read_animation(path, frames, options, partial(_check_size, path, max_bytes))
     except InputError:
         raise
     except (*_DECODING_ERRORS, *_UNCLEAR_ERRORS) as error:
@@ -131,8 +132,8 @@ def read_raster(path: Path, options: ReadOptions) -> Image:
         advice = "copy or export the file again"
         found = "a truncated or damaged one" if isinstance(cause, _UNCLEAR_ERRORS) else cause
         raise refusal(path, expected=f"a complete {name} file", found=found, advice=advice) from error
-    if name == "PNM" and mode == "I":
-        data = data.astype(np.uint16)  # Pillow reads 16-bit PGM in its mode of 32 bits
+    if name == "PNG" and mode == "L" and isinstance(transparency, int) and data.ndim == 3:
+        data = _with_key_grey(data, head[24], transparency)
     axes = "T" * (frames > 1) + "YXS"[: data.ndim - (frames > 1)]
     nodata = float(transparency) if mode.startswith("I") and isinstance(transparency, int) else None
     orientation = fields.get("Orientation") if frames == 1 else None
@@ -165,39 +166,16 @@ def _image(
         tags=_tags(mode, fields),
         compression=DEFLATE if name in _COMPRESSED else NONE,
         predictor=HORIZONTAL_PREDICTOR if name in _COMPRESSED and palette is None else 1,
-        left_out=_left_out(mode, fields, palette is not None),
+        left_out=_left_out(mode, fields, palette is not None, axes),
     )
     return Image(data=oriented(data, orientation), axes=axes, metadata=metadata, notes=orientation_notes(orientation))
 
 
 def _image_of_indices(path: Path, options: ReadOptions, numbers: BmpIndices) -> Image:
     """Return the image of a BMP with a palette."""
-    palette = _kept_palette(numbers.colours, int(numbers.pixels.max()), options, None)
+    palette = kept_palette(numbers.colours, int(numbers.pixels.max()), options, None)
     data = numbers.colours[numbers.pixels] if palette is None else numbers.pixels
     return _image(path, options.name, data, "YXS"[: data.ndim], "P", {}, None, palette=palette)
-
-
-def _stored_palette(path: Path) -> tuple[NDArray[np.uint8], int]:
-    """Return the colours (N, 3) of a picture with a palette, and the largest of its pixels."""
-    with PillowImage.open(path) as picture:
-        last = int(np.asarray(picture).max())
-        return _colours(picture), last
-
-
-def _colours(picture: PillowImage.Image) -> NDArray[np.uint8]:
-    return np.array(picture.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
-
-
-def _kept_palette(colours: NDArray[np.uint8], last: int, options: ReadOptions, transparency: Any) -> Palette | None:
-    """Return the palette of a picture whose indices are read; None where its colours are.
-
-    ``last`` is the largest index: colours beyond it are padding.
-    """
-    stored = colours.astype(np.int64) * 257
-    palette, used = Palette(stored.astype(np.uint16)), Palette(stored[: last + 1].astype(np.uint16))
-    if used.ramp and transparency is None:
-        return used
-    return palette if options.indices else None
 
 
 def _indices(path: Path) -> NDArray[np.uint8]:
@@ -252,60 +230,20 @@ def _decoded(text: str) -> str:
         return text
 
 
-def _left_out(mode: str, fields: Mapping[str, Any], has_indices: bool) -> tuple[str, ...]:
+def _left_out(mode: str, fields: Mapping[str, Any], has_indices: bool, axes: str) -> tuple[str, ...]:
     """Return the names of what a TIFF written from this image will not hold."""
     conversion = [_MODES_LEFT_OUT[mode]] if mode in _MODES_LEFT_OUT else []
     if has_indices:
         conversion = ["the opacity of the palette"] if fields.get("transparency") is not None else []
+    elif mode == "P" and not axes.endswith("S"):
+        conversion = []  # its colours are the greys that are read
+    if axes.startswith("T") and fields.get("duration"):
+        conversion.append("the times of frames")
     return tuple(dict.fromkeys([*conversion, *(label for name, label in _LEFT_OUT_FIELDS.items() if fields.get(name))]))
 
 
 def _is_text(content: Any) -> bool:
     return isinstance(content, str) and content.strip() != "" and len(content) <= _MAX_FIELD_BYTES
-
-
-def _read_animation(path: Path, frames: int, options: ReadOptions) -> tuple[NDArray[Any], Palette | None]:
-    """Read all frames, (T, H, W) if all are grey and opaque, else (T, H, W, 3) or, with transparency, (T, H, W, 4).
-
-    Numbers of the colours of one palette are (T, H, W), where they are read as they are stored, with the palette.
-
-    Read by Pillow from the first frame to the last: after a step back, as imageio takes it, the frames of a PNG with a
-    palette are black.
-    """
-    modes, has_key_colour = set(), False
-    last, palettes = 0, list[NDArray[np.uint8]]()
-    with PillowImage.open(path) as picture:
-        transparency = picture.info.get("transparency")
-        for frame in range(frames):
-            picture.seek(frame)
-            picture.load()  # a GIF knows the mode of a frame only then
-            modes.add(picture.mode)
-            has_key_colour = has_key_colour or "transparency" in picture.info
-            if modes == {"P"}:
-                last = max(last, int(np.asarray(picture).max()))
-                if not palettes or not np.array_equal(palettes[-1], _colours(picture)):
-                    palettes.append(_colours(picture))
-    # One palette for all frames: of several, the same number is another colour in another frame.
-    is_indexed = modes == {"P"} and len(palettes) == 1
-    palette = _kept_palette(palettes[0], last, options, transparency) if is_indexed else None
-    mode = "P" if palette is not None else "L" if modes <= {"1", "L"} and not has_key_colour else "RGB"
-    if modes <= {"I;16"}:
-        mode = "I;16"
-    elif mode == "RGB" and (has_key_colour or any(mode.endswith(("A", "a")) for mode in modes)):
-        mode = "RGBA"
-    data: NDArray[Any] | None = None
-    with PillowImage.open(path) as picture:
-        for frame in range(frames):
-            picture.seek(frame)
-            pixels = np.asarray(picture if picture.mode == mode else picture.convert(mode))
-            if data is None:
-                _check_size(path, (frames, *pixels.shape), pixels.dtype, options.max_bytes)
-                data = np.empty((frames, *pixels.shape), pixels.dtype)
-            data[frame] = pixels
-    assert data is not None
-    if mode == "RGB" and all((frame[..., :1] == frame).all() for frame in data):
-        data = np.ascontiguousarray(data[..., 0])  # of a GIF all frames but the first are read in RGB
-    return data, palette
 
 
 def _is_deep_colour(head: bytes) -> bool:
@@ -324,10 +262,11 @@ def _read_deep_png(path: Path, name: str, head: bytes, max_bytes: int) -> Image:
     width, height = struct.unpack_from(">II", head, 16)
     samples = {2: 3, 4: 2, 6: 4}.get(head[25], 1)
     content = path.read_bytes()
-    if head[25] == _PNG_RGB and _has_key_colour(content):
+    if head[25] == _PNG_RGB and _chunk_before_pixels(content, b"tRNS"):
         samples = 4  # the decoder makes it opacity
-    shape = (height, width, samples)
-    _check_size(path, shape, np.dtype(np.uint16), max_bytes)
+    frames = int.from_bytes((_chunk_before_pixels(content, b"acTL") or b"")[:4], "big")
+    shape = (*((frames,) if frames > 1 else ()), height, width, samples)
+    _check_size(path, max_bytes, shape, np.uint16)
     if math.prod(shape) * 2 > _MAX_DEFLATE_RATIO * len(content):
         found, advice = f"{width} x {height} pixels", "copy or export the file again"
         raise refusal(path, expected=f"pixels that {len(content)} bytes can hold", found=found, advice=advice)
@@ -337,8 +276,17 @@ def _read_deep_png(path: Path, name: str, head: bytes, max_bytes: int) -> Image:
             **{TAGS.get(code, ""): value for code, value in picture.getexif().items()},
         }
     data: NDArray[Any] = np.empty(shape, np.uint16)
-    imagecodecs.png_decode(content, out=data)
-    return _image(path, name, data, "YXS", "RGB", fields, fields.get("Orientation"))
+    decode = imagecodecs.apng_decode if frames > 1 else imagecodecs.png_decode
+    decode(content, out=data)
+    axes = "T" * (frames > 1) + "YXS"
+    return _image(path, name, data, axes, "RGB", fields, fields.get("Orientation") if frames < 2 else None)
+
+
+def _with_key_grey(data: NDArray[Any], bits: int, transparency: int) -> NDArray[Any]:
+    """Return grey and opacity of a PNG whose transparent grey is given in ``bits``; Pillow compares it with 8 bits."""
+    key = transparency * 255 // (2**bits - 1)
+    grey = data[..., 0]
+    return np.stack([grey, np.where(grey == key, np.uint8(0), np.uint8(255))], axis=-1)
 
 
 def _start_of(path: Path, count: int) -> bytes:
@@ -346,15 +294,15 @@ def _start_of(path: Path, count: int) -> bytes:
         return file.read(count)
 
 
-def _has_key_colour(content: bytes) -> bool:
-    """Tell whether a PNG has a chunk tRNS, a colour that is transparent, before its pixels."""
+def _chunk_before_pixels(content: bytes, wanted: bytes) -> bytes | None:
+    """Return the content of a chunk of a PNG, such as tRNS, that stands before its pixels; None where there is none."""
     offset = 8
     while offset + 8 <= len(content):
         size, name = struct.unpack_from(">I4s", content, offset)
-        if name in (b"tRNS", b"IDAT"):
-            return bool(name == b"tRNS")
+        if name in (wanted, b"IDAT"):
+            return content[offset + 8 : offset + 8 + size] if name == wanted else None
         offset += 12 + size
-    return False
+    return None
 
 
 def _read_deep_jpeg(path: Path, options: ReadOptions, bits: int) -> Image:
@@ -368,7 +316,7 @@ def _read_deep_jpeg(path: Path, options: ReadOptions, bits: int) -> Image:
     content = path.read_bytes()
     size = jpeg_size(content)
     assert size is not None
-    _check_size(path, size, np.dtype(np.uint16), options.max_bytes)
+    _check_size(path, options.max_bytes, size, np.uint16)
     try:
         data = imagecodecs.jpeg_decode(content)
     except Exception as error:  # the codecs of JPEG have errors of their own, which share no base
@@ -392,25 +340,15 @@ def _check_claim(path: Path, name: str) -> None:
         raise refusal(path, expected=f"pixels that {size} bytes can hold", found=found, advice=advice)
 
 
-def _refuse_what_pillow_would_round(path: Path, head: bytes) -> None:
-    """Raise `InputError` for a PGM or PPM of an unusual maximum: Pillow would scale its values."""
-    if re.match(rb"P[2356]\s", head):
-        fields = re.sub(rb"#[^\n]*\n", b" ", head).split(maxsplit=4)
-        allowed = (b"255", b"65535") if fields[0] in (b"P2", b"P5") else (b"255",)
-        if len(fields) > 3 and fields[3] not in allowed:
-            advice = "save it as TIFF, which is read at full depth"
-            raise refusal(path, expected="maximum 255, or 65535 in grey", found=f"maximum {fields[3]!r}", advice=advice)
-
-
 def _check_header(path: Path, properties: Any, max_bytes: int) -> int:
     """Return the number of frames; raise `InputError` where their pixels take more than ``max_bytes``."""
     frames, *shape = properties.shape
-    _check_size(path, (frames, *shape), properties.dtype, max_bytes)
+    _check_size(path, max_bytes, (frames, *shape), properties.dtype)
     return int(frames)
 
 
-def _check_size(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], max_bytes: int) -> None:
-    size = math.prod(shape) * dtype.itemsize
+def _check_size(path: Path, max_bytes: int, shape: tuple[int, ...], dtype: DTypeLike) -> None:
+    size = math.prod(shape) * np.dtype(dtype).itemsize
     if size > max_bytes:
         advice = "it is decoded whole; save it as a TIFF in tiles or strips, or crop it"
         found = f"shape {shape} ({size} bytes)"

@@ -45,10 +45,16 @@ def read_world_file(path: Path) -> NDArray[np.float64]:
     advice = "check the file, or remove it"
     content = read_small_file(path, expected="a world file", advice=advice)
     try:
-        a, d, b, e, c, f = parse_numbers(content.decode(errors="replace").split(), 6, "a world file")
+        a, d, b, e, c, f = parse_numbers(_words(content), 6, "a world file")
     except MismatchError as problem:
         raise refusal(path, expected=problem.expected, found=problem.found, advice=advice) from None
     return np.array([[a, b, c], [d, e, f], [0, 0, 1]])
+
+
+def _words(content: bytes) -> list[str]:
+    """Return the first six words of a world file, commas of decimals as points; programs ignore what follows."""
+    words = content.decode("utf-8-sig", errors="replace").split()
+    return [word.replace(",", ".") if word.count(",") == 1 and "." not in word else word for word in words[:6]]
 
 
 def with_world_file(image: Image) -> Image:

@@ -162,8 +162,9 @@ class Images:
         border = common_border(pair.fixed[0], pair.moving[0])
         if border is None:
             return pair
-        fixed, moving = (without(levels[0], border) for levels in (pair.fixed, pair.moving))
-        return PairPyramid(*(pyramid(each.image, each.mask, len(pair), each.measured) for each in (fixed, moving)))
+        free = (without(levels[0], border) for levels in (pair.fixed, pair.moving))
+        fixed, moving = (pyramid(each.image, each.mask, len(pair), each.measured) for each in free)
+        return PairPyramid(fixed, moving)
 
     @cached_property
     def textures(self) -> PairVariant | None:

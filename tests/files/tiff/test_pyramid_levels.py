@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import tifffile
 
+from zncc_cli.files import pyramid
 from zncc_cli.files.image_output import write_strips
 from zncc_cli.files.images import read_image
 from zncc_cli.files.metadata import Metadata, PixelSize
 from zncc_cli.files.palette import Palette
 from zncc_cli.files.pyramid import halved, level_shapes
-from zncc_cli.files.tiff import pyramid
 from zncc_cli.files.tiff import write as tiff_write
 from zncc_cli.files.tiff.write import STRIP_ROWS
 

@@ -152,7 +152,7 @@ def nodata_of(page: tifffile.TiffPage) -> float | None:
     beyond it.
     """
     try:
-        value = float(str(tag_value(page, GDAL_NODATA)).strip())
+        value = float(str(tag_value(page, GDAL_NODATA)).strip().replace(",", "."))
     except ValueError:
         return None
     if page.dtype is None or page.dtype.kind != "f" or not math.isfinite(value):

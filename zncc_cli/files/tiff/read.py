@@ -57,6 +57,7 @@ _MEASURED_KINDS = ("imagej", "ome", "lsm", "stk", "fluoview", "scanimage", "mmst
 _MAX_PYRAMID_STEP = 4
 # Bits of a sample that are read into a wider dtype.
 _OLD_JPEG = 6  # of TIFF 6.0, which every writer understood in its own way
+_UNSURE_DEPTH = 24  # programs do not agree on the order of its bytes
 _PADDED_DEPTHS = frozenset(range(1, 64)) - {8, 16, 32}
 
 
@@ -266,6 +267,9 @@ def _read_series(
     if 0 in page.shaped or page.dtype is None or page.dtype.kind not in "buif":
         found = f"shape {page.shape}, dtype {page.dtype}"
         raise refusal(path, expected="pixels of integers or floats", found=found, advice="convert the file")
+    if page.bitspersample == _UNSURE_DEPTH and page.dtype.kind != "f":
+        found, advice = f"integers of {_UNSURE_DEPTH} bits", "convert it to 16 or 32 bits"
+        raise refusal(path, expected="integers of another depth", found=found, advice=advice)
     imagej = file.imagej_metadata if file.is_imagej and series.kind != "ome" else None
     if page.compression == _OLD_JPEG:
         found, advice = "old-style JPEG (compression 6)", "convert it to another compression"
@@ -347,7 +351,7 @@ def _checked_planes(path: Path, series: tifffile.TiffPageSeries, count: int, max
         path,
         keyframe,
         [None if page is None else np.array(page.dataoffsets, dtype=np.int64) for page in pages],
-        [None if page is None else np.array(page.databytecounts, dtype=np.int64) for page in pages],
+        [None if page is None else _byte_counts(page, keyframe) for page in pages],
         [None if page is None else page.jpegtables for page in pages],
         contiguous and all(page is None or page.is_final for page in pages),
         segment_cache(keyframe, max_bytes),
@@ -358,6 +362,21 @@ def _checked_planes(path: Path, series: tifffile.TiffPageSeries, count: int, max
     check_pages(path, planes)
     keyframe.init_decode()
     return planes, sum(page is None for page in pages)
+
+
+def _byte_counts(page: tifffile.TiffPage | tifffile.TiffFrame, keyframe: tifffile.TiffPage) -> NDArray[np.int64]:
+    """Return the bytes of each strip or tile; where an old program wrote 0 for all strips, those of their pixels."""
+    counts, offsets = (np.array(values, dtype=np.int64) for values in (page.databytecounts, page.dataoffsets))
+    bits = keyframe.bitspersample
+    is_plain = int(keyframe.compression) == 1 and not keyframe.is_tiled and isinstance(bits, int)
+    is_given = counts.any() or nodata_of(keyframe) is not None or not len(offsets) or not (offsets > 0).all()
+    separate, _, height, width, samples = keyframe.shaped
+    per_plane = math.ceil(height / max(1, keyframe.rowsperstrip))
+    if is_given or not is_plain or len(counts) != len(offsets) or len(offsets) != separate * per_plane:
+        return counts
+    first_rows = np.arange(len(offsets)) % per_plane * keyframe.rowsperstrip
+    rows = np.minimum(keyframe.rowsperstrip, height - first_rows)
+    return rows * -(-width * samples * int(bits) // 8)
 
 
 def _lazy_array(path: Path, planes: Planes, samples: Samples, leading: tuple[int, ...], orientation: Any) -> LazyArray:

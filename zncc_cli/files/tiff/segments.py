@@ -32,10 +32,12 @@ _WORKERS = min(8, os.cpu_count() or 1)
 JPEG = (6, 7, 33007, 34892)
 """Compressions of JPEG, whose YCbCr the decoder turns into RGB."""
 
+_LERC, _LERC_PARAMETERS, _LERC_DEFLATE = 34887, 50674, 1
+
 _CLAIMED_SIZES: dict[int, Callable[[bytes], Size | None]] = {
     **dict.fromkeys(JPEG, jpeg_size),
     **dict.fromkeys((33003, 33004, 33005, 34712), jpeg2000_size),
-    34887: lerc_size,
+    _LERC: lerc_size,
 }
 # Compressions whose decoders refuse data that do not fit into a given array before they take memory for them.
 _BOUNDED_DECODERS = (22610, 34933, 34934, 50001, 34927, 50002, 52546)
@@ -147,7 +149,7 @@ class Planes:
         assert key.dtype is not None
         compression = int(key.compression)
         if compression in _CLAIMED_SIZES:
-            size = _CLAIMED_SIZES[compression](data)
+            size = _CLAIMED_SIZES[compression](self._codestream(data, compression))
             if size is None or min(size) < 1 or math.prod(size) > math.prod(shape):
                 raise tifffile.TiffFileError(f"strip or tile {number} claims the size {size}, not {shape[1:]}")
         elif compression in _BOUNDED_DECODERS:
@@ -159,6 +161,22 @@ class Planes:
         piece, _, _ = key.decode(data, number, **options)
         assert isinstance(piece, np.ndarray)
         return piece
+
+    def _codestream(self, data: bytes, compression: int) -> bytes:
+        """Return what a segment holds once a further compression of LERC is undone; raise an error beyond its size."""
+        further = self.keyframe.tags.get(_LERC_PARAMETERS)
+        kind = further.value[1] if further is not None and compression == _LERC and len(further.value) > 1 else 0
+        if kind == 0:
+            return data
+        assert self.keyframe.dtype is not None
+        limit = 2 * math.prod(segment_shape(self.keyframe)) * self.keyframe.dtype.itemsize + 2**16
+        if kind == _LERC_DEFLATE:
+            content = zlib.decompressobj().decompress(data, limit + 1)
+        else:
+            content = bytes(tifffile.TIFF.DECOMPRESSORS[_ZSTD[0]](data, out=limit + 1))
+        if len(content) > limit:
+            raise tifffile.TiffFileError("a strip or tile holds more than its pixels")
+        return content
 
     def _decoded_into_array(self, data: bytes, number: int, shape: tuple[int, int, int, int]) -> NDArray[Any]:
         """Decode segment ``number`` into an array of its size; ``shape`` is that of a whole segment."""

@@ -387,7 +387,9 @@ def _tags(
         rest = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
         notes.append(f"left out: {', '.join(map(one_line, names[:_MAX_NAMES]))}{rest}")
     if like and like.nodata is not None:
-        tags[_GDAL_NODATA] = (_GDAL_NODATA, 2, 0, f"{like.nodata:.17g}")
+        # Programs read that of 64-bit integers digit by digit.
+        exact = layout.dtype.kind != "f" and like.nodata.is_integer()
+        tags[_GDAL_NODATA] = (_GDAL_NODATA, 2, 0, str(int(like.nodata)) if exact else f"{like.nodata:.17g}")
     return [tag for code, tag in tags.items() if code not in left_out], notes
 
 
