@@ -319,6 +319,12 @@ def test_what_right_results_show_is_ok(change: dict[str, float | None]) -> None:
     assert judge(replace(GOOD, **change)).status is Status.OK
 
 
+def test_a_place_that_blocks_find_must_still_stand_out_from_its_repetitions() -> None:
+    by_texture = replace(GOOD, consensus=200.0, start_ratio=2.2)
+    assert judge(replace(by_texture, peak_ratio=1.9)).status is Status.OK
+    assert judge(replace(by_texture, peak_ratio=1.3)).status is Status.SUSPECT
+
+
 def test_a_transform_that_turns_the_frame_inside_out_has_failed() -> None:
     assert judge(replace(GOOD, least_scale=-0.5)).status is Status.FAILED
 

@@ -43,6 +43,9 @@ PROMISING_SHARE = 0.5
 # repeat themselves), of the others none by more than 2.2; of the right ones none by less than 5.3. Photographs come
 # lower, down to 2.5: a noisy brick wall of which a third is seen.
 MIN_PEAK_RATIO = 2.2
+# A place that stands out among the starts, and that blocks find by themselves, need only stand out from what repeats
+# itself: a brick wall that was off by many periods came to 1.2 so, and noise of the camera's own pixels to 0.8 at most.
+MIN_PEAK_RATIO_IF_CONFIRMED = 1.8
 # What stands out by this much leaves no doubt, and more says no more: nearly three times what any wrong result came to.
 CLEAR_PEAK_RATIO = 6.0
 # Twice the standard deviation is as far as a result may be off to be right. Right ones expected 0.12 at most.

@@ -190,12 +190,12 @@ def _doubts(evidence: Evidence, request: Request) -> Iterator[str]:
         yield (
             "too few parts of the overlap find this place by themselves (block consensus {}, at least {} is needed)"
         ).format(*told_apart(e.consensus, bounds.MIN_CONSENSUS, 1))
-    # What repeats itself leads many starts to places that are nearly as good.
-    if e.peak_ratio is not None and e.peak_ratio < bounds.MIN_PEAK_RATIO and not clear:
+    least = bounds.MIN_PEAK_RATIO_IF_CONFIRMED if clear else bounds.MIN_PEAK_RATIO
+    if e.peak_ratio is not None and e.peak_ratio < least:
         yield (
             "the images agree nearly as well at another shift (peak ratio {}, at least {} is needed): a texture that "
             "repeats itself may be off by a period, or the images show different scenes{}"
-        ).format(*told_apart(e.peak_ratio, bounds.MIN_PEAK_RATIO, 2), _repetition_advice(request))
+        ).format(*told_apart(e.peak_ratio, least, 2), _repetition_advice(request))
     if not confirmed:
         yield from _doubts_of_zncc(e)
     yield from _doubts_of_model(e, request)
