@@ -65,7 +65,7 @@ def test_every_link_and_picture_of_the_site_is_there(site: Path) -> None:
 
 def test_options_keep_both_of_their_dashes(site: Path) -> None:
     for path in site.glob("*.html"):
-        assert not re.search(r"[–—]\w", path.read_text(encoding="utf-8")), path.name
+        assert not re.search("[\u2013\u2014]\\w", path.read_text(encoding="utf-8")), path.name
 
 
 def test_the_gallery_shows_what_its_programs_drew(site: Path) -> None:
