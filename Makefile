@@ -74,4 +74,4 @@ gpu:
 	exit $$failed
 
 clean:
-	rm -rf $(VENV) $(DEMO)
+	rm -rf $(VENV) $(DEMO) build/docs

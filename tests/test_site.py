@@ -63,6 +63,11 @@ def test_every_link_and_picture_of_the_site_is_there(site: Path) -> None:
                 assert unquote(parts.fragment) in pages[target].anchors, f"{path.relative_to(site)}: {link}"
 
 
+def test_options_keep_both_of_their_dashes(site: Path) -> None:
+    for path in site.glob("*.html"):
+        assert not re.search("[\u2013\u2014]\\w", path.read_text(encoding="utf-8")), path.name
+
+
 def test_the_gallery_shows_what_its_programs_drew(site: Path) -> None:
     programs = sorted(path.stem for path in (ROOT / "docs" / "gallery").glob("*.py") if path.stem != "bench")
     assert programs

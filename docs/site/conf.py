@@ -23,6 +23,8 @@ myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4  # as GitHub names them, so that links work in both places
 suppress_warnings = ["myst.header"]  # a page may begin below its first level, as a result of a benchmark does
 
+smartquotes = False  # it makes one dash of the two of an option
+
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
