@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 
 from tests.report.html_samples import HOSTILE, nothing, pictures, report
+from tests.report.rounds_samples import rounds_report
 from tests.report.stack_samples import film, places, stack_report
 from zncc_cli.report.batch_html import BatchHtmlRow, thumbnail, write_batch_html
 from zncc_cli.report.overlay import overlay
 from zncc_cli.report.pair_html import write_pair_html
+from zncc_cli.report.rounds_html import round_picture, write_rounds_html
 from zncc_cli.report.stack_html import write_stack_html
 
 selenium = pytest.importorskip("selenium.webdriver", reason="selenium drives the browser: pip install selenium")
@@ -151,6 +153,9 @@ def html_reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     hostile_movie = stack_report(image=HOSTILE, reasons=[long, HOSTILE], notes=[long], settings={long: long})
     for name, content in (("movie", stack_report()), ("hostile_movie", hostile_movie)):
         write_stack_html(folder / f"{name}.html", content, places(), film(), files=("stack.tif",))
+    picture = round_picture(pictures().layers)
+    write_rounds_html(folder / "rounds.html", rounds_report(), [None, picture], files=("merged.ome.tif",))
+    write_rounds_html(folder / "hostile_rounds.html", rounds_report(f"{HOSTILE}{long}", "failed"), [None, None])
     return {file.stem: file for file in folder.glob("*.html")}
 
 
@@ -265,7 +270,9 @@ def test_every_control_is_reached_by_the_keyboard(browser: Browser, html_reports
     assert {"mode", "moving", "zoom", "squares", "A", "copy"} <= reached
 
 
-@pytest.mark.parametrize("name", ["ok", "failed", "hostile", "batch", "movie", "hostile_movie"])
+@pytest.mark.parametrize(
+    "name", ["ok", "failed", "hostile", "batch", "movie", "hostile_movie", "rounds", "hostile_rounds"]
+)
 @pytest.mark.parametrize("script", [True, False])
 def test_a_phone_does_not_scroll_sideways(
     browser: Browser, html_reports: dict[str, Path], name: str, script: bool
@@ -300,7 +307,7 @@ return worst;
 """
 
 
-@pytest.mark.parametrize("name", ["ok", "failed", "batch", "movie"])
+@pytest.mark.parametrize("name", ["ok", "failed", "batch", "movie", "rounds"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_can_be_read(browser: Browser, html_reports: dict[str, Path], name: str, scheme: str) -> None:
     browser.show(html_reports[name], media={"prefers-color-scheme": scheme})

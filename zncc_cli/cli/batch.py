@@ -81,6 +81,7 @@ def batch(
     config = options.gather(BatchConfig, {**locals(), **parts})
     from zncc_cli.jobs.batch.live import live
     from zncc_cli.jobs.batch.pairs import find_pairs
+    from zncc_cli.jobs.batch.row import BatchRow
     from zncc_cli.jobs.batch.run import run_batch
     from zncc_cli.jobs.missing import sentence
     from zncc_cli.jobs.summary import print_batch, print_json
@@ -88,7 +89,12 @@ def batch(
     with console.progress(quiet) as progress:
         progress(f"looking for pairs in {config.source}")
         pairs = find_pairs(config)
-    with live(len(pairs), shown=not quiet and sys.stderr.isatty()) as on_row:
+    with live(len(pairs), shown=not quiet and sys.stderr.isatty()) as show_row:
+
+        def on_row(row: BatchRow, kept: bool) -> None:
+            console.show_step("batch", f"{row.name}: {row.status}: {row.reason}{' (done before)' if kept else ''}")
+            show_row(row, kept)
+
         outcome = run_batch(config, pairs, on_row)
     if outcome.missing or outcome.incomplete:
         of_pairs = (

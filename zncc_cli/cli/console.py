@@ -296,6 +296,11 @@ def show_warning(command: str, text: str) -> None:
     logging.getLogger(f"zncc_cli.{command}").warning("%s", text)
 
 
+def show_step(command: str, text: str) -> None:
+    """Say that something was done, to who asked for --verbose or --log."""
+    logging.getLogger(f"zncc_cli.{command}").debug("%s", text)
+
+
 def show_notes(command: str, notes: Iterable[str]) -> None:
     """Print notes on stderr, a line each, unless ``--quiet``: choices that were made, and what could not be kept."""
     for note in notes:

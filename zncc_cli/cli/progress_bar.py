@@ -40,14 +40,17 @@ class _Bar:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._text, self._share, self._ended = "starting", 0.0, False
-        self._began = time.monotonic()
+        self._began, self._job_began = time.monotonic(), 0.0
         self._shown: Progress | None = None
 
     def tell(self, text: str | None, share: float | None) -> None:
         """Take what is done now, or how much of it."""
         with self._lock:
             self._text = self._text if text is None else shown(text)
-            self._share = self._share if share is None else share
+            if share is not None:
+                # What came before, loading torch for example, tells nothing about the rest.
+                self._job_began = self._job_began or time.monotonic()
+                self._share = share
             self._update()
 
     def start(self) -> None:
@@ -57,7 +60,7 @@ class _Bar:
         from rich.table import Column
         from rich.text import Text
 
-        began = self._began
+        bar = self
 
         class TimeLeft(ProgressColumn):
             """The time that is left, as long as what is done took; or that has passed, while nothing is known."""
@@ -65,9 +68,9 @@ class _Bar:
             max_refresh = 0.5
 
             def render(self, task: Task) -> Text:
-                seconds, share = time.monotonic() - began, 0.0 if task.total is None else task.completed
+                seconds, share = time.monotonic() - bar._job_began, 0.0 if task.total is None else task.completed
                 if share < _MIN_SHARE or seconds < _MIN_SECONDS:
-                    return Text(span(seconds))
+                    return Text(span(time.monotonic() - bar._began))
                 return Text(f"{span(seconds * (1 - share) / share)} left")
 
         with self._lock:

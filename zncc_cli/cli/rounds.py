@@ -50,10 +50,11 @@ def rounds(
     Cyclic staining, several cameras, filter wheels: each ROUND is registered to the fixed one by one channel, and all
     its channels are moved alike. Writes into the folder of --out: the merged OME-TIFF, with the channels' names (those
     that several rounds have are followed by the round's name) and the fixed round's pixel size; for each round
-    <stem>_<round>_transform.json, fixed -> round; and <stem>_report.json, where <stem> is --out's name without its
-    suffixes.
+    <stem>_<round>_transform.json, fixed -> round; and <stem>_report.json and <stem>_report.html, where <stem> is the
+    name of --out without its suffixes.
 
-    Exit codes: 0 aligned; 1 error; 2 usage error; 3 a round is not to be trusted (files are written all the same).
+    Exit codes: 0 aligned; 1 error; 2 usage error; 3 a round is not to be trusted (files are written all the same); 5
+    aligned, but the HTML report could not be made (a line says why).
     """
     parts = {
         "images": tuple(images),
@@ -68,8 +69,11 @@ def rounds(
             from zncc_cli.jobs.rounds.align import merge_rounds
 
         outcome = merge_rounds(config, progress, time.perf_counter() - began)
+    from zncc_cli.jobs.missing import sentence
     from zncc_cli.jobs.summary import print_json, print_rounds
 
+    if outcome.missing:
+        console.show_warning("rounds", sentence(outcome.missing))
     if json:
         print_json(outcome.report)
     elif not quiet:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import get_args, get_type_hints
 
 from zncc_cli.config import PairConfig
+from zncc_cli.config.rounds import RoundsConfig
 from zncc_cli.config.stack import StackConfig
 from zncc_cli.errors import OptionError
 
@@ -24,6 +25,12 @@ def command_line(config: PairConfig) -> list[str]:
 def stack_command_line(config: StackConfig) -> list[str]:
     """Return the arguments of ``zncc stack`` that say what ``config`` says, with defaults left out."""
     return ["zncc", "stack", str(config.image), *_options((config, config.resampling), without=("image",))]
+
+
+def rounds_command_line(config: RoundsConfig) -> list[str]:
+    """Return the arguments of ``zncc rounds`` that say what ``config`` says, with defaults left out."""
+    parts = config, config.registration, config.resampling
+    return ["zncc", "rounds", *map(str, config.images), *_options(parts, without=("images",))]
 
 
 def _options(parts: Sequence[object], without: Sequence[str]) -> list[str]:

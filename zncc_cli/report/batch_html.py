@@ -83,7 +83,7 @@ def write_batch_html(path: str | os.PathLike[str], rows: Iterable[BatchHtmlRow],
     write_html(
         Path(path),
         "batch.html.j2",
-        "batch.js",
+        ("batch.js",),
         {"groups": groups, "total": total or len(ordered), "shown": len(ordered)},
     )
 

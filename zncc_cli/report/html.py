@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 _TEMPLATES = Path(__file__).with_name("templates")
 
 
-def write_html(path: Path, template: str, script: str, content: dict[str, Any]) -> None:
+def write_html(path: Path, template: str, scripts: tuple[str, ...], content: dict[str, Any]) -> None:
     """Write ``template``, filled with ``content``, to ``path``.
 
     Text in ``content`` is escaped, so that it is never markup, and letters that cannot be shown are spelt out. The file
-    holds its own style, ``style.css``, and the file ``script`` of the templates. Its content security policy allows a
+    holds its own style, ``style.css``, and the files ``scripts`` of the templates. Its content security policy allows a
     browser to run these two alone, by their hashes, and to load nothing but the pictures in the file.
 
     Raises:
@@ -35,9 +35,9 @@ def write_html(path: Path, template: str, script: str, content: dict[str, Any]) 
         .render(
             content,
             style=_embedded("style.css"),
-            script=_embedded(script),
+            script=_embedded(*scripts),
             policy=Markup(
-                f"default-src 'none'; img-src data:; style-src {_digest('style.css')}; script-src {_digest(script)}; "
+                f"default-src 'none'; img-src data:; style-src {_digest('style.css')}; script-src {_digest(*scripts)}; "
                 "base-uri 'none'; form-action 'none'"
             ),
         )
@@ -74,11 +74,11 @@ def _printable(value: Any) -> Any:
 
 
 @cache
-def _embedded(name: str) -> Markup:
-    """Return a file of the templates as text that is not escaped."""
-    return Markup((_TEMPLATES / name).read_text(encoding="utf-8"))
+def _embedded(*names: str) -> Markup:
+    """Return files of the templates, one after the other, as text that is not escaped."""
+    return Markup("".join((_TEMPLATES / name).read_text(encoding="utf-8") for name in names))
 
 
-def _digest(name: str) -> str:
-    """Return the hash of a file of the templates as a content security policy names it."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(_embedded(name).encode()).digest()).decode('ascii')}'"
+def _digest(*names: str) -> str:
+    """Return the hash of what `_embedded` returns as a content security policy names it."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(_embedded(*names).encode()).digest()).decode('ascii')}'"

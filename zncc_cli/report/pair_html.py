@@ -110,7 +110,7 @@ def write_pair_html(
         "files": [{"name": name, "link": link(name), "meaning": FILES.get(name, "")} for name in files],
         "number": value_text,
     }
-    write_html(Path(path), _TEMPLATE, "pair.js", content)
+    write_html(Path(path), _TEMPLATE, ("pair.js", "copy.js"), content)
 
 
 def verdict(status: object) -> Verdict:

@@ -121,7 +121,7 @@ def write_stack_html(
         "command": shell_line(report["command"]) if report.get("command") else None,
         "files": [{"name": name, "link": link(name), "meaning": STACK_FILES.get(name, "")} for name in files],
     }
-    write_html(Path(path), _TEMPLATE, "stack.js", content)
+    write_html(Path(path), _TEMPLATE, ("stack.js", "copy.js"), content)
 
 
 def shown_bad_frames(rows: Sequence[DriftRow]) -> tuple[int, ...]:

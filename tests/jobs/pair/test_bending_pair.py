@@ -19,7 +19,7 @@ from zncc_cli.files.transforms.transform_json import read_transform
 from zncc_cli.jobs import budget
 from zncc_cli.jobs.apply import apply_transform
 from zncc_cli.jobs.batch.worker import align_task
-from zncc_cli.jobs.pair import align as module
+from zncc_cli.jobs.pair import registering as module
 from zncc_cli.jobs.pair.align import PairOutcome, align_pair
 from zncc_cli.jobs.summary import print_summary
 from zncc_cli.registration.register import RegistrationResult, register_images

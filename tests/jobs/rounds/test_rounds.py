@@ -14,6 +14,7 @@ from zncc_cli.config import Canvas, Model, RegistrationConfig, ResamplingConfig
 from zncc_cli.config.rounds import RoundsConfig
 from zncc_cli.errors import ExitCode, InputError, OptionError, OutputError
 from zncc_cli.files.images import read_image
+from zncc_cli.jobs.rounds import align as rounds_job
 from zncc_cli.jobs.rounds.align import RoundsOutcome, merge_rounds
 from zncc_cli.jobs.rounds.inputs import read_rounds
 from zncc_cli.jobs.rounds.merging import merged_channels, merged_dtype
@@ -71,6 +72,23 @@ def test_the_merged_file_keeps_the_metadata(made: list[MadeRound], merged: Round
     assert image.metadata.compression != 1
 
 
+def test_the_page_shows_each_round(merged: RoundsOutcome) -> None:
+    page = (merged.out.parent / "merged_report.html").read_text()
+    for words in ("3 of 3 rounds are aligned", "stays where it is", "DAPI round2", "CD33", "zncc rounds "):
+        assert words in page
+    assert page.count("before and after") >= 3
+
+
+def test_a_page_that_fails_is_missing_and_all_else_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = save(tmp_path, "a.tif", channel(1, MOTIONS[0], 0)), save(tmp_path, "b.tif", moved())
+    monkeypatch.setattr(rounds_job, "round_picture", lambda _: 1 / 0)
+    outcome = merge([a, b], tmp_path / "m.ome.tif", registration=RegistrationConfig(model=Model.RIGID))
+    assert outcome.exit_code is ExitCode.INCOMPLETE
+    assert list(outcome.missing) == outcome.report["missing"] == ["m_report.html"]
+    assert not (tmp_path / "m_report.html").exists()
+    assert outcome.out.exists()
+
+
 def test_an_ome_reader_opens_the_merged_file(merged: RoundsOutcome) -> None:
     ome_types = pytest.importorskip("ome_types", reason="an OME reader: pip install ome-types")
     pixels = ome_types.from_tiff(merged.out).images[0].pixels
@@ -121,7 +139,15 @@ def test_a_round_that_shows_another_scene_is_not_trusted_and_all_is_written(tmp_
     assert outcome.report["reasons"][0] == "0 of 1 rounds are aligned"
     assert outcome.report["reasons"][1].startswith("b is failed: ")
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"a.tif", "b.tif", "m.ome.tif", "m_a_transform.json", "m_b_transform.json", "m_report.json"}
+    assert names == {
+        "a.tif",
+        "b.tif",
+        "m.ome.tif",
+        "m_a_transform.json",
+        "m_b_transform.json",
+        "m_report.json",
+        "m_report.html",
+    }
     with pytest.raises(OutputError, match="exists already"):
         merge([a, b], tmp_path / "m.ome.tif")
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from zncc_cli.config import Canvas, PairConfig
 from zncc_cli.config.rounds import RoundsConfig
+from zncc_cli.config.settings import rounds_command_line
 from zncc_cli.config.spelling import as_options
 from zncc_cli.errors import ContentError, ExitCode, OptionError
 from zncc_cli.files.images import check_kind
@@ -22,14 +23,16 @@ from zncc_cli.files.transforms.side_files import DISPLACEMENT, EXPECTED_ERROR, S
 from zncc_cli.files.transforms.transform_json import write_transform
 from zncc_cli.jobs.budget import file_bytes
 from zncc_cli.jobs.disk import check_disk
-from zncc_cli.jobs.missing import report_entries
+from zncc_cli.jobs.missing import Missing, report_entries
 from zncc_cli.jobs.pair.expected_error import write_expected_error
 from zncc_cli.jobs.pair.inputs import PairViews, downsampled_pair
+from zncc_cli.jobs.pair.pictures import pair_layers
 from zncc_cli.jobs.pair.registering import register_views
 from zncc_cli.jobs.resampled import missing_value
 from zncc_cli.jobs.rounds.inputs import Round, read_rounds
 from zncc_cli.jobs.rounds.merging import merged_canvas, merged_channels, merged_dtype, write_merged
 from zncc_cli.jobs.stack.movie import Progress
+from zncc_cli.jobs.threads import beside
 from zncc_cli.jobs.versions import versions
 from zncc_cli.operators import native
 from zncc_cli.progress import part
@@ -38,6 +41,8 @@ from zncc_cli.registration.register import RegistrationResult
 from zncc_cli.registration.resampling.canvas import Frame
 from zncc_cli.registration.transforms.bending import Transform
 from zncc_cli.report.json import write_json
+from zncc_cli.report.pair_figures import load_jpeg
+from zncc_cli.report.rounds_html import round_picture, write_rounds_html
 
 logger = logging.getLogger("zncc_cli.rounds")
 
@@ -53,6 +58,7 @@ class RoundsOutcome:
     Attributes:
         out: the merged image. report: what the report holds. report_path: where it is.
         status: the worst verdict of a round. trusted: whether every verdict is good enough (`RoundsConfig.accept`).
+        missing: the files that could not be made, and why; only the HTML report can be missing.
     """
 
     out: Path
@@ -60,11 +66,14 @@ class RoundsOutcome:
     report: dict[str, Any]
     status: Status
     trusted: bool
+    missing: Mapping[str, str]
 
     @property
     def exit_code(self) -> ExitCode:
-        """0 when every round is to be trusted, else 3."""
-        return ExitCode.OK if self.trusted else ExitCode.NOT_TRUSTED
+        """0 when every round is to be trusted, else 3; 5 when they are and the HTML report is missing."""
+        if not self.trusted:
+            return ExitCode.NOT_TRUSTED
+        return ExitCode.INCOMPLETE if self.missing else ExitCode.OK
 
 
 def merge_rounds(config: RoundsConfig, progress: Progress, import_seconds: float = 0.0) -> RoundsOutcome:
@@ -82,17 +91,18 @@ def merge_rounds(config: RoundsConfig, progress: Progress, import_seconds: float
     rounds, fixed = read_rounds(config), config.fixed_round
     transform_names = _transform_names(config, rounds)
     bent_files = [side_file(Path(name), side).name for name in transform_names for side in _SIDE_FILES]
-    report_name = f"{config.stem}_report.json"
-    names = (config.out.name, *transform_names, *bent_files, report_name)
+    report_name, html_name = (f"{config.stem}_report.{suffix}" for suffix in ("json", "html"))
+    names = (config.out.name, *transform_names, *bent_files, report_name, html_name)
     folder_path = config.out.parent
     refuse_sources((folder_path / name for name in names), config.images)
     merged_dtype(rounds)  # refused before any work
     for one in rounds:
         missing_value(one.channels.image.dtype, one.channels.image.metadata, config.resampling)
-    with OutputFolder(folder_path, names=names, overwrite=config.overwrite) as folder:
+    with OutputFolder(folder_path, names=names, overwrite=config.overwrite) as folder, beside(load_jpeg):
+        missing = Missing(folder.staging)
         read_ended = time.perf_counter()
         with part(0.05, _REGISTERED):
-            results, pair_notes = _results(rounds, fixed, config, progress)
+            results, pictures, pair_notes = _results(rounds, fixed, config, progress, missing, html_name)
         registered = time.perf_counter()
         transforms = [np.eye(3) if result is None else result.transform for result in results]
         canvas, canvas_notes = _canvas(rounds, results, transforms, config)
@@ -132,12 +142,19 @@ def merge_rounds(config: RoundsConfig, progress: Progress, import_seconds: float
             "seconds": {stage: round(value, 4) for stage, value in seconds.items()},
             "settings": dataclasses.asdict(config),
             "versions": versions(),
+            "command": rounds_command_line(config),
         }
+        if html_name not in missing:
+            with missing.on_failure(html_name):
+                others = [config.out.name, *transform_names, report_name]
+                write_rounds_html(folder.staging / html_name, report, pictures, files=others)
+        missing_files = missing.of((html_name,))
+        report |= report_entries(tuple(map(as_options, notes)), missing_files)
         write_json(folder.staging / report_name, report)
     for note in notes:
         logger.info("%s", note)
     trusted = all(config.accept.takes(one) for one in statuses)
-    return RoundsOutcome(config.out, folder_path / report_name, report, status, trusted)
+    return RoundsOutcome(config.out, folder_path / report_name, report, status, trusted, missing_files)
 
 
 def _transform_names(config: RoundsConfig, rounds: Sequence[Round]) -> list[str]:
@@ -146,13 +163,17 @@ def _transform_names(config: RoundsConfig, rounds: Sequence[Round]) -> list[str]
 
 
 def _results(
-    rounds: Sequence[Round], fixed: int, config: RoundsConfig, progress: Progress
-) -> tuple[list[RegistrationResult | None], tuple[str, ...]]:
-    """Return the registration of each round, None of the fixed one, and sentences on how they were made."""
-    results, notes = list[RegistrationResult | None](), list[str]()
+    rounds: Sequence[Round], fixed: int, config: RoundsConfig, progress: Progress, missing: Missing, html_name: str
+) -> tuple[list[RegistrationResult | None], list[np.ndarray | None], tuple[str, ...]]:
+    """Return the registration and a picture of each round, None of the fixed one, and sentences on how they were made.
+
+    Where a picture cannot be drawn, the HTML report ``html_name`` is missing.
+    """
+    results, pictures, notes = list[RegistrationResult | None](), list[np.ndarray | None](), list[str]()
     for number, one in enumerate(rounds):
         if number == fixed:
             results.append(None)
+            pictures.append(None)
             continue
         progress(f"registering {one.name}, round {number + 1} of {len(rounds)}, {config.registration.model}")
         pair_config = PairConfig(
@@ -164,7 +185,10 @@ def _results(
             result = register_views(views, pair, pair_config)
         notes += [f"{one.name}: {note}" for note in (*pair.notes, *result.notes)]
         results.append(result)
-    return results, tuple(notes)
+        pictures.append(None)
+        with missing.on_failure(html_name), native.selected(config.registration.backend):
+            pictures[-1] = round_picture(pair_layers(pair, result, None))
+    return results, pictures, tuple(notes)
 
 
 def _canvas(

@@ -39,19 +39,4 @@
   form.hidden = false;
   show();
   run(frames.length > 1 && !matchMedia("(prefers-reduced-motion: reduce)").matches);
-
-  const copy = document.getElementById("copy");
-  if (copy) {
-    const command = document.getElementById("command");
-    copy.hidden = false;
-    copy.addEventListener("click", async () => {
-      getSelection().selectAllChildren(command);
-      try {
-        await navigator.clipboard.writeText(command.textContent);
-        copy.textContent = "Copied";
-      } catch {
-        copy.textContent = "Selected";
-      }
-    });
-  }
 })();

@@ -1,0 +1,1 @@
+"""A panel of napari that aligns one image layer to another."""
