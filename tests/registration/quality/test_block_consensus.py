@@ -45,6 +45,14 @@ def test_the_edges_of_an_image_of_another_contrast_lie_alike() -> None:
     assert significance(level(fixed), level(folded), TRUTH) > 10
 
 
+@pytest.mark.parametrize("degrees", [40, 90, 170])
+def test_orientations_turn_with_the_image(degrees: float) -> None:
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    truth = about_centre([[c, -s], [s, c]], (6.3, -4.25), SHAPE)
+    fixed, moving = Scene(seed=1).pair(truth, SHAPE)
+    assert significance(level(fixed), level(moving), truth) > 10
+
+
 def test_images_of_which_all_blocks_agree_are_confirmed() -> None:
     """That so many blocks agree by chance has a probability below what float64 holds."""
     image = np.random.default_rng(0).normal(size=(300, 1000))
