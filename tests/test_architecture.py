@@ -59,7 +59,7 @@ LAYERS = {
     "jobs": (
         (
             *("threads", "missing", "versions", "disk", "budget", "channel_view", "downsampling", "calibration"),
-            *("row_file", "bigwarp"),
+            *("row_file", "bigwarp", "stains"),
         ),
         ("resampled",),
         ("pair", "stack", "apply", "stdmap", "strain", "transforms", "build", "doctor"),

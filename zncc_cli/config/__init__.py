@@ -35,7 +35,7 @@ from zncc_cli.config.registration import (
     RegistrationConfig,
 )
 from zncc_cli.config.resampling import EDGE, ResamplingConfig
-from zncc_cli.config.shared import AUTO, BEST, DEFAULT_WINDOW, LUMINANCE, NONE, SMALLEST_WINDOW
+from zncc_cli.config.shared import AUTO, BEST, DEFAULT_WINDOW, LUMINANCE, NONE, SMALLEST_WINDOW, STAINS
 
 __all__ = [
     "AUTO",
@@ -52,6 +52,7 @@ __all__ = [
     "NESTED_MODELS",
     "NONE",
     "SMALLEST_WINDOW",
+    "STAINS",
     "Accept",
     "Backend",
     "Canvas",

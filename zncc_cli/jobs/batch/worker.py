@@ -194,6 +194,7 @@ def _row(name: str, report: Content, missing: Mapping[str, str], began: float) -
         report["status"],
         "; ".join([*report["reasons"], *([sentence(missing, "--resume")] if missing else [])]),
         **metrics,
+        probability=_finite(report.get("probability")),
         seconds=_since(began),
         model=report["model"],
         missing=" ".join(missing),
