@@ -40,6 +40,7 @@ from zncc_cli.registration.warp import corners, map_points
 _MAX_UNEXPLAINED = 0.5
 _CONFIRMED_NOTE = "the images agree little by brightness as it is; their parts confirm the place by their edges"
 _BLOCKS_NOTE = "the place is the one that most parts of the images find for themselves by their edges"
+_SAME_PLACE_PX = 5.0  # of the judged level: no other place of a texture that repeats itself is as near
 _CANDIDATES = 4  # of a search, around whose places blocks are asked
 _SAME_START_PX = 8.0  # of the judged level, at a corner: blocks reach farther than that
 
@@ -81,8 +82,15 @@ def _followed(images: Images, task: Task, textures: PairVariant, found: Found, s
 
     That is ``found`` itself where no place is clearly better, refined through a curve where it is by texture.
     """
-    place = _place_of_blocks(images, task, [found.solution.fit.matrix, *starts])
-    own = (found.solution.evidence.consensus or 0.0) if found.status is Status.OK else 0.0
+    fit, own = found.solution.fit.matrix, 0.0
+    if found.status is Status.OK:
+        own = found.solution.evidence.consensus or 0.0
+        model, pair = found.solution.fit.model, images.oriented
+        beside = block_fit(pair, fit, model, quick=True)
+        near = None if beside is None else overlap_distance(beside, fit, *images.as_they_are.pair.level(0))
+        if near is None or near <= _SAME_PLACE_PX * pair.factor:
+            return _through_curve(images, task, found) if found.variant.by_texture else found
+    place = _place_of_blocks(images, task, [fit, *starts])
     if place is not None and place.score >= max(MIN_CONSENSUS, MIN_START_RATIO * own):
         there = solved(images, task, textures, [place])
         if there.status is Status.OK:
