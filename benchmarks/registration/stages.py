@@ -14,11 +14,13 @@ import torch
 import zncc_cli
 from benchmarks.common.command_line import show_progress
 from benchmarks.registration.pairs.plans import Pair
-from zncc_cli.registration import attempt, pair_variant, register, retry, variant_search
+from zncc_cli.registration import attempt, found, pair_variant, register, retry, texture_search, variant_search
 from zncc_cli.registration.search.multistart import LevelRecord
 
 # The modules that lead through a registration from top to bottom; what they call of other modules are its stages.
-_OUTLINE = {module.__file__ for module in (register, variant_search, pair_variant, attempt, retry)}
+_OUTLINE = {
+    module.__file__ for module in (register, variant_search, texture_search, found, pair_variant, attempt, retry)
+}
 _PACKAGE = str(Path(zncc_cli.__file__).parent)
 
 

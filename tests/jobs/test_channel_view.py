@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zncc_cli.config import InputConfig
+from zncc_cli.config import STAINS, InputConfig
 from zncc_cli.errors import InputError, OptionError
 from zncc_cli.files.images import Image
 from zncc_cli.files.metadata import Metadata
@@ -59,7 +59,35 @@ def test_rgb_is_registered_by_its_luminance_by_default() -> None:
     assert notes == ()
 
 
-@pytest.mark.parametrize(("channel", "words"), [(3, "expected at most 2"), ("luminance", "expected an RGB image")])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("stain", STAINS)
+def test_a_stain_is_seen_without_the_others(stain: str, dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    densities = {name: rng.uniform(0.1, 0.5, (40, 50)) for name in STAINS}
+    # The vectors of Ruifrok and Johnston 2001, of length one.
+    vectors = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    light = 10.0 ** -np.einsum("sij,sc->ijc", np.stack([*densities.values()]), vectors)
+    white = np.iinfo(dtype).max if np.dtype(dtype).kind == "u" else 1
+    rgb = (light * white).round().astype(dtype) if white > 1 else light.astype(dtype)
+    (view,), notes = choose_views([image(rgb, "YXS", "rgb")], [stain])
+    assert notes == ()
+    assert view.described["channel"] == stain
+    found, truth = view.read()[0], densities[stain]
+    # A grey level of 255 is a hundredth of an optical density where it is dark, and unmixing triples it at most.
+    error = (found - found.mean()) - (truth - truth.mean())
+    assert np.abs(error).max() < (0.06 if dtype == "uint8" else 0.001)
+
+
+def test_black_pixels_have_a_density() -> None:
+    (view,), _ = choose_views([image(np.zeros((8, 9, 3), np.uint8), "YXS", "rgb")], ["eosin"])
+    assert np.isfinite(view.read()[0]).all()
+
+
+@pytest.mark.parametrize(
+    ("channel", "words"),
+    [(3, "expected at most 2"), ("luminance", "expected an RGB image"), ("hematoxylin", "expected an RGB image")],
+)
 def test_a_channel_that_is_not_there_is_refused(channel: int | str, words: str) -> None:
     stack = image(np.zeros((3, 8, 9), np.uint8), "CYX")
     with pytest.raises(OptionError, match=f"--channel {channel}: {words}"):

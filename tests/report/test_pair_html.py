@@ -199,6 +199,14 @@ def test_maps_are_transparent_where_there_is_no_value(html):
     assert (pixels[10:, :, 3] == 255).all()
 
 
+def test_what_was_compared_instead_of_brightness_is_shown(html):
+    compared = np.full((90, 120), np.nan), np.full((90, 120), 0.5)
+    shown = html(shown=pictures(compared=compared)).text
+    assert "Compared, fixed" in shown
+    assert "Compared, aligned" in shown
+    assert "Compared, fixed" not in html().text
+
+
 def test_levels_are_a_table_with_bars(html):
     parsed = html()
     for shown in ("1/2", "full size", "0.5", "0.005", "converged"):

@@ -36,7 +36,7 @@ from zncc_cli.config.registration import (
     RegistrationConfig,
 )
 from zncc_cli.config.resampling import EDGE, ResamplingConfig
-from zncc_cli.config.shared import AUTO, BEST, DEFAULT_WINDOW, LUMINANCE, NONE, SMALLEST_WINDOW
+from zncc_cli.config.shared import AUTO, BEST, DEFAULT_WINDOW, LUMINANCE, NONE, SMALLEST_WINDOW, STAINS
 
 __all__ = [
     "AUTO",
@@ -53,6 +53,7 @@ __all__ = [
     "NESTED_MODELS",
     "NONE",
     "SMALLEST_WINDOW",
+    "STAINS",
     "Accept",
     "Backend",
     "Canvas",

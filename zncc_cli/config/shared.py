@@ -9,6 +9,7 @@ from zncc_cli.errors import OptionError
 
 AUTO, NONE = "auto", "none"  # the words that `no_data` takes beside a number
 LUMINANCE, BEST = "luminance", "best"  # the words that `channel` takes beside a number
+STAINS = "hematoxylin", "eosin", "dab"  # and those for the stains of a section in RGB
 SMALLEST_WINDOW = 3  # a window of one pixel has no variance, one of two hardly a texture
 DEFAULT_WINDOW = 11  # where none is asked for, and the image has room for it
 
@@ -33,10 +34,14 @@ WRITE = setting(
 ONE_SERIES = setting(
     "Series to read from a file with several, counted from 0.", metavar="N", default="0", range=COUNTED_FROM_0
 )
-_CHANNELS = "a number from 0; luminance (RGB only); or best, the channel with the most texture relative to its noise."
+_CHANNELS = (
+    "a number from 0; luminance (RGB only); hematoxylin, eosin or dab, what that stain absorbs (RGB of a section); or "
+    "best, the channel with the most texture relative to its noise."
+)
 REGISTERED_CHANNEL = f"Channel to register by: {_CHANNELS} All channels are moved."
+CHANNEL_METAVAR = "N|luminance|hematoxylin|eosin|dab|best"
 DEFAULT_CHANNEL = "luminance of RGB, otherwise best"
-ONE_CHANNEL = setting(f"Channel to use: {_CHANNELS}", metavar="N|luminance|best", default=DEFAULT_CHANNEL)
+ONE_CHANNEL = setting(f"Channel to use: {_CHANNELS}", metavar=CHANNEL_METAVAR, default=DEFAULT_CHANNEL)
 
 
 def no_data_number(no_data: str) -> float | None:
@@ -58,5 +63,6 @@ def whole_number(text: str, name: str, others: str = "") -> int:
 
 
 def channel_choice(text: str, name: str = "channel") -> int | str:
-    """Return a channel's number, or ``luminance`` or ``best``; raise `OptionError` for anything else."""
-    return text if text in (LUMINANCE, BEST) else whole_number(text, name, f", {LUMINANCE} or {BEST}")
+    """Return a channel's number, or one of its words; raise `OptionError` for anything else."""
+    words = LUMINANCE, *STAINS, BEST
+    return text if text in words else whole_number(text, name, f", {', '.join(words[:-1])} or {words[-1]}")

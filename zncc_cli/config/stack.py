@@ -11,6 +11,7 @@ from zncc_cli.config.setting import check_ranges, setting, settings_of
 from zncc_cli.config.shared import (
     AUTO,
     BACKEND,
+    CHANNEL_METAVAR,
     DEFAULT_CHANNEL,
     DEFAULT_WINDOW,
     NO_DATA,
@@ -78,7 +79,7 @@ class StackConfig:
     )
     series: int | None = field(default=None, metadata=ONE_SERIES)
     channel: str | None = field(
-        default=None, metadata=setting(REGISTERED_CHANNEL, metavar="N|luminance|best", default=DEFAULT_CHANNEL)
+        default=None, metadata=setting(REGISTERED_CHANNEL, metavar=CHANNEL_METAVAR, default=DEFAULT_CHANNEL)
     )
     no_data: str = field(default=AUTO, metadata=NO_DATA)
     backend: Backend = field(default=Backend.AUTO, metadata=BACKEND)

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from zncc_cli.config import AUTO, BEST, LUMINANCE, NONE
+from zncc_cli.config import AUTO, BEST, LUMINANCE, NONE, STAINS
 from zncc_cli.errors import InputError, OptionError
 from zncc_cli.files.images import Image
 from zncc_cli.files.pages import numbered
+from zncc_cli.jobs.stains import stain_density
 from zncc_cli.registration.inputs.no_data import gap_note, gap_words, no_data_values
 from zncc_cli.registration.pyramid import Level
 
@@ -28,14 +29,14 @@ class ChannelView:
     Attributes:
         image: the file.
         index: which plane, a number for each leading axis.
-        sample: which sample of its pixels, or None for the luminance.
+        sample: which sample of its pixels, the name of a stain in RGB, or None for the luminance.
         mask: image of the same shape whose stored values above zero count, or None for all.
         no_data: values, in the image's own units, whose pixels do not count, see `exclude_no_data`.
     """
 
     image: Image
     index: tuple[int, ...]
-    sample: int | None = None
+    sample: int | str | None = None
     mask: Image | None = None
     no_data: tuple[float, ...] = ()
 
@@ -46,7 +47,7 @@ class ChannelView:
 
     @property
     def described(self) -> dict[str, Any]:
-        """The plane in words of the report: a number for each leading axis, and the channel of RGB."""
+        """The plane in words of the report: a number for each leading axis, and the channel or stain of RGB."""
         axes = dict(zip(self.image.axes, self.index, strict=False))
         if self.image.metadata.photometric == "rgb":
             return {**axes, "channel": LUMINANCE if self.sample is None else self.sample}
@@ -83,6 +84,8 @@ class ChannelView:
             part = replace(part, data=_subtract(np.asarray(part.data), self._offset))
         if self.sample is None:
             return part.luminance()
+        if isinstance(self.sample, str):
+            return stain_density(np.asarray(part.data), self.sample)
         chosen: np.ndarray = part.data[..., self.sample].astype(np.float32)
         return chosen
 
@@ -93,7 +96,7 @@ class ChannelView:
         It is the same for the whole plane, so that its parts fit together. Registration does not depend on it; it keeps
         the digits of a small signal on a large offset.
         """
-        if np.can_cast(self.image.dtype, np.float32):
+        if np.can_cast(self.image.dtype, np.float32) or isinstance(self.sample, str):
             return None
         strips = ((slice(row, row + _SAMPLE_SIDE), slice(None)) for row in range(0, self.shape[0], _SAMPLE_SIDE))
         for place in (_middle(self.shape), *strips):
@@ -228,9 +231,9 @@ def _candidates(image: Image, channel: int | str | None, page: tuple[int, ...] |
     """
     axis, count, is_rgb = _channel_axis(image), _channel_count(image), image.metadata.photometric == "rgb"
     page = (0,) * len(image.leading) if page is None else page
-    if channel == LUMINANCE and (axis is not None or not is_rgb):
+    if channel in (LUMINANCE, *STAINS) and (axis is not None or not is_rgb):
         raise OptionError(
-            f"--channel {LUMINANCE}: expected an RGB image, found {image.metadata.path} with {count} grey "
+            f"--channel {channel}: expected an RGB image, found {image.metadata.path} with {count} grey "
             "channel(s); give a number or best"
         )
     if isinstance(channel, int) and channel >= count:
@@ -241,7 +244,7 @@ def _candidates(image: Image, channel: int | str | None, page: tuple[int, ...] |
     if axis is not None:
         numbers = [channel] if isinstance(channel, int) else range(image.leading[axis])
         return [ChannelView(image, (*page[:axis], number, *page[axis + 1 :])) for number in numbers]
-    if is_rgb and isinstance(channel, int):
+    if is_rgb and (isinstance(channel, int) or channel in STAINS):
         return [ChannelView(image, page, channel)]
     if is_rgb and channel == BEST:
         return [ChannelView(image, page, number) for number in range(3)]
@@ -285,7 +288,7 @@ def _use(alone: bool) -> str:
 def _channel_notes(view: ChannelView, channel: int | str | None, *, alone: bool) -> list[str]:
     image, axis = view.image, _channel_axis(view.image)
     taken = view.sample if axis is None else view.index[axis]
-    if taken is None or isinstance(channel, int):
+    if not isinstance(taken, int) or channel not in (None, BEST):
         return []
     moved = "" if alone else ", all are moved"
     choice = numbered("channel", taken, _channel_count(image))

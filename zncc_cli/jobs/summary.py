@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # most of them load torch
     from zncc_cli.jobs.stack.outcome import StackOutcome
     from zncc_cli.jobs.stdmap import StdMapOutcome
     from zncc_cli.registration.quality.uncertainty import Uncertainty
+    from zncc_cli.registration.register import RegistrationResult
 
 _STYLE = {"ok": "green", "suspect": "yellow", "failed": "red", "error": "red"}
 
@@ -31,6 +32,12 @@ _STYLE = {"ok": "green", "suspect": "yellow", "failed": "red", "error": "red"}
 def print_json(content: Mapping[str, Any]) -> None:
     """Print one JSON object."""
     print(json_text(content))
+
+
+def _accuracy(result: RegistrationResult) -> str:
+    """Return how far off a result that is right may be, as its probability has it."""
+    tolerance = result.evidence.consensus_tolerance
+    return "less than a pixel off" if tolerance is None else f"at most {tolerance:g} px off"
 
 
 def print_summary(outcome: PairOutcome) -> None:
@@ -42,7 +49,7 @@ def print_summary(outcome: PairOutcome) -> None:
     error = None if result.bending is None else result.bending.expected_error
     rows = [
         ("status", f"{result.status.value}: {'; '.join(result.reasons)}"),
-        ("probability", f"{probability_text(result.probability)} of being right, less than a pixel off"),
+        ("probability", f"{probability_text(result.probability)} of being right, {_accuracy(result)}"),
         *([("model", f"{result.model}: {result.selection.reason}")] if result.selection else []),
         ("zncc", f"{_number(before)} -> {_number(after)}, before -> after: mean over all windows, in [-1, 1]"),
         ("overlap", f"{result.evidence.overlap:.1%} of the {'pixels' if after is None else 'windows'}"),

@@ -119,7 +119,10 @@ class RegistrationResult:
 
     @property
     def probability(self) -> float:
-        """The probability that the result is right: off by less than a pixel, RMS over the overlap."""
+        """The probability that the result is right: off by less than a pixel, RMS over the overlap.
+
+        Where the blocks judged it (`Evidence.consensus`), by at most what they tell (`consensus_tolerance`).
+        """
         if self.bending is not None:
             return bending_probability(self.bending, self.status)
         return probability_right(self.evidence)

@@ -25,6 +25,7 @@ from zncc_cli.registration.quality.bounds import (
     MAX_TEXTURE_MISFIT_PX,
     MIN_CONSENSUS,
     MIN_EXPLAINED_SHARE,
+    MIN_START_RATIO,
 )
 from zncc_cli.registration.quality.compute_evidence import overlap_distance
 from zncc_cli.registration.quality.verdict import Status, is_static
@@ -39,9 +40,9 @@ from zncc_cli.registration.warp import corners, map_points
 _MAX_UNEXPLAINED = 0.5
 _CONFIRMED_NOTE = "the images agree little by brightness as it is; their parts confirm the place by their edges"
 _BLOCKS_NOTE = "the place is the one that most parts of the images find for themselves by their edges"
+_SAME_PLACE_PX = 5.0  # of the judged level: no other place of a texture that repeats itself is as near
 _CANDIDATES = 4  # of a search, around whose places blocks are asked
 _SAME_START_PX = 8.0  # of the judged level, at a corner: blocks reach farther than that
-_CLEAR_CONSENSUS = 12.0  # one chance in a million million: no other start is asked
 
 
 def search_texture(images: Images, task: Task, found: Found) -> Found:
@@ -58,51 +59,61 @@ def search_texture(images: Images, task: Task, found: Found) -> Found:
     candidates = searched(images, task, textures)
     by_texture = solved(images, task, textures, candidates) if stands_out(textures, candidates) else None
     taken = by_texture is not None and _is_better_by_texture(by_texture, found)
-    if by_texture is not None and taken and by_texture.status is Status.OK:
-        return _through_curve(images, task, by_texture)
     best = by_texture if by_texture is not None and taken else found
+    if best.status is Status.OK:
+        return _followed(images, task, textures, best, [])
     if found.status is Status.SUSPECT and _bends(found):
         return best
     if (by_brightness := _confirmed_by_blocks(images, task, found)).status is Status.OK:
-        return by_brightness
+        return _followed(images, task, textures, by_brightness, [])
     fits = [each.solution.fit.matrix for each in (by_texture, found) if each is not None]
-    starts = [*fits, *(each.start.matrix for each in candidates[:_CANDIDATES])]
-    by_blocks = _by_blocks(images, task, textures, starts)
-    return best if by_blocks is None else _through_curve(images, task, by_blocks)
+    return _followed(images, task, textures, best, [*fits, *(each.start.matrix for each in candidates[:_CANDIDATES])])
 
 
 def search_texture_alone(images: Images, task: Task, textures: PairVariant) -> Found:
     """Return what a search by texture leads to, without one by brightness."""
-    by_texture = registered(images, task, textures)
-    by_blocks = None
-    if by_texture.status is not Status.OK:
-        candidates = by_texture.solution.candidates[:_CANDIDATES]
-        starts = [by_texture.solution.fit.matrix, *(each.start.matrix for each in candidates)]
-        by_blocks = _by_blocks(images, task, textures, starts)
-    return _through_curve(images, task, by_texture if by_blocks is None else by_blocks)
+    found = registered(images, task, textures)
+    candidates = [] if found.status is Status.OK else found.solution.candidates[:_CANDIDATES]
+    return _followed(images, task, textures, found, [each.start.matrix for each in candidates])
 
 
-def _by_blocks(images: Images, task: Task, textures: PairVariant, starts: list[np.ndarray]) -> Found | None:
-    """Return the fit by texture from the place that most blocks around the ``starts`` (3, 3) find; None unless ok."""
+def _followed(images: Images, task: Task, textures: PairVariant, found: Found, starts: list[np.ndarray]) -> Found:
+    """Return what the place leads to that most blocks find around what was ``found`` and the ``starts`` (3, 3).
+
+    That is ``found`` itself where no place is clearly better, refined through a curve where it is by texture.
+    """
+    fit, own = found.solution.fit.matrix, 0.0
+    if found.status is Status.OK:
+        own = found.solution.evidence.consensus or 0.0
+        model, pair = found.solution.fit.model, images.oriented
+        beside = block_fit(pair, fit, model, quick=True)
+        near = None if beside is None else overlap_distance(beside, fit, *images.as_they_are.pair.level(0))
+        if near is None or near <= _SAME_PLACE_PX * pair.factor:
+            return _through_curve(images, task, found) if found.variant.by_texture else found
+    place = _place_of_blocks(images, task, [fit, *starts])
+    if place is not None and place.score >= max(MIN_CONSENSUS, MIN_START_RATIO * own):
+        there = solved(images, task, textures, [place])
+        if there.status is Status.OK:
+            found = replace(there, solution=replace(there.solution, notes=(*there.solution.notes, _BLOCKS_NOTE)))
+        elif found.status is Status.OK:  # a place that is better leaves a doubt
+            found = there
+    return _through_curve(images, task, found) if found.variant.by_texture else found
+
+
+def _place_of_blocks(images: Images, task: Task, starts: list[np.ndarray]) -> Candidate | None:
+    """Return the place that most blocks around one of the ``starts`` (3, 3) find, its score the block consensus."""
     pair, model = images.oriented, Model.AFFINE if task.config.model is Model.AUTO else task.config.model
-    size, best, place = LinearTransform(model, images.shapes[0]).size, MIN_CONSENSUS, None
+    size, places = LinearTransform(model, images.shapes[0]).size, list[tuple[float, np.ndarray]]()
     for start in _distinct(starts, images.shapes[0], _SAME_START_PX * pair.factor):
         matrix = block_fit(pair, start, model)
-        if matrix is None or (task.bound is not None and not task.bound.holds(matrix)):
-            continue
-        consensus = block_consensus(pair, matrix, size).significance
-        if consensus >= best:
-            best, place = consensus, matrix
-        if best >= _CLEAR_CONSENSUS:
-            break
-    if place is None:
+        if matrix is not None and (task.bound is None or task.bound.holds(matrix)):
+            places.append((block_consensus(pair, matrix, size).significance, matrix))
+    if not places:
         return None
+    consensus, place = max(places, key=lambda each: each[0])
     richest = NESTED_MODELS[-1] if task.config.model is Model.AUTO else model
     record = LevelRecord(richest, pair.factor, math.nan, Ending.CONVERGED, 0, 0, 0.0)
-    found = solved(images, task, textures, [Candidate(Start(place), best, (record,))])
-    if found.status is not Status.OK:
-        return None
-    return replace(found, solution=replace(found.solution, notes=(*found.solution.notes, _BLOCKS_NOTE)))
+    return Candidate(Start(place), consensus, (record,))
 
 
 def _distinct(starts: list[np.ndarray], shape: tuple[int, int], apart: float) -> Iterator[np.ndarray]:

@@ -59,6 +59,8 @@ class PairFigures:
         expected_error: expected error of the position, in pixels of the fixed image; None if it is not known.
         pixel: side of a pixel of that frame in pixels of the fixed image: 4 for a frame reduced to a quarter.
         bend: the transform where it bends; None where the matrix is all.
+        compared: the texture maps of the fixed and of the aligned image, where these were compared and not brightness,
+            NaN where there is none; else None.
     """
 
     layers: Layers
@@ -69,6 +71,7 @@ class PairFigures:
     expected_error: NDArray[Any] | None = None
     pixel: float = 1.0
     bend: DrawnBend | None = None
+    compared: tuple[NDArray[Any], NDArray[Any]] | None = None
 
     def reduced(self, max_side: int = _MAX_VIEW_SIDE) -> PairFigures:
         """Return these images reduced by area averaging to at most ``max_side`` pixels of width and height."""
@@ -164,6 +167,7 @@ def map_figures(figures: PairFigures, window: object = None) -> list[MapFigure]:
     """Return the maps of an HTML report; ``window`` is the side of the ZNCC window in pixels, None if not known."""
     windows = f"windows of {window} x {window} pixels" if isinstance(window, int) else "local windows"
     maps = [
+        *_compared_figures(figures),
         map_figure(
             "zncc",
             "ZNCC",
@@ -211,6 +215,21 @@ def map_figures(figures: PairFigures, window: object = None) -> list[MapFigure]:
             )
         )
     return maps
+
+
+def _compared_figures(figures: PairFigures) -> list[MapFigure]:
+    """Return what was compared instead of brightness, one map of each image; nothing where brightness was."""
+    if figures.compared is None:
+        return []
+    meaning = (
+        "What was compared instead of brightness: the logarithm of the local standard deviation, from its mean, in its "
+        "own standard deviations. What is alike in this map and in that of the other image holds the result."
+    )
+    names = ("fixed", "aligned")
+    return [
+        map_figure(f"compared-{name}", f"Compared, {name}", _reduced_map(values), meaning, VIRIDIS, unit="SD")
+        for name, values in zip(names, figures.compared, strict=True)
+    ]
 
 
 def residual(layers: Layers) -> NDArray[np.float32]:

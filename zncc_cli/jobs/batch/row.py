@@ -29,6 +29,7 @@ class BatchRow:
         zncc_before, zncc_after: mean local ZNCC before and after alignment, in [-1, 1].
         overlap: fraction of the windows that both images cover.
         motion: largest motion of a corner of the fixed image, pixels.
+        probability: of being right, see `RegistrationResult`, in (0, 1).
         seconds: time that the pair took.
         model: the model that was fitted.
         attempts: how often the pair was tried.
@@ -42,6 +43,7 @@ class BatchRow:
     zncc_after: float | None = None
     overlap: float | None = None
     motion: float | None = None
+    probability: float | None = None
     seconds: float | None = None
     model: str | None = None
     attempts: int = 1
@@ -60,7 +62,9 @@ def row_of(content: Mapping[str, Any]) -> BatchRow:
     values: dict[str, Any] = {column: content.get(column) for column in COLUMNS}
     values["missing"] = values["missing"] or ""  # records of an earlier version have none
     texts = all(isinstance(values[column], str) for column in ("name", "status", "reason", "missing"))
-    numbers = (values[column] for column in ("zncc_before", "zncc_after", "overlap", "motion", "seconds"))
+    numbers = (
+        values[column] for column in ("zncc_before", "zncc_after", "overlap", "motion", "probability", "seconds")
+    )
     if not texts or values["status"] not in STATUSES or not isinstance(values["attempts"], int):
         raise ValueError("no row of a batch")
     if not all(number is None or (isinstance(number, int | float) and math.isfinite(number)) for number in numbers):

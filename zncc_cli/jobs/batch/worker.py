@@ -198,6 +198,7 @@ def _row(name: str, report: Content, missing: Mapping[str, str], seconds: float 
         report["status"],
         "; ".join([*report["reasons"], *([sentence(missing, "--resume")] if missing else [])]),
         **metrics,
+        probability=_finite(report.get("probability")),
         seconds=seconds,
         model=report["model"],
         missing=" ".join(missing),

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
+import torch
 
 from zncc_cli.config import Interpolation
 from zncc_cli.jobs.downsampling import Downsampled, downsampled_matrix, downsampled_transform, read_block_means
 from zncc_cli.jobs.pair.gaps import filled_gaps
 from zncc_cli.jobs.pair.inputs import DownsampledPair
 from zncc_cli.jobs.pair.run_folder import MAPS
+from zncc_cli.registration.inputs.texture_map import texture_map
 from zncc_cli.registration.register import RegistrationResult
 from zncc_cli.registration.resampling.canvas import Frame
 from zncc_cli.registration.resampling.resample import array_reader, resample
@@ -71,7 +73,23 @@ def pair_pictures(
         std_fixed=std_fixed,
         std_aligned=std_aligned,
         bend=_drawn_bend(result),
+        compared=_texture_maps(layers) if result.by_texture else None,
     )
+
+
+def _texture_maps(layers: Layers) -> tuple[np.ndarray, np.ndarray]:
+    """Return the texture maps of both images as they are shown, (H, W), NaN where there is none."""
+    shown = (layers.fixed, layers.fixed_known), (layers.after, layers.after_known)
+    return _texture_map(*shown[0]), _texture_map(*shown[1])
+
+
+def _texture_map(grey: np.ndarray, known: np.ndarray) -> np.ndarray:
+    values = grey[known].astype(np.float64)
+    deviation = float(values.std()) if values.size else 0.0
+    scaled = (grey - values.mean()) / deviation if deviation > 0 else np.zeros_like(grey)
+    image = torch.from_numpy(np.where(known, scaled, 0).astype(np.float32))
+    texture, usable = texture_map(image[None, None], torch.from_numpy(known))
+    return np.where(usable.numpy(), texture[0, 0].numpy(), np.float32(np.nan))
 
 
 def _drawn_bend(result: RegistrationResult) -> DrawnBend | None:

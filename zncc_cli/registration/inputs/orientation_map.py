@@ -10,6 +10,7 @@ a place more sharply than how much texture there is (`texture_map`); but it turn
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,10 +18,10 @@ import torch
 import torch.nn.functional as F
 
 from zncc_cli.operators import filters
-from zncc_cli.registration.metric.block_surfaces import Channels
+from zncc_cli.registration.metric.block_surfaces import BlockShifts, Channels, block_shifts
 from zncc_cli.registration.metric.windows import full_windows
 from zncc_cli.registration.pyramid import Level, fill_holes, gaussian
-from zncc_cli.registration.warp import level_scale
+from zncc_cli.registration.warp import corners, level_scale, map_points
 
 _GRADIENT_SIGMA_PX, _MEAN_SIGMA_PX = 1.0, 1.0
 _FLOOR = 0.05  # of the mean strength: what is fainter is flat
@@ -68,3 +69,17 @@ class OrientedPair:
     def at_level(self, matrix: np.ndarray) -> np.ndarray:
         """Return a matrix (3, 3), fixed -> moving, full-resolution pixels, in pixels of the level."""
         return np.asarray(matrix * level_scale(self.factor))
+
+    def shifts(self, matrix: np.ndarray, reach: int, step: int) -> BlockShifts:
+        """Return the `block_shifts` at a ``matrix`` (3, 3), fixed -> moving, pixels of the level.
+
+        Orientations turn with the image: those of the moving image are turned back by twice the rotation.
+        """
+        shape = self.fixed.mask.shape[0], self.fixed.mask.shape[1]
+        centre = corners(shape).mean(axis=0)
+        here, right, below = map_points(matrix, centre + np.array([[0, 0], [1, 0], [0, 1]]))
+        (a, c), (b, d) = right - here, below - here
+        angle = 2 * math.atan2(c - b, a + d)
+        (real, imaginary), cosine, sine = self.moving.image.split(1, dim=1), math.cos(angle), math.sin(angle)
+        turned = torch.cat((cosine * real + sine * imaginary, cosine * imaginary - sine * real), dim=1)
+        return block_shifts(self.fixed, Channels(turned, self.moving.mask), matrix, reach, step)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from zncc_cli.config import Interpolation
+from zncc_cli.operators.fft import good_size
 from zncc_cli.registration.metric.windows import window_variance
 from zncc_cli.registration.warp import Sampler, coordinates, inside
 
@@ -108,8 +109,9 @@ def _surfaces(blocks: Tensor, regions: Tensor, variance: Tensor, floor: float) -
     side, count = regions.shape[-1], variance.shape[-1]
     blocks = blocks - blocks.mean(dim=(-2, -1), keepdim=True)
     regions = regions - regions.mean(dim=(-2, -1), keepdim=True)
-    spectra = (torch.fft.rfft2(regions) * torch.fft.rfft2(blocks, s=(side, side)).conj()).sum(dim=0)
-    covariance = torch.fft.irfft2(spectra, s=(side, side))[:, :count, :count] / BLOCK_PX**2
+    padded = good_size(side), good_size(side)
+    spectra = (torch.fft.rfft2(regions, s=padded) * torch.fft.rfft2(blocks, s=padded).conj()).sum(dim=0)
+    covariance = torch.fft.irfft2(spectra, s=padded)[:, :count, :count] / BLOCK_PX**2
     own = blocks.square().mean(dim=(-2, -1)).sum(dim=0)[:, None, None]
     surfaces: Tensor = covariance / ((own + floor) * (variance + floor)).sqrt()
     return surfaces

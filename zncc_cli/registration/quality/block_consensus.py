@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from zncc_cli.registration.inputs.orientation_map import OrientedPair
-from zncc_cli.registration.metric.block_surfaces import BLOCK_PX, block_shifts
+from zncc_cli.registration.metric.block_surfaces import BLOCK_PX
 
 REACH_PX = 14  # pixels of a level: the largest shift along an axis
 # Blocks overlap by half, so that it matters less where the first one begins; every pixel counts once.
@@ -53,7 +53,7 @@ def block_consensus(pair: OrientedPair, matrix: np.ndarray, parameters: int) -> 
         matrix: (3, 3), fixed -> moving, full-resolution pixels.
         parameters: of the model.
     """
-    found = block_shifts(pair.fixed, pair.moving, pair.at_level(matrix), REACH_PX, STEP_PX)
+    found = pair.shifts(pair.at_level(matrix), REACH_PX, STEP_PX)
     same = torch.hypot(*found.shifts.unbind(dim=1)) <= SAME_PX
     free = math.ceil(parameters / 2)
     count, hits = (round(_SHARE * number) - free for number in (len(same), int(same.sum())))

@@ -118,7 +118,7 @@ def scores(evidence: Evidence) -> np.ndarray:
 def probability_right(evidence: Evidence) -> float:
     """Return the probability, in (0, 1), that the result with this evidence is off by less than a pixel.
 
-    By texture it is the probability of the place, to within half a window of the maps: its odds are those against the
+    Where blocks judged it, it is the probability of the place, to within what they tell: its odds are those against the
     block consensus of chance, among a hundred places.
     """
     if evidence.consensus is not None:

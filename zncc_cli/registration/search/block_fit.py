@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from zncc_cli.config import Model
 from zncc_cli.registration.inputs.orientation_map import OrientedPair
-from zncc_cli.registration.metric.block_surfaces import BLOCK_PX, block_shifts
+from zncc_cli.registration.metric.block_surfaces import BLOCK_PX
 from zncc_cli.registration.transforms.landmarks import least_squares
 from zncc_cli.registration.warp import in_front, level_scale, map_points
 
@@ -25,33 +25,35 @@ _Points = NDArray[np.float64]
 
 # Largest shifts along an axis, and how far a block may lie from where the transform puts it, pixels of the level, in
 # turn: a block that is turned or scaled is a little off everywhere.
-_ROUNDS = ((24, 5.0), (14, 3.5), (14, 3.5))
-_BLOCKS_ACROSS = 24  # about, of the frame
+_ROUNDS = ((32, 5.0), (14, 3.5), (14, 3.5))
+_BLOCKS_ACROSS = 20  # about, of the frame
 _DRAWS, _SEED = 1000, 0  # with a fifth of the blocks right, 8 draws in a thousand are
 _MIN_BLOCKS = 6  # that one transform explains: twice as many as determine it
 _REFITS = 5
 _MIN_AREA_PX2 = 256.0  # of the triangle of three blocks: a smaller one is nearly a line
 
 
-def block_fit(pair: OrientedPair, start: np.ndarray, model: Model) -> np.ndarray | None:
+def block_fit(pair: OrientedPair, start: np.ndarray, model: Model, *, quick: bool = False) -> np.ndarray | None:
     """Return the matrix (3, 3) of ``model``, fixed -> moving, that the blocks near ``start`` find; None for none.
 
     Args:
         pair: both images.
         start: (3, 3), full-resolution pixels.
         model: of the matrix.
+        quick: the first round alone, of the largest reach: it tells to some pixels of the level.
     """
     shape = pair.fixed.mask.shape[0], pair.fixed.mask.shape[1]
     step = max(BLOCK_PX // 2, int(math.sqrt(math.prod(shape)) / _BLOCKS_ACROSS))
-    matrix = pair.at_level(start)
-    for reach, tolerance in _ROUNDS:
-        found = block_shifts(pair.fixed, pair.moving, matrix, reach, step)
+    matrix, rounds = pair.at_level(start), _ROUNDS[:1] if quick else _ROUNDS
+    for reach, tolerance in rounds:
+        found = pair.shifts(matrix, reach, step)
         places = found.centres.double().cpu().numpy()
         targets = map_points(matrix, places + found.shifts.double().cpu().numpy())
         fit = _consistent(places, targets, tolerance, model)
-        if fit is None or not in_front(fit, shape):
-            return None
-        matrix = fit
+        if fit is not None and in_front(fit, shape):
+            matrix = fit
+        elif reach == rounds[-1][0]:
+            return None  # else the overlap may hold too few blocks with so much around them
     return np.asarray(matrix * level_scale(1 / pair.factor))
 
 
