@@ -447,3 +447,35 @@ def test_the_mask_that_gdal_writes_tells_which_pixels_count(tmp_path):
     assert image.leading == (3,)
     for channel in range(3):
         np.testing.assert_array_equal(image.read((channel,)).valid(), inside)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("a lamp\n</scn>", "<scn></scn>", "<scn", '<DataObject ObjectType="DPUfsImport"', "[Intensity Mapping]"),
+        *(
+            "Aperio Image Library v11",
+            "<MetaData>",
+            "<PerkinElmer-QPI-ImageDescription>",
+            "state.config=x",
+            "<OME></OME>",
+        ),
+        *(
+            "ImageJ=",
+            "ImageJ=1\nimages=9999",
+            '{"shape": [2, 3]}',
+            '{"shape": "x"}',
+            "<iScan",
+            "Level=1 <iScan",
+            "[Acquisition",
+        ),
+    ],
+)
+def test_a_description_that_only_begins_or_ends_like_a_known_one_costs_no_pixels(tmp_path, text):
+    data = np.random.default_rng(0).integers(0, 250, (40, 50)).astype("u1")
+    for pages in (1, 3):
+        with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+            for _ in range(pages):
+                file.write(data, description=text, metadata=None)
+        image = read_image(tmp_path / "a.tif", page=0)
+        assert np.array_equal(image.data, data)

@@ -42,7 +42,7 @@ from zncc_cli.text import one_line
 # What tifffile and its codecs raise on damaged or unsupported files: with messages for users, and, where a tag holds
 # nonsense, with messages about Python objects.
 _DECODING_ERRORS = (OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError, tifffile.TiffFileError)
-_UNCLEAR_ERRORS = (TypeError, LookupError, ArithmeticError, AttributeError, AssertionError, struct.error)
+_UNCLEAR_ERRORS = (SyntaxError, TypeError, LookupError, ArithmeticError, AttributeError, AssertionError, struct.error)
 
 # Kinds of file that are read as plain TIFFs: they name further files, which tifffile would open, or store pixels that
 # need a conversion.
@@ -81,8 +81,9 @@ def read_tiff(path: Path, options: ReadOptions) -> Image:
             is_part = bool(ome and ome.images and ome.images[0].own)
             if (ome and ome.doubt) or is_part:
                 file.is_ome = False
-            all_series = file.series
+            all_series, kind_notes = _all_series(file)
             chosen, notes = _choose_series(path, all_series, options.series, log)
+            notes += kind_notes
             if ome and ome.doubt:
                 notes += (f"the OME-XML was not used: {ome.doubt}",)
             image = _read_series(path, file, chosen, _ome_image(ome, all_series, chosen), options, notes)
@@ -147,6 +148,17 @@ def _collected_log() -> Iterator[list[str]]:
         yield messages
     finally:
         logger.removeFilter(keep)
+
+
+def _all_series(file: tifffile.TiffFile) -> tuple[list[tifffile.TiffPageSeries], tuple[str, ...]]:
+    """Return the series of a file; of one that names its kind wrongly those of plain pages, with a note."""
+    try:
+        return file.series, ()
+    except (ValueError, *_UNCLEAR_ERRORS):
+        for flag in tifffile.TIFF.FILE_FLAGS:
+            if getattr(file, f"is_{flag}", False):
+                setattr(file, f"is_{flag}", False)
+        return file.series, ("its description is not that of the kind of file that it names: its pages were read",)
 
 
 def _choose_series(
