@@ -137,7 +137,8 @@ def test_a_table_of_tags_cut_off_is_refused_or_read_without_them(tmp_path):
 @pytest.mark.parametrize("byteorder", ["<", ">"])
 def test_tags_of_every_type_are_put_into_a_file_of_either_order_and_size(tmp_path, bigtiff, byteorder):
     pixels = np.random.default_rng(0).integers(0, 250, (N, H, W)).astype(np.uint16)
-    tifffile.imwrite(tmp_path / "a.tif", pixels, bigtiff=bigtiff, byteorder=byteorder, metadata=None)
+    how = {"bigtiff": bigtiff, "byteorder": byteorder, "photometric": "minisblack"}
+    tifffile.imwrite(tmp_path / "a.tif", pixels, **how, metadata=None)
     given = {65001: (3, "<2H", (7, 300)), 65002: (5, "<4I", (1, 3, 2, 7)), 65003: (12, "<d", (0.125,))}
     given |= {65004: (9, "<i", (-5,)), 65005: (1, "<3B", (1, 2, 3)), 65006: (11, "<f", (0.5,))}
     tags = tuple((code, kind, 0, struct.pack(form, *value)) for code, (kind, form, value) in given.items())

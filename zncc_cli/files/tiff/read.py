@@ -35,7 +35,7 @@ from zncc_cli.files.tiff.ifd_chain import PageChain, follow_pages, own_tag_name
 from zncc_cli.files.tiff.ome_xml import Ome, OmeImage, read_ome
 from zncc_cli.files.tiff.orientation import orientation_notes, oriented, stored_part, transposes, turns
 from zncc_cli.files.tiff.page_metadata import ORIENTATION, metadata_of, nodata_of, tag_value
-from zncc_cli.files.tiff.samples import Samples, rgb_of_inks, samples_of
+from zncc_cli.files.tiff.samples import Samples, has_opacity, rgb_of_inks, samples_of
 from zncc_cli.files.tiff.segments import Planes, segment_cache
 from zncc_cli.text import one_line
 
@@ -88,7 +88,8 @@ def read_tiff(path: Path, options: ReadOptions) -> Image:
                 notes += (f"the OME-XML was not used: {ome.doubt}",)
             image = _read_series(path, file, chosen, _ome_image(ome, all_series, chosen), options, notes)
             levels = _levels(path, chosen, image, options)
-            image = replace(image, mask=_mask(path, chosen, all_series, options), levels=levels)
+            mask = _mask(path, chosen, all_series, options) or _opacity_of_bands(chosen.keyframe, image)
+            image = replace(image, mask=mask, levels=levels)
             page_tags, left_out_tags = _page_tags(chain, chosen, image)
             left_out = (*image.metadata.left_out, *_left_out_series(chosen, all_series), *left_out_tags)
             return replace(image, metadata=replace(image.metadata, page_tags=page_tags, left_out=left_out))
@@ -233,6 +234,12 @@ def _mask(
     return _lazy_array(path, planes, samples, (), tag_value(chosen.keyframe, ORIENTATION))
 
 
+def _opacity_of_bands(page: tifffile.TiffPage, image: Image) -> LazyArray | None:
+    """Return the opacity (H, W) that is the last of several bands; None where there is none, or it differs by planes."""
+    is_opacity = has_opacity(page) and image.metadata.bands and len(image.leading) == 1
+    return image.data.select((image.leading[0] - 1,)) if is_opacity and isinstance(image.data, LazyArray) else None
+
+
 def _ome_image(
     ome: Ome | None, all_series: list[tifffile.TiffPageSeries], chosen: tifffile.TiffPageSeries
 ) -> OmeImage | None:
@@ -312,6 +319,8 @@ def _read_series(
     if turns(orientation) and georeference_tags(page):
         notes += ("the georeference was left out: the orientation tag turns the image",)
     left_out = [*metadata.left_out]
+    if samples.channels > 1 and has_opacity(page):
+        left_out.append("that the last band is opacity")
     if samples.applied is not None:
         left_out.append("the palette (RGB instead)")
     elif samples.inks:
