@@ -235,7 +235,7 @@ def _mask(
 
 
 def _opacity_of_bands(page: tifffile.TiffPage, image: Image) -> LazyArray | None:
-    """Return the opacity (H, W) that is the last of several bands; None where there is none, or it differs by planes."""
+    """Return the opacity (H, W) that is the last of several bands; None where there is none, or one for each plane."""
     is_opacity = has_opacity(page) and image.metadata.bands and len(image.leading) == 1
     return image.data.select((image.leading[0] - 1,)) if is_opacity and isinstance(image.data, LazyArray) else None
 
