@@ -153,3 +153,19 @@ def test_tags_of_every_type_are_put_into_a_file_of_either_order_and_size(tmp_pat
             expected[65005] = bytes((1, 2, 3))
             assert found == (expected if number in (1, 3) else {})
         assert file.pages[1].description == "the second page"
+
+
+def test_tags_that_the_first_page_alone_has_are_none_of_further_pages(tmp_path):
+    """Nor is a note made of them where the grid is another: of OME's description, a time, a private tag."""
+    pixels = np.zeros((3, H, W), np.uint8)
+    tags = [(65331, 13, 1, 8, True), (65330, 12, 1, 0.25, True)]  # the first is a place in the file, and not copied
+    size = {"PhysicalSizeX": 0.5, "PhysicalSizeXUnit": "µm", "PhysicalSizeY": 0.5, "PhysicalSizeYUnit": "µm"}
+    how = {"photometric": "minisblack", "datetime": TIMES[0]}
+    tifffile.imwrite(tmp_path / "a.tif", pixels, **how, extratags=tags, metadata=None)
+    tifffile.imwrite(tmp_path / "b.tif", pixels, **how, ome=True, metadata={"axes": "TYX", **size})
+    tifffile.imwrite(tmp_path / "f.tif", pixels[0], resolution=(1000, 1000), resolutionunit=3)
+    frame = read_image(tmp_path / "f.tif")
+    for name, expected in (("a.tif", ("left out: tag 65331",)), ("b.tif", ())):
+        image = read_image(tmp_path / name)
+        assert image.metadata.page_tags == ()
+        assert written(tmp_path / name, image, frame)[1] == expected

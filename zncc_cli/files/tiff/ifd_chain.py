@@ -52,13 +52,16 @@ class PageChain:
     own: tuple[Mapping[int, OwnTag], ...]
 
     def differing(self, pages: Sequence[int]) -> tuple[int, ...]:
-        """Return the codes of the tags that have another value in some of ``pages`` than in the first of them."""
+        """Return the codes of the tags that some of ``pages`` have with another value than the first of them.
+
+        Many programs write a tag into the first page alone, for all of them.
+        """
         first = self.own[pages[0]]
         codes = set[int]()
         for page in pages[1:]:
             own = self.own[page]
             if own is not first:
-                codes |= {code for code in own.keys() | first.keys() if own.get(code) != first.get(code)}
+                codes |= {code for code, tag in own.items() if tag != first.get(code)}
         return tuple(sorted(codes))
 
     def tags_of(self, page: int, codes: Collection[int]) -> PageTags:

@@ -75,8 +75,8 @@ def _property_on_grid(value: Any, size: PixelSize | None) -> tuple[Any, bool]:
 def _pages_on_grid(like: Metadata, size: PixelSize | None) -> tuple[tuple[PageTags, ...], list[str]]:
     """Return the tags of further pages that hold for the grid, and the names of those that do not."""
     changed: dict[str, None] = {}
-    pages = []
-    for page in like.page_tags:
+    pages = [*like.page_tags[:1]]  # those of the first page are among the tags of the image
+    for page in like.page_tags[1:]:
         kept = []
         for tag in page:
             code, kind, _, _ = tag
