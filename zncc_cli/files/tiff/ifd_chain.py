@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from zncc_cli.files.metadata import PageTags, Tag
 from zncc_cli.files.paths import refusal
-from zncc_cli.files.tag_values import DATE_TIME, DESCRIPTION, PAGE_NAME, TYPE_BYTES, swapped
+from zncc_cli.files.tag_values import COLOR_MAP, DATE_TIME, DESCRIPTION, ORIENTATION, PAGE_NAME, TYPE_BYTES, swapped
 from zncc_cli.files.tiff import georeference
 
 # An entry of a list of strips has at most eight bytes in the file, and is a Python integer in a tuple in memory.
@@ -180,7 +180,8 @@ def own_tag_name(code: int) -> str:
 
 def _is_of_page(code: int) -> bool:
     """Tell whether a tag can say something of its page alone."""
-    return code in _OWN_TAGS or (code >= _FIRST_PRIVATE_TAG and code not in _NOT_OF_PAGES)
+    is_private = code >= _FIRST_PRIVATE_TAG and code not in _NOT_OF_PAGES
+    return is_private or code in _OWN_TAGS or code in (ORIENTATION, COLOR_MAP)
 
 
 class _ValueReader:
