@@ -71,7 +71,7 @@ def test_total_and_incremental_displacements_follow_the_truth(tmp_path: Path, to
     """Under this noise they are off by 0.016 to 0.033 px RMS."""
     outcome = align(tmp_path, frames(), to=to)
     assert outcome.exit_code is ExitCode.OK
-    assert {path.name for path in (tmp_path / "out").iterdir()} == set(FILES_OF_BENT)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == set(FILES_OF_BENT) - {"stack.ome.zarr", "stack.png"}
     total, steps, error = (read(tmp_path, f"{name}.tif") for name in ("displacement", "incremental", "expected_error"))
     assert total.shape == steps.shape == (COUNT, *SHAPE, 2)
     assert error.shape == (COUNT, *SHAPE)

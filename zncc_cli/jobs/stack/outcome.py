@@ -17,6 +17,7 @@ from zncc_cli.report.drift_files import DriftRow
 DRIFT_TABLE, DRIFT_PLOT = "drift.csv", "drift.svg"
 _STACKS = {name: f"stack{entry.suffix}" for name, entry in OUTPUT_FORMATS.items()}
 FRAME_TRANSFORMS, REPORT = "transforms.json", "report.json"
+# All that a run may write; of the stacks it writes one, and removes the others of an earlier run.
 FILES = (*_STACKS.values(), DRIFT_TABLE, DRIFT_PLOT, FRAME_TRANSFORMS, REPORT)
 TOTAL, INCREMENTAL, EXPECTED_ERROR = "displacement.tif", "incremental.tif", "expected_error.tif"
 FILES_OF_BENT = (*FILES, SPLINES, TOTAL, INCREMENTAL, EXPECTED_ERROR)
