@@ -3,8 +3,9 @@
     python -m benchmarks.files --reads 100000 [--seed 0] [--file real.lif ...]
 
 Each read has a file with a few bytes changed, most of them in its header, or cut off. It must end in an image or in an
-`InputError` or `OptionError`; any other exception, a signal, more than `_MAX_SECONDS`, and more memory than
-`_MAX_BYTES` are faults, which are printed with the seed that makes the file again (`--seed N --reads 1`).
+`InputError` or `OptionError`. What is read of a small one is written again, on its own grid and on another, which must
+end in a file, an `OutputError` or an `InputError`. Any other exception, a signal, more than `_MAX_SECONDS`, and more
+memory than `_MAX_BYTES` are faults, which are printed with the seed that makes the file again (`--seed N --reads 1`).
 """
 
 from __future__ import annotations
@@ -25,13 +26,18 @@ from typing import Any
 import numpy as np
 
 from benchmarks.files.sources import sources
-from zncc_cli.errors import InputError, OptionError
-from zncc_cli.files.images import read_image
+from zncc_cli.errors import InputError, OptionError, OutputError
+from zncc_cli.files.image_output import write_image
+from zncc_cli.files.images import Image, read_image
+from zncc_cli.files.metadata import Metadata, PixelSize
 
 _MAX_SECONDS = 20
 _MAX_BYTES = 2 * 10**9  # of resident memory
 _PIXEL_BYTES = 2**28  # that a read may hold
+_WRITTEN_BYTES = 2**20  # of an image that is written again
 _PART = slice(0, 64)
+_SIZE = PixelSize(x=0.125, y=0.125, unit="µm")
+_FRAME = Image(np.zeros((40, 56)), "YX", Metadata(path=Path("frame.tif"), format="TIFF", pixel_size=_SIZE))
 
 
 def damaged(content: bytes, random: np.random.Generator) -> bytes:
@@ -53,7 +59,11 @@ def read(path: Path) -> str:
     try:
         image = read_image(path, max_bytes=_PIXEL_BYTES)
         image.read((0,) * len(image.leading), _PART, _PART).valid()
-    except (InputError, OptionError):
+        if image.data.nbytes <= _WRITTEN_BYTES:
+            data = np.asarray(image.data)
+            for frame in (image, None):
+                write_image(path.with_name("written.tif"), data, like=image, frame=frame or _FRAME)
+    except (InputError, OptionError, OutputError):
         return "refused"
     except Exception as error:
         return f"FAULT {type(error).__name__}: {str(error)[:120]}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tifffile
 
 from tests.files.formats_table import SOURCES
 
@@ -77,6 +78,55 @@ def _czi(path: Path) -> None:
         file.write(_pixels()[..., None])
 
 
+def _slide(path: Path) -> None:
+    import openslide  # noqa: F401  # its absence leaves the kind out
+
+    data = np.stack([_pixels(dtype="u1")] * 3, axis=-1)
+    tifffile.imwrite(path, data, photometric="rgb", tile=(16, 16), metadata=None)
+
+
+def _pages(path: Path) -> None:
+    """Write pages with tags of their own, a packet of XMP and a description of a scale."""
+    with tifffile.TiffWriter(path) as file:
+        for number, page in enumerate(_pixels(3)):
+            tags = [(65330, 12, 2, (0.5, number), True), (700, 1, 0, b'<x tiff:XResolution="72/1"/>', True)]
+            time = f"2024:01:02 03:04:0{number}"
+            description = f"frame {number}\nMPP = 0.25"
+            file.write(page, datetime=time, description=description, extratags=tags, metadata=None)
+
+
+def _pnm(path: Path, head: bytes, content: bytes) -> None:
+    path.write_bytes(head.replace(b"SIZE", f"{_W} {_H}".encode()) + content)
+
+
+def _apng(path: Path) -> None:
+    import imagecodecs
+
+    path.write_bytes(imagecodecs.apng_encode(np.stack([_pixels(2)] * 3, axis=-1)))
+
+
+def _palette_bmp(path: Path) -> None:
+    from PIL import Image as PillowImage
+
+    picture = PillowImage.fromarray(_pixels(dtype="u1"), "P")
+    picture.putpalette(np.random.default_rng(1).integers(0, 256, 768).astype("u1").tobytes())
+    picture.save(path)
+
+
+_FURTHER: dict[str, tuple[str, Callable[[Path], None]]] = {
+    "TIFF of pages with tags": (".tif", _pages),
+    "PNG of frames of 16 bits": (".png", _apng),
+    "BMP with a palette": (".bmp", _palette_bmp),
+    "PBM": (".pbm", lambda path: _pnm(path, b"P4\nSIZE\n", bytes(7 * _H))),
+    "PGM as text": (".pgm", lambda path: _pnm(path, b"P2 # made\nSIZE 250 ", b"7 " * (_H * _W))),
+    "PGM of 12 bits": (".pgm", lambda path: _pnm(path, b"P5 SIZE 4095\n", _pixels().tobytes())),
+    "PAM": (
+        ".pam",
+        lambda path: _pnm(path, b"P7\nWIDTH 56\nHEIGHT 40\nDEPTH 1\nMAXVAL 255\nENDHDR\n", bytes(_H * _W)),
+    ),
+    "PFM": (".pfm", lambda path: _pnm(path, b"Pf\nSIZE\n-1.0\n", bytes(4 * _H * _W))),
+    "whole slide": (".bif", _slide),
+}
 _INSTRUMENTS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "MRC": (".mrc", _mrc),
     "NRRD": (".nrrd", lambda path: _nrrd(path, "raw")),
@@ -96,7 +146,7 @@ def sources(further: list[Path]) -> Iterator[tuple[str, str, bytes]]:
     """Yield (name, suffix, content) of a file of each kind whose library is here, and of ``further``."""
     kinds: list[tuple[str, str, Callable[[Path], Any]]] = [
         *((source.name, source.suffix, source.make) for source in SOURCES if source.suffix != ".zarr"),
-        *((name, suffix, make) for name, (suffix, make) in _INSTRUMENTS.items()),
+        *((name, suffix, make) for name, (suffix, make) in {**_INSTRUMENTS, **_FURTHER}.items()),
     ]
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -454,3 +454,20 @@ def test_world_files_of_other_programs_are_read(tmp_path: Path, text: str) -> No
     (tmp_path / "a.tfw").write_text(text, encoding="utf-8")
     (scale, *_) = read_image(tmp_path / "a.tif").metadata.georeference
     assert scale[3] == (10.5, 10.5, 0.0)
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_the_opacity_of_bands_does_not_count_as_one_more_of_them(tmp_path: Path, planar: str) -> None:
+    """Red, green, blue, infrared and opacity, as satellites have it: what is transparent is no data."""
+    bands = pixels(5, dtype="u2")
+    bands[:9, :, 4] = 0
+    bands[9:, :, 4] = 65535
+    stored = bands if planar == "contig" else np.moveaxis(bands, -1, 0)
+    extra = ["unspecified", "unassalpha"]
+    options = {"photometric": "rgb", "planarconfig": planar, "extrasamples": extra, "metadata": None}
+    tifffile.imwrite(tmp_path / "a.tif", stored, **options)
+    image = read_image(tmp_path / "a.tif")
+    assert np.array_equal(image.data, np.moveaxis(bands, -1, 0))
+    assert np.array_equal(image.read((0,)).valid(), bands[..., 4] > 0)
+    (note,) = write_image(tmp_path / "b.tif", np.asarray(image.data), like=image)
+    assert note == "left out: that the last band is opacity"

@@ -8,7 +8,7 @@ import numpy as np
 
 from zncc_cli.files.metadata import Tag
 
-DESCRIPTION, PAGE_NAME, DATE_TIME = 270, 285, 306
+DESCRIPTION, ORIENTATION, PAGE_NAME, DATE_TIME, COLOR_MAP = 270, 274, 285, 306, 320
 TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 16: 8, 17: 8}
 """Bytes of a value of each of TIFF's data types; those that hold offsets of pages are not among them."""
 

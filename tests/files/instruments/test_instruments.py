@@ -504,3 +504,50 @@ def test_a_slide_that_openslide_reads(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.asarray(level), data[::2, ::2])
     (tmp_path / "b.ndpi").write_bytes((tmp_path / "a.bif").read_bytes()[:999])
     refused(tmp_path / "b.ndpi", "NDPI (Hamamatsu)")
+
+
+# Sizes that stand in other places
+
+
+def test_sizes_of_an_enhanced_dicom_and_the_time_of_frames(tmp_path: Path) -> None:
+    pytest.importorskip("pydicom")
+    from pydicom.dataset import Dataset
+    from pydicom.sequence import Sequence
+
+    measures, shared = Dataset(), Dataset()
+    measures.PixelSpacing, measures.SpacingBetweenSlices = [0.5, 0.25], 2
+    shared.PixelMeasuresSequence = Sequence([measures])
+    path = dicom(tmp_path / "a.dcm", pixels(3), SharedFunctionalGroupsSequence=Sequence([shared]))
+    assert_is(read_image(path), pixels(3), "ZYX", PixelSize(x=0.25, y=0.5, unit="mm"), PhysicalSizeZ=2.0)
+    movie = read_image(dicom(tmp_path / "b.dcm", pixels(3), FrameTime=40))
+    assert_is(movie, pixels(3), "TYX", None, TimeIncrement=0.04, TimeIncrementUnit="s")
+
+
+def test_labels_and_sizes_of_an_hdf5(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        data = file.create_dataset("a", data=pixels(1, 3, 2))
+        data.attrs["element_size_um"] = (2.0, 0.5, 0.25)
+        for axis, label in enumerate("tzcyx"):
+            data.dims[axis].label = label
+    image = read_image(tmp_path / "a.h5")
+    assert_is(image, pixels(3, 2), "ZCYX", PixelSize(x=0.25, y=0.5, unit="µm"), PhysicalSizeZ=2.0)
+
+
+def test_the_unit_of_an_nrrd_of_a_patient_is_a_millimetre(tmp_path: Path) -> None:
+    nrrd = pytest.importorskip("nrrd")
+    header = {"space": "left-posterior-superior", "space directions": np.diag([0.25, 0.5, 2.0])}
+    nrrd.write(str(tmp_path / "a.nrrd"), pixels(3).T, header, index_order="F")
+    size = PixelSize(x=0.25, y=0.5, unit="mm")
+    assert_is(read_image(tmp_path / "a.nrrd"), pixels(3), "ZYX", size, PhysicalSizeZ=2.0)
+    nrrd.write(str(tmp_path / "b.nrrd"), pixels(3).T, {"spacings": [0.25, 0.5, 2.0]}, index_order="F")
+    image = read_image(tmp_path / "b.nrrd")
+    assert image.metadata.pixel_size is None
+    assert "no unit of length" in image.notes[0]
+
+
+def test_sizes_of_a_nifti_without_a_unit_are_named(tmp_path: Path) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    volume = nibabel.Nifti1Image(pixels(3, dtype="i2").T, np.diag([0.25, 0.5, 2, 1]))
+    nibabel.save(volume, tmp_path / "a.nii")
+    assert "no unit of length" in read_image(tmp_path / "a.nii").notes[0]

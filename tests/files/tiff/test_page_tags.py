@@ -9,6 +9,7 @@ import tifffile
 
 from zncc_cli.files.image_output import write_image
 from zncc_cli.files.images import read_image
+from zncc_cli.files.tiff.page_tags import put_page_tags
 
 H, W, N = 24, 33, 4
 TIMES = [f"2024:05:06 07:08:{second:02}" for second in range(N)]
@@ -130,3 +131,41 @@ def test_a_table_of_tags_cut_off_is_refused_or_read_without_them(tmp_path):
     out, (note,) = written(tmp_path / "a.tif")
     assert "times (DateTime) of further pages" in note
     assert values(out, 306)[0] == TIMES[0]
+
+
+@pytest.mark.parametrize("bigtiff", [False, True])
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+def test_tags_of_every_type_are_put_into_a_file_of_either_order_and_size(tmp_path, bigtiff, byteorder):
+    pixels = np.random.default_rng(0).integers(0, 250, (N, H, W)).astype(np.uint16)
+    how = {"bigtiff": bigtiff, "byteorder": byteorder, "photometric": "minisblack"}
+    tifffile.imwrite(tmp_path / "a.tif", pixels, **how, metadata=None)
+    given = {65001: (3, "<2H", (7, 300)), 65002: (5, "<4I", (1, 3, 2, 7)), 65003: (12, "<d", (0.125,))}
+    given |= {65004: (9, "<i", (-5,)), 65005: (1, "<3B", (1, 2, 3)), 65006: (11, "<f", (0.5,))}
+    tags = tuple((code, kind, 0, struct.pack(form, *value)) for code, (kind, form, value) in given.items())
+    text = (270, 2, 0, b"the second page\0")
+    with (tmp_path / "a.tif").open("r+b") as file:
+        put_page_tags(file, [tags, (text, *tags), (), tags])
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        assert np.array_equal(file.asarray(), pixels)
+        for number, page in enumerate(file.pages):
+            found = {tag.code: tag.value for tag in page.tags if tag.code > 65000}
+            expected = {code: value[0] if len(value) == 1 else value for code, (_, _, value) in given.items()}
+            expected[65005] = bytes((1, 2, 3))
+            assert found == (expected if number in (1, 3) else {})
+        assert file.pages[1].description == "the second page"
+
+
+def test_tags_that_the_first_page_alone_has_are_none_of_further_pages(tmp_path):
+    """Nor is a note made of them where the grid is another: of OME's description, a time, a private tag."""
+    pixels = np.zeros((3, H, W), np.uint8)
+    tags = [(65331, 13, 1, 8, True), (65330, 12, 1, 0.25, True)]  # the first is a place in the file, and not copied
+    size = {"PhysicalSizeX": 0.5, "PhysicalSizeXUnit": "µm", "PhysicalSizeY": 0.5, "PhysicalSizeYUnit": "µm"}
+    how = {"photometric": "minisblack", "datetime": TIMES[0]}
+    tifffile.imwrite(tmp_path / "a.tif", pixels, **how, extratags=tags, metadata=None)
+    tifffile.imwrite(tmp_path / "b.tif", pixels, **how, ome=True, metadata={"axes": "TYX", **size})
+    tifffile.imwrite(tmp_path / "f.tif", pixels[0], resolution=(1000, 1000), resolutionunit=3)
+    frame = read_image(tmp_path / "f.tif")
+    for name, expected in (("a.tif", ("left out: tag 65331",)), ("b.tif", ())):
+        image = read_image(tmp_path / name)
+        assert image.metadata.page_tags == ()
+        assert written(tmp_path / name, image, frame)[1] == expected

@@ -191,3 +191,42 @@ def test_labels_and_properties_of_imagej_lose_their_scale(tmp_path):
         content = file.imagej_metadata
     assert content["Labels"] == ["a", "b"]
     assert content["Properties"] == {"Dye": "Cy3"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "MICROMETER_PER_PIXEL_X = 0.25",
+        "microns per px 0.25",
+        "scale: 0.25 um",
+        "$CM_MAG 5000",
+        "Objective.Lens.Magnificant=20",
+        "XResolution: 4.0",
+        "pixels/um 4",
+        "HorFieldsize=0.1",
+        '{"Calibration": {"x": 0.25}}',
+        '<scn><view sizeX="26564"/></scn>',
+    ],
+)
+@pytest.mark.parametrize("frame_size", [True, False])
+def test_words_of_a_scale_do_not_stay_on_a_grid_of_another(tmp_path, text, frame_size):
+    """Neither where the grid's scale is known nor where both are unknown, and the grid's file does not say the same."""
+    data = np.zeros((40, 50), np.uint8)
+    tags = [(65200, 2, 0, text, True), (42112, 2, 0, f"<Item>{text}</Item>", True)]
+    tifffile.imwrite(tmp_path / "m.tif", data, metadata=None, description=f"a lamp\n{text}", extratags=tags)
+    size = {"resolution": (1e6, 1e6), "resolutionunit": "CENTIMETER"} if frame_size else {}
+    tifffile.imwrite(tmp_path / "f.tif", data, metadata=None, **size)
+    image, frame = read_image(tmp_path / "m.tif"), read_image(tmp_path / "f.tif")
+    notes = write_image(tmp_path / "o.tif", np.asarray(image.data), like=image, frame=frame)
+    with tifffile.TiffFile(tmp_path / "o.tif") as file:
+        page = file.pages.first
+        assert page.description == "a lamp"
+        assert not {65200, 42112} & {tag.code for tag in page.tags}
+    assert len(notes) == 2
+
+
+def test_gatans_scale_is_left_out(tmp_path):
+    gatan = [(65003, 2, 0, "nm", True), (65009, 12, 1, 0.3, True), (65010, 12, 1, 0.3, True), (65015, 3, 1, 7, True)]
+    tags, notes = with_tags(tmp_path, *gatan)
+    assert {code for code in tags if code > 65000} == {65015}
+    assert "left out: " in notes

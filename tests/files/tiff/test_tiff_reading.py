@@ -447,3 +447,67 @@ def test_the_mask_that_gdal_writes_tells_which_pixels_count(tmp_path):
     assert image.leading == (3,)
     for channel in range(3):
         np.testing.assert_array_equal(image.read((channel,)).valid(), inside)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("a lamp\n</scn>", "<scn></scn>", "<scn", '<DataObject ObjectType="DPUfsImport"', "[Intensity Mapping]"),
+        *(
+            "Aperio Image Library v11",
+            "<MetaData>",
+            "<PerkinElmer-QPI-ImageDescription>",
+            "state.config=x",
+            "<OME></OME>",
+        ),
+        *(
+            "ImageJ=",
+            "ImageJ=1\nimages=9999",
+            '{"shape": [2, 3]}',
+            '{"shape": "x"}',
+            "<iScan",
+            "Level=1 <iScan",
+            "[Acquisition",
+        ),
+    ],
+)
+def test_a_description_that_only_begins_or_ends_like_a_known_one_costs_no_pixels(tmp_path, text):
+    data = np.random.default_rng(0).integers(0, 250, (40, 50)).astype("u1")
+    for pages in (1, 3):
+        with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+            for _ in range(pages):
+                file.write(data, description=text, metadata=None)
+        image = read_image(tmp_path / "a.tif", page=0)
+        assert np.array_equal(image.data, data)
+
+
+def write_pages(path, pages, tags):
+    with tifffile.TiffWriter(path) as file:
+        for page, options in zip(pages, tags, strict=True):
+            file.write(page, metadata=None, **options)
+
+
+def test_every_page_has_the_colours_of_its_own_palette(tmp_path):
+    rng = np.random.default_rng(0)
+    pages = rng.integers(0, 250, (3, 40, 50)).astype("u1")
+    palettes = rng.integers(0, 65535, (3, 3, 256)).astype("u2")
+    options = [{"photometric": "palette", "colormap": palette} for palette in palettes]
+    write_pages(tmp_path / "a.tif", pages, options)
+    expected = np.stack([palette.T[page] for palette, page in zip(palettes, pages, strict=True)])
+    assert np.array_equal(read_image(tmp_path / "a.tif").data, expected)
+    assert np.array_equal(read_image(tmp_path / "a.tif", page=2).data, expected[2])
+    labels = read_image(tmp_path / "a.tif", indices=True)
+    assert np.array_equal(labels.data, pages)
+    assert "palettes of their own" in labels.notes[0]
+
+
+def test_every_page_is_turned_as_its_own_tag_says(tmp_path):
+    pages = np.random.default_rng(0).integers(0, 250, (3, 40, 50)).astype("u1")
+    options = [{"extratags": [(274, 3, 1, turn, True)]} for turn in (1, 3, 2)]
+    write_pages(tmp_path / "a.tif", pages, options)
+    image = read_image(tmp_path / "a.tif")
+    assert np.array_equal(image.data, [pages[0], pages[1][::-1, ::-1], pages[2][:, ::-1]])
+    assert "orientation tag of each" in image.notes[0]
+    write_pages(tmp_path / "b.tif", pages, [options[0], {"extratags": [(274, 3, 1, 6, True)]}, options[2]])
+    with pytest.raises(InputError, match="turned on their side"):
+        read_image(tmp_path / "b.tif")

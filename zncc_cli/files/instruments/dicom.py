@@ -10,6 +10,7 @@ from zncc_cli.files.image import Image
 from zncc_cli.files.options import ReadOptions
 from zncc_cli.files.paths import refusal
 
+_SECONDS = 1e-3  # of a millisecond
 _GREY = {"MONOCHROME1": "miniswhite", "MONOCHROME2": "minisblack"}
 
 
@@ -39,10 +40,13 @@ def read_dicom(path: Path, options: ReadOptions) -> Image:
         check_bytes(path, size, options)
         data = pixel_array(said)
         meaning = _GREY.get(photometric, "rgb" if samples >= 3 else "minisblack")
-        spacing = said.get("PixelSpacing") or said.get("ImagerPixelSpacing")
-        distance = said.get("SpacingBetweenSlices")
+        measures = _measures(said)
+        spacing = measures.get("PixelSpacing") or said.get("PixelSpacing") or said.get("ImagerPixelSpacing")
+        distance = measures.get("SpacingBetweenSlices") or said.get("SpacingBetweenSlices")
         y, x = (float(side) for side in spacing) if spacing else (None, None)
-        fields = calibration(x, y, "mm", None if distance is None else float(distance))
+        interval = said.get("FrameTime") if frames > 1 and distance is None else None
+        times = None if interval is None else float(interval) * _SECONDS
+        fields = calibration(x, y, "mm", None if distance is None else float(distance), times)
         padding = said.get("PixelPaddingValue")
         if padding is not None:
             limit = said.get("PixelPaddingRangeLimit")
@@ -53,3 +57,10 @@ def read_dicom(path: Path, options: ReadOptions) -> Image:
     notes = (f"the stored numbers were read; values are {slope:g} times these plus {intercept:g}",) if is_scaled else ()
     fields["left_out"] = ("DICOM's data elements",)
     return array_image(path, options, data, axes, {**fields, "photometric": meaning}, notes)
+
+
+def _measures(said: Any) -> Any:
+    """Return what an enhanced DICOM says of the pixels of all its frames; an empty dict where it says nothing."""
+    shared = said.get("SharedFunctionalGroupsSequence")
+    measures = shared[0].get("PixelMeasuresSequence") if shared else None
+    return measures[0] if measures else {}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from zncc_cli.errors import InputError
-from zncc_cli.files.array_image import array_image, kept_open, library_errors
+from zncc_cli.files.array_image import array_image, calibration, kept_open, library_errors
 from zncc_cli.files.dataset_path import split_dataset
 from zncc_cli.files.image import Image
 from zncc_cli.files.options import ReadOptions
@@ -18,6 +18,7 @@ from zncc_cli.files.paths import refusal
 from zncc_cli.text import one_line
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRTUVWZ"  # one for each axis; HDF5 has 32 at most
+_KNOWN_AXES, _SIZED_AXES = "TCZ", "ZYX"
 _MAX_LISTED = 8
 _MAX_VISITED = 10_000
 _MAX_LINKS = 100  # on the way to a data set
@@ -52,7 +53,10 @@ def read_hdf5(path: Path, options: ReadOptions) -> Image:
         has_colours = data.ndim > 2 and data.shape[-1] in (3, 4) and data.dtype.itemsize <= 2
         leading = data.ndim - 2 - has_colours
         axes = _LETTERS[:leading] + "YX" + "S" * has_colours
-        return _without_letters(kept_open(array_image(path, options, data, axes, {}), stack))
+        names = _labels(data)[:leading]
+        fields = _calibration(data, names)
+        image = kept_open(array_image(path, options, data, axes, fields), stack)
+        return _with_letters(image, [name for name, length in zip(names, data.shape, strict=False) if length > 1])
 
 
 def _in_other_files(path: Path) -> InputError:
@@ -84,10 +88,24 @@ def _parts(name: str) -> list[str]:
     return [part for part in name.split("/") if part not in ("", ".")]
 
 
-def _without_letters(image: Image) -> Image:
-    """Return the image with "Q", unknown, for each of its leading axes."""
-    kept = len(image.leading)
-    return replace(image, axes="Q" * kept + image.axes[kept:])
+def _labels(data: Any) -> list[str]:
+    """Return T, C or Z for the axes of a data set that are labelled so, Q, unknown, for the others."""
+    labels = [str(dimension.label).upper() for dimension in data.dims]
+    return [label if label in _KNOWN_AXES and labels.count(label) == 1 else "Q" for label in labels]
+
+
+def _with_letters(image: Image, names: list[str]) -> Image:
+    """Return the image with these letters for its leading axes, all of which are longer than one."""
+    return replace(image, axes="".join(names) + image.axes[len(image.leading) :])
+
+
+def _calibration(data: Any, names: list[str]) -> dict[str, Any]:
+    """Return the size of a pixel by the attribute ``element_size_um`` (z, y, x), as ilastik and others write it."""
+    sizes = np.ravel(data.attrs.get("element_size_um", ()))
+    if sizes.size != len(_SIZED_AXES) or sizes.dtype.kind not in "iuf":
+        return {}
+    z, y, x = map(float, sizes)
+    return calibration(x, y, "µm", z if "Z" in names or len(names) == 1 else None)
 
 
 def _only_one(path: Path, file: Any) -> Any:

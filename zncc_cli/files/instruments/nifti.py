@@ -43,6 +43,10 @@ def read_nifti(path: Path, options: ReadOptions) -> Image:
     unit = _UNITS.get(length)
     seconds = step["T"] * _SECONDS[time] if "T" in step and time in _SECONDS else None
     fields = calibration(step.get("X"), step.get("Y"), unit, step.get("Z"), seconds) if unit else {}
+    notes: tuple[str, ...] = ()
+    if not unit and any(zoom not in (0, 1) for zoom in zooms[:3]):
+        notes = ("the size of a voxel has no unit of length, and is not known",)
     is_scaled = slope is not None and (slope, intercept) != (1, 0)
-    notes = (f"the stored numbers were read; values are {slope:g} times these plus {intercept:g}",) if is_scaled else ()
+    if is_scaled:
+        notes += (f"the stored numbers were read; values are {slope:g} times these plus {intercept:g}",)
     return array_image(path, options, np.asanyarray(data), _AXES[: len(shape)], fields, notes)

@@ -25,6 +25,11 @@ _DECODERS: dict[str, Callable[[], Any]] = {
     **dict.fromkeys(("gzip", "gz"), lambda: zlib.decompressobj(zlib.MAX_WBITS | 16)),
     **dict.fromkeys(("bzip2", "bz2"), bz2.BZ2Decompressor),
 }
+_PATIENT_SPACES = (
+    *("right-anterior-superior", "left-anterior-superior", "left-posterior-superior", "ras", "las", "lps"),
+    *("right-anterior-superior-time", "left-anterior-superior-time", "left-posterior-superior-time"),
+    *("rast", "last", "lpst", "scanner-xyz", "scanner-xyz-time"),
+)
 _UNITS = {"mm": "mm", "um": "µm", "µm": "µm", "microns": "µm", "micron": "µm", "nm": "nm", "cm": "cm", "m": "m"}
 
 
@@ -62,7 +67,9 @@ def read_nrrd(path: Path, options: ReadOptions) -> Image:
         )
         axes = "S" * has_colours + _AXES[: len(sizes) - has_colours]
         fields = _calibration(header, axes)
-    return array_image(path, options, data, axes, fields)
+    has_steps = "spacings" in header or "space directions" in header
+    notes = ("the spacing has no unit of length: the size of a pixel is not known",) if has_steps and not fields else ()
+    return array_image(path, options, data, axes, fields, notes)
 
 
 def _skip(header: dict[str, Any], unit: str) -> int:
@@ -130,6 +137,8 @@ def _calibration(header: dict[str, Any], axes: str) -> dict[str, Any]:
     """Return the sizes by "spacings", or by the lengths of "space directions", where their unit is one of length."""
     units = [*header.get("space units", header.get("units", []))]
     unit = _UNITS.get(str(units[0]).strip('"').lower()) if units else None
+    if not units and str(header.get("space", "")).lower() in _PATIENT_SPACES:
+        unit = "mm"  # as ITK and 3D Slicer take it
     directions = header.get("space directions")
     if directions is not None:
         steps = [float(np.linalg.norm(step)) if step is not None else math.nan for step in directions]

@@ -4,6 +4,8 @@ read.py               opens a file, chooses a series, returns its pixels (lazily
 ifd_chain.py          follows the chain of pages before tifffile does
 checks.py             compares sizes that a file claims with what it can hold
 samples.py            tells grey, RGB, inks, alpha and channels apart; palettes
+lazy_pages.py         the pages of a series as a lazy array
+input_errors.py       errors of tifffile, as ours
 segments.py           reads parts of pages: rows, strips, tiles
 codestreams.py        sizes that JPEG, JPEG 2000 and LERC data claim for themselves
 page_metadata.py      tags and ImageJ's words -> Metadata

@@ -39,6 +39,10 @@ _TAGS_OF_OTHER_FORMATS = frozenset(
 GRID_TAGS = frozenset({34118, 34680, 34682})
 """Tags of electron microscopes (Zeiss, FEI), which hold the size of a pixel among others."""
 
+GATAN_SCALES = (65009, 65010)
+GATAN_TAGS = frozenset({65003, 65004, 65006, 65007, *GATAN_SCALES})
+"""Tags of Gatan's TIFFs: units, origin and scale along x and y, where both scales are doubles."""
+
 SENSOR_TAGS = frozenset({*range(37390, 37393), *range(41486, 41489)})
 """Pixels per unit of length on the sensor of a camera (TIFF/EP, EXIF)."""
 

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from zncc_cli.files.metadata import PageTags, Tag
 from zncc_cli.files.paths import refusal
-from zncc_cli.files.tag_values import DATE_TIME, DESCRIPTION, PAGE_NAME, TYPE_BYTES, swapped
+from zncc_cli.files.tag_values import COLOR_MAP, DATE_TIME, DESCRIPTION, ORIENTATION, PAGE_NAME, TYPE_BYTES, swapped
 from zncc_cli.files.tiff import georeference
 
 # An entry of a list of strips has at most eight bytes in the file, and is a Python integer in a tuple in memory.
@@ -52,13 +52,16 @@ class PageChain:
     own: tuple[Mapping[int, OwnTag], ...]
 
     def differing(self, pages: Sequence[int]) -> tuple[int, ...]:
-        """Return the codes of the tags that have another value in some of ``pages`` than in the first of them."""
+        """Return the codes of the tags that some of ``pages`` have with another value than the first of them.
+
+        Many programs write a tag into the first page alone, for all of them.
+        """
         first = self.own[pages[0]]
         codes = set[int]()
         for page in pages[1:]:
             own = self.own[page]
             if own is not first:
-                codes |= {code for code in own.keys() | first.keys() if own.get(code) != first.get(code)}
+                codes |= {code for code, tag in own.items() if tag != first.get(code)}
         return tuple(sorted(codes))
 
     def tags_of(self, page: int, codes: Collection[int]) -> PageTags:
@@ -177,7 +180,8 @@ def own_tag_name(code: int) -> str:
 
 def _is_of_page(code: int) -> bool:
     """Tell whether a tag can say something of its page alone."""
-    return code in _OWN_TAGS or (code >= _FIRST_PRIVATE_TAG and code not in _NOT_OF_PAGES)
+    is_private = code >= _FIRST_PRIVATE_TAG and code not in _NOT_OF_PAGES
+    return is_private or code in _OWN_TAGS or code in (ORIENTATION, COLOR_MAP)
 
 
 class _ValueReader:

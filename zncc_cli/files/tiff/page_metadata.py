@@ -11,6 +11,7 @@ import numpy as np
 import tifffile
 
 from zncc_cli.files.metadata import Flavor, Metadata, PixelSize, Resolution
+from zncc_cli.files.tag_values import ORIENTATION
 from zncc_cli.files.tiff.calibration import CENTIMETRE, length_unit, unescaped
 from zncc_cli.files.tiff.copied_tags import copied_tags, georeference_tags
 from zncc_cli.files.tiff.ome_xml import OmeImage
@@ -18,7 +19,7 @@ from zncc_cli.files.tiff.orientation import transposes, turns
 from zncc_cli.files.tiff.samples import Samples
 from zncc_cli.files.tiff.scale_statements import described_pixel_size
 
-ORIENTATION, GDAL_NODATA = 274, 42113
+GDAL_NODATA = 42113
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
 _ZEISS, _FEI = 34118, (34680, 34682)
 _TAGS_OF_INKS = (332, 333, 334, 336, 34675)  # their set, names, number and range, and their ICC profile

@@ -10,13 +10,13 @@ from typing import Any
 from zncc_cli.files.metadata import Metadata, PageTags, PixelSize, Tag
 from zncc_cli.files.tag_values import DESCRIPTION, text_of
 from zncc_cli.files.tiff.calibration import length_unit, pixel_size
-from zncc_cli.files.tiff.copied_tags import GRID_TAGS, SENSOR_TAGS, tag_name
+from zncc_cli.files.tiff.copied_tags import GATAN_SCALES, GATAN_TAGS, GRID_TAGS, SENSOR_TAGS, tag_name
 from zncc_cli.files.tiff.scale_statements import has_scale, on_grid
 from zncc_cli.files.tiff.xmp import XMP
 
 _REL_TOLERANCE = 1e-6  # by which sizes differ that are the same, stored in another unit
 _REL_TOLERANCE_OF_TAGS = 1e-4  # of a size in a private tag, which may be rounded
-_FIRST_PRIVATE_TAG = 32768
+_FIRST_PRIVATE_TAG, _DOUBLE = 32768, 12
 _WITHOUT_SCALE = frozenset({XMP, 33723, 34675})  # IPTC, ICC profile; XMP is rewritten for itself
 _POWERS_OF_TEN = range(-3, 13)  # between a unit of length and the metre: km to pm
 
@@ -32,7 +32,9 @@ def on_the_grid_of(like: Metadata | None, frame: Metadata | None) -> tuple[Metad
         return like, []
     size = None if frame is None else pixel_size(frame)
     changed: list[str] = []
-    description, cut = on_grid(like.description, size, frame.description if frame else "")
+    description, cut = like.description, False
+    if frame is None or description != frame.description:
+        description, cut = on_grid(description, size, frame.description if frame else "")
     changed += ["the description"] * cut
     properties: dict[str, Any] = {}
     for key, value in like.properties.items():
@@ -73,8 +75,8 @@ def _property_on_grid(value: Any, size: PixelSize | None) -> tuple[Any, bool]:
 def _pages_on_grid(like: Metadata, size: PixelSize | None) -> tuple[tuple[PageTags, ...], list[str]]:
     """Return the tags of further pages that hold for the grid, and the names of those that do not."""
     changed: dict[str, None] = {}
-    pages = []
-    for page in like.page_tags:
+    pages = [*like.page_tags[:1]]  # those of the first page are among the tags of the image
+    for page in like.page_tags[1:]:
         kept = []
         for tag in page:
             code, kind, _, _ = tag
@@ -97,7 +99,7 @@ def _pages_on_grid(like: Metadata, size: PixelSize | None) -> tuple[tuple[PageTa
 def _has_scale(tag: Tag, like: Metadata, size: PixelSize | None) -> bool:
     """Tell whether a tag of ``like`` says, or may say, how large its pixels are; ``size`` is that of the grid."""
     code, _, _, value = tag
-    if code in GRID_TAGS | SENSOR_TAGS:
+    if code in GRID_TAGS | SENSOR_TAGS or (code in GATAN_TAGS and like.tags and _is_of_gatan(like)):
         return True
     if code in _WITHOUT_SCALE:
         return False
@@ -110,6 +112,11 @@ def _has_scale(tag: Tag, like: Metadata, size: PixelSize | None) -> bool:
     if isinstance(value, bytes):
         return own is not None or size is not None or has_scale(value.replace(b"\0", b"").decode("latin-1"))
     return own is not None and any(_is_length(number, own) for number in _numbers(value))
+
+
+def _is_of_gatan(like: Metadata) -> bool:
+    kinds = {tag[0]: tag[1] for tag in like.tags}
+    return all(kinds.get(code) == _DOUBLE for code in GATAN_SCALES)
 
 
 def _numbers(value: Any) -> list[float]:
@@ -130,12 +137,12 @@ def _is_length(number: float, size: PixelSize) -> bool:
 
 
 def is_same_scale(like: Metadata, frame: Metadata | None) -> bool:
-    """Tell whether the grids of both have pixels of the same size, which is known or described in the same words."""
+    """Tell whether the grids of both have pixels of the same size, which is known."""
     if frame is None:
         return False
     a, b = pixel_size(like), pixel_size(frame)
     if a is None or b is None:
-        return a is b and like.description == frame.description
+        return False
     (x, y, unit), (other_x, other_y, other_unit) = _sides(a), _sides(b)
     same = (math.isclose(side, other, rel_tol=_REL_TOLERANCE) for side, other in ((x, other_x), (y, other_y)))
     return unit == other_unit and all(same)

@@ -103,6 +103,11 @@ def _alpha(page: tifffile.TiffPage) -> str | None:
     return _ALPHA.get(int(page.extrasamples[-1]))
 
 
+def has_opacity(page: tifffile.TiffPage) -> bool:
+    """Tell whether the last sample of a page is declared as opacity."""
+    return bool(page.extrasamples) and int(page.extrasamples[-1]) in _ALPHA
+
+
 def _samples_of_palette(palette: Palette, *, indices: bool, measured: bool) -> Samples:
     """Return how numbers of the colours of ``palette`` are read: as they are, or as colours."""
     photometric: Photometric = "minisblack"

@@ -25,12 +25,17 @@ _METAMORPH_UNITS = re.compile(r"\bid=\"spatial-calibration-units\"[^>]{0,99}?\bv
 _METAMORPH_SETTINGS = re.compile(r"\bid=\"spatial-calibration-(?:units|state)\"")
 _MICRONS = ("um", "micron", "microns", "µm", "")
 # Other words that say how large a pixel, or what a whole frame shows, is; and where on a slide it lies.
+_LENGTH = "(?:um|µm|nm|mm|cm|inch|micron|(?:micro|nano|milli|centi)met(?:er|re))"
 _SCALE_WORDS = re.compile(
-    r"\bMPP\b|\bAppMag\b|\bmicrons?[ _-]*(?:per|/)[ _-]*pixel|\b(?:um|µm|nm)[ _]*(?:per|/)[ _]*(?:pixel|px)\b"
-    r"|(?:pixel|voxel)[ _-]?(?:size|width|height|spacing|scale|resolution)|(?:physical|pix)[ _-]?size|PixelSize"
-    r"|spatial[ _-]?calibration|[xy]calibration"
-    r"|scan[ _-]?res\b|zoom[ _-]?factor|scanZoom|imagingFov|objectiveResolution"
-    r"|field[ _-]?of[ _-]?view|magnification|RoiGroups|pixelResolution|DICOM_PIXEL_SPACING",
+    r"\bMPP\b|\bAppMag\b|\bGSD\b|\b(?:nominal|mean)_GSD\b|\$\$?(?:SM_MICRON|CM_MAG)"
+    rf"|\b{_LENGTH}s?[ _-]*(?:per|/)[ _-]*(?:px|pixels?|voxels?)(?![a-z])"
+    rf"|\b(?:px|pix|pixels?)[ _-]*(?:per|/)[ _-]*{_LENGTH}s?(?![a-z])|\bscale\W{{1,3}}[0-9.]+\s*{_LENGTH}s?\b"
+    r"|microns?PerPixel|(?:micromet(?:er|re)|nanomet(?:er|re))s?PerPixel"
+    r"|(?:pixel|voxel)[ _-]?(?:size|width|height|spacing|scale|resolution|pitch)|(?:physical|pix)[ _-]?size|PixelSize"
+    r"|spatial[ _-]?calibration|[xy][ _-]?calibration|calibration[\"' :=_-]*(?:\{|[xy]\b|units?\b|scale)"
+    r"|scan[ _-]?res\b|zoom[ _-]?factor|scanZoom|imagingFov|objectiveResolution|\b[xy][ _-]?res(?:olution)?\b"
+    r"|field[ _-]?(?:of[ _-]?view|width|height)|(?:hor|ver)Fieldsize|scan[ _-]?size\b|magnif|RoiGroups|pixelResolution"
+    r"|DICOM_PIXEL_SPACING|<scn\b",
     re.IGNORECASE,
 )
 _APERIO = "Aperio"

@@ -45,7 +45,10 @@ def xmp_on_grid(
         values |= dict.fromkeys(_SENSOR)
     for name, value in values.items():
         text = _with_property(text, name, value)
-    return None if not same_scale and has_scale(text) else text.encode("utf-8")
+    rest = text
+    for name in values:
+        rest = _with_property(rest, name, None)
+    return None if not same_scale and has_scale(rest) else text.encode("utf-8")
 
 
 def _with_property(text: str, name: str, value: str | None) -> str:
