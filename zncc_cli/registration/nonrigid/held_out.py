@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zncc_cli.registration.nonrigid.field_level import FieldLevel
+from zncc_cli.registration.nonrigid.field_level import SIGMA_PX, FieldLevel
 from zncc_cli.registration.nonrigid.fit import FieldFit, FitSettings, fit_field
 from zncc_cli.registration.pyramid import Level, coarsest_of
 
@@ -58,7 +58,8 @@ def held_out(
     boards = [_board(level, side * fixed[judged].factor) for level in fixed]
     known = replace(settings, smoothness=fit.smoothness, searched=fit.searched, coarse_iterations=_COARSE_ITERATIONS)
     looks = [_Look(fixed[judged].shape, side, settings.window, black, boards[judged].device) for black in (True, False)]
-    of_all = FieldLevel(fixed[judged], moving[judged], matrix, settings.window, settings.spacing)
+    sigma = settings.finest_sigma if judged == 0 else SIGMA_PX
+    of_all = FieldLevel(fixed[judged], moving[judged], matrix, settings.window, settings.spacing, sigma)
     before = of_all.at(of_all.grid.zeros(of_all.device), with_maps=True).maps
     fitted, after = [], []
     for black, (own, other) in ((True, looks), (False, looks[::-1])):
