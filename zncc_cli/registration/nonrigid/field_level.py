@@ -16,7 +16,7 @@ from zncc_cli.operators.field_metric import FieldMetric, FieldPlanes, FieldWindo
 from zncc_cli.operators.spline_system import spline_adjoint, spline_curvature
 from zncc_cli.registration.metric.level_metric import NOISE_WEIGHT
 from zncc_cli.registration.nonrigid.node_grid import NodeGrid
-from zncc_cli.registration.nonrigid.smoothing import smoothed
+from zncc_cli.registration.nonrigid.smoothing import box_means, smoothed
 from zncc_cli.registration.nonrigid.temperature import temperature
 from zncc_cli.registration.pyramid import DECIMATION_SIGMA, Level, fill_holes
 from zncc_cli.registration.warp import Sampler, area_scale, level_scale
@@ -112,7 +112,7 @@ class FieldLevel:
             return found
         bad = found.determinant < self.windows.least_determinant
         side = 2 * self.windows.side + 1
-        near = F.avg_pool2d(bad.float()[None, None], side, stride=1, padding=side // 2)[0, 0]
+        near = box_means(bad.float()[None], side)[0]
         doubt = 1 - (1 - _LEAST_WEIGHT) * (_DOUBT * near).clamp_max(1)
         self._doubt = doubt if self._doubt is None else torch.minimum(self._doubt, doubt)
         return self._metric(coefficients, with_maps)

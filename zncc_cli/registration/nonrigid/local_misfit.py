@@ -7,10 +7,10 @@ shows) the images differ more than that, and the field is known less well.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from zncc_cli.operators.field_metric import FieldMetric
+from zncc_cli.registration.nonrigid.smoothing import box_means
 
 # Of the ZNCC, less than usual. Of 75 pairs in whose truth nothing tears, one had more than a thousandth of such points
 # (bright light on one side); beside cracks and depth edges 86 to 95 percent of them were off by more than a pixel.
@@ -27,7 +27,7 @@ def local_misfit(metric: FieldMetric, side: int) -> Tensor:
     """
     assert metric.maps is not None
     planes = torch.stack((metric.residual.square(), metric.maps[1]))
-    squares, weight = F.avg_pool2d(planes[:, None], side, stride=1, padding=side // 2)[:, 0]
+    squares, weight = box_means(planes, side)
     usual = squares.double().mean() / weight.double().mean().clamp_min(1e-12)
     least = float(_KNOWN_SHARE * weight.double().mean())
     ratio: Tensor = (squares + least * usual) / ((weight + least) * usual).clamp_min(1e-30)
@@ -45,7 +45,7 @@ def unmatched(metric: FieldMetric, side: int, least_signal: float) -> Tensor:
     assert metric.maps is not None
     z, _, signal = metric.maps[:3]
     planes = torch.stack(((1 - z) * signal, signal))
-    less, weight = F.avg_pool2d(planes[:, None], side, stride=1, padding=side // 2)[:, 0]
+    less, weight = box_means(planes, side)
     missing = less / weight.clamp_min(1e-6)
     seen: Tensor = signal > least_signal
     if bool(seen.any()):
