@@ -14,11 +14,12 @@ import torch
 from benchmarks.common import machine
 from benchmarks.common.command_line import make_parser
 from benchmarks.nonrigid import report
+from benchmarks.nonrigid.movie import measure
 from benchmarks.nonrigid.pairs import plans, unrelated
 from benchmarks.nonrigid.tools import OURS, find
 from benchmarks.nonrigid.trials import speckles, trials, verdicts
 
-PARTS = ("pairs", "unrelated", "speckle")
+PARTS = ("pairs", "unrelated", "speckle", "movie")
 _UNRELATED = 60
 
 
@@ -34,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--only", nargs="+", help="tools whose name contains one of these")
     parser.add_argument("--every", type=int, default=1, help="take every n-th of the pairs")
+    parser.add_argument("--frames", type=int, default=100, help="of the movie; with --every a part of them")
     return parser
 
 
@@ -48,12 +50,14 @@ def _measure(options: argparse.Namespace) -> report.Result:
     numbers = range(0, _UNRELATED, options.every)
     alien = verdicts(tools[OURS], map(unrelated, numbers)) if "unrelated" in options.parts else {}
     seen = speckles(chosen) if "speckle" in options.parts else []
+    movie = measure(max(2, options.frames // options.every)) if "movie" in options.parts else None
     return report.Result(
         machine={**facts, "load average after": machine.load_average()},
         missing=missing,
         trials=tried,
         unrelated=alien,
         speckles=seen,
+        movie=movie,
         seconds=time.monotonic() - began,
     )
 

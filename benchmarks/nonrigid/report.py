@@ -10,6 +10,8 @@ from pathlib import Path
 
 from benchmarks.common import machine, report
 from benchmarks.common.report import cross_table, pixels, table
+from benchmarks.nonrigid import movie
+from benchmarks.nonrigid.movie import Movie
 from benchmarks.nonrigid.pairs import SIDE
 from benchmarks.nonrigid.tools import OURS
 from benchmarks.nonrigid.trials import FINE_PX, SOLVED_PX, Calibration, Speckle, Trial
@@ -24,6 +26,7 @@ class Result:
     trials: list[Trial]
     unrelated: dict[str, str]
     speckles: list[Speckle]
+    movie: Movie | None
     seconds: float
 
 
@@ -43,6 +46,7 @@ def _lines(result: Result) -> Iterator[str]:
     yield from _calibrated(result)
     yield from _unrelated(result)
     yield from _speckled(result)
+    yield from _filmed(result.movie)
     if result.missing:
         yield from ("## Missing", "", *(f"- {name}: {reason}" for name, reason in result.missing.items()), "")
     yield from ("## Every pair", "", "RMS error, px.", "")
@@ -114,6 +118,30 @@ def _unrelated(result: Result) -> Iterator[str]:
         good = sum(verdict == "ok" for verdict in result.unrelated.values())
         yield from ("## Unrelated images", "")
         yield from (f"{good} of {len(result.unrelated)} pairs of unrelated images are ok.", "")
+
+
+def _filmed(made: Movie | None) -> Iterator[str]:
+    if made is None:
+        return
+    yield from ("## A movie under tension", "")
+    yield (
+        f"{made.frames} frames of {movie.SIDE} x {movie.SIDE} pixels of speckle with noise of {movie.NOISE:.0%} of the "
+        f"grey range, stretched to a mean strain of {made.strain_last:.2%} with twice as much in the neck. "
+        "`zncc stack --model bspline`, the whole process from file to file, then `zncc strain`."
+    )
+    yield ""
+    rows = [
+        ("frames a second", f"{made.frames_per_second:.2f}"),
+        ("seconds a frame, processor", f"{made.seconds_a_frame:.2f}"),
+        ("mean strain of a frame, RMS error", f"{made.strain_rms:.6f}"),
+        ("mean strain of a frame, largest error", f"{made.strain_worst:.6f}"),
+        ("strain at a point, RMS error", f"{made.strain_point_rms:.5f}"),
+        ("displacement at a point, RMS error, px", f"{made.displacement_rms:.4f}"),
+        ("sigma over the true deviation of u and v", f"{made.expected:.2f}"),
+        ("u and v inside 68 and 95 percent", f"{made.inside_68:.0%}, {made.inside_95:.0%}"),
+        ("frames that are not ok", str(made.not_ok)),
+    ]
+    yield from table(("", ""), rows)
 
 
 def _speckled(result: Result) -> Iterator[str]:

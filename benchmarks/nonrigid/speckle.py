@@ -17,6 +17,7 @@ PERIODS_PX = (10.0, 90.0)
 AMPLITUDE_PX = 0.5
 FLOOR_SHAPE, FLOOR_SHIFT_PX = (256, 256), (0.31, -0.43)
 NOISE = 0.02  # of the range of grey values
+_SEED = 11
 _SPACING_PX, _RADII_PX, _EDGE_PX = 5.0, (1.6, 2.8), 1.0
 
 
@@ -67,8 +68,13 @@ def resolution(displacements: Array, least: float = 0.9) -> float:
     return float(periods[lost[-1] + 1]) if lost[-1] + 1 < len(periods) else float("inf")
 
 
+def painted(shape: tuple[int, int], displacements: Array) -> Array:
+    """Return the specimen as a camera sees it whose pixel p shows it at p + displacement, (H, W) in 0.1 to 0.9."""
+    return _painted(shape, displacements, _drops(shape, np.random.default_rng(_SEED)))
+
+
 def _pair(name: str, shape: tuple[int, int], motion: Motion, noise: float) -> Pair:
-    random = np.random.default_rng(11)
+    random = np.random.default_rng(_SEED)
     drops = _drops(shape, random)
     y, x = np.mgrid[: shape[0], : shape[1]].astype(float)
     truth = motion(x, y)

@@ -1,6 +1,6 @@
 // Schemas and CPU kernels of the field metric, of the normal equations of a B-spline field, and of banded matrices:
 // field_metric.h, spline_system.h, banded.h. Tensors are contiguous; the last argument(s) are written.
-#include "../tensors.h"
+#include "../field_metric_tensors.h"
 #include "banded.h"
 #include "field_metric.h"
 #include "spline_system.h"
@@ -10,92 +10,16 @@
 namespace zncc {
 namespace {
 
-void check(const Tensor& tensor, const char* name, int64_t numel, ScalarType dtype) {
-  ZNCC_CHECK(tensor.scalar_type() == dtype && tensor.is_contiguous() && tensor.is_cpu(),
-             std::string(name) + " has another dtype, layout or device than expected");
-  ZNCC_CHECK(tensor.numel() == numel, expected(name, tensor.numel(), numel));
-}
+struct OnCpu {
+  static int64_t strips(const FieldShape& shape) { return field_grid(shape).strips_of_plane(); }
 
-void check(const std::optional<Tensor>& tensor, const char* name, int64_t numel, ScalarType dtype) {
-  if (tensor) {
-    check(*tensor, name, numel, dtype);
+  static void compute(const FieldShape& shape, const FieldInput& in, const FieldOutput& out, double* sums,
+                      const Tensor&) {
+    const int64_t count = strips(shape);
+    StripQueue queue(count);
+    torch::stable::parallel_for(0, count, 1, [&](int64_t, int64_t) { field_metric(shape, in, out, queue, sums); });
   }
-}
-
-template <typename T>
-const T* data(const std::optional<Tensor>& tensor) {
-  return tensor ? tensor->const_data_ptr<T>() : nullptr;
-}
-
-// Nodes (rows, columns) for a frame: enough of them, or a pixel would have none.
-void check_grid(int64_t height, int64_t width, int64_t rows, int64_t columns, double spacing) {
-  ZNCC_CHECK(height > 0 && width > 0 && spacing > 0.0, "a frame must have pixels, and a spacing above zero");
-  const auto covers = [=](int64_t pixels, int64_t nodes) {
-    return nodes >= 4 && static_cast<double>(pixels - 1) <= static_cast<double>(nodes - 3) * spacing * (1.0 + 1e-9);
-  };
-  ZNCC_CHECK(covers(height, rows) && covers(width, columns), "the nodes must cover the frame");
-}
-
-// box: left, top, right, bottom. numbers: spacing, eps of f and of m, least determinant.
-void field_metric_of(const Tensor& fixed, const Tensor& gradient, const Tensor& knots, const Tensor& box,
-                     const std::optional<Tensor>& fixed_mask, const std::optional<Tensor>& moving_mask,
-                     const Tensor& matrix, const Tensor& coefficients, const std::optional<Tensor>& weight,
-                     int64_t window, int64_t wide, const Tensor& numbers, const Tensor& sums, const Tensor& pixels,
-                     const std::optional<Tensor>& maps) {
-  ZNCC_CHECK(fixed.dim() == 2 && knots.dim() == 2 && coefficients.dim() == 3,
-             "fixed and knots must have shape (H, W), coefficients (2, rows, columns)");
-  const int64_t size = fixed.numel();
-  FieldShape shape{};
-  shape.height = fixed.size(0);
-  shape.width = fixed.size(1);
-  shape.moving_height = knots.size(0);
-  shape.moving_width = knots.size(1);
-  shape.rows = coefficients.size(1);
-  shape.columns = coefficients.size(2);
-  check(fixed, "fixed", size, ScalarType::Float);
-  check(gradient, "gradient", 2 * size, ScalarType::Float);
-  check(knots, "knots", knots.numel(), ScalarType::Float);
-  check(box, "box", 4, ScalarType::Double);
-  check(fixed_mask, "fixed_mask", size, ScalarType::Byte);
-  check(moving_mask, "moving_mask", knots.numel(), ScalarType::Float);
-  check(matrix, "matrix", 9, ScalarType::Double);
-  check(coefficients, "coefficients", 2 * shape.rows * shape.columns, ScalarType::Float);
-  check(weight, "weight", size, ScalarType::Float);
-  check(numbers, "numbers", 4, ScalarType::Double);
-  check(pixels, "pixels", kFieldPlanes * size, ScalarType::Float);
-  check(maps, "maps", kFieldMaps * size, ScalarType::Float);
-  ZNCC_CHECK(window >= 1 && window % 2 == 1 && wide >= window && wide % 2 == 1,
-             "windows must be odd, and the wide one wider");
-  const double *sides = box.const_data_ptr<double>(), *by = numbers.const_data_ptr<double>();
-  shape.left = sides[0];
-  shape.top = sides[1];
-  shape.right = sides[2];
-  shape.bottom = sides[3];
-  ZNCC_CHECK(shape.left >= 0.0 && shape.top >= 0.0 && shape.right <= static_cast<double>(shape.moving_width - 1) &&
-                 shape.bottom <= static_cast<double>(shape.moving_height - 1),
-             "the box must lie in the moving image");
-  shape.spacing = by[0];
-  shape.eps_f = by[1];
-  shape.eps_m = by[2];
-  shape.least_determinant = by[3];
-  shape.window = window;
-  shape.wide = wide;
-  std::copy_n(matrix.const_data_ptr<double>(), 9, shape.M);
-  check_grid(shape.height, shape.width, shape.rows, shape.columns, shape.spacing);
-  const int64_t count = field_grid(shape).strips_of_plane();
-  check(sums, "sums", count * kFieldSums, ScalarType::Double);
-  const FieldInput in{fixed.const_data_ptr<float>(),
-                      gradient.const_data_ptr<float>(),
-                      knots.const_data_ptr<float>(),
-                      data<float>(moving_mask),
-                      data<uint8_t>(fixed_mask),
-                      coefficients.const_data_ptr<float>(),
-                      data<float>(weight)};
-  const FieldOutput out{pixels.mutable_data_ptr<float>(), maps ? maps->mutable_data_ptr<float>() : nullptr};
-  double* to = sums.mutable_data_ptr<double>();
-  StripQueue strips(count);
-  torch::stable::parallel_for(0, count, 1, [&](int64_t, int64_t) { field_metric(shape, in, out, strips, to); });
-}
+};
 
 int64_t field_metric_strips(int64_t height, int64_t width, int64_t wide) {
   FieldShape shape{};
@@ -218,7 +142,7 @@ STABLE_TORCH_LIBRARY_FRAGMENT(zncc, m) {
 }
 
 STABLE_TORCH_LIBRARY_IMPL(zncc, CPU, m) {
-  m.impl("field_metric", TORCH_BOX(&zncc::field_metric_of));
+  m.impl("field_metric", TORCH_BOX(&zncc::field_metric_of<zncc::OnCpu>));
   m.impl("spline_adjoint", TORCH_BOX(&zncc::spline_adjoint_of));
   m.impl("spline_curvature", TORCH_BOX(&zncc::spline_curvature_of));
   m.impl("conjugate_gradients", TORCH_BOX(&zncc::conjugate_gradients_of));

@@ -10,22 +10,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <vector>
 
 namespace zncc {
 namespace {
 
 typedef float EightFloats __attribute__((vector_size(8 * sizeof(float))));
-
-struct CubicWeights {
-  float value[4], slope[4];
-};
-
-ZNCC_INLINE CubicWeights cubic_weights(float t) {
-  const float s = 1.0f - t, k = 1.0f / 6.0f;
-  return {{k * s * s * s, k * (t * t * (3.0f * t - 6.0f) + 4.0f), k * (((3.0f - 3.0f * t) * t + 3.0f) * t + 1.0f),
-           k * t * t * t},
-          {-0.5f * s * s, t * (1.5f * t - 2.0f), 0.5f + t * (1.0f - 1.5f * t), 0.5f * t * t}};
-}
 
 // The nodes around the pixels of one axis: the first of the four of pixel x, and their weights; where cells begin.
 struct Axis {
@@ -146,22 +137,14 @@ class StripFieldMetric {
     double *to_X = X_.data(), *to_Y = Y_.data(), *to_det = det_.data();
     ZNCC_VECTOR_LOOP
     for (int64_t x = 0; x < width; ++x) {
-      const double xx = static_cast<double>(x), depth = M[6] * xx + M[7] * yy + M[8];
-      const double by = 1.0 / depth;
-      const double to_x = (M[0] * xx + M[1] * yy + M[2]) * by, to_y = (M[3] * xx + M[4] * yy + M[5]) * by;
-      const double X = to_x + static_cast<double>(u[x]), Y = to_y + static_cast<double>(v[x]);
-      const double xx_ = (M[0] - to_x * M[6]) * by + static_cast<double>(ux[x]);
-      const double xy_ = (M[1] - to_x * M[7]) * by + static_cast<double>(uy[x]);
-      const double yx_ = (M[3] - to_y * M[6]) * by + static_cast<double>(vx[x]);
-      const double yy_ = (M[4] - to_y * M[7]) * by + static_cast<double>(vy[x]);
-      const double det = xx_ * yy_ - xy_ * yx_;
-      const double inverse = 1.0 / (std::fabs(det) < kMinDeterminant ? kMinDeterminant : det);
-      const double gx = static_cast<double>(fx[x]), gy = static_cast<double>(fy[x]);
-      px[x] = static_cast<float>((yy_ * gx - yx_ * gy) * inverse);
-      py[x] = static_cast<float>((xx_ * gy - xy_ * gx) * inverse);
-      to_det[x] = det;
+      const FieldBend bend{u[x], v[x], ux[x], uy[x], vx[x], vy[x]};
+      const FieldPlace place = field_place(M, static_cast<double>(x), yy, bend, fx[x], fy[x]);
+      const double X = place.X, Y = place.Y;
+      px[x] = place.px;
+      py[x] = place.py;
+      to_det[x] = place.determinant;
       // No number is less than any other: what is not finite is not valid.
-      const bool valid = (depth > 0.0) & (X >= left) & (X <= right) & (Y >= top) & (Y <= bottom);
+      const bool valid = (place.depth > 0.0) & (X >= left) & (X <= right) & (Y >= top) & (Y <= bottom);
       k[x] = valid ? 1.0f : 0.0f;
       to_X[x] = valid ? X : left;
       to_Y[x] = valid ? Y : top;
@@ -449,27 +432,19 @@ class StripFieldMetric {
     double without[kBlock], with[kBlock];
     ZNCC_VECTOR_LOOP
     for (int64_t x = 0; x < count; ++x) {
-      const double valid = static_cast<double>(k[x]), scale = valid * inverse_N;
-      const double a = A[x] * scale, b = B[x] * scale, d = D[x] * scale;
-      const double ff = static_cast<double>(f[x]), mm = static_cast<double>(m[x]);
-      const double r_f = ff * a - mm * b - E[x] * scale, r_m = ff * b - mm * d - F[x] * scale;
-      const double ax = static_cast<double>(px[x]), ay = static_cast<double>(py[x]);
-      const double bx = static_cast<double>(qx[x]), by = static_cast<double>(qy[x]);
-      const double told = at_least(static_cast<double>(rho[x]), kMinCorrelation) * 0.25;
-      const double xx = a * ax * ax + 2.0 * b * ax * bx + d * bx * bx;
-      const double xy = a * ax * ay + b * (ax * by + ay * bx) + d * bx * by;
-      const double yy = a * ay * ay + 2.0 * b * ay * by + d * by * by;
-      const double root = std::sqrt(at_least(a, 0.0)), weight = std::sqrt(static_cast<double>(c[x]));
-      to[x] = static_cast<float>(0.5 * (r_f * ax + r_m * bx));
-      to[size + x] = static_cast<float>(0.5 * (r_f * ay + r_m * by));
-      to[2 * size + x] = static_cast<float>(told * xx);
-      to[3 * size + x] = static_cast<float>(told * xy);
-      to[4 * size + x] = static_cast<float>(told * yy);
-      to[5 * size + x] = static_cast<float>(a > 1e-9 ? r_f / root * weight : 0.0);
-      to[6 * size + x] = static_cast<float>(root * ax);
-      to[7 * size + x] = static_cast<float>(root * ay);
-      without[x] = 0.25 * (xx + yy);
-      with[x] = told * (xx + yy);
+      const double scale = static_cast<double>(k[x]) * inverse_N;
+      const FieldAround around{A[x] * scale, B[x] * scale, D[x] * scale, E[x] * scale, F[x] * scale};
+      const FieldScore told = field_score(around, {f[x], m[x], px[x], py[x], qx[x], qy[x], rho[x], c[x]});
+      to[x] = static_cast<float>(told.x);
+      to[size + x] = static_cast<float>(told.y);
+      to[2 * size + x] = static_cast<float>(told.xx);
+      to[3 * size + x] = static_cast<float>(told.xy);
+      to[4 * size + x] = static_cast<float>(told.yy);
+      to[5 * size + x] = static_cast<float>(told.residual);
+      to[6 * size + x] = static_cast<float>(told.gx);
+      to[7 * size + x] = static_cast<float>(told.gy);
+      without[x] = told.without_rho;
+      with[x] = told.with_rho;
     }
     sums_[2] += sum_of(without, count);
     sums_[3] += sum_of(with, count);

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from benchmarks.nonrigid import __main__ as benchmark
-from benchmarks.nonrigid import pairs, report, speckle
+from benchmarks.nonrigid import movie, pairs, report, speckle
 from benchmarks.nonrigid.motions import MOTIONS
 from benchmarks.nonrigid.tools import OURS, Answer
 from benchmarks.nonrigid.trials import calibration, rms_error
@@ -85,7 +85,7 @@ def test_errors_drawn_from_the_expected_ones_lie_in_their_regions() -> None:
 
 def test_a_short_run_writes_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pairs, "SIDE", 96)
-    options = argparse.Namespace(parts=("pairs", "unrelated"), only=[OURS, "DIS"], every=30, out=tmp_path)
+    options = argparse.Namespace(parts=("pairs", "unrelated"), only=[OURS, "DIS"], every=30, frames=2, out=tmp_path)
     files = report.write(benchmark._measure(options), tmp_path)
     text = files[0].read_text(encoding="utf-8")
     assert OURS in text
@@ -93,3 +93,24 @@ def test_a_short_run_writes_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyP
     content = json.loads(files[1].read_text(encoding="utf-8"))
     assert len({trial["pair"] for trial in content["trials"]}) == 2
     assert all(trial["error"] is not None for trial in content["trials"])
+
+
+def test_a_frame_of_the_movie_shows_the_specimen_where_it_has_moved_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(movie, "SIDE", 96)
+    first, last = movie.frame(0.0, 0), movie.frame(0.06, 7)
+    y, x = np.mgrid[8:88, 8:88].astype(float)
+    moved = np.zeros((96, 96, 2))
+    moved[8:88, 8:88] = movie.displacement(x, y, 0.06)
+    inner = (slice(8, 88), slice(8, 88))
+    # Noise of 2 percent and linear interpolation of drops of 4 pixels; without the motion half of it.
+    assert np.corrcoef(sampled(last, moved)[inner].ravel(), first[inner].ravel())[0, 1] > 0.93
+    assert np.corrcoef(last[inner].ravel(), first[inner].ravel())[0, 1] < 0.7
+
+
+def test_the_true_strain_of_a_uniform_stretch_is_that_stretch(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = np.array([3.0, 40.0]), np.array([5.0, 70.0])
+    monkeypatch.setattr(movie, "displacement", lambda x, y, strain: np.stack((0 * x, strain * y), axis=-1))
+    np.testing.assert_allclose(movie.true_strain(x, y, 0.05), 0.05, atol=1e-9)
+    # A turn by atan(0.2 / 1) lengthens both axes by sqrt(1 + 0.04) - 1: U is that times the identity.
+    monkeypatch.setattr(movie, "displacement", lambda x, y, _: np.stack((0.2 * y, -0.2 * x), axis=-1))
+    np.testing.assert_allclose(movie.true_strain(x, y, 0.0), np.sqrt(1.04) - 1, atol=1e-9)

@@ -9,48 +9,22 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.operators.field_cases import MATRIX, SPACING, WINDOWS, assert_same, bent, masked, measured, planes, random
 from zncc_cli.operators import native
-from zncc_cli.operators.field_metric import FieldMetric, FieldPlanes, FieldWindows, field_metric
+from zncc_cli.operators.field_metric import FieldMetric, FieldPlanes, field_metric
 from zncc_cli.registration.transforms.spline_field import node_count
 
-WINDOWS = FieldWindows(11, 21, 0.01, 0.02, 0.2)
-MATRIX = np.array([[1.02, 0.05, -2], [-0.03, 0.97, 1.5], [1e-4, -2e-4, 1]])
-SPACING = 8.0
 needs_native = pytest.mark.skipif(
     native.load(torch.device("cpu")).used != "native", reason="no native kernels on this machine"
 )
-
-
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
-def planes(shape: tuple[int, int] = (70, 61), moving: tuple[int, int] = (64, 77)) -> FieldPlanes:
-    box = (0, 0, moving[1] - 1, moving[0] - 1)
-    return FieldPlanes(random(*shape), random(2, *shape, seed=1), random(*moving, seed=2), box)
-
-
-def bent(images: FieldPlanes, seed: int = 3) -> Tensor:
-    """Return coefficients that move pixels by one and a half, so that many leave the moving image."""
-    return 1.5 * random(2, *(node_count(n, SPACING) for n in images.fixed.shape), seed=seed)
 
 
 def of_both(images: FieldPlanes, weight: Tensor | None = None) -> tuple[FieldMetric, FieldMetric]:
     results = []
     for backend in ("native", "reference"):
         with native.selected(backend):
-            results.append(field_metric(images, MATRIX, bent(images), SPACING, WINDOWS, weight=weight, with_maps=True))
+            results.append(measured(images, weight))
     return results[0], results[1]
-
-
-def assert_same(found: FieldMetric, expected: FieldMetric) -> None:
-    # Both sum float32 pixels in float64, in another order; the largest scores are near 1e-3.
-    torch.testing.assert_close(found.pixels, expected.pixels, rtol=1e-4, atol=1e-7)
-    torch.testing.assert_close(found.maps, expected.maps, rtol=1e-4, atol=1e-5)
-    assert found.zncc == pytest.approx(expected.zncc, rel=1e-5, abs=1e-6)
-    assert found.weight == pytest.approx(expected.weight, rel=1e-5, abs=1e-6)
-    assert found.information == pytest.approx(expected.information, rel=1e-5)
-    assert (found.folded, found.valid) == (expected.folded, expected.valid)
 
 
 @needs_native
@@ -61,11 +35,7 @@ def test_native_kernel_agrees_with_plain_torch(shape: tuple[int, int]) -> None:
 
 @needs_native
 def test_masks_and_weights_agree_with_plain_torch() -> None:
-    images = planes()
-    masked = replace(
-        images, fixed_mask=random(70, 61, seed=4) > -1.5, moving_mask=(random(64, 77, seed=5) > -1.5).float()
-    )
-    assert_same(*of_both(masked, weight=random(70, 61, seed=6).abs()))
+    assert_same(*of_both(masked(planes()), weight=random(70, 61, seed=6).abs()))
 
 
 def test_pixels_outside_a_mask_do_not_count() -> None:

@@ -109,7 +109,7 @@ def test_a_mirrored_image_has_strains_of_its_own_and_no_folds() -> None:
 def test_the_expected_error_is_striped_where_the_field_is_not_to_be_trusted(tmp_path: Path) -> None:
     rows, columns = np.arange(4, 90, 8), np.arange(4, 120, 8)
     known, doubtful = (
-        ErrorMap(rows, columns, np.where(columns > 60, far, 0.2) * np.ones((len(rows), 1)), *np.ones((2, 11, 15), bool))
+        ErrorMap(rows, columns, np.where(columns > 60, far, 0.2) * np.ones((len(rows), 1)), *np.ones((3, 11, 15), bool))
         for far in (0.4, 5.0)
     )
     html = {}
@@ -130,7 +130,7 @@ def test_the_expected_error_is_striped_where_the_field_is_not_to_be_trusted(tmp_
 
 
 def test_a_failed_result_has_no_expected_error(tmp_path: Path) -> None:
-    error = ErrorMap(np.array([4]), np.array([4]), np.ones((1, 1)), *np.ones((2, 1, 1), bool))
+    error = ErrorMap(np.array([4]), np.array([4]), np.ones((1, 1)), *np.ones((3, 1, 1), bool))
     shown = pictures(SHAPE, bend=DrawnBend(field_of(2.0), MOVING, error))
     write_pair_html(tmp_path / "report.html", report(status="failed"), shown)
     assert "field-error" not in (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -15,7 +15,7 @@ class Choice(StrEnum):
 class Model(Choice):
     """The kind of motion allowed, from the simplest to the richest.
 
-    ``auto`` is the simplest matrix that explains the pair; ``bspline`` bends, upon an affine transform.
+    ``bspline`` bends, upon a matrix; ``auto`` is the simplest of them all that explains the pair.
     """
 
     AUTO = "auto"

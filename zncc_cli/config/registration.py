@@ -25,7 +25,7 @@ class RegistrationConfig:
     model: Model = field(
         default=Model.AFFINE,
         metadata=setting(
-            "Richest motion allowed; auto takes the simplest matrix that explains the pair, bspline bends.", alias="-m"
+            "Richest motion allowed; bspline bends; auto takes the simplest that explains the pair.", alias="-m"
         ),
     )
     window: int | None = field(

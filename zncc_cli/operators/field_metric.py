@@ -1,6 +1,6 @@
 """The field metric: local ZNCC of a fixed image and of a moving one that a matrix and a B-spline warp.
 
-Formulas: csrc/field_metric.h. On a CPU by its native kernel, elsewhere in plain torch; the two agree to rounding.
+Formulas: csrc/field_metric.h. By native kernels on a CPU and on CUDA, elsewhere in plain torch; all agree to rounding.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zncc_cli.operators.spline_system import basis, has_splines
+from zncc_cli.operators.native_ops import is_native
+from zncc_cli.operators.spline_system import basis
 
 _NATIVE = torch.ops.zncc
 # As in csrc/field_metric.h.
@@ -128,12 +129,14 @@ def field_metric(
         weight: (H, W) float32, of the window around each pixel; None for one.
         with_maps: whether the maps are wanted.
     """
-    if not has_splines(planes.fixed):
+    if not is_native(planes.fixed):
         return _reference(planes, matrix, coefficients, spacing, windows, weight, with_maps)
     height, width = planes.fixed.shape
     pixels = planes.fixed.new_empty((9, height, width))
     maps = planes.fixed.new_empty((5, height, width)) if with_maps else None
-    sums = torch.empty((_NATIVE.field_metric_strips(height, width, windows.wide), 6), dtype=torch.float64)
+    # On CUDA one kernel adds up what the others leave.
+    strips = _NATIVE.field_metric_strips(height, width, windows.wide) if planes.fixed.is_cpu else 1
+    sums = planes.fixed.new_empty((strips, 6), dtype=torch.float64)
     numbers = (spacing, windows.eps_fixed, windows.eps_moving, windows.least_determinant)
     _NATIVE.field_metric(
         planes.fixed,

@@ -75,7 +75,7 @@ _CPU_SOURCES = tuple(
 # Bindings, which know torch, and kernels, which do not: nvcc takes long over torch's headers.
 _CUDA_SOURCES = tuple(
     f"cuda/{name}.{kind}"
-    for name in ("local_std", "local_std_box", "local_zncc_box", "pair_metric")
+    for name in ("field_metric", "local_std", "local_std_box", "local_zncc_box", "pair_metric")
     for kind in ("cpp", "cu")
 )
 

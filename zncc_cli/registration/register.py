@@ -19,7 +19,7 @@ from zncc_cli.config import AUTO, GPU_PIXELS, Device, Flip, Model, RegistrationC
 from zncc_cli.errors import BackendError, OptionError
 from zncc_cli.operators import native
 from zncc_cli.registration.attempt import Task
-from zncc_cli.registration.bent import Bent, bend_pair
+from zncc_cli.registration.bent import Bent, bend_pair, bend_where_no_matrix_explains
 from zncc_cli.registration.found import Found
 from zncc_cli.registration.inputs.hot_pixels import hot_note, hot_pixels
 from zncc_cli.registration.inputs.no_data import gap_note
@@ -144,8 +144,8 @@ def register(
     Args:
         fixed, moving: (H, W) grey images of any real dtype, not necessarily of one shape; of masked arrays, pixels that
             are masked are not used. Gradients do not flow through a registration.
-        model: translation, rigid, similarity, affine or homography; or auto, the simplest of them that explains the
-            pair; or bspline, displacements by a cubic B-spline upon an affine transform, see the result's ``field``.
+        model: translation, rigid, similarity, affine or homography; or bspline, displacements by a cubic B-spline upon
+            a matrix, see the result's ``field``; or auto, the simplest of them all that explains the pair.
         fixed_mask, moving_mask: (H, W), true where pixels may be used; pixels that are not finite never are.
         init: (3, 3) matrix to start from, fixed -> moving, (x, y) pixels (of landmarks: `fit_landmarks`); without
             it the start is searched for. The result never agrees less well than this start. One that mirrors starts
@@ -219,15 +219,18 @@ def _register(
     )
     images = Images(_without(fixed, hot), _without(moving, hot), of_matrix if config.model is Model.BSPLINE else config)
     task, scale = _task(images.config, init, images.shapes), _scale(pixel_sizes)
+    bent: Bent | None
     if config.model is Model.BSPLINE:
         bent = bend_pair(images, task, scale, config, field)
         found = bent.found
     else:
-        bent, found = None, search_variants(images, task, scale)
+        found = search_variants(images, task, scale)
+        bent = bend_where_no_matrix_explains(images, task, scale, found) if config.model is Model.AUTO else None
+        found = found if bent is None else bent.found
     notes = _notes_of_inputs(names, (fixed, moving), hot, config), _note_of_window(config, images, found), found.notes
     all_notes = *itertools.chain(*notes), *found.solution.notes
     result = _result(images, found, all_notes, backend, device, time.perf_counter() - began)
-    return result if bent is None else _with_bending(result, bent)
+    return result if bent is None else _with_bending(result, bent, config.model)
 
 
 def _without(prepared: Prepared, hot: Tensor | None) -> Prepared:
@@ -302,7 +305,7 @@ def _result(
     )
 
 
-def _with_bending(result: RegistrationResult, bent: Bent) -> RegistrationResult:
+def _with_bending(result: RegistrationResult, bent: Bent, asked: Model) -> RegistrationResult:
     """Return the result of a matrix as that of the transform that bends upon it.
 
     What the evidence says of the end result is of the field; the other figures stay those of the matrix.
@@ -322,7 +325,7 @@ def _with_bending(result: RegistrationResult, bent: Bent) -> RegistrationResult:
         evidence=evidence,
         uncertainty=None,
         model=Model.BSPLINE,
-        model_asked=Model.BSPLINE,
+        model_asked=asked,
         matrix=bending.field.matrix,
         status=bent.verdict.status,
         reasons=bent.verdict.reasons,

@@ -170,7 +170,14 @@ def test_a_real_result_tells_its_expected_error_to_everybody(
     assert written[y, x] == np.float32(worst)
     assert json.loads((out / "transform.json").read_text())["expected_error"] == "expected_error.tif"
     report = json.loads((out / "report.json").read_text())
-    told = {"rms": error.rms, "worst": worst, "worst_at": [x, y], "uncertain_share": error.uncertain_share}
+    told = {
+        "rms": error.rms,
+        "rms_everywhere": error.rms_everywhere,
+        "worst": worst,
+        "worst_at": [x, y],
+        "uncertain_share": error.uncertain_share,
+        "unmatched_share": error.unmatched_share,
+    }
     assert report["uncertainty"] == told
     assert report["metrics"]["expected_error"] == error.rms
     # What is known of the matrix alone stands apart.

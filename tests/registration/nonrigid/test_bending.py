@@ -165,7 +165,7 @@ def test_plain_torch_finds_the_same_field() -> None:
 
 def test_the_expected_error_is_told_between_its_points() -> None:
     told = ErrorMap(
-        np.array([4, 12]), np.array([4, 12, 20]), np.array([[1.0, 3, 3], [2, 4, 4]]), *np.ones((2, 2, 3), bool)
+        np.array([4, 12]), np.array([4, 12, 20]), np.array([[1.0, 3, 3], [2, 4, 4]]), *np.ones((3, 2, 3), bool)
     )
     found = told.at(range(16), range(24))
     assert found.shape == (16, 24)

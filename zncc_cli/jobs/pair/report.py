@@ -100,13 +100,21 @@ def _selection(result: RegistrationResult) -> dict[str, Any] | None:
 def _uncertainty(result: RegistrationResult) -> dict[str, Any] | None:
     """Return standard deviations in pixels; of a matrix with the covariance that they come from.
 
-    Of a field: RMS over the textured part of the overlap, the largest, where that is, (x, y) of a fixed pixel, and the
-    share of the overlap in which they are above `UNCERTAIN_PX`.
+    Of a field: RMS over the textured part of the overlap and over all of it, the largest, where that is, (x, y) of a
+    fixed pixel, and the shares of the overlap in which they are above `UNCERTAIN_PX`, and in which both images show
+    texture and do not agree.
     """
     error = None if result.bending is None else result.bending.expected_error
     if error is not None and error.overlap.any():
         worst, x, y = error.worst
-        return {"rms": error.rms, "worst": worst, "worst_at": [x, y], "uncertain_share": error.uncertain_share}
+        return {
+            "rms": error.rms,
+            "rms_everywhere": error.rms_everywhere,
+            "worst": worst,
+            "worst_at": [x, y],
+            "uncertain_share": error.uncertain_share,
+            "unmatched_share": error.unmatched_share,
+        }
     uncertainty = result.uncertainty
     if uncertainty is None:
         return None

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from zncc_cli.config import Canvas, PairConfig, Product
+from zncc_cli.config import AUTO, Canvas, PairConfig, Product
 from zncc_cli.errors import ZnccError
 from zncc_cli.files.images import check_kind
 from zncc_cli.files.output_folder import OutputFolder, refuse_sources
@@ -125,7 +125,7 @@ class RunFolder:
             OutputError: a file would be replaced without --overwrite, or is an input; or the folder cannot be written.
         """
         earlier = names_of_earlier_run(config.folder)
-        replaceable = (*file_names(config, bent=config.registration.model == BSPLINE), *earlier)
+        replaceable = (*file_names(config, bent=config.registration.model in (BSPLINE, AUTO)), *earlier)
         sources = [path for path in (config.fixed, config.moving, config.fixed_mask, config.moving_mask) if path]
         for path in sources:
             check_kind(path)

@@ -7,23 +7,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from zncc_cli.config import DEFAULT_SPACING, RegistrationConfig
 from zncc_cli.registration.nonrigid.blur_match import blur_matched
 from zncc_cli.registration.nonrigid.error_map import ErrorMap
+from zncc_cli.registration.nonrigid.expected_error import expected_error
 from zncc_cli.registration.nonrigid.field_level import field_levels
+from zncc_cli.registration.nonrigid.finest_level import with_closer_nodes, with_smoother_images
 from zncc_cli.registration.nonrigid.fit import (
     FieldFit,
     FitSettings,
     fit_field,
     log_probability,
     search_level,
-    with_closer_nodes,
 )
 from zncc_cli.registration.nonrigid.held_out import HeldOut, held_out
-from zncc_cli.registration.nonrigid.posterior import Posterior, posterior
 from zncc_cli.registration.nonrigid.prior import Smoothness
 from zncc_cli.registration.nonrigid.stiffness import usual_agreement
 from zncc_cli.registration.nonrigid.unfold import unfolded
@@ -32,9 +31,6 @@ from zncc_cli.registration.quality.peak_ratio import peak_ratio
 from zncc_cli.registration.transforms.spline_field import SplineField
 from zncc_cli.registration.warp import corners, map_points
 
-_ERROR_STEP_PX = 8  # of the grid on which the expected error is told, fixed pixels; more on large frames
-_MIN_SIGNAL, _MIN_TEXTURED_SHARE = 0.5, 0.1  # of the variance of a window, and of the overlap
-_ERROR_SIDE = 256  # points along a side of that grid, at most
 # The coarsest level of an image of this shorter side, and how many levels it has; of a larger one, with it twice as
 # many pixels, one more.
 _SMALLEST_SIDE_PX, _USUAL_LEVELS, _USUAL_SIDE_PX = 32, 4, 512
@@ -106,14 +102,20 @@ def bend(
     count = _level_count(min(*fixed.shape, *moving.shape))
     of_fixed, of_moving = field_levels(fixed, count), field_levels(moving, count)
     settings = FitSettings(window, config.spacing or DEFAULT_SPACING, factor=config.smoothness, start=start)
-    matrix, fit = _best_coarse(of_fixed, of_moving, starts, settings)
-    if fit is None or fit.level.factor > 1:
-        fit = fit_field(of_fixed, of_moving, matrix, settings, after=fit)
+    matrix, coarse = _best_coarse(of_fixed, of_moving, starts, settings)
+    if count > 1 and (coarse is None or coarse.index > 1):
+        coarse = fit_field(of_fixed, of_moving, matrix, settings, last=1, after=coarse)
+    if coarse is not None and coarse.index == 0:  # a small image, of which the search level is the finest one
+        fit, coarse = coarse, None
+    else:
+        fit = fit_field(of_fixed, of_moving, matrix, settings, after=coarse)
     if config.spacing is None:
         fit = with_closer_nodes(fit, of_fixed[0], of_moving[0], matrix, settings)
+    fit = with_smoother_images(fit, of_fixed, of_moving, matrix, settings, coarse)
     fit = unfolded(fit)
     told = held_out(of_fixed, of_moving, fit, matrix, settings)
-    return _bending(fit, matrix, (told, usual_agreement(of_fixed, of_moving, matrix, settings)), of_fixed)
+    usual = usual_agreement(of_fixed, of_moving, matrix, settings)
+    return _bending(fit, coarse, matrix, (told, usual), of_fixed)
 
 
 def _level_count(side: int) -> int:
@@ -143,15 +145,17 @@ def _corner_distance(a: np.ndarray, b: np.ndarray, shape: tuple[int, int]) -> fl
 
 
 def _bending(
-    fit: FieldFit, matrix: np.ndarray, told: tuple[HeldOut | None, float | None], fixed: list[Level]
+    fit: FieldFit,
+    coarse: FieldFit | None,
+    matrix: np.ndarray,
+    told: tuple[HeldOut | None, float | None],
+    fixed: list[Level],
 ) -> Bending:
     level, c = fit.level, fit.coefficients
     metric = level.at(c, with_maps=True)
     assert metric.maps is not None
-    found = posterior(fit)
-    rows, columns = (_points(n) for n in level.grid.shape)
     shown = metric.maps[4] > 0
-    overlap, signal = (np.asarray(each.cpu())[np.ix_(rows, columns)] for each in (shown, metric.maps[2]))
+    error = expected_error(fit, coarse, metric)
     height, width = level.grid.shape
     return Bending(
         SplineField(matrix, np.asarray(c.cpu()), level.grid.spacing, level.grid.shape),
@@ -160,7 +164,7 @@ def _bending(
         int((metric.determinant <= _MIN_DETERMINANT).sum()),
         float(metric.determinant.min()),
         metric.valid / (height * width),
-        None if found is None else _error_map(found, rows, columns, overlap, signal),
+        error,
         *told,
         _peak_ratio(fixed, metric.maps[3], shown),
     )
@@ -172,22 +176,3 @@ def _peak_ratio(fixed: list[Level], warped: Tensor, valid: Tensor) -> float | No
         return None
     moving = field_levels(Level(warped[None, None], valid, 1), len(fixed))
     return peak_ratio(fixed, moving, np.eye(3))
-
-
-def _error_map(
-    found: Posterior,
-    rows: NDArray[np.intp],
-    columns: NDArray[np.intp],
-    overlap: NDArray[np.bool_],
-    signal: NDArray[np.float32],
-) -> ErrorMap:
-    """Return the expected error at points; ``signal`` (h, w) is the share of it in the images there, in [0, 1]."""
-    textured = overlap & (signal > _MIN_SIGNAL)
-    enough = textured.sum() >= _MIN_TEXTURED_SHARE * overlap.sum()
-    return ErrorMap(rows, columns, found.deviation(rows, columns), overlap, textured if enough else overlap)
-
-
-def _points(pixels: int) -> NDArray[np.intp]:
-    """Return the places of evenly spaced points along an axis, (n,)."""
-    step = max(_ERROR_STEP_PX, -(-pixels // _ERROR_SIDE))
-    return np.arange(min(step // 2, pixels - 1), pixels, step)

@@ -13,7 +13,7 @@ from torch import Tensor
 from zncc_cli.operators import filters
 from zncc_cli.operators.spline_system import SHIFT_STRIDE, shift_products
 from zncc_cli.registration.nonrigid.field_level import FieldLevel
-from zncc_cli.registration.nonrigid.smoothing import gaussian_taps
+from zncc_cli.registration.nonrigid.smoothing import box_means, gaussian_taps
 
 _ROUNDS = 5
 _FIRST_COUPLING, _COUPLING_GROWTH = 0.008, 4.0  # of the squared distance to what the neighbours say, level pixels
@@ -75,12 +75,8 @@ def _coupled(agreement: Tensor, shifts: Tensor, signal: Tensor) -> Tensor:
 
 def _moments(plane: Tensor, side: int) -> tuple[Tensor, Tensor]:
     """Return mean and variance of the windows around the pixels of a plane (H, W)."""
-    mean, square = (_means(each, side) for each in (plane, plane * plane))
+    mean, square = box_means(torch.stack((plane, plane * plane)), side)
     return mean, (square - mean * mean).clamp_min(0)
-
-
-def _means(plane: Tensor, side: int) -> Tensor:
-    return F.avg_pool2d(plane[None, None], side, stride=1, padding=side // 2)[0, 0]
 
 
 def _sampled(plane: Tensor) -> Tensor:

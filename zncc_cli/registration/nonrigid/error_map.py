@@ -25,6 +25,7 @@ class ErrorMap:
         overlap: (h, w) bool, where both images are valid.
         textured: (h, w) bool, the part of the overlap in which both images show more than their noise; all of it where
             that part is too small.
+        unmatched: (h, w) bool, the part of the overlap in which both images show texture and do not agree.
     """
 
     rows: NDArray[np.intp]
@@ -32,6 +33,7 @@ class ErrorMap:
     error: NDArray[np.float64]
     overlap: NDArray[np.bool_]
     textured: NDArray[np.bool_]
+    unmatched: NDArray[np.bool_]
 
     @property
     def rms(self) -> float:
@@ -40,6 +42,12 @@ class ErrorMap:
         On flat ground nothing tells where a point lies, and nothing is there to be aligned.
         """
         seen = self.error[self.textured]
+        return float(np.sqrt(np.mean(seen**2))) if len(seen) else math.inf
+
+    @property
+    def rms_everywhere(self) -> float:
+        """Root mean square over the overlap, flat ground and all; infinite without one."""
+        seen = self.error[self.overlap]
         return float(np.sqrt(np.mean(seen**2))) if len(seen) else math.inf
 
     @property
@@ -53,6 +61,11 @@ class ErrorMap:
         """Share of the overlap in which more than `UNCERTAIN_PX` is expected; 0 without one."""
         return float(np.mean(self.error[self.overlap] > UNCERTAIN_PX)) if self.overlap.any() else 0.0
 
+    @property
+    def unmatched_share(self) -> float:
+        """Share of the overlap in which both images show texture and do not agree; 0 without one."""
+        return float(np.mean(self.unmatched[self.overlap])) if self.overlap.any() else 0.0
+
     def at(self, rows: Places, columns: Places) -> NDArray[np.float64]:
         """Return the expected error at some rows (h,) and columns (w,), fixed pixels, (h, w).
 
@@ -61,10 +74,10 @@ class ErrorMap:
         down, across = _weights(rows, self.rows), _weights(columns, self.columns)
         return np.asarray(down @ self.error @ across.T)
 
-    def near(self, points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
-        """Return error, overlap and texture at the nearest point to each of fixed points (N, 2), (x, y)."""
+    def near(self, points: NDArray[np.float64]) -> tuple[NDArray[np.float64], *tuple[NDArray[np.bool_], ...]]:
+        """Return error, overlap, texture and `unmatched` at the points nearest to fixed points (N, 2), (x, y)."""
         column, row = (_nearest(along, on) for along, on in zip(points.T, (self.columns, self.rows), strict=True))
-        return self.error[row, column], self.overlap[row, column], self.textured[row, column]
+        return self.error[row, column], *(each[row, column] for each in (self.overlap, self.textured, self.unmatched))
 
 
 def _nearest(places: NDArray[np.float64], points: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -16,12 +16,12 @@ from zncc_cli.operators.field_metric import FieldMetric, FieldPlanes, FieldWindo
 from zncc_cli.operators.spline_system import spline_adjoint, spline_curvature
 from zncc_cli.registration.metric.level_metric import NOISE_WEIGHT
 from zncc_cli.registration.nonrigid.node_grid import NodeGrid
-from zncc_cli.registration.nonrigid.smoothing import smoothed
+from zncc_cli.registration.nonrigid.smoothing import box_means, smoothed
 from zncc_cli.registration.nonrigid.temperature import temperature
 from zncc_cli.registration.pyramid import DECIMATION_SIGMA, Level, fill_holes
 from zncc_cli.registration.warp import Sampler, area_scale, level_scale
 
-_FINEST_SIGMA_PX, _SIGMA_PX = 0.6, 0.5  # of the smoothing before gradients are taken; 0.85 is a tenth to a third worse
+FINEST_SIGMA_PX, SIGMA_PX = 0.6, 0.5  # of the smoothing before gradients are taken; 0.85 is a tenth to a third worse
 _FLAT_VARIANCE = 1e-6  # of images of unit variance without noise
 # Where less than this is left of the area, in units of what the matrix leaves, the windows around are doubted; what is
 # below the second bound is a fold.
@@ -63,6 +63,7 @@ class FieldLevel:
         matrix: (3, 3), fixed -> moving, full-resolution pixels.
         window: side of the windows.
         spacing: of the nodes.
+        sigma: of the Gaussian by which both images are smoothed before gradients are taken.
         chosen: (H, W) float32, how much the window around each pixel counts; None for one.
         heat: by which the temperature is multiplied.
     """
@@ -74,13 +75,13 @@ class FieldLevel:
         matrix: np.ndarray,
         window: int,
         spacing: float,
+        sigma: float,
         chosen: Tensor | None = None,
         heat: float = 1.0,
     ) -> None:
         self.factor, self.grid = fixed.factor, NodeGrid(fixed.shape, spacing)
         self.matrix = matrix * level_scale(fixed.factor)
         self._area = abs(area_scale(self.matrix, fixed.shape))
-        sigma = _FINEST_SIGMA_PX if fixed.factor == 1 else _SIGMA_PX
         self._planes = _planes(fixed, moving, sigma)
         side = window // 2 * 2 + 1
         of_fixed, of_moving = (_noise_variance(level, sigma) for level in (fixed, moving))
@@ -111,7 +112,7 @@ class FieldLevel:
             return found
         bad = found.determinant < self.windows.least_determinant
         side = 2 * self.windows.side + 1
-        near = F.avg_pool2d(bad.float()[None, None], side, stride=1, padding=side // 2)[0, 0]
+        near = box_means(bad.float()[None], side)[0]
         doubt = 1 - (1 - _LEAST_WEIGHT) * (_DOUBT * near).clamp_max(1)
         self._doubt = doubt if self._doubt is None else torch.minimum(self._doubt, doubt)
         return self._metric(coefficients, with_maps)

@@ -21,8 +21,7 @@ from zncc_cli.operators.spline_system import multiplied, solve
 from zncc_cli.progress import advance, say, size_words
 from zncc_cli.registration.nonrigid.discrete_search import discrete_residual
 from zncc_cli.registration.nonrigid.evidence import most_likely
-from zncc_cli.registration.nonrigid.field_level import Equations, FieldLevel
-from zncc_cli.registration.nonrigid.node_grid import MOST_NODES, NodeGrid
+from zncc_cli.registration.nonrigid.field_level import FINEST_SIGMA_PX, SIGMA_PX, Equations, FieldLevel
 from zncc_cli.registration.nonrigid.prior import Smoothness, prior_stencil
 from zncc_cli.registration.pyramid import Level
 from zncc_cli.registration.transforms.spline_field import SplineField
@@ -31,10 +30,6 @@ from zncc_cli.registration.transforms.spline_fit import fit_spline
 FIRST_SMOOTHNESS = Smoothness(deviation=1.0, length=16.0)  # full-resolution pixels, until the images tell
 _ITERATIONS = 3  # on the finest level
 _EVIDENCE_ITERATIONS = (0, 2)
-# Closer nodes are worth their time where the length of the smoothness is less than so many spacings, and noise and
-# misfit leave so little.
-_FINE_LENGTH, _CLEAN_TEMPERATURE, _FINE_ITERATIONS = 1.25, 0.1, 6
-_FINE_HEAT = 0.4  # what is still to be fitted by them counts as misfit, though it is none
 _STEPS, _TOLERANCE = 200, 1e-3  # of conjugate gradients
 _SETTLED_PX = 0.02  # a step that moves no coefficient by more, level pixels, is the last one
 # The discrete search: the shorter side of its first level, its reach there and on the next finer one, level pixels, and
@@ -80,6 +75,7 @@ class FitSettings:
         coarse_iterations: on all levels but the finest, where they cost little.
         factor: by which the smoothness is multiplied.
         start: fixed -> moving, full-resolution pixels: where the coarsest level begins; None for the matrix.
+        finest_sigma: of the Gaussian by which the images of the finest level are smoothed, pixels.
     """
 
     window: int
@@ -89,6 +85,7 @@ class FitSettings:
     coarse_iterations: int = 5
     factor: float = 1.0
     start: SplineField | None = None
+    finest_sigma: float = FINEST_SIGMA_PX
 
 
 def fit_field(
@@ -120,7 +117,8 @@ def fit_field(
     for index in range(first, last - 1, -1):
         say(f"bending, level {len(fixed) - index} of {len(fixed)}, {size_words(fixed[index].factor)}")
         weight = None if chosen is None else chosen[index]
-        level = FieldLevel(fixed[index], moving[index], matrix, settings.window, settings.spacing, weight)
+        sigma = settings.finest_sigma if index == 0 else SIGMA_PX
+        level = FieldLevel(fixed[index], moving[index], matrix, settings.window, settings.spacing, sigma, weight)
         c = _started(level, settings.start) if fit is None else level.grid.refined(2 * fit.coefficients)
         before = smoothness.get(index + 1, replace(FIRST_SMOOTHNESS, factor=settings.factor))
         known = None if settings.smoothness is None else settings.smoothness[index]
@@ -131,7 +129,7 @@ def fit_field(
             if found and known is None:
                 current = replace(FIRST_SMOOTHNESS, factor=settings.factor)
         iterations = _ITERATIONS if index == 0 else settings.coarse_iterations
-        c, current, equations = _descended(level, c, current, tell=index > 0 and known is None, iterations=iterations)
+        c, current, equations = descended(level, c, current, tell=index > 0 and known is None, iterations=iterations)
         smoothness = {**smoothness, index: current}
         fit = FieldFit(level, index, c, smoothness, equations, searched)
         advance(_FINEST_LEVEL_SHARE / 4**index)  # four times the pixels on each finer level
@@ -151,39 +149,24 @@ def _started(level: FieldLevel, start: SplineField | None) -> Tensor:
     return torch.from_numpy(field.coefficients).to(level.device)
 
 
-def with_closer_nodes(
-    fit: FieldFit, fixed: Level, moving: Level, matrix: np.ndarray, settings: FitSettings
-) -> FieldFit:
-    """Return the fit on nodes half as far apart, where clean images tell that the field is as fine as these.
-
-    A grid of too many nodes is left as it is.
-
-    Args:
-        fit: on the finest level.
-        fixed, moving: that level.
-        matrix: (3, 3), upon which the field is.
-        settings: of the fit.
-    """
-    before = fit.smoothness[fit.index]
-    if before.length > _FINE_LENGTH * settings.spacing or fit.equations.temperature > _CLEAN_TEMPERATURE:
-        return fit
-    if math.prod(NodeGrid(fixed.shape, settings.spacing / 2).nodes) > MOST_NODES:
-        return fit
-    level = FieldLevel(fixed, moving, matrix, settings.window, settings.spacing / 2, heat=_FINE_HEAT)
-    c = level.grid.refined(fit.coefficients)
-    c, current, equations = _descended(level, c, before, tell=True, iterations=_FINE_ITERATIONS, fine=True)
-    return FieldFit(level, fit.index, c, {**fit.smoothness, fit.index: current}, equations, fit.searched)
-
-
 def search_level(levels: Sequence[Level]) -> int:
     """Return the index of the coarsest level of the discrete search."""
     return max(0, min(len(levels) - 1, round(math.log2(min(levels[0].shape) / _SEARCH_SIDE_PX))))
 
 
-def _descended(
+def descended(
     level: FieldLevel, c: Tensor, smoothness: Smoothness, *, tell: bool, iterations: int, fine: bool = False
 ) -> tuple[Tensor, Smoothness, Equations]:
-    """Return the field after some steps of Gauss and Newton, its smoothness, and the equations of the last step."""
+    """Return the field after some steps of Gauss and Newton, its smoothness, and the equations of the last step.
+
+    Args:
+        level: of the pair.
+        c: (2, rows, columns), where it begins, level pixels.
+        smoothness: where it begins.
+        tell: whether the evidence tells the smoothness.
+        iterations: the most steps.
+        fine: see `most_likely`.
+    """
     for iteration in range(iterations):
         equations = level.equations(c)
         if tell and iteration in _EVIDENCE_ITERATIONS:

@@ -36,7 +36,8 @@ def no_motion(shape: tuple[int, int], spacing: float) -> FrameField:
     """Return the field of the reference itself, a frame (H, W): no displacement, and no error."""
     coefficients = NodeGrid(shape, spacing).zeros(torch.device("cpu")).numpy()
     ends = [np.array([0, n - 1], dtype=np.intp) for n in shape]
-    error = ErrorMap(ends[0], ends[1], np.zeros((2, 2)), *np.ones((2, 2, 2), dtype=bool))
+    everywhere = np.ones((2, 2), dtype=bool)
+    error = ErrorMap(ends[0], ends[1], np.zeros((2, 2)), everywhere, everywhere, ~everywhere)
     return FrameField(SplineField(np.eye(3), coefficients, spacing, shape), error)
 
 
@@ -78,8 +79,10 @@ def _summed(first: FrameField, second: FrameField) -> ErrorMap | None:
         return None
     rows, columns = second.error.rows, second.error.columns
     points = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2).astype(np.float64)
-    own, seen, textured = first.error.near(points)
-    further, seen_then, textured_then = second.error.near(first.field.map_points(points))
+    own, *seen = first.error.near(points)
+    further, *seen_then = second.error.near(first.field.map_points(points))
     shape = len(rows), len(columns)
-    seen, textured = seen & seen_then, textured & textured_then
-    return ErrorMap(rows, columns, (own + further).reshape(shape), seen.reshape(shape), textured.reshape(shape))
+    # Overlap and texture in both, and what does not agree in either.
+    both = [a & b for a, b in zip(seen[:2], seen_then[:2], strict=True)]
+    maps = [each.reshape(shape) for each in (*both, seen[2] | seen_then[2])]
+    return ErrorMap(rows, columns, (own + further).reshape(shape), *maps)

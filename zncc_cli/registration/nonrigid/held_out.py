@@ -13,13 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zncc_cli.registration.nonrigid.field_level import FieldLevel
+from zncc_cli.registration.nonrigid.field_level import SIGMA_PX, FieldLevel
 from zncc_cli.registration.nonrigid.fit import FieldFit, FitSettings, fit_field
 from zncc_cli.registration.pyramid import Level, coarsest_of
 
 _COARSE_ITERATIONS = 3  # of the halves: they need not be as good as the fit itself
 _JUDGED_SIDE_PX = 192  # the coarsest level with at least this shorter side is looked at
 _FIELD_WINDOWS, _LEAST_FIELD_WINDOWS = 3, 2  # side of a field of the chessboard, windows; on a small frame
+_LEAST_WEIGHT = 1e-2  # of a field, of the most that one has
 _FIELDS, _FEWEST_FIELDS = 6, 4  # along the shorter side of the frame, where there is room; with fewer nothing is told
 
 
@@ -32,12 +33,14 @@ class HeldOut:
         fitted: of windows that a field was fitted to.
         after: of windows held out, where the field that was fitted to the others puts them.
         blocks: the same of each field of the chessboard, (n,).
+        gains: how much more that is than before, of each field, (n,).
     """
 
     before: float
     fitted: float
     after: float
     blocks: np.ndarray
+    gains: np.ndarray
 
 
 def held_out(
@@ -58,8 +61,10 @@ def held_out(
     boards = [_board(level, side * fixed[judged].factor) for level in fixed]
     known = replace(settings, smoothness=fit.smoothness, searched=fit.searched, coarse_iterations=_COARSE_ITERATIONS)
     looks = [_Look(fixed[judged].shape, side, settings.window, black, boards[judged].device) for black in (True, False)]
-    of_all = FieldLevel(fixed[judged], moving[judged], matrix, settings.window, settings.spacing)
+    sigma = settings.finest_sigma if judged == 0 else SIGMA_PX
+    of_all = FieldLevel(fixed[judged], moving[judged], matrix, settings.window, settings.spacing, sigma)
     before = of_all.at(of_all.grid.zeros(of_all.device), with_maps=True).maps
+    first = [look.sums(before) for look in looks]
     fitted, after = [], []
     for black, (own, other) in ((True, looks), (False, looks[::-1])):
         chosen = [board if black else 1 - board for board in boards]
@@ -67,13 +72,15 @@ def held_out(
         maps = of_all.at(half.coefficients, with_maps=True).maps
         fitted.append(own.sums(maps))
         after.append(other.sums(maps))
-    sums = [torch.stack(parts).sum(dim=(0, 2, 3)) for parts in ([look.sums(before) for look in looks], fitted, after)]
+    sums = [torch.stack(parts).sum(dim=(0, 2, 3)) for parts in (first, fitted, after)]
     if not all(float(total[0]) > 0 for total in sums):
         return None
-    weight, zncc = torch.stack(after).sum(dim=0).cpu()
-    seen = weight > weight.max() * 1e-2
+    (weight_before, zncc_before), (weight, zncc) = (torch.stack(parts).sum(dim=0).cpu() for parts in (first, after))
+    seen = (weight > weight.max() * _LEAST_WEIGHT) & (weight_before > weight_before.max() * _LEAST_WEIGHT)
+    blocks = zncc[seen] / weight[seen]
+    gains = blocks - zncc_before[seen] / weight_before[seen]
     unfitted, of_fit, others = (float(total[1] / total[0]) for total in sums)
-    return HeldOut(unfitted, of_fit, others, np.asarray((zncc[seen] / weight[seen]).double()))
+    return HeldOut(unfitted, of_fit, others, np.asarray(blocks.double()), np.asarray(gains.double()))
 
 
 def judged_level(levels: Sequence[Level]) -> int:

@@ -44,3 +44,14 @@ def smoothed(image: Tensor, mask: Tensor, sigma: float, step: int = 1) -> tuple[
     means = filters.smooth(around, whole, taps, 0.0, step)[0]
     inner = slice(reach // step, -(reach // step))
     return means[inner, inner][None, None].contiguous(), whole[: -(-mask.shape[0] // step), : -(-mask.shape[1] // step)]
+
+
+def box_means(planes: Tensor, side: int) -> Tensor:
+    """Return the means over the windows around the pixels of planes (n, H, W), zeros beyond the frame.
+
+    Along one axis after the other: the work grows with the side, not with its square.
+    """
+    reach = side // 2
+    down = F.avg_pool2d(planes[:, None], (side, 1), stride=1, padding=(reach, 0))
+    means: Tensor = F.avg_pool2d(down, (1, side), stride=1, padding=(0, reach))[:, 0]
+    return means

@@ -23,11 +23,11 @@ MIN_HELD_OUT, MIN_HELD_OUT_SHARE = 0.05, 0.5
 # forced on five pairs with known truth, all that were off by 0.5 px more than the usual field had 0.003 less or more,
 # and none that was within 0.1 px of it had less at all.
 _LEAST_FOLLOWED = 0.002
-# RMS over the part of the overlap that shows more than noise: a result that is right is off by less than a pixel there.
-# Of 22 pairs with known truth the ones that came above were off by 0.8 to 2.5 pixels there, of the others none by more
-# than 0.7.
+# RMS over the part of the overlap that shows more than noise, and over all of it: a result that is right is off by less
+# than a pixel.
 MAX_EXPECTED_ERROR_PX = 1.0
 _UNCERTAIN_SHARE = 0.02  # of the overlap; a smaller one is not worth a word
+_UNMATCHED_SHARE = 0.002  # a crack is narrow
 
 # The RMS error of 22 pairs with known truth was the expected one times a factor whose logarithm has this deviation.
 _ERROR_FACTOR = 0.4
@@ -52,8 +52,8 @@ def judge_bending(bending: Bending, evidence: Evidence, of_matrix: Verdict) -> V
 
 
 def bending_probability(bending: Bending, status: Status) -> float:
-    """Return the probability that a field is off by less than a pixel, RMS where both images show more than noise."""
-    error = math.inf if bending.expected_error is None else bending.expected_error.rms
+    """Return the probability that a field is off by less than a pixel, RMS over the overlap."""
+    error = math.inf if bending.expected_error is None else bending.expected_error.rms_everywhere
     below = NormalDist().cdf(-math.log(error) / _ERROR_FACTOR) if 0 < error < math.inf else 0.0
     return min(below, _MOST_PROBABLE[status])
 
@@ -113,6 +113,14 @@ def _doubts(bending: Bending, evidence: Evidence, of_matrix: Verdict) -> Iterato
             "both images show more than noise; raise `smoothness`, or mask what has no texture"
         )
         yield from _remarks(bending)
+    elif error.rms_everywhere > MAX_EXPECTED_ERROR_PX:
+        rms, bound = told_apart(error.rms_everywhere, MAX_EXPECTED_ERROR_PX, 2)
+        yield (
+            f"over the whole overlap an error of {rms} px is expected (RMS; at most {bound} is allowed), and of "
+            f"{error.rms:.2f} px where both images show more than noise; mask what has no texture, or what only one "
+            "image shows"
+        )
+        yield from _remarks(bending)
 
 
 def _doubts_of_windows(told: HeldOut, of_matrix: Verdict) -> Iterator[str]:
@@ -135,4 +143,9 @@ def _remarks(bending: Bending) -> Iterator[str]:
         yield (
             f"in {error.uncertain_share:.0%} of the overlap there is too little texture to tell the position to within "
             f"{UNCERTAIN_PX:g} px: the field there only continues its surroundings"
+        )
+    if error is not None and error.unmatched_share >= _UNMATCHED_SHARE:
+        yield (
+            f"in {error.unmatched_share:.1%} of the overlap both images show texture and do not agree: a depth edge, a "
+            "crack, or what only one image shows; the field is smooth across it and not to be trusted there"
         )

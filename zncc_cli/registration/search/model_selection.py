@@ -180,7 +180,11 @@ def _beaten(simple: _Fit, rich: _Fit, metric: SymmetricMetric) -> float | None:
 
 def _gain(simple: _Fit, rich: _Fit) -> tuple[float, float]:
     """Return Student's t of the blocks' gains, and how much is needed."""
-    gains = (rich.weighted_zncc - simple.weighted_zncc)[simple.weight > 0]
+    return significance((rich.weighted_zncc - simple.weighted_zncc)[simple.weight > 0])
+
+
+def significance(gains: np.ndarray) -> tuple[float, float]:
+    """Return Student's t of gains (n,) on windows held out, and how much is needed."""
     n = len(gains)
     if n < 2 or not gains.any():
         return 0.0, math.inf
