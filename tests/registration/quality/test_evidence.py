@@ -13,6 +13,7 @@ LENGTHS = {
     "fold_distance",
     "model_misfit",
     "round_trip",
+    "consensus_tolerance",
     "expected_error",
     "border_pull",
     "distance_beyond_bound",

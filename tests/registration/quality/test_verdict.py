@@ -457,3 +457,11 @@ def test_a_motion_richer_than_the_model_is_suspect(model: str) -> None:
     result = register(fixed, moving, model)
     assert result.status is not Status.OK, result.evidence
     assert register(fixed, moving, "similarity").status is Status.OK
+
+
+@pytest.mark.parametrize(("misfit", "tolerance", "ok"), [(3.0, 3.5, True), (4.0, 3.5, False), (4.0, 7.0, True)])
+def test_a_richer_model_is_doubted_by_no_less_than_blocks_tell(misfit: float, tolerance: float, ok: bool) -> None:
+    confirmed = replace(GOOD, model_misfit=misfit, consensus=20.0, consensus_tolerance=tolerance)
+    assert (judge(confirmed).status is Status.OK) == ok
+    # Blocks that do not confirm the place excuse nothing.
+    assert judge(replace(confirmed, consensus=1.0)).status is not Status.OK
