@@ -70,7 +70,7 @@ class Evidence:
         "Block consensus",
         "",
         "How many parts of the overlap find this place by themselves: minus the logarithm of the probability that so "
-        "many do by chance; unrelated images stayed below 1. Only computed where texture is compared.",
+        "many do by chance; unrelated images stayed below 1.5. Only computed where texture is compared.",
         default=None,
     )
     consensus_tolerance: float | None = _figure(
