@@ -30,7 +30,7 @@ from zncc_cli.registration.quality.bounds import (
 from zncc_cli.registration.quality.compute_evidence import overlap_distance
 from zncc_cli.registration.quality.verdict import Status, is_static
 from zncc_cli.registration.refine.tone_curve import with_one_tone
-from zncc_cli.registration.search.block_fit import block_fit
+from zncc_cli.registration.search.block_fit import DRAWS, block_fit
 from zncc_cli.registration.search.global_search import Start
 from zncc_cli.registration.search.multistart import Candidate, LevelRecord
 from zncc_cli.registration.transforms.linear import LinearTransform
@@ -41,6 +41,7 @@ _MAX_UNEXPLAINED = 0.5
 _CONFIRMED_NOTE = "the images agree little by brightness as it is; their parts confirm the place by their edges"
 _BLOCKS_NOTE = "the place is the one that most parts of the images find for themselves by their edges"
 _SAME_PLACE_PX = 5.0  # of the judged level: no other place of a texture that repeats itself is as near
+_SEARCH_COST = math.log10(DRAWS)  # of a consensus: the best of so many places has it by chance
 _CANDIDATES = 4  # of a search, around whose places blocks are asked
 _SAME_START_PX = 8.0  # of the judged level, at a corner: blocks reach farther than that
 
@@ -93,15 +94,18 @@ def _followed(images: Images, task: Task, textures: PairVariant, found: Found, s
     place = _place_of_blocks(images, task, [fit, *starts])
     if place is not None and place.score >= max(MIN_CONSENSUS, MIN_START_RATIO * own):
         there = solved(images, task, textures, [place])
-        if there.status is Status.OK:
+        if there.status is Status.OK and (there.solution.evidence.consensus or 0.0) >= MIN_CONSENSUS + _SEARCH_COST:
             found = replace(there, solution=replace(there.solution, notes=(*there.solution.notes, _BLOCKS_NOTE)))
-        elif found.status is Status.OK:  # a place that is better leaves a doubt
+        elif found.status is Status.OK and there.status is not Status.OK:  # a place that is better leaves a doubt
             found = there
     return _through_curve(images, task, found) if found.variant.by_texture else found
 
 
 def _place_of_blocks(images: Images, task: Task, starts: list[np.ndarray]) -> Candidate | None:
-    """Return the place that most blocks around one of the ``starts`` (3, 3) find, its score the block consensus."""
+    """Return the place that most blocks around one of the ``starts`` (3, 3) find.
+
+    Its score is the block consensus less `_SEARCH_COST`: what chance does once in so many tries, every search does.
+    """
     pair, model = images.oriented, Model.AFFINE if task.config.model is Model.AUTO else task.config.model
     size, places = LinearTransform(model, images.shapes[0]).size, list[tuple[float, np.ndarray]]()
     for start in _distinct(starts, images.shapes[0], _SAME_START_PX * pair.factor):
@@ -111,6 +115,7 @@ def _place_of_blocks(images: Images, task: Task, starts: list[np.ndarray]) -> Ca
     if not places:
         return None
     consensus, place = max(places, key=lambda each: each[0])
+    consensus -= _SEARCH_COST
     richest = NESTED_MODELS[-1] if task.config.model is Model.AUTO else model
     record = LevelRecord(richest, pair.factor, math.nan, Ending.CONVERGED, 0, 0, 0.0)
     return Candidate(Start(place), consensus, (record,))

@@ -27,7 +27,9 @@ _Points = NDArray[np.float64]
 # turn: a block that is turned or scaled is a little off everywhere.
 _ROUNDS = ((32, 5.0), (14, 3.5), (14, 3.5))
 _BLOCKS_ACROSS = 20  # about, of the frame
-_DRAWS, _SEED = 1000, 0  # with a fifth of the blocks right, 8 draws in a thousand are
+DRAWS = 1000
+"""How many places are compared at a start: with a fifth of the blocks right, 8 draws in a thousand are."""
+_SEED = 0
 _MIN_BLOCKS = 6  # that one transform explains: twice as many as determine it
 _REFITS = 5
 _MIN_AREA_PX2 = 256.0  # of the triangle of three blocks: a smaller one is nearly a line
@@ -81,7 +83,7 @@ def _nearest_of_drawn(places: _Points, targets: _Points, tolerance: float) -> ND
     if len(places) < _MIN_BLOCKS:
         return nothing
     rows = np.column_stack([places, np.ones(len(places))])
-    drawn = np.random.default_rng(_SEED).integers(len(places), size=(_DRAWS, 3))
+    drawn = np.random.default_rng(_SEED).integers(len(places), size=(DRAWS, 3))
     corners_drawn = rows[drawn]
     drawn = drawn[np.abs(np.linalg.det(corners_drawn)) > 2 * _MIN_AREA_PX2]
     if not len(drawn):
