@@ -172,6 +172,7 @@ def write_merged(
         frame=grid,
         offset=canvas.offset,
         pyramid=settings.pyramid is Pyramid.AUTO,
+        is_labels=settings.labels,
     )
     notes += tuple(dict.fromkeys(note for tally in tallies for note in tally.notes))
     return sum(tally.clipped for tally in tallies), tuple(f"{path.name}: {note}" for note in notes)
