@@ -217,13 +217,15 @@ def _merged_metadata(
     if any(one.channels.image.metadata.photometric == "miniswhite" for one in rounds):
         notes += ("values of rounds in which zero is white are kept, so that programs show them inverted",)
     left_out = tuple(dict.fromkeys(name for one in rounds for name in one.channels.image.metadata.left_out))
-    nodata = {one.channels.image.metadata.nodata for one in rounds}
+    nodata = {str(value): value for value in (one.channels.image.metadata.nodata for one in rounds)}  # NaN is one value
+    if len(nodata) > 1:
+        notes += ("left out: the values of missing pixels, which differ from round to round",)
     like = dataclasses.replace(
         Metadata(path=source.path, format="TIFF", flavor="ome", properties=properties),
         compression=source.compression,
         predictor=source.predictor,
         left_out=left_out,
-        nodata=nodata.pop() if len(nodata) == 1 else None,
+        nodata=nodata.popitem()[1] if len(nodata) == 1 else None,
     )
     return like, notes
 
