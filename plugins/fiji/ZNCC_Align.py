@@ -61,6 +61,9 @@ def main():
         if messages:
             IJ.log(messages)
         aligned = IJ.openImage(os.path.join(folder, "out", "aligned.tif"))
+        if aligned is None:
+            IJ.error("ZNCC Align", "There is no aligned.tif: leave --write and --format out of the further options.")
+            return
         aligned.setTitle("%s aligned" % moving.getTitle())
         aligned.show()
         if code == NOT_TRUSTED:

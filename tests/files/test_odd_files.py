@@ -14,6 +14,7 @@ import tifffile
 from PIL import Image as PillowImage
 
 from zncc_cli.errors import InputError
+from zncc_cli.files import pnm
 from zncc_cli.files.image_output import write_image
 from zncc_cli.files.images import read_image
 
@@ -417,6 +418,7 @@ def test_netpbms_formats_hold_what_is_stored(tmp_path: Path) -> None:
         ("d.pgm", b"P2\n" + size + b"4095\n" + text[1], grey),
         ("e.pgm", b"P5\n" + size + b"# top\n4095\n" + grey.astype(">u2").tobytes(), grey),
         ("f.pgm", b"P5\n" + size + b"15\n" + (grey // 256).astype("u1").tobytes(), (grey // 256).astype("u1")),
+        ("n.pgm", b"P5\n" + size + b"4095# bits\n" + grey.astype(">u2").tobytes(), grey),
         ("g.ppm", b"P3\n" + size + b"4095\n" + text[2], rgb),
         ("h.ppm", b"P6\n" + size + b"4095\n" + rgb.astype(">u2").tobytes(), rgb),
         ("i.pam", pam + rgba.astype(">u2").tobytes(), rgba),
@@ -429,6 +431,15 @@ def test_netpbms_formats_hold_what_is_stored(tmp_path: Path) -> None:
         assert np.array_equal(image.data, expected), name
         (tmp_path / name).write_bytes(content[:-100])
         refused(tmp_path / name, "complete PNM")
+
+
+def test_a_long_text_of_netpbm_is_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pnm, "_TEXT_BYTES", 10)
+    values = pixels(3, top=4096, dtype="u2")
+    text = " ".join(map(str, values.ravel())).encode()
+    for name, content in (("a", text), ("b", text.replace(b" ", b" # a note, 7\n", 5)), ("c", text + b" 99999")):
+        (tmp_path / f"{name}.ppm").write_bytes(f"P3 {W} {H} 4095\n".encode() + content)
+        assert np.array_equal(read_image(tmp_path / f"{name}.ppm").data, values)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -188,3 +189,38 @@ def test_ome_zarr_py_reads_it(tmp_path: Path) -> None:
     assert [axis["name"] for axis in node.metadata["axes"]] == list("czyx")
     assert node.metadata["channel_names"] == ["a", "b"]
     assert np.array_equal(np.asarray(node.data[0]), np.asarray(image.data).transpose(1, 0, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "nodata", "expected"),
+    [
+        *(("u1", "nan", 0), ("u1", "-9999", 0), ("i2", "-9999", -9999)),
+        *(("f4", "nan", "NaN"), ("f4", "-inf", "-Infinity"), ("f4", "1e40", 0.0), ("f4", "-9999", -9999.0)),
+    ],
+)
+def test_the_value_of_missing_pixels_is_one_of_the_dtype(
+    tmp_path: Path, dtype: str, nodata: str, expected: float | str
+) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", pixels(dtype=dtype), extratags=[(42113, 2, 0, nodata, True)], metadata=None)
+    image = read_image(tmp_path / "a.tif")
+    write_image(tmp_path / "a.zarr", np.asarray(image.data), like=image)
+    text = (tmp_path / "a.zarr" / "s0" / "zarr.json").read_text()
+    assert json.loads(text)["fill_value"] == expected
+    assert np.array_equal(zarr.open_array(tmp_path / "a.zarr" / "s0", mode="r")[:], image.data)
+
+
+def test_colours_that_are_no_numbers_are_not_used(tmp_path: Path) -> None:
+    channels = {"Name": ["a", "b"], "Color": [65535, 255]}
+    image = image_of(tmp_path / "a.ome.tif", pixels(2), axes="CYX", Channel=channels)
+    said = image.metadata.properties | {"Channel": {"Name": ["a", "b"], "Color": ["blue", "255"]}}
+    like = dataclasses.replace(image, metadata=dataclasses.replace(image.metadata, properties=said))
+    write_image(tmp_path / "b.zarr", np.asarray(image.data), like=like)
+    assert [channel["color"] for channel in ome_of(tmp_path / "b.zarr")["omero"]["channels"]] == ["FFFFFF"] * 2
+
+
+def test_labels_without_a_palette_are_not_averaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ome_zarr_output, "MIN_SIDE", 1000)
+    data = np.random.default_rng(0).integers(0, 5000, (300, 1101)).astype(np.uint16)
+    options: dict[str, Any] = {"shape": data.shape, "dtype": "u2", "axes": "YX", "like": None, "frame": None}
+    write_strips(tmp_path / "a.zarr", [data], **options, pyramid=True, is_labels=True)
+    assert np.array_equal(zarr.open_array(tmp_path / "a.zarr" / "s1", mode="r")[:], data[::2, ::2])

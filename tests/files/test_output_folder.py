@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from zncc_cli.errors import OutputError
-from zncc_cli.files.output_folder import OutputFolder, atomic_write
+from zncc_cli.files.output_folder import OutputFolder, atomic_write, refuse_existing, refuse_sources
 
 NAMES = ["a.txt", "b.txt"]
 SETPRIV = shutil.which("setpriv")
@@ -237,3 +237,23 @@ def test_atomic_write_refuses_a_device():
     with pytest.raises(OutputError, match="found a folder or device"), atomic_write(Path("/dev/null")):
         pass
     assert Path("/dev/null").is_char_device()
+
+
+def image_of_zarr(path):
+    (path / "s0").mkdir(parents=True)
+    (path / "zarr.json").write_text("{}")
+    return path
+
+
+def test_an_image_of_zarr_is_replaced_and_a_folder_with_more_in_it_is_not(tmp_path):
+    path = image_of_zarr(tmp_path / "a.zarr")
+    refuse_existing(path, overwrite=True)
+    (path / "labels").mkdir()
+    with pytest.raises(OutputError, match="found something else"):
+        refuse_existing(path, overwrite=True)
+
+
+def test_a_folder_that_holds_an_input_is_refused(tmp_path):
+    group = image_of_zarr(tmp_path / "a.zarr")
+    with pytest.raises(OutputError, match=r"a\.zarr: holds an input, which would be removed"):
+        refuse_sources([group], [group / "s0"])

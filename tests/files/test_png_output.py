@@ -54,3 +54,17 @@ def test_what_png_cannot_hold_is_refused_before_any_work(
 ) -> None:
     with pytest.raises(OptionError, match=f"found .*{found}; use tiff"):
         check_output(ImageFormat.PNG, np.dtype(dtype), shape, axes)
+
+
+def test_a_number_beyond_the_palette_is_a_colour_of_it(tmp_path: Path) -> None:
+    """The value of missing pixels, say; programs refuse a PNG in which a pixel has no colour."""
+    data = np.random.default_rng(0).integers(0, 4, (H, W)).astype("u1")
+    picture = PillowImage.fromarray(data, "P")
+    picture.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255])
+    picture.save(tmp_path / "a.png")
+    image = read_image(tmp_path / "a.png", indices=True)
+    data[0] = 200
+    write_image(tmp_path / "b.png", data, like=image)
+    with PillowImage.open(tmp_path / "b.png") as again:
+        assert np.array_equal(np.asarray(again), data)
+        assert len(again.getpalette() or ()) == 3 * 256

@@ -139,3 +139,22 @@ def test_a_file_that_is_no_calibration_is_refused(
     path.write_text(json.dumps({**json.loads(calibration.read_text()), **change}))
     with pytest.raises(InputError, match=words):
         read_calibration(path)
+
+
+def test_pages_that_are_taken_for_channels_are_told(tmp_path: Path) -> None:
+    """Of pages that nobody has named a movie is one as well as channels are."""
+    pages = np.stack([beads(np.eye(3)), beads(BLUE)])
+    tifffile.imwrite(tmp_path / "pages.tif", pages, photometric="minisblack", metadata=None)
+    images, registration = (tmp_path / "pages.tif",), RegistrationConfig(model="translation")
+    calibrate(CalibrateConfig(images=images, out=tmp_path / "c.json", registration=registration), lambda _: None)
+    (applied,) = apply_transform(ApplyConfig(transform=tmp_path / "c.json", images=images, out=tmp_path / "o.tif"))
+    assert applied.notes == ("pages.tif: its 2 pages are taken for channels",)
+
+
+def test_a_calibration_that_leads_out_of_every_image_is_refused(calibration: Path, tmp_path: Path) -> None:
+    content = json.loads(calibration.read_text())
+    content["channels"][1]["matrix"][0][2] = 1e12
+    (tmp_path / "far.json").write_text(json.dumps(content))
+    path = save_channels(tmp_path / "a.ome.tif", [beads(RED)] * 3, ["GFP", "RFP", "BFP"])
+    with pytest.raises(InputError, match="expected a matrix that takes the frame's pixels to pixels"):
+        apply_transform(ApplyConfig(transform=tmp_path / "far.json", images=(path,), out=tmp_path / "o.tif"))

@@ -40,6 +40,13 @@ def test_the_page_says_what_the_report_says(tmp_path: Path) -> None:
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
 
 
+def test_the_page_names_no_stack_of_another_format(tmp_path: Path) -> None:
+    write_stack_html(tmp_path / "a.html", stack_report(), places(), film(), files=("stack.ome.zarr",))
+    text = ParsedHtml((tmp_path / "a.html").read_text()).text
+    assert "stack.tif" not in text
+    assert "stack.ome.zarr the aligned frames" in " ".join(text.split())
+
+
 def test_each_loop_is_one_picture_of_all_frames(tmp_path: Path) -> None:
     """To 2 of 255 grey levels: JPEG."""
     page = parsed(tmp_path / "a.html")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -104,12 +105,12 @@ def unique_names(names: list[tuple[str, str]]) -> list[str]:
     """
     own = [channel.casefold() for channel, _ in names]
     wanted = [channel if own.count(channel.casefold()) == 1 else f"{channel} {part}" for channel, part in names]
-    taken: dict[str, int] = {}
+    taken = set[str]()
     unique = []
     for name in wanted:
-        number = taken.get(name.casefold(), 0)
-        taken[name.casefold()] = number + 1
-        unique.append(name if number == 0 else f"{name} {number + 1}")
+        numbered = (name if number == 1 else f"{name} {number}" for number in count(1))
+        unique.append(next(free for free in numbered if free.casefold() not in taken))
+        taken.add(unique[-1].casefold())
     return unique
 
 

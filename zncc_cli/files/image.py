@@ -112,8 +112,10 @@ class Image:
         if self.metadata.alpha:
             valid &= samples[..., -1] > 0
         if self.metadata.nodata is not None and math.isfinite(self.metadata.nodata):
-            low, high = sorted((self.metadata.nodata, self.metadata.nodata_limit or self.metadata.nodata))
-            valid &= ~((colours >= low) & (colours <= high)).all(axis=-1)
+            limit = self.metadata.nodata if self.metadata.nodata_limit is None else self.metadata.nodata_limit
+            low, high = sorted((self.metadata.nodata, limit))
+            with np.errstate(over="ignore"):  # a value that the dtype does not hold
+                valid &= ~((colours >= low) & (colours <= high)).all(axis=-1)
         return valid
 
     def is_set(self) -> NDArray[np.bool_]:

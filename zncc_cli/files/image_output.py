@@ -66,6 +66,7 @@ def write_strips(
     frame: Metadata | None,
     offset: tuple[float, float] = (0, 0),
     pyramid: bool = False,
+    is_labels: bool = False,
 ) -> tuple[str, ...]:
     """Write an image of any size with one strip in memory: samples like those of ``like``, on the grid of ``frame``.
 
@@ -83,6 +84,7 @@ def write_strips(
         frame: metadata of the image whose pixel size, resolution and georeference are kept, as the flavour stores them.
         offset: (x, y) of the first pixel, in pixels of ``frame``.
         pyramid: an image of more than `MIN_SIDE` pixels along a side is written in tiles, with smaller copies.
+        is_labels: smaller copies take pixels, and never means of them; so do those of numbers of colours.
 
     Returns:
         Sentences for the user: what could not be kept.
@@ -102,6 +104,7 @@ def write_strips(
         frame=frame,
         offset=offset,
         pyramid=pyramid,
+        is_labels=is_labels,
     )
 
 

@@ -167,6 +167,13 @@ def native_dtype(stored: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.uint8) if stored.kind == "b" else stored.newbyteorder("=")
 
 
+def holds(dtype: np.dtype[Any], value: float) -> bool:
+    """Tell whether a dtype, of integers or floats, holds a value."""
+    if dtype.kind == "f":
+        return not np.isfinite(value) or abs(value) <= float(np.finfo(dtype).max)
+    return float(value).is_integer() and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max
+
+
 def bits_as_uint8(pixels: NDArray[Any]) -> NDArray[Any]:
     """Return bool pixels as uint8, 0 and 255, others as they are."""
     return pixels.astype(np.uint8) * np.uint8(255) if pixels.dtype.kind == "b" else pixels

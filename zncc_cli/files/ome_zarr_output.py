@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zncc_cli.files.lazy import holds
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.ngff import AXIS_TYPES, ngff_unit
 from zncc_cli.files.output_folder import atomic_folder
@@ -36,6 +38,7 @@ _GZIP_LEVEL, _GZIP_WINDOW = 5, 31  # of zlib: a header of gzip
 _ORDER = "TCZ"  # of the axes before y and x
 _UNKNOWN = "IQRUVWKLM"  # letters of axes that have no name of their own
 _RGB = ("red", "green", "blue")
+_COLOUR = re.compile(r"-?[0-9]{1,10}")  # of OME: the bytes of red, green, blue and opacity as a number of 32 bits
 
 
 def ome_zarr_obstacle(dtype: np.dtype[Any], shape: Sequence[int], axes: str) -> str:
@@ -132,6 +135,7 @@ def write_ome_zarr(
     frame: Metadata | None,
     offset: tuple[float, float] = (0, 0),
     pyramid: bool = False,
+    is_labels: bool = False,
 ) -> tuple[str, ...]:
     """Write strips as a folder of OME-Zarr; see `image_output.write_strips`. Strips have 512 rows.
 
@@ -154,8 +158,7 @@ def write_ome_zarr(
     )
     has_levels = pyramid and max(layout.height, layout.width) > MIN_SIDE
     levels = level_shapes(layout.height, layout.width) if has_levels else []
-    is_labels = like is not None and (like.palette is not None or like.photometric == "palette")
-    fill = like.nodata if like and like.nodata is not None else 0
+    is_labels = is_labels or (like is not None and (like.palette is not None or like.photometric == "palette"))
     found = _Range()
     with atomic_folder(path) as folder, ExitStack() as stack:
         sizes = [(layout.height, layout.width), *levels]
@@ -165,7 +168,7 @@ def write_ome_zarr(
                 level = Level(path.parent, layout.dtype, layout.samples, is_labels=is_labels, strip_rows=_CHUNK)
                 pixels = stack.enter_context(level).collect(pixels)
             array = folder / f"s{number}"
-            _write_json(array, _array(layout, (height, width), fill))
+            _write_json(array, _array(layout, (height, width), like))
             _write_chunks(array, pixels, layout, height, found if number == 0 else None)
             if number < len(sizes) - 1:
                 pixels = level.strips(math.prod(length for _, length in layout.leading), *sizes[number + 1])
@@ -219,17 +222,15 @@ def _write_chunk(file: Path, pixels: NDArray[Any]) -> None:
     file.write_bytes(deflate.compress(whole.tobytes()) + deflate.flush())
 
 
-def _array(layout: _Layout, size: tuple[int, int], fill: float) -> dict[str, Any]:
+def _array(layout: _Layout, size: tuple[int, int], like: Metadata | None) -> dict[str, Any]:
     shape = layout.shape(*size)
-    is_float = layout.dtype.kind == "f"
-    value: Any = ("NaN" if math.isnan(fill) else float(fill)) if is_float else int(fill)
     return {
         "node_type": "array",
         "shape": shape,
         "data_type": layout.dtype.name,
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": (1,) * (len(shape) - 2) + (_CHUNK, _CHUNK)}},
         "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
-        "fill_value": value,
+        "fill_value": _fill_value(layout.dtype, None if like is None else like.nodata),
         "codecs": [
             {"name": "bytes", **({"configuration": {"endian": "little"}} if layout.dtype.itemsize > 1 else {})},
             {"name": "gzip", "configuration": {"level": _GZIP_LEVEL}},
@@ -237,6 +238,15 @@ def _array(layout: _Layout, size: tuple[int, int], fill: float) -> dict[str, Any
         "attributes": {},
         "dimension_names": [name.lower() for name in layout.axes],
     }
+
+
+def _fill_value(dtype: np.dtype[Any], nodata: float | None) -> int | float | str:
+    """Return the value of missing pixels in words of Zarr; 0 where there is none that the dtype holds."""
+    if nodata is None or not holds(dtype, nodata):
+        return 0.0 if dtype.kind == "f" else 0
+    if math.isfinite(nodata):
+        return float(nodata) if dtype.kind == "f" else int(nodata)
+    return "NaN" if math.isnan(nodata) else "Infinity" if nodata > 0 else "-Infinity"
 
 
 def _ome(
@@ -304,6 +314,7 @@ def _channels(layout: _Layout, like: Metadata | None, found: _Range) -> list[dic
     columns = like.properties.get("Channel") if like else None
     columns = columns if isinstance(columns, Mapping) else {}
     names, colours = (columns.get(key) if len(columns.get(key) or ()) == count else None for key in ("Name", "Color"))
+    colours = colours if colours and all(_COLOUR.fullmatch(str(colour)) for colour in colours) else None
     if "S" in layout.names and like is not None and like.photometric == "rgb" and count >= len(_RGB):
         names, shown = (*_RGB, "opacity")[:count], ("FF0000", "00FF00", "0000FF", "FFFFFF")[:count]
     elif names is None and colours is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,6 +14,9 @@ from typing import BinaryIO
 
 from zncc_cli.errors import InputError, OutputError
 from zncc_cli.text import one_line, shown
+
+# The entries of a folder of OME-Zarr that we write: the image and its smaller copies.
+_OF_OUR_ZARR = re.compile(r"zarr\.json|s[0-9]+")
 
 
 def _hidden_name() -> str:
@@ -75,11 +79,15 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def refuse_sources(outputs: Iterable[Path], sources: Iterable[Path | None]) -> None:
-    """Raise `OutputError` where an output is one of the inputs: not even --overwrite allows that."""
+    """Raise `OutputError` where an output is, or holds, one of the inputs: not even --overwrite allows that."""
     inputs = [source for source in sources if source is not None and source.exists()]
     for output in outputs:
-        if output.exists() and any(output.samefile(source) for source in inputs):
+        if not output.exists():
+            continue
+        if any(output.samefile(source) for source in inputs):
             raise OutputError(f"{shown(output)}: is an input, which would be overwritten; choose another --out")
+        if any(output.resolve() in source.resolve().parents for source in inputs):
+            raise OutputError(f"{shown(output)}: holds an input, which would be removed; choose another --out")
 
 
 def refuse_existing(path: Path, *, overwrite: bool, advice: str = "choose another name or use --overwrite") -> None:
@@ -93,8 +101,10 @@ def refuse_existing(path: Path, *, overwrite: bool, advice: str = "choose anothe
 
 
 def _is_zarr(path: Path) -> bool:
-    """Tell whether there is a folder that a job of ours may have written: one of Zarr."""
-    return path.is_dir() and path.suffix == ".zarr" and (path / "zarr.json").is_file()
+    """Tell whether there is a folder that a job of ours may have written: an image of Zarr, and nothing beside it."""
+    if not path.is_dir() or path.suffix != ".zarr" or not (path / "zarr.json").is_file():
+        return False
+    return all(_OF_OUR_ZARR.fullmatch(entry.name) for entry in path.iterdir())
 
 
 def _remove(path: Path) -> None:

@@ -33,6 +33,7 @@ class Writer(Protocol):
         frame: Metadata | None,
         offset: tuple[float, float],
         pyramid: bool,
+        is_labels: bool,
     ) -> tuple[str, ...]:
         """Return sentences for the user: what could not be kept."""
 

@@ -21,6 +21,7 @@ from zncc_cli.text import one_line
 
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # by the number of samples
 _MAX_SIDE = 2**31 - 1
+_COLOURS = 256  # of a palette
 _LEVEL = 6
 _METRE = 1
 _ICC, _DATE_TIME = 34675, 306
@@ -47,6 +48,7 @@ def write_png(
     frame: Metadata | None,
     offset: tuple[float, float] = (0, 0),
     pyramid: bool = False,
+    is_labels: bool = False,
 ) -> tuple[str, ...]:
     """Write strips as PNG, with resolution, palette of 8-bit labels and ICC profile; see `image_output.write_strips`.
 
@@ -98,7 +100,9 @@ def _further_chunks(
         text = one_line(like.description).encode("utf-8", "replace")
         yield b"iTXt", b"Description\0\0\0\0\0" + text
     if palette is not None:
-        yield b"PLTE", (palette if palette.dtype == np.uint8 else palette // 257).astype(np.uint8).tobytes()
+        colours = (palette if palette.dtype == np.uint8 else palette // 257).astype(np.uint8)
+        # A pixel of a number beyond the palette, the value of missing pixels perhaps, makes the file a damaged one.
+        yield b"PLTE", np.pad(colours, ((0, _COLOURS - len(colours)), (0, 0)), mode="edge").tobytes()
 
 
 def _left_out(like: Metadata | None, frame: Metadata | None) -> tuple[str, ...]:

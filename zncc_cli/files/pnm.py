@@ -23,6 +23,7 @@ from zncc_cli.files.options import ReadOptions
 from zncc_cli.files.paths import refusal, unreadable
 
 _HEAD_BYTES = 2**16
+_TEXT_BYTES = 2**20  # about, of a text that is read at a time
 _BITS, _TEXT, _PAM, _FLOATS = (b"P1", b"P4"), (b"P1", b"P2", b"P3"), b"P7", (b"Pf", b"PF")
 _SAMPLES = {b"P3": 3, b"P6": 3, b"PF": 3}
 _MAX_VALUE, _MAX_SAMPLES = 65535, 64
@@ -96,7 +97,7 @@ def _read_header(head: bytes) -> _Header:
     count = 2 if kind in _BITS else 3
     space = rb"(?:\s|#[^\n\r]*[\n\r])"
     # One blank, or a comment to the end of its line, ends the header.
-    pattern = kind + rb"".join(rb"%b+([-+.0-9eE]+)" % space for _ in range(count)) + rb"\s"
+    pattern = kind + rb"".join(rb"%b+([-+.0-9eE]+)" % space for _ in range(count)) + space
     found = re.match(pattern, head)
     if found is None:
         raise ValueError(f"a header {head[:24]!r}")
@@ -136,16 +137,29 @@ def _pixels(content: bytes, header: _Header) -> NDArray[Any]:
     if header.kind in _TEXT:
         if count > len(body):
             raise ValueError(f"{len(body)} bytes for {count} values")
-        text = re.sub(rb"#[^\n\r]*", b"", body.tobytes())
-        words = re.findall(rb"[01]", text) if header.kind == b"P1" else text.split()
-        if len(words) < count:
-            raise ValueError(f"{len(words)} of {count} values")
-        values = np.array([int(word) for word in words[:count]], dtype=np.int64)
-        if values.min(initial=0) < 0 or values.max(initial=0) > header.top:
-            raise ValueError(f"values beyond the maximum {header.top:g}")
-        return values.astype(header.dtype.newbyteorder("="))
+        return _read_text(body, count, header)
     stored = np.frombuffer(_first(body, count * header.dtype.itemsize), header.dtype)
     return stored.astype(header.dtype.newbyteorder("="))
+
+
+def _read_text(body: memoryview, count: int, header: _Header) -> NDArray[Any]:
+    """Return the values of a text, some at a time: all its words take some twenty times as much memory."""
+    text = re.sub(rb"#[^\n\r]*", b"", body)
+    values = np.empty(count, header.dtype.newbyteorder("="))
+    found = start = 0
+    while found < count and start < len(text):
+        blank = re.compile(rb"\s").search(text, start + _TEXT_BYTES)
+        part = text[start : blank.end() if blank else len(text)]
+        start += len(part)
+        words = re.findall(rb"[01]", part) if header.kind == b"P1" else part.split()
+        numbers = np.array([int(word) for word in words[: count - found]], dtype=np.int64)
+        if numbers.min(initial=0) < 0 or numbers.max(initial=0) > header.top:
+            raise ValueError(f"values beyond the maximum {header.top:g}")
+        values[found : found + len(numbers)] = numbers
+        found += len(numbers)
+    if found < count:
+        raise ValueError(f"{found} of {count} values")
+    return values
 
 
 def _first(body: memoryview, count: int) -> memoryview:

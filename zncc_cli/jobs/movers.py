@@ -83,6 +83,8 @@ class CalibrationMover:
         if config.inverse:
             raise OptionError("`inverse`: expected with a transform, which has one inverse; a calibration has several")
         self._config, self._calibration = config, read_calibration(config.transform)
+        for channel in self._calibration.channels:
+            _check_transform(config.transform, channel.matrix, self._calibration.shape)
         bad = [channel for channel in self._calibration.channels if channel.status != "ok"]
         if bad:
             warn_of_status(config.transform, bad[0].status)
@@ -112,7 +114,7 @@ class CalibrationMover:
             if kind is Canvas.FIXED
             else frame_of_all(kind, matrices, image.shape, image.shape)
         )
-        return Move(transform_of, canvas, image.metadata, notes)
+        return Move(transform_of, canvas, image.metadata, (*channels.notes, *notes))
 
 
 def _matched(

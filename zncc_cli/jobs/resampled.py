@@ -14,6 +14,7 @@ from zncc_cli.config import Interpolation, Pyramid, ResamplingConfig
 from zncc_cli.errors import OptionError
 from zncc_cli.files.image_output import STRIP_ROWS, write_strips
 from zncc_cli.files.images import Image
+from zncc_cli.files.lazy import holds
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.jobs.calibration import calibrated_grid
 from zncc_cli.jobs.threads import in_order
@@ -106,6 +107,7 @@ def write_resampled(
         frame=grid,
         offset=canvas.offset,
         pyramid=settings.pyramid is Pyramid.AUTO,
+        is_labels=settings.labels,
     )
     notes += tally.notes
     return Written(tally.clipped, tuple(f"{path.name}: {note}" for note in notes))
@@ -232,12 +234,12 @@ def missing_value(dtype: np.dtype[Any], metadata: Metadata, settings: Resampling
         OptionError: ``--fill`` is no value of the dtype.
     """
     if settings.value is not None:
-        if not _fits(settings.value, dtype):
+        if not holds(dtype, settings.value):
             limits = None if dtype.kind in "fb" else np.iinfo(dtype)
             expected = f"a whole number from {limits.min} to {limits.max}" if limits else "a number that it can hold"
             raise OptionError(f"--fill: expected {expected}, for a {dtype} image, got {settings.fill}; or use edge")
         return settings.value
-    if metadata.nodata is not None and _fits(metadata.nodata, dtype):
+    if metadata.nodata is not None and holds(dtype, metadata.nodata):
         return metadata.nodata
     return np.nan if dtype.kind == "f" else 0
 
@@ -246,13 +248,6 @@ def _is_inexact(values: np.ndarray, dtype: np.dtype[Any]) -> bool:
     """Tell whether ``values``, computed in float64, hold integers of ``dtype`` that float64 does not hold exactly."""
     wide = dtype.kind != "f" and dtype.itemsize == 8 and values.dtype != dtype
     return wide and bool((np.abs(values) > _MAX_EXACT_INTEGER).any())
-
-
-def _fits(value: float, dtype: np.dtype[Any]) -> bool:
-    """Tell whether ``dtype`` can hold a value."""
-    if dtype.kind == "f":
-        return not np.isfinite(value) or abs(value) <= float(np.finfo(dtype).max)
-    return float(value).is_integer() and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max
 
 
 def to_dtype(

@@ -47,7 +47,7 @@ FILES: Mapping[str, str] = {
 
 # What the files hold that `zncc stack` writes.
 STACK_FILES: Mapping[str, str] = {
-    "stack.tif": "the aligned frames",
+    **{f"stack{suffix}": "the aligned frames" for suffix in _IMAGE_SUFFIXES},
     "drift.csv": "every frame's place, for programs",
     "drift.svg": "the plot of the drift",
     "transforms.json": "the transform from the reference to each frame",
@@ -67,7 +67,7 @@ STACK_MEASURES: Mapping[str, Measure] = {
     "largest_expected_error": Measure("Largest expected error", "px", "Of the place of the worst frame, RMS."),
     "misfit": Measure("Misfit", "px", "How far a richer model moves frames that are far from each other."),
     "clipped_values": Measure(
-        "Clipped values", "samples", "Values beyond the range of the data type, set to its limits in stack.tif."
+        "Clipped values", "samples", "Values beyond the range of the data type, set to its limits in the aligned stack."
     ),
     "largest_uncertain_share": Measure(
         "Uncertain", "%", "The share of the worst frame in which the displacement is uncertain.", 100

@@ -315,18 +315,18 @@ def test_padding_of_a_dicom_does_not_count(tmp_path: Path, dtype: str, value: in
     np.testing.assert_array_equal(image.read().valid(), data != value)
 
 
-@pytest.mark.parametrize("limits", [(-2000, -1500), (-1500, -2000)])
+@pytest.mark.parametrize("limits", [(-2000, -1500), (-1500, -2000), (-2000, 0)])
 def test_a_range_of_padding_of_a_dicom_does_not_count(tmp_path: Path, limits: tuple[int, int]) -> None:
-    data = pixels(dtype="i2")
-    data[:9] = np.linspace(-2000, -1500, 9).astype("i2")[:, None]
+    data = pixels(dtype="i2") + np.int16(1)
+    data[:9] = np.linspace(min(limits), max(limits), 9).astype("i2")[:, None]
     said = {"PixelRepresentation": 1, "PixelPaddingValue": limits[0], "PixelPaddingRangeLimit": limits[1]}
     image = read_image(dicom(tmp_path / "a.dcm", data, **said))
     np.testing.assert_array_equal(image.data, data)
-    np.testing.assert_array_equal(image.read().valid(), data >= 0)
+    np.testing.assert_array_equal(image.read().valid(), data > 0)
     settings = ResamplingConfig()
     write_resampled(tmp_path / "a.tif", image, np.eye(3), Frame(0, 0, W, H), settings, image.metadata)
     # What is written has one value for what is missing.
-    np.testing.assert_array_equal(read_image(tmp_path / "a.tif").data, np.where(data < 0, limits[0], data))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif").data, np.where(data <= 0, limits[0], data))
 
 
 # HDF5

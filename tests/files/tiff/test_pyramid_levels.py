@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from zncc_cli.config import Interpolation, ResamplingConfig
 from zncc_cli.files import pyramid
 from zncc_cli.files.image_output import write_strips
 from zncc_cli.files.images import read_image
@@ -18,6 +19,8 @@ from zncc_cli.files.palette import Palette
 from zncc_cli.files.pyramid import halved, level_shapes
 from zncc_cli.files.tiff import write as tiff_write
 from zncc_cli.files.tiff.write import STRIP_ROWS
+from zncc_cli.jobs.resampled import write_resampled
+from zncc_cli.registration.resampling.canvas import Frame
 
 PLAIN = Metadata(path=Path("a.tif"), format="TIFF", compression=8, pixel_size=PixelSize(x=0.25, y=0.25, unit="µm"))
 
@@ -127,6 +130,16 @@ def test_labels_are_not_averaged(tmp_path: Path, small: None) -> None:
     like = Metadata(path=Path("a.tif"), format="TIFF", photometric="palette", palette=palette)
     with tifffile.TiffFile(written(tmp_path, labels, "YX", like)) as file:
         np.testing.assert_array_equal(file.series[0].levels[1].asarray(), labels[::2, ::2])
+
+
+def test_labels_without_a_palette_are_not_averaged(tmp_path: Path, small: None) -> None:
+    """As they are moved with --interpolation nearest: the mean of two numbers of cells is another cell."""
+    tifffile.imwrite(tmp_path / "a.tif", np.random.default_rng(0).integers(0, 5000, (300, 301)).astype(np.uint16))
+    image, canvas = read_image(tmp_path / "a.tif"), Frame(0, 0, 301, 300)
+    settings = ResamplingConfig(interpolation=Interpolation.NEAREST)
+    write_resampled(tmp_path / "b.tif", image, np.eye(3), canvas, settings, image.metadata)
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        np.testing.assert_array_equal(file.series[0].levels[1].asarray(), np.asarray(image.data)[::2, ::2])
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i2", "u4", "u8", "i8", "f2", "f4", "f8"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +141,17 @@ def test_xmp_has_the_resolution_and_the_size_of_the_grid(tmp_path):
     assert "FocalPlane" not in packet
     assert 'xmp:CreatorTool="a camera"' in packet
     assert notes == ""
+
+
+@pytest.mark.parametrize("tag", [(4, 1, 10**9), (3, 3, (60, 300, 5)), (11, 1, 1.5)])
+def test_xmp_that_is_a_number_is_left_out(tmp_path, tag):
+    """A number is no count of bytes: a gigabyte of zeros is not made of it."""
+    tracemalloc.start()
+    tags, notes = with_tags(tmp_path, (700, *tag, True))
+    assert tracemalloc.get_traced_memory()[1] < 10**8
+    tracemalloc.stop()
+    assert 700 not in tags
+    assert "left out: XMP" in notes
 
 
 def test_xmp_that_states_a_scale_in_other_words_is_left_out_and_named(tmp_path):

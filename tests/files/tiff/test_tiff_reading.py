@@ -11,6 +11,7 @@ from PIL import Image as PillowImage
 from zncc_cli.errors import InputError, OptionError
 from zncc_cli.files.images import read_image
 from zncc_cli.files.metadata import PixelSize
+from zncc_cli.files.tiff import ifd_chain
 
 H, W = 37, 53
 
@@ -499,6 +500,18 @@ def test_every_page_has_the_colours_of_its_own_palette(tmp_path):
     labels = read_image(tmp_path / "a.tif", indices=True)
     assert np.array_equal(labels.data, pages)
     assert "palettes of their own" in labels.notes[0]
+
+
+def test_pages_after_many_long_tags_are_turned_as_well(tmp_path, monkeypatch):
+    """A tag of a few bytes stands in the table of the page itself, and costs no reading."""
+    monkeypatch.setattr(ifd_chain, "_MAX_READ_BYTES", 5000)
+    pages = np.random.default_rng(0).integers(0, 250, (3, 40, 50)).astype("u1")
+    own = [[(65000, 7, 4000, bytes([turn]) * 4000, True), (274, 3, 1, turn, True)] for turn in (1, 3, 2)]
+    write_pages(tmp_path / "a.tif", pages, [{"extratags": tags} for tags in own])
+    assert np.array_equal(read_image(tmp_path / "a.tif").data, [pages[0], pages[1][::-1, ::-1], pages[2][:, ::-1]])
+    alike = [{"extratags": [*tags[:1], (274, 3, 1, 1, True)]} for tags in own]
+    write_pages(tmp_path / "b.tif", pages, alike)
+    assert not any("turned" in note for note in read_image(tmp_path / "b.tif").notes)
 
 
 def test_every_page_is_turned_as_its_own_tag_says(tmp_path):

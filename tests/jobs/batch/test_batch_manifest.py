@@ -97,3 +97,13 @@ def test_a_file_that_is_no_manifest_is_refused(tmp_path):
     path.write_text('{"precious": 1}\n')
     with pytest.raises(OutputError, match="expected a manifest"):
         read_manifests([path])
+
+
+def test_records_of_other_pairs_stay_when_they_are_sorted(tmp_path):
+    """A run that continues a batch with some of its pairs says nothing of the others."""
+    path = tmp_path / "manifest.jsonl"
+    write(path, "d", "c", "b", "a")
+    with Manifest(path, keep=True) as manifest:
+        manifest.sort(["b", "c", "new"])
+    assert list(read_manifests([path])) == ["b", "c", "a", "d"]
+    assert {record.time for record in read_manifests([path]).values()} == {0.0}

@@ -243,3 +243,22 @@ def test_a_choice_that_there_is_not_is_refused(tmp_path: Path, settings: dict[st
     paths = tuple(save(tmp_path, f"{k}.tif", moved()) for k in (0, 1))
     with pytest.raises(OptionError, match=words):
         read_rounds(RoundsConfig(**{"images": paths, "out": Path("m.tif"), **settings}))
+
+
+def test_the_names_of_rounds_differ_as_names_of_files(tmp_path: Path) -> None:
+    names = ("a 1.tif", "a_1.tif", "b/c.tif", "d/c.tif", "c 2.tif")
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        tifffile.imwrite(tmp_path / name, np.zeros((40, 40), np.uint8))
+    images = tuple(tmp_path / name for name in names)
+    rounds = read_rounds(RoundsConfig(images=images, out=tmp_path / "o.ome.tif"))
+    assert [one.name for one in rounds] == ["a 1 1", "a_1 2", "c 1", "c 3", "c 2"]
+
+
+def test_values_of_missing_pixels_that_differ_are_told(made: list[MadeRound], tmp_path: Path) -> None:
+    for one, nodata in zip(made[:2], ("0", "7"), strict=True):
+        tags = [(42113, 2, 0, nodata, True)]
+        tifffile.imwrite(tmp_path / one.path.name, one.pixels[0], metadata=None, extratags=tags)
+    outcome = merge([tmp_path / one.path.name for one in made[:2]], tmp_path / "m.ome.tif")
+    assert read_image(outcome.out).metadata.nodata is None
+    assert any("the values of missing pixels, which differ" in note for note in outcome.report["notes"])

@@ -194,13 +194,14 @@ class _ValueReader:
         """Return the tag of ``entry`` (code, data type, count); ``stored`` is its value itself, or the offset of it."""
         code, kind, count = entry
         size = count * TYPE_BYTES.get(kind, 1)
-        is_whole = kind in TYPE_BYTES and size <= min(_MAX_OWN_BYTES, self._left)
+        is_whole = kind in TYPE_BYTES
         if size > len(stored):
+            is_whole = is_whole and size <= min(_MAX_OWN_BYTES, self._left)
             file.seek(*struct.unpack(link, stored))
             stored = file.read(size if is_whole else min(size, _COMPARED_BYTES))
             is_whole = is_whole and len(stored) == size
+            self._left -= len(stored)
         value = stored[:size]
-        self._left -= len(value)
         if is_whole and link[0] == ">":
             value = swapped(value, kind)
         return OwnTag((code, kind, count, value), is_whole)

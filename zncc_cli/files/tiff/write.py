@@ -94,6 +94,7 @@ def write_tiff(
     frame: Metadata | None,
     offset: tuple[float, float] = (0, 0),
     pyramid: bool = False,
+    is_labels: bool = False,
 ) -> tuple[str, ...]:
     """Write ``strips``: samples, flavour, compression and tags as in ``like``, pixel grid as in ``frame``.
 
@@ -109,6 +110,7 @@ def write_tiff(
         offset: (x, y) of the first pixel, in pixels of ``frame``.
         pyramid: a large image is written in tiles, with smaller copies: as an OME-TIFF, or, with a georeference, as a
             GeoTIFF with overviews. ImageJ's files have none.
+        is_labels: smaller copies take pixels, and never means of them; so do those of numbers of colours.
 
     Returns:
         Sentences for the user: what could not be kept.
@@ -150,7 +152,7 @@ def write_tiff(
         notes.append("left out: the palette")
     tags, tag_notes = _tags(like, frame, offset, layout, description.resolution)
     notes += tag_notes
-    is_labels = like is not None and (like.palette is not None or like.photometric == "palette")
+    is_labels = is_labels or (like is not None and (like.palette is not None or like.photometric == "palette"))
     with atomic_write(path) as file, ExitStack() as stack:
         writer = stack.enter_context(
             tifffile.TiffWriter(
@@ -375,9 +377,11 @@ def _tags(
     left_out = [code for code, tag in tags.items() if not _writable(tag)]
     if XMP in tags and like is not None:
         code, kind, _, value = tags[XMP]
-        content = value.encode() if isinstance(value, str) else bytes(value)
+        content = value.encode("utf-8", "replace") if isinstance(value, str) else value
         same = frame is like or is_same_scale(like, frame)
-        packet = xmp_on_grid(content, (layout.height, layout.width), resolution, same_scale=same)
+        shape = layout.height, layout.width
+        is_packet = isinstance(content, bytes)  # numbers are none, and one of them may be a large one
+        packet = xmp_on_grid(content, shape, resolution, same_scale=same) if is_packet else None
         if packet is None:
             left_out.append(code)
         else:

@@ -173,7 +173,8 @@ class Manifest:
     def sort(self, names: Iterable[str]) -> None:
         """Put the latest record of each pair in the order of ``names``, at time 0. No record is added after that.
 
-        Later runs number their records by the clock, so that these are the oldest.
+        Those of other pairs, which an earlier run had, follow. Later runs number their records by the clock, so that
+        these are the oldest.
 
         Raises:
             OutputError: the manifest cannot be written; it is as it was then.
@@ -181,7 +182,7 @@ class Manifest:
         records = read_manifests([self.path])
         with atomic_write(self.path) as file:
             file.write(_line(_HEADER))
-            for record in (records[name] for name in names if name in records):
+            for record in (records[name] for name in dict.fromkeys([*names, *sorted(records)]) if name in records):
                 file.write(_line({**dataclasses.asdict(record.row), "key": record.key, "time": 0.0}))
 
     def _write(self, content: dict[str, Any]) -> None:

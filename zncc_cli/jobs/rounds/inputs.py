@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from zncc_cli.config.rounds import RoundsConfig
@@ -119,5 +120,20 @@ def _choices(all_channels: list[Channels], choice: str) -> list[str]:
 
 
 def _round_names(stems: list[str]) -> list[str]:
-    """Return a name for each round: its file's, with a number where several files have it."""
-    return [stem if stems.count(stem) == 1 else f"{stem} {stems[:k].count(stem) + 1}" for k, stem in enumerate(stems)]
+    """Return a name for each round: its file's, with a number where several files have it.
+
+    They differ as names of files do, in which blanks are written as "_".
+    """
+    plain = [_as_file_name(stem) for stem in stems]
+    names, taken = list[str](), {name for name in plain if plain.count(name) == 1}
+    for stem, name in zip(stems, plain, strict=True):
+        if plain.count(name) == 1:
+            names.append(stem)
+            continue
+        names.append(next(free for number in count(1) if _as_file_name(free := f"{stem} {number}") not in taken))
+        taken.add(_as_file_name(names[-1]))
+    return names
+
+
+def _as_file_name(name: str) -> str:
+    return name.replace(" ", "_").casefold()

@@ -172,6 +172,7 @@ def write_merged(
         frame=grid,
         offset=canvas.offset,
         pyramid=settings.pyramid is Pyramid.AUTO,
+        is_labels=settings.labels,
     )
     notes += tuple(dict.fromkeys(note for tally in tallies for note in tally.notes))
     return sum(tally.clipped for tally in tallies), tuple(f"{path.name}: {note}" for note in notes)
@@ -216,13 +217,15 @@ def _merged_metadata(
     if any(one.channels.image.metadata.photometric == "miniswhite" for one in rounds):
         notes += ("values of rounds in which zero is white are kept, so that programs show them inverted",)
     left_out = tuple(dict.fromkeys(name for one in rounds for name in one.channels.image.metadata.left_out))
-    nodata = {one.channels.image.metadata.nodata for one in rounds}
+    nodata = {str(value): value for value in (one.channels.image.metadata.nodata for one in rounds)}  # NaN is one value
+    if len(nodata) > 1:
+        notes += ("left out: the values of missing pixels, which differ from round to round",)
     like = dataclasses.replace(
         Metadata(path=source.path, format="TIFF", flavor="ome", properties=properties),
         compression=source.compression,
         predictor=source.predictor,
         left_out=left_out,
-        nodata=nodata.pop() if len(nodata) == 1 else None,
+        nodata=nodata.popitem()[1] if len(nodata) == 1 else None,
     )
     return like, notes
 
