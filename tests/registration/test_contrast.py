@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 
 from tests.registration.analytic import Scene, about_centre, corner_error
 from zncc_cli import register
 from zncc_cli.config import Contrast
 from zncc_cli.registration.inputs.texture_map import TEXTURE_WINDOW_PX, texture_map
+from zncc_cli.registration.quality.bounds import MIN_CONSENSUS
+from zncc_cli.registration.quality.verdict import Status
 
 SHAPE = (240, 280)
 IDENTITY = np.eye(3)
@@ -124,3 +127,21 @@ def test_a_field_stop_that_stays_is_no_agreement_of_texture(seed: int) -> None:
     scenes = (Scene(seed=number).pair(IDENTITY, (160, 160))[0] for number in (seed, 100 + seed))
     fixed, moving = (np.where(inside, 150 + 18 * scene / scene.std(), 0) for scene in scenes)
     assert register(fixed, moving, "translation").status != "ok"
+
+
+def test_a_result_that_failed_is_not_probable_whatever_the_blocks_say() -> None:
+    """Squares of one size at random places: a block of one image finds a square like its own near any place."""
+
+    def squares(seed: int) -> np.ndarray:
+        random = np.random.default_rng(seed)
+        image = np.zeros((220, 220))
+        for _ in range(60):
+            y, x = random.integers(0, 220, 2)
+            image[max(0, y - 6) : y + 6, max(0, x - 6) : x + 6] += random.uniform(0.3, 1)
+        return gaussian_filter(image, 1) + 0.02 * random.normal(size=image.shape)
+
+    result = register(squares(1000), squares(1001), contrast="any")
+    assert result.status is Status.FAILED
+    assert result.evidence.consensus is not None
+    assert result.evidence.consensus > MIN_CONSENSUS
+    assert result.probability <= 0.05

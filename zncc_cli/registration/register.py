@@ -33,7 +33,7 @@ from zncc_cli.registration.pyramid import Level
 from zncc_cli.registration.quality.evidence import Evidence
 from zncc_cli.registration.quality.probability import probability_right
 from zncc_cli.registration.quality.uncertainty import Uncertainty
-from zncc_cli.registration.quality.verdict import Status
+from zncc_cli.registration.quality.verdict import MOST_PROBABLE, Status
 from zncc_cli.registration.search.model_selection import Selection
 from zncc_cli.registration.search.motion_bound import MotionBound
 from zncc_cli.registration.search.multistart import LevelRecord
@@ -121,11 +121,14 @@ class RegistrationResult:
     def probability(self) -> float:
         """The probability that the result is right: off by less than a pixel, RMS over the overlap.
 
-        Where the blocks judged it (`Evidence.consensus`), by at most what they tell (`consensus_tolerance`).
+        Where the blocks judged it (`Evidence.consensus`), by at most what they tell (`consensus_tolerance`). Among
+        objects that are all alike, blocks agree on places that nothing else speaks for: the verdict bounds what they
+        say.
         """
         if self.bending is not None:
             return bending_probability(self.bending, self.status)
-        return probability_right(self.evidence)
+        probability = probability_right(self.evidence)
+        return probability if self.evidence.consensus is None else min(probability, MOST_PROBABLE[self.status])
 
 
 def register(

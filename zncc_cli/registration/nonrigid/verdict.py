@@ -11,7 +11,7 @@ from zncc_cli.registration.nonrigid.error_map import UNCERTAIN_PX
 from zncc_cli.registration.nonrigid.held_out import HeldOut
 from zncc_cli.registration.quality.bounds import MIN_PEAK_RATIO, ZNCC_TOLERANCE, block_significance
 from zncc_cli.registration.quality.evidence import Evidence
-from zncc_cli.registration.quality.verdict import Status, Verdict
+from zncc_cli.registration.quality.verdict import MOST_PROBABLE, Status, Verdict
 from zncc_cli.text import told_apart
 
 # Of windows held out from the fit. On 63 pairs that cannot be aligned, of 256 x 256 pixels, their significance was 13
@@ -31,8 +31,6 @@ _UNMATCHED_SHARE = 0.002  # a crack is narrow
 
 # The RMS error of 22 pairs with known truth was the expected one times a factor whose logarithm has this deviation.
 _ERROR_FACTOR = 0.4
-# What a verdict leaves of the probability, whatever error is expected of a field that is right.
-_MOST_PROBABLE = {Status.OK: 1.0, Status.SUSPECT: 0.5, Status.FAILED: 0.05}
 
 
 def judge_bending(bending: Bending, evidence: Evidence, of_matrix: Verdict) -> Verdict:
@@ -55,7 +53,7 @@ def bending_probability(bending: Bending, status: Status) -> float:
     """Return the probability that a field is off by less than a pixel, RMS over the overlap."""
     error = math.inf if bending.expected_error is None else bending.expected_error.rms_everywhere
     below = NormalDist().cdf(-math.log(error) / _ERROR_FACTOR) if 0 < error < math.inf else 0.0
-    return min(below, _MOST_PROBABLE[status])
+    return min(below, MOST_PROBABLE[status])
 
 
 def _failures(bending: Bending, evidence: Evidence, of_matrix: Verdict) -> Iterator[str]:

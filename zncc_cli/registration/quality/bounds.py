@@ -64,6 +64,8 @@ MAX_ROUND_TRIP_PX = 0.75
 # One chance in a thousand that as many blocks find a place by themselves, of places that stand out. Of 102 pairs
 # of unrelated images of different sensors none of the best places that their blocks found came above 1.5. Wrong places
 # in images of one scene do: terraces in two seasons to 3.8, a facade a period off to 31 where the right place has 130.
+# Of 80 pairs of unrelated images of objects that are all alike (discs, squares) ten came above 3, one to 6.1; neither
+# their starts nor their peaks stood out.
 MIN_CONSENSUS = 3.0
 # Where blocks agree on a place, they do so to within half of the texture maps' windows of seven pixels, and to within
 # what they take for the same place on their level: what a richer model changes by less they cannot tell.

@@ -70,7 +70,8 @@ class Evidence:
         "Block consensus",
         "",
         "How many parts of the overlap find this place by themselves: minus the logarithm of the probability that so "
-        "many do by chance; unrelated images stayed below 1.5. Only computed where texture is compared.",
+        "many do by chance; unrelated images stayed below 1.5, but those of objects that are all alike came to 6. Only "
+        "computed where texture is compared.",
         default=None,
     )
     consensus_tolerance: float | None = _figure(
