@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "sample_data" / "batch"
 DOCUMENTS = (
     *("README.md", "docs/tutorial.md", "docs/stack.md", "docs/check.md", "docs/strain.md", "docs/nonrigid.md"),
-    *("docs/batch.md", "docs/align.md", "docs/transforms.md"),
+    *("docs/batch.md", "docs/align.md", "docs/transforms.md", "docs/rounds.md"),
     *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs" / "howto").glob("*.md")),
 )
 APPS = {"zncc": main.app, "zncc-align": align.app, "zncc-batch": batch.app, "zncc-stdmap": stdmap.app}
@@ -35,10 +35,11 @@ INDENTED = re.compile(r"^    (zncc\S* (?:(?!: ).)+)$", re.MULTILINE)
 NUMBER = r"-?\d+\.?\d*"
 
 FIXED = """fixed.tif dapi.tif section1.png tile1.tif unloaded.tif electron.tif before.tif spring.tif optical.tif
-    scene1.tif night1.tif sun1.tif visit1.png t1.tif drawing.png golden.png"""
+    scene1.tif night1.tif sun1.tif visit1.png t1.tif drawing.png golden.png left.tif camera1.tif"""
 MOVING = """moving.tif actin.tif other_actin.tif section2.png tile2.tif loaded.tif pattern_quality.png
     orientation_labels.png after.tif autumn.tif radar.tif scene2.tif night2.tif sun2.tif visit2.png t2.tif
-    photograph.png part.png channel2.tif image.png"""
+    photograph.png part.png channel2.tif image.png right.tif camera2.tif"""
+CHANNELS = "round1.ome.tif round2.ome.tif round3.ome.tif beads.ome.tif cells.ome.tif"
 ALIGNED = "aligned.tif result/aligned.tif"
 MASKS = "field.png disc.png result/mask.tif"
 MOVIES = "movie.tif slices.tif test.tif sem.tif exposures.tif"
@@ -81,6 +82,8 @@ def things(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(ALIGNED, fixed)
     write(MASKS, np.full_like(fixed, 255))
     write(MOVIES, frames, metadata={"axes": "TYX"})
+    both = np.stack([fixed, moving])
+    write(CHANNELS, both, metadata={"axes": "CYX", "Channel": {"Name": ["DAPI", "actin"]}})
     for name in POINTS.split():
         (folder / name).write_text("x,y\n30,40\n100,30\n60,90\n120,100\n")
     for name, scene in (("folder", ("a_fixed", "a_moving", "first")), ("parts", ("1", "2")), ("bands", ("red", "nir"))):

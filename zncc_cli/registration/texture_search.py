@@ -27,7 +27,7 @@ from zncc_cli.registration.quality.bounds import (
     MIN_EXPLAINED_SHARE,
     MIN_START_RATIO,
 )
-from zncc_cli.registration.quality.compute_evidence import overlap_distance
+from zncc_cli.registration.quality.compute_evidence import RICHER_MODEL, overlap_distance
 from zncc_cli.registration.quality.verdict import Status, is_static
 from zncc_cli.registration.refine.tone_curve import with_one_tone
 from zncc_cli.registration.search.block_fit import DRAWS, block_fit
@@ -59,11 +59,13 @@ def search_texture(images: Images, task: Task, found: Found) -> Found:
         return found
     candidates = searched(images, task, textures)
     by_texture = solved(images, task, textures, candidates) if stands_out(textures, candidates) else None
-    taken = by_texture is not None and _is_better_by_texture(by_texture, found)
+    # A start that was given is not left for a place that is in doubt.
+    free = by_texture is not None and (task.init is None or by_texture.status is Status.OK)
+    taken = by_texture is not None and free and _is_better_by_texture(images, by_texture, found)
     best = by_texture if by_texture is not None and taken else found
     if best.status is Status.OK:
         return _followed(images, task, textures, best, [])
-    if found.status is Status.SUSPECT and _bends(found):
+    if found.status is Status.SUSPECT and _bends(images, found):
         return best
     if (by_brightness := _confirmed_by_blocks(images, task, found)).status is Status.OK:
         return _followed(images, task, textures, by_brightness, [])
@@ -133,7 +135,7 @@ def _distinct(starts: list[np.ndarray], shape: tuple[int, int], apart: float) ->
 
 def _confirmed_by_blocks(images: Images, task: Task, found: Found) -> Found:
     """Return the fit by brightness, ok where the blocks find its place by themselves."""
-    if _bends(found):
+    if _bends(images, found):
         return found
     solution = confirmed(found.solution, task, images.oriented)
     if solution.verdict.status is not Status.OK:
@@ -141,12 +143,27 @@ def _confirmed_by_blocks(images: Images, task: Task, found: Found) -> Found:
     return replace(found, solution=replace(solution, notes=(*solution.notes, _CONFIRMED_NOTE)))
 
 
-def _bends(found: Found) -> bool:
-    """Tell whether the motion is richer than the model, by more than a fit by brightness may leave."""
-    evidence = found.solution.evidence
+def _bends(images: Images, found: Found) -> bool:
+    """Tell whether the motion is richer than the model, by more than a fit by brightness may leave.
+
+    Where brightness explains little, either the images differ by what they show, and a richer model fits that, or the
+    model is too simple: then blocks find much more of the place with a richer one.
+    """
+    evidence, fit = found.solution.evidence, found.solution.fit
     misfit, zncc, ceiling = evidence.model_misfit, evidence.zncc_coarse, evidence.zncc_ceiling
-    explains = zncc is None or ceiling is None or zncc >= MIN_EXPLAINED_SHARE * ceiling
-    return misfit is not None and misfit > MAX_MODEL_MISFIT_PX and explains
+    if misfit is None or misfit <= MAX_MODEL_MISFIT_PX:
+        return False
+    richer = RICHER_MODEL.get(fit.model)
+    if zncc is None or ceiling is None or zncc >= MIN_EXPLAINED_SHARE * ceiling or richer is None:
+        return True
+    matrix = block_fit(images.oriented, fit.matrix, richer)
+    own = _consensus(images, fit.matrix, fit.model)
+    return matrix is not None and _consensus(images, matrix, richer) >= MIN_START_RATIO * max(own, MIN_CONSENSUS)
+
+
+def _consensus(images: Images, matrix: np.ndarray, model: Model) -> float:
+    """Return the significance of the block consensus for the ``matrix`` (3, 3) of a ``model``."""
+    return block_consensus(images.oriented, matrix, LinearTransform(model, images.shapes[0]).size).significance
 
 
 def _through_curve(images: Images, task: Task, by_texture: Found) -> Found:
@@ -167,9 +184,9 @@ def _through_curve(images: Images, task: Task, by_texture: Found) -> Found:
     return replace(finer, solution=replace(finer.solution, notes=(*finer.solution.notes, TONE_NOTE)))
 
 
-def _is_better_by_texture(by_texture: Found, found: Found) -> bool:
+def _is_better_by_texture(images: Images, by_texture: Found, found: Found) -> bool:
     """Tell whether the fit by texture is to be taken, and not that by brightness.
 
     Where brightness tells a place, too, it also tells better how far the motion is richer than the model.
     """
-    return by_texture.is_better_than(found) and (found.status is Status.FAILED or not _bends(by_texture))
+    return by_texture.is_better_than(found) and (found.status is Status.FAILED or not _bends(images, by_texture))
