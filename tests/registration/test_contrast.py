@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from scipy.ndimage import gaussian_filter
 
@@ -145,3 +147,10 @@ def test_a_result_that_failed_is_not_probable_whatever_the_blocks_say() -> None:
     assert result.evidence.consensus is not None
     assert result.evidence.consensus > MIN_CONSENSUS
     assert result.probability <= 0.05
+
+
+def test_a_rotation_that_blocks_follow_better_is_no_translation() -> None:
+    """Around the centre of rotation blocks find a shift for themselves; that does not make it the motion."""
+    folder = Path(__file__).parents[2] / "sample_data" / "rigid"
+    fixed, moving = (np.asarray(tifffile.imread(folder / f"{name}.tif")) for name in ("fixed", "moving"))
+    assert register(fixed, moving, "translation").status is not Status.OK

@@ -28,7 +28,7 @@ from zncc_cli.registration.quality.bounds import (
     MIN_START_RATIO,
 )
 from zncc_cli.registration.quality.compute_evidence import RICHER_MODEL, overlap_distance
-from zncc_cli.registration.quality.verdict import Status, is_static
+from zncc_cli.registration.quality.verdict import Status, Verdict, is_static
 from zncc_cli.registration.refine.tone_curve import with_one_tone
 from zncc_cli.registration.search.block_fit import DRAWS, block_fit
 from zncc_cli.registration.search.global_search import Start
@@ -92,7 +92,7 @@ def _followed(images: Images, task: Task, textures: PairVariant, found: Found, s
         beside = block_fit(pair, fit, model, quick=True)
         near = None if beside is None else overlap_distance(beside, fit, *images.as_they_are.pair.level(0))
         if near is None or near <= _SAME_PLACE_PX * pair.factor:
-            return _through_curve(images, task, found) if found.variant.by_texture else found
+            return _finished(images, task, found)
     place = _place_of_blocks(images, task, [fit, *starts])
     if place is not None and place.score >= max(MIN_CONSENSUS, MIN_START_RATIO * own):
         there = solved(images, task, textures, [place])
@@ -100,7 +100,13 @@ def _followed(images: Images, task: Task, textures: PairVariant, found: Found, s
             found = replace(there, solution=replace(there.solution, notes=(*there.solution.notes, _BLOCKS_NOTE)))
         elif found.status is Status.OK and there.status is not Status.OK:  # a place that is better leaves a doubt
             found = there
-    return _through_curve(images, task, found) if found.variant.by_texture else found
+    return _finished(images, task, found)
+
+
+def _finished(images: Images, task: Task, found: Found) -> Found:
+    """Return what was found, held against a richer model, and refined through a curve where it is by texture."""
+    checked = _checked_by_richer_model(images, found)
+    return _through_curve(images, task, checked) if checked.variant.by_texture else checked
 
 
 def _place_of_blocks(images: Images, task: Task, starts: list[np.ndarray]) -> Candidate | None:
@@ -149,16 +155,36 @@ def _bends(images: Images, found: Found) -> bool:
     Where brightness explains little, either the images differ by what they show, and a richer model fits that, or the
     model is too simple: then blocks find much more of the place with a richer one.
     """
-    evidence, fit = found.solution.evidence, found.solution.fit
+    evidence = found.solution.evidence
     misfit, zncc, ceiling = evidence.model_misfit, evidence.zncc_coarse, evidence.zncc_ceiling
     if misfit is None or misfit <= MAX_MODEL_MISFIT_PX:
         return False
-    richer = RICHER_MODEL.get(fit.model)
-    if zncc is None or ceiling is None or zncc >= MIN_EXPLAINED_SHARE * ceiling or richer is None:
+    if zncc is None or ceiling is None or zncc >= MIN_EXPLAINED_SHARE * ceiling:
         return True
-    matrix = block_fit(images.oriented, fit.matrix, richer)
+    return _find_more_by_richer_model(images, found)
+
+
+def _find_more_by_richer_model(images: Images, found: Found) -> bool:
+    """Tell whether blocks find much more of a place with a model that is richer than the one that was fitted."""
+    fit = found.solution.fit
+    richer = RICHER_MODEL.get(fit.model)
+    matrix = None if richer is None else block_fit(images.oriented, fit.matrix, richer)
+    if richer is None or matrix is None:
+        return False
     own = _consensus(images, fit.matrix, fit.model)
-    return matrix is not None and _consensus(images, matrix, richer) >= MIN_START_RATIO * max(own, MIN_CONSENSUS)
+    return _consensus(images, matrix, richer) - _SEARCH_COST >= MIN_START_RATIO * max(own, MIN_CONSENSUS)
+
+
+def _checked_by_richer_model(images: Images, found: Found) -> Found:
+    """Return what was found, suspect where it rests on its blocks, and they find much more with a richer model."""
+    evidence, model = found.solution.evidence, found.solution.fit.model
+    if found.status is not Status.OK or evidence.consensus is None or not _find_more_by_richer_model(images, found):
+        return found
+    reason = (
+        f"parts of the images find much more of each other with a model richer than `model` {model}; try `model` "
+        f"{RICHER_MODEL[model]}, or auto"
+    )
+    return replace(found, solution=replace(found.solution, verdict=Verdict(Status.SUSPECT, (reason,))))
 
 
 def _consensus(images: Images, matrix: np.ndarray, model: Model) -> float:
