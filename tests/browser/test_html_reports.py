@@ -410,6 +410,7 @@ def test_both_loops_of_a_movie_show_the_frame_that_is_chosen(browser: Browser, h
 def test_a_movie_plays_at_once_unless_that_is_not_wanted(browser: Browser, html_reports: dict[str, Path]) -> None:
     browser.show(html_reports["movie"])
     WebDriverWait(browser.driver, 30).until(lambda _: shown_frames(browser)[0] > 0)
+    assert browser.visible("[name=play]") == ["Pause"]
 
 
 def test_without_a_script_a_movie_shows_its_first_frames(browser: Browser, html_reports: dict[str, Path]) -> None:

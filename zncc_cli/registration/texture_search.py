@@ -115,11 +115,11 @@ def _place_of_blocks(images: Images, task: Task, starts: list[np.ndarray]) -> Ca
     Its score is the block consensus less `_SEARCH_COST`: what chance does once in so many tries, every search does.
     """
     pair, model = images.oriented, Model.AFFINE if task.config.model is Model.AUTO else task.config.model
-    size, places = LinearTransform(model, images.shapes[0]).size, list[tuple[float, np.ndarray]]()
+    places = list[tuple[float, np.ndarray]]()
     for start in _distinct(starts, images.shapes[0], _SAME_START_PX * pair.factor):
         matrix = block_fit(pair, start, model)
         if matrix is not None and (task.bound is None or task.bound.holds(matrix)):
-            places.append((block_consensus(pair, matrix, size).significance, matrix))
+            places.append((_consensus(images, matrix, model), matrix))
     if not places:
         return None
     consensus, place = max(places, key=lambda each: each[0])
@@ -171,7 +171,8 @@ def _find_more_by_richer_model(images: Images, found: Found) -> bool:
     matrix = None if richer is None else block_fit(images.oriented, fit.matrix, richer)
     if richer is None or matrix is None:
         return False
-    own = _consensus(images, fit.matrix, fit.model)
+    own = found.solution.evidence.consensus
+    own = _consensus(images, fit.matrix, fit.model) if own is None else own
     return _consensus(images, matrix, richer) - _SEARCH_COST >= MIN_START_RATIO * max(own, MIN_CONSENSUS)
 
 

@@ -193,8 +193,8 @@ def test_frames_are_read_and_written_one_by_one(tmp_path: Path, monkeypatch: pyt
         writer.write(made.frames(), shape=(160, 128, 128), dtype=np.uint16, photometric="minisblack")
     monkeypatch.setattr(images, "_MAX_EAGER_BYTES", 2**16)
     monkeypatch.setattr(FilmMaker, "collect", lambda maker, strip: None)  # the page holds 30 frames of any movie
-    for drawing in ("write_page", "draw_drift"):
-        monkeypatch.setattr(stack_job, drawing, lambda *_: None)
+    for drawing in ("write_reports", "draw_drift"):
+        monkeypatch.setattr(stack_job, drawing, lambda *_: {})
     align(write(tmp_path / "short.tif", [*made.frames()][:4]), overwrite=True)  # what is loaded once
     tracemalloc.start()
     try:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
 from zncc_cli.config import Model
-from zncc_cli.config.settings import stack_command_line
 from zncc_cli.config.stack import StackConfig
 from zncc_cli.files.images import check_kind, read_image
 from zncc_cli.files.output_folder import OutputFolder, refuse_sources
 from zncc_cli.files.output_formats import check_output
 from zncc_cli.jobs.budget import file_bytes
 from zncc_cli.jobs.disk import check_disk
-from zncc_cli.jobs.missing import Missing, report_entries
-from zncc_cli.jobs.reproducible import finished_report, reported_settings
+from zncc_cli.jobs.missing import Missing
 from zncc_cli.jobs.resampled import missing_value
 from zncc_cli.jobs.stack.align_bending import align_bending_stack
 from zncc_cli.jobs.stack.film import FilmMaker
@@ -30,24 +28,21 @@ from zncc_cli.jobs.stack.movie import Movie, Progress, movie_of
 from zncc_cli.jobs.stack.outcome import (
     DRIFT_TABLE,
     FRAME_TRANSFORMS,
-    REPORT,
     StackOutcome,
     file_names,
     replaced_names,
     seconds_of,
     stack_name,
 )
-from zncc_cli.jobs.stack.pages import draw_drift, write_page
+from zncc_cli.jobs.stack.pages import draw_drift, write_reports
 from zncc_cli.jobs.stack.path import MoviePath, drift_rows, movie_path
 from zncc_cli.jobs.stack.verdict import judge_path
 from zncc_cli.jobs.threads import beside
-from zncc_cli.jobs.versions import versions
 from zncc_cli.operators import native
 from zncc_cli.progress import part
 from zncc_cli.registration.resampling.canvas import Frame, frame_of_all
 from zncc_cli.registration.warp import corners, map_points
 from zncc_cli.report.drift_files import BLANK, OK, OUTLIER, DriftRow, write_drift_table, write_frame_transforms
-from zncc_cli.report.json import write_json
 from zncc_cli.report.stack_html import load_stack_html
 
 logger = logging.getLogger("zncc_cli.stack")
@@ -102,7 +97,7 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
                 folder.staging / stack_name(config), list(matrices), canvas, config, progress, maker.collect
             )
         write_drift_table(folder.staging / DRIFT_TABLE, rows)
-        names, missing = file_names(config), Missing(folder.staging)
+        missing = Missing(folder.staging)
         draw_drift(folder.staging, rows, config, missing)
         axis = image.axes[movie.axis]
         write_frame_transforms(
@@ -124,7 +119,7 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
             *_outside_note(outside, len(rows), config),
             *written.notes,
         )
-        report: dict[str, Any] = {
+        found: dict[str, Any] = {
             "status": status.value,
             "reasons": reasons,
             "image": str(config.image),
@@ -138,25 +133,13 @@ def align_stack(config: StackConfig, progress: Progress, import_seconds: float =
                 "misfit": misfit,
                 "clipped_values": written.clipped,
             },
-            "registered_on": {"channel_index": list(movie.view.index), "blocks": movie.factor},
-            "canvas": {"offset": list(canvas.offset), "shape": list(canvas.shape)},
-            **report_entries(notes, missing.of(names)),
-            "seconds": seconds_of(import_seconds, began, registration_began, write_began),
-            "settings": dataclasses.asdict(reported_settings(config)),
-            "threads": movie.threads,
-            "versions": versions(),
-            "command": stack_command_line(reported_settings(config)),
         }
-        # The page may itself be missing, so report.json is completed after it.
+        seconds = partial(seconds_of, import_seconds, began, registration_began, write_began)
         with part(_WRITTEN, 1.0):
-            write_page(folder.staging, finished_report(report, config), rows, maker, names, missing, progress)
-        report |= {"seconds": seconds_of(import_seconds, began, registration_began, write_began)}
-        report |= report_entries(notes, missing.of(names))
-        report = finished_report(report, config)
-        write_json(folder.staging / REPORT, report)
+            report = write_reports(folder.staging, found, rows, maker, config, missing, notes, seconds, progress)
     for note in notes:
         logger.info("%s", note)
-    return StackOutcome(config.folder, status, rows, report, missing.of(names))
+    return StackOutcome(config.folder, status, rows, report, missing.of(file_names(config)))
 
 
 @contextmanager

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from zncc_cli.config.settings import stack_command_line
 from zncc_cli.config.stack import StackConfig
 from zncc_cli.files.image_output import STRIP_ROWS, write_strips
 from zncc_cli.files.images import check_kind, read_image
@@ -21,8 +20,7 @@ from zncc_cli.files.output_formats import check_output
 from zncc_cli.files.transforms.stack_json import SPLINES, write_splines
 from zncc_cli.jobs.budget import file_bytes
 from zncc_cli.jobs.disk import check_disk
-from zncc_cli.jobs.missing import Missing, report_entries
-from zncc_cli.jobs.reproducible import finished_report, reported_settings
+from zncc_cli.jobs.missing import Missing
 from zncc_cli.jobs.resampled import missing_value
 from zncc_cli.jobs.stack.fields import SUSPECT, MovieFrame, in_pixels, movie_frames
 from zncc_cli.jobs.stack.film import FilmMaker
@@ -32,7 +30,6 @@ from zncc_cli.jobs.stack.outcome import (
     EXPECTED_ERROR,
     FRAME_TRANSFORMS,
     INCREMENTAL,
-    REPORT,
     TOTAL,
     StackOutcome,
     file_names,
@@ -40,9 +37,8 @@ from zncc_cli.jobs.stack.outcome import (
     seconds_of,
     stack_name,
 )
-from zncc_cli.jobs.stack.pages import draw_drift, write_page
+from zncc_cli.jobs.stack.pages import draw_drift, write_reports
 from zncc_cli.jobs.threads import beside
-from zncc_cli.jobs.versions import versions
 from zncc_cli.operators import native
 from zncc_cli.progress import part
 from zncc_cli.registration.nonrigid.frame_field import FrameField
@@ -50,7 +46,6 @@ from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.resampling.canvas import Frame
 from zncc_cli.registration.transforms.bending import displacements
 from zncc_cli.report.drift_files import BLANK, OK, OUTLIER, DriftRow, write_drift_table, write_frame_transforms
-from zncc_cli.report.json import write_json
 from zncc_cli.report.stack_html import load_stack_html
 
 logger = logging.getLogger("zncc_cli.stack")
@@ -93,7 +88,7 @@ def align_bending_stack(config: StackConfig, progress: Progress, import_seconds:
         digest = write_splines(staging / SPLINES, fields)
         rows = tuple(_row(frame, place) for frame, place in zip(frames, places, strict=True))
         write_drift_table(staging / DRIFT_TABLE, rows)
-        names, missing = file_names(config), Missing(staging)
+        missing = Missing(staging)
         draw_drift(staging, rows, config, missing)
         axis = image.axes[movie.axis]
         write_frame_transforms(
@@ -113,7 +108,7 @@ def align_bending_stack(config: StackConfig, progress: Progress, import_seconds:
         )
         status, reasons = _judged(frames)
         notes = (*image.notes, *movie_notes, *written.notes)
-        report: dict[str, Any] = {
+        found: dict[str, Any] = {
             "status": status.value,
             "reasons": reasons,
             "image": str(config.image),
@@ -132,25 +127,13 @@ def align_bending_stack(config: StackConfig, progress: Progress, import_seconds:
                 "least_zncc": min((frame.zncc for frame in frames if frame.zncc is not None), default=None),
                 "clipped_values": written.clipped,
             },
-            "registered_on": {"channel_index": list(movie.view.index), "blocks": movie.factor},
-            "canvas": {"offset": list(canvas.offset), "shape": list(canvas.shape)},
-            **report_entries(notes, missing.of(names)),
-            "seconds": seconds_of(import_seconds, began, registration_began, write_began),
-            "settings": dataclasses.asdict(reported_settings(config)),
-            "threads": movie.threads,
-            "versions": versions(),
-            "command": stack_command_line(reported_settings(config)),
         }
-        # The page may itself be missing, so report.json is completed after it.
+        seconds = partial(seconds_of, import_seconds, began, registration_began, write_began)
         with part(_WRITTEN, 1.0):
-            write_page(staging, finished_report(report, config), rows, maker, names, missing, progress)
-        report |= {"seconds": seconds_of(import_seconds, began, registration_began, write_began)}
-        report |= report_entries(notes, missing.of(names))
-        report = finished_report(report, config)
-        write_json(staging / REPORT, report)
+            report = write_reports(staging, found, rows, maker, config, missing, notes, seconds, progress)
     for note in notes:
         logger.info("%s", note)
-    return StackOutcome(config.folder, status, rows, report, missing.of(names))
+    return StackOutcome(config.folder, status, rows, report, missing.of(file_names(config)))
 
 
 def _row(frame: MovieFrame, place: FrameField) -> DriftRow:

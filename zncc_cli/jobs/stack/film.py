@@ -32,7 +32,7 @@ class FilmMaker:
 
     def __init__(self, movie: Movie, canvas: Frame) -> None:
         """Choose frames evenly among those of ``movie``; ``canvas`` is what is written."""
-        self._movie, self._canvas = movie, canvas
+        self.movie, self.canvas = movie, canvas
         self._factor = math.ceil(max(canvas.shape) / _SIDE)
         self._cut_frames = _evenly(movie.count, _CUT_FRAMES)
         self._loop_frames = tuple(self._cut_frames[k] for k in _evenly(len(self._cut_frames), _LOOP_FRAMES))
@@ -42,8 +42,8 @@ class FilmMaker:
 
     def collect(self, strip: Strip) -> None:
         """Take a strip of the written stack, if its plane is shown; strips come in the order of the file."""
-        axis, index = self._movie.axis, strip.index
-        wanted = self._movie.view.index
+        axis, index = self.movie.axis, strip.index
+        wanted = self.movie.view.index
         frame = index[axis]
         if (*index[:axis], *index[axis + 1 :]) != (
             *wanted[:axis],
@@ -52,8 +52,8 @@ class FilmMaker:
             return
         if self._open is None or self._open[0] != frame:
             self._close()
-            self._open = frame, BlockMeans(self._canvas.shape, self._factor)
-        grey = self._movie.view.grey_of(strip.pixels)
+            self._open = frame, BlockMeans(self.canvas.shape, self._factor)
+        grey = self.movie.view.grey_of(strip.pixels)
         self._open[1].add(grey, strip.covered & np.isfinite(grey), strip.first_row)
 
     def film(self, bad_frames: Sequence[int], progress: Progress) -> Film:
@@ -63,10 +63,10 @@ class FilmMaker:
         frames = sorted({*self._cut_frames, *bad_frames})
 
         def read(frame: int) -> _Picture:
-            progress(f"drawing frame {frame + 1} of {self._movie.count}")
+            progress(f"drawing frame {frame + 1} of {self.movie.count}")
             return self._read(frame)
 
-        pictures = zip(frames, in_order(read, frames, self._movie.threads), strict=True)
+        pictures = zip(frames, in_order(read, frames, self.movie.threads), strict=True)
         for frame, picture in counted(pictures, len(frames)):
             cuts_before[frame] = _cuts(picture)
             if frame in self._loop_frames:
@@ -107,7 +107,7 @@ class FilmMaker:
 
     def _read(self, frame: int) -> _Picture:
         """Read a frame as it is in the file, on the canvas, as means of blocks."""
-        movie, canvas = self._movie, self._canvas
+        movie, canvas = self.movie, self.canvas
         view = replace(movie.view, index=movie.index(frame))
         blocks = BlockMeans(canvas.shape, self._factor)
         for top in range(0, view.shape[0], _READ_ROWS):
