@@ -25,6 +25,7 @@ from zncc_cli.registration.quality.block_consensus import block_consensus
 from zncc_cli.registration.quality.bounds import MIN_START_RATIO
 from zncc_cli.registration.quality.compute_evidence import compute_evidence, may_agree
 from zncc_cli.registration.quality.evidence import Evidence
+from zncc_cli.registration.quality.residual_motion import residual_motion
 from zncc_cli.registration.quality.static_border import BorderCheck, refine_without_border
 from zncc_cli.registration.quality.uncertainty import Uncertainty
 from zncc_cli.registration.quality.verdict import Request, Verdict, judge
@@ -236,6 +237,16 @@ def _fine_ratio(
 def confirmed(solution: Solution, task: Task, oriented: OrientedPair) -> Solution:
     """Return a solution by brightness, judged as well by the consensus of the blocks of both images."""
     evidence = _with_consensus(solution.evidence, oriented, solution.fit)
+    return dataclasses.replace(solution, evidence=evidence, verdict=_judged(evidence, solution.fit.model, task))
+
+
+def held_against_parts(solution: Solution, task: Task, oriented: OrientedPair, *, alike: bool) -> Solution:
+    """Return a solution that is ok, judged as well by how far the parts of both images, each for itself, are off it.
+
+    ``alike``: whether the images look alike there, see `residual_motion`.
+    """
+    off = residual_motion(oriented, solution.fit.matrix, alike=alike)
+    evidence = dataclasses.replace(solution.evidence, residual_motion=off)
     return dataclasses.replace(solution, evidence=evidence, verdict=_judged(evidence, solution.fit.model, task))
 
 

@@ -178,8 +178,11 @@ class Images:
     @cached_property
     def oriented(self) -> OrientedPair:
         """The orientation maps of the judged level, without a border that both images have."""
-        pair, judged = self.without_border, self.as_they_are.pair.judged
-        return OrientedPair.of(pair.fixed[judged], pair.moving[judged])
+        return self.oriented_at(self.as_they_are.pair.judged)
+
+    def oriented_at(self, level: int) -> OrientedPair:
+        """Return the orientation maps of a level, without a border that both images have."""
+        return OrientedPair.of(*self.without_border.level(level))
 
     def variant(self, *, mirrored: bool = False, reductions: tuple[int, int] = (1, 1)) -> PairVariant | None:
         """Return the pair in this variant; None where too little of an image is left by its reduction."""

@@ -20,7 +20,7 @@ from zncc_cli.errors import BackendError, OptionError
 from zncc_cli.operators import native
 from zncc_cli.registration.attempt import Task
 from zncc_cli.registration.bent import Bent, bend_pair, bend_where_no_matrix_explains
-from zncc_cli.registration.found import Found
+from zncc_cli.registration.found import Found, held_against_its_parts
 from zncc_cli.registration.inputs.hot_pixels import hot_note, hot_pixels
 from zncc_cli.registration.inputs.no_data import gap_note
 from zncc_cli.registration.inputs.prepare import Prepared, check_window, checked_init, prepare
@@ -121,14 +121,12 @@ class RegistrationResult:
     def probability(self) -> float:
         """The probability that the result is right: off by less than a pixel, RMS over the overlap.
 
-        Where the blocks judged it (`Evidence.consensus`), by at most what they tell (`consensus_tolerance`). Among
-        objects that are all alike, blocks agree on places that nothing else speaks for: the verdict bounds what they
-        say.
+        Where the blocks judged it (`Evidence.consensus`), by at most what they tell (`consensus_tolerance`). A verdict
+        in doubt leaves no more than `MOST_PROBABLE`: its reason may be one that the probability does not weigh.
         """
         if self.bending is not None:
             return bending_probability(self.bending, self.status)
-        probability = probability_right(self.evidence)
-        return probability if self.evidence.consensus is None else min(probability, MOST_PROBABLE[self.status])
+        return min(probability_right(self.evidence), MOST_PROBABLE[self.status])
 
 
 def register(
@@ -229,7 +227,7 @@ def _register(
     else:
         found = search_variants(images, task, scale)
         bent = bend_where_no_matrix_explains(images, task, scale, found) if config.model is Model.AUTO else None
-        found = found if bent is None else bent.found
+        found = held_against_its_parts(images, task, found) if bent is None else bent.found
     notes = _notes_of_inputs(names, (fixed, moving), hot, config), _note_of_window(config, images, found), found.notes
     all_notes = *itertools.chain(*notes), *found.solution.notes
     result = _result(images, found, all_notes, backend, device, time.perf_counter() - began)

@@ -28,7 +28,7 @@ from zncc_cli.registration.quality.bounds import (
     MIN_START_RATIO,
 )
 from zncc_cli.registration.quality.compute_evidence import RICHER_MODEL, overlap_distance
-from zncc_cli.registration.quality.verdict import Status, Verdict, is_static
+from zncc_cli.registration.quality.verdict import Status, Verdict, is_static, look_alike
 from zncc_cli.registration.refine.tone_curve import with_one_tone
 from zncc_cli.registration.search.block_fit import DRAWS, block_fit
 from zncc_cli.registration.search.global_search import Start
@@ -49,10 +49,12 @@ _SAME_START_PX = 8.0  # of the judged level, at a corner: blocks reach farther t
 def search_texture(images: Images, task: Task, found: Found) -> Found:
     """Return what a search by texture leads to, where brightness has ``found`` nothing that is ok; else ``found``.
 
-    What a camera leaves at its own place, a border or single pixels, has texture there as well.
+    What a camera leaves at its own place, a border or single pixels, has texture there as well; and images that look
+    alike are judged best by their brightness.
     """
-    static = found.status is Status.SUSPECT and is_static(found.solution.evidence)
-    if found.status is Status.OK or task.config.contrast is not Contrast.AUTO or static:
+    evidence = found.solution.evidence
+    stays = found.status is Status.SUSPECT and (is_static(evidence) or look_alike(evidence))
+    if found.status is Status.OK or task.config.contrast is not Contrast.AUTO or stays:
         return found
     textures = images.textures
     if textures is None:

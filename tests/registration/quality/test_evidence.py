@@ -12,6 +12,7 @@ LENGTHS = {
     "motion",
     "fold_distance",
     "model_misfit",
+    "residual_motion",
     "round_trip",
     "consensus_tolerance",
     "expected_error",

@@ -73,6 +73,13 @@ ADVICE: dict[str, tuple[dict[str, object], Request, str, str]] = {
         "try `model` affine, or auto",
         "compare",
     ),
+    "parts elsewhere": ({"residual_motion": 3.0}, Request(), "try `model` auto, or bspline", "compare"),
+    "parts elsewhere, auto": (
+        {"residual_motion": 3.0},
+        Request(RegistrationConfig(model=Model.AUTO), Model.AFFINE),
+        "compare with `model` bspline",
+        "try `model` auto",
+    ),
     "richer than affine": ({"model_misfit": 2.0}, Request(), "try `model` homography, or auto", "affine, or"),
     "richer than auto": (
         {"model_misfit": 2.0},

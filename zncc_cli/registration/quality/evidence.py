@@ -128,6 +128,15 @@ class Evidence:
     model_misfit: float | None = _figure(
         "Model misfit", _PIXELS, "How far a richer model would move the result beyond chance, RMS.", default=None
     )
+    # Of half of them, or of a quarter where the images look unlike, see `residual_motion`. None where too few tell, and
+    # where the expected error is so small that none can be off.
+    residual_motion: float | None = _figure(
+        "Residual motion",
+        _PIXELS,
+        "How far the parts of the overlap, each for itself, lie from where the transform puts them; 0 where that is "
+        "less than they tell. Only computed where the scatter of the fit leaves room for it.",
+        default=None,
+    )
     # Block by block, see `block_significance`; None with too few blocks.
     aperture_agreement: float | None = _figure(
         "Aperture agreement",

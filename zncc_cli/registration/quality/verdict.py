@@ -26,8 +26,7 @@ class Status(Choice):
 
 
 MOST_PROBABLE = {Status.OK: 1.0, Status.SUSPECT: 0.5, Status.FAILED: 0.05}
-"""The probability of being right that a verdict leaves at most, where one figure alone tells it: the error that is
-expected of a field, or the block consensus."""
+"""The probability of being right that a verdict leaves at most, whatever the figures that tell it come to."""
 
 
 @dataclass(frozen=True)
@@ -267,12 +266,27 @@ def _doubts_of_model(e: Evidence, request: Request) -> Iterator[str]:
             f"a model richer than {_fitted_model(request)} would move the overlap by {e.model_misfit:.1f} px more than "
             f"chance explains; {_richer_model_advice(request)}"
         )
+    if e.residual_motion and not misfits:
+        advice = (
+            "compare with `model` bspline" if request.config.model is Model.AUTO else "try `model` auto, or bspline"
+        )
+        yield (
+            f"many parts of the overlap that find a place by themselves lie {e.residual_motion:.1f} px or more from "
+            f"where the transform puts them: the motion is richer than {_fitted_model(request)}, as that of tissue or "
+            f"of a scene with depth is; {advice}"
+        )
     if e.aperture_agreement is not None and e.aperture_agreement < bounds.MIN_APERTURE_AGREEMENT:
         yield (
             "the images say nothing about one of the motions that the `model` allows, as parallel lines do not tell a "
             f"shift along them (aperture agreement {e.aperture_agreement:.1f}, at least "
             f"{bounds.MIN_APERTURE_AGREEMENT:.0f} is needed){'' if misfits else request.simpler_model}"
         )
+
+
+def look_alike(evidence: Evidence) -> bool:
+    """Tell whether brightness explains much of both images, as it does in those of one sensor."""
+    zncc, ceiling = evidence.zncc_coarse, evidence.zncc_ceiling
+    return zncc is not None and ceiling is not None and zncc >= bounds.MIN_ALIKE_SHARE * ceiling
 
 
 def is_static(evidence: Evidence) -> bool:
