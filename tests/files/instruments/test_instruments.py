@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gzip
 import os
+import threading
+import time
 import tracemalloc
 import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +19,11 @@ import tifffile
 
 from zncc_cli.config import ResamplingConfig
 from zncc_cli.errors import InputError
+from zncc_cli.files.array_image import frames_image
 from zncc_cli.files.image_output import write_image
 from zncc_cli.files.images import Image, read_image
 from zncc_cli.files.metadata import PixelSize
+from zncc_cli.files.options import ReadOptions
 from zncc_cli.jobs.resampled import write_resampled
 from zncc_cli.registration.resampling.canvas import Frame
 
@@ -238,6 +243,20 @@ def test_nifti(tmp_path: Path, suffix: str) -> None:
     assert_is(image, data.swapaxes(0, 1), "ZTYX", size, PhysicalSizeZ=2.0, TimeIncrement=1.5, TimeIncrementUnit="s")
 
 
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_the_second_version_of_nifti_is_read_and_its_scaling_noted(tmp_path: Path, suffix: str) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    volume = nibabel.Nifti2Image(pixels(3, dtype="i2").T, np.eye(4))
+    volume.header.set_xyzt_units("mm")
+    volume.header.set_slope_inter(0.5, -20)
+    nibabel.save(volume, tmp_path / f"a{suffix}")
+    image = read_image(tmp_path / f"a{suffix}")
+    assert image.axes == "ZYX"
+    stored = np.asarray(nibabel.load(tmp_path / f"a{suffix}").dataobj.get_unscaled()).T
+    np.testing.assert_array_equal(image.data, stored)
+    assert "values are 0.5 times these plus -20" in image.notes[0]
+
+
 def test_a_compressed_nifti_that_claims_more_than_it_holds_is_refused(tmp_path: Path) -> None:
     nibabel = pytest.importorskip("nibabel")
     nibabel.save(nibabel.Nifti1Image(pixels(3, dtype="i2").T, np.eye(4)), tmp_path / "a.nii")
@@ -297,6 +316,19 @@ def test_a_dicom_is_refused_where_its_pixels_are_missing_or_too_many(tmp_path: P
     refused(path, "at most 1000 bytes", max_bytes=1000)
     (tmp_path / "b.dcm").write_bytes(path.read_bytes()[:-500])
     refused(tmp_path / "b.dcm", "DICOM")
+
+
+def test_a_dicom_whose_compression_no_library_reads_names_one(tmp_path: Path) -> None:
+    pydicom = pytest.importorskip("pydicom")
+    path = dicom(tmp_path / "a.dcm", pixels())
+    said = pydicom.dcmread(path)
+    said.file_meta.TransferSyntaxUID = pydicom.uid.JPEGLosslessSV1
+    if pydicom.pixels.get_decoder(pydicom.uid.JPEGLosslessSV1).is_available:
+        pytest.skip("a library for lossless JPEG is installed")
+    said.PixelData = pydicom.encaps.encapsulate([bytes(100)])
+    said["PixelData"].is_undefined_length = True
+    said.save_as(tmp_path / "b.dcm")
+    refused(tmp_path / "b.dcm", "a library that reads JPEG Lossless", "pip install python-gdcm")
 
 
 def test_a_dicom_of_palette_colours_is_refused(tmp_path: Path) -> None:
@@ -421,6 +453,15 @@ def test_a_fits_whose_keyword_blank_belongs_to_no_pixel_is_read(tmp_path: Path) 
     assert image.read().valid().all()
 
 
+def test_a_compressed_fits_is_read_and_refused_before_it_fills_the_memory(tmp_path: Path) -> None:
+    fits = pytest.importorskip("astropy.io.fits")
+    units = [fits.PrimaryHDU(pixels(3, dtype="f4")), fits.ImageHDU(pixels(), name="ERR")]
+    fits.HDUList(units).writeto(tmp_path / "a.fits.gz")
+    assert_is(read_image(tmp_path / "a.fits.gz"), pixels(3, dtype="f4"), "ZYX", None)
+    assert_is(read_image(tmp_path / "a.fits.gz", series=1), pixels(), "YX", None)
+    refused(tmp_path / "a.fits.gz", "at most 1000 bytes", max_bytes=1000)
+
+
 # CZI
 
 
@@ -504,6 +545,32 @@ def test_a_slide_that_openslide_reads(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.asarray(level), data[::2, ::2])
     (tmp_path / "b.ndpi").write_bytes((tmp_path / "a.bif").read_bytes()[:999])
     refused(tmp_path / "b.ndpi", "NDPI (Hamamatsu)")
+
+
+def test_a_slide_whose_tiles_fill_the_memory_is_refused(tmp_path: Path) -> None:
+    """OpenSlide ends the process where it gets no memory for a tile."""
+    pytest.importorskip("openslide")
+    tifffile.imwrite(tmp_path / "a.bif", np.zeros((40, 56, 3), "u1"), photometric="rgb", tile=(16, 16), metadata=None)
+    with tifffile.TiffFile(tmp_path / "a.bif", mode="r+b") as file:
+        file.pages.first.tags["TileWidth"].overwrite(2**31 - 16, dtype="I")
+    refused(tmp_path / "a.bif", "tiles of at most", "2147483632 x 16 pixels")
+
+
+def test_planes_are_read_by_one_thread_at_a_time(tmp_path: Path) -> None:
+    """Libraries of instruments read by one file handle, whose place one thread would take from another."""
+    busy = threading.Lock()
+
+    def frame(index: tuple[int, ...]) -> np.ndarray:
+        assert busy.acquire(blocking=False)
+        time.sleep(0.001)
+        busy.release()
+        return np.full((H, W), index[0], np.uint8)
+
+    options = ReadOptions(name="made", max_bytes=2**20)
+    image = frames_image(tmp_path / "a.any", options, frame, (24, H, W), np.dtype(np.uint8), "ZYX", {})
+    with ThreadPoolExecutor(8) as pool:
+        planes = list(pool.map(lambda number: np.asarray(image.data[number]), range(24)))
+    assert [int(plane.max()) for plane in planes] == list(range(24))
 
 
 # Sizes that stand in other places

@@ -40,7 +40,7 @@ def read_fits(path: Path, options: ReadOptions) -> Image:
         header = unit.header
         has_blanks = "BLANK" in header and int(header["BITPIX"]) > 0
         is_scaled = "BZERO" in header or "BSCALE" in header or isinstance(unit, fits.CompImageHDU)
-        if is_scaled or has_blanks:
+        if is_scaled or has_blanks or path.name.lower().endswith(".gz"):
             check_bytes(path, math.prod(unit.shape) * 8, options)
             with fits.open(path, mode="readonly", memmap=False) as loaded:
                 data = loaded[units.index(unit)].data

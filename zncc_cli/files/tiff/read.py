@@ -97,6 +97,8 @@ def _looks(
     places = [place for place in _places(chain, series) if place is not None]
     if len(places) < 2 or len(places) != len(series.pages):
         return one, ()
+    if chain.is_cut:
+        return one, ("its pages have too many tags to be compared: all were read like the first one",)
     differing = chain.differing(places)
     looks, notes = one, tuple[str, ...]()
     if ORIENTATION in differing:
@@ -123,6 +125,8 @@ def _page_tags(
     planes = math.prod(image.leading)
     if len(numbers) < 2 or planes % len(pages):
         return (), ()
+    if chain.is_cut:
+        return (), ("the tags of further pages",)
     codes = [code for code in chain.differing(numbers) if code not in (ORIENTATION, COLOR_MAP)]
     kept = [code for code in codes if is_copied_of_pages(code) and chain.is_whole(numbers, code)]
     left_out = tuple(own_tag_name(code) for code in codes if code not in kept)
