@@ -56,7 +56,11 @@ LAYERS = {
         (
             "npy",
             "pnm",
+            "raster_image",
+            "raster_deep",
             "raster",
+            "ome_zarr_array",
+            "ome_zarr_metadata",
             "ome_zarr",
             "ngff",
             "tiff",
@@ -66,7 +70,7 @@ LAYERS = {
             "world_file",
             "instruments",
         ),
-        ("formats", "ome_zarr_output", "png_output"),
+        ("formats", "ome_zarr_output_layout", "ome_zarr_output_metadata", "ome_zarr_output", "png_output"),
         ("images", "output_formats", "image_output"),
     ),
     "jobs": (

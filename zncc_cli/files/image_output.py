@@ -16,7 +16,7 @@ from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.output_folder import atomic_write
 from zncc_cli.files.output_formats import OUTPUT_FORMATS, format_of_name
 from zncc_cli.files.png import png_bytes
-from zncc_cli.files.tiff.write import STRIP_ROWS
+from zncc_cli.files.tiff.layout import STRIP_ROWS
 
 __all__ = ["STRIP_ROWS", "write_image", "write_picture", "write_strips"]
 
