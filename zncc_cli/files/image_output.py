@@ -1,4 +1,4 @@
-"""Image output: TIFFs like the images that were read, OME-Zarr and PNG by the name of the file; and PNG pictures."""
+"""Image output: TIFFs like the images that were read, OME-Zarr, PNG and FITS by the file's name; PNG pictures."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def write_strips(
 
     Args:
         path: the file; an existing one is replaced once all strips are written. Its suffix tells the format: *.zarr,
-            *.png, otherwise TIFF.
+            *.png, *.fits, otherwise TIFF.
         strips: arrays (h, W) or (h, W, S) in the order of the file: plane after plane, rows from top to bottom; every
             strip but the last of a plane has `STRIP_ROWS` rows.
         shape: leading axes and (H, W) or (H, W, S).

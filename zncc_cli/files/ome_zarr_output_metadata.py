@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zncc_cli.files.fits_header import lost_sky
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.ngff import AXIS_TYPES, ngff_unit
 from zncc_cli.files.ome_zarr_output_layout import UNKNOWN_AXES, OutputLayout
@@ -139,6 +140,7 @@ def left_out_notes(like: Metadata | None, frame: Metadata | None, layout: Output
         known |= {"spacing", "zunit", "finterval", "tunit", "unit", "fps", "loop", "mode", "min", "max"}
         names += [str(key) for key in like.properties if key not in known]
     names += ["the georeference"] if frame and frame.georeference else []
+    names += lost_sky(like, frame, is_kept=False)
     size = pixel_size(frame) if frame else None
     if size is not None and length_unit(size.unit) is None:
         names.append(f"the pixel size in {size.unit}")

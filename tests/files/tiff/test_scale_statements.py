@@ -215,6 +215,7 @@ def test_labels_and_properties_of_imagej_lose_their_scale(tmp_path):
         "Objective.Lens.Magnificant=20",
         "XResolution: 4.0",
         "pixels/um 4",
+        "Scale Factor for X = 0.645",
         "HorFieldsize=0.1",
         '{"Calibration": {"x": 0.25}}',
         '<scn><view sizeX="26564"/></scn>',

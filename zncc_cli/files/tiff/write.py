@@ -30,6 +30,7 @@ from zncc_cli.files.tiff.written_tags import (
     further_tags,
     page_tags_of,
     sample_options,
+    with_sky,
 )
 
 # Of pixels: a larger file needs BigTIFF. 32-bit offsets reach 4 GiB, less room for tags.
@@ -73,6 +74,7 @@ def write_tiff(
     """
     layout = layout_of(shape, np.dtype(dtype).newbyteorder("="), axes, like)
     like, scale_notes = on_the_grid_of(like, frame)
+    like = with_sky(like, frame, offset)
     pyramid = pyramid and max(layout.height, layout.width) > MIN_SIDE
     is_map = bool(frame and frame.georeference) or layout.bands > 1
     as_ome = _as_ome(like, frame) if pyramid and not is_map and (like is None or like.flavor == "plain") else like

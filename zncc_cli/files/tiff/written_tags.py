@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from zncc_cli.files.fits_header import lost_sky, moved_sky
 from zncc_cli.files.metadata import Flavor, Metadata, PageTags, Resolution, Tag
 from zncc_cli.files.tag_values import DESCRIPTION, text_of
 from zncc_cli.files.tiff import georeference
@@ -60,6 +62,16 @@ def sample_options(
         "planarconfig": planar if samples > 1 else None,
         "extrasamples": [kind] * extra if extra else None,
     }
+
+
+def with_sky(like: Metadata | None, frame: Metadata | None, offset: tuple[float, float]) -> Metadata | None:
+    """Return metadata whose description ends in the coordinate system of the grid, as cards of a FITS header."""
+    if like is None:
+        return None
+    is_kept = like.flavor == "plain"
+    cards = moved_sky(frame, offset) if is_kept else ()
+    description = "\n".join((*([like.description] if like.description else []), *cards))
+    return replace(like, description=description, left_out=(*like.left_out, *lost_sky(like, frame, is_kept=is_kept)))
 
 
 def description_of(like: Metadata | None) -> bytes | None:
