@@ -263,6 +263,12 @@ def test_a_compressed_nifti_that_claims_more_than_it_holds_is_refused(tmp_path: 
     content[42:48] = np.array([30000, 30000, 30000], "<i2").tobytes()
     (tmp_path / "b.nii.gz").write_bytes(gzip.compress(bytes(content)))
     refused(tmp_path / "b.nii.gz", "bytes")
+    content[42:48] = np.array([3000, 300, 300], "<i2").tobytes()  # half a gigabyte
+    (tmp_path / "c.nii").write_bytes(content)
+    tracemalloc.start()
+    refused(tmp_path / "c.nii", "shape (3000, 300, 300)")
+    assert tracemalloc.get_traced_memory()[1] < 10e6
+    tracemalloc.stop()
 
 
 # DICOM

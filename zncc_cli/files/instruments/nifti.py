@@ -34,11 +34,13 @@ def read_nifti(path: Path, options: ReadOptions) -> Image:
         volume: Any = kind.from_filename(path, mmap=True)
         header, shape = volume.header, tuple(int(n) for n in volume.shape)
         dtype = header.get_data_dtype()
-        if path.name.endswith(".gz"):
-            size = math.prod(shape) * dtype.itemsize
+        size, stored = math.prod(shape) * dtype.itemsize, path.stat().st_size
+        if path.name.lower().endswith(".gz"):
             check_bytes(path, size, options)
-            if size > _MAX_INFLATION * path.stat().st_size:
-                raise ValueError(f"{size} bytes of pixels in {path.stat().st_size}")
+            stored *= _MAX_INFLATION
+        # The library takes memory for all of them before it reads.
+        if min(shape, default=0) < 1 or size > stored - volume.dataobj.offset:
+            raise ValueError(f"shape {shape} of {dtype} in {path.stat().st_size} bytes")
         data = volume.dataobj.get_unscaled()
         zooms = [float(zoom) for zoom in header.get_zooms()]
         length, time = header.get_xyzt_units()
