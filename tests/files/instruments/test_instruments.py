@@ -256,6 +256,14 @@ def test_the_second_version_of_nifti_is_read_and_its_scaling_noted(tmp_path: Pat
     assert "values are 0.5 times these plus -20" in image.notes[0]
 
 
+def test_colours_of_a_nifti_are_samples(tmp_path: Path) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    data = np.random.default_rng(0).integers(0, 250, (3, H, W, 3)).astype("u1")
+    stored = np.ascontiguousarray(data).view([(name, "u1") for name in "RGB"])[..., 0]
+    nibabel.save(nibabel.Nifti1Image(stored.T, np.eye(4)), tmp_path / "a.nii")
+    assert_is(read_image(tmp_path / "a.nii"), data, "ZYXS", None)
+
+
 def test_a_compressed_nifti_that_claims_more_than_it_holds_is_refused(tmp_path: Path) -> None:
     nibabel = pytest.importorskip("nibabel")
     nibabel.save(nibabel.Nifti1Image(pixels(3, dtype="i2").T, np.eye(4)), tmp_path / "a.nii")

@@ -19,8 +19,8 @@ _GREY = {"MONOCHROME1": "miniswhite", "MONOCHROME2": "minisblack"}
 def read_dicom(path: Path, options: ReadOptions) -> Image:
     """Read the stored numbers of ``path``; frames are "T", or "Z" where slices have a distance.
 
-    A rescale slope and intercept are noted. YCbCr and numbers of colours become RGB. Pixels that hold the padding value, or
-    one of the range of padding values, are missing.
+    A rescale slope and intercept are noted. YCbCr and numbers of colours become RGB. Pixels that hold the padding
+    value, or one of the range of padding values, are missing.
 
     Raises:
         InputError: there are no pixels, their compression needs a further library, or they do not fit into memory.
