@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gzip
 import os
+import threading
+import time
 import tracemalloc
 import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +19,10 @@ import tifffile
 
 from zncc_cli.config import ResamplingConfig
 from zncc_cli.errors import InputError
-from zncc_cli.files.image_output import write_image
+from zncc_cli.files.array_image import frames_image
 from zncc_cli.files.images import Image, read_image
 from zncc_cli.files.metadata import PixelSize
+from zncc_cli.files.options import ReadOptions
 from zncc_cli.jobs.resampled import write_resampled
 from zncc_cli.registration.resampling.canvas import Frame
 
@@ -238,6 +242,28 @@ def test_nifti(tmp_path: Path, suffix: str) -> None:
     assert_is(image, data.swapaxes(0, 1), "ZTYX", size, PhysicalSizeZ=2.0, TimeIncrement=1.5, TimeIncrementUnit="s")
 
 
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_the_second_version_of_nifti_is_read_and_its_scaling_noted(tmp_path: Path, suffix: str) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    volume = nibabel.Nifti2Image(pixels(3, dtype="i2").T, np.eye(4))
+    volume.header.set_xyzt_units("mm")
+    volume.header.set_slope_inter(0.5, -20)
+    nibabel.save(volume, tmp_path / f"a{suffix}")
+    image = read_image(tmp_path / f"a{suffix}")
+    assert image.axes == "ZYX"
+    stored = np.asarray(nibabel.load(tmp_path / f"a{suffix}").dataobj.get_unscaled()).T
+    np.testing.assert_array_equal(image.data, stored)
+    assert "values are 0.5 times these plus -20" in image.notes[0]
+
+
+def test_colours_of_a_nifti_are_samples(tmp_path: Path) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    data = np.random.default_rng(0).integers(0, 250, (3, H, W, 3)).astype("u1")
+    stored = np.ascontiguousarray(data).view([(name, "u1") for name in "RGB"])[..., 0]
+    nibabel.save(nibabel.Nifti1Image(stored.T, np.eye(4)), tmp_path / "a.nii")
+    assert_is(read_image(tmp_path / "a.nii"), data, "ZYXS", None)
+
+
 def test_a_compressed_nifti_that_claims_more_than_it_holds_is_refused(tmp_path: Path) -> None:
     nibabel = pytest.importorskip("nibabel")
     nibabel.save(nibabel.Nifti1Image(pixels(3, dtype="i2").T, np.eye(4)), tmp_path / "a.nii")
@@ -245,6 +271,12 @@ def test_a_compressed_nifti_that_claims_more_than_it_holds_is_refused(tmp_path: 
     content[42:48] = np.array([30000, 30000, 30000], "<i2").tobytes()
     (tmp_path / "b.nii.gz").write_bytes(gzip.compress(bytes(content)))
     refused(tmp_path / "b.nii.gz", "bytes")
+    content[42:48] = np.array([3000, 300, 300], "<i2").tobytes()  # half a gigabyte
+    (tmp_path / "c.nii").write_bytes(content)
+    tracemalloc.start()
+    refused(tmp_path / "c.nii", "shape (3000, 300, 300)")
+    assert tracemalloc.get_traced_memory()[1] < 10e6
+    tracemalloc.stop()
 
 
 # DICOM
@@ -299,10 +331,31 @@ def test_a_dicom_is_refused_where_its_pixels_are_missing_or_too_many(tmp_path: P
     refused(tmp_path / "b.dcm", "DICOM")
 
 
-def test_a_dicom_of_palette_colours_is_refused(tmp_path: Path) -> None:
-    """Its numbers are those of colours, which mean no brightness."""
-    path = dicom(tmp_path / "a.dcm", pixels(dtype="u1"), PhotometricInterpretation="PALETTE COLOR")
-    refused(path, "grey or RGB pixels", "PALETTE COLOR")
+def test_a_dicom_whose_compression_no_library_reads_names_one(tmp_path: Path) -> None:
+    pydicom = pytest.importorskip("pydicom")
+    path = dicom(tmp_path / "a.dcm", pixels())
+    said = pydicom.dcmread(path)
+    said.file_meta.TransferSyntaxUID = pydicom.uid.JPEGLosslessSV1
+    if pydicom.pixels.get_decoder(pydicom.uid.JPEGLosslessSV1).is_available:
+        pytest.skip("a library for lossless JPEG is installed")
+    said.PixelData = pydicom.encaps.encapsulate([bytes(100)])
+    said["PixelData"].is_undefined_length = True
+    said.save_as(tmp_path / "b.dcm")
+    refused(tmp_path / "b.dcm", "a library that reads JPEG Lossless", "pip install python-gdcm")
+
+
+def test_palette_colours_of_a_dicom_are_rgb(tmp_path: Path) -> None:
+    colours = np.random.default_rng(1).integers(0, 256, (256, 3)).astype("u2") * np.uint16(257)
+    tables: dict[str, Any] = {}
+    for name, column in zip(("Red", "Green", "Blue"), colours.T, strict=True):
+        tables |= {f"{name}PaletteColorLookupTableDescriptor": [256, 0, 16]}
+        tables |= {f"{name}PaletteColorLookupTableData": column.tobytes()}
+    data = pixels(dtype="u1")
+    path = dicom(tmp_path / "a.dcm", data, PhotometricInterpretation="PALETTE COLOR", **tables)
+    assert_is(read_image(path), colours[data], "YXS", None)
+    labels = read_image(path, indices=True)
+    assert_is(labels, data, "YX", None)
+    assert labels.metadata.photometric == "palette"
 
 
 @pytest.mark.parametrize(("dtype", "value"), [("u2", 7), ("i2", -2000)])
@@ -388,8 +441,6 @@ def test_fits(tmp_path: Path) -> None:
     assert image.notes == ("a.fits: series 0 (of 0 to 1), PRIMARY, was read; `series` chooses",)
     assert "OBSERVER= 'somebody'" in image.metadata.description
     assert "CDELT1" not in image.metadata.description
-    (note,) = write_image(tmp_path / "b.tif", np.asarray(image.data), like=image)
-    assert note == "left out: the coordinate system (WCS)"
     # 16-bit numbers without a sign are stored with an offset, BZERO.
     assert_is(read_image(tmp_path / "a.fits", series=1), pixels(), "YX", None)
 
@@ -419,6 +470,15 @@ def test_a_fits_whose_keyword_blank_belongs_to_no_pixel_is_read(tmp_path: Path) 
     image = read_image(tmp_path / "a.fits")
     np.testing.assert_array_equal(image.data, pixels(dtype="f4"))
     assert image.read().valid().all()
+
+
+def test_a_compressed_fits_is_read_and_refused_before_it_fills_the_memory(tmp_path: Path) -> None:
+    fits = pytest.importorskip("astropy.io.fits")
+    units = [fits.PrimaryHDU(pixels(3, dtype="f4")), fits.ImageHDU(pixels(), name="ERR")]
+    fits.HDUList(units).writeto(tmp_path / "a.fits.gz")
+    assert_is(read_image(tmp_path / "a.fits.gz"), pixels(3, dtype="f4"), "ZYX", None)
+    assert_is(read_image(tmp_path / "a.fits.gz", series=1), pixels(), "YX", None)
+    refused(tmp_path / "a.fits.gz", "at most 1000 bytes", max_bytes=1000)
 
 
 # CZI
@@ -504,6 +564,32 @@ def test_a_slide_that_openslide_reads(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.asarray(level), data[::2, ::2])
     (tmp_path / "b.ndpi").write_bytes((tmp_path / "a.bif").read_bytes()[:999])
     refused(tmp_path / "b.ndpi", "NDPI (Hamamatsu)")
+
+
+def test_a_slide_whose_tiles_fill_the_memory_is_refused(tmp_path: Path) -> None:
+    """OpenSlide ends the process where it gets no memory for a tile."""
+    pytest.importorskip("openslide")
+    tifffile.imwrite(tmp_path / "a.bif", np.zeros((40, 56, 3), "u1"), photometric="rgb", tile=(16, 16), metadata=None)
+    with tifffile.TiffFile(tmp_path / "a.bif", mode="r+b") as file:
+        file.pages.first.tags["TileWidth"].overwrite(2**31 - 16, dtype="I")
+    refused(tmp_path / "a.bif", "tiles of at most", "2147483632 x 16 pixels")
+
+
+def test_planes_are_read_by_one_thread_at_a_time(tmp_path: Path) -> None:
+    """Libraries of instruments read by one file handle, whose place one thread would take from another."""
+    busy = threading.Lock()
+
+    def frame(index: tuple[int, ...]) -> np.ndarray:
+        assert busy.acquire(blocking=False)
+        time.sleep(0.001)
+        busy.release()
+        return np.full((H, W), index[0], np.uint8)
+
+    options = ReadOptions(name="made", max_bytes=2**20)
+    image = frames_image(tmp_path / "a.any", options, frame, (24, H, W), np.dtype(np.uint8), "ZYX", {})
+    with ThreadPoolExecutor(8) as pool:
+        planes = list(pool.map(lambda number: np.asarray(image.data[number]), range(24)))
+    assert [int(plane.max()) for plane in planes] == list(range(24))
 
 
 # Sizes that stand in other places

@@ -17,7 +17,7 @@ from zncc_cli.files.image_output import write_image, write_strips
 from zncc_cli.files.images import Image, read_image
 from zncc_cli.files.metadata import Metadata, PixelSize, Resolution
 from zncc_cli.files.tiff import write as tiff_write
-from zncc_cli.files.tiff.write import STRIP_ROWS
+from zncc_cli.files.tiff.layout import STRIP_ROWS
 
 # More rows than a strip has, so that a plane is written in two.
 H, W = STRIP_ROWS + 88, 60
