@@ -15,7 +15,7 @@ from tests.registration.analytic import Scene, about_centre, corner_error
 from zncc_cli import register
 from zncc_cli.config import Contrast
 from zncc_cli.registration.inputs.texture_map import TEXTURE_WINDOW_PX, texture_map
-from zncc_cli.registration.quality.bounds import MIN_CONSENSUS
+from zncc_cli.registration.quality.bounds import CLEAR_CONSENSUS, MIN_CONSENSUS
 from zncc_cli.registration.quality.verdict import Status
 
 SHAPE = (240, 280)
@@ -154,3 +154,24 @@ def test_a_rotation_that_blocks_follow_better_is_no_translation() -> None:
     folder = Path(__file__).parents[2] / "sample_data" / "rigid"
     fixed, moving = (np.asarray(tifffile.imread(folder / f"{name}.tif")) for name in ("fixed", "moving"))
     assert register(fixed, moving, "translation").status is not Status.OK
+
+
+def test_a_wall_of_windows_is_found_a_period_off_as_well_and_is_not_ok() -> None:
+    """By day and by night, where other windows are lit: blocks find the place surely, and others as surely."""
+
+    def wall(lit: np.ndarray, dark: float, dx: int) -> np.ndarray:
+        y, x = np.mgrid[:176, :200]
+        x = x + dx
+        inside = (y % 44 >= 6) & (y % 44 < 32) & (x % 36 >= 6) & (x % 36 < 24)
+        image = np.where(inside, lit[y // 44, x // 36], dark)
+        noise = np.random.default_rng(dx).normal(size=image.shape)
+        return np.asarray(gaussian_filter(image, 0.8) + 0.02 * noise)
+
+    random = np.random.default_rng(1)
+    day, night = random.uniform(0.2, 0.4, (4, 8)), random.choice([0.2, 0.9], size=(4, 8))
+    result = register(wall(day, 0.6, 1), wall(night, 0.05, 22), "translation", contrast="any")
+    assert result.status is not Status.OK
+    assert result.evidence.consensus is not None
+    assert result.evidence.consensus >= CLEAR_CONSENSUS
+    assert result.evidence.rival_consensus is not None
+    assert result.evidence.rival_consensus >= MIN_CONSENSUS

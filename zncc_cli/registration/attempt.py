@@ -22,9 +22,10 @@ from zncc_cli.registration.inputs.orientation_map import OrientedPair
 from zncc_cli.registration.pair_pyramid import LevelMetrics, PairPyramid
 from zncc_cli.registration.pyramid import pyramid
 from zncc_cli.registration.quality.block_consensus import block_consensus
-from zncc_cli.registration.quality.bounds import MIN_START_RATIO
+from zncc_cli.registration.quality.bounds import CLEAR_CONSENSUS, MIN_PEAK_RATIO, MIN_START_RATIO
 from zncc_cli.registration.quality.compute_evidence import compute_evidence, may_agree
 from zncc_cli.registration.quality.evidence import Evidence
+from zncc_cli.registration.quality.peak_ratio import other_shifts
 from zncc_cli.registration.quality.residual_motion import residual_motion
 from zncc_cli.registration.quality.static_border import BorderCheck, refine_without_border
 from zncc_cli.registration.quality.uncertainty import Uncertainty
@@ -164,7 +165,7 @@ def _solve(pair: PairPyramid, task: Task, config: RegistrationConfig, candidates
         distance_beyond_bound=checked.distance_beyond_bound,
     )
     fit = dataclasses.replace(checked.fit, refined=border.refined)
-    evidence = _with_consensus(evidence, task.oriented, fit)
+    evidence = _with_consensus(evidence, task.oriented, fit, judged.pair)
     return Solution(
         fit=fit,
         evidence=evidence,
@@ -234,9 +235,9 @@ def _fine_ratio(
     return score / other if other > 0 else math.inf
 
 
-def confirmed(solution: Solution, task: Task, oriented: OrientedPair) -> Solution:
-    """Return a solution by brightness, judged as well by the consensus of the blocks of both images."""
-    evidence = _with_consensus(solution.evidence, oriented, solution.fit)
+def confirmed(solution: Solution, task: Task, oriented: OrientedPair, pair: PairPyramid) -> Solution:
+    """Return a solution by brightness of a ``pair``, judged as well by the consensus of the blocks of both images."""
+    evidence = _with_consensus(solution.evidence, oriented, solution.fit, pair.in_contrast(solution.fit.inverted))
     return dataclasses.replace(solution, evidence=evidence, verdict=_judged(evidence, solution.fit.model, task))
 
 
@@ -255,12 +256,23 @@ def _judged(evidence: Evidence, model: Model, task: Task) -> Verdict:
     return judge(evidence, Request(task.config, model, task.init is not None, task.further))
 
 
-def _with_consensus(evidence: Evidence, oriented: OrientedPair | None, fit: Fit) -> Evidence:
-    """Return the evidence for a fit with the consensus of the blocks of both images, where these are given."""
+def _with_consensus(evidence: Evidence, oriented: OrientedPair | None, fit: Fit, pair: PairPyramid) -> Evidence:
+    """Return the evidence for a fit with the consensus of the blocks of both images, where these are given.
+
+    ``pair``: the images that were compared, in the contrast of the fit.
+    """
     if oriented is None:
         return evidence
-    found = block_consensus(oriented, fit.matrix, LinearTransform(fit.model, (2, 2)).size)
-    return dataclasses.replace(evidence, consensus=found.significance, consensus_tolerance=found.tolerance)
+    parameters = LinearTransform(fit.model, (2, 2)).size
+    found = block_consensus(oriented, fit.matrix, parameters)
+    rival = None
+    repeats = evidence.peak_ratio is not None and evidence.peak_ratio < MIN_PEAK_RATIO
+    if repeats and found.significance >= CLEAR_CONSENSUS:
+        others = other_shifts(pair.fixed, pair.moving, fit.matrix, MIN_PEAK_RATIO)
+        rival = max((block_consensus(oriented, each, parameters).significance for each in others), default=None)
+    return dataclasses.replace(
+        evidence, consensus=found.significance, consensus_tolerance=found.tolerance, rival_consensus=rival
+    )
 
 
 def _check_border(pair: PairPyramid, fit: Fit, bound: MotionBound | None, config: RegistrationConfig) -> BorderCheck:

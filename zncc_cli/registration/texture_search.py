@@ -1,9 +1,14 @@
 """Registration of images of different sensors, bands or stains: by their texture, and by how their edges lie.
 
-The texture maps of a pair are searched, descended and refined as images are. Where that leads to no place that is ok,
-the blocks of the orientation maps are asked where they find themselves around the best places. A fit by brightness
-that is not ok is ok where the blocks confirm it. And a place that was found is refined through the tone curve that it
-tells, where there is one.
+What is tried, each where nothing before it is ok:
+
+    brightness           as it is, by the caller
+    texture maps         searched, descended and refined as images are
+    blocks on the fit    do they confirm the one by brightness? not where brightness tells that the model is too simple
+    blocks around        where do they find themselves, around the best places of all that?
+
+Whatever is ok is compared with the place that its blocks find, held against a richer model, and refined through the
+tone curve that it tells, where there is one.
 """
 
 from __future__ import annotations
@@ -47,32 +52,32 @@ _SAME_START_PX = 8.0  # of the judged level, at a corner: blocks reach farther t
 
 
 def search_texture(images: Images, task: Task, found: Found) -> Found:
-    """Return what a search by texture leads to, where brightness has ``found`` nothing that is ok; else ``found``.
+    """Return what a search by texture leads to, where brightness has ``found`` nothing that is ok; else ``found``."""
+    textures = None if _is_settled(task, found) else images.textures
+    if textures is None:
+        return found
+    candidates = searched(images, task, textures)
+    by_texture = solved(images, task, textures, candidates) if stands_out(textures, candidates) else None
+    best = found if by_texture is None or not _is_taken(images, task, by_texture, found) else by_texture
+    bends = best.status is not Status.OK and _bends(images, found)
+    chosen = best if best.status is Status.OK or bends else _confirmed_by_blocks(images, task, found, best)
+    if chosen.status is Status.OK:
+        return _followed(images, task, textures, chosen, [])
+    if bends and found.status is Status.SUSPECT:
+        return best
+    fits = [each.solution.fit.matrix for each in (by_texture, found) if each is not None]
+    return _followed(images, task, textures, best, [*fits, *(each.start.matrix for each in candidates[:_CANDIDATES])])
+
+
+def _is_settled(task: Task, found: Found) -> bool:
+    """Tell whether texture is not asked.
 
     What a camera leaves at its own place, a border or single pixels, has texture there as well; and images that look
     alike are judged best by their brightness.
     """
     evidence = found.solution.evidence
     stays = found.status is Status.SUSPECT and (is_static(evidence) or look_alike(evidence))
-    if found.status is Status.OK or task.config.contrast is not Contrast.AUTO or stays:
-        return found
-    textures = images.textures
-    if textures is None:
-        return found
-    candidates = searched(images, task, textures)
-    by_texture = solved(images, task, textures, candidates) if stands_out(textures, candidates) else None
-    # A start that was given is not left for a place that is in doubt.
-    free = by_texture is not None and (task.init is None or by_texture.status is Status.OK)
-    taken = by_texture is not None and free and _is_better_by_texture(images, by_texture, found)
-    best = by_texture if by_texture is not None and taken else found
-    if best.status is Status.OK:
-        return _followed(images, task, textures, best, [])
-    if found.status is Status.SUSPECT and _bends(images, found):
-        return best
-    if (by_brightness := _confirmed_by_blocks(images, task, found)).status is Status.OK:
-        return _followed(images, task, textures, by_brightness, [])
-    fits = [each.solution.fit.matrix for each in (by_texture, found) if each is not None]
-    return _followed(images, task, textures, best, [*fits, *(each.start.matrix for each in candidates[:_CANDIDATES])])
+    return found.status is Status.OK or task.config.contrast is not Contrast.AUTO or stays
 
 
 def search_texture_alone(images: Images, task: Task, textures: PairVariant) -> Found:
@@ -141,13 +146,11 @@ def _distinct(starts: list[np.ndarray], shape: tuple[int, int], apart: float) ->
             yield start
 
 
-def _confirmed_by_blocks(images: Images, task: Task, found: Found) -> Found:
-    """Return the fit by brightness, ok where the blocks find its place by themselves."""
-    if _bends(images, found):
-        return found
-    solution = confirmed(found.solution, task, images.oriented)
+def _confirmed_by_blocks(images: Images, task: Task, found: Found, best: Found) -> Found:
+    """Return the fit by brightness, ok where the blocks find its place by themselves; else the ``best`` one."""
+    solution = confirmed(found.solution, task, images.oriented, found.variant.pair)
     if solution.verdict.status is not Status.OK:
-        return found
+        return best
     return replace(found, solution=replace(solution, notes=(*solution.notes, _CONFIRMED_NOTE)))
 
 
@@ -213,9 +216,12 @@ def _through_curve(images: Images, task: Task, by_texture: Found) -> Found:
     return replace(finer, solution=replace(finer.solution, notes=(*finer.solution.notes, TONE_NOTE)))
 
 
-def _is_better_by_texture(images: Images, by_texture: Found, found: Found) -> bool:
+def _is_taken(images: Images, task: Task, by_texture: Found, found: Found) -> bool:
     """Tell whether the fit by texture is to be taken, and not that by brightness.
 
-    Where brightness tells a place, too, it also tells better how far the motion is richer than the model.
+    Where brightness tells a place, too, it also tells better how far the motion is richer than the model. A start that
+    was given is not left for a place that is in doubt.
     """
-    return by_texture.is_better_than(found) and (found.status is Status.FAILED or not _bends(images, by_texture))
+    free = task.init is None or by_texture.status is Status.OK
+    better = free and by_texture.is_better_than(found)
+    return better and (found.status is Status.FAILED or not _bends(images, by_texture))

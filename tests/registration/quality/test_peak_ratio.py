@@ -8,7 +8,7 @@ import torch
 
 from tests.registration.analytic import Scene, about_centre
 from zncc_cli.registration.pyramid import Level, pyramid
-from zncc_cli.registration.quality.peak_ratio import peak_ratio
+from zncc_cli.registration.quality.peak_ratio import other_shifts, peak_ratio
 
 SHAPE = (200, 240)
 
@@ -47,6 +47,20 @@ def test_a_texture_that_repeats_itself_agrees_elsewhere() -> None:
     assert result is not None
     # A shift by a period has less overlap, and so is a little less significant.
     assert 0.9 < result < 1.4
+
+
+def test_the_other_shifts_of_a_texture_that_repeats_itself_are_periods() -> None:
+    found = other_shifts(levels(dots() + noise(1)), levels(dots(5, -3) + noise(2)), shifted(5, -3), below=1.4)
+    assert found
+    periods = np.array([matrix[:2, 2] - shifted(5, -3)[:2, 2] for matrix in found]) / 24
+    # Shifts are whole pixels of a grid, of up to four pixels of the images.
+    np.testing.assert_allclose(periods, np.rint(periods), atol=4 / 24)
+    assert np.abs(np.rint(periods)).max(axis=1).min() >= 1
+
+
+def test_a_scene_has_no_other_shift() -> None:
+    fixed, moving = Scene(seed=1).pair(shifted(5, -3), SHAPE)
+    assert other_shifts(levels(fixed), levels(moving), shifted(5, -3), below=2.2) == []
 
 
 def test_the_ratio_is_below_one_where_another_shift_agrees_better() -> None:

@@ -332,6 +332,26 @@ def test_a_place_that_blocks_find_must_still_stand_out_from_its_repetitions() ->
     assert judge(replace(by_texture, peak_ratio=1.3)).status is Status.SUSPECT
 
 
+@pytest.mark.parametrize(
+    ("consensus", "rival", "status"),
+    [
+        (47.0, 0.1, Status.OK),
+        (130.0, 31.0, Status.SUSPECT),  # the other place is found as well: a period off
+        (6.1, 0.1, Status.SUSPECT),  # blocks of objects that are all alike come to this
+    ],
+)
+def test_blocks_tell_a_place_from_those_that_agree_as_well(consensus: float, rival: float, status: Status) -> None:
+    repeated = replace(GOOD, start_ratio=2.2, peak_ratio=1.3, consensus=consensus, rival_consensus=rival)
+    assert judge(repeated).status is status
+
+
+def test_where_blocks_judge_the_error_may_be_half_of_what_they_tell() -> None:
+    by_texture = replace(GOOD, consensus=20.0, consensus_tolerance=3.5)
+    assert judge(replace(by_texture, expected_error=1.7)).status is Status.OK
+    assert judge(replace(by_texture, expected_error=1.8)).status is Status.SUSPECT
+    assert judge(replace(by_texture, expected_error=1.7, consensus=2.0)).status is Status.SUSPECT
+
+
 def test_a_transform_that_turns_the_frame_inside_out_has_failed() -> None:
     assert judge(replace(GOOD, least_scale=-0.5)).status is Status.FAILED
 

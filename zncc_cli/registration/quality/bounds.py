@@ -48,7 +48,8 @@ MIN_PEAK_RATIO = 2.2
 MIN_PEAK_RATIO_IF_CONFIRMED = 1.8
 # What stands out by this much leaves no doubt, and more says no more: nearly three times what any wrong result came to.
 CLEAR_PEAK_RATIO = 6.0
-# Twice the standard deviation is as far as a result may be off to be right. Right ones expected 0.12 at most.
+# Twice the standard deviation is as far as a result may be off to be right: a pixel, or where blocks judge it what they
+# tell (`Evidence.consensus_tolerance`). Right ones expected 0.12 at most.
 MAX_EXPECTED_ERROR_PX = 0.5
 # Halves of the overlap that want to move apart by this much more than chance explains (right ones: 2.8 at most), and by
 # pixels that matter.
@@ -67,6 +68,10 @@ MAX_ROUND_TRIP_PX = 0.75
 # Of 80 pairs of unrelated images of objects that are all alike (discs, squares) ten came above 3, one to 6.1; neither
 # their starts nor their peaks stood out.
 MIN_CONSENSUS = 3.0
+# Where blocks find a place by themselves so surely, and none of the other shifts that agree nearly as well more than
+# chance does (`MIN_CONSENSUS`), they tell it apart: twice what objects that are all alike came to. A place that is off
+# by a period has the right one among the others, and that has a consensus of its own.
+CLEAR_CONSENSUS = 12.0
 # Where blocks agree on a place, they do so to within half of the texture maps' windows of seven pixels, and to within
 # what they take for the same place on their level: what a richer model changes by less they cannot tell.
 MAX_TEXTURE_MISFIT_PX = 3.5

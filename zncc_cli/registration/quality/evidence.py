@@ -84,6 +84,13 @@ class Evidence:
         "How many times better the aligned images agree than at the best other shift; repeated texture stays near 1.",
         default=None,
     )
+    # The highest of a few; None where no other shift agrees nearly as well, or blocks do not judge.
+    rival_consensus: float | None = _figure(
+        "Rival consensus",
+        "",
+        "The block consensus at the other shifts that agree nearly as well; only computed where the peak ratio is low.",
+        default=None,
+    )
     # Infinite where the images do not agree at all without single pixels; None for a result far from the identity,
     # where the pixels of a camera do not stay.
     single_pixel_ratio: float | None = _figure(

@@ -13,6 +13,11 @@ are looked at in this order until one ratio leaves no doubt (`CLEAR_PEAK_RATIO`)
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -38,6 +43,7 @@ _BLOCK = 8  # grid pixels; of each block of shifts the best is a candidate
 _CANDIDATES = 32  # that are looked at together
 _STEPS = 65  # along the line to a candidate, which is at most twice as many pixels long
 _MIN_PIXELS = 256  # fewer say nothing
+_OTHERS = 4  # other shifts of a grid that are looked at one by one
 
 
 def peak_ratio(fixed: list[Level], moving: list[Level], matrix: np.ndarray) -> float | None:
@@ -50,10 +56,48 @@ def peak_ratio(fixed: list[Level], moving: list[Level], matrix: np.ndarray) -> f
     Returns:
         The ratio; below one where another shift agrees better; None where none agrees at all.
     """
+    ratios = list[float]()
+    for grid in _grids(fixed, moving, matrix):
+        best = next(_other_peaks(fixed, moving, matrix, grid), None)
+        ratios += [] if best is None else [best.ratio]
+        if ratios and ratios[-1] >= CLEAR_PEAK_RATIO:
+            break
+    return max(ratios, default=None)
+
+
+def other_shifts(fixed: list[Level], moving: list[Level], matrix: np.ndarray, below: float) -> list[np.ndarray]:
+    """Return where the images agree nearly as well: matrices (3, 3) whose own peak ratio is ``below`` a bound.
+
+    They are the highest few of each grid; arguments as for `peak_ratio`.
+    """
+    peaks = (
+        itertools.islice(_other_peaks(fixed, moving, matrix, each), _OTHERS) for each in _grids(fixed, moving, matrix)
+    )
+    return [peak.matrix for peak in itertools.chain.from_iterable(peaks) if peak.ratio < below]
+
+
+class _Grid(NamedTuple):
+    """A part of a level, by its number: rows and columns."""
+
+    level: int
+    rows: slice
+    columns: slice
+
+
+@dataclass(frozen=True, eq=False)
+class _Peak:
+    """Another shift that agrees: the peak ratio to it alone, and its matrix (3, 3), full-resolution pixels."""
+
+    ratio: float
+    matrix: np.ndarray
+
+
+def _grids(fixed: list[Level], moving: list[Level], matrix: np.ndarray) -> list[_Grid]:
+    """Return the grids that are looked at, in turn; none without an overlap."""
     top = len(fixed) - 1
     overlap = _overlap(moving[top], matrix * level_scale(fixed[top].factor), fixed[top].mask)
     if not bool(overlap.any()):
-        return None
+        return []
     # The first and the last row and column of the overlap, full-resolution pixels.
     box = torch.stack([axis[[0, -1]] for axis in (overlap.any(dim=d).nonzero()[:, 0] for d in (1, 0))])
     rows, columns = (box * fixed[top].factor).tolist()
@@ -62,17 +106,11 @@ def peak_ratio(fixed: list[Level], moving: list[Level], matrix: np.ndarray) -> f
         max((k for k, level in enumerate(fixed) if shorter >= side * level.factor), default=0) for side in _GRID_SIDES
     )
     levels = list(dict.fromkeys(coarsest))
-    parts = [(k, _part(rows, fixed[k]), _part(columns, fixed[k])) for k in levels]
+    grids = [_Grid(k, _part(rows, fixed[k]), _part(columns, fixed[k])) for k in levels]
     if 0 not in levels:
         middle = [slice(max(0, (a + b - _MIDDLE_SIDE) // 2), (a + b + _MIDDLE_SIDE) // 2) for a, b in (rows, columns)]
-        parts.append((0, middle[0], middle[1]))
-    ratios = list[float]()
-    for k, *part in parts:
-        ratio = _ratio(fixed[k], moving[k], matrix, *part)
-        ratios += [] if ratio is None else [ratio]
-        if ratios and ratios[-1] >= CLEAR_PEAK_RATIO:
-            break
-    return max(ratios, default=None)
+        grids.append(_Grid(0, *middle))
+    return grids
 
 
 def _part(ends: list[int], level: Level) -> slice:
@@ -106,8 +144,20 @@ def _cropped(moving: Level, pull: np.ndarray, shape: tuple[int, int]) -> tuple[L
     return part, np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1]]) @ pull
 
 
-def _ratio(fixed: Level, moving: Level, matrix: np.ndarray, rows: slice, columns: slice) -> float | None:
-    """Return the peak ratio on a part of a level's overlap; None without a second peak, or with too few pixels."""
+def _other_peaks(fixed: list[Level], moving: list[Level], matrix: np.ndarray, grid: _Grid) -> Iterator[_Peak]:
+    """Yield the other shifts that agree on a grid, the best first; none where the overlap has too few pixels."""
+    factor = fixed[grid.level].factor
+    surface = _surface(fixed[grid.level], moving[grid.level], matrix, grid.rows, grid.columns)
+    if surface is None:
+        return
+    for ratio, dx, dy in _peaks_apart(*surface):
+        yield _Peak(ratio, matrix @ np.array([[1, 0, dx * factor], [0, 1, dy * factor], [0, 0, 1]], dtype=np.float64))
+
+
+def _surface(
+    fixed: Level, moving: Level, matrix: np.ndarray, rows: slice, columns: slice
+) -> tuple[ShiftSurface, tuple[int, int]] | None:
+    """Return the agreement at all shifts of a part of a level's overlap, and its (H, W); None with too few pixels."""
     f, fixed_mask = fixed.image[..., rows, columns], fixed.mask[rows, columns]
     shape = int(f.shape[-2]), int(f.shape[-1])
     first = np.array([[1, 0, columns.start], [0, 1, rows.start], [0, 0, 1]], dtype=np.float64)
@@ -122,7 +172,7 @@ def _ratio(fixed: Level, moving: Level, matrix: np.ndarray, rows: slice, columns
     # Both over the same pixels, so that their shading is taken off alike.
     f, m = _without_shading(torch.cat((f, m)), overlap)
     weight = overlap.to(f)
-    return _ratio_of_peaks(masked_zncc(f, weight, m, weight, _MIN_OVERLAP), shape)
+    return masked_zncc(f, weight, m, weight, _MIN_OVERLAP), shape
 
 
 def _without_shading(images: Tensor, mask: Tensor) -> Tensor:
@@ -160,8 +210,8 @@ def _powers(length: int) -> Tensor:
     return torch.linspace(-1, 1, length, dtype=torch.float64)[:, None] ** torch.arange(2 * max(_POWERS)[0] + 1)
 
 
-def _ratio_of_peaks(shifts: ShiftSurface, shape: tuple[int, int]) -> float | None:
-    """Return the significance at no shift over that of the best other peak; None without another peak.
+def _peaks_apart(shifts: ShiftSurface, shape: tuple[int, int]) -> Iterator[tuple[float, int, int]]:
+    """Yield the significance at no shift over that of another peak, and its (dx, dy), the highest peak first.
 
     ``shape``: (H, W) of both images.
     """
@@ -179,12 +229,11 @@ def _ratio_of_peaks(shifts: ShiftSurface, shape: tuple[int, int]) -> float | Non
     others = np.flatnonzero((heights > 0) & (np.maximum(np.abs(dy), np.abs(dx)) > r))
     others = others[np.argsort(-heights[others], kind="stable")]
     steps = np.linspace(0, 1, _STEPS)[:, None]
-    # The highest first, a few at a time: the first one beyond a valley is the result.
+    # The highest first, a few at a time: those beyond a valley are other peaks.
     for first in range(0, len(others), _CANDIDATES):
         part = others[first : first + _CANDIDATES]
         line_y, line_x = (np.rint(d[part] * steps).astype(int) for d in (dy, dx))
         valley = values[cy + line_y, cx + line_x].min(axis=0)
         apart = valley < _VALLEY_DEPTH * np.minimum(peak, heights[part])
-        if apart.any():
-            return peak / float(heights[part][apart][0])
-    return None
+        for k in part[apart]:
+            yield peak / float(heights[k]), int(dx[k]), int(dy[k])

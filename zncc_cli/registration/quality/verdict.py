@@ -195,7 +195,7 @@ def _doubts(evidence: Evidence, request: Request) -> Iterator[str]:
             "too few parts of the overlap find this place by themselves (block consensus {}, at least {} is needed)"
         ).format(*told_apart(e.consensus, bounds.MIN_CONSENSUS, 1))
     least = bounds.MIN_PEAK_RATIO_IF_CONFIRMED if clear else bounds.MIN_PEAK_RATIO
-    if e.peak_ratio is not None and e.peak_ratio < least:
+    if e.peak_ratio is not None and e.peak_ratio < least and not _is_told_apart(e):
         yield (
             "the images agree nearly as well at another shift (peak ratio {}, at least {} is needed): a texture that "
             "repeats itself may be off by a period, or the images show different scenes{}"
@@ -219,6 +219,13 @@ def _doubts(evidence: Evidence, request: Request) -> Iterator[str]:
         yield f"the transform scales by {e.least_scale:.2f} to {e.most_scale:.2f}, more than is likely"
     if e.shear > bounds.MAX_SHEAR:
         yield f"the transform stretches one direction {e.shear:.1f} times as much as another, more than is likely"
+
+
+def _is_told_apart(e: Evidence) -> bool:
+    """Tell whether the parts of the overlap find this place by themselves, and no other one that agrees as well."""
+    if e.consensus is None or e.rival_consensus is None:
+        return False
+    return e.consensus >= bounds.CLEAR_CONSENSUS and e.rival_consensus < bounds.MIN_CONSENSUS
 
 
 def _repetition_advice(request: Request) -> str:
@@ -253,7 +260,8 @@ def _doubts_of_model(e: Evidence, request: Request) -> Iterator[str]:
     misfits = e.model_misfit is not None and e.model_misfit > max_misfit
     distance, ratio = e.fold_distance or 0, e.fold_distance_ratio or 0
     folds_differ = not confirmed and distance > bounds.MIN_FOLD_DISTANCE_PX and ratio > bounds.MAX_FOLD_DISTANCE_RATIO
-    if e.expected_error is not None and e.expected_error > bounds.MAX_EXPECTED_ERROR_PX:
+    max_error = max(bounds.MAX_EXPECTED_ERROR_PX, (e.consensus_tolerance or 0) / 2 if confirmed else 0)
+    if e.expected_error is not None and e.expected_error > max_error:
         advice = "" if misfits or folds_differ else request.simpler_model
         yield f"the texture determines the position only to within {e.expected_error:.2f} px{advice}"
     if folds_differ:
