@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import torch
@@ -9,15 +8,6 @@ import torch
 from zncc_cli.operators import native
 
 CUDA = pytest.param("cuda", marks=pytest.mark.cuda)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One cache folder for all builds of this session, and never the user's own."""
-    folder = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ZNCC_CACHE_DIR", str(folder))
-        yield folder
 
 
 @pytest.fixture(params=["cpu", CUDA])
