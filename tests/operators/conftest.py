@@ -17,6 +17,17 @@ def device(request: pytest.FixtureRequest) -> torch.device:
     return torch.device(request.param)
 
 
+@pytest.fixture
+def cuda() -> torch.device:
+    """A GPU on which the native kernels run."""
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    device = torch.device("cuda")
+    loaded = native.load(device)
+    assert loaded.used == "native", loaded.reason
+    return device
+
+
 @pytest.fixture(params=["native", "reference"])
 def backend(request: pytest.FixtureRequest, device: torch.device) -> Iterator[str]:
     """Every test that takes this runs once on the native kernels and once on plain torch."""
