@@ -50,13 +50,17 @@ LAYERS = {
         ("filters", "local_zncc", "pair_metric", "field_metric", "banded", "node_band"),
     ),
     "files": (
-        ("memory", "paths", "dataset_path", "metadata", "palette", "options", "tag_values"),
+        ("memory", "paths", "dataset_path", "metadata", "palette", "options", "tag_values", "fits_header"),
         ("digest", "output_folder", "inflation", "png", "bmp", "pyramid", "kept_palette", "animation"),
         ("image", "image_digest", "array_image", "lazy", "pages", "channels", "zarr_store"),
         (
             "npy",
             "pnm",
+            "raster_image",
+            "raster_deep",
             "raster",
+            "ome_zarr_array",
+            "ome_zarr_metadata",
             "ome_zarr",
             "ngff",
             "tiff",
@@ -66,7 +70,10 @@ LAYERS = {
             "world_file",
             "instruments",
         ),
-        ("formats", "ome_zarr_output", "png_output"),
+        (
+            *("formats", "png_output", "fits_output"),
+            *("ome_zarr_output_layout", "ome_zarr_output_metadata", "ome_zarr_output"),
+        ),
         ("images", "output_formats", "image_output"),
     ),
     "jobs": (

@@ -34,10 +34,11 @@ def _nrrd(path: Path, encoding: str) -> None:
     nrrd.write(str(path), _pixels(3).T, {"encoding": encoding}, index_order="F")
 
 
-def _nifti(path: Path) -> None:
+def _nifti(path: Path, version: int = 1) -> None:
     import nibabel
 
-    nibabel.save(nibabel.Nifti1Image(_pixels(3, dtype="i2").T, np.eye(4)), path)
+    kind = nibabel.Nifti2Image if version == 2 else nibabel.Nifti1Image
+    nibabel.save(kind(_pixels(3, dtype="i2").T, np.eye(4)), path)
 
 
 def _dicom(path: Path) -> None:
@@ -133,9 +134,11 @@ _INSTRUMENTS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "NRRD gzip": (".nrrd", lambda path: _nrrd(path, "gzip")),
     "NIfTI": (".nii", _nifti),
     "NIfTI gzip": (".nii.gz", _nifti),
+    "NIfTI-2": (".nii", lambda path: _nifti(path, 2)),
     "DICOM": (".dcm", _dicom),
     "HDF5": (".h5", _hdf5),
     "FITS": (".fits", _fits),
+    "FITS gzip": (".fits.gz", _fits),
     "MetaImage": (".mha", lambda path: _metaimage(path, False)),
     "MetaImage zlib": (".mha", lambda path: _metaimage(path, True)),
     "CZI": (".czi", _czi),

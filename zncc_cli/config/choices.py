@@ -96,6 +96,7 @@ class ImageFormat(Choice):
     TIFF = "tiff"
     OME_ZARR = "ome-zarr"
     PNG = "png"
+    FITS = "fits"
 
 
 class Interpolation(Choice):

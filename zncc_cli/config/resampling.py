@@ -37,8 +37,8 @@ class ResamplingConfig:
     image_format: ImageFormat = field(
         default=ImageFormat.AUTO,
         metadata=setting(
-            "File format of the written images: tiff, ome-zarr (0.5), or png, which holds one plane of 8 or 16 bits; "
-            "auto is tiff, or what the suffix of a file's name says.",
+            "File format of the written images: tiff, ome-zarr (0.5), png, which holds one plane of 8 or 16 bits, or "
+            "fits, with the coordinate system of the grid; auto is tiff, or what the suffix of a file's name says.",
             option="--format",
         ),
     )

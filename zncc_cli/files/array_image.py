@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -105,7 +106,9 @@ def frames_image(
     metadata: Mapping[str, Any],
     notes: tuple[str, ...] = (),
 ) -> Image:
-    """Return an image whose library reads whole planes; the last one stays in memory.
+    """Return an image whose library reads whole planes, one at a time; the last one stays in memory.
+
+    Threads take turns: libraries read by one file handle, which has one place in the file.
 
     Args:
         path, options, metadata, notes: as in `array_image`.
@@ -115,6 +118,8 @@ def frames_image(
     """
     planes = 3 if axes.endswith("S") else 2
     check_bytes(path, int(np.prod(shape[-planes:], dtype=np.int64)) * np.dtype(dtype).itemsize, options)
+
+    turn = threading.Lock()
 
     @lru_cache(maxsize=1)
     def plane(index: tuple[int, ...]) -> NDArray[Any]:
@@ -129,7 +134,8 @@ def frames_image(
 
         def __getitem__(self, place: tuple[int | slice, ...]) -> NDArray[Any]:
             index = tuple(i for i in place[: len(shape) - planes] if isinstance(i, int))
-            return plane(index)[place[len(shape) - planes :]]
+            with turn:
+                return plane(index)[place[len(shape) - planes :]]
 
     return array_image(path, options, _Frames(), axes, metadata, notes)
 

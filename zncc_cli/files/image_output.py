@@ -1,4 +1,4 @@
-"""Image output: TIFFs like the images that were read, OME-Zarr and PNG by the name of the file; and PNG pictures."""
+"""Image output: TIFFs like the images that were read, OME-Zarr, PNG and FITS by the file's name; PNG pictures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.output_folder import atomic_write
 from zncc_cli.files.output_formats import OUTPUT_FORMATS, format_of_name
 from zncc_cli.files.png import png_bytes
-from zncc_cli.files.tiff.write import STRIP_ROWS
+from zncc_cli.files.tiff.layout import STRIP_ROWS
 
 __all__ = ["STRIP_ROWS", "write_image", "write_picture", "write_strips"]
 
@@ -72,7 +72,7 @@ def write_strips(
 
     Args:
         path: the file; an existing one is replaced once all strips are written. Its suffix tells the format: *.zarr,
-            *.png, otherwise TIFF.
+            *.png, *.fits, otherwise TIFF.
         strips: arrays (h, W) or (h, W, S) in the order of the file: plane after plane, rows from top to bottom; every
             strip but the last of a plane has `STRIP_ROWS` rows.
         shape: leading axes and (H, W) or (H, W, S).

@@ -59,7 +59,7 @@ class Metadata:
 
     The frame, the grid that the pixels lie on:
     pixel_size: physical size of a pixel (ImageJ, OME), or None. resolution: TIFF's own tags, or None.
-    georeference: GeoTIFF tags, or empty.
+    georeference: GeoTIFF tags, or empty. sky: cards of a FITS header that say where on the sky pixels lie, or empty.
 
     The file:
     flavor: the convention that a TIFF follows. properties: its metadata beside the axes and the pixel
@@ -84,6 +84,7 @@ class Metadata:
     pixel_size: PixelSize | None = None
     resolution: Resolution | None = None
     georeference: tuple[Tag, ...] = ()
+    sky: tuple[str, ...] = ()
     flavor: Flavor = "plain"
     properties: Mapping[str, Any] = field(default_factory=dict)
     bands: bool = False

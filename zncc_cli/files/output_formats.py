@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from zncc_cli.config import ImageFormat
 from zncc_cli.errors import OptionError
+from zncc_cli.files.fits_output import fits_obstacle, write_fits
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.ome_zarr_output import ome_zarr_obstacle, write_ome_zarr
 from zncc_cli.files.png_output import png_obstacle, write_png
@@ -62,6 +63,9 @@ OUTPUT_FORMATS = {
         suffix=".ome.zarr", suffixes=(".zarr",), write=write_ome_zarr, obstacle=ome_zarr_obstacle
     ),
     ImageFormat.PNG: OutputFormat(suffix=".png", suffixes=(".png",), write=write_png, obstacle=png_obstacle),
+    ImageFormat.FITS: OutputFormat(
+        suffix=".fits", suffixes=(".fits", ".fit", ".fts"), write=write_fits, obstacle=fits_obstacle
+    ),
 }
 """The formats, by their names in ``--format``; ``auto`` is TIFF."""
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zncc_cli.files.fits_header import lost_sky
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.output_folder import atomic_write
 from zncc_cli.files.png import PALETTE, SIGNATURE, UP, png_chunk
@@ -115,4 +116,5 @@ def _left_out(like: Metadata | None, frame: Metadata | None) -> tuple[str, ...]:
         names.append(f"the metadata of {like.flavor}")
     if frame and frame.georeference:
         names.append("the georeference")
+    names += lost_sky(like, frame, is_kept=False)
     return (f"left out: {', '.join(map(one_line, names))}",) if names else ()

@@ -18,6 +18,7 @@ from zncc_cli.registration.transforms.matrices import is_singular
 from zncc_cli.text import shown
 
 _SUFFIXES = {".tif": ".tfw", ".tiff": ".tfw", ".png": ".pgw", ".jpg": ".jgw", ".jpeg": ".jgw"}
+_FURTHER = {".tif": (".tiffw",), ".tiff": (".tifw",), ".jpg": (".jpegw",), ".jpeg": (".jpgw",)}
 _PIXEL_SCALE, _TIEPOINTS, _KEYS = 33550, 33922, 34735
 _SHORT, _DOUBLE = 3, 12  # TIFF's data types
 _PIXEL_IS_AREA = (1, 1, 0, 1, 1025, 0, 1, 1)  # a directory of one key: pixels are areas, counted from their corners
@@ -28,7 +29,7 @@ def world_file_beside(path: Path) -> Path | None:
     suffix = path.suffix.lower()
     if len(suffix) < 3:
         return None
-    names = (_SUFFIXES.get(suffix, f".{suffix[1]}{suffix[-1]}w"), f"{suffix}w", ".wld")
+    names = [_SUFFIXES.get(suffix, f".{suffix[1]}{suffix[-1]}w"), f"{suffix}w", *_FURTHER.get(suffix, ()), ".wld"]
     beside = [path.with_suffix(spelt) for name in names for spelt in (name, name.upper())]
     return next((candidate for candidate in beside if candidate.is_file()), None)
 

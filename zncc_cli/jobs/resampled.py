@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -22,6 +23,10 @@ from zncc_cli.progress import counted
 from zncc_cli.registration.resampling.canvas import Frame
 from zncc_cli.registration.resampling.resample import Read, copies, resample
 from zncc_cli.registration.transforms.bending import Transform
+
+_VALUE_BYTES = 8  # of a value between pixels
+_MAX_HELD_BYTES = 3 * 2**29  # of strips that are computed while others are written
+_MAX_CONVERTED = 2**22  # values that are rounded and clipped at a time, by way of several copies
 
 # Beyond it float64, in which values between pixels are computed, does not hold every integer.
 _MAX_EXACT_INTEGER = 2.0**53
@@ -94,12 +99,15 @@ def write_resampled(
     resampler = Resampler(image, transform if callable(transform) else lambda _: transform, canvas, settings)
     places = list(product(product(*map(range, image.leading)), range(0, len(canvas.rows), STRIP_ROWS)))
     tally = Tally(image.dtype)
+    samples = math.prod(image.data.shape[len(image.leading) + 2 :])
+    strip_bytes = STRIP_ROWS * len(canvas.columns) * samples * (_VALUE_BYTES + image.dtype.itemsize)
+    strips = in_order(resampler.strip, places, threads, most=_MAX_HELD_BYTES // max(1, strip_bytes))
     calibration_notes: tuple[str, ...] = ()
     if not callable(transform):
         grid, calibration_notes = calibrated_grid(grid, image.metadata, transform, canvas.shape)
     notes = calibration_notes + write_strips(
         path,
-        counted(tally.pixels(in_order(resampler.strip, places, threads), collect), len(places)),
+        counted(tally.pixels(strips, collect), len(places)),
         shape=(*image.leading, *canvas.shape, *image.data.shape[len(image.leading) + 2 :]),
         dtype=image.dtype,
         axes=image.axes,
@@ -137,7 +145,7 @@ class Resampler:
             # A hole in the image is no pixel beyond it, and stays what it is.
             inside = resample(_read_all_defined, image.shape, transform, rows, canvas.columns, Interpolation.LINEAR)[1]
             fill = np.where(inside, self._fill_in_holes, self._fill)
-        return Strip(index, first_row, values, covered, *to_dtype(values, defined, image.dtype, fill))
+        return Strip(index, first_row, values, covered, *_converted(values, defined, image.dtype, fill))
 
 
 class Tally:
@@ -248,6 +256,20 @@ def _is_inexact(values: np.ndarray, dtype: np.dtype[Any]) -> bool:
     """Tell whether ``values``, computed in float64, hold integers of ``dtype`` that float64 does not hold exactly."""
     wide = dtype.kind != "f" and dtype.itemsize == 8 and values.dtype != dtype
     return wide and bool((np.abs(values) > _MAX_EXACT_INTEGER).any())
+
+
+def _converted(
+    values: np.ndarray, defined: np.ndarray, dtype: np.dtype[Any], fill: float | np.ndarray
+) -> tuple[np.ndarray, int]:
+    """Convert values as `to_dtype` does, some rows at a time."""
+    rows = max(1, _MAX_CONVERTED // max(1, values[:1].size))
+    pixels, clipped = np.empty(values.shape, dtype), 0
+    for top in range(0, len(values), rows):
+        part = slice(top, top + rows)
+        part_fill = fill[part] if isinstance(fill, np.ndarray) and fill.ndim else fill
+        pixels[part], count = to_dtype(values[part], defined[part], dtype, part_fill)
+        clipped += count
+    return pixels, clipped
 
 
 def to_dtype(

@@ -47,8 +47,14 @@ def beside(load: Callable[[], None]) -> Iterator[None]:
         thread.join()
 
 
-def in_order(function: Callable[[_Item], _Result], items: Iterable[_Item], threads: int) -> Iterator[_Result]:
-    """Yield ``function(item)`` for each of ``items``, in their order; with one thread, each when it is taken."""
+def in_order(
+    function: Callable[[_Item], _Result], items: Iterable[_Item], threads: int, most: int | None = None
+) -> Iterator[_Result]:
+    """Yield ``function(item)`` for each of ``items``, in their order; with one thread, each when it is taken.
+
+    ``most``: how many results are in memory at a time, besides the one that was taken; by default two for each thread.
+    """
+    most = _MAX_BEGUN_PER_THREAD * threads if most is None else max(1, min(most, _MAX_BEGUN_PER_THREAD * threads))
     if threads == 1:
         yield from map(function, items)
         return
@@ -57,7 +63,7 @@ def in_order(function: Callable[[_Item], _Result], items: Iterable[_Item], threa
         try:
             for item in items:
                 begun.append(pool.submit(function, item))
-                if len(begun) > _MAX_BEGUN_PER_THREAD * threads:
+                if len(begun) > most:
                     yield begun.popleft().result()
             while begun:
                 yield begun.popleft().result()

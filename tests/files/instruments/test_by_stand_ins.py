@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -47,13 +48,19 @@ class File:
         pass
 
 
+CHANNELS = """<Element><ChannelDescription LUTName="Green"><ChannelProperty><Key>DyeName</Key><Value>GFP</Value>
+</ChannelProperty></ChannelDescription><ChannelDescription LUTName="Red"/></Element>"""
+
+
 def lif_image(name: str, dims: tuple[str, ...], data: np.ndarray, **steps: float) -> Any:
     coords = {dim: np.arange(data.shape[dims.index(dim)]) * step for dim, step in steps.items()}
 
     def frame(**index: int) -> np.ndarray:
         return np.asarray(data[tuple(index[dim] for dim in dims[:-2])])
 
-    return SimpleNamespace(name=name, dims=dims, shape=data.shape, dtype=data.dtype, coords=coords, frame=frame)
+    described = ElementTree.fromstring(CHANNELS)
+    how = {"dtype": data.dtype, "coords": coords, "frame": frame, "xml_element": described}
+    return SimpleNamespace(name=name, dims=dims, shape=data.shape, **how)
 
 
 def test_lif(tmp_path: Path, library: Any) -> None:
@@ -71,6 +78,7 @@ def test_lif(tmp_path: Path, library: Any) -> None:
     assert image.metadata.pixel_size == PixelSize(x=0.25, y=0.5, unit="µm")
     said = image.metadata.properties
     assert (said["PhysicalSizeZ"], said["TimeIncrement"], said["Name"]) == (1.0, 2.5, "cells")
+    assert said["Channel"] == {"Name": ["GFP", "Red"]}
     assert image.notes == ("a.lif: series 0 (of 0 to 1), cells, was read; `series` chooses",)
     section = read_image(path, series=1)
     assert section.axes == "CYX"
@@ -86,6 +94,7 @@ def test_nd2(tmp_path: Path, library: Any) -> None:
         dtype=data.dtype,
         metadata=SimpleNamespace(channels=channels),
         voxel_size=lambda: SimpleNamespace(x=0.25, y=0.5, z=2.0),
+        experiment=[SimpleNamespace(type="TimeLoop", parameters=SimpleNamespace(periodMs=500.0))],
         read_frame=lambda number: data.reshape(6, 2, H, W)[number],
     )
     library("nd2", ND2File=lambda path: file)
@@ -96,6 +105,7 @@ def test_nd2(tmp_path: Path, library: Any) -> None:
     assert image.metadata.pixel_size == PixelSize(x=0.25, y=0.5, unit="µm")
     assert image.metadata.properties["Channel"] == {"Name": ["DAPI", "GFP"]}
     assert image.metadata.properties["PhysicalSizeZ"] == 2.0
+    assert image.metadata.properties["TimeIncrement"] == 0.5
 
 
 def test_dm(tmp_path: Path, library: Any) -> None:

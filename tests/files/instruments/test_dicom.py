@@ -36,6 +36,19 @@ def test_a_dicom_is_refused_where_its_pixels_are_missing_or_too_many(tmp_path: P
     refused(tmp_path / "b.dcm", "DICOM")
 
 
+def test_a_dicom_whose_compression_no_library_reads_names_one(tmp_path: Path) -> None:
+    pydicom = pytest.importorskip("pydicom")
+    path = dicom(tmp_path / "a.dcm", pixels())
+    said = pydicom.dcmread(path)
+    said.file_meta.TransferSyntaxUID = pydicom.uid.JPEGLosslessSV1
+    if pydicom.pixels.get_decoder(pydicom.uid.JPEGLosslessSV1).is_available:
+        pytest.skip("a library for lossless JPEG is installed")
+    said.PixelData = pydicom.encaps.encapsulate([bytes(100)])
+    said["PixelData"].is_undefined_length = True
+    said.save_as(tmp_path / "b.dcm")
+    refused(tmp_path / "b.dcm", "a library that reads JPEG Lossless", "pip install python-gdcm")
+
+
 def test_a_dicom_of_palette_colours_is_refused(tmp_path: Path) -> None:
     """Its numbers are those of colours, which mean no brightness."""
     path = dicom(tmp_path / "a.dcm", pixels(dtype="u1"), PhotometricInterpretation="PALETTE COLOR")

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import gzip
 import os
+import threading
+import time
 import tracemalloc
 import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
-from tests.files.instruments.instrument_files import H, W, assert_is, metaimage, pixels, refused
 
-from zncc_cli.files.image_output import write_image
+from tests.files.instruments.instrument_files import H, W, assert_is, metaimage, pixels, refused
+from zncc_cli.files.array_image import frames_image
 from zncc_cli.files.images import read_image
 from zncc_cli.files.metadata import PixelSize
+from zncc_cli.files.options import ReadOptions
 
 # MRC
 
@@ -123,6 +127,20 @@ def test_nifti(tmp_path: Path, suffix: str) -> None:
     assert_is(image, data.swapaxes(0, 1), "ZTYX", size, PhysicalSizeZ=2.0, TimeIncrement=1.5, TimeIncrementUnit="s")
 
 
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_the_second_version_of_nifti_is_read_and_its_scaling_noted(tmp_path: Path, suffix: str) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    volume = nibabel.Nifti2Image(pixels(3, dtype="i2").T, np.eye(4))
+    volume.header.set_xyzt_units("mm")
+    volume.header.set_slope_inter(0.5, -20)
+    nibabel.save(volume, tmp_path / f"a{suffix}")
+    image = read_image(tmp_path / f"a{suffix}")
+    assert image.axes == "ZYX"
+    stored = np.asarray(nibabel.load(tmp_path / f"a{suffix}").dataobj.get_unscaled()).T
+    np.testing.assert_array_equal(image.data, stored)
+    assert "values are 0.5 times these plus -20" in image.notes[0]
+
+
 def test_a_compressed_nifti_that_claims_more_than_it_holds_is_refused(tmp_path: Path) -> None:
     nibabel = pytest.importorskip("nibabel")
     nibabel.save(nibabel.Nifti1Image(pixels(3, dtype="i2").T, np.eye(4)), tmp_path / "a.nii")
@@ -191,8 +209,6 @@ def test_fits(tmp_path: Path) -> None:
     assert image.notes == ("a.fits: series 0 (of 0 to 1), PRIMARY, was read; `series` chooses",)
     assert "OBSERVER= 'somebody'" in image.metadata.description
     assert "CDELT1" not in image.metadata.description
-    (note,) = write_image(tmp_path / "b.tif", np.asarray(image.data), like=image)
-    assert note == "left out: the coordinate system (WCS)"
     # 16-bit numbers without a sign are stored with an offset, BZERO.
     assert_is(read_image(tmp_path / "a.fits", series=1), pixels(), "YX", None)
 
@@ -222,6 +238,15 @@ def test_a_fits_whose_keyword_blank_belongs_to_no_pixel_is_read(tmp_path: Path) 
     image = read_image(tmp_path / "a.fits")
     np.testing.assert_array_equal(image.data, pixels(dtype="f4"))
     assert image.read().valid().all()
+
+
+def test_a_compressed_fits_is_read_and_refused_before_it_fills_the_memory(tmp_path: Path) -> None:
+    fits = pytest.importorskip("astropy.io.fits")
+    units = [fits.PrimaryHDU(pixels(3, dtype="f4")), fits.ImageHDU(pixels(), name="ERR")]
+    fits.HDUList(units).writeto(tmp_path / "a.fits.gz")
+    assert_is(read_image(tmp_path / "a.fits.gz"), pixels(3, dtype="f4"), "ZYX", None)
+    assert_is(read_image(tmp_path / "a.fits.gz", series=1), pixels(), "YX", None)
+    refused(tmp_path / "a.fits.gz", "at most 1000 bytes", max_bytes=1000)
 
 
 # CZI
@@ -307,6 +332,32 @@ def test_a_slide_that_openslide_reads(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.asarray(level), data[::2, ::2])
     (tmp_path / "b.ndpi").write_bytes((tmp_path / "a.bif").read_bytes()[:999])
     refused(tmp_path / "b.ndpi", "NDPI (Hamamatsu)")
+
+
+def test_a_slide_whose_tiles_fill_the_memory_is_refused(tmp_path: Path) -> None:
+    """OpenSlide ends the process where it gets no memory for a tile."""
+    pytest.importorskip("openslide")
+    tifffile.imwrite(tmp_path / "a.bif", np.zeros((40, 56, 3), "u1"), photometric="rgb", tile=(16, 16), metadata=None)
+    with tifffile.TiffFile(tmp_path / "a.bif", mode="r+b") as file:
+        file.pages.first.tags["TileWidth"].overwrite(2**31 - 16, dtype="I")
+    refused(tmp_path / "a.bif", "tiles of at most", "2147483632 x 16 pixels")
+
+
+def test_planes_are_read_by_one_thread_at_a_time(tmp_path: Path) -> None:
+    """Libraries of instruments read by one file handle, whose place one thread would take from another."""
+    busy = threading.Lock()
+
+    def frame(index: tuple[int, ...]) -> np.ndarray:
+        assert busy.acquire(blocking=False)
+        time.sleep(0.001)
+        busy.release()
+        return np.full((H, W), index[0], np.uint8)
+
+    options = ReadOptions(name="made", max_bytes=2**20)
+    image = frames_image(tmp_path / "a.any", options, frame, (24, H, W), np.dtype(np.uint8), "ZYX", {})
+    with ThreadPoolExecutor(8) as pool:
+        planes = list(pool.map(lambda number: np.asarray(image.data[number]), range(24)))
+    assert [int(plane.max()) for plane in planes] == list(range(24))
 
 
 def test_labels_and_sizes_of_an_hdf5(tmp_path: Path) -> None:

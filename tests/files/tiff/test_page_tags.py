@@ -2,13 +2,18 @@
 
 import dataclasses
 import struct
+import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 
+from zncc_cli.errors import InputError
 from zncc_cli.files.image_output import write_image
 from zncc_cli.files.images import read_image
+from zncc_cli.files.tiff import ifd_chain
+from zncc_cli.files.tiff.ifd_chain import follow_pages
 from zncc_cli.files.tiff.page_tags import put_page_tags
 
 H, W, N = 24, 33, 4
@@ -169,3 +174,40 @@ def test_tags_that_the_first_page_alone_has_are_none_of_further_pages(tmp_path):
         image = read_image(tmp_path / name)
         assert image.metadata.page_tags == ()
         assert written(tmp_path / name, image, frame)[1] == expected
+
+
+def _pages_of_tags(path: Path, pages: int, tags: int) -> None:
+    """Write tables of private tags alone, whose values overlap: a few bytes of the file for a kilobyte each."""
+    content = bytearray(b"II*\0" + struct.pack("<I", 8))
+    for page in range(pages):
+        content += struct.pack("<H", tags)
+        for number in range(tags):
+            content += struct.pack(
+                "<HHII", 65000 + number, 1, 1500, 8 + 8 * (page * tags + number) % (12 * tags * pages)
+            )
+        content += struct.pack("<I", 0 if page == pages - 1 else len(content) + 4)
+    path.write_bytes(content)
+
+
+def test_tags_of_pages_take_no_more_memory_than_they_may(tmp_path: Path) -> None:
+    _pages_of_tags(tmp_path / "a.tif", 2000, 32)
+    tracemalloc.start()
+    chain = follow_pages(tmp_path / "a.tif", 2**20)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert chain.pages == 2000
+    assert chain.is_cut
+    assert peak < 2**20  # without a bound 100 MB, of a file of 800 kB
+    with pytest.raises(InputError, match="pages that fit in 100000 bytes"):
+        follow_pages(tmp_path / "a.tif", 100_000)
+
+
+def test_tags_of_pages_that_were_not_all_read_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ifd_chain, "_MAX_HELD_BYTES", 1000)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for number in range(5):
+            file.write(np.full((8, 9), number, "u1"), extratags=[(65000, 4, 1, number, True)], metadata=None)
+    image = read_image(tmp_path / "a.tif")
+    assert image.data.shape == (5, 8, 9)
+    assert "the tags of further pages" in image.metadata.left_out
+    assert "all were read like the first one" in image.notes[0]

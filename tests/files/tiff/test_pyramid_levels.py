@@ -18,7 +18,7 @@ from zncc_cli.files.metadata import Metadata, PixelSize
 from zncc_cli.files.palette import Palette
 from zncc_cli.files.pyramid import halved, level_shapes
 from zncc_cli.files.tiff import write as tiff_write
-from zncc_cli.files.tiff.write import STRIP_ROWS
+from zncc_cli.files.tiff.layout import STRIP_ROWS
 from zncc_cli.jobs.resampled import write_resampled
 from zncc_cli.registration.resampling.canvas import Frame
 

@@ -58,6 +58,18 @@ def test_the_pixel_size_that_an_instrument_describes_is_read(
     assert image.metadata.pixel_size == PixelSize(x=size[0], y=size[1], unit="µm")
 
 
+def test_the_pixel_size_in_tags_of_micro_manager_and_of_gatan_is_read(tmp_path: Path) -> None:
+    tags = {
+        "m.tif": [(51123, 2, 0, '{"PixelSizeUm": 0.108, "Frame": 0}', True)],
+        "g.tif": [*((code, 2, 0, "nm", True) for code in (65003, 65004)), (65009, 12, 1, 0.25, True)],
+    }
+    tags["g.tif"].append((65010, 12, 1, 0.5, True))
+    for name, extratags in tags.items():
+        tifffile.imwrite(tmp_path / name, np.zeros((8, 9), "u2"), extratags=extratags, metadata=None)
+    assert read_image(tmp_path / "m.tif").metadata.pixel_size == PixelSize(x=0.108, y=0.108, unit="µm")
+    assert read_image(tmp_path / "g.tif").metadata.pixel_size == PixelSize(x=0.25, y=0.5, unit="nm")
+
+
 def test_an_aperio_description_has_the_fields_of_the_grid(tmp_path: Path) -> None:
     moving = file(tmp_path, "m.tif", APERIO.format(x=0.252, mag=40, left=7.5))
     fixed = file(tmp_path, "f.tif", APERIO.format(x=0.499, mag=20, left=25.6).replace("somebody", "another"))
@@ -215,6 +227,7 @@ def test_labels_and_properties_of_imagej_lose_their_scale(tmp_path):
         "Objective.Lens.Magnificant=20",
         "XResolution: 4.0",
         "pixels/um 4",
+        "Scale Factor for X = 0.645",
         "HorFieldsize=0.1",
         '{"Calibration": {"x": 0.25}}',
         '<scn><view sizeX="26564"/></scn>',

@@ -5,16 +5,16 @@ import tracemalloc
 import numpy as np
 import pytest
 import tifffile
-from tests.files.tiff.tiff_images import MICRON, OME, H, W, hyperstack, image, ome_pixels, tags, written
 
 from tests.files.image_cases import room
 from tests.files.imagej import open_imagej
+from tests.files.tiff.tiff_images import MICRON, OME, H, W, hyperstack, image, ome_pixels, tags, written
 from zncc_cli.errors import InputError, OutputError
 from zncc_cli.files.image_output import write_strips
 from zncc_cli.files.images import Image
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.tiff import write as tiff_write
-from zncc_cli.files.tiff.write import STRIP_ROWS
+from zncc_cli.files.tiff.layout import STRIP_ROWS
 
 # The axes
 

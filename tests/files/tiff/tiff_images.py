@@ -9,7 +9,7 @@ import tifffile
 from zncc_cli.files.image_output import write_image
 from zncc_cli.files.images import Image
 from zncc_cli.files.metadata import Metadata, PixelSize, Resolution
-from zncc_cli.files.tiff.write import STRIP_ROWS
+from zncc_cli.files.tiff.layout import STRIP_ROWS
 
 # More rows than a strip has, so that a plane is written in two.
 H, W = STRIP_ROWS + 88, 60

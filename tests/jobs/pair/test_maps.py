@@ -47,6 +47,7 @@ def test_maps_written_in_strips_equal_the_maps_of_whole_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, window: int, height: int
 ) -> None:
     monkeypatch.setattr("zncc_cli.jobs.pair.maps.STRIP_ROWS", height)
+    monkeypatch.setattr("zncc_cli.files.tiff.layout.STRIP_ROWS", height)
     monkeypatch.setattr("zncc_cli.files.tiff.write.STRIP_ROWS", height)
     rng = np.random.default_rng(0)
     fixed, aligned = rng.normal(100, 5, (60, 52)).astype(np.float32), rng.normal(7, 2, (60, 52)).astype(np.float32)

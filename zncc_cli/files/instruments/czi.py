@@ -82,12 +82,20 @@ def _calibration(said: dict[str, Any], channels: int) -> dict[str, Any]:
         str(item.get("@Id")): _number(item.get("Value")) for item in _items(_at(image, "Scaling", "Items", "Distance"))
     }
     x, y, z = (None if steps.get(axis) is None else steps[axis] * _MICRONS for axis in "XYZ")
-    fields = calibration(x, y, "µm", z)
+    fields = calibration(x, y, "µm", z, _interval(_at(image, "Information", "Image", "Dimensions", "T", "Positions")))
     described = _items(_at(image, "Information", "Image", "Dimensions", "Channels", "Channel"))
     names = [str(channel.get("@Name", "")) for channel in described]
     if len(names) == channels and any(names):
         fields["properties"] |= {"Channel": {"Name": names}}
     return fields
+
+
+def _interval(positions: Any) -> float | None:
+    """Return the interval of frames, in seconds: the increment that is said, or the mean of the times of a list."""
+    offsets = [_number(text) for text in str(_at(positions, "List", "Offsets") or "").split()]
+    if len(offsets) > 1:
+        return (offsets[-1] - offsets[0]) / (len(offsets) - 1)
+    return _number(_at(positions, "Interval", "Increment"))
 
 
 def _at(said: Any, *keys: str) -> Any:

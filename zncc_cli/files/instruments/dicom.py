@@ -38,6 +38,7 @@ def read_dicom(path: Path, options: ReadOptions) -> Image:
         frames, samples = int(said.get("NumberOfFrames") or 1), int(said.get("SamplesPerPixel") or 1)
         size = int(said.Rows) * int(said.Columns) * frames * samples * max(1, int(said.BitsAllocated) // 8)
         check_bytes(path, size, options)
+        _check_compression(path, said)
         data = pixel_array(said)
         meaning = _GREY.get(photometric, "rgb" if samples >= 3 else "minisblack")
         measures = _measures(said)
@@ -57,6 +58,16 @@ def read_dicom(path: Path, options: ReadOptions) -> Image:
     notes = (f"the stored numbers were read; values are {slope:g} times these plus {intercept:g}",) if is_scaled else ()
     fields["left_out"] = ("DICOM's data elements",)
     return array_image(path, options, data, axes, {**fields, "photometric": meaning}, notes)
+
+
+def _check_compression(path: Path, said: Any) -> None:
+    """Raise `InputError` where no library is installed that reads the compression of the pixels."""
+    from pydicom.pixels import get_decoder
+
+    syntax = said.file_meta.TransferSyntaxUID
+    if syntax.is_compressed and not get_decoder(syntax).is_available:
+        advice = "run: pip install python-gdcm"
+        raise refusal(path, expected=f"a library that reads {syntax.name}", found="none", advice=advice)
 
 
 def _measures(said: Any) -> Any:

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import math
-import re
 from pathlib import Path
+from typing import Any
 
 from zncc_cli.files.array_image import array_image, check_bytes, library_errors, select_series
+from zncc_cli.files.fits_header import split_cards
 from zncc_cli.files.image import Image
 from zncc_cli.files.options import ReadOptions
 
 _AXES = "XYZTCQR"
-# Keywords of the coordinate system (Greisen and Calabretta 2002, doi:10.1051/0004-6361:20021326), which holds for the
-# grid of this image alone.
-_OF_GRID = re.compile(
-    r"(CRPIX|CRVAL|CDELT|CTYPE|CUNIT|CROTA|CD|PC|PV|PS|LONPOLE|LATPOLE|WCSAXES|RADESYS|EQUINOX)[0-9_]*"
-)
-_OF_STORAGE = ("SIMPLE", "BITPIX", "NAXIS", "EXTEND", "BZERO", "BSCALE", "BLANK", "XTENSION", "PCOUNT", "GCOUNT", "END")
 _MAX_HEADER_LINES = 2000
 
 
 def read_fits(path: Path, options: ReadOptions) -> Image:
-    """Read an image of ``path``, with its header as the description; the coordinate system is named as left out.
+    """Read an image of ``path``, with its header as the description, and the cards of its coordinate system.
 
     Rows are kept as they are stored, which is from the bottom to the top of the sky. Integers of which some are BLANK
     become floats, in which these are NaN.
@@ -40,19 +35,18 @@ def read_fits(path: Path, options: ReadOptions) -> Image:
         header = unit.header
         has_blanks = "BLANK" in header and int(header["BITPIX"]) > 0
         is_scaled = "BZERO" in header or "BSCALE" in header or isinstance(unit, fits.CompImageHDU)
-        if is_scaled or has_blanks:
+        if is_scaled or has_blanks or path.name.lower().endswith(".gz"):
             check_bytes(path, math.prod(unit.shape) * 8, options)
             with fits.open(path, mode="readonly", memmap=False) as loaded:
                 data = loaded[units.index(unit)].data
         else:
             data = unit.data
         axes = _AXES[: data.ndim][::-1]
-        lines = [str(card).rstrip() for card in header.cards][:_MAX_HEADER_LINES]
-    kept = [line for line in lines if not _is_of(line, _OF_GRID)]
-    left_out = ("the coordinate system (WCS)",) if len(kept) < len(lines) else ()
-    text = "\n".join(line for line in kept if line.split("=")[0].strip().rstrip("0123456789") not in _OF_STORAGE)
-    return array_image(path, options, data, axes, {"description": text, "left_out": left_out}, notes)
-
-
-def _is_of(line: str, keywords: re.Pattern[str]) -> bool:
-    return keywords.fullmatch(line.split("=")[0].strip()) is not None
+        lines = header.tostring(sep="\n", endcard=False, padding=False).splitlines()[:_MAX_HEADER_LINES]
+    sky, other, has_tables = split_cards(line.rstrip() for line in lines)
+    left_out = ("the tables of distortions of the coordinate system (WCS)",) if has_tables else ()
+    fields: dict[str, Any] = {"description": "\n".join(other).strip(), "sky": sky, "left_out": left_out}
+    if has_blanks and data.dtype.kind in "ui":
+        # astropy makes floats of others, but not of integers without a sign, which are stored with an offset.
+        fields["nodata"] = float(int(header["BLANK"]) + int(header.get("BZERO", 0)))
+    return array_image(path, options, data, axes, fields, notes)

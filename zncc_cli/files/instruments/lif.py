@@ -40,6 +40,9 @@ def read_lif(path: Path, options: ReadOptions) -> Image:
         z, t = (_step(image, name) if name in names else None for name in ("Z", "T"))
         fields = calibration(_scaled(x), _scaled(y), "µm", _scaled(z), t)
         fields["properties"] |= {"Name": str(image.name)}
+        channels = _channels(image)
+        if "C" in names and len(channels) == image.shape[dims.index("C")] and all(channels):
+            fields["properties"] |= {"Channel": {"Name": channels}}
 
         def frame(index: tuple[int, ...]) -> np.ndarray:
             return np.asarray(image.frame(**dict(zip(names, index, strict=True))))
@@ -48,6 +51,17 @@ def read_lif(path: Path, options: ReadOptions) -> Image:
         shape = tuple(map(int, image.shape))
         read = frames_image(path, options, frame, shape, image.dtype, letters, fields, notes)
         return _with_axes(kept_open(read, stack), shape, axes)
+
+
+def _channels(image: Any) -> list[str]:
+    """Return the names of the channels of an image: of dyes, or of the look-up tables that show them; "" for none."""
+    names = []
+    for channel in image.xml_element.iter("ChannelDescription"):
+        said = {
+            str(item.findtext("Key")): str(item.findtext("Value") or "") for item in channel.iter("ChannelProperty")
+        }
+        names.append(said.get("DyeName") or str(channel.get("LUTName", "")))
+    return names
 
 
 def _with_axes(image: Image, shape: tuple[int, ...], axes: str) -> Image:

@@ -30,7 +30,8 @@ def read_nd2(path: Path, options: ReadOptions) -> Image:
         axes = "".join(outer) + ("C" if "C" in sizes else "") + "YX" + "S" * colours
         shape = tuple(sizes[axis] for axis in axes)
         voxel = file.voxel_size()
-        fields = calibration(float(voxel.x), float(voxel.y), "µm", float(voxel.z) if "Z" in sizes else None)
+        z, t = float(voxel.z) if "Z" in sizes else None, _interval(file) if "T" in sizes else None
+        fields = calibration(float(voxel.x), float(voxel.y), "µm", z, t)
         names = [str(channel.channel.name) for channel in getattr(file.metadata, "channels", None) or ()]
         if len(names) == channels and not colours:
             fields["properties"] |= {"Channel": {"Name": names}}
@@ -42,3 +43,13 @@ def read_nd2(path: Path, options: ReadOptions) -> Image:
             return planes[index[-1]] if "C" in sizes and planes.ndim == 3 and not colours else planes
 
         return kept_open(frames_image(path, options, frame, shape, file.dtype, axes, fields), stack)
+
+
+def _interval(file: Any) -> float | None:
+    """Return the interval of frames, in seconds, that was asked for, or else that was measured; None without either."""
+    for loop in getattr(file, "experiment", ()):
+        said = loop.parameters
+        if loop.type == "TimeLoop":
+            period = said.periodMs or getattr(said.periodDiff, "avg", 0)
+            return float(period) / 1000 if period else None
+    return None

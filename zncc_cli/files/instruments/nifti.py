@@ -16,6 +16,7 @@ _AXES = "XYZTCQR"
 _UNITS = {"meter": "m", "mm": "mm", "micron": "µm"}
 _SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
 _MAX_INFLATION = 1100  # bytes that one byte of gzip can become
+_SECOND_VERSION = (b"\x1c\x02\0\0", b"\0\0\x02\x1c")  # how it begins: with the length of its header
 
 
 def read_nifti(path: Path, options: ReadOptions) -> Image:
@@ -27,7 +28,10 @@ def read_nifti(path: Path, options: ReadOptions) -> Image:
     import nibabel
 
     with library_errors(path, options.name):
-        volume: Any = nibabel.Nifti1Image.from_filename(path, mmap=True)
+        with nibabel.openers.Opener(path) as file:
+            is_second = file.read(4) in _SECOND_VERSION
+        kind: Any = nibabel.Nifti2Image if is_second else nibabel.Nifti1Image
+        volume: Any = kind.from_filename(path, mmap=True)
         header, shape = volume.header, tuple(int(n) for n in volume.shape)
         dtype = header.get_data_dtype()
         if path.name.endswith(".gz"):
@@ -38,7 +42,7 @@ def read_nifti(path: Path, options: ReadOptions) -> Image:
         data = volume.dataobj.get_unscaled()
         zooms = [float(zoom) for zoom in header.get_zooms()]
         length, time = header.get_xyzt_units()
-        slope, intercept = header.get_slope_inter()
+        slope, intercept = volume.dataobj.slope, volume.dataobj.inter
     step = dict(zip(_AXES, zooms, strict=False))
     unit = _UNITS.get(length)
     seconds = step["T"] * _SECONDS[time] if "T" in step and time in _SECONDS else None
@@ -46,7 +50,6 @@ def read_nifti(path: Path, options: ReadOptions) -> Image:
     notes: tuple[str, ...] = ()
     if not unit and any(zoom not in (0, 1) for zoom in zooms[:3]):
         notes = ("the size of a voxel has no unit of length, and is not known",)
-    is_scaled = slope is not None and (slope, intercept) != (1, 0)
-    if is_scaled:
+    if (slope, intercept) != (1, 0):
         notes += (f"the stored numbers were read; values are {slope:g} times these plus {intercept:g}",)
     return array_image(path, options, np.asanyarray(data), _AXES[: len(shape)], fields, notes)

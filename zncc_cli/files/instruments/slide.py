@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from zncc_cli.files.array_image import array_image, calibration, check_bytes, library_errors
 from zncc_cli.files.image import Image
 from zncc_cli.files.options import ReadOptions
+from zncc_cli.files.paths import refusal
 
 _WHITE = (255, 255, 255)
 _MAX_SIDE = 2**31 - 1
+_DECODED_BYTES = 4  # of a pixel in OpenSlide
+_MAX_TILE_BYTES = 2**28
 
 
 def read_slide(path: Path, options: ReadOptions) -> Image:
@@ -27,6 +30,7 @@ def read_slide(path: Path, options: ReadOptions) -> Image:
 
     with library_errors(path, options.name):
         slide: Any = openslide.OpenSlide(path)
+        _check_tiles(path, options, slide)
         fields = _calibration(slide.properties)
         images = [
             array_image(path, options, _Level(path, options, slide, level), "YXS", fields)
@@ -35,6 +39,19 @@ def read_slide(path: Path, options: ReadOptions) -> Image:
         whole, *smaller = images
         levels = tuple(image.data for image in smaller)
         return Image(whole.data, whole.axes, whole.metadata, levels=levels)  # type: ignore[arg-type]
+
+
+def _check_tiles(path: Path, options: ReadOptions, slide: Any) -> None:
+    """Check the tiles of a slide before they are decoded: OpenSlide ends the process where it gets no memory."""
+    for level in range(slide.level_count):
+        sides = [slide.properties.get(f"openslide.level[{level}].tile-{side}") for side in ("width", "height")]
+        if None not in sides:
+            size = math.prod(map(int, sides)) * _DECODED_BYTES
+            limit = min(_MAX_TILE_BYTES, options.max_bytes)
+            if size > limit:
+                found = f"{' x '.join(sides)} pixels ({size} bytes)"
+                advice = "convert the slide to a TIFF in smaller tiles"
+                raise refusal(path, expected=f"tiles of at most {limit} bytes", found=found, advice=advice)
 
 
 class _Level:

@@ -1,6 +1,8 @@
 """TIFF in all its flavours, read and written through tifffile.
 
 read.py               opens a file, chooses a series, returns its pixels (lazily) and metadata
+series.py             the series of a file, smaller copies and masks among them
+further_pages.py      what pages after the first have of their own
 ifd_chain.py          follows the chain of pages before tifffile does
 checks.py             compares sizes that a file claims with what it can hold
 samples.py            tells grey, RGB, inks, alpha and channels apart; palettes
@@ -21,6 +23,8 @@ georeference.py       GeoTIFF tags, moved to another corner
 calibration.py        pixel sizes and resolutions, from one unit into another
 orientation.py        the orientation tag (of EXIF, too)
 write.py              writes strips with the flavour, compression and tags of another image
+layout.py             how an image is stored in pages and strips
+written_tags.py       the tags of the file that is written
 descriptions.py       the descriptions that ImageJ and OME-TIFF files carry
 codecs.py             compressions that can be written
 """

@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import BinaryIO
 
@@ -37,6 +38,10 @@ _MAX_OWN_BYTES = 2**16  # of one value
 _MAX_READ_BYTES = 2**27  # of values of all pages
 _COMPARED_BYTES = 1024  # of longer values, and of all after so many
 _MAX_DESCRIPTION_BYTES = 2**27
+# What a page and a tag of its own take in memory, beside the value: a few bytes of the file become Python objects.
+_BYTES_PER_PAGE = 400
+_BYTES_PER_TAG = 400
+_MAX_HELD_BYTES = 2**29  # of the tags of all pages
 
 
 @dataclass(frozen=True)
@@ -44,17 +49,22 @@ class PageChain:
     """The pages of a file.
 
     pages: their number. description: bytes of the first page's description. own: of each page, the tags that it can
-    have of its own, by their codes.
+    have of its own, by their codes; of the first pages alone where those of all would take too much memory.
     """
 
     pages: int
     description: int
     own: tuple[Mapping[int, OwnTag], ...]
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether the tags of some pages are not known."""
+        return len(self.own) < self.pages
+
     def differing(self, pages: Sequence[int]) -> tuple[int, ...]:
         """Return the codes of the tags that some of ``pages`` have with another value than the first of them.
 
-        Many programs write a tag into the first page alone, for all of them.
+        Many programs write a tag into the first page alone, for all of them. Not to be asked where `is_cut`.
         """
         first = self.own[pages[0]]
         codes = set[int]()
@@ -74,9 +84,12 @@ class PageChain:
         return all(self.own[page][code].is_whole for page in pages if code in self.own[page])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class OwnTag:
-    """A tag that a page can have of its own; its value is bytes in little-endian order, the first ones or all."""
+    """A tag that a page can have of its own; its value is bytes in little-endian order: all, or what tells them apart.
+
+    The latter is a digest of the first ones.
+    """
 
     tag: Tag
     is_whole: bool
@@ -86,15 +99,15 @@ def follow_pages(path: Path, max_bytes: int) -> PageChain:
     """Follow the pages of ``path`` to the end.
 
     Raises:
-        InputError: there is no page, a circle of pages, a page beyond the end of the file, or lists of strips that do
-            not fit in ``max_bytes``.
+        InputError: there is no page, a circle of pages, a page beyond the end of the file, or pages or lists of strips
+            that do not fit in ``max_bytes``.
     """
     advice = "copy or export the file again"
     size = path.stat().st_size
     seen: set[int] = set()
     segments = sub_pages = description = 0
     own: list[Mapping[int, OwnTag]] = []
-    reader = _ValueReader()
+    reader = _ValueReader(min(_MAX_HELD_BYTES, max_bytes // 2))
     with path.open("rb") as file:
         head = file.read(16)
         order = "<" if head.startswith(b"II") else ">"
@@ -106,13 +119,16 @@ def follow_pages(path: Path, max_bytes: int) -> PageChain:
                     found = f"page {len(seen)} lead back to an earlier one"
                     raise refusal(path, expected="pages one after the other", found=found, advice=advice)
                 seen.add(offset)
+                if len(seen) * _BYTES_PER_PAGE > max_bytes:
+                    found = f"{len(seen)} pages and more"
+                    raise refusal(path, expected=f"pages that fit in {max_bytes} bytes", found=found, advice=advice)
                 page = _read_page(file, offset, order, big, reader)
                 segments += sum(page.counts.get(code, 0) for code in _SEGMENT_LIST_TAGS)
                 sub_pages += page.counts.get(_SUB_IFDS, 0)
                 if len(seen) == 1:
                     description = page.counts.get(DESCRIPTION, 0)
-                # Most pages have the same tags, which are held once.
-                own.append(own[-1] if own and own[-1] == page.own else page.own)
+                if page.own is not None:
+                    own.append(reader.held(own[-1] if own else {}, page.own))
                 offset = page.next
         except (struct.error, OverflowError, _DamagedPageError) as error:
             what = f" ({error})" if isinstance(error, _DamagedPageError) and str(error) else ""
@@ -137,12 +153,12 @@ class _DamagedPageError(Exception):
 class _Page:
     """A page.
 
-    counts: number of values of each tag. own: the tags that a page can have of its own. next: offset of the next page,
-    or 0.
+    counts: number of values of each tag. own: the tags that a page can have of its own; None where there is no room
+    for them. next: offset of the next page, or 0.
     """
 
     counts: dict[int, int]
-    own: dict[int, OwnTag]
+    own: dict[int, OwnTag] | None
     next: int
 
 
@@ -164,13 +180,13 @@ def _read_page(file: BinaryIO, offset: int, order: str, big: bool, reader: _Valu
         counts[code] = count
         if code in _SIZE_TAGS and kind not in _UNSIGNED_TYPES:
             raise _DamagedPageError(f"{_SIZE_TAGS[code]} is no unsigned whole number")
-        if len(own) < _MAX_OWN_TAGS and _is_of_page(code):
+        if reader.has_room and len(own) < _MAX_OWN_TAGS and _is_of_page(code):
             end = start + entry_bytes
             stored = table[end - (8 if big else 4) : end]
             own[code] = reader.read(file, (code, kind, count), stored, order + link)
     # Some writers leave out the last link.
     following = struct.unpack(order + link, rest)[0] if len(rest) == struct.calcsize(order + link) else 0
-    return _Page(counts, own, following)
+    return _Page(counts, own if reader.has_room else None, following)
 
 
 def own_tag_name(code: int) -> str:
@@ -185,10 +201,25 @@ def _is_of_page(code: int) -> bool:
 
 
 class _ValueReader:
-    """Reads the values of tags, so many bytes of all pages together."""
+    """Reads the values of tags, so many bytes of all pages together, as long as there is room to hold them.
 
-    def __init__(self) -> None:
+    has_room: whether what was read so far takes no more memory than may be held.
+    """
+
+    def __init__(self, room: int) -> None:
         self._left = _MAX_READ_BYTES
+        self._room = room
+
+    @property
+    def has_room(self) -> bool:
+        return self._room > 0
+
+    def held(self, last: Mapping[int, OwnTag], own: Mapping[int, OwnTag]) -> Mapping[int, OwnTag]:
+        """Return the tags of a page, ``own``; most pages have those of the ``last`` one, which are held once."""
+        if own == last:
+            return last
+        self._room -= sum(_BYTES_PER_TAG + len(tag.tag[3]) for tag in own.values())
+        return own
 
     def read(self, file: BinaryIO, entry: tuple[int, int, int], stored: bytes, link: str) -> OwnTag:
         """Return the tag of ``entry`` (code, data type, count); ``stored`` is its value itself, or the offset of it."""
@@ -202,6 +233,8 @@ class _ValueReader:
             is_whole = is_whole and len(stored) == size
             self._left -= len(stored)
         value = stored[:size]
-        if is_whole and link[0] == ">":
+        if not is_whole:
+            value = blake2b(value, digest_size=16).digest()
+        elif link[0] == ">":
             value = swapped(value, kind)
         return OwnTag((code, kind, count, value), is_whole)

@@ -13,7 +13,7 @@ import tifffile
 from zncc_cli.files.metadata import Flavor, Metadata, PixelSize, Resolution
 from zncc_cli.files.tag_values import ORIENTATION
 from zncc_cli.files.tiff.calibration import CENTIMETRE, length_unit, unescaped
-from zncc_cli.files.tiff.copied_tags import copied_tags, georeference_tags
+from zncc_cli.files.tiff.copied_tags import GATAN_SCALES, copied_tags, georeference_tags
 from zncc_cli.files.tiff.ome_xml import OmeImage
 from zncc_cli.files.tiff.orientation import transposes, turns
 from zncc_cli.files.tiff.samples import Samples
@@ -21,7 +21,8 @@ from zncc_cli.files.tiff.scale_statements import described_pixel_size
 
 GDAL_NODATA = 42113
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
-_ZEISS, _FEI = 34118, (34680, 34682)
+_ZEISS, _FEI, _MICRO_MANAGER = 34118, (34680, 34682), 51123
+_GATAN_UNITS = (65003, 65004)
 _TAGS_OF_INKS = (332, 333, 334, 336, 34675)  # their set, names, number and range, and their ICC profile
 _MAX_HEADER_BYTES = 2**20
 _PRINTED_DIGITS = 1e-6  # to which the limit of float32 or float64 is printed in text, relative
@@ -111,7 +112,7 @@ def _imagej_pixel_size(resolution: Resolution | None, imagej: Mapping[str, Any])
 
 
 def _microscope_pixel_size(page: tifffile.TiffPage) -> PixelSize | None:
-    """Return the pixel size in the header of an electron microscope, whose resolution tags are those of a screen."""
+    """Return the pixel size in the header of a microscope, whose resolution tags are those of a screen."""
     if zeiss := _microscope_header(page, _ZEISS):
         for key in ("ap_image_pixel_size", "ap_pixel_size"):
             _, size, unit = (*zeiss.get(key, ()), None, None, None)[:3]
@@ -123,7 +124,19 @@ def _microscope_pixel_size(page: tifffile.TiffPage) -> PixelSize | None:
             x, y = scan.get("PixelWidth"), scan.get("PixelHeight")
             if _is_pixel_size(x) and _is_pixel_size(y):
                 return PixelSize(x=x * 1e9, y=y * 1e9, unit="nm")
-    return None
+    said = _microscope_header(page, _MICRO_MANAGER)
+    size = said.get("PixelSizeUm", said.get("PixelSize_um"))
+    return PixelSize(x=size, y=size, unit="µm") if _is_pixel_size(size) else _gatan_pixel_size(page)
+
+
+def _gatan_pixel_size(page: tifffile.TiffPage) -> PixelSize | None:
+    """Return the pixel size in a TIFF of Gatan's DigitalMicrograph."""
+    unit, y_unit = (tag_value(page, code) for code in _GATAN_UNITS)
+    x, y = (tag_value(page, code) for code in GATAN_SCALES)
+    known = length_unit(unit) if isinstance(unit, str) and unit == y_unit else None
+    if known is None or not _is_pixel_size(x) or not _is_pixel_size(y):
+        return None
+    return PixelSize(x=x, y=y, unit=known.name)
 
 
 def _microscope_header(page: tifffile.TiffPage, code: int) -> Mapping[str, Any]:

@@ -10,27 +10,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tifffile
 
 from zncc_cli.errors import ZnccError
 from zncc_cli.files.image import Image
 from zncc_cli.files.lazy import LazyArray
-from zncc_cli.files.metadata import PageTags
 from zncc_cli.files.options import ReadOptions
-from zncc_cli.files.pages import no_such_number, numbered
-from zncc_cli.files.palette import palette_of
 from zncc_cli.files.paths import refusal
-from zncc_cli.files.tag_values import COLOR_MAP, ORIENTATION, decoded
+from zncc_cli.files.tag_values import ORIENTATION
 from zncc_cli.files.tiff.confocal import confocal_image
-from zncc_cli.files.tiff.copied_tags import georeference_tags, is_copied_of_pages
-from zncc_cli.files.tiff.ifd_chain import PageChain, follow_pages, own_tag_name
-from zncc_cli.files.tiff.input_errors import UNCLEAR_ERRORS, input_errors
+from zncc_cli.files.tiff.copied_tags import georeference_tags
+from zncc_cli.files.tiff.further_pages import looks_of, page_tags_of
+from zncc_cli.files.tiff.ifd_chain import PageChain, follow_pages
+from zncc_cli.files.tiff.input_errors import input_errors
 from zncc_cli.files.tiff.lazy_pages import PageLooks, checked_planes, lazy_array
 from zncc_cli.files.tiff.ome_xml import Ome, OmeImage, read_ome
 from zncc_cli.files.tiff.orientation import orientation_notes, turns
 from zncc_cli.files.tiff.page_metadata import metadata_of, nodata_of, tag_value
 from zncc_cli.files.tiff.samples import Samples, has_opacity, samples_of
+from zncc_cli.files.tiff.series import all_series_of, choose_series, left_out_series
 
 # Kinds of file that are read as plain TIFFs: they name further files, which tifffile would open, or store pixels that
 # need a conversion.
@@ -40,9 +38,6 @@ _MAX_OME_BYTES = 2**23
 
 # Series of microscopes, whose pixels are measured values, in whatever colours they are shown.
 _MEASURED_KINDS = ("imagej", "ome", "lsm", "stk", "fluoview", "scanimage", "mmstack", "nih")
-
-# The first level of a pyramid is a half or a quarter as wide as the image. A smaller copy is a thumbnail.
-_MAX_PYRAMID_STEP = 4
 # Bits of a sample that are read into a wider dtype.
 _OLD_JPEG = 6  # of TIFF 6.0, which every writer understood in its own way
 _UNSURE_DEPTH = 24  # programs do not agree on the order of its bytes
@@ -69,8 +64,8 @@ def read_tiff(path: Path, options: ReadOptions) -> Image:
             is_part = bool(ome and ome.images and ome.images[0].own)
             if (ome and ome.doubt) or is_part:
                 file.is_ome = False
-            all_series, kind_notes = _all_series(file)
-            chosen, notes = _choose_series(path, all_series, options.series, log)
+            all_series, kind_notes = all_series_of(file)
+            chosen, notes = choose_series(path, all_series, options.series, log)
             notes += kind_notes
             if ome and ome.doubt:
                 notes += (f"the OME-XML was not used: {ome.doubt}",)
@@ -78,99 +73,9 @@ def read_tiff(path: Path, options: ReadOptions) -> Image:
             levels = _levels(path, chosen, image, options)
             mask = _mask(path, chosen, all_series, options) or _opacity_of_bands(chosen.keyframe, image)
             image = replace(image, mask=mask, levels=levels)
-            page_tags, left_out_tags = _page_tags(chain, chosen, image)
-            left_out = (*image.metadata.left_out, *_left_out_series(chosen, all_series), *left_out_tags)
+            page_tags, left_out_tags = page_tags_of(chain, chosen, image)
+            left_out = (*image.metadata.left_out, *left_out_series(chosen, all_series), *left_out_tags)
             return replace(image, metadata=replace(image.metadata, page_tags=page_tags, left_out=left_out))
-
-
-def _places(chain: PageChain, series: tifffile.TiffPageSeries) -> list[int | None]:
-    """Return the place of each page of a series in the chain of pages; None for one that is missing or elsewhere."""
-    pages = [page.index if page is not None and len(page.treeindex) == 1 else None for page in series.pages]
-    return [page if page is not None and page < chain.pages else None for page in pages]
-
-
-def _looks(
-    chain: PageChain, series: tifffile.TiffPageSeries, samples: Samples, orientation: Any
-) -> tuple[PageLooks, tuple[str, ...]]:
-    """Return how each page of a series is shown, and a note where that differs and cannot be told page by page."""
-    one = PageLooks((orientation,), () if samples.applied is None else (samples.applied,))
-    places = [place for place in _places(chain, series) if place is not None]
-    if len(places) < 2 or len(places) != len(series.pages):
-        return one, ()
-    differing = chain.differing(places)
-    looks, notes = one, tuple[str, ...]()
-    if ORIENTATION in differing:
-        tags = [{tag[0]: tag for tag in chain.tags_of(place, (ORIENTATION,))} for place in places]
-        turned = [int(decoded(tag[ORIENTATION])[3][0]) if ORIENTATION in tag else orientation for tag in tags]
-        looks = replace(looks, orientations=turned)
-        notes += ("its pages are turned or mirrored as the orientation tag of each says",)
-    if COLOR_MAP not in differing:
-        return looks, notes
-    maps = [chain.tags_of(place, (COLOR_MAP,)) for place in places]
-    if samples.applied is not None and all(maps) and chain.is_whole(places, COLOR_MAP):
-        stored = [np.frombuffer(tag[3], "<u2").astype(np.int64).reshape(3, -1).T for (tag,) in maps]
-        if all(len(table) == len(samples.applied.colours) for table in stored):
-            return replace(looks, palettes=[palette_of(table) for table in stored]), notes
-    return looks, (*notes, "its pages have palettes of their own, of which the first was used")
-
-
-def _page_tags(
-    chain: PageChain, series: tifffile.TiffPageSeries, image: Image
-) -> tuple[tuple[PageTags, ...], tuple[str, ...]]:
-    """Return the tags that the pages of a series have of their own, for each plane, and the names of others."""
-    pages = _places(chain, series)
-    numbers = [page for page in pages if page is not None]
-    planes = math.prod(image.leading)
-    if len(numbers) < 2 or planes % len(pages):
-        return (), ()
-    codes = [code for code in chain.differing(numbers) if code not in (ORIENTATION, COLOR_MAP)]
-    kept = [code for code in codes if is_copied_of_pages(code) and chain.is_whole(numbers, code)]
-    left_out = tuple(own_tag_name(code) for code in codes if code not in kept)
-    if not kept:
-        return (), left_out
-    own = [() if page is None else chain.tags_of(page, kept) for page in pages]
-    return tuple(tags for tags in own for _ in range(planes // len(pages))), left_out
-
-
-def _all_series(file: tifffile.TiffFile) -> tuple[list[tifffile.TiffPageSeries], tuple[str, ...]]:
-    """Return the series of a file; of one that names its kind wrongly those of plain pages, with a note."""
-    try:
-        return file.series, ()
-    except (ValueError, *UNCLEAR_ERRORS):
-        for flag in tifffile.TIFF.FILE_FLAGS:
-            if getattr(file, f"is_{flag}", False):
-                setattr(file, f"is_{flag}", False)
-        return file.series, ("its description is not that of the kind of file that it names: its pages were read",)
-
-
-def _choose_series(
-    path: Path, all_series: list[tifffile.TiffPageSeries], series: int | None, log: list[str]
-) -> tuple[tifffile.TiffPageSeries, tuple[str, ...]]:
-    """Return the series of number ``series``, by default the first, and notes of the choice."""
-
-    def is_image(candidate: tifffile.TiffPageSeries) -> bool:
-        page = candidate.keyframe
-        return not (page.is_reduced or page.is_mask or candidate.name == "Thumbnail")
-
-    images = [candidate for candidate in all_series if is_image(candidate)] or all_series
-    if not images:
-        found = log[0] if log else "no image at all"
-        raise refusal(path, expected="a TIFF with an image", found=found, advice="copy or export the file again")
-    number = series or 0
-    if not 0 <= number < len(images):
-        raise no_such_number(path, "series", number, len(images))
-    note = f"{numbered('series', 0, len(images))} was read; `series` chooses"
-    return images[number], (note,) if series is None and len(images) > 1 else ()
-
-
-def _left_out_series(chosen: tifffile.TiffPageSeries, all_series: list[tifffile.TiffPageSeries]) -> tuple[str, ...]:
-    """Name the pyramid levels and masks of the file, which are not read; thumbnails are not worth a name."""
-    further_pages = [series.keyframe for series in all_series if series is not chosen]
-    reduced = [page for page in further_pages if page.is_reduced]
-    is_pyramid = any(_MAX_PYRAMID_STEP * page.imagewidth >= chosen.keyframe.imagewidth for page in reduced)
-    levels = len(chosen.levels) - 1 + (len(reduced) if is_pyramid else 0)
-    copies = [f"{levels} smaller copies"] if levels > 1 else ["a smaller copy"] if levels else []
-    return (*copies, *(["the mask"] if any(page.is_mask for page in further_pages) else []))
 
 
 def _levels(path: Path, chosen: tifffile.TiffPageSeries, image: Image, options: ReadOptions) -> tuple[LazyArray, ...]:
@@ -316,7 +221,7 @@ def _read_series(
     if absent:
         kind = "tiles" if page.is_tiled else "strips"
         notes += (f"{absent} of {segments} {kind} are left out of the file and were read as 0",)
-    looks, look_notes = _looks(chain, series, samples, orientation)
+    looks, look_notes = looks_of(chain, series, samples, orientation)
     notes += look_notes
     data = lazy_array(path, planes, samples, leading, looks)
     axes += "YXS" if samples.colours else "YX"

@@ -30,7 +30,7 @@ _SCALE_WORDS = re.compile(
     r"\bMPP\b|\bAppMag\b|\bGSD\b|\b(?:nominal|mean)_GSD\b|\$\$?(?:SM_MICRON|CM_MAG)"
     rf"|\b{_LENGTH}s?[ _-]*(?:per|/)[ _-]*(?:px|pixels?|voxels?)(?![a-z])"
     rf"|\b(?:px|pix|pixels?)[ _-]*(?:per|/)[ _-]*{_LENGTH}s?(?![a-z])|\bscale\W{{1,3}}[0-9.]+\s*{_LENGTH}s?\b"
-    r"|microns?PerPixel|(?:micromet(?:er|re)|nanomet(?:er|re))s?PerPixel"
+    r"|\bscale[ _-]?factor|microns?PerPixel|(?:micromet(?:er|re)|nanomet(?:er|re))s?PerPixel"
     r"|(?:pixel|voxel)[ _-]?(?:size|width|height|spacing|scale|resolution|pitch)|(?:physical|pix)[ _-]?size|PixelSize"
     r"|spatial[ _-]?calibration|[xy][ _-]?calibration|calibration[\"' :=_-]*(?:\{|[xy]\b|units?\b|scale)"
     r"|scan[ _-]?res\b|zoom[ _-]?factor|scanZoom|imagingFov|objectiveResolution|\b[xy][ _-]?res(?:olution)?\b"

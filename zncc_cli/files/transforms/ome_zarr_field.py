@@ -25,7 +25,7 @@ from zncc_cli.files.ome_zarr import read_ome_zarr
 from zncc_cli.files.options import ReadOptions
 from zncc_cli.files.output_folder import atomic_folder
 from zncc_cli.files.paths import MismatchError, read_small_file
-from zncc_cli.files.tiff.write import STRIP_ROWS
+from zncc_cli.files.tiff.layout import STRIP_ROWS
 from zncc_cli.files.transforms.bends import DisplacementImage, check_field_size
 from zncc_cli.files.transforms.linear import Linear
 from zncc_cli.files.transforms.side_files import whole_strips

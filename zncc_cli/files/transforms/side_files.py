@@ -24,8 +24,9 @@ from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.options import ReadOptions
 from zncc_cli.files.output_folder import atomic_write
 from zncc_cli.files.paths import MismatchError, reason, regular_file_size
+from zncc_cli.files.tiff.layout import STRIP_ROWS
 from zncc_cli.files.tiff.read import read_tiff
-from zncc_cli.files.tiff.write import STRIP_ROWS, write_tiff
+from zncc_cli.files.tiff.write import write_tiff
 from zncc_cli.files.transforms import bare_matrix
 from zncc_cli.registration.transforms.bending import Transform, displacements
 from zncc_cli.registration.transforms.spline_field import SplineField, node_count
