@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image as PillowImage
-from tests.files.image_cases import H, W, assert_same, pixels, room, write_tiff
 
+from tests.files.image_cases import H, W, assert_same, pixels, room, write_tiff
 from zncc_cli.errors import InputError, OutputError
 from zncc_cli.files.image_output import write_image, write_picture
 from zncc_cli.files.images import list_images, read_image

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from tests.files.instruments.instrument_files import H, W, assert_is, metaimage, pixels, refused
 
+from tests.files.instruments.instrument_files import H, W, assert_is, metaimage, pixels, refused
 from zncc_cli.files.image_output import write_image
 from zncc_cli.files.images import read_image
 from zncc_cli.files.metadata import PixelSize

@@ -5,8 +5,8 @@ import warnings
 import numpy as np
 import pytest
 import tifffile
-from tests.files.tiff.tiff_planes import H, W, assert_same, pixels
 
+from tests.files.tiff.tiff_planes import H, W, assert_same, pixels
 from zncc_cli.errors import InputError, OptionError
 from zncc_cli.files.images import read_image
 from zncc_cli.files.metadata import PixelSize

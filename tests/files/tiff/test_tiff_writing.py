@@ -5,10 +5,10 @@ import tracemalloc
 import numpy as np
 import pytest
 import tifffile
-from tests.files.tiff.tiff_images import MICRON, OME, H, W, hyperstack, image, ome_pixels, tags, written
 
 from tests.files.image_cases import room
 from tests.files.imagej import open_imagej
+from tests.files.tiff.tiff_images import MICRON, OME, H, W, hyperstack, image, ome_pixels, tags, written
 from zncc_cli.errors import InputError, OutputError
 from zncc_cli.files.image_output import write_strips
 from zncc_cli.files.images import Image

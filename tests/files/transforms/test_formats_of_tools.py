@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.files.transforms.transform_texts import FIXED, MATRICES, MOVING, linear, read_text, refused
 
+from tests.files.transforms.transform_texts import FIXED, MATRICES, MOVING, linear, read_text, refused
 from zncc_cli.config import Model, TransformFormat
 from zncc_cli.errors import InputError, OptionError, OutputError
 from zncc_cli.files.transforms.formats import FORMATS, Linear, format_for, read_linear, write_linear
