@@ -38,7 +38,7 @@ def run(tmp_path: Path, fork_server: ForkServer) -> Run:
     ) -> subprocess.CompletedProcess[str]:
         line = [*wrap, str(SCRIPTS / command), *map(str, args)]
         env = {**os.environ, "COLUMNS": "200"}
-        if not wrap and not fresh and may_be_forked(command, line[1:]):
+        if not wrap and not fresh and may_be_forked(line[1:]):
             return fork_server.run(line, folder, env, _TIMEOUT)
         return subprocess.run(line, cwd=folder, env=env, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
 

@@ -19,18 +19,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-_PROCESS_COMMANDS = ("batch",)  # its processes are what its tests are about
 _NO_TORCH_FLAGS = ("-h", "--help", "--version")
 # What commands import when they are called, so that --help loads no torch.
-_JOBS = ("apply", "bigwarp", "build", "calibrate", "check", "doctor", "evaluate", "pair.align", "pair.rerun")
-_JOBS += ("rounds.align", "stack.align", "stdmap", "strain", "summary", "transforms")
+_JOBS = ("apply", "batch.live", "batch.run", "bigwarp", "build", "calibrate", "check", "doctor", "evaluate")
+_JOBS += ("pair.align", "pair.rerun", "rounds.align", "stack.align", "stdmap", "strain", "summary", "transforms")
 _TIMED_OUT = "timed out"  # the reply for a child that was killed after its time
 
 
-def may_be_forked(command: str, arguments: list[str]) -> bool:
+def may_be_forked(arguments: list[str]) -> bool:
     """Tell whether a command may find all modules imported: not where that it imports few is part of what it does."""
-    name = arguments[0] if command == "zncc" and arguments else command.removeprefix("zncc-")
-    return name not in _PROCESS_COMMANDS and not set(arguments) & set(_NO_TORCH_FLAGS)
+    return not set(arguments) & set(_NO_TORCH_FLAGS)
 
 
 class ForkServer:
