@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,10 +50,18 @@ def test_a_dicom_whose_compression_no_library_reads_names_one(tmp_path: Path) ->
     refused(tmp_path / "b.dcm", "a library that reads JPEG Lossless", "pip install python-gdcm")
 
 
-def test_a_dicom_of_palette_colours_is_refused(tmp_path: Path) -> None:
-    """Its numbers are those of colours, which mean no brightness."""
-    path = dicom(tmp_path / "a.dcm", pixels(dtype="u1"), PhotometricInterpretation="PALETTE COLOR")
-    refused(path, "grey or RGB pixels", "PALETTE COLOR")
+def test_palette_colours_of_a_dicom_are_rgb(tmp_path: Path) -> None:
+    colours = np.random.default_rng(1).integers(0, 256, (256, 3)).astype("u2") * np.uint16(257)
+    tables: dict[str, Any] = {}
+    for name, column in zip(("Red", "Green", "Blue"), colours.T, strict=True):
+        tables |= {f"{name}PaletteColorLookupTableDescriptor": [256, 0, 16]}
+        tables |= {f"{name}PaletteColorLookupTableData": column.tobytes()}
+    data = pixels(dtype="u1")
+    path = dicom(tmp_path / "a.dcm", data, PhotometricInterpretation="PALETTE COLOR", **tables)
+    assert_is(read_image(path), colours[data], "YXS", None)
+    labels = read_image(path, indices=True)
+    assert_is(labels, data, "YX", None)
+    assert labels.metadata.photometric == "palette"
 
 
 @pytest.mark.parametrize(("dtype", "value"), [("u2", 7), ("i2", -2000)])

@@ -141,6 +141,14 @@ def test_the_second_version_of_nifti_is_read_and_its_scaling_noted(tmp_path: Pat
     assert "values are 0.5 times these plus -20" in image.notes[0]
 
 
+def test_colours_of_a_nifti_are_samples(tmp_path: Path) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    data = np.random.default_rng(0).integers(0, 250, (3, H, W, 3)).astype("u1")
+    stored = np.ascontiguousarray(data).view([(name, "u1") for name in "RGB"])[..., 0]
+    nibabel.save(nibabel.Nifti1Image(stored.T, np.eye(4)), tmp_path / "a.nii")
+    assert_is(read_image(tmp_path / "a.nii"), data, "ZYXS", None)
+
+
 def test_a_compressed_nifti_that_claims_more_than_it_holds_is_refused(tmp_path: Path) -> None:
     nibabel = pytest.importorskip("nibabel")
     nibabel.save(nibabel.Nifti1Image(pixels(3, dtype="i2").T, np.eye(4)), tmp_path / "a.nii")
@@ -148,6 +156,12 @@ def test_a_compressed_nifti_that_claims_more_than_it_holds_is_refused(tmp_path: 
     content[42:48] = np.array([30000, 30000, 30000], "<i2").tobytes()
     (tmp_path / "b.nii.gz").write_bytes(gzip.compress(bytes(content)))
     refused(tmp_path / "b.nii.gz", "bytes")
+    content[42:48] = np.array([3000, 300, 300], "<i2").tobytes()  # half a gigabyte
+    (tmp_path / "c.nii").write_bytes(content)
+    tracemalloc.start()
+    refused(tmp_path / "c.nii", "shape (3000, 300, 300)")
+    assert tracemalloc.get_traced_memory()[1] < 10e6
+    tracemalloc.stop()
 
 
 # HDF5

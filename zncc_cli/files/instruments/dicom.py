@@ -11,36 +11,37 @@ from zncc_cli.files.options import ReadOptions
 from zncc_cli.files.paths import refusal
 
 _SECONDS = 1e-3  # of a millisecond
+_PALETTE = "PALETTE COLOR"
+_MAX_COLOUR_BYTES = 6  # of the colour of a byte: three samples of 16 bits
 _GREY = {"MONOCHROME1": "miniswhite", "MONOCHROME2": "minisblack"}
 
 
 def read_dicom(path: Path, options: ReadOptions) -> Image:
     """Read the stored numbers of ``path``; frames are "T", or "Z" where slices have a distance.
 
-    A rescale slope and intercept are noted. YCbCr becomes RGB. Pixels that hold the padding value, or one of the range
-    of padding values, are missing.
+    A rescale slope and intercept are noted. YCbCr and numbers of colours become RGB. Pixels that hold the padding
+    value, or one of the range of padding values, are missing.
 
     Raises:
-        InputError: there are no pixels, they are numbers of colours, their compression needs a further library, or they
-            do not fit into memory.
+        InputError: there are no pixels, their compression needs a further library, or they do not fit into memory.
     """
     import pydicom
-    from pydicom.pixels import pixel_array
+    from pydicom.pixels import apply_color_lut, pixel_array
 
     with library_errors(path, options.name):
         said: Any = pydicom.dcmread(path, defer_size=2**16)
         if "Rows" not in said or "PixelData" not in said:
             raise refusal(path, expected="a DICOM with pixels", found="none", advice="name another file of the series")
         photometric = str(said.get("PhotometricInterpretation"))
-        if photometric == "PALETTE COLOR":
-            advice = "convert the file to grey or RGB"
-            raise refusal(path, expected="grey or RGB pixels", found=f"{photometric} pixels", advice=advice)
         frames, samples = int(said.get("NumberOfFrames") or 1), int(said.get("SamplesPerPixel") or 1)
         size = int(said.Rows) * int(said.Columns) * frames * samples * max(1, int(said.BitsAllocated) // 8)
-        check_bytes(path, size, options)
+        is_coloured = photometric == _PALETTE and not options.indices
+        check_bytes(path, size * _MAX_COLOUR_BYTES if is_coloured else size, options)
         _check_compression(path, said)
         data = pixel_array(said)
-        meaning = _GREY.get(photometric, "rgb" if samples >= 3 else "minisblack")
+        if is_coloured:
+            data, samples = apply_color_lut(data, said), 3
+        meaning = _GREY.get(photometric, "rgb" if samples >= 3 else "palette")
         measures = _measures(said)
         spacing = measures.get("PixelSpacing") or said.get("PixelSpacing") or said.get("ImagerPixelSpacing")
         distance = measures.get("SpacingBetweenSlices") or said.get("SpacingBetweenSlices")

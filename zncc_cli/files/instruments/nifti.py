@@ -34,12 +34,18 @@ def read_nifti(path: Path, options: ReadOptions) -> Image:
         volume: Any = kind.from_filename(path, mmap=True)
         header, shape = volume.header, tuple(int(n) for n in volume.shape)
         dtype = header.get_data_dtype()
-        if path.name.endswith(".gz"):
-            size = math.prod(shape) * dtype.itemsize
+        size, stored = math.prod(shape) * dtype.itemsize, path.stat().st_size
+        if path.name.lower().endswith(".gz"):
             check_bytes(path, size, options)
-            if size > _MAX_INFLATION * path.stat().st_size:
-                raise ValueError(f"{size} bytes of pixels in {path.stat().st_size}")
+            stored *= _MAX_INFLATION
+        # The library takes memory for all of them before it reads.
+        if min(shape, default=0) < 1 or size > stored - volume.dataobj.offset:
+            raise ValueError(f"shape {shape} of {dtype} in {path.stat().st_size} bytes")
         data = volume.dataobj.get_unscaled()
+        axes = _AXES[: len(shape)]
+        if data.dtype.names:
+            check_bytes(path, size, options)
+            data, axes = np.stack([data[name] for name in "RGB"], axis=-1), axes + "S"  # opacity is not used
         zooms = [float(zoom) for zoom in header.get_zooms()]
         length, time = header.get_xyzt_units()
         slope, intercept = volume.dataobj.slope, volume.dataobj.inter
@@ -52,4 +58,4 @@ def read_nifti(path: Path, options: ReadOptions) -> Image:
         notes = ("the size of a voxel has no unit of length, and is not known",)
     if (slope, intercept) != (1, 0):
         notes += (f"the stored numbers were read; values are {slope:g} times these plus {intercept:g}",)
-    return array_image(path, options, np.asanyarray(data), _AXES[: len(shape)], fields, notes)
+    return array_image(path, options, np.asanyarray(data), axes, fields, notes)
