@@ -44,7 +44,7 @@ def _nifti(path: Path, version: int = 1) -> None:
 def _dicom(path: Path) -> None:
     import pydicom  # noqa: F401  # its absence leaves the kind out
 
-    from tests.files.instruments.test_instruments import dicom
+    from tests.files.instruments.instrument_files import dicom
 
     dicom(path, _pixels(3))
 
@@ -65,7 +65,7 @@ def _fits(path: Path) -> None:
 def _metaimage(path: Path, compressed: bool) -> None:
     import zlib
 
-    from tests.files.instruments.test_instruments import metaimage
+    from tests.files.instruments.instrument_files import metaimage
 
     data = _pixels(3, dtype="i2")
     content = zlib.compress(data.tobytes()) if compressed else None

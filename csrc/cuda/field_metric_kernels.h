@@ -1,9 +1,9 @@
 // The kernels of the field metric on CUDA, one after another, and the memory between them. Formulas: field_metric.h.
 //
-//   WarpFieldBlocks      the warped moving image, where both are valid, both gradients, and the determinant of each pixel
+//   WarpPixels           the warped moving image, where both are valid, both gradients, and the determinant of each pixel
 //   AcrossBlocks         sums along the rows of the windows: of the images, then of the gradients, then of what is weighted
-//   WeighBlocks          sums down the windows; z, rho and c of each, and what c weights
-//   ScoreFieldBlocks     sums down the windows; scores and curvature of each pixel
+//   WeighPixels          sums down the windows; z, rho and c of each, and what c weights
+//   ScorePixels          sums down the windows; scores and curvature of each pixel
 //
 // Sums are taken in float64, window by window, so that they forget nothing and no order is left to chance. The memory
 // between the kernels is 144 bytes of a pixel.
@@ -60,34 +60,79 @@ struct TwoSums {
   double first, second;
 };
 
-// Calls f(y, x, sums) for all pixels of block `index`, and leaves its sums.
-template <typename Block, typename F>
-ZNCC_HOST_DEVICE inline void for_summed_pixels(const FieldShape& shape, Block& block, SumSpace& space, int64_t index,
-                                               double* sums, const F& f) {
-  block.alone([&](int t, TwoSums& me) {
-    me = {0.0, 0.0};
-    for_pixels(shape.height, shape.width, index, t, [&](int64_t y, int64_t x) { f(y, x, me); });
-  });
-  sum_over_block<2>(
-      block, space, [](const TwoSums& me, int k) { return k == 0 ? me.first : me.second; },
-      [&](int k, double sum) { sums[2 * index + k] = sum; });
-}
-
-struct WarpFieldBlocks {
-  using Shared = SumSpace;
-  using Thread = TwoSums;
-
+// What kernels that compute each pixel by itself are given.
+struct FieldPixels {
   FieldShape shape;
   FieldInput in;
   FieldOutput out;
   FieldPlanes planes;
+};
 
-  ZNCC_HOST_DEVICE int64_t count() const { return blocks_of(shape.height, shape.width); }
+// Computes all pixels of the frame, and leaves two sums of each block: pixels.compute(y, x, sums) computes one pixel and
+// adds to the sums.
+template <typename Pixels>
+struct PixelBlocks {
+  using Shared = SumSpace;
+  using Thread = TwoSums;
+
+  Pixels pixels;  // FieldPixels
+  double* sums;   // (blocks, 2)
+
+  ZNCC_HOST_DEVICE int64_t count() const { return blocks_of(pixels.shape.height, pixels.shape.width); }
 
   template <typename Block>
   ZNCC_HOST_DEVICE void compute(Block& block, Shared& shared, int64_t index) const {
-    for_summed_pixels(shape, block, shared, index, planes.of_pixels,
-                      [&](int64_t y, int64_t x, TwoSums& sums) { warp(y, x, sums); });
+    block.alone([&](int t, TwoSums& me) {
+      me = {0.0, 0.0};
+      for_pixels(pixels.shape.height, pixels.shape.width, index, t,
+                 [&](int64_t y, int64_t x) { pixels.compute(y, x, me); });
+    });
+    sum_over_block<2>(
+        block, shared, [](const TwoSums& me, int k) { return k == 0 ? me.first : me.second; },
+        [&](int k, double sum) { sums[2 * index + k] = sum; });
+  }
+};
+
+struct WarpPixels : FieldPixels {
+  ZNCC_HOST_DEVICE void compute(int64_t y, int64_t x, TwoSums& sums) const {
+    const int64_t size = shape.height * shape.width, i = y * shape.width + x;
+    const FieldPlace place = field_place(shape.M, static_cast<double>(x), static_cast<double>(y), bend(y, x),
+                                         in.gradient[i], in.gradient[size + i]);
+    // No number is less than any other: what is not finite is not valid.
+    bool valid = place.depth > 0.0 && place.X >= shape.left && place.X <= shape.right && place.Y >= shape.top &&
+                 place.Y <= shape.bottom;
+    valid = valid && (!in.fixed_mask || in.fixed_mask[i]);
+    valid = valid && (!in.moving_mask || is_valid(place.X, place.Y));
+    planes.px[i] = place.px;
+    planes.py[i] = place.py;
+    planes.k[i] = valid ? 1.0f : 0.0f;
+    out.pixels[(kFieldPlanes - 1) * size + i] = static_cast<float>(place.determinant);
+    sums.first += valid && place.determinant < shape.least_determinant ? 1.0 : 0.0;
+    sums.second += valid ? 1.0 : 0.0;
+    float m = 0.0f, qx = 0.0f, qy = 0.0f;
+    if (valid) {
+      const int64_t column = static_cast<int64_t>(place.X), row = static_cast<int64_t>(place.Y);
+      const CubicWeights a = cubic_weights(static_cast<float>(place.X - static_cast<double>(column)));
+      const CubicWeights d = cubic_weights(static_cast<float>(place.Y - static_cast<double>(row)));
+      float value[4], slope[4];
+      ZNCC_UNROLL
+      for (int n = 0; n < 4; ++n) {
+        const int64_t from = mirrored(column - 1 + n, shape.moving_width);
+        value[n] = slope[n] = 0.0f;
+        ZNCC_UNROLL
+        for (int j = 0; j < 4; ++j) {
+          const float knot = in.knots[mirrored(row - 1 + j, shape.moving_height) * shape.moving_width + from];
+          value[n] += knot * d.value[j];
+          slope[n] += knot * d.slope[j];
+        }
+      }
+      m = (value[0] * a.value[0] + value[1] * a.value[1]) + (value[2] * a.value[2] + value[3] * a.value[3]);
+      qx = (value[0] * a.slope[0] + value[1] * a.slope[1]) + (value[2] * a.slope[2] + value[3] * a.slope[3]);
+      qy = (slope[0] * a.value[0] + slope[1] * a.value[1]) + (slope[2] * a.value[2] + slope[3] * a.value[3]);
+    }
+    planes.m[i] = m;
+    planes.qx[i] = qx;
+    planes.qy[i] = qy;
   }
 
  private:
@@ -139,47 +184,6 @@ struct WarpFieldBlocks {
     const int64_t bottom = y + (Y > static_cast<double>(y) && y + 1 < shape.moving_height ? 1 : 0);
     const float *top = in.moving_mask + y * shape.moving_width, *below = in.moving_mask + bottom * shape.moving_width;
     return top[x] > 0.0f && top[right] > 0.0f && below[x] > 0.0f && below[right] > 0.0f;
-  }
-
-  ZNCC_HOST_DEVICE void warp(int64_t y, int64_t x, TwoSums& sums) const {
-    const int64_t size = shape.height * shape.width, i = y * shape.width + x;
-    const FieldPlace place = field_place(shape.M, static_cast<double>(x), static_cast<double>(y), bend(y, x),
-                                         in.gradient[i], in.gradient[size + i]);
-    // No number is less than any other: what is not finite is not valid.
-    bool valid = place.depth > 0.0 && place.X >= shape.left && place.X <= shape.right && place.Y >= shape.top &&
-                 place.Y <= shape.bottom;
-    valid = valid && (!in.fixed_mask || in.fixed_mask[i]);
-    valid = valid && (!in.moving_mask || is_valid(place.X, place.Y));
-    planes.px[i] = place.px;
-    planes.py[i] = place.py;
-    planes.k[i] = valid ? 1.0f : 0.0f;
-    out.pixels[(kFieldPlanes - 1) * size + i] = static_cast<float>(place.determinant);
-    sums.first += valid && place.determinant < shape.least_determinant ? 1.0 : 0.0;
-    sums.second += valid ? 1.0 : 0.0;
-    float m = 0.0f, qx = 0.0f, qy = 0.0f;
-    if (valid) {
-      const int64_t column = static_cast<int64_t>(place.X), row = static_cast<int64_t>(place.Y);
-      const CubicWeights a = cubic_weights(static_cast<float>(place.X - static_cast<double>(column)));
-      const CubicWeights d = cubic_weights(static_cast<float>(place.Y - static_cast<double>(row)));
-      float value[4], slope[4];
-      ZNCC_UNROLL
-      for (int n = 0; n < 4; ++n) {
-        const int64_t from = mirrored(column - 1 + n, shape.moving_width);
-        value[n] = slope[n] = 0.0f;
-        ZNCC_UNROLL
-        for (int j = 0; j < 4; ++j) {
-          const float knot = in.knots[mirrored(row - 1 + j, shape.moving_height) * shape.moving_width + from];
-          value[n] += knot * d.value[j];
-          slope[n] += knot * d.slope[j];
-        }
-      }
-      m = (value[0] * a.value[0] + value[1] * a.value[1]) + (value[2] * a.value[2] + value[3] * a.value[3]);
-      qx = (value[0] * a.slope[0] + value[1] * a.slope[1]) + (value[2] * a.slope[2] + value[3] * a.slope[3]);
-      qy = (slope[0] * a.value[0] + slope[1] * a.value[1]) + (slope[2] * a.value[2] + slope[3] * a.value[3]);
-    }
-    planes.m[i] = m;
-    planes.qx[i] = qx;
-    planes.qy[i] = qy;
   }
 };
 
@@ -274,25 +278,8 @@ ZNCC_HOST_DEVICE inline void sum_down(const double* planes, const FieldShape& sh
   }
 }
 
-struct WeighBlocks {
-  using Shared = SumSpace;
-  using Thread = TwoSums;
-
-  FieldShape shape;
-  FieldInput in;
-  FieldOutput out;
-  FieldPlanes planes;
-
-  ZNCC_HOST_DEVICE int64_t count() const { return blocks_of(shape.height, shape.width); }
-
-  template <typename Block>
-  ZNCC_HOST_DEVICE void compute(Block& block, Shared& shared, int64_t index) const {
-    for_summed_pixels(shape, block, shared, index, planes.of_windows,
-                      [&](int64_t y, int64_t x, TwoSums& sums) { weigh(y, x, sums); });
-  }
-
- private:
-  ZNCC_HOST_DEVICE void weigh(int64_t y, int64_t x, TwoSums& sums) const {
+struct WeighPixels : FieldPixels {
+  ZNCC_HOST_DEVICE void compute(int64_t y, int64_t x, TwoSums& sums) const {
     const int64_t size = shape.height * shape.width, i = y * shape.width + x;
     double S[kFieldImages], G[kFieldGradients];
     sum_down<kFieldImages>(planes.across, shape, shape.window, y, x, S);
@@ -324,25 +311,8 @@ struct WeighBlocks {
   }
 };
 
-struct ScoreFieldBlocks {
-  using Shared = SumSpace;
-  using Thread = TwoSums;
-
-  FieldShape shape;
-  FieldInput in;
-  FieldOutput out;
-  FieldPlanes planes;
-
-  ZNCC_HOST_DEVICE int64_t count() const { return blocks_of(shape.height, shape.width); }
-
-  template <typename Block>
-  ZNCC_HOST_DEVICE void compute(Block& block, Shared& shared, int64_t index) const {
-    for_summed_pixels(shape, block, shared, index, planes.of_scores,
-                      [&](int64_t y, int64_t x, TwoSums& sums) { score(y, x, sums); });
-  }
-
- private:
-  ZNCC_HOST_DEVICE void score(int64_t y, int64_t x, TwoSums& sums) const {
+struct ScorePixels : FieldPixels {
+  ZNCC_HOST_DEVICE void compute(int64_t y, int64_t x, TwoSums& sums) const {
     const int64_t size = shape.height * shape.width, i = y * shape.width + x;
     double S[kFieldWeighted];
     sum_down<kFieldWeighted>(planes.across, shape, shape.window, y, x, S);
@@ -369,15 +339,16 @@ template <typename Run>
 void field_metric(const FieldShape& shape, const FieldInput& in, const FieldOutput& out, const FieldPlanes& planes,
                   double* sums, Run& run) {
   const int64_t height = shape.height, width = shape.width, blocks = blocks_of(height, width);
-  run.blocks(WarpFieldBlocks{shape, in, out, planes});
+  const FieldPixels pixels{shape, in, out, planes};
+  run.blocks(PixelBlocks<WarpPixels>{{pixels}, planes.of_pixels});
   run.blocks(PartialSumsBlocks{planes.of_pixels, 1, blocks, 2, sums + 4});
   run.blocks(AcrossBlocks<OfImages>{{in.fixed, planes.m, planes.k}, height, width, shape.window, planes.across});
   run.blocks(AcrossBlocks<OfGradients>{
       {planes.k, planes.px, planes.py, planes.qx, planes.qy}, height, width, shape.wide, planes.gradients});
-  run.blocks(WeighBlocks{shape, in, out, planes});
+  run.blocks(PixelBlocks<WeighPixels>{{pixels}, planes.of_windows});
   run.blocks(PartialSumsBlocks{planes.of_windows, 1, blocks, 2, sums});
   run.blocks(AcrossBlocks<OfWeighted>{{planes.weighted, height * width}, height, width, shape.window, planes.across});
-  run.blocks(ScoreFieldBlocks{shape, in, out, planes});
+  run.blocks(PixelBlocks<ScorePixels>{{pixels}, planes.of_scores});
   run.blocks(PartialSumsBlocks{planes.of_scores, 1, blocks, 2, sums + 2});
 }
 

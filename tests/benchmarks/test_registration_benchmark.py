@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import os
@@ -265,12 +266,17 @@ def test_plans_cover_all_models_damages_borders_and_scenes() -> None:
     assert {plan.scene for plan in plans()} == set(SCENES)
 
 
+@functools.cache
+def pair_for_all_peers(model: str) -> Pair:
+    return make(Plan(7, "cells", model, "small", "clean"), (192, 224))
+
+
 @pytest.mark.parametrize("package", list(registry.PEERS))
 @pytest.mark.parametrize("model", MODELS)
 def test_a_peer_answers_in_our_convention(package: str, model: str) -> None:
     """Their directions and axes differ; a pair that all of them solve shows whether the matrices follow ours."""
     pytest.importorskip(package, reason=f"{package} is a peer of the benchmark, which is not installed")
-    pair = make(Plan(7, "cells", model, "small", "clean"), (192, 224))
+    pair = pair_for_all_peers(model)
     _, contenders = registry.PEERS[package]
     for contender in contenders(importlib.import_module(package)):
         if model in contender.models:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from forked import ForkServer, loads_torch
+from forked import ForkServer, may_be_forked
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 SCRIPTS = Path(sysconfig.get_path("scripts"))
@@ -28,7 +28,7 @@ def fork_server() -> Iterator[ForkServer]:
 def run(tmp_path: Path, fork_server: ForkServer) -> Run:
     """Run a command in an empty folder; the result has returncode, stdout and stderr.
 
-    ``wrap`` is a command line in front of it; ``fresh`` demands an interpreter that has not imported torch before.
+    ``wrap`` is a command line in front of it; ``fresh`` demands an interpreter that has imported nothing before.
     """
     folder = tmp_path / "work"
     folder.mkdir()
@@ -38,7 +38,7 @@ def run(tmp_path: Path, fork_server: ForkServer) -> Run:
     ) -> subprocess.CompletedProcess[str]:
         line = [*wrap, str(SCRIPTS / command), *map(str, args)]
         env = {**os.environ, "COLUMNS": "200"}
-        if not wrap and not fresh and loads_torch(command, line[1:]):
+        if not wrap and not fresh and may_be_forked(line[1:]):
             return fork_server.run(line, folder, env, _TIMEOUT)
         return subprocess.run(line, cwd=folder, env=env, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
 

@@ -18,6 +18,7 @@ import tifffile
 from conftest import SAMPLES, SCRIPTS, Run, assert_one_line_error
 
 from zncc_cli.files.transforms.transform_json import write_transform
+from zncc_cli.operators import toolchain
 
 sys.path.insert(0, str(SAMPLES))
 from corner_error import corner_error
@@ -126,9 +127,14 @@ def test_json_prints_the_report_and_nothing_else(run: Run, textured: Path) -> No
 def test_quiet_prints_nothing_not_even_while_building(
     run: Run, textured: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    compiler = run.folder / "quick-compiler"
+    compiler.write_text(f'#!/bin/sh\nexec {toolchain.cxx_compiler()} "$@" -O0\n')  # half the time
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
     monkeypatch.setenv("ZNCC_CACHE_DIR", str(run.folder / "cache"))
-    got = run("zncc-align", textured, textured, "--quiet")
+    got = run("zncc-align", textured, textured, "--quiet", "--write", "transform")
     assert (got.returncode, got.stdout, got.stderr) == (0, "", "")
+    assert list((run.folder / "cache").glob("zncc_cpu-*/*.so"))
 
 
 def test_reference_backend_gives_the_same_transform(run: Run) -> None:
@@ -378,12 +384,13 @@ def test_a_closed_pipe_does_not_change_the_exit_code(
 ) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    line = [SCRIPTS / "zncc-align", textured, textured, "-w", str(window), "-m", "translation", *options]
-    got = subprocess.run(line, cwd=run.folder, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    line = ["zncc-align", textured, textured, "-w", str(window), "-m", "translation", *options]
+    got = subprocess.run(
+        [SCRIPTS / line[0], *line[1:]], cwd=run.folder, stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+    )
     os.close(writing)
     assert (got.returncode, got.stderr) == (code, "")
-    got = subprocess.run([*line, "--overwrite"], cwd=run.folder, capture_output=True, text=True, check=False)
-    assert got.returncode == code
+    assert run(*line, "--overwrite").returncode == code
 
 
 def test_debug_shows_the_traceback(run: Run, textured: Path) -> None:

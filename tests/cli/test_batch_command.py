@@ -22,7 +22,7 @@ def rows(table: Path) -> list[dict[str, str]]:
 
 
 def test_aligns_every_pair_of_a_folder(run: Run) -> None:
-    got = run("zncc-batch", SAMPLES / "batch", "--model", "rigid", "--out", "out")
+    got = run("zncc-batch", SAMPLES / "batch", "--model", "rigid", "--out", "out", fresh=True)
     assert got.returncode == 0, got.stdout + got.stderr
     assert "3 of 3 pairs aligned" in got.stdout
     table = rows(run.folder / "out" / "batch.csv")

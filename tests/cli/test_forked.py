@@ -54,7 +54,13 @@ def test_a_server_that_cannot_start_is_an_error(tmp_path: Path, monkeypatch: pyt
 
 
 def test_what_an_import_prints_is_no_reply(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "tifffile.py").write_text("import os\nos.write(1, b'printed by an import\\n')\n")
+    (tmp_path / "tifffile.py").write_text(
+        "import os, sys\n"
+        "os.write(1, b'printed by an import\\n')\n"
+        f"sys.path.remove({str(tmp_path)!r})\n"
+        "del sys.modules['tifffile']\n"
+        "import tifffile\n"  # the real one
+    )
     script = tmp_path / "script.py"
     script.write_text("print('out')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))

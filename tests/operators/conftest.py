@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,20 +10,22 @@ from zncc_cli.operators import native
 CUDA = pytest.param("cuda", marks=pytest.mark.cuda)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One cache folder for all builds of this session, and never the user's own."""
-    folder = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ZNCC_CACHE_DIR", str(folder))
-        yield folder
-
-
 @pytest.fixture(params=["cpu", CUDA])
 def device(request: pytest.FixtureRequest) -> torch.device:
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     return torch.device(request.param)
+
+
+@pytest.fixture
+def cuda() -> torch.device:
+    """A GPU on which the native kernels run."""
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    device = torch.device("cuda")
+    loaded = native.load(device)
+    assert loaded.used == "native", loaded.reason
+    return device
 
 
 @pytest.fixture(params=["native", "reference"])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from zncc_cli.operators import build, native, native_ops
+from zncc_cli.operators import build, native_ops
 from zncc_cli.operators.local_std import local_std
 from zncc_cli.operators.local_zncc import local_zncc_sum
 
@@ -31,16 +31,6 @@ SHAPES = [
     ((700, 50), (385, 4)),
     ((0, 20, 20), (5, 4)),
 ]
-
-
-@pytest.fixture
-def cuda() -> torch.device:
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
-    device = torch.device("cuda")
-    loaded = native.load(device)
-    assert loaded.used == "native", loaded.reason
-    return device
 
 
 def normal(shape: tuple[int, ...], dtype: torch.dtype, seed: int = 0) -> torch.Tensor:

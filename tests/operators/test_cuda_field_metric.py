@@ -8,18 +8,7 @@ import pytest
 import torch
 
 from tests.operators.field_cases import assert_same, masked, measured, planes, random
-from zncc_cli.operators import native
 from zncc_cli.operators.field_metric import FieldPlanes
-
-
-@pytest.fixture
-def cuda() -> torch.device:
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
-    device = torch.device("cuda")
-    loaded = native.load(device)
-    assert loaded.used == "native", loaded.reason
-    return device
 
 
 def moved(images: FieldPlanes, device: torch.device) -> FieldPlanes:

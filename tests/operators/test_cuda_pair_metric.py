@@ -9,20 +9,10 @@ import pytest
 import torch
 
 from tests.operators.pair_cases import CASES, PairCase, assert_same_metric, drawn, moved
-from zncc_cli.operators import native, native_ops
+from zncc_cli.operators import native_ops
 from zncc_cli.operators.pair_metric import PairSums, Wanted, has_pair_metric, pair_metric
 
 DTYPES = [torch.float32, torch.float64]
-
-
-@pytest.fixture
-def cuda() -> torch.device:
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
-    device = torch.device("cuda")
-    loaded = native.load(device)
-    assert loaded.used == "native", loaded.reason
-    return device
 
 
 def on_device(case: PairCase, dtype: torch.dtype, device: torch.device) -> PairSums:

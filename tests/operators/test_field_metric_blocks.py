@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-import subprocess
-from pathlib import Path
 
 import pytest
 import torch
 
+from tests.operators.emulators import compiled_emulator, pointers
 from tests.operators.field_cases import assert_same, masked, measured, planes, random
-from zncc_cli.operators import build, native, toolchain
 from zncc_cli.operators.field_metric import FieldMetric, FieldPlanes
 
 
@@ -29,33 +27,17 @@ class Emulator:
         self.library.field_metric_emulated.restype = None
         self.library.field_metric_emulated(
             (ctypes.c_int64 * len(sizes))(*map(int, sizes)),  # type: ignore[call-overload]
-            *(ctypes.c_void_p(_pointers([each])[0]) for each in (matrix, box, numbers)),
+            *(ctypes.c_void_p(pointers([each])[0]) for each in (matrix, box, numbers)),
             ctypes.c_int(self.order),
-            _pointers([fixed, gradient, knots, moving_mask, fixed_mask, coefficients, weight]),
-            _pointers(written),
+            pointers([fixed, gradient, knots, moving_mask, fixed_mask, coefficients, weight]),
+            pointers(written),
         )
         self.calls += 1
 
 
-def _pointers(tensors: list[object]) -> ctypes.Array[ctypes.c_void_p]:
-    addresses = [x.data_ptr() if isinstance(x, torch.Tensor) else None for x in tensors]
-    return (ctypes.c_void_p * len(addresses))(*addresses)
-
-
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    compiler = toolchain.cxx_compiler()
-    if compiler is None:
-        pytest.skip("no C++ compiler")
-    if native.load(torch.device("cpu")).used != "native":
-        pytest.skip("no native kernels to compare with")
-    target = tmp_path_factory.mktemp("field_metric") / "emulator.so"
-    source = Path(__file__).with_name("field_metric_emulator.cpp")
-    flags = ("-std=c++17", "-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC")
-    command = (compiler, *flags, f"-I{build.source_folder()}", str(source), "-o", str(target))
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
-    return ctypes.CDLL(str(target))
+    return compiled_emulator("field_metric", tmp_path_factory.mktemp("field_metric"))
 
 
 def emulated(

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-import subprocess
-from pathlib import Path
 
 import pytest
 import torch
 
+from tests.operators.emulators import compiled_emulator, pointers
 from tests.operators.pair_cases import CASES, PairCase, assert_same_metric, drawn
-from zncc_cli.operators import build, native, toolchain
 from zncc_cli.operators.pair_metric import PairSums, pair_metric
 
 DTYPES = [torch.float32, torch.float64]
@@ -42,32 +40,14 @@ class Emulator:
             (ctypes.c_int64 * len(sizes))(*map(int, sizes)),
             *(ctypes.c_void_p(numbers.data_ptr()) for numbers in (matrix, eps)),
             ctypes.c_int(self.order),
-            *(_pointers(tensors) for tensors in ((fixed, knots, field, *planes), written)),
+            *(pointers(tensors) for tensors in ((fixed, knots, field, *planes), written)),
         )
         self.calls += 1
 
 
-def _pointers(tensors: tuple[object, ...] | list[object]) -> ctypes.Array[ctypes.c_void_p]:
-    addresses = [x.data_ptr() if isinstance(x, torch.Tensor) else None for x in tensors]
-    return (ctypes.c_void_p * len(addresses))(*addresses)
-
-
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    compiler = toolchain.cxx_compiler()
-    if compiler is None:
-        pytest.skip("no C++ compiler")
-    if native.load(torch.device("cpu")).used != "native":
-        pytest.skip("no native kernels to compare with")
-    target = tmp_path_factory.mktemp("pair_metric") / "emulator.so"
-    source = Path(__file__).with_name("pair_metric_emulator.cpp")
-    flags = ("-std=c++17", "-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC")
-    # Where a GPU refuses several elements at once that are not aligned for it, so does this.
-    traps = ("-fsanitize=alignment", "-fsanitize-undefined-trap-on-error")
-    command = (compiler, *flags, *traps, f"-I{build.source_folder()}", str(source), "-o", str(target))
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
-    return ctypes.CDLL(str(target))
+    return compiled_emulator("pair_metric", tmp_path_factory.mktemp("pair_metric"))
 
 
 def emulated(library: ctypes.CDLL, case: PairCase, dtype: torch.dtype, order: int = 0) -> PairSums:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import math
-import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from zncc_cli.operators import build, native, native_ops, toolchain
+from tests.operators.emulators import compiled_emulator
+from zncc_cli.operators import native_ops
 
 EPS = 1e-3
 DTYPES = [torch.float32, torch.float64]
@@ -39,20 +38,7 @@ SHAPES = [
 
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    compiler = toolchain.cxx_compiler()
-    if compiler is None:
-        pytest.skip("no C++ compiler")
-    if native.load(torch.device("cpu")).used != "native":
-        pytest.skip("no native kernels to compare with")
-    library = tmp_path_factory.mktemp("tiles") / "tiles.so"
-    source = Path(__file__).with_name("tiles_emulator.cpp")
-    flags = ("-std=c++17", "-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC")
-    # Where a GPU refuses several elements at once that are not aligned for it, so does this.
-    traps = ("-fsanitize=alignment", "-fsanitize-undefined-trap-on-error")
-    command = (compiler, *flags, *traps, f"-I{build.source_folder()}", str(source), "-o", str(library))
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
-    return ctypes.CDLL(str(library))
+    return compiled_emulator("tiles", tmp_path_factory.mktemp("tiles"))
 
 
 def call(

@@ -100,7 +100,7 @@ def test_a_start_that_mirrors_is_followed_in_the_mirror_image() -> None:
         register(fixed, moving, "affine", init=start, flip="no")
 
 
-@pytest.mark.parametrize(("seed", "model"), [(11, "rigid"), (12, "rigid"), (13, "rigid"), (14, "similarity")])
+@pytest.mark.parametrize(("seed", "model"), [(11, "rigid"), (14, "similarity")])
 def test_unrelated_images_are_refused_with_their_mirror_image_as_well(seed: int, model: str) -> None:
     result = register(*(Scene(each).image((160, 160)) for each in (seed, seed + 100)), model)
     assert result.status == "failed"

@@ -11,43 +11,16 @@ import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
 
-from zncc_cli.config import ResamplingConfig
-from zncc_cli.errors import InputError
+from tests.files.instruments.instrument_files import H, W, assert_is, metaimage, pixels, refused
 from zncc_cli.files.array_image import frames_image
-from zncc_cli.files.images import Image, read_image
+from zncc_cli.files.images import read_image
 from zncc_cli.files.metadata import PixelSize
 from zncc_cli.files.options import ReadOptions
-from zncc_cli.jobs.resampled import write_resampled
-from zncc_cli.registration.resampling.canvas import Frame
-
-H, W = 40, 56
-
-
-def pixels(*leading: int, dtype: str = "u2") -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 250, (*leading, H, W)).astype(dtype)
-
-
-def assert_is(image: Image, data: np.ndarray, axes: str, size: PixelSize | None, **properties: Any) -> None:
-    assert image.axes == axes
-    assert image.dtype == data.dtype.newbyteorder("=")
-    np.testing.assert_array_equal(image.data, data)
-    assert image.metadata.pixel_size == size
-    for name, value in properties.items():
-        assert image.metadata.properties[name] == value
-
-
-def refused(path: Path, *words: str, **options: Any) -> None:
-    with pytest.raises(InputError) as error:
-        np.asarray(read_image(path, **options).data)
-    for word in words:
-        assert word in str(error.value)
-
 
 # MRC
 
@@ -87,94 +60,6 @@ def test_an_mrc_that_claims_more_than_it_holds_is_refused_before_memory_is_taken
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 10e6  # the file has 14 kB
-
-
-# NRRD
-
-
-@pytest.mark.parametrize("encoding", ["raw", "gzip", "ascii"])
-def test_nrrd(tmp_path: Path, encoding: str) -> None:
-    nrrd = pytest.importorskip("nrrd")
-    data = pixels(3)
-    header = {"encoding": encoding, "spacings": [0.25, 0.5, 2.0], "space dimension": 3, "units": ["um"] * 3}
-    nrrd.write(str(tmp_path / "a.nrrd"), data.T, header, index_order="F")
-    size = PixelSize(x=0.25, y=0.5, unit="µm")
-    assert_is(read_image(tmp_path / "a.nrrd"), data, "ZYX", size, PhysicalSizeZ=2.0)
-
-
-def test_colours_of_an_nrrd_are_samples(tmp_path: Path) -> None:
-    nrrd = pytest.importorskip("nrrd")
-    data = np.stack([pixels(dtype="u1")] * 3, axis=-1)
-    header = {"kinds": ["RGB-color", "space", "space"]}
-    nrrd.write(str(tmp_path / "a.nrrd"), data.transpose(2, 1, 0), header, index_order="F")
-    assert_is(read_image(tmp_path / "a.nrrd"), data, "YXS", None)
-
-
-def test_a_compressed_nrrd_is_refused_before_it_fills_the_memory(tmp_path: Path) -> None:
-    nrrd = pytest.importorskip("nrrd")
-    nrrd.write(str(tmp_path / "a.nrrd"), pixels(3).T, {"encoding": "gzip"}, index_order="F")
-    refused(tmp_path / "a.nrrd", "at most 1000 bytes", max_bytes=1000)
-
-
-def nrrd_file(path: Path, content: bytes, *lines: str) -> Path:
-    """Write the content as an NRRD of `pixels` of 16 bits, by hand: the library writes no such lines."""
-    head = ["NRRD0004", "type: uint16", "dimension: 2", f"sizes: {W} {H}", "endian: little", *lines]
-    path.write_bytes("\n".join(head).encode() + b"\n\n" + content)
-    return path
-
-
-@pytest.mark.parametrize("encoding", ["raw", "gzip"])
-@pytest.mark.parametrize("key", ["byteskip", "byte skip"])
-def test_bytes_before_the_pixels_of_an_nrrd_are_skipped(tmp_path: Path, encoding: str, key: str) -> None:
-    pytest.importorskip("nrrd")
-    content = bytes(6) + pixels().tobytes()
-    packed = gzip.compress(content) if encoding == "gzip" else content
-    assert_is(
-        read_image(nrrd_file(tmp_path / "a.nrrd", packed, f"encoding: {encoding}", f"{key}: 6")), pixels(), "YX", None
-    )
-
-
-@pytest.mark.parametrize("key", ["lineskip", "line skip"])
-@pytest.mark.parametrize("encoding", ["raw", "gzip"])
-def test_lines_before_the_pixels_of_an_nrrd_are_skipped(tmp_path: Path, key: str, encoding: str) -> None:
-    pytest.importorskip("nrrd")
-    content = gzip.compress(pixels().tobytes()) if encoding == "gzip" else pixels().tobytes()
-    path = nrrd_file(tmp_path / "a.nrrd", b"one\ntwo\n" + content, f"encoding: {encoding}", f"{key}: 2")
-    assert_is(read_image(path), pixels(), "YX", None)
-
-
-@pytest.mark.parametrize("key", ["byteskip", "byte skip"])
-def test_a_byte_skip_of_minus_one_in_an_nrrd_finds_the_pixels_at_its_end(tmp_path: Path, key: str) -> None:
-    pytest.importorskip("nrrd")
-    path = nrrd_file(tmp_path / "a.nrrd", b"anything" + pixels().tobytes(), "encoding: raw", f"{key}: -1")
-    assert_is(read_image(path), pixels(), "YX", None)
-
-
-@pytest.mark.parametrize("line", ["byteskip: -2", "lineskip: -1", "lineskip: 3", "byteskip: 900000", "byte skip: -1"])
-def test_an_nrrd_that_skips_what_is_not_there_is_refused(tmp_path: Path, line: str) -> None:
-    pytest.importorskip("nrrd")
-    refused(nrrd_file(tmp_path / "a.nrrd", pixels().tobytes()[:-1], "encoding: raw", line), "a complete, readable NRRD")
-
-
-def test_an_nrrd_that_inflates_to_more_than_its_pixels_takes_no_more_memory(tmp_path: Path) -> None:
-    pytest.importorskip("nrrd")
-    content = gzip.compress(pixels().tobytes() + bytes(50_000_000))
-    tracemalloc.start()
-    image = read_image(nrrd_file(tmp_path / "a.nrrd", content, "encoding: gzip"))
-    assert_is(image, pixels(), "YX", None)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 10e6  # the pixels have 4 kB
-
-
-# MetaImage
-
-
-def metaimage(path: Path, data: np.ndarray, *lines: str, content: bytes | None = None) -> Path:
-    sizes = " ".join(map(str, data.shape[::-1]))
-    head = ["ObjectType = Image", f"NDims = {data.ndim}", f"DimSize = {sizes}", *lines, "ElementDataFile = LOCAL\n"]
-    path.write_bytes("\n".join(head).encode() + (data.tobytes() if content is None else content))
-    return path
 
 
 def test_metaimage(tmp_path: Path) -> None:
@@ -277,109 +162,6 @@ def test_a_compressed_nifti_that_claims_more_than_it_holds_is_refused(tmp_path: 
     refused(tmp_path / "c.nii", "shape (3000, 300, 300)")
     assert tracemalloc.get_traced_memory()[1] < 10e6
     tracemalloc.stop()
-
-
-# DICOM
-
-
-def dicom(path: Path, data: np.ndarray, **said: Any) -> Path:
-    pydicom = pytest.importorskip("pydicom")
-    from pydicom.dataset import FileDataset, FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
-
-    meta = FileMetaDataset()
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
-    meta.MediaStorageSOPInstanceUID = generate_uid()
-    content = FileDataset(str(path), {}, file_meta=meta, preamble=bytes(128))
-    samples = data.shape[-1] if data.shape[-1] == 3 else 1
-    shape = data.shape[:-1] if samples == 3 else data.shape
-    content.Rows, content.Columns = shape[-2:]
-    content.SamplesPerPixel = samples
-    content.PhotometricInterpretation = "RGB" if samples == 3 else "MONOCHROME2"
-    if samples == 3:
-        content.PlanarConfiguration = 0
-    if len(shape) == 3:
-        content.NumberOfFrames = shape[0]
-    content.BitsAllocated = content.BitsStored = 8 * data.dtype.itemsize
-    content.HighBit, content.PixelRepresentation = content.BitsStored - 1, 0
-    for name, value in said.items():
-        setattr(content, name, value)
-    content.PixelData = data.tobytes()
-    pydicom.dcmwrite(path, content, enforce_file_format=True)
-    return path
-
-
-def test_dicom(tmp_path: Path) -> None:
-    path = dicom(tmp_path / "a.dcm", pixels(), PixelSpacing=[0.5, 0.25])
-    # A spacing is that of rows first, then that of columns.
-    assert_is(read_image(path), pixels(), "YX", PixelSize(x=0.25, y=0.5, unit="mm"))
-    frames = dicom(tmp_path / "b.dcm", pixels(3), SpacingBetweenSlices=2, RescaleSlope=2, RescaleIntercept=-1024)
-    image = read_image(frames)
-    assert_is(image, pixels(3), "ZYX", None, PhysicalSizeZ=2.0)
-    assert "values are 2 times these plus -1024" in image.notes[0]
-    colours = np.stack([pixels(dtype="u1")] * 3, axis=-1)
-    assert_is(read_image(dicom(tmp_path / "c.dcm", colours)), colours, "YXS", None)
-    inverse = read_image(dicom(tmp_path / "d.dcm", pixels(), PhotometricInterpretation="MONOCHROME1"))
-    assert inverse.metadata.photometric == "miniswhite"
-
-
-def test_a_dicom_is_refused_where_its_pixels_are_missing_or_too_many(tmp_path: Path) -> None:
-    path = dicom(tmp_path / "a.dcm", pixels())
-    refused(path, "at most 1000 bytes", max_bytes=1000)
-    (tmp_path / "b.dcm").write_bytes(path.read_bytes()[:-500])
-    refused(tmp_path / "b.dcm", "DICOM")
-
-
-def test_a_dicom_whose_compression_no_library_reads_names_one(tmp_path: Path) -> None:
-    pydicom = pytest.importorskip("pydicom")
-    path = dicom(tmp_path / "a.dcm", pixels())
-    said = pydicom.dcmread(path)
-    said.file_meta.TransferSyntaxUID = pydicom.uid.JPEGLosslessSV1
-    if pydicom.pixels.get_decoder(pydicom.uid.JPEGLosslessSV1).is_available:
-        pytest.skip("a library for lossless JPEG is installed")
-    said.PixelData = pydicom.encaps.encapsulate([bytes(100)])
-    said["PixelData"].is_undefined_length = True
-    said.save_as(tmp_path / "b.dcm")
-    refused(tmp_path / "b.dcm", "a library that reads JPEG Lossless", "pip install python-gdcm")
-
-
-def test_palette_colours_of_a_dicom_are_rgb(tmp_path: Path) -> None:
-    colours = np.random.default_rng(1).integers(0, 256, (256, 3)).astype("u2") * np.uint16(257)
-    tables: dict[str, Any] = {}
-    for name, column in zip(("Red", "Green", "Blue"), colours.T, strict=True):
-        tables |= {f"{name}PaletteColorLookupTableDescriptor": [256, 0, 16]}
-        tables |= {f"{name}PaletteColorLookupTableData": column.tobytes()}
-    data = pixels(dtype="u1")
-    path = dicom(tmp_path / "a.dcm", data, PhotometricInterpretation="PALETTE COLOR", **tables)
-    assert_is(read_image(path), colours[data], "YXS", None)
-    labels = read_image(path, indices=True)
-    assert_is(labels, data, "YX", None)
-    assert labels.metadata.photometric == "palette"
-
-
-@pytest.mark.parametrize(("dtype", "value"), [("u2", 7), ("i2", -2000)])
-def test_padding_of_a_dicom_does_not_count(tmp_path: Path, dtype: str, value: int) -> None:
-    data = pixels(dtype=dtype)
-    data[:9] = value
-    said = {"PixelRepresentation": int(dtype == "i2"), "PixelPaddingValue": value}
-    image = read_image(dicom(tmp_path / "a.dcm", data, **said))
-    np.testing.assert_array_equal(image.data, data)
-    np.testing.assert_array_equal(image.read().valid(), data != value)
-
-
-@pytest.mark.parametrize("limits", [(-2000, -1500), (-1500, -2000), (-2000, 0)])
-def test_a_range_of_padding_of_a_dicom_does_not_count(tmp_path: Path, limits: tuple[int, int]) -> None:
-    data = pixels(dtype="i2") + np.int16(1)
-    data[:9] = np.linspace(min(limits), max(limits), 9).astype("i2")[:, None]
-    said = {"PixelRepresentation": 1, "PixelPaddingValue": limits[0], "PixelPaddingRangeLimit": limits[1]}
-    image = read_image(dicom(tmp_path / "a.dcm", data, **said))
-    np.testing.assert_array_equal(image.data, data)
-    np.testing.assert_array_equal(image.read().valid(), data > 0)
-    settings = ResamplingConfig()
-    write_resampled(tmp_path / "a.tif", image, np.eye(3), Frame(0, 0, W, H), settings, image.metadata)
-    # What is written has one value for what is missing.
-    np.testing.assert_array_equal(read_image(tmp_path / "a.tif").data, np.where(data <= 0, limits[0], data))
 
 
 # HDF5
@@ -592,23 +374,6 @@ def test_planes_are_read_by_one_thread_at_a_time(tmp_path: Path) -> None:
     assert [int(plane.max()) for plane in planes] == list(range(24))
 
 
-# Sizes that stand in other places
-
-
-def test_sizes_of_an_enhanced_dicom_and_the_time_of_frames(tmp_path: Path) -> None:
-    pytest.importorskip("pydicom")
-    from pydicom.dataset import Dataset
-    from pydicom.sequence import Sequence
-
-    measures, shared = Dataset(), Dataset()
-    measures.PixelSpacing, measures.SpacingBetweenSlices = [0.5, 0.25], 2
-    shared.PixelMeasuresSequence = Sequence([measures])
-    path = dicom(tmp_path / "a.dcm", pixels(3), SharedFunctionalGroupsSequence=Sequence([shared]))
-    assert_is(read_image(path), pixels(3), "ZYX", PixelSize(x=0.25, y=0.5, unit="mm"), PhysicalSizeZ=2.0)
-    movie = read_image(dicom(tmp_path / "b.dcm", pixels(3), FrameTime=40))
-    assert_is(movie, pixels(3), "TYX", None, TimeIncrement=0.04, TimeIncrementUnit="s")
-
-
 def test_labels_and_sizes_of_an_hdf5(tmp_path: Path) -> None:
     h5py = pytest.importorskip("h5py")
     with h5py.File(tmp_path / "a.h5", "w") as file:
@@ -618,18 +383,6 @@ def test_labels_and_sizes_of_an_hdf5(tmp_path: Path) -> None:
             data.dims[axis].label = label
     image = read_image(tmp_path / "a.h5")
     assert_is(image, pixels(3, 2), "ZCYX", PixelSize(x=0.25, y=0.5, unit="µm"), PhysicalSizeZ=2.0)
-
-
-def test_the_unit_of_an_nrrd_of_a_patient_is_a_millimetre(tmp_path: Path) -> None:
-    nrrd = pytest.importorskip("nrrd")
-    header = {"space": "left-posterior-superior", "space directions": np.diag([0.25, 0.5, 2.0])}
-    nrrd.write(str(tmp_path / "a.nrrd"), pixels(3).T, header, index_order="F")
-    size = PixelSize(x=0.25, y=0.5, unit="mm")
-    assert_is(read_image(tmp_path / "a.nrrd"), pixels(3), "ZYX", size, PhysicalSizeZ=2.0)
-    nrrd.write(str(tmp_path / "b.nrrd"), pixels(3).T, {"spacings": [0.25, 0.5, 2.0]}, index_order="F")
-    image = read_image(tmp_path / "b.nrrd")
-    assert image.metadata.pixel_size is None
-    assert "no unit of length" in image.notes[0]
 
 
 def test_sizes_of_a_nifti_without_a_unit_are_named(tmp_path: Path) -> None:

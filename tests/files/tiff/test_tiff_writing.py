@@ -1,59 +1,20 @@
 """A TIFF is written with the samples of the moving image, on the grid of the fixed image."""
 
-import subprocess
-import sys
 import tracemalloc
-import xml.etree.ElementTree as ElementTree
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image as PillowImage
 
+from tests.files.image_cases import room
 from tests.files.imagej import open_imagej
+from tests.files.tiff.tiff_images import MICRON, OME, H, W, hyperstack, image, ome_pixels, tags, written
 from zncc_cli.errors import InputError, OutputError
-from zncc_cli.files.image_output import write_image, write_strips
-from zncc_cli.files.images import Image, read_image
-from zncc_cli.files.metadata import Metadata, PixelSize, Resolution
+from zncc_cli.files.image_output import write_strips
+from zncc_cli.files.images import Image
+from zncc_cli.files.metadata import Metadata
 from zncc_cli.files.tiff import write as tiff_write
 from zncc_cli.files.tiff.layout import STRIP_ROWS
-
-# More rows than a strip has, so that a plane is written in two.
-H, W = STRIP_ROWS + 88, 60
-
-MICRON = PixelSize(x=0.25, y=0.5, unit="µm")
-OME = "{http://www.openmicroscopy.org/Schemas/OME/2016-06}"
-
-
-def pixels(*shape, dtype="u2", seed=0):
-    values = np.random.default_rng(seed).integers(0, 100, shape)
-    return values.astype(dtype)
-
-
-def image(axes="YX", shape=(H, W), dtype="u2", **metadata):
-    return Image(pixels(*shape, dtype=dtype), axes, Metadata(path=Path("a.tif"), format="TIFF", **metadata))
-
-
-def hyperstack(axes="TZCYX", shape=(3, 2, 2, H, W), dtype="u2", **properties):
-    stored = Resolution(x=(4, 1), y=(2, 1))
-    return image(axes, shape, dtype, flavor="imagej", pixel_size=MICRON, resolution=stored, properties=properties)
-
-
-def written(folder, like, **options):
-    """Write the pixels of ``like``; return the file and the notes."""
-    notes = write_image(folder / "b.tif", like.data, like=like, **options)
-    return folder / "b.tif", notes
-
-
-def tags(path):
-    with tifffile.TiffFile(path) as file:
-        return {tag.code: tag.value for tag in file.pages.first.tags}
-
-
-def ome_pixels(path):
-    return ElementTree.fromstring(tags(path)[270]).find(f"{OME}Image/{OME}Pixels")
-
 
 # The axes
 
@@ -203,125 +164,6 @@ def test_description_by_which_a_plain_file_would_be_taken_for_another_is_left_ou
     assert 270 not in tags(path)
 
 
-# The grid
-
-FRAMES = {
-    "ImageJ": {"flavor": "imagej", "pixel_size": MICRON, "resolution": Resolution(x=(4, 1), y=(2, 1))},
-    "ImageJ, escaped": {
-        **{"flavor": "imagej", "pixel_size": PixelSize(x=0.25, y=0.5, unit="\\u00B5m")},
-        **{"resolution": Resolution(x=(4, 1), y=(2, 1))},
-    },
-    "OME": {"flavor": "ome", "pixel_size": PixelSize(x=250.0, y=500.0, unit="nm")},
-    "cm": {"resolution": Resolution(x=(40000, 1), y=(20000, 1), unit=3)},
-    "inch": {"resolution": Resolution(x=(101600, 1), y=(50800, 1), unit=2)},
-}
-
-
-@pytest.mark.parametrize("flavor", ["plain", "imagej", "ome"])
-@pytest.mark.parametrize("frame", FRAMES)
-def test_pixel_size_is_the_frames_in_the_flavour_of_the_moving_image(tmp_path, frame, flavor):
-    like = image("CYX", (2, H, W), flavor=flavor, pixel_size=PixelSize(x=9, y=9, unit="km"))
-    path, notes = written(tmp_path, like, frame=image(**FRAMES[frame]))
-    assert notes == ()
-    metres = {"inch": 0.0254, "cm": 0.01, "µm": 1e-6, "nm": 1e-9, "in": 0.0254}
-    if flavor == "imagej":
-        opened = open_imagej(path)
-        x, y, unit = opened.width, opened.height, opened.unit
-    elif flavor == "ome":
-        got = ome_pixels(path)
-        x, y, unit = float(got.get("PhysicalSizeX")), float(got.get("PhysicalSizeY")), got.get("PhysicalSizeXUnit")
-    else:
-        got = tags(path)
-        (x1, x2), (y1, y2) = got[282], got[283]
-        x, y, unit = x2 / x1, y2 / y1, {2: "inch", 3: "cm"}[int(got[296])]
-    # Twelve digits are what a rational of 32 bits holds.
-    assert (x * metres[unit], y * metres[unit]) == pytest.approx((0.25e-6, 0.5e-6), rel=1e-11)
-
-
-def test_resolution_of_imagej_is_kept_to_the_digit(tmp_path):
-    odd = Resolution(x=(1234567, 891), y=(7654321, 198))
-    size = PixelSize(x=891 / 1234567, y=198 / 7654321, unit="µm")
-    path, _ = written(tmp_path, image(flavor="imagej", resolution=odd, pixel_size=size))
-    assert (tags(path)[282], tags(path)[283]) == (odd.x, odd.y)
-
-
-@pytest.mark.parametrize("flavor", ["plain", "imagej", "ome"])
-def test_frame_without_a_pixel_size_gives_none(tmp_path, flavor):
-    like = image("ZYX", (2, H, W), flavor=flavor, pixel_size=MICRON, properties={"spacing": 0.7})
-    path, _ = written(tmp_path, like, frame=image())
-    assert (tags(path)[282], int(tags(path)[296])) == ((1, 1), 1)
-    if flavor == "imagej":
-        opened = open_imagej(path)
-        assert opened.unit == ""
-        # The distance of the slices is the moving image's own, in its own unit.
-        assert (opened.depth, opened.properties["zunit"]) == (0.7, "µm")
-    if flavor == "ome":
-        assert ome_pixels(path).get("PhysicalSizeX") is None
-
-
-def test_spacing_of_slices_is_converted_to_the_unit_of_the_pixel_size(tmp_path):
-    frame = image(flavor="ome", pixel_size=PixelSize(x=250, y=500, unit="nm"))
-    path, _ = written(tmp_path, hyperstack(spacing=0.7), frame=frame)
-    opened = open_imagej(path)
-    assert (opened.unit, opened.width) == ("nm", 250)
-    assert opened.depth == pytest.approx(700)
-
-
-@pytest.mark.parametrize("flavor", ["plain", "ome"])
-def test_unit_that_a_flavour_does_not_know_is_left_out_with_a_note(tmp_path, flavor):
-    frame = image(flavor="imagej", pixel_size=PixelSize(x=3, y=3, unit="furlong"))
-    path, (note,) = written(tmp_path, image(flavor=flavor), frame=frame)
-    assert "furlong" in note
-    assert int(tags(path)[296]) == 1
-
-
-def test_origin_of_imagej_is_the_frames_and_moves_with_the_offset(tmp_path):
-    frame = image(flavor="imagej", pixel_size=MICRON, properties={"xorigin": 10.0, "yorigin": 20.0})
-    like = hyperstack(xorigin=1.0, yorigin=1.0, zorigin=3.0)
-    properties = open_imagej(written(tmp_path, like, frame=frame, offset=(-4, 5))[0]).properties
-    assert [float(properties[key]) for key in ("xorigin", "yorigin", "zorigin")] == [14, 15, 3]
-
-
-SCALE = (33550, 12, 3, (10.0, 20.0, 0.0))
-TIE = (33922, 12, 6, (0.0, 0.0, 0.0, 500000.0, 4.2e6, 0.0))
-MATRIX = (34264, 12, 16, (8.0, -6.0, 0.0, 5e5, -6.0, -8.0, 0.0, 4e6, *(0.0,) * 7, 1.0))
-
-
-def model_place(path, column, row):
-    """Return the point on the Earth of a pixel of the file at ``path``, by the rules of GeoTIFF."""
-    got = tags(path)
-    if 34264 in got:
-        m = got[34264]
-        return m[0] * column + m[1] * row + m[3], m[4] * column + m[5] * row + m[7]
-    i, j, _, x, y, _ = got[33922]
-    return x + (column - i) * got[33550][0], y - (row - j) * got[33550][1]
-
-
-@pytest.mark.parametrize("place", [(SCALE, TIE), (MATRIX,)], ids=["tiepoint", "transformation"])
-@pytest.mark.parametrize("flavor", ["plain", "imagej", "ome"])
-def test_georeference_moves_with_the_offset(tmp_path, place, flavor):
-    frame = image(georeference=place)
-    write_image(tmp_path / "still.tif", frame.data, like=frame)
-    path, notes = written(tmp_path, image(flavor=flavor), frame=frame, offset=(-3, 7))
-    assert notes == ()
-    assert model_place(path, 0, 0) == model_place(tmp_path / "still.tif", -3, 7)
-    assert model_place(path, 11, 5) == model_place(tmp_path / "still.tif", 8, 12)
-
-
-def test_georeference_that_cannot_be_moved_is_left_out(tmp_path):
-    frame = image(georeference=(SCALE, (33922, 12, 5, (1.0,) * 5)))
-    path, (note,) = written(tmp_path, image(), frame=frame, offset=(1, 0))
-    assert "georeference" in note
-    assert 33550 not in tags(path)
-
-
-def test_georeference_of_the_moving_image_is_not_copied(tmp_path):
-    like = image(georeference=(SCALE, TIE), tags=(SCALE, (50844, 12, 1, (1.0,)), (315, 2, 4, "Ada")))
-    path, _ = written(tmp_path, like, frame=image())
-    assert {33550, 33922, 50844}.isdisjoint(tags(path))
-    assert tags(path)[315] == "Ada"
-
-
 # Further tags
 
 
@@ -337,79 +179,6 @@ def test_tags_are_copied_and_those_that_cannot_be_written_are_named(tmp_path):
     assert note == "left out: tag 65000, tag 65001, tag 65002"
     assert got[257] == H
     assert got[305] == "zncc-cli"
-
-
-# Compression
-
-KEPT = [
-    *[(c, p, dtype) for c in (5, 8, 32946, 34925, 50000) for p in (1, 2) for dtype in ("u1", "u2", "i4", "f4")],
-    *[(c, 1, dtype) for c in (1, 32773) for dtype in ("u1", "u2", "i4", "f4")],
-    *[(34887, 1, dtype) for dtype in ("u1", "u2", "i4")],
-]
-
-
-@pytest.mark.parametrize(("compression", "predictor", "dtype"), KEPT)
-def test_lossless_compression_is_kept_with_its_predictor(tmp_path, compression, predictor, dtype):
-    pytest.importorskip("imagecodecs")
-    for axes, shape in (("IYX", (2, H, W)), ("YXS", (H, W, 3))):
-        like = image(axes, shape, dtype, compression=compression, predictor=predictor)
-        path, notes = written(tmp_path, like)
-        assert notes == ()
-        with tifffile.TiffFile(path) as file:
-            page = file.pages.first
-            assert page.compression == compression
-            has_predictor = compression not in (1, 32773, 34887)
-            # Floats hardly compress without one, and get it in any case.
-            assert page.predictor == (3 if dtype == "f4" and has_predictor else 2 if predictor == 2 else 1)
-            np.testing.assert_array_equal(file.asarray(), like.data)
-
-
-@pytest.mark.parametrize("compression", [7, 33007, 34712, 50001, 50002, 4, 12345])
-def test_lossy_compression_becomes_deflate_and_a_note(tmp_path, compression):
-    like = image(compression=compression)
-    path, (note,) = written(tmp_path, like)
-    assert "deflate was used" in note
-    assert tags(path)[259] == tifffile.COMPRESSION.ADOBE_DEFLATE
-    assert tags(path)[317] == 2
-    np.testing.assert_array_equal(tifffile.imread(path), like.data)
-
-
-def test_floats_of_imagej_have_no_predictor_which_it_cannot_read(tmp_path):
-    path, _ = written(tmp_path, image(dtype="f4", flavor="imagej", compression=8))
-    assert tags(path).get(317, 1) == 1
-
-
-@pytest.mark.parametrize("suffix", [".png", ".jpg"])
-def test_a_picture_of_compressed_pixels_becomes_a_compressed_tiff(tmp_path, suffix):
-    PillowImage.fromarray(np.add.outer(np.arange(H), np.arange(W)).astype("u1")).save(tmp_path / f"a{suffix}")
-    path, notes = written(tmp_path, read_image(tmp_path / f"a{suffix}"))
-    assert notes == ()
-    assert (tags(path)[259], tags(path)[317]) == (8, 2)
-    assert path.stat().st_size < H * W / 4
-
-
-@pytest.mark.parametrize(("compression", "dtype"), [(34887, "f4"), (34887, "u8"), (34887, "f2")])
-def test_pixels_that_a_codec_does_not_keep_become_deflate_and_a_note(tmp_path, compression, dtype):
-    like = image(dtype=dtype, compression=compression)
-    if dtype != "u8":
-        like.data[3, 4] = np.nan
-    path, (note,) = written(tmp_path, like)
-    assert "deflate was used" in note
-    np.testing.assert_array_equal(tifffile.imread(path), like.data)
-
-
-def test_missing_codec_becomes_deflate_and_a_note(tmp_path):
-    program = (
-        "import sys; sys.modules['imagecodecs'] = None\n"
-        "from tests.files.tiff.test_tiff_writing import *\n"
-        "for predictor in (1, 2):\n"
-        f"    path, notes = written(Path({str(tmp_path)!r}), image(compression=5, predictor=predictor))\n"
-        "    print(notes, tags(path)[259], (tifffile.imread(path) == image().data).all())\n"
-    )
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    for line in run.stdout.splitlines():
-        assert line.startswith("('the compression LZW needs pip install")
-        assert line.endswith("8 True") or line.endswith("ADOBE_DEFLATE True")
 
 
 # Strips, size, and what can go wrong
@@ -492,8 +261,6 @@ def test_strips_that_fail_leave_nothing_behind(tmp_path, compression):
 @pytest.mark.parametrize("axes", ["YX", "CYX"])
 @pytest.mark.parametrize("compression", [1, 8])
 def test_full_disk_leaves_nothing_behind_wherever_it_is_full(tmp_path, axes, compression):
-    from tests.files.test_images import room
-
     like = image(axes, (2, H, W)[-len(axes) :], compression=compression, flavor="ome")
     size = written(tmp_path, like)[0].stat().st_size
     (tmp_path / "b.tif").unlink()
@@ -501,19 +268,3 @@ def test_full_disk_leaves_nothing_behind_wherever_it_is_full(tmp_path, axes, com
         with room(space), pytest.raises(OutputError, match=r"b\.tif: cannot be written"):
             written(tmp_path, like)
         assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("dtype", ["f4", "u1"])
-def test_results_that_are_like_no_image_are_compressed(tmp_path, dtype):
-    """Maps of floats by a predictor for floats; but not beside an image of ImageJ, which reads none."""
-    data = np.add.outer(np.linspace(0, 9, 300), np.linspace(0, 7, 400)).astype(dtype)
-    write_image(tmp_path / "a.tif", data)
-    with tifffile.TiffFile(tmp_path / "a.tif") as file:
-        assert int(file.pages.first.compression) == 8
-        assert int(file.pages.first.predictor) == (3 if dtype == "f4" else 1)
-        assert np.array_equal(file.asarray(), data)
-    assert (tmp_path / "a.tif").stat().st_size < data.nbytes / 2
-    tifffile.imwrite(tmp_path / "f.tif", data, imagej=True)
-    write_image(tmp_path / "b.tif", data, frame=read_image(tmp_path / "f.tif"))
-    with tifffile.TiffFile(tmp_path / "b.tif") as file:
-        assert int(file.pages.first.compression) == 1

@@ -5,56 +5,23 @@ That the other tools read the same from them is tested in test_formats_by_their_
 
 from __future__ import annotations
 
-import io
-import json
 import math
-import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.files.transforms.transform_texts import FIXED, MATRICES, MOVING, linear, read_text, refused
 from zncc_cli.config import Model, TransformFormat
 from zncc_cli.errors import InputError, OptionError, OutputError
 from zncc_cli.files.transforms.formats import FORMATS, Linear, format_for, read_linear, write_linear
 from zncc_cli.registration.transforms.matrices import map_points, model_of
 
-FIXED, MOVING = (480, 640), (500, 700)
 CORNERS = np.array([[0, 0], [639, 0], [639, 479], [0, 479]], dtype=float)
-ANGLE = math.radians(33)
-COS, SIN = math.cos(ANGLE), math.sin(ANGLE)
-
-MATRICES = {
-    Model.TRANSLATION: [[1, 0, 1 / 3], [0, 1, -1e-17], [0, 0, 1]],
-    Model.RIGID: [[COS, -SIN, 12.3], [SIN, COS, -4.5], [0, 0, 1]],
-    Model.SIMILARITY: [[1.1 * COS, -1.1 * SIN, 12.3], [1.1 * SIN, 1.1 * COS, -4.5], [0, 0, 1]],
-    Model.AFFINE: [[1.02, 0.1 + 0.2, 12.3], [-1e-3, 0.97, 1e4 / 3], [0, 0, 1]],
-    Model.HOMOGRAPHY: [[1.02, 0.04, 12.3], [-0.03, 0.97, -4.5], [1e-5, -2e-5, 1]],
-}
 OTHERS = [kind for kind in FORMATS if kind is not TransformFormat.ZNCC]
 LANDMARKS = (TransformFormat.TURBOREG, TransformFormat.MULTISTACKREG)
 # A place or a displacement for every pixel.
 DENSE = (TransformFormat.METAIMAGE, TransformFormat.BUNWARPJ, TransformFormat.TIFF, TransformFormat.OME_ZARR)
-
-
-def linear(model: Model = Model.AFFINE) -> Linear:
-    return Linear(np.array(MATRICES[model], dtype=float), FIXED, MOVING)
-
-
-def read_text(folder: Path, text: str | bytes, kind: TransformFormat | None = None) -> Linear:
-    path = folder / "file"
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return read_linear(path, kind)
-
-
-def refused(folder: Path, text: str | bytes, kind: TransformFormat | None = None) -> str:
-    with pytest.raises(InputError, match="file: expected") as caught:
-        read_text(folder, text, kind)
-    assert "\n" not in str(caught.value)
-    assert len(str(caught.value)) < 700
-    return str(caught.value)
 
 
 @pytest.mark.parametrize("model", MATRICES)
@@ -338,144 +305,6 @@ def test_unusable_landmarks_are_refused(tmp_path: Path, text: str, found: str) -
     assert found in refused(tmp_path, text)
 
 
-# OpenCV ---------------------------------------------------------------------------------------------------------------
-
-YAML = "%YAML:1.0\n---\n{node}"
-NODE = "{name}: !!opencv-matrix\n   rows: {rows}\n   cols: 3\n   dt: d\n   data: [ {data} ]\n"
-SIX = "1., 0., 5.,\n       0., 1., .5"
-
-
-def test_opencv_matrices_of_two_rows_are_affine(tmp_path: Path) -> None:
-    want = [[1, 0, 5], [0, 1, 0.5], [0, 0, 1]]
-    node = NODE.format(name="warp", rows=2, data=SIX)
-    np.testing.assert_array_equal(read_text(tmp_path, YAML.format(node=node)).matrix, want)
-    data = [1, 0, 5, 0.0, 1, 0.5]
-    node = {"type_id": "opencv-matrix", "rows": 2, "cols": 3, "dt": "f", "data": data}
-    np.testing.assert_array_equal(read_text(tmp_path, json.dumps({"n": 3, "warp": node})).matrix, want)
-
-
-def test_the_node_named_matrix_is_read_of_several(tmp_path: Path) -> None:
-    other = NODE.format(name="camera", rows=3, data="1, 0, 0, 0, 2, 0, 0, 0, 1")
-    matrix = NODE.format(name="matrix", rows=2, data=SIX)
-    assert read_text(tmp_path, YAML.format(node=other + matrix)).matrix[0, 2] == 5
-    assert "camera, lens" in refused(tmp_path, YAML.format(node=other + matrix.replace("matrix:", "lens:", 1)))
-
-
-def test_json_is_written_into_json_files(tmp_path: Path) -> None:
-    write_linear(tmp_path / "matrix.json", linear(), TransformFormat.OPENCV)
-    assert json.loads((tmp_path / "matrix.json").read_text())["matrix"]["type_id"] == "opencv-matrix"
-
-
-BOMB = (
-    '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "bbbb"><!ENTITY c "&b;&b;&b;">]><opencv_storage>&c;</opencv_storage>'
-)
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        (BOMB, "found XML"),
-        (YAML.format(node="a: !!python/object/apply:os.system [touch x]\n"), "no matrix"),
-        (YAML.format(node=NODE.format(name="m", rows=4, data=SIX)), "4x3"),
-        (YAML.format(node=NODE.format(name="m", rows=2, data=SIX + ", 3.")), "7"),
-        (YAML.format(node=NODE.format(name="m", rows=2, data=SIX.replace(".5", ".Nan"))), ".Nan"),
-        (YAML.format(node=NODE.format(name="m", rows=2, data="9" * 500_000)), "finite"),
-        (YAML.format(node="a" * 500_000), "no matrix"),
-        ('{"m": {"type_id": "opencv-matrix", "rows": "2", "cols": 3, "dt": "d", "data": []}}', "others in m"),
-        ('{"m": {"type_id": "opencv-matrix", "rows": 2, "cols": 3, "dt": "d", "data": [1,0,0,0,1,true]}}', "True"),
-        ('{"m": {"type_id": "opencv-matrix", ' + "[" * 100_000, "no valid JSON"),
-    ],
-)
-def test_unusable_opencv_files_are_refused(tmp_path: Path, text: str, found: str) -> None:
-    assert found in refused(tmp_path, text)
-
-
-# NumPy and text -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("dtype", ["<f8", ">f4", "<i2", "u1"])
-@pytest.mark.parametrize("order", ["C", "F"])
-@pytest.mark.parametrize("rows", [2, 3])
-def test_arrays_of_any_plain_dtype_are_read(tmp_path: Path, dtype: str, order: str, rows: int) -> None:
-    array = np.array([[1, 2, 3], [4, 5, 7], [0, 0, 1]][:rows], dtype=dtype, order=order)
-    np.save(tmp_path / "a.npy", array)
-    np.testing.assert_array_equal(read_linear(tmp_path / "a.npy").matrix, [[1, 2, 3], [4, 5, 7], [0, 0, 1]])
-
-
-def npy(array: object) -> bytes:
-    file = io.BytesIO()
-    np.save(file, array, allow_pickle=True)
-    return file.getvalue()
-
-
-class Evil:
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return (exec, ("raise SystemExit('unpickled')",))
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        npy(np.array([[Evil()] * 3] * 3)),
-        npy(np.eye(4)),
-        npy(np.eye(3, dtype=complex)),
-        npy(np.full((3, 3), np.nan)),
-        npy(np.zeros((3, 3))),
-        npy(np.eye(3))[:-1],
-        npy(np.eye(3)) + b"\0",
-        npy(np.eye(3))[:20],
-        npy(np.eye(3)).replace(b"(3, 3)", b"(3,3,1" + b"0" * 6 + b")")[:128],
-        b"\x93NUMPY\x09\x00" + b"\0" * 100,
-        npy(np.eye(3)).replace(b"'<f8'", b"'<zz'"),
-    ],
-    ids=range(11),
-)
-def test_unusable_arrays_are_refused(tmp_path: Path, content: bytes) -> None:
-    refused(tmp_path, content)
-
-
-def test_a_pickle_is_no_transform(tmp_path: Path) -> None:
-    assert "begins with" in refused(tmp_path, pickle.dumps(Evil()))
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "1 0 5\n0 1 -2\n",
-        "# fixed -> moving\n1, 0, 5\r\n0, 1, -2\r\n0, 0, 1",
-        "\ufeff1;0;5\n\n0;1;-2",
-        "1.0\t0\t5e0\n-0.\t+1\t-2\n.0 0 1\n",
-    ],
-)
-def test_text_is_read_with_any_separator(tmp_path: Path, text: str) -> None:
-    np.testing.assert_array_equal(read_text(tmp_path, text).matrix, [[1, 0, 5], [0, 1, -2], [0, 0, 1]])
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "1 0\n0 1",
-        "1 0 5\n0 1",
-        "1 0 5",
-        "1,,5\n0,1,2",
-        "1 0 5\n0 1_0 2",
-        "1 0 inf\n0 1 2",
-        "1 2 3 4\n" * 3,
-        "1 " * 400_000,
-    ],
-)
-def test_unusable_text_is_refused(tmp_path: Path, text: str) -> None:
-    refused(tmp_path, text)
-
-
-def test_savetxt_and_loadtxt_agree(tmp_path: Path) -> None:
-    for name, delimiter in (("m.csv", ","), ("m.txt", None)):
-        write_linear(tmp_path / name, linear())
-        np.testing.assert_array_equal(np.loadtxt(tmp_path / name, delimiter=delimiter), linear().matrix)
-    np.savetxt(tmp_path / "s.txt", linear().matrix, header="by NumPy")
-    np.testing.assert_array_equal(read_linear(tmp_path / "s.txt").matrix, linear().matrix)
-
-
 # What is none ---------------------------------------------------------------------------------------------------------
 
 
@@ -490,22 +319,3 @@ def test_a_large_file_is_refused_unread(tmp_path: Path) -> None:
         file.truncate(2**40)
     with pytest.raises(InputError, match="1099511627776 bytes"):
         read_linear(tmp_path / "file")
-
-
-def test_a_json_list_of_rows_is_read(tmp_path: Path) -> None:
-    np.testing.assert_array_equal(read_text(tmp_path, "[[1,0,5],[0,1,2],[0,0,1]]").matrix[0], [1, 0, 5])
-
-
-def test_many_matrices_without_an_end_are_refused_without_a_search_from_each_to_the_end(tmp_path: Path) -> None:
-    """Runs in a process that can be ended: the search took 80 seconds for half as many, four times that for these."""
-    one = "a: !!opencv-matrix\n   rows: 3\n   cols: 3\n   dt: d\n   data: [ 1, 2,\n"
-    (tmp_path / "file").write_text("%YAML:1.0\n---\n" + one * (2_000_000 // len(one)))
-    read = (
-        "import sys; from pathlib import Path; from zncc_cli.config import TransformFormat; "
-        "from zncc_cli.files.transforms.formats import read_linear; "
-        "read_linear(Path(sys.argv[1]), TransformFormat.OPENCV)"
-    )
-    command = [sys.executable, "-c", read, str(tmp_path / "file")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert "InputError" in done.stderr
-    assert "file: expected" in done.stderr

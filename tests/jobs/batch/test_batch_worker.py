@@ -14,7 +14,7 @@ import tifffile
 from zncc_cli.config import Model, PairConfig, RegistrationConfig
 from zncc_cli.jobs.batch.worker import align_task
 
-SAMPLE = Path(__file__).parents[3] / "sample_data" / "affine"
+SAMPLE = Path(__file__).parents[3] / "sample_data" / "translation"
 NAMES = {"transform.json", "report.json"}
 
 

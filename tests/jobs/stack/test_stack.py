@@ -30,25 +30,34 @@ def write(path: Path, frames: Iterable[np.ndarray], **how: Any) -> Path:
     return path
 
 
-def align(path: Path, **settings: Any) -> StackOutcome:
-    return align_stack(StackConfig(image=path, out=path.parent / "out", **settings), lambda _: None)
+def align(path: Path, out: Path | None = None, **settings: Any) -> StackOutcome:
+    return align_stack(StackConfig(image=path, out=out or path.parent / "out", **settings), lambda _: None)
 
 
 def drift_of(outcome: StackOutcome) -> np.ndarray:
     return np.array([[row.dx, row.dy] for row in outcome.rows])
 
 
-@pytest.fixture
-def movie(tmp_path: Path) -> tuple[Path, DriftMovie]:
+@pytest.fixture(scope="module")
+def movie(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, DriftMovie]:
     made = DriftMovie.walk(45, 128, blanks=2)
-    return write(tmp_path / "movie.tif", made.frames(), metadata={"axes": "TYX"}), made
+    path = tmp_path_factory.mktemp("movie") / "movie.tif"
+    return write(path, made.frames(), metadata={"axes": "TYX"}), made
+
+
+@pytest.fixture(scope="module")
+def aligned(movie: tuple[Path, DriftMovie]) -> StackOutcome:
+    """The movie, aligned to its first frame."""
+    return align(movie[0])
 
 
 @pytest.mark.parametrize("to", ["first", "previous", "mean", "7"])
-def test_a_random_walk_with_a_jump_and_blank_frames_is_followed(movie: tuple[Path, DriftMovie], to: str) -> None:
+def test_a_random_walk_with_a_jump_and_blank_frames_is_followed(
+    movie: tuple[Path, DriftMovie], aligned: StackOutcome, tmp_path: Path, to: str
+) -> None:
     """The target of a movie is 0.05 px RMS."""
     path, made = movie
-    outcome = align(path, to=to)
+    outcome = aligned if to == "first" else align(path, tmp_path / "out", to=to)
     assert outcome.exit_code is ExitCode.OK
     assert [row.frame for row in outcome.rows if row.status == "blank"] == list(made.blank)
     shown = np.array([row.status == "ok" for row in outcome.rows])
@@ -58,11 +67,10 @@ def test_a_random_walk_with_a_jump_and_blank_frames_is_followed(movie: tuple[Pat
     assert np.sqrt(((apart - origin)[shown] ** 2).sum(axis=1).mean()) < 0.05
 
 
-def test_the_written_frames_lie_on_the_first(movie: tuple[Path, DriftMovie]) -> None:
+def test_the_written_frames_lie_on_the_first(movie: tuple[Path, DriftMovie], aligned: StackOutcome) -> None:
     """What is left of the difference is noise: that of two frames, one of which is interpolated."""
-    path, made = movie
-    align(path)
-    out = tifffile.imread(path.parent / "out" / "stack.tif")
+    _, made = movie
+    out = tifffile.imread(aligned.folder / "stack.tif")
     assert (out.dtype, out.shape) == (np.uint16, (45, 128, 128))
     inner = (slice(30, -30), slice(30, -30))
     for number in (1, 20, 44):
@@ -85,13 +93,13 @@ def test_a_corrupt_frame_moves_no_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("model", [Model.RIGID, Model.SIMILARITY, Model.AFFINE])
-def test_richer_motions_find_the_shifts_too(movie: tuple[Path, DriftMovie], model: Model) -> None:
+def test_richer_motions_find_the_shifts_too(movie: tuple[Path, DriftMovie], tmp_path: Path, model: Model) -> None:
     path, made = movie
-    outcome = align(path, model=model)
+    outcome = align(path, tmp_path / "out", model=model)
     shown = np.array([row.status == "ok" for row in outcome.rows])
     assert shown.sum() == 45 - 2
     assert np.sqrt(((drift_of(outcome) - made.drift)[shown] ** 2).sum(axis=1).mean()) < 0.1
-    header = (path.parent / "out" / "drift.csv").read_text().splitlines()[0]
+    header = (outcome.folder / "drift.csv").read_text().splitlines()[0]
     assert header.startswith("frame,dx,dy," + {"affine": "a11,a12,a21,a22"}.get(model, "angle_degrees"))
 
 
@@ -149,10 +157,10 @@ def test_times_of_frames_stay_with_them(tmp_path: Path) -> None:
     assert not any("further pages" in note for note in outcome.report["notes"])
 
 
-def test_the_common_canvas_shows_all_frames(movie: tuple[Path, DriftMovie]) -> None:
-    path, _ = movie
-    outcome = align(path, resampling=ResamplingConfig(canvas="common", fill="65535"))  # type: ignore[arg-type]
-    out = tifffile.imread(path.parent / "out" / "stack.tif")
+def test_the_common_canvas_shows_all_frames(movie: tuple[Path, DriftMovie], tmp_path: Path) -> None:
+    resampling = ResamplingConfig(canvas="common", fill="65535")  # type: ignore[arg-type]
+    outcome = align(movie[0], tmp_path / "out", resampling=resampling)
+    out = tifffile.imread(outcome.folder / "stack.tif")
     height, width = out.shape[1:]
     assert not (out == 65535).any()
     span = drift_of(outcome).max(axis=0) - drift_of(outcome).min(axis=0)
@@ -161,17 +169,16 @@ def test_the_common_canvas_shows_all_frames(movie: tuple[Path, DriftMovie]) -> N
     assert outcome.report["canvas"]["shape"] == [height, width]
 
 
-def test_all_files_hold_the_same_places(movie: tuple[Path, DriftMovie]) -> None:
-    path, made = movie
-    outcome = align(path)
-    folder = path.parent / "out"
+def test_all_files_hold_the_same_places(movie: tuple[Path, DriftMovie], aligned: StackOutcome) -> None:
+    _, made = movie
+    folder = aligned.folder
     with (folder / "drift.csv").open() as table:
         rows = list(csv.DictReader(table))
     transforms = json.loads((folder / "transforms.json").read_text())
     assert (transforms["format"], transforms["version"]) == ("zncc-stack", 2)  # what 1 called sigma is expected_error
     assert transforms["direction"] == "reference -> frame"
     assert transforms["shape"] == [128, 128]
-    for row, frame, known in zip(rows, transforms["frames"], outcome.rows, strict=True):
+    for row, frame, known in zip(rows, transforms["frames"], aligned.rows, strict=True):
         assert int(row["frame"]) == frame["frame"] == known.frame
         assert row["status"] == frame["status"] == known.status
         matrix = np.array(frame["matrix"])
