@@ -82,7 +82,7 @@ class PairVariant:
             start, longest = self.matrix_of_pair(bound.start), bound.max_motion / self.reductions[1]
             bound = MotionBound(start, self.pair.shape, longest)
         init = None if task.init is None else self.matrix_of_pair(task.init)
-        further = self.by_texture or self.mirrored or self.reductions != (1, 1)
+        further = task.further or self.by_texture or self.mirrored or self.reductions != (1, 1)
         return replace(task, init=init, bound=bound, oriented=self.oriented, further=further)
 
     def settings(self, config: RegistrationConfig) -> RegistrationConfig:

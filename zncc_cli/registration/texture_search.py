@@ -22,7 +22,6 @@ import numpy as np
 from zncc_cli.config import NESTED_MODELS, Contrast, Model
 from zncc_cli.registration.attempt import TONE_NOTE, Task, confirmed
 from zncc_cli.registration.found import Found, registered, searched, solved, stands_out
-from zncc_cli.registration.optimizer import Ending
 from zncc_cli.registration.pair_variant import Images, PairVariant
 from zncc_cli.registration.quality.block_consensus import block_consensus
 from zncc_cli.registration.quality.bounds import (
@@ -36,8 +35,7 @@ from zncc_cli.registration.quality.compute_evidence import RICHER_MODEL, overlap
 from zncc_cli.registration.quality.verdict import Status, Verdict, is_static, look_alike
 from zncc_cli.registration.refine.tone_curve import with_one_tone
 from zncc_cli.registration.search.block_fit import DRAWS, block_fit
-from zncc_cli.registration.search.global_search import Start
-from zncc_cli.registration.search.multistart import Candidate, LevelRecord
+from zncc_cli.registration.search.multistart import Candidate, placed
 from zncc_cli.registration.transforms.linear import LinearTransform
 from zncc_cli.registration.warp import corners, map_points
 
@@ -132,8 +130,7 @@ def _place_of_blocks(images: Images, task: Task, starts: list[np.ndarray]) -> Ca
     consensus, place = max(places, key=lambda each: each[0])
     consensus -= _SEARCH_COST
     richest = NESTED_MODELS[-1] if task.config.model is Model.AUTO else model
-    record = LevelRecord(richest, pair.factor, math.nan, Ending.CONVERGED, 0, 0, 0.0)
-    return Candidate(Start(place), consensus, (record,))
+    return placed(place, richest, pair.factor, consensus)
 
 
 def _distinct(starts: list[np.ndarray], shape: tuple[int, int], apart: float) -> Iterator[np.ndarray]:

@@ -1,8 +1,9 @@
 """Which variant of a pair is registered: the images as they are, their texture maps, a mirror image, or one reduced.
 
 The images as they are come first, or the scale that the pixel sizes tell. Where they do not agree by their brightness,
-their texture maps are compared. Only where nothing is found the mirror image and larger scales are tried. That gives
-chance further tries: a place is followed only where it stands out, and its result is taken only where it is ok.
+their texture maps are compared. Only where nothing is found features are matched, and the mirror image and larger
+scales tried. That gives chance further tries: a place is followed only where it stands out, and its result is taken
+only where it is ok.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from zncc_cli.config import Contrast, Flip, Model
+from zncc_cli.config import NESTED_MODELS, Contrast, Flip, Model
 from zncc_cli.registration.attempt import Task
 from zncc_cli.registration.found import Found, registered, searched, solved, stands_out
 from zncc_cli.registration.pair_variant import Images
 from zncc_cli.registration.quality.verdict import Status, Verdict
+from zncc_cli.registration.search.feature_place import EXTRA, MAX_PIXELS, can_match, feature_place
 from zncc_cli.registration.search.global_search import USUAL_SCALES
+from zncc_cli.registration.search.multistart import placed
 from zncc_cli.registration.texture_search import search_texture, search_texture_alone
 from zncc_cli.registration.transforms.matrices import is_mirrored
 from zncc_cli.registration.warp import area_scale
@@ -29,6 +32,7 @@ _PIXEL_SIZE_TOLERANCE = 1.25
 _SCALE_SLACK = 1.25  # a result whose scale lies farther beyond those that were searched has gone astray
 # Scales that are believed; and how different pixel sizes must be for a model without a scale not to fit them.
 _MAX_SCALE, _SAME_SCALE = 10.0, 1.05
+_FEATURES_NOTE = "the place was found by matching features (SIFT)"
 # The scales beyond the usual ones, twice to four times, as reductions of fixed and moving and what is left to search.
 _LARGER_SCALES = (((1, 2), (1.0, 2.0)), ((2, 1), (0.5, 1.0)))
 
@@ -61,10 +65,16 @@ def search_further(images: Images, task: Task, scale: float | None, found: Found
     """Return what the variants lead to where nothing was ``found`` by `search_usual`."""
     if found.status is not Status.FAILED:
         return found
+    by_features = _by_features(images, task)
+    if by_features is not None and by_features.status is Status.OK:
+        return by_features
     for further in _further(images, task, _told_scales(task, scale)):
         if further.status is Status.OK:
             return further
-    return _with_reason_of_scale(found, task, scale)
+    # A place in doubt is one that many features tell.
+    if by_features is not None and by_features.is_better_than(found):
+        return by_features
+    return _with_reason_of_scale(_with_note_of_features(found), task, scale)
 
 
 def _told_scales(task: Task, scale: float | None) -> tuple[tuple[int, int], tuple[float, float]] | None:
@@ -100,6 +110,28 @@ def _told_by(scale: float) -> tuple[tuple[int, int], tuple[float, float]] | None
     by = 2 ** int(math.log2(larger))
     reductions, left = ((1, by), scale / by) if scale > 1 else ((by, 1), scale * by)
     return reductions, (left / _PIXEL_SIZE_TOLERANCE, left * _PIXEL_SIZE_TOLERANCE)
+
+
+def _by_features(images: Images, task: Task) -> Found | None:
+    """Return what the place leads to where features of both images match; None where they do not."""
+    variant, config = images.as_they_are, task.config
+    if False not in config.contrast.signs or config.contrast is Contrast.ANY:
+        return None  # features are of one contrast, and what is found is judged by brightness
+    index = next((k for k, level in enumerate(variant.pair.fixed) if math.prod(level.shape) <= MAX_PIXELS), -1)
+    matrix = feature_place(*variant.pair.level(index), config.model)
+    if matrix is None or not (task.bound is None or task.bound.holds(matrix)):
+        return None
+    model, factor = NESTED_MODELS[-1] if config.model is Model.AUTO else config.model, variant.pair.fixed[index].factor
+    found = solved(images, replace(task, further=True), variant, [placed(matrix, model, factor)])
+    return replace(found, solution=replace(found.solution, notes=(*found.solution.notes, _FEATURES_NOTE)))
+
+
+def _with_note_of_features(found: Found) -> Found:
+    """Return what failed with the note that features were not matched, where OpenCV is missing."""
+    if can_match():
+        return found
+    note = f'features were not matched, which finds views that differ much: run: pip install "{EXTRA}"'
+    return replace(found, solution=replace(found.solution, notes=(*found.solution.notes, note)))
 
 
 def _further(images: Images, task: Task, told: tuple[tuple[int, int], tuple[float, float]] | None) -> Iterator[Found]:

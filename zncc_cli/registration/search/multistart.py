@@ -80,6 +80,14 @@ class Candidate:
     records: tuple[LevelRecord, ...]
 
 
+def placed(matrix: np.ndarray, model: Model, factor: int, score: float = 1.0) -> Candidate:
+    """Return a place (3, 3) that was found without a descent, good to some pixels of the level of a ``factor``.
+
+    ``model``: the one with which it is followed on that level.
+    """
+    return Candidate(Start(matrix), score, (LevelRecord(model, factor, math.nan, Ending.CONVERGED, 0, 0, 0.0),))
+
+
 @dataclass(frozen=True)
 class Search:
     """How a search is limited.
