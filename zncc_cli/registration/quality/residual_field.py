@@ -73,11 +73,19 @@ class ResidualField:
 
         The shifts are linear between the places; beyond the outermost they are theirs.
         """
+        dx, dy = (self._between(self.shifts[..., axis], x, y) for axis in (0, 1))
+        return np.asarray(np.hypot(dx, dy))
+
+    def deviations_at(self, x: _Floats, y: _Floats) -> _Floats:
+        """Return the standard deviations (h, w), of both axes together, at columns x and rows y, as `at` does."""
+        return self._between(np.sqrt(self.variances), x, y)
+
+    def _between(self, values: _Floats, x: _Floats, y: _Floats) -> _Floats:
+        """Return values of the places (h, w) at columns x and rows y; NaN where a place that counts is not known."""
         by_y, by_x = _hats(self.y, y), _hats(self.x, x)
         known = np.isfinite(self.lengths)
-        dx, dy = (by_y @ np.where(known, self.shifts[..., axis], 0) @ by_x.T for axis in (0, 1))
         whole = by_y @ known @ by_x.T > 1 - 1e-9
-        return np.where(whole, np.hypot(dx, dy), np.nan)
+        return np.where(whole, by_y @ np.where(known, values, 0) @ by_x.T, np.nan)
 
 
 def residual_field(shifts: LocalShifts, shape: tuple[int, int]) -> ResidualField:
