@@ -79,7 +79,7 @@ LAYERS = {
     "jobs": (
         (
             *("threads", "missing", "versions", "disk", "budget", "channel_view", "downsampling", "calibration"),
-            *("row_file", "bigwarp", "reproducible", "stains"),
+            *("row_file", "bigwarp", "reproducible", "stains", "samples"),
         ),
         ("resampled",),
         ("pair", "stack", "stdmap", "strain", "transforms", "movers", "build", "doctor"),

@@ -114,6 +114,8 @@ def here(things: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(line: str, words: list[str], *, again: bool) -> int:
     """Run a command, ours in this process, and return its exit code; ``again`` replaces what one before has written."""
+    if words[:2] == ["zncc", "samples"]:
+        Path("sample_data").unlink()  # the link to those of the checkout
     if words[0] not in APPS:
         line = line.replace("python ", f"{shlex.quote(sys.executable)} ", 1)
         return subprocess.run(["sh", "-c", line], timeout=60, check=False, capture_output=True).returncode

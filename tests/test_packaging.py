@@ -61,6 +61,8 @@ def test_wheel_holds_the_package_and_its_native_sources(installed: Path) -> None
     assert files_below(data / "share" / "man" / "man1") == files_below(ROOT / "docs" / "man")
     assert not (installed / "tests").exists()
     assert not (installed / "sample_data").exists()
+    samples = {path for path in files_below(ROOT / "sample_data") if "__pycache__" not in path.parts}
+    assert files_below(installed / "zncc_cli" / "sample_data") == samples
 
 
 def test_native_kernels_of_the_wheel_are_those_of_the_checkout(installed: Path, tmp_path: Path) -> None:

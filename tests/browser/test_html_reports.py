@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.report.check_samples import check_figures, check_report
 from tests.report.html_samples import HOSTILE, nothing, pictures, report
 from tests.report.rounds_samples import rounds_report
 from tests.report.stack_samples import film, places, stack_report
 from zncc_cli.report.batch_html import BatchHtmlRow, thumbnail, write_batch_html
+from zncc_cli.report.check_html import write_check_html
 from zncc_cli.report.overlay import overlay
 from zncc_cli.report.pair_html import write_pair_html
 from zncc_cli.report.rounds_html import round_picture, write_rounds_html
@@ -32,6 +34,9 @@ FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
 )
+
+
+WITH_VIEWS = ("ok", "failed", "hostile", "check", "hostile_check")  # the reports of both images, seen in several ways
 
 
 class Browser:
@@ -156,6 +161,9 @@ def html_reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     picture = round_picture(pictures().layers)
     write_rounds_html(folder / "rounds.html", rounds_report(), [None, picture], files=("merged.ome.tif",))
     write_rounds_html(folder / "hostile_rounds.html", rounds_report(f"{HOSTILE}{long}", "failed"), [None, None])
+    write_check_html(folder / "check.html", check_report(), check_figures(), files=("shift.tif",))
+    hostile_check = check_report(f"{HOSTILE}{long}", "failed")
+    write_check_html(folder / "hostile_check.html", hostile_check, check_figures(measured=False))
     return {file.stem: file for file in folder.glob("*.html")}
 
 
@@ -175,6 +183,17 @@ def test_overlay_before_and_after(browser: Browser, html_reports: dict[str, Path
     browser.choose("moving", "before")
     assert browser.visible() == ["overlay-before"]
     assert browser.visible(".tags span:first-child") == ["before"]
+
+
+def test_an_aligned_image_has_no_before(browser: Browser, html_reports: dict[str, Path]) -> None:
+    browser.show(html_reports["check"])
+    assert browser.visible() == ["fixed", "after"]
+    assert browser.visible("legend") == ["View"]
+    browser.choose("mode", "overlay")
+    assert browser.visible() == ["overlay-after"]
+    browser.choose("mode", "slider")
+    assert browser.visible() == ["fixed", "after"]
+    assert browser.visible(".tags span") == ["fixed", "aligned"]
 
 
 def test_slider_cuts_the_moving_image(browser: Browser, html_reports: dict[str, Path]) -> None:
@@ -271,7 +290,11 @@ def test_every_control_is_reached_by_the_keyboard(browser: Browser, html_reports
 
 
 @pytest.mark.parametrize(
-    "name", ["ok", "failed", "hostile", "batch", "movie", "hostile_movie", "rounds", "hostile_rounds"]
+    "name",
+    [
+        *("ok", "failed", "hostile", "batch", "movie", "hostile_movie"),
+        *("rounds", "hostile_rounds", "check", "hostile_check"),
+    ],
 )
 @pytest.mark.parametrize("script", [True, False])
 def test_a_phone_does_not_scroll_sideways(
@@ -279,7 +302,7 @@ def test_a_phone_does_not_scroll_sideways(
 ) -> None:
     browser.show(html_reports[name], width=360, script=script)
     assert browser.run("return document.documentElement.scrollWidth") == 360
-    for mode in ("overlay", "slider", "flicker", "checker") if script and name in ("ok", "failed", "hostile") else ():
+    for mode in ("overlay", "slider", "flicker", "checker") if script and name in WITH_VIEWS else ():
         browser.choose("mode", mode)
         assert browser.run("return document.documentElement.scrollWidth") == 360
 
@@ -307,7 +330,7 @@ return worst;
 """
 
 
-@pytest.mark.parametrize("name", ["ok", "failed", "batch", "movie", "rounds"])
+@pytest.mark.parametrize("name", ["ok", "failed", "batch", "movie", "rounds", "check"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_can_be_read(browser: Browser, html_reports: dict[str, Path], name: str, scheme: str) -> None:
     browser.show(html_reports[name], media={"prefers-color-scheme": scheme})

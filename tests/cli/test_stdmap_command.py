@@ -92,9 +92,7 @@ def test_nothing_is_written_if_every_image_is_bad(run: Run) -> None:
 
 def test_an_unknown_channel_is_refused_with_the_choices(run: Run) -> None:
     got = run("zncc-stdmap", SAMPLES / "batch" / "cells_fixed.png", "--channel", "all")
-    assert_one_line_error(
-        got, 2, "--channel: expected a number counted from 0, luminance, hematoxylin, eosin, dab or best, got 'all'"
-    )
+    assert_one_line_error(got, 2, "--channel all: expected a channel of ", "1 channel(s)", "or best")
 
 
 def test_an_image_smaller_than_the_default_window_gets_the_largest_that_fits(run: Run) -> None:

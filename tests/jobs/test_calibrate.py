@@ -85,6 +85,28 @@ def test_the_channels_of_another_image_are_moved_by_their_names(calibration: Pat
     assert (blue - green).std() < 25
 
 
+def test_the_colours_of_an_image_are_moved_each_by_itself(calibration: Path, tmp_path: Path) -> None:
+    """Three colours for three channels, in their order; the same bounds as above. Opacity is no colour."""
+    colours = np.stack([beads(matrix, 8) for matrix in (np.eye(3), RED, BLUE)], axis=-1)
+    opaque = np.concatenate([colours, np.full_like(colours[..., :1], 65535)], axis=-1)
+    tifffile.imwrite(tmp_path / "rgb.tif", colours, photometric="rgb", resolution=(300, 300))
+    tifffile.imwrite(tmp_path / "rgba.tif", opaque, photometric="rgb", extrasamples=["unassalpha"])
+    images = (tmp_path / "rgb.tif", tmp_path / "rgba.tif")
+    applied = apply_transform(ApplyConfig(transform=calibration, images=images, out=tmp_path / "out"))
+    moved = tifffile.imread(applied[0].file)
+    assert (moved.shape, moved.dtype) == (colours.shape, colours.dtype)
+    inner = moved[8:-8, 8:-8].astype(float)
+    np.testing.assert_array_equal(inner[..., 0], colours[8:-8, 8:-8, 0])
+    for colour in (1, 2):
+        assert (colours[8:-8, 8:-8, colour].astype(float) - inner[..., 0]).std() > 150
+        assert (inner[..., colour] - inner[..., 0]).std() < 25
+    with tifffile.TiffFile(applied[0].file) as tiff:
+        assert tiff.pages[0].photometric == tifffile.PHOTOMETRIC.RGB
+        assert tiff.pages[0].tags["XResolution"].value == (300, 1)
+    np.testing.assert_array_equal(tifffile.imread(applied[1].file), moved)
+    assert any("opacity" in note for note in applied[1].notes)
+
+
 def test_an_image_of_one_channel_is_told_which_one_it_is(calibration: Path, tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "one.tif", beads(RED, 8))
     config = {"transform": calibration, "images": (tmp_path / "one.tif",), "out": tmp_path / "out.tif"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,42 @@ def test_a_number_chooses_a_channel_of_a_stack_and_of_rgb() -> None:
     assert "page 0 (of 0 to 1), T 2" in notes[0]
 
 
+def named(*names: str) -> Image:
+    """An image of channels, each a constant: its number."""
+    data = np.arange(len(names), dtype=np.uint8)[:, None, None].repeat(8, 1).repeat(9, 2)
+    made = image(data, "CYX")
+    return replace(made, metadata=replace(made.metadata, properties={"Channel": {"Name": list(names)}}))
+
+
+def test_a_channel_is_chosen_by_its_name() -> None:
+    def chosen(given: Image, channel: int | str) -> tuple[int, ...]:
+        return choose_views([given], [channel])[0][0].index
+
+    assert chosen(named("DAPI", "FITC", "488"), "dapi ") == (0,)
+    assert chosen(named("DAPI", "FITC", "488"), 1) == (1,)
+    assert chosen(named("DAPI", "FITC", "488"), 488) == (2,)  # no number of a channel, but a name
+    assert chosen(named("eosin", "dab"), "dab") == (1,)
+    (view,), _ = choose_views([image(np.zeros((8, 9, 3), np.uint8), "YXS", "rgb")], ["green"])
+    assert view.sample == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "channel", "words"),
+    [
+        (named("DAPI", "FITC"), "Cy5", ("--channel Cy5", "image.tif", "2 channel(s): 0 (DAPI), 1 (FITC)")),
+        (named("DAPI", "dapi"), "DAPI", ("2 of this name",)),
+        (image(np.zeros((3, 8, 9), np.uint8), "CYX"), 3, ("--channel 3", "numbers from 0 to 2, without names")),
+        (image(np.zeros((8, 9), np.uint8), "YX"), "x", ("1 channel(s): its number is 0",)),
+        (image(np.zeros((8, 9, 3), np.uint8), "YXS", "rgb"), 4, ("0 (red), 1 (green), 2 (blue)",)),
+    ],
+)
+def test_an_unknown_channel_is_refused_with_the_names(given: Image, channel: int | str, words: tuple[str, ...]) -> None:
+    with pytest.raises(OptionError) as error:
+        choose_views([given], [channel])
+    for word in words:
+        assert word in str(error.value)
+
+
 def test_rgb_is_registered_by_its_luminance_by_default() -> None:
     rgb = np.zeros((8, 9, 3), np.uint8)
     rgb[..., 1] = 100
@@ -86,7 +123,7 @@ def test_black_pixels_have_a_density() -> None:
 
 @pytest.mark.parametrize(
     ("channel", "words"),
-    [(3, "expected at most 2"), ("luminance", "expected an RGB image"), ("hematoxylin", "expected an RGB image")],
+    [(3, "expected a channel"), ("luminance", "expected an RGB image"), ("hematoxylin", "expected an RGB image")],
 )
 def test_a_channel_that_is_not_there_is_refused(channel: int | str, words: str) -> None:
     stack = image(np.zeros((3, 8, 9), np.uint8), "CYX")

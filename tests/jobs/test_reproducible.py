@@ -11,16 +11,20 @@ import tifffile
 
 from zncc_cli.config import Model, PairConfig, RegistrationConfig
 from zncc_cli.config.batch import BatchConfig
+from zncc_cli.config.calibrate import CalibrateConfig
 from zncc_cli.config.check import CheckConfig
+from zncc_cli.config.rounds import RoundsConfig
 from zncc_cli.config.stack import StackConfig
 from zncc_cli.jobs.batch.engine import Answer, Task
 from zncc_cli.jobs.batch.pairs import find_pairs
 from zncc_cli.jobs.batch.run import run_batch
 from zncc_cli.jobs.batch.worker import align_task
+from zncc_cli.jobs.calibrate import calibrate
 from zncc_cli.jobs.check import check_files
 from zncc_cli.jobs.pair.align import align_pair
+from zncc_cli.jobs.rounds.align import merge_rounds
 from zncc_cli.jobs.stack.align import align_stack
-from zncc_cli.jobs.summary import print_stack, print_summary
+from zncc_cli.jobs.summary import print_rounds, print_stack, print_summary
 
 SAMPLES = Path(__file__).parents[2] / "sample_data"
 
@@ -75,6 +79,18 @@ def test_a_check(tmp_path: Path) -> None:
     for name in ("a", "b"):
         check_files(CheckConfig(fixed=image, aligned=image, out=tmp_path / name, reproducible=True), silent)
     assert_same_bytes(tmp_path / "a", tmp_path / "b")
+
+
+def test_rounds_and_a_calibration(tmp_path: Path, capsys: Any) -> None:
+    images = tuple(SAMPLES / "batch" / f"cells_{role}.png" for role in ("fixed", "moving"))
+    registration = RegistrationConfig(model=Model.RIGID)
+    for name in ("a", "b"):
+        common = {"images": images, "registration": registration, "reproducible": True, "overwrite": name == "b"}
+        print_rounds(merge_rounds(RoundsConfig(out=tmp_path / name / "m.ome.tif", **common), silent))  # type: ignore[arg-type]
+        calibrate(CalibrateConfig(out=tmp_path / name / "c.json", **common), silent)  # type: ignore[arg-type]
+    assert_same_bytes(tmp_path / "a", tmp_path / "b")
+    assert "seconds" not in capsys.readouterr().out
+    assert str(tmp_path) not in (tmp_path / "a" / "m_report.json").read_text()
 
 
 class _Here:

@@ -28,6 +28,7 @@ def calibrate(
     accept: options.AcceptOption = CalibrateConfig.accept,
     device: options.DeviceOption = _DEFAULT.device,
     backend: options.BackendOption = _DEFAULT.backend,
+    reproducible: options.ReproducibleOption = False,
     overwrite: options.OverwriteOption = False,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,

@@ -38,11 +38,12 @@ def check(
 
     Says by how much it is off, and where: measures where windows of FIXED lie in ALIGNED, each for itself, with
     standard deviations. Writes shift.tif, the length of the shift at every pixel (float32, NaN where it is not known);
-    shift.png, a picture of it with arrows; shifts.csv, a line for each window; and report.json, into the folder --out,
-    by default <stem>_check in the working folder, where <stem> is ALIGNED's name without its suffix.
+    shift.png, a picture of it with arrows; shifts.csv, a line for each window; report.html, all of this with both
+    images to look at; and report.json, into the folder --out, by default <stem>_check in the working folder, where
+    <stem> is ALIGNED's name without its suffix.
 
     Exit codes: 0 aligned; 1 error; 2 usage error; 3 not aligned, or not to be trusted (files are written all the same);
-    5 aligned, but shift.png could not be made (a line says why).
+    5 aligned, but shift.png or report.html could not be made (a line says why).
     """
     config = options.gather(CheckConfig, {**locals(), "inputs": options.gather(InputConfig, locals())})
     with console.progress(quiet) as progress:

@@ -14,6 +14,7 @@ from zncc_cli.cli.check import check
 from zncc_cli.cli.doctor import doctor
 from zncc_cli.cli.evaluate import evaluate
 from zncc_cli.cli.rounds import rounds
+from zncc_cli.cli.samples import samples
 from zncc_cli.cli.stack import stack
 from zncc_cli.cli.stdmap import stdmap
 from zncc_cli.cli.strain import strain
@@ -23,7 +24,7 @@ from zncc_cli.errors import ExitCode
 app = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
 for command in (
     *(align, apply, stack, rounds, calibrate, stdmap, batch, convert, invert, compose, points, evaluate, check, strain),
-    *(build, doctor),
+    *(samples, build, doctor),
 ):
     app.command()(command)
 

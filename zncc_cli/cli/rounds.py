@@ -38,6 +38,7 @@ def rounds(
     accept: options.AcceptOption = RoundsConfig.accept,
     device: options.DeviceOption = _DEFAULT.device,
     backend: options.BackendOption = _DEFAULT.backend,
+    reproducible: options.ReproducibleOption = False,
     overwrite: options.OverwriteOption = False,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,

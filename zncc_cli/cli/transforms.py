@@ -112,8 +112,9 @@ def points(
 
     Points are (x, y) in pixels; the centre of the top-left pixel is (0, 0). Commas, semicolons, tabs or blanks separate
     columns; other columns are kept. Of GeoJSON the points of all regions are mapped, in QuPath's coordinates, which
-    count from the corner of the first pixel, and all else is kept. A point that has no place in the other image, behind
-    the horizon of a homography or in a fold, is an error that names its line.
+    count from the corner of the first pixel, and all else is kept; so it is with the selections of ImageJ, of which
+    rectangles and ovals that are turned become polygons (pip install "zncc-cli[imagej]"). A point that has no place in
+    the other image, behind the horizon of a homography or in a fold, is an error that names its line.
 
     Exit codes: 0 mapped; 1 error; 2 usage error.
     """

@@ -8,7 +8,7 @@ from pathlib import Path
 from zncc_cli.config.choices import Accept, Model, coerce
 from zncc_cli.config.registration import RegistrationConfig
 from zncc_cli.config.setting import check_ranges, setting
-from zncc_cli.config.shared import ACCEPT, ONE_SERIES, OVERWRITE
+from zncc_cli.config.shared import ACCEPT, ONE_SERIES, OVERWRITE, REPRODUCIBLE
 from zncc_cli.errors import OptionError
 
 
@@ -29,6 +29,7 @@ class CalibrateConfig:
     series: int | None = field(default=None, metadata=ONE_SERIES)
     accept: Accept = field(default=Accept.OK, metadata=ACCEPT)
     overwrite: bool = field(default=False, metadata=OVERWRITE)
+    reproducible: bool = field(default=False, metadata=REPRODUCIBLE)
     registration: RegistrationConfig = field(default_factory=RegistrationConfig)
 
     def __post_init__(self) -> None:

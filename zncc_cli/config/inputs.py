@@ -38,7 +38,7 @@ class InputConfig:
         ),
     )
     channel: str | None = field(
-        default=None, metadata=setting(REGISTERED_CHANNEL, metavar=_EACH, default=DEFAULT_CHANNEL)
+        default=None, metadata=setting(REGISTERED_CHANNEL, metavar="N|NAME|FIXED,MOVING", default=DEFAULT_CHANNEL)
     )
 
     def __post_init__(self) -> None:

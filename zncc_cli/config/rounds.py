@@ -9,7 +9,7 @@ from zncc_cli.config.choices import Accept, Canvas, coerce
 from zncc_cli.config.registration import RegistrationConfig
 from zncc_cli.config.resampling import ResamplingConfig
 from zncc_cli.config.setting import check_ranges, setting, settings_of
-from zncc_cli.config.shared import ACCEPT, ONE_SERIES, OVERWRITE
+from zncc_cli.config.shared import ACCEPT, ONE_SERIES, OVERWRITE, REPRODUCIBLE
 from zncc_cli.errors import OptionError
 
 TIFF_SUFFIXES = (".ome.tif", ".ome.tiff", ".tif", ".tiff")
@@ -54,6 +54,7 @@ class RoundsConfig:
     series: int | None = field(default=None, metadata=ONE_SERIES)
     accept: Accept = field(default=Accept.OK, metadata=ACCEPT)
     overwrite: bool = field(default=False, metadata=OVERWRITE)
+    reproducible: bool = field(default=False, metadata=REPRODUCIBLE)
     registration: RegistrationConfig = field(default_factory=RegistrationConfig)
     resampling: ResamplingConfig = field(default_factory=ResamplingConfig)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import get_args, get_type_hints
 
 from zncc_cli.config import PairConfig
+from zncc_cli.config.check import CheckConfig
 from zncc_cli.config.rounds import RoundsConfig
 from zncc_cli.config.stack import StackConfig
 from zncc_cli.errors import OptionError
@@ -25,6 +26,12 @@ def command_line(config: PairConfig) -> list[str]:
 def stack_command_line(config: StackConfig) -> list[str]:
     """Return the arguments of ``zncc stack`` that say what ``config`` says, with defaults left out."""
     return ["zncc", "stack", str(config.image), *_options((config, config.resampling), without=("image",))]
+
+
+def check_command_line(config: CheckConfig) -> list[str]:
+    """Return the arguments of ``zncc check`` that say what ``config`` says, with defaults left out."""
+    pair = str(config.fixed), str(config.aligned)
+    return ["zncc", "check", *pair, *_options((config, config.inputs), without=("fixed", "aligned"))]
 
 
 def rounds_command_line(config: RoundsConfig) -> list[str]:

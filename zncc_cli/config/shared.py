@@ -35,11 +35,11 @@ ONE_SERIES = setting(
     "Series to read from a file with several, counted from 0.", metavar="N", default="0", range=COUNTED_FROM_0
 )
 _CHANNELS = (
-    "a number from 0; luminance (RGB only); hematoxylin, eosin or dab, what that stain absorbs (RGB of a section); or "
-    "best, the channel with the most texture relative to its noise."
+    "its name in the file, or its number from 0; luminance (RGB only); hematoxylin, eosin or dab, what that stain "
+    "absorbs (RGB of a section); or best, the channel with the most texture relative to its noise."
 )
 REGISTERED_CHANNEL = f"Channel to register by: {_CHANNELS} All channels are moved."
-CHANNEL_METAVAR = "N|luminance|hematoxylin|eosin|dab|best"
+CHANNEL_METAVAR = "N|NAME|luminance|hematoxylin|eosin|dab|best"
 DEFAULT_CHANNEL = "luminance of RGB, otherwise best"
 ONE_CHANNEL = setting(f"Channel to use: {_CHANNELS}", metavar=CHANNEL_METAVAR, default=DEFAULT_CHANNEL)
 
@@ -63,6 +63,7 @@ def whole_number(text: str, name: str, others: str = "") -> int:
 
 
 def channel_choice(text: str, name: str = "channel") -> int | str:
-    """Return a channel's number, or one of its words; raise `OptionError` for anything else."""
-    words = LUMINANCE, *STAINS, BEST
-    return text if text in words else whole_number(text, name, f", {', '.join(words[:-1])} or {words[-1]}")
+    """Return a channel's number, one of the words, or a name to be looked up; raise `OptionError` for nothing."""
+    if not text.strip():
+        raise OptionError(f"`{name}`: expected the name or the number of a channel, got {text!r}")
+    return whole_number(text, name) if text.isdecimal() else text

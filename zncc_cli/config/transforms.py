@@ -67,7 +67,7 @@ class PointsConfig:
     transform: Path = field(metadata=_TRANSFORM)
     points: Path = field(
         metadata=setting(
-            "A table with columns x and y, or with two columns alone; or GeoJSON of QuPath.",
+            "A table with columns x and y, or with two columns alone; GeoJSON of QuPath; or ImageJ's .roi or .zip.",
             metavar="POINTS",
             positional=True,
         )

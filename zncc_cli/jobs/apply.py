@@ -70,7 +70,10 @@ def apply_transform(config: ApplyConfig) -> tuple[Applied, ...]:
             check_disk(folder, needed)
             with native.selected(config.backend), part(len(applied) / len(files), (len(applied) + 1) / len(files)):
                 staged = output.staging / out.name
-                written = write_resampled(staged, image, move.transform, move.canvas, config.resampling, move.grid)
+                settings = config.resampling
+                written = write_resampled(
+                    staged, image, move.transform, move.canvas, settings, move.grid, by_sample=move.by_sample
+                )
             notes = tuple(map(as_options, (*image.notes, *move.notes, *written.notes)))
             applied.append(Applied(path, out, written.clipped, move.canvas.offset, move.canvas.shape, notes))
     return tuple(applied)

@@ -23,6 +23,7 @@ from zncc_cli.files.transforms.calibration_json import calibration_entries
 from zncc_cli.jobs.channel_view import ChannelView, exclude_no_data
 from zncc_cli.jobs.pair.inputs import PairViews, downsampled_pair
 from zncc_cli.jobs.pair.registering import register_views
+from zncc_cli.jobs.reproducible import reported_settings
 from zncc_cli.jobs.stack.movie import Progress
 from zncc_cli.jobs.versions import versions
 from zncc_cli.progress import counted, part
@@ -87,7 +88,7 @@ def calibrate(config: CalibrateConfig, progress: Progress) -> CalibrationOutcome
             "channels": entries,
             "inputs": digests,
             "notes": [as_options(note) for note in notes],
-            "settings": dataclasses.asdict(config),
+            "settings": dataclasses.asdict(reported_settings(config)),
             "versions": versions(),
         }
         write_json(folder.staging / config.out.name, report)

@@ -12,13 +12,16 @@ import torch
 
 from zncc_cli.config import AUTO, BEST, LUMINANCE, NONE, STAINS
 from zncc_cli.errors import InputError, OptionError
+from zncc_cli.files.channels import channels_of
 from zncc_cli.files.images import Image
 from zncc_cli.files.pages import numbered
 from zncc_cli.jobs.stains import stain_density
 from zncc_cli.registration.inputs.no_data import gap_note, gap_words, no_data_values
 from zncc_cli.registration.pyramid import Level
+from zncc_cli.text import shown
 
 _SAMPLE_SIDE = 1024  # pixels, of the middle part in which the texture of a channel is measured
+_MAX_LISTED = 20  # names of channels in a message
 _MIN_NOISE_FRACTION = 1e-6  # of the variance: below it noise is rounding
 
 
@@ -229,17 +232,12 @@ def _candidates(image: Image, channel: int | str | None, page: tuple[int, ...] |
 
     ``page`` is a number for each leading axis; None for the first page.
     """
-    axis, count, is_rgb = _channel_axis(image), _channel_count(image), image.metadata.photometric == "rgb"
+    axis, is_rgb, channel = _channel_axis(image), image.metadata.photometric == "rgb", _numbered(image, channel)
     page = (0,) * len(image.leading) if page is None else page
     if channel in (LUMINANCE, *STAINS) and (axis is not None or not is_rgb):
         raise OptionError(
-            f"--channel {channel}: expected an RGB image, found {image.metadata.path} with {count} grey "
-            "channel(s); give a number or best"
-        )
-    if isinstance(channel, int) and channel >= count:
-        raise OptionError(
-            f"--channel {channel}: expected at most {count - 1}, counted from 0, for {image.metadata.path}, "
-            f"which has {count} channel(s)"
+            f"--channel {channel}: expected an RGB image, found {image.metadata.path} with {_channel_count(image)} "
+            "grey channel(s); give a name, a number or best"
         )
     if axis is not None:
         numbers = [channel] if isinstance(channel, int) else range(image.leading[axis])
@@ -249,6 +247,39 @@ def _candidates(image: Image, channel: int | str | None, page: tuple[int, ...] |
     if is_rgb and channel == BEST:
         return [ChannelView(image, page, number) for number in range(3)]
     return [ChannelView(image, page)]
+
+
+def _numbered(image: Image, channel: int | str | None) -> int | str | None:
+    """Return what --channel says, a channel that is named by its number; raise `OptionError` where there is none.
+
+    A number is that of a channel where there are so many; otherwise it may be a name, of a wavelength for example.
+    """
+    count = _channel_count(image)
+    if channel is None or channel == BEST or (isinstance(channel, int) and channel < count):
+        return channel
+    names = _channel_names(image)
+    word = str(channel).strip().casefold()
+    found = [number for number, name in enumerate(names) if name.casefold() == word]
+    if len(found) == 1:
+        return found[0]
+    if channel in (LUMINANCE, *STAINS):
+        return channel
+    listed = [f"{number} ({shown(name)})" for number, name in enumerate(names[:_MAX_LISTED])]
+    choices = ", ".join(listed) or (f"numbers from 0 to {count - 1}, without names" if count > 1 else "its number is 0")
+    words = (LUMINANCE, *STAINS, BEST) if image.metadata.photometric == "rgb" else (BEST,)
+    problem = f", {len(found)} of this name" if found else ""
+    raise OptionError(
+        f"--channel {channel}: expected a channel of {shown(image.metadata.path)}, which has {count} channel(s)"
+        f"{problem}: {choices}{', ...' if len(names) > _MAX_LISTED else ''}; or {', '.join(words)}"
+    )
+
+
+def _channel_names(image: Image) -> tuple[str, ...]:
+    """Return the names of the channels to choose from; () where the file gives none."""
+    if "C" not in image.axes and image.metadata.photometric != "rgb":
+        return ()
+    channels = channels_of(image)
+    return channels.names if channels.named and len(channels.names) == _channel_count(image) else ()
 
 
 def _texture(view: ChannelView) -> float:

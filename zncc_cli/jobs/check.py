@@ -18,6 +18,7 @@ import torch
 
 from zncc_cli.config import NONE
 from zncc_cli.config.check import CheckConfig
+from zncc_cli.config.settings import check_command_line
 from zncc_cli.config.spelling import as_options
 from zncc_cli.errors import ExitCode, InputError, WindowError
 from zncc_cli.files.digest import digest
@@ -33,17 +34,19 @@ from zncc_cli.operators import native
 from zncc_cli.progress import part
 from zncc_cli.registration.inputs.prepare import prepare
 from zncc_cli.registration.pyramid import Level
-from zncc_cli.registration.quality.alignment_check import AlignmentCheck, check_alignment
+from zncc_cli.registration.quality.alignment_check import AlignmentCheck, ComparedBy, check_alignment
 from zncc_cli.registration.quality.local_shifts import LocalShifts, WindowStatus
 from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.resampling.resample import array_reader
+from zncc_cli.report.check_html import CheckFigures, map_places, write_check_html
 from zncc_cli.report.json import write_json
+from zncc_cli.report.layers import Layers
 from zncc_cli.report.shift_picture import shift_picture
 from zncc_cli.text import shown
 
 logger = logging.getLogger("zncc_cli.check")
 
-MAP, PICTURE, TABLE, REPORT = NAMES = ("shift.tif", "shift.png", "shifts.csv", "report.json")
+MAP, PICTURE, TABLE, HTML, REPORT = NAMES = ("shift.tif", "shift.png", "shifts.csv", "report.html", "report.json")
 _COLUMNS = "x,y,dx,dy,sigma_x,sigma_y,zncc,status"
 _PICTURE_SIDE = 1024  # pixels
 
@@ -75,7 +78,7 @@ class CheckOutcome:
 
 
 def check_files(config: CheckConfig, progress: Progress) -> CheckOutcome:
-    """Measure the residual shifts of two files, and write their map, a picture, a table and the report.
+    """Measure the residual shifts of two files, and write their map, a picture, a table and the reports.
 
     Raises:
         InputError, ContentError, OptionError, OutputError, ResourceError: nothing is written then.
@@ -112,11 +115,16 @@ def check_files(config: CheckConfig, progress: Progress) -> CheckOutcome:
             file.write(_table(check.shifts).encode())
         with missing.on_failure(PICTURE):
             write_picture(folder.staging / PICTURE, _picture(pair[0], check, factor))
-        missing_files = missing.of(NAMES)
-        report = _report(config, check, views, digests, factor)
-        report |= report_entries(notes, missing_files)
-        report["seconds"] = {"total": round(time.perf_counter() - began, 4)}
-        report = finished_report(report, config)
+        found = _report(config, check, views, digests, factor)
+
+        def report_now() -> dict[str, Any]:
+            seconds = {"total": round(time.perf_counter() - began, 4)}
+            return finished_report({**found, **report_entries(notes, missing.of(NAMES)), "seconds": seconds}, config)
+
+        with missing.on_failure(HTML):
+            files = [name for name in NAMES if name != HTML and name not in missing]
+            write_check_html(folder.staging / HTML, report_now(), _figures(pair, check, factor, shape), files=files)
+        report, missing_files = report_now(), missing.of(NAMES)
         write_json(folder.staging / REPORT, report)
     for note in notes:
         logger.info("%s", note)
@@ -174,14 +182,49 @@ def _strips(check: AlignmentCheck, shape: tuple[int, int]) -> Iterator[np.ndarra
 
 
 def _picture(fixed: Downsampled, check: AlignmentCheck, factor: int) -> np.ndarray:
-    side = math.ceil(max(fixed.grey.shape) / _PICTURE_SIDE)
-    small = fixed if side == 1 else read_block_means(array_reader(fixed.grey, fixed.valid), fixed.grey.shape, side)
+    small, side = _reduced(fixed)
     pixel, shifts = side * factor, check.shifts
-    y, x = (np.arange(n) * pixel + (pixel - 1) / 2 for n in small.grey.shape)
+    y, x = (np.arange(n, dtype=np.float64) * pixel + (pixel - 1) / 2 for n in small.grey.shape)
     lengths = check.field.at(x, y)
     arrows = np.hstack([shifts.centres, shifts.shifts])[shifts.ok]
     outliers = shifts.centres[shifts.status == WindowStatus.OUTLIER]
     return shift_picture(small.grey, small.valid, lengths, arrows, outliers, pixel)
+
+
+def _reduced(image: Downsampled) -> tuple[Downsampled, int]:
+    """Return an image as means of blocks, at most `_PICTURE_SIDE` a side, and the side of a block."""
+    side = math.ceil(max(image.grey.shape) / _PICTURE_SIDE)
+    if side == 1:
+        return image, side
+    return read_block_means(array_reader(image.grey, image.valid), image.grey.shape, side), side
+
+
+def _figures(pair: list[Downsampled], check: AlignmentCheck, factor: int, shape: tuple[int, int]) -> CheckFigures:
+    """Return what the HTML report shows of images of ``shape`` (H, W)."""
+    (fixed, side), (aligned, _) = map(_reduced, pair)
+    moved = -aligned.grey if check.by is ComparedBy.INVERTED else aligned.grey
+    layers = Layers(
+        fixed=np.where(fixed.valid, fixed.grey, np.nan),
+        before=moved,
+        after=moved,
+        valid_before=aligned.valid,
+        valid_after=aligned.valid,
+    )
+    places = map_places(shape)
+    return CheckFigures(
+        layers=layers,
+        pixel=side * factor,
+        lengths=check.field.at(*places),
+        deviations=check.field.deviations_at(*places),
+        windows=_numbers(check.shifts),
+        status=check.shifts.status,
+        step=check.shifts.step,
+    )
+
+
+def _numbers(shifts: LocalShifts) -> np.ndarray:
+    """Return what is known of each window, (N, 7): x, y, dx, dy, sigma_x, sigma_y, ZNCC."""
+    return np.hstack([shifts.centres, shifts.shifts, shifts.sigmas, shifts.zncc[:, None]])
 
 
 def _table(shifts: LocalShifts) -> str:
@@ -189,8 +232,7 @@ def _table(shifts: LocalShifts) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS.split(","))
-    numbers = np.hstack([shifts.centres, shifts.shifts, shifts.sigmas, shifts.zncc[:, None]])
-    for row, status in zip(numbers.tolist(), shifts.status, strict=True):
+    for row, status in zip(_numbers(shifts).tolist(), shifts.status, strict=True):
         writer.writerow([*(f"{value:.9g}" if math.isfinite(value) else "" for value in row), status])
     return text.getvalue()
 
@@ -228,4 +270,5 @@ def _report(
         "planes": {"fixed": fixed_view.described, "aligned": aligned_view.described, "blocks": factor},
         "settings": dataclasses.asdict(reported_settings(config)),
         "versions": versions(),
+        "command": check_command_line(reported_settings(config)),
     }

@@ -29,12 +29,16 @@ _MAX_COORDINATE_PX = 1e9  # farther away no image has pixels
 
 @dataclass(frozen=True, eq=False)
 class Move:
-    """How an image is moved: its transform, or that of each plane, onto a canvas of a grid; with sentences on that."""
+    """How an image is moved: its transform, or that of each plane, onto a canvas of a grid; with sentences on that.
+
+    ``by_sample``: the samples of colours are moved by themselves; their number is the last of a plane's index.
+    """
 
     transform: Transform | TransformOf
     canvas: Frame
     grid: Metadata | None
     notes: tuple[str, ...] = ()
+    by_sample: bool = False
 
 
 class Mover(Protocol):
@@ -97,9 +101,11 @@ class CalibrationMover:
                 f"{path}: expected {width} x {height} pixels, as the calibration {self._config.transform} is of, found "
                 f"{image.shape[1]} x {image.shape[0]}; calibrate on images of this size"
             )
-        if image.axes.endswith("S"):
+        by_sample = image.axes.endswith("S")
+        if by_sample and image.metadata.photometric != "rgb":
             raise InputError(
-                f"{path}: expected channels along an axis of their own, found samples of colours; save them as channels"
+                f"{path}: expected channels along an axis of their own or colours, found further samples; save them as "
+                "channels"
             )
         channels = channels_of(image)
         numbers, notes = _matched(path, channels, self._calibration, self._config.channel)
@@ -114,7 +120,7 @@ class CalibrationMover:
             if kind is Canvas.FIXED
             else frame_of_all(kind, matrices, image.shape, image.shape)
         )
-        return Move(transform_of, canvas, image.metadata, (*channels.notes, *notes))
+        return Move(transform_of, canvas, image.metadata, (*channels.notes, *notes), by_sample)
 
 
 def _matched(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 
 from zncc_cli.config import Interpolation, Pyramid, ResamplingConfig
 from zncc_cli.errors import OptionError
+from zncc_cli.files.channels import channels_of
 from zncc_cli.files.image_output import STRIP_ROWS, write_strips
 from zncc_cli.files.images import Image
 from zncc_cli.files.lazy import holds
@@ -77,6 +78,7 @@ def write_resampled(
     grid: Metadata | None,
     collect: Callable[[Strip], None] | None = None,
     threads: int = 1,
+    by_sample: bool = False,
 ) -> Written:
     """Write all planes of an image, resampled onto a canvas, as a TIFF like the image's own file.
 
@@ -91,16 +93,23 @@ def write_resampled(
             where it has no pixel size, that of ``image`` through the scale of the transform.
         collect: is called with each strip, in the order of the file.
         threads: how many strips are resampled at a time.
+        by_sample: ``image`` is of colours, and ``transform`` returns the one of a colour, whose number is the last of
+            the index. What is no colour, as opacity, is left out.
 
     Raises:
         OptionError: ``--fill`` is no value of the image's dtype.
         OutputError: the file cannot be written.
     """
-    resampler = Resampler(image, transform if callable(transform) else lambda _: transform, canvas, settings)
+    transform_of = transform if callable(transform) else lambda _: transform
+    resampler: Resampler | _ColourResampler = Resampler(image, transform_of, canvas, settings)
+    samples = image.data.shape[len(image.leading) + 2 :]
+    like = image.metadata
+    if by_sample:
+        resampler = _ColourResampler(image, transform_of, canvas, settings)
+        samples, like = (resampler.count,), replace(like, alpha=False)
     places = list(product(product(*map(range, image.leading)), range(0, len(canvas.rows), STRIP_ROWS)))
     tally = Tally(image.dtype)
-    samples = math.prod(image.data.shape[len(image.leading) + 2 :])
-    strip_bytes = STRIP_ROWS * len(canvas.columns) * samples * (_VALUE_BYTES + image.dtype.itemsize)
+    strip_bytes = STRIP_ROWS * len(canvas.columns) * math.prod(samples) * (_VALUE_BYTES + image.dtype.itemsize)
     strips = in_order(resampler.strip, places, threads, most=_MAX_HELD_BYTES // max(1, strip_bytes))
     calibration_notes: tuple[str, ...] = ()
     if not callable(transform):
@@ -108,10 +117,10 @@ def write_resampled(
     notes = calibration_notes + write_strips(
         path,
         counted(tally.pixels(strips, collect), len(places)),
-        shape=(*image.leading, *canvas.shape, *image.data.shape[len(image.leading) + 2 :]),
+        shape=(*image.leading, *canvas.shape, *samples),
         dtype=image.dtype,
         axes=image.axes,
-        like=image.metadata,
+        like=like,
         frame=grid,
         offset=canvas.offset,
         pyramid=settings.pyramid is Pyramid.AUTO,
@@ -146,6 +155,23 @@ class Resampler:
             inside = resample(_read_all_defined, image.shape, transform, rows, canvas.columns, Interpolation.LINEAR)[1]
             fill = np.where(inside, self._fill_in_holes, self._fill)
         return Strip(index, first_row, values, covered, *_converted(values, defined, image.dtype, fill))
+
+
+class _ColourResampler:
+    """Resamples strips of an image's colours, each by its own transform."""
+
+    def __init__(self, image: Image, transform_of: TransformOf, canvas: Frame, settings: ResamplingConfig) -> None:
+        channels = channels_of(image)
+        self.count = len(channels.names)
+        self._colours = Resampler(channels.image, transform_of, canvas, settings)
+
+    def strip(self, place: tuple[tuple[int, ...], int]) -> Strip:
+        """Resample the strip of the plane at an index from a row of the canvas on: ``place`` is (index, row)."""
+        index, first_row = place
+        strips = [self._colours.strip(((*index, colour), first_row)) for colour in range(self.count)]
+        values, pixels = (np.stack([getattr(one, name) for one in strips], axis=-1) for name in ("values", "pixels"))
+        covered = np.logical_and.reduce([one.covered for one in strips])
+        return Strip(index, first_row, values, covered, pixels, sum(one.clipped for one in strips))
 
 
 class Tally:

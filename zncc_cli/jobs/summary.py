@@ -145,9 +145,8 @@ def print_rounds(outcome: RoundsOutcome) -> None:
             words += f", motion {metrics['motion']:.3f} px at most"
             words += "" if error is None or entry["status"] == "failed" else f", expected error {error:.3f} px RMS"
         lines.append((entry["name"], words))
-    seconds = report["seconds"]
     lines.append(("channels", f"{len(report['channels'])}: {', '.join(one['name'] for one in report['channels'])}"))
-    lines.append(("seconds", f"{seconds['registration']:.2f} registration, {seconds['total']:.2f} in all"))
+    lines += _seconds(report)
     lines.append(("files", f"{shown(outcome.out)}, {shown(outcome.report_path)}, and a transform for each round"))
     summary_table(lines)
 

@@ -20,6 +20,7 @@ from zncc_cli.errors import InputError, OptionError
 from zncc_cli.files.images import read_image
 from zncc_cli.files.output_folder import atomic_write, refuse_existing
 from zncc_cli.files.paths import MismatchError, refusal, regular_file_size
+from zncc_cli.files.transforms import imagej_regions, regions
 from zncc_cli.files.transforms.fitted import fitted
 from zncc_cli.files.transforms.formats import (
     FORMATS,
@@ -31,7 +32,6 @@ from zncc_cli.files.transforms.formats import (
     written_files,
 )
 from zncc_cli.files.transforms.points import EXPECTED, HORIZON, NO_INVERSE, mapped_table
-from zncc_cli.files.transforms.regions import mapped_regions, recognizes
 from zncc_cli.files.transforms.transform_json import BSPLINE
 from zncc_cli.jobs.disk import check_disk
 from zncc_cli.registration.quality.verdict import Status
@@ -227,11 +227,15 @@ def _mapping(config: PointsConfig, transform: Linear) -> Mapping:
 
 
 def _map(table: Path, mapping: Mapping, nowhere: str, out: BinaryIO) -> int:
-    """Write the mapped points of a table, or of GeoJSON, and return their number."""
-    if recognizes(table):
-        total, content = mapped_regions(table, mapping, nowhere)
-        out.write(content)
-        return total
+    """Write the mapped points of a table, or of regions, and return their number."""
+    for recognizes, mapped in (
+        (regions.recognizes, regions.mapped_regions),
+        (imagej_regions.recognizes, imagej_regions.mapped_selections),
+    ):
+        if recognizes(table):
+            total, content = mapped(table, mapping, nowhere)
+            out.write(content)
+            return total
     total = 0
     for count, text in mapped_table(table, mapping, nowhere):
         out.write(text)

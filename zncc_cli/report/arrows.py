@@ -112,17 +112,31 @@ def motion(
     differs = float(np.hypot(*differences.T).max()) * pixel >= _MIN_DIFFERENCE_PX
     return Motion(
         (float(mean[0]) * pixel, float(mean[1]) * pixel),
-        _chart(points, steps, shape, pixel),
-        _chart(points, differences, shape, pixel) if differs else None,
+        arrow_chart(points, steps, shape, pixel),
+        arrow_chart(points, differences, shape, pixel) if differs else None,
     )
 
 
-def _chart(points: NDArray[np.float64], steps: NDArray[np.float64], shape: tuple[int, int], pixel: float) -> ArrowChart:
-    """Return arrows from ``points`` (n, 2), (x, y), along ``steps`` (n, 2); see `motion`."""
+def arrow_chart(
+    points: NDArray[np.float64],
+    steps: NDArray[np.float64],
+    shape: tuple[int, int],
+    pixel: float,
+    per_side: float = _ARROWS_PER_SIDE,
+) -> ArrowChart:
+    """Return arrows on a frame (H, W).
+
+    Args:
+        points: (n, 2), (x, y) in pixels of the frame, from the corner of its first pixel.
+        steps: (n, 2), the motion at these points, in the same pixels.
+        shape: (H, W).
+        pixel: side of a pixel of the frame, in pixels of the fixed image.
+        per_side: how many arrows there are along the longer side, so that they do not cover each other.
+    """
     height, width = shape
     unit = _DRAWING_SIDE / max(height, width)
     longest = float(np.hypot(*steps.T).max())
-    gap = max(height, width) / _ARROWS_PER_SIDE
+    gap = max(height, width) / per_side
     exaggeration = round_below(_MAX_LENGTH * gap / longest) if longest > 0 else 1.0
     ends = points + steps * exaggeration
     arrows = tuple(Arrow(*ends_of_one) for ends_of_one in np.round(np.hstack((points, ends)) * unit, 1).tolist())

@@ -49,6 +49,7 @@ def write_rounds_html(
     """
     report = plain(report)
     rounds, channels = report["rounds"], report["channels"]
+    seconds = [report["seconds"]["total"]] if "seconds" in report else []
     content = {
         "verdict": verdict(report.get("status")),
         "status": report.get("status"),
@@ -60,7 +61,7 @@ def write_rounds_html(
             {"label": "Channels", "value": str(len(channels))},
             {"label": "Pixels", "value": value_text(report.get("dtype"))},
             {"label": "Model", "value": value_text(report.get("model"))},
-            {"label": "Time", "value": f"{value_text(mapping(report, 'seconds').get('total'), digits=3)} s"},
+            *({"label": "Time", "value": f"{value_text(total, digits=3)} s"} for total in seconds),
         ],
         "rounds": [_round(entry, picture) for entry, picture in zip(rounds, pictures, strict=True)],
         "channels": [{**channel, "round_name": rounds[channel["round"]]["name"]} for channel in channels],

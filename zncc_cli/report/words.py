@@ -76,6 +76,29 @@ STACK_MEASURES: Mapping[str, Measure] = {
     "least_zncc": Measure("Least ZNCC", "", "The ZNCC of the frame that agrees least."),
 }
 
+# What the files hold that `zncc check` writes.
+CHECK_FILES: Mapping[str, str] = {
+    "shift.tif": "the length of the shift at every pixel of the fixed image",
+    "shift.png": "the shifts as arrows, and the map",
+    "shifts.csv": "every window's shift, for programs",
+    "report.json": "everything shown here, for programs",
+}
+# The metrics of the report.json of `zncc check`.
+CHECK_MEASURES: Mapping[str, Measure] = {
+    "ce90": Measure(
+        "CE90", "px", "The circular error: 90 percent of the frame that is known lie within this distance."
+    ),
+    "known": Measure("Known", "%", "The share of the frame in which the shift is known.", 100),
+    "expected_error": Measure("Expected error of the map", "px", "How far the map may be off, as noise has it: RMS."),
+    "largest": Measure("Largest", "px", "The longest shift of the map."),
+    "largest_at": Measure("Largest at", "px", "Its place, x and y."),
+    "mean_shift": Measure("Mean shift", "px", "Of the windows, along x and y (x to the right, y down)."),
+    "median_sigma": Measure("Median sigma", "px", "The standard deviation of a window's shift."),
+    "consensus": Measure(
+        "Consensus", "", "-log10 of the probability that windows fit to each other as these do by chance; 3 is needed."
+    ),
+}
+
 NO_VALUE = "–"  # noqa: RUF001 - an en dash
 
 

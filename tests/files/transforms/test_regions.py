@@ -58,6 +58,13 @@ def test_a_cell_has_its_nucleus_mapped(tmp_path: Path) -> None:
     assert "bbox" not in result  # it would not be true any more
 
 
+def test_an_ellipse_becomes_the_polygon_of_its_points(tmp_path: Path) -> None:
+    """QuPath would draw the ellipse in its bounds again, which another transform turns."""
+    ellipse = {"type": "Polygon", "isEllipse": True, "coordinates": [RING]}
+    _, result = mapped(tmp_path, {"type": "Feature", "geometry": ellipse})
+    assert result["geometry"] == {"type": "Polygon", "coordinates": [MOVED]}
+
+
 def test_a_collection_and_a_bare_geometry_are_mapped(tmp_path: Path) -> None:
     point = {"type": "Point", "coordinates": [1.5, 0.5, 7]}
     _, result = mapped(tmp_path, {"type": "GeometryCollection", "geometries": [point]})

@@ -73,13 +73,31 @@ def _columns(content: bytes, dtype: str, offset: int, count: int) -> NDArray[np.
 
 def parse_zip(content: bytes) -> Points:
     """Read the points of all selections of a .zip, in its order; single points have the names of their selections."""
-    selections: list[tuple[str, Points]] = []
-    room = MAX_SMALL_FILE_BYTES
+    entries = zip_entries(content, _EXPECTED, MAX_SMALL_FILE_BYTES, MAX_LANDMARKS)
+    selections = [(PurePosixPath(entry.filename).stem, parse_roi(roi)) for entry, roi in entries]
+    points = as_points(np.concatenate([selection.xy for _, selection in selections]).tolist())
+    return Points(points, tuple(name for name, _ in selections) if len(points) == len(selections) else None)
+
+
+def zip_entries(content: bytes, expected: str, max_bytes: int, max_count: int) -> list[tuple[zipfile.ZipInfo, bytes]]:
+    """Return all selections of a .zip, in its order, each with its content.
+
+    Args:
+        content: the .zip.
+        expected: what it should hold, in words.
+        max_bytes: of all of its selections together.
+        max_count: of its selections.
+
+    Raises:
+        MismatchError: it is damaged, holds more than that, none, or something else under the name of a selection.
+    """
+    selections: list[tuple[zipfile.ZipInfo, bytes]] = []
+    room = max_bytes
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             entries = [entry for entry in archive.infolist() if entry.filename.lower().endswith(".roi")]
-            if len(entries) > MAX_LANDMARKS:
-                raise MismatchError(f"at most {MAX_LANDMARKS} selections", len(entries))
+            if len(entries) > max_count:
+                raise MismatchError(f"at most {max_count} selections", len(entries))
             for entry in entries:
                 # The two ways that ImageJ writes; others inflate whole blocks before they can be stopped.
                 if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -89,13 +107,12 @@ def parse_zip(content: bytes) -> Points:
                     roi = file.read(room + 1)
                 room -= len(roi)
                 if room < 0:
-                    raise MismatchError(f"{_EXPECTED} of {MAX_SMALL_FILE_BYTES} bytes at most", "more")
+                    raise MismatchError(f"{expected} of {max_bytes} bytes at most", "more")
                 if not roi.startswith(ROI_MAGIC):
-                    raise MismatchError(_EXPECTED, f"other content in {entry.filename}")
-                selections.append((PurePosixPath(entry.filename).stem, parse_roi(roi)))
+                    raise MismatchError(expected, f"other content in {entry.filename}")
+                selections.append((entry, roi))
     except _ZIP_ERRORS as error:
-        raise MismatchError(f"a .zip of {_EXPECTED}", error) from error
+        raise MismatchError(f"a .zip of {expected}", error) from error
     if not selections:
-        raise MismatchError(f"a .zip of {_EXPECTED}", "no .roi in it")
-    points = as_points(np.concatenate([selection.xy for _, selection in selections]).tolist())
-    return Points(points, tuple(name for name, _ in selections) if len(points) == len(selections) else None)
+        raise MismatchError(f"a .zip of {expected}", "no .roi in it")
+    return selections

@@ -79,13 +79,18 @@ def mapped_regions(path: Path, mapping: _Mapping, nowhere: str) -> tuple[int, by
         mapped = mapping(points) + _CORNER_TO_CENTRE_PX
     lost = np.flatnonzero(~np.isfinite(mapped).all(axis=1))
     if lost.size:
-        raise InputError(
-            f"{shown(path)}: expected points that have a place in the other image, found "
-            f"{positions[lost[0]][:2]}, {nowhere}; leave its region out"
-        )
+        raise lost_point(path, positions[lost[0]][:2], nowhere)
     for position, place in zip(positions, mapped.tolist(), strict=True):
         position[:2] = place
     return len(positions), (json.dumps(value, allow_nan=False) + "\n").encode()
+
+
+def lost_point(path: Path, point: object, nowhere: str) -> InputError:
+    """Return the error of a point of a region that has no place in the other image."""
+    return InputError(
+        f"{shown(path)}: expected points that have a place in the other image, found {point}, {nowhere}; leave its "
+        "region out"
+    )
 
 
 def _positions(value: Any) -> Iterator[_Position]:
@@ -120,6 +125,7 @@ def _of_geometry(geometry: Any, number: int, *, inner: bool = False) -> Iterator
     if kind not in _DEPTHS:
         raise MismatchError(f"a geometry of GeoJSON in feature {number}", one_line(repr(kind or geometry)))
     geometry.pop("bbox", None)
+    geometry.pop("isEllipse", None)  # by which QuPath would draw the ellipse that fills the bounds of its points
     level = [geometry.get("coordinates")]
     for _ in range(_DEPTHS[kind]):
         if not all(isinstance(part, list) for part in level):

@@ -28,6 +28,7 @@ from zncc_cli.jobs.pair.expected_error import write_expected_error
 from zncc_cli.jobs.pair.inputs import PairViews, downsampled_pair
 from zncc_cli.jobs.pair.pictures import pair_layers
 from zncc_cli.jobs.pair.registering import register_views
+from zncc_cli.jobs.reproducible import finished_report, reported_settings
 from zncc_cli.jobs.resampled import missing_value
 from zncc_cli.jobs.rounds.inputs import Round, read_rounds
 from zncc_cli.jobs.rounds.merging import merged_canvas, merged_channels, merged_dtype, write_merged
@@ -140,10 +141,11 @@ def merge_rounds(config: RoundsConfig, progress: Progress, import_seconds: float
             "canvas": {"offset": list(canvas.offset), "shape": list(canvas.shape)},
             **report_entries(tuple(map(as_options, notes)), {}),
             "seconds": {stage: round(value, 4) for stage, value in seconds.items()},
-            "settings": dataclasses.asdict(config),
+            "settings": dataclasses.asdict(reported_settings(config)),
             "versions": versions(),
-            "command": rounds_command_line(config),
+            "command": rounds_command_line(reported_settings(config)),
         }
+        report = finished_report(report, config)
         if html_name not in missing:
             with missing.on_failure(html_name):
                 others = [config.out.name, *transform_names, report_name]

@@ -24,11 +24,11 @@
 
   function label() {
     const { mode, moving } = viewer.dataset;
-    const name = moving === "before" ? "moving, before" : "moving, after";
+    const name = viewer.dataset[moving];
     const [left, right] = {
       flicker: [viewer.dataset.phase === "fixed" ? "fixed" : name, ""],
       slider: ["fixed", name],
-      overlay: [moving, ""],
+      overlay: [form.elements.moving.length ? moving : "", ""],
     }[mode] || ["", ""];
     tags.hidden = !left;
     tags.children[0].textContent = left;
