@@ -21,8 +21,8 @@ from zncc_cli.progress import advance, part_of_rest, say, size_words
 from zncc_cli.registration.inputs.orientation_map import OrientedPair
 from zncc_cli.registration.pair_pyramid import LevelMetrics, PairPyramid
 from zncc_cli.registration.pyramid import pyramid
-from zncc_cli.registration.quality.block_consensus import block_consensus
-from zncc_cli.registration.quality.bounds import CLEAR_CONSENSUS, MIN_PEAK_RATIO, MIN_START_RATIO
+from zncc_cli.registration.quality.block_consensus import Consensus, block_consensus
+from zncc_cli.registration.quality.bounds import CLEAR_CONSENSUS, MIN_CONSENSUS, MIN_PEAK_RATIO, MIN_START_RATIO
 from zncc_cli.registration.quality.compute_evidence import compute_evidence, may_agree
 from zncc_cli.registration.quality.evidence import Evidence
 from zncc_cli.registration.quality.peak_ratio import other_shifts
@@ -140,11 +140,11 @@ def _solve(pair: PairPyramid, task: Task, config: RegistrationConfig, candidates
     toned = with_one_tone(metrics.pair, matrix)
     ratio = start_ratio(candidates, pair.shape, pair.moving_shape)
     fine_ratio = None if ratio is None or ratio >= MIN_START_RATIO else _fine_ratio(metrics, matrix, candidates, config)
-    thorough = task.init is not None or may_agree(metrics, matrix, ratio)
+    thorough = task.init is not None or _may_be_ok(metrics, matrix, ratio, task, model)
     say(f"refining on the full size, {model}")
     advance(_DESCENT_SHARE)
     descended, refinement_record = refined_fit(toned, matrix, model, config, selection, thorough=thorough)
-    if not thorough and may_agree(metrics, descended.matrix, ratio):
+    if not thorough and _may_be_ok(metrics, descended.matrix, ratio, task, model):
         descended, refinement_record = refined_fit(toned, descended.matrix, model, config, selection)
     say("judging the result")
     advance(_REFINED_SHARE)
@@ -176,6 +176,16 @@ def _solve(pair: PairPyramid, task: Task, config: RegistrationConfig, candidates
         config=config,
         notes=(*([TONE_NOTE] if by_curve else []), *([_BORDER_NOTE] if border.left_out else []), *checked.notes),
     )
+
+
+def _may_be_ok(metrics: LevelMetrics, matrix: np.ndarray, ratio: float | None, task: Task, model: Model) -> bool:
+    """Tell whether a refinement from ``matrix`` may lead to a result that is ok: else it takes its time for nothing.
+
+    Of texture maps blocks must find the place, and they do so from some pixels away.
+    """
+    if not may_agree(metrics, matrix, ratio):
+        return False
+    return task.oriented is None or _consensus(task.oriented, matrix, model).significance >= MIN_CONSENSUS
 
 
 def _descend_richest(
@@ -263,16 +273,20 @@ def _with_consensus(evidence: Evidence, oriented: OrientedPair | None, fit: Fit,
     """
     if oriented is None:
         return evidence
-    parameters = LinearTransform(fit.model, (2, 2)).size
-    found = block_consensus(oriented, fit.matrix, parameters)
+    found = _consensus(oriented, fit.matrix, fit.model)
     rival = None
     repeats = evidence.peak_ratio is not None and evidence.peak_ratio < MIN_PEAK_RATIO
     if repeats and found.significance >= CLEAR_CONSENSUS:
         others = other_shifts(pair.fixed, pair.moving, fit.matrix, MIN_PEAK_RATIO)
-        rival = max((block_consensus(oriented, each, parameters).significance for each in others), default=None)
+        rival = max((_consensus(oriented, each, fit.model).significance for each in others), default=None)
     return dataclasses.replace(
         evidence, consensus=found.significance, consensus_tolerance=found.tolerance, rival_consensus=rival
     )
+
+
+def _consensus(oriented: OrientedPair, matrix: np.ndarray, model: Model) -> Consensus:
+    """Return the consensus of the blocks of both images for the ``matrix`` of a ``model``."""
+    return block_consensus(oriented, matrix, LinearTransform(model, (2, 2)).size)
 
 
 def _check_border(pair: PairPyramid, fit: Fit, bound: MotionBound | None, config: RegistrationConfig) -> BorderCheck:
