@@ -123,7 +123,11 @@ class FieldLevel:
 
     def folds(self, coefficients: Tensor) -> Tensor:
         """Tell which pixels are folded, (H, W) bool, whether the images overlap there or not."""
-        return self._metric(coefficients, False).determinant < LEAST_DETERMINANT * self._area
+        return self.folded(self._metric(coefficients, False))
+
+    def folded(self, metric: FieldMetric) -> Tensor:
+        """Tell which pixels are folded, (H, W) bool, by a metric of this level."""
+        return metric.determinant < LEAST_DETERMINANT * self._area
 
     def equations(self, coefficients: Tensor) -> Equations:
         """Return the normal equations of a step from coefficients (2, rows, columns)."""

@@ -23,7 +23,7 @@ from zncc_cli.registration.nonrigid.prior import form_stencil
 
 # Nodes across a strip that is inverted by itself, and more on either side that only stand for its neighbourhood:
 # the work grows with the third power of their sum, and is least for about these.
-_STRIP_NODES, _MARGIN_NODES = 14, 6
+_STRIP_NODES, _MARGIN_NODES = 10, 4
 
 
 @dataclass(frozen=True, eq=False)
