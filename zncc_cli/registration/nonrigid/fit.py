@@ -29,7 +29,7 @@ from zncc_cli.registration.transforms.spline_fit import fit_spline
 
 FIRST_SMOOTHNESS = Smoothness(deviation=1.0, length=16.0)  # full-resolution pixels, until the images tell
 _ITERATIONS = 3  # on the finest level
-_EVIDENCE_ITERATIONS = (0, 2)
+_EVIDENCE_ITERATIONS, _NEAR_ITERATIONS = (0, 2), (1,)  # the second where a coarser level told nearly as much
 _STEPS, _TOLERANCE = 200, 1e-3  # of conjugate gradients
 # A step is the last one that raises the logarithm of the probability by less, a node: by a few nodes for each that the
 # images tell by itself, it moves the field by less than a fifth of what it may be off.
@@ -180,15 +180,15 @@ def descended(
         iterations: the most steps.
         near, fine: see `most_likely`.
     """
+    tells = (_NEAR_ITERATIONS if near else _EVIDENCE_ITERATIONS) if tell else (0,)
     for iteration in range(iterations):
         equations = level.equations(c)
-        if tell and iteration in _EVIDENCE_ITERATIONS:
+        if tell and iteration in tells:
             near |= iteration > 0
             smoothness = most_likely(equations, c, level.grid, level.factor, smoothness, near=near, fine=fine)
         step, gain = gauss_newton_step(equations, c, level, smoothness)
         c = c + step
-        told = not tell or iteration >= _EVIDENCE_ITERATIONS[-1]
-        if told and gain < _SETTLED_GAIN * math.prod(level.grid.nodes):
+        if iteration >= tells[-1] and gain < _SETTLED_GAIN * math.prod(level.grid.nodes):
             break
     return c, smoothness, equations
 
