@@ -12,6 +12,7 @@ from torch import Tensor
 from zncc_cli.config import DEFAULT_SPACING, RegistrationConfig
 from zncc_cli.operators.field_metric import FieldMetric
 from zncc_cli.registration.nonrigid.blur_match import blur_matched
+from zncc_cli.registration.nonrigid.concentration import with_concentrations
 from zncc_cli.registration.nonrigid.error_map import ErrorMap
 from zncc_cli.registration.nonrigid.expected_error import expected_error
 from zncc_cli.registration.nonrigid.field_level import field_levels
@@ -113,6 +114,8 @@ def bend(
     if config.spacing is None:
         fit = with_closer_nodes(fit, of_fixed[0], of_moving[0], matrix, settings)
     fit = with_smoother_images(fit, of_fixed, of_moving, matrix, settings, coarse)
+    if config.spacing is None:
+        fit = with_concentrations(fit, of_fixed[0], of_moving[0], matrix, settings)
     fit, metric = unfolded(fit)
     told = held_out(of_fixed, of_moving, fit, matrix, settings)
     usual = usual_agreement(of_fixed, of_moving, matrix, settings)

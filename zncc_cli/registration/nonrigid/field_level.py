@@ -91,6 +91,8 @@ class FieldLevel:
         self._chosen: Tensor | None = chosen
         self._doubt: Tensor | None = None
         self._heat = heat
+        # How much the smoothness counts in each cell of the grid, (rows - 3, columns - 3); None for one.
+        self.tightness: Tensor | None = None
 
     @property
     def device(self) -> torch.device:

@@ -225,7 +225,9 @@ def gauss_newton_step(
 
 def _prior(level: FieldLevel, smoothness: Smoothness) -> Tensor:
     """Return the prior of each of both components as a stencil (25, rows, columns)."""
-    return prior_stencil(level.grid.nodes, level.grid.spacing, smoothness.at_level(level.factor)).to(level.device)
+    tightness = None if level.tightness is None else level.tightness.cpu()
+    prior = prior_stencil(level.grid.nodes, level.grid.spacing, smoothness.at_level(level.factor), tightness)
+    return prior.to(level.device)
 
 
 def _searched(level: FieldLevel, c: Tensor, reach: int) -> tuple[Tensor, bool]:
