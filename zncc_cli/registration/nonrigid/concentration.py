@@ -74,6 +74,6 @@ def with_concentrations(
 
 
 def _energy(c: Tensor, spacing: float, smoothness: Smoothness) -> Tensor:
-    """Return the energy of the bend of coefficients in each cell, the mean with its neighbours, (rows - 3, columns - 3)."""
+    """Return the energy of the bend in each cell (rows - 3, columns - 3), the mean with its neighbours."""
     energy = smoothness.precision * smoothness.length**6 * bending_energy(c, spacing)
     return F.avg_pool2d(energy[None, None], 3, stride=1, padding=1, count_include_pad=False)[0, 0]

@@ -29,7 +29,7 @@ from zncc_cli.registration.transforms.spline_fit import fit_spline
 
 FIRST_SMOOTHNESS = Smoothness(deviation=1.0, length=16.0)  # full-resolution pixels, until the images tell
 _ITERATIONS = 3  # on the finest level
-_EVIDENCE_ITERATIONS, _NEAR_ITERATIONS = (0, 2), (1,)  # the second where a coarser level told nearly as much
+_EVIDENCE_ITERATIONS = (0, 2)
 _STEPS, _TOLERANCE = 200, 1e-3  # of conjugate gradients
 # A step is the last one that raises the logarithm of the probability by less, a node: by a few nodes for each that the
 # images tell by itself, it moves the field by less than a fifth of what it may be off.
@@ -134,8 +134,7 @@ def fit_field(
             if found and known is None:
                 current = replace(FIRST_SMOOTHNESS, factor=settings.factor)
         iterations = _ITERATIONS if index == 0 else settings.coarse_iterations
-        tell, near = index > 0 and known is None, index + 1 in smoothness and current is before
-        c, current, equations = descended(level, c, current, tell=tell, iterations=iterations, near=near)
+        c, current, equations = descended(level, c, current, tell=index > 0 and known is None, iterations=iterations)
         smoothness = {**smoothness, index: current}
         fit = FieldFit(level, index, c, smoothness, equations, searched)
         advance(_FINEST_LEVEL_SHARE / 4**index)  # four times the pixels on each finer level
@@ -167,7 +166,6 @@ def descended(
     *,
     tell: bool,
     iterations: int,
-    near: bool = False,
     fine: bool = False,
 ) -> tuple[Tensor, Smoothness, Equations]:
     """Return the field after some steps of Gauss and Newton, its smoothness, and the equations of the last step.
@@ -178,17 +176,16 @@ def descended(
         smoothness: where it begins.
         tell: whether the evidence tells the smoothness.
         iterations: the most steps.
-        near, fine: see `most_likely`.
+        fine: see `most_likely`.
     """
-    tells = (_NEAR_ITERATIONS if near else _EVIDENCE_ITERATIONS) if tell else (0,)
     for iteration in range(iterations):
         equations = level.equations(c)
-        if tell and iteration in tells:
-            near |= iteration > 0
-            smoothness = most_likely(equations, c, level.grid, level.factor, smoothness, near=near, fine=fine)
+        if tell and iteration in _EVIDENCE_ITERATIONS:
+            smoothness = most_likely(equations, c, level.grid, level.factor, smoothness, near=iteration > 0, fine=fine)
         step, gain = gauss_newton_step(equations, c, level, smoothness)
         c = c + step
-        if iteration >= tells[-1] and gain < _SETTLED_GAIN * math.prod(level.grid.nodes):
+        told = not tell or iteration >= _EVIDENCE_ITERATIONS[-1]
+        if told and gain < _SETTLED_GAIN * math.prod(level.grid.nodes):
             break
     return c, smoothness, equations
 
@@ -212,7 +209,7 @@ def gauss_newton_step(
     most: int = _STEPS,
     tolerance: float = _TOLERANCE,
 ) -> tuple[Tensor, float]:
-    """Return d with (H + P) d = scores - P c, (2, rows, columns), level pixels, and what it gains in log probability."""
+    """Return d with (H + P) d = scores - P c, (2, rows, columns), level pixels, and its gain in log probability."""
     prior = _prior(level, smoothness)
     both = equations.stencil.clone()
     both[:, 0] += prior
