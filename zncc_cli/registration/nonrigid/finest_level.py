@@ -84,7 +84,9 @@ def with_smoother_images(
 
     level = FieldLevel(fixed[0], moving[0], matrix, settings.window, fit.level.grid.spacing, _SMOOTHER_SIGMA_PX)
     smoother = replace(fit, level=level, equations=level.equations(fit.coefficients))
-    if not expected(smoother) < _LESS_ERROR * expected(fit):
+    error = expected(fit)
+    if not expected(smoother) < error:
         return fit
     # Not from the field so far: it has followed the noise.
-    return fit_field(fixed, moving, matrix, replace(settings, finest_sigma=_SMOOTHER_SIGMA_PX), after=after)
+    smoother = fit_field(fixed, moving, matrix, replace(settings, finest_sigma=_SMOOTHER_SIGMA_PX), after=after)
+    return smoother if expected(smoother) < _LESS_ERROR * error else fit

@@ -70,13 +70,13 @@ def form_stencil(nodes: tuple[int, int], spacing: float, length: float, tightnes
     """
     if tightness is not None:
         of_cell = _third_derivatives(spacing)
-        out = form_stencil(nodes, spacing, 0.0)
+        held = form_stencil(nodes, spacing, 0.0)
         for a, b, j, i in np.ndindex(4, 4, 4, 4):
             if j > a or (j == a and i >= b):
                 plane = STENCIL.index((j - a, i - b))
                 weight = length ** (2 * _ORDER) * float(of_cell[a, b, j, i])
-                out[plane, a : a + nodes[0] - 3, b : b + nodes[1] - 3].add_(tightness, alpha=weight)
-        return out
+                held[plane, a : a + nodes[0] - 3, b : b + nodes[1] - 3].add_(tightness, alpha=weight)
+        return held
     down, across = (np.stack([_gram(count, spacing, order) for order in range(_ORDER + 1)]) for count in nodes)
     weights = np.zeros((_ORDER + 1, _ORDER + 1))
     weights[0, 0] = 1.0
