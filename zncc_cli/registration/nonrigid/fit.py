@@ -31,9 +31,9 @@ FIRST_SMOOTHNESS = Smoothness(deviation=1.0, length=16.0)  # full-resolution pix
 _ITERATIONS = 3  # on the finest level
 _EVIDENCE_ITERATIONS = (0, 2)
 _STEPS, _TOLERANCE = 200, 1e-3  # of conjugate gradients
-# A step is the last one that raises the logarithm of the probability by less, a node: noise leaves few parameters to a
-# hundred nodes, and a tenth of one for each of them is well within what the field may be off.
-_SETTLED_GAIN = 0.0005
+# A step is the last one that raises the logarithm of the probability by less, a node, and moves no coefficient by more,
+# level pixels: under strong noise many small gains lead far.
+_SETTLED_GAIN, _SETTLED_PX = 0.005, 0.25
 # The discrete search: the shorter side of its first level, its reach there and on the next finer one, level pixels, and
 # how often it is repeated.
 _SEARCH_SIDE_PX, _REACHES_PX, _SEARCHES = 128, (6, 4), 4
@@ -185,7 +185,8 @@ def descended(
         step, gain = gauss_newton_step(equations, c, level, smoothness)
         c = c + step
         told = not tell or iteration >= _EVIDENCE_ITERATIONS[-1]
-        if told and gain < _SETTLED_GAIN * math.prod(level.grid.nodes):
+        little = gain < _SETTLED_GAIN * math.prod(level.grid.nodes) and float(step.abs().max()) < _SETTLED_PX
+        if told and little:
             break
     return c, smoothness, equations
 
