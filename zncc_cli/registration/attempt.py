@@ -70,6 +70,7 @@ class Task:
         bound: of the motion; None for any.
         oriented: orientation maps of the images, by whose blocks the result is judged as well; None for none.
         further: whether another variant of the pair was tried before.
+        rough: whether a transform that bends goes on from the matrix, which then need not be precise.
     """
 
     config: RegistrationConfig
@@ -77,6 +78,7 @@ class Task:
     bound: MotionBound | None
     oriented: OrientedPair | None = None
     further: bool = False
+    rough: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,11 +142,11 @@ def _solve(pair: PairPyramid, task: Task, config: RegistrationConfig, candidates
     toned = with_one_tone(metrics.pair, matrix)
     ratio = start_ratio(candidates, pair.shape, pair.moving_shape)
     fine_ratio = None if ratio is None or ratio >= MIN_START_RATIO else _fine_ratio(metrics, matrix, candidates, config)
-    thorough = task.init is not None or _may_be_ok(metrics, matrix, ratio, task, model)
+    thorough = not task.rough and (task.init is not None or _may_be_ok(metrics, matrix, ratio, task, model))
     say(f"refining on the full size, {model}")
     advance(_DESCENT_SHARE)
     descended, refinement_record = refined_fit(toned, matrix, model, config, selection, thorough=thorough)
-    if not thorough and _may_be_ok(metrics, descended.matrix, ratio, task, model):
+    if not (thorough or task.rough) and _may_be_ok(metrics, descended.matrix, ratio, task, model):
         descended, refinement_record = refined_fit(toned, descended.matrix, model, config, selection)
     say("judging the result")
     advance(_REFINED_SHARE)

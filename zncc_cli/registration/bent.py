@@ -52,6 +52,7 @@ def bend_pair(
     """
     # That a matrix does not follow a motion that bends is no difference of contrast: the fit that bends tells.
     by_brightness = task.config.contrast is Contrast.AUTO
+    task = replace(task, rough=True)
     first = replace(task, config=replace(task.config, contrast=Contrast.EITHER)) if by_brightness else task
     with part_of_rest(_MATRIX_SHARE):
         found = search_usual(images, first, scale)

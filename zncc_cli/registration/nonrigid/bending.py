@@ -10,7 +10,9 @@ import numpy as np
 from torch import Tensor
 
 from zncc_cli.config import DEFAULT_SPACING, RegistrationConfig
+from zncc_cli.operators.field_metric import FieldMetric
 from zncc_cli.registration.nonrigid.blur_match import blur_matched
+from zncc_cli.registration.nonrigid.concentration import with_concentrations
 from zncc_cli.registration.nonrigid.error_map import ErrorMap
 from zncc_cli.registration.nonrigid.expected_error import expected_error
 from zncc_cli.registration.nonrigid.field_level import field_levels
@@ -112,10 +114,12 @@ def bend(
     if config.spacing is None:
         fit = with_closer_nodes(fit, of_fixed[0], of_moving[0], matrix, settings)
     fit = with_smoother_images(fit, of_fixed, of_moving, matrix, settings, coarse)
-    fit = unfolded(fit)
+    if config.spacing is None:
+        fit = with_concentrations(fit, of_fixed[0], of_moving[0], matrix, settings)
+    fit, metric = unfolded(fit)
     told = held_out(of_fixed, of_moving, fit, matrix, settings)
     usual = usual_agreement(of_fixed, of_moving, matrix, settings)
-    return _bending(fit, coarse, matrix, (told, usual), of_fixed)
+    return _bending(fit, metric, coarse, matrix, (told, usual), of_fixed)
 
 
 def _level_count(side: int) -> int:
@@ -146,13 +150,13 @@ def _corner_distance(a: np.ndarray, b: np.ndarray, shape: tuple[int, int]) -> fl
 
 def _bending(
     fit: FieldFit,
+    metric: FieldMetric,
     coarse: FieldFit | None,
     matrix: np.ndarray,
     told: tuple[HeldOut | None, float | None],
     fixed: list[Level],
 ) -> Bending:
     level, c = fit.level, fit.coefficients
-    metric = level.at(c, with_maps=True)
     assert metric.maps is not None
     shown = metric.maps[4] > 0
     error = expected_error(fit, coarse, metric)

@@ -46,13 +46,13 @@ def expected_error(fit: FieldFit, coarse: FieldFit | None, metric: FieldMetric) 
         return None
     assert metric.maps is not None
     windows = fit.level.windows
-    rows, columns = (_points(n) for n in fit.level.grid.shape)
+    step = _step(fit.level.grid.shape)
+    rows, columns = (np.arange(step // 2, n, step) for n in fit.level.grid.shape)
     at = np.ix_(rows, columns)
     signal = metric.maps[2]
-    misfit, unlike = local_misfit(metric, windows.wide), unmatched(metric, windows.side, _MIN_SIGNAL)
-    shown, level, much, torn = (
-        np.asarray(each.cpu())[at] for each in (metric.maps[4] > 0, signal > _MIN_SIGNAL, misfit, unlike)
-    )
+    shown, level = (np.asarray(each.cpu())[at] for each in (metric.maps[4] > 0, signal > _MIN_SIGNAL))
+    much = np.asarray(local_misfit(metric, windows.wide, step).cpu())
+    torn = np.asarray(unmatched(metric, windows.side, step, _MIN_SIGNAL).cpu())
     variance = _OF_POSTERIOR * found.deviation(rows, columns) ** 2 * much.clip(min=1)
     if coarse is not None:
         variance += _OF_CHANGE * np.square(_at(fit, fit.coefficients - _refined(coarse, fit), rows, columns)).sum(
@@ -91,7 +91,6 @@ def _spread(displacements: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray((means[2:] - means[:2] ** 2).sum(axis=0).clip(min=0))
 
 
-def _points(pixels: int) -> NDArray[np.intp]:
-    """Return the places of evenly spaced points along an axis, (n,)."""
-    step = max(_STEP_PX, -(-pixels // _SIDE))
-    return np.arange(min(step // 2, pixels - 1), pixels, step)
+def _step(shape: tuple[int, int]) -> int:
+    """Return the step of evenly spaced points on a frame."""
+    return min(max(_STEP_PX, -(-max(shape) // _SIDE)), min(shape))

@@ -91,6 +91,8 @@ class FieldLevel:
         self._chosen: Tensor | None = chosen
         self._doubt: Tensor | None = None
         self._heat = heat
+        # How much the smoothness counts in each cell of the grid, (rows - 3, columns - 3); None for one.
+        self.tightness: Tensor | None = None
 
     @property
     def device(self) -> torch.device:
@@ -123,7 +125,11 @@ class FieldLevel:
 
     def folds(self, coefficients: Tensor) -> Tensor:
         """Tell which pixels are folded, (H, W) bool, whether the images overlap there or not."""
-        return self._metric(coefficients, False).determinant < LEAST_DETERMINANT * self._area
+        return self.folded(self._metric(coefficients, False))
+
+    def folded(self, metric: FieldMetric) -> Tensor:
+        """Tell which pixels are folded, (H, W) bool, by a metric of this level."""
+        return metric.determinant < LEAST_DETERMINANT * self._area
 
     def equations(self, coefficients: Tensor) -> Equations:
         """Return the normal equations of a step from coefficients (2, rows, columns)."""

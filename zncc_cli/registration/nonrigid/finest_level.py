@@ -71,17 +71,22 @@ def with_smoother_images(
     """
     if fit.equations.temperature < _NOISY_TEMPERATURE:
         return fit
-    smoother = fit_field(fixed, moving, matrix, replace(settings, finest_sigma=_SMOOTHER_SIGMA_PX), after=after)
-    return smoother if _expected_error(smoother) < _LESS_ERROR * _expected_error(fit) else fit
-
-
-def _expected_error(fit: FieldFit) -> float:
-    """Return the expected RMS error over what both images show, pixels; infinite where it cannot be told."""
     maps = fit.level.at(fit.coefficients, with_maps=True).maps
-    found = posterior(fit)
     assert maps is not None
     rows, columns = (np.arange(0, n, _ERROR_STEP_PX) for n in fit.level.grid.shape)
     shown = np.asarray((maps[4] > 0).cpu())[np.ix_(rows, columns)]
-    if found is None or not shown.any():
-        return math.inf
-    return float(np.sqrt(np.mean(found.deviation(rows, columns)[shown] ** 2)))
+
+    def expected(of: FieldFit) -> float:
+        found = posterior(of)
+        if found is None or not shown.any():
+            return math.inf
+        return float(np.sqrt(np.mean(found.deviation(rows, columns)[shown] ** 2)))
+
+    level = FieldLevel(fixed[0], moving[0], matrix, settings.window, fit.level.grid.spacing, _SMOOTHER_SIGMA_PX)
+    smoother = replace(fit, level=level, equations=level.equations(fit.coefficients))
+    error = expected(fit)
+    if not expected(smoother) < error:
+        return fit
+    # Not from the field so far: it has followed the noise.
+    smoother = fit_field(fixed, moving, matrix, replace(settings, finest_sigma=_SMOOTHER_SIGMA_PX), after=after)
+    return smoother if expected(smoother) < _LESS_ERROR * error else fit

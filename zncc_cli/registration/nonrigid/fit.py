@@ -31,10 +31,15 @@ FIRST_SMOOTHNESS = Smoothness(deviation=1.0, length=16.0)  # full-resolution pix
 _ITERATIONS = 3  # on the finest level
 _EVIDENCE_ITERATIONS = (0, 2)
 _STEPS, _TOLERANCE = 200, 1e-3  # of conjugate gradients
-_SETTLED_PX = 0.02  # a step that moves no coefficient by more, level pixels, is the last one
+# A step is the last one that raises the logarithm of the probability by less, a node, and moves no coefficient by more,
+# level pixels: under strong noise many small gains lead far.
+_SETTLED_GAIN, _SETTLED_PX = 0.005, 0.25
 # The discrete search: the shorter side of its first level, its reach there and on the next finer one, level pixels, and
 # how often it is repeated.
 _SEARCH_SIDE_PX, _REACHES_PX, _SEARCHES = 128, (6, 4), 4
+# Where less than this share of the windows with texture (share of their variance that is no noise) has so much less
+# ZNCC than the usual one, and that is no less than this, nothing is left to search.
+_TEXTURED, _STRAY_SHARE, _MUCH_LESS, _LEAST_USUAL = 0.5, 0.01, 0.6, 0.5
 _LEAST_MOVED_PX = 0.05  # RMS; less is left to the steps
 _LEAST_GAIN = 1.02  # of the agreement, against as many steps without the search
 _SETTLING_STEPS, _SETTLING_TOLERANCE, _MOST_SETTLED_PX = 2, 1e-2, 2.0
@@ -155,7 +160,13 @@ def search_level(levels: Sequence[Level]) -> int:
 
 
 def descended(
-    level: FieldLevel, c: Tensor, smoothness: Smoothness, *, tell: bool, iterations: int, fine: bool = False
+    level: FieldLevel,
+    c: Tensor,
+    smoothness: Smoothness,
+    *,
+    tell: bool,
+    iterations: int,
+    fine: bool = False,
 ) -> tuple[Tensor, Smoothness, Equations]:
     """Return the field after some steps of Gauss and Newton, its smoothness, and the equations of the last step.
 
@@ -171,9 +182,11 @@ def descended(
         equations = level.equations(c)
         if tell and iteration in _EVIDENCE_ITERATIONS:
             smoothness = most_likely(equations, c, level.grid, level.factor, smoothness, near=iteration > 0, fine=fine)
-        step = gauss_newton_step(equations, c, level, smoothness)
+        step, gain = gauss_newton_step(equations, c, level, smoothness)
         c = c + step
-        if float(step.abs().max()) < _SETTLED_PX:
+        told = not tell or iteration >= _EVIDENCE_ITERATIONS[-1]
+        little = gain < _SETTLED_GAIN * math.prod(level.grid.nodes) and float(step.abs().max()) < _SETTLED_PX
+        if told and little:
             break
     return c, smoothness, equations
 
@@ -196,27 +209,33 @@ def gauss_newton_step(
     smoothness: Smoothness,
     most: int = _STEPS,
     tolerance: float = _TOLERANCE,
-) -> Tensor:
-    """Return d with (H + P) d = scores - P c, (2, rows, columns), level pixels."""
+) -> tuple[Tensor, float]:
+    """Return d with (H + P) d = scores - P c, (2, rows, columns), level pixels, and its gain in log probability."""
     prior = _prior(level, smoothness)
     both = equations.stencil.clone()
     both[:, 0] += prior
     both[:, 2] += prior
     # scores - P c, without P as a stencil of both components.
     b = equations.scores + multiplied(equations.stencil, c) - multiplied(both, c)
-    return solve(both, b, most=most, tolerance=tolerance)
+    step = solve(both, b, most=most, tolerance=tolerance)
+    return step, float((step * b).sum()) / 2
 
 
 def _prior(level: FieldLevel, smoothness: Smoothness) -> Tensor:
     """Return the prior of each of both components as a stencil (25, rows, columns)."""
-    return prior_stencil(level.grid.nodes, level.grid.spacing, smoothness.at_level(level.factor)).to(level.device)
+    tightness = None if level.tightness is None else level.tightness.cpu()
+    prior = prior_stencil(level.grid.nodes, level.grid.spacing, smoothness.at_level(level.factor), tightness)
+    return prior.to(level.device)
 
 
 def _searched(level: FieldLevel, c: Tensor, reach: int) -> tuple[Tensor, bool]:
     """Return the coefficients after the discrete search, and whether it found anything.
 
-    What it finds is taken only where it agrees better than as many steps without it.
+    Nothing is searched where all windows agree, nor is anything taken that does not agree better than as many steps
+    without it.
     """
+    if _agrees(level, c):
+        return c, False
     best, agreement = _settled(level, c)
     taken = False
     for _ in range(_SEARCHES):
@@ -231,10 +250,21 @@ def _searched(level: FieldLevel, c: Tensor, reach: int) -> tuple[Tensor, bool]:
     return (best if taken else c), taken
 
 
+def _agrees(level: FieldLevel, c: Tensor) -> bool:
+    """Tell whether hardly a window that shows texture agrees much less than half of them do."""
+    maps = level.at(c, with_maps=True).maps
+    assert maps is not None
+    z = maps[0][maps[2] > _TEXTURED]
+    if not len(z):
+        return False
+    usual = float(z.median())
+    return usual > _LEAST_USUAL and float((z < _MUCH_LESS * usual).float().mean()) < _STRAY_SHARE
+
+
 def _settled(level: FieldLevel, c: Tensor) -> tuple[Tensor, float]:
     """Return the coefficients after a few careful steps, and how well the images agree then."""
     loose = replace(FIRST_SMOOTHNESS, deviation=2 * FIRST_SMOOTHNESS.deviation)
     for _ in range(_SETTLING_STEPS):
-        step = gauss_newton_step(level.equations(c), c, level, loose, most=100, tolerance=_SETTLING_TOLERANCE)
+        step, _ = gauss_newton_step(level.equations(c), c, level, loose, most=100, tolerance=_SETTLING_TOLERANCE)
         c = c + step.clamp(-_MOST_SETTLED_PX, _MOST_SETTLED_PX)
     return c, level.at(c).zncc

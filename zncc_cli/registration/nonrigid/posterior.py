@@ -23,7 +23,7 @@ from zncc_cli.registration.nonrigid.prior import form_stencil
 
 # Nodes across a strip that is inverted by itself, and more on either side that only stand for its neighbourhood:
 # the work grows with the third power of their sum, and is least for about these.
-_STRIP_NODES, _MARGIN_NODES = 14, 6
+_STRIP_NODES, _MARGIN_NODES = 10, 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +61,11 @@ def posterior(fit: FieldFit) -> Posterior | None:
     # Strips along the longer axis: none is wider than it is long.
     axis = int(grid.nodes[0] > grid.nodes[1])
     for part, own in _strips(grid.nodes[axis]):
-        found = _covariance(information.narrow(2 + axis, part.start, part.stop - part.start), grid.spacing, fit)
+        tightness = level.tightness
+        if tightness is not None:
+            tightness = tightness.cpu().narrow(axis, part.start, part.stop - part.start - 3)
+        of_part = information.narrow(2 + axis, part.start, part.stop - part.start)
+        found = _covariance(of_part, tightness, grid.spacing, fit)
         if found is None:
             return None
         inner = found.narrow(2 + axis, own.start - part.start, own.stop - own.start)
@@ -69,12 +73,12 @@ def posterior(fit: FieldFit) -> Posterior | None:
     return Posterior(grid, covariance)
 
 
-def _covariance(information: Tensor, spacing: float, fit: FieldFit) -> Tensor | None:
+def _covariance(information: Tensor, tightness: Tensor | None, spacing: float, fit: FieldFit) -> Tensor | None:
     """Return the inverse of a part, as a stencil (25, 3, rows, columns)."""
     nodes = int(information.shape[2]), int(information.shape[3])
     band = node_band(nodes)
     smoothness = fit.smoothness[0].at_level(fit.level.factor)
-    form = form_stencil(nodes, spacing, smoothness.length)
+    form = form_stencil(nodes, spacing, smoothness.length, tightness)
     factor = banded.cholesky(band.of_stencil(information, form, smoothness.precision), overwrite=True)
     return None if factor is None else band.to_stencil(banded.inverse(factor))
 

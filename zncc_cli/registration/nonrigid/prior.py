@@ -53,13 +53,30 @@ class Smoothness:
         return Smoothness(self.deviation / pixels, self.length / pixels, self.factor)
 
 
-def prior_stencil(nodes: tuple[int, int], spacing: float, smoothness: Smoothness) -> Tensor:
-    """Return the precision (25, rows, columns) float64 of each of both components, as `STENCIL` orders it."""
-    return smoothness.precision * form_stencil(nodes, spacing, smoothness.length)
+def prior_stencil(
+    nodes: tuple[int, int], spacing: float, smoothness: Smoothness, tightness: Tensor | None = None
+) -> Tensor:
+    """Return the precision (25, rows, columns) float64 of each of both components, as `STENCIL` orders it.
+
+    ``tightness`` as in `form_stencil`.
+    """
+    return smoothness.precision * form_stencil(nodes, spacing, smoothness.length, tightness)
 
 
-def form_stencil(nodes: tuple[int, int], spacing: float, length: float) -> Tensor:
-    """Return the form (integral |u|^2 + l^6 integral |third derivatives|^2) as `prior_stencil` does."""
+def form_stencil(nodes: tuple[int, int], spacing: float, length: float, tightness: Tensor | None = None) -> Tensor:
+    """Return the form (integral |u|^2 + l^6 integral |third derivatives|^2) as `prior_stencil` does.
+
+    ``tightness``: (rows - 3, columns - 3) float64, how much the third derivatives in each cell count; None for one.
+    """
+    if tightness is not None:
+        of_cell = _third_derivatives(spacing)
+        held = form_stencil(nodes, spacing, 0.0)
+        for a, b, j, i in np.ndindex(4, 4, 4, 4):
+            if j > a or (j == a and i >= b):
+                plane = STENCIL.index((j - a, i - b))
+                weight = length ** (2 * _ORDER) * float(of_cell[a, b, j, i])
+                held[plane, a : a + nodes[0] - 3, b : b + nodes[1] - 3].add_(tightness, alpha=weight)
+        return held
     down, across = (np.stack([_gram(count, spacing, order) for order in range(_ORDER + 1)]) for count in nodes)
     weights = np.zeros((_ORDER + 1, _ORDER + 1))
     weights[0, 0] = 1.0
@@ -76,15 +93,37 @@ def form_stencil(nodes: tuple[int, int], spacing: float, length: float) -> Tenso
     return torch.from_numpy(out)
 
 
+def bending_energy(coefficients: Tensor, spacing: float) -> Tensor:
+    """Return the integral of the squared third derivatives over each cell, (rows - 3, columns - 3), both components."""
+    form = torch.from_numpy(_third_derivatives(spacing).reshape(16, 16)).to(coefficients)
+    rows, columns = coefficients.shape[1] - 3, coefficients.shape[2] - 3
+    around = torch.stack([coefficients[:, a : a + rows, b : b + columns] for a, b in np.ndindex(4, 4)]).flatten(1)
+    energy: Tensor = (around * (form @ around)).sum(dim=0).view(2, rows, columns).sum(dim=0)
+    return energy
+
+
+@lru_cache(maxsize=16)
+def _third_derivatives(spacing: float) -> _Floats:
+    """Return the integrals of the products of the third derivatives of a cell's splines, (4, 4, 4, 4)."""
+    grams = [_cell_gram(spacing, order) for order in range(_ORDER + 1)]
+    parts = [math.comb(_ORDER, k) * np.einsum("ac,bd->abcd", grams[k], grams[_ORDER - k]) for k in range(_ORDER + 1)]
+    return np.asarray(sum(parts))
+
+
+def _cell_gram(spacing: float, order: int) -> _Floats:
+    """Return the integrals of the products of the derivatives of a cell's four B-splines, (4, 4)."""
+    places, weights = np.polynomial.legendre.leggauss(4)
+    values = np.array([(p.deriv(order) if order else p)((places + 1) / 2) for p in _PIECES]) / spacing**order
+    return np.asarray(np.einsum("at,bt,t->ab", values, values, weights / 2) * spacing)
+
+
 @lru_cache(maxsize=64)
 def _gram(count: int, spacing: float, order: int) -> _Floats:
     """Return the integrals of the products of two B-splines' derivatives over the frame, (count, 7).
 
     Entry (i, k + 3) is that of nodes i and i + k.
     """
-    places, weights = np.polynomial.legendre.leggauss(4)
-    values = np.array([(p.deriv(order) if order else p)((places + 1) / 2) for p in _PIECES]) / spacing**order
-    of_cell = np.einsum("at,bt,t->ab", values, values, weights / 2) * spacing
+    of_cell = _cell_gram(spacing, order)
     out = np.zeros((count, 7))
     for a in range(4):
         for b in range(4):

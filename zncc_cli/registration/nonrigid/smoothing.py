@@ -55,3 +55,12 @@ def box_means(planes: Tensor, side: int) -> Tensor:
     down = F.avg_pool2d(planes[:, None], (side, 1), stride=1, padding=(reach, 0))
     means: Tensor = F.avg_pool2d(down, (1, side), stride=1, padding=(0, reach))[:, 0]
     return means
+
+
+def box_means_at(planes: Tensor, side: int, step: int) -> Tensor:
+    """Return the means of `box_means` at pixels step // 2, step // 2 + step, ... of both axes, of planes (n, H, W)."""
+    before, behind = side // 2 - step // 2, side // 2
+    around = F.pad(planes, (before, behind, before, behind))[:, None]
+    down = F.avg_pool2d(around, (side, 1), stride=(step, 1))
+    means: Tensor = F.avg_pool2d(down, (1, side), stride=(1, step))[:, 0]
+    return means

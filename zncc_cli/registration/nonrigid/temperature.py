@@ -20,7 +20,7 @@ from zncc_cli.operators.spline_system import lag_products
 _REACH_PX = 5
 _MARGIN = 2.0  # windows and model see the images less well than is assumed: the best factor of 1 to 2.5 on 11 pairs
 _LEAST = 1e-4
-_SAMPLED_PIXELS = 2**16  # tell the correlations well enough
+_SAMPLED_PIXELS = 2**14  # tell the correlations well enough
 
 
 def temperature(metric: FieldMetric) -> float:

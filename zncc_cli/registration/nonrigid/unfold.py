@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zncc_cli.operators import filters
+from zncc_cli.operators.field_metric import FieldMetric
 from zncc_cli.registration.nonrigid.fit import FieldFit, gauss_newton_step
 from zncc_cli.registration.nonrigid.smoothing import gaussian_taps
 
@@ -19,27 +20,30 @@ _SHARE = 1.5  # of the stiffer solution, times the blurred square, at most one
 _STEPS, _TOLERANCE = 400, 1e-3
 
 
-def unfolded(fit: FieldFit) -> FieldFit:
+def unfolded(fit: FieldFit) -> tuple[FieldFit, FieldMetric]:
     """Return a fit whose Jacobian keeps at least a tenth of the area that the matrix leaves, everywhere in the frame.
+
+    And its metric, with maps.
 
     Where some rounds do not lead there, some folds are left: `FieldLevel.folds` tells.
     """
     level, c = fit.level, fit.coefficients
     smoothness = fit.smoothness[0]
-    stiff = c
+    metric = level.at(c, with_maps=True)
+    folded, stiff = level.folded(metric), c
     for k in range(_ROUNDS):
-        folded = level.folds(c)
         if not bool(folded.any()):
             break
         if k % 2 == 0:
             smoothness = replace(smoothness, factor=smoothness.factor * _STIFFER)
             equations = level.equations(c)
-            stiff = c + gauss_newton_step(equations, c, level, smoothness, _STEPS, _TOLERANCE)
+            stiff = c + gauss_newton_step(equations, c, level, smoothness, _STEPS, _TOLERANCE)[0]
         share = _near(folded, level.grid.spacing, level.grid.nodes)
         c = (1 - share) * c + share * stiff
+        folded = level.folds(c)
     if c is fit.coefficients:
-        return fit
-    return replace(fit, coefficients=c, equations=level.equations(c))
+        return fit, metric
+    return replace(fit, coefficients=c, equations=level.equations(c)), level.at(c, with_maps=True)
 
 
 def _near(folded: Tensor, spacing: float, nodes: tuple[int, int]) -> Tensor:

@@ -60,14 +60,17 @@ def _failures(bending: Bending, evidence: Evidence, of_matrix: Verdict) -> Itera
     told = bending.held_out
     if evidence.distance_beyond_bound is not None or (told is None and of_matrix.status is Status.FAILED):
         yield from of_matrix.reasons
-    elif told is not None and not _agrees(told):
-        significance = block_significance(told.blocks)
-        shown = "none" if significance is None else f"{max(significance, 0):.0f}"
-        yield (
-            "no agreement found: a field that is fitted to one half of the images does not put the other half in place "
-            f"(ZNCC {told.after:.3f} on windows held out; significance {shown}, at least {MIN_SIGNIFICANCE:.0f} is "
-            "needed); the images may not show the same scene"
-        )
+    elif told is not None and not _agrees(told) and of_matrix.status is not Status.OK:
+        yield f"no agreement found: {_not_put(told)}; the images may not show the same scene"
+
+
+def _not_put(told: HeldOut) -> str:
+    significance = block_significance(told.blocks)
+    shown = "none" if significance is None else f"{max(significance, 0):.0f}"
+    return (
+        "a field that is fitted to one half of the images does not put the other half in place "
+        f"(ZNCC {told.after:.3f} on windows held out; significance {shown}, at least {MIN_SIGNIFICANCE:.0f} is needed)"
+    )
 
 
 def _agrees(told: HeldOut) -> bool:
@@ -81,6 +84,8 @@ def _doubts(bending: Bending, evidence: Evidence, of_matrix: Verdict) -> Iterato
         if of_matrix.status is not Status.OK:
             yield "the images hold too few windows to judge a transform that bends by"
     else:
+        if not _agrees(told) and of_matrix.status is Status.OK:
+            yield f"the images agree by a matrix, and no further: {_not_put(told)}"
         yield from _doubts_of_windows(told, of_matrix)
         if bending.usual_agreement is not None and told.fitted < bending.usual_agreement - _LEAST_FOLLOWED:
             less, more = told_apart(told.fitted, bending.usual_agreement, 3)
