@@ -31,6 +31,7 @@ from zncc_cli.registration.quality.static_border import BorderCheck, refine_with
 from zncc_cli.registration.quality.uncertainty import Uncertainty
 from zncc_cli.registration.quality.verdict import Request, Verdict, judge
 from zncc_cli.registration.refine.tone_curve import with_one_tone
+from zncc_cli.registration.search.block_fit import second_motion
 from zncc_cli.registration.search.fit import Fit, refined_fit
 from zncc_cli.registration.search.global_search import USUAL_SCALES
 from zncc_cli.registration.search.model_selection import Selection, select_model
@@ -259,7 +260,9 @@ def held_against_parts(solution: Solution, task: Task, oriented: OrientedPair, *
     ``alike``: whether the images look alike there, see `residual_motion`.
     """
     off = residual_motion(oriented, solution.fit.matrix, alike=alike)
-    evidence = dataclasses.replace(solution.evidence, residual_motion=off)
+    # Of images that look alike half of the parts at the most may lie elsewhere anyway.
+    second = None if alike else second_motion(oriented, solution.fit.matrix)
+    evidence = dataclasses.replace(solution.evidence, residual_motion=off, second_motion=second)
     return dataclasses.replace(solution, evidence=evidence, verdict=_judged(evidence, solution.fit.model, task))
 
 

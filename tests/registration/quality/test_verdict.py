@@ -74,6 +74,7 @@ ADVICE: dict[str, tuple[dict[str, object], Request, str, str]] = {
         "compare",
     ),
     "parts elsewhere": ({"residual_motion": 3.0}, Request(), "try `model` auto, or bspline", "compare"),
+    "two depths": ({"second_motion": 0.7}, Request(), "another transform explains 70% as many parts", "try"),
     "parts elsewhere, auto": (
         {"residual_motion": 3.0},
         Request(RegistrationConfig(model=Model.AUTO), Model.AFFINE),

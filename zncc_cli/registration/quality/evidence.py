@@ -144,6 +144,14 @@ class Evidence:
         "less than they tell. Only computed where the scatter of the fit leaves room for it.",
         default=None,
     )
+    # See `block_fit.second_motion`; None where the images look alike.
+    second_motion: float | None = _figure(
+        "Second motion",
+        "",
+        "How many parts of the overlap another transform explains, over how many this one does; 0 where chance does. "
+        "Only computed where the images differ by what they show.",
+        default=None,
+    )
     # Block by block, see `block_significance`; None with too few blocks.
     aperture_agreement: float | None = _figure(
         "Aperture agreement",

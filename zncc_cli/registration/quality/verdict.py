@@ -283,6 +283,11 @@ def _doubts_of_model(e: Evidence, request: Request) -> Iterator[str]:
             f"where the transform puts them: the motion is richer than {_fitted_model(request)}, as that of tissue or "
             f"of a scene with depth is; {advice}"
         )
+    if e.second_motion is not None and e.second_motion >= bounds.MAX_SECOND_MOTION:
+        yield (
+            f"another transform explains {e.second_motion:.0%} as many parts of the overlap as this one: the scene has "
+            "depth, or parts of it moved by themselves"
+        )
     if e.aperture_agreement is not None and e.aperture_agreement < bounds.MIN_APERTURE_AGREEMENT:
         yield (
             "the images say nothing about one of the motions that the `model` allows, as parallel lines do not tell a "
