@@ -51,6 +51,25 @@ def split_cards(cards: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...],
     return tuple(sky), tuple(other), has_tables
 
 
+def with_cards(description: str, cards: Iterable[str]) -> str:
+    """Return a description that ends in cards."""
+    return "\n".join((*([description] if description else []), *cards))
+
+
+def without_cards(description: str) -> tuple[str, tuple[str, ...]]:
+    """Return a description without the cards of a coordinate system in which it ends, and these (`with_cards`)."""
+    lines = description.splitlines()
+    first = len(lines)
+    while (
+        first > 0 and lines[first - 1][_KEYWORD : _KEYWORD + 2] == "= " and _OF_SKY.fullmatch(keyword(lines[first - 1]))
+    ):
+        first -= 1
+    cards = tuple(lines[first:])
+    if not any(_REFERENCE_PIXEL.fullmatch(keyword(card)) for card in cards):
+        return description, ()
+    return "\n".join(lines[:first]), cards
+
+
 def moved_sky(frame: Metadata | None, offset: tuple[float, float]) -> tuple[str, ...]:
     """Return the cards of the coordinate system of a grid whose first pixel is at ``offset`` in that of ``frame``."""
     return () if frame is None else tuple(_moved(card, offset) for card in frame.sky)

@@ -44,7 +44,8 @@ def test_a_view_from_the_side_is_found(model: Model) -> None:
 
 def test_the_place_is_of_the_model_that_is_asked_for() -> None:
     truth = about_centre(rotation(40), (8.0, -5.0), SHAPE)
-    found = feature_place(*(level(image) for image in Scene(1).pair(truth, SHAPE)), Model.RIGID)
+    fixed, moving = (level(image) for image in Scene(1).pair(truth, SHAPE))
+    found = feature_place(fixed, moving, Model.RIGID)
     assert found is not None
     np.testing.assert_allclose(found[:2, :2] @ found[:2, :2].T, np.eye(2), atol=1e-9)
     assert corner_error(found, truth, SHAPE) < 1
