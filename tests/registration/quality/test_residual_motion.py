@@ -73,4 +73,4 @@ def test_a_right_result_is_held_against_its_parts_under_noise() -> None:
     fixed, moving = (image + 0.5 * image.std() * noise(k) for k, image in enumerate(Scene(seed=3).pair(truth, SHAPE)))
     result = register(fixed, moving, "affine")
     assert result.status == "ok", result.reasons
-    assert result.evidence.residual_motion in (None, 0)
+    assert result.evidence.residual_motion == 0  # that they tell nothing would be None
