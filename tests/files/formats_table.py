@@ -42,7 +42,7 @@ def _by_extra() -> dict[str, list[FileFormat]]:
 
 def _instrument_line(extra: str, entries: list[FileFormat]) -> str:
     names = ", ".join(entry.name for entry in entries)
-    suffixes = ", ".join(suffix for entry in entries for suffix in entry.suffixes or (entry.name_end,))
+    suffixes = ", ".join(dict.fromkeys(suffix for each in entries for suffix in each.suffixes or (each.name_end,)))
     needs = f'`pip install "{extra}"` ({entries[0].module})' if entries[0].module else "nothing further is needed"
     return f"- {names} ({suffixes}): {needs}"
 

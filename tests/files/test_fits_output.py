@@ -10,7 +10,7 @@ import pytest
 import tifffile
 
 from zncc_cli.config import ImageFormat
-from zncc_cli.errors import OptionError
+from zncc_cli.errors import InputError, OptionError
 from zncc_cli.files.image_output import write_image
 from zncc_cli.files.images import read_image
 from zncc_cli.files.output_formats import check_output
@@ -82,6 +82,49 @@ def test_missing_pixels_of_integers_stay_missing(tmp_path: Path, dtype: str) -> 
     write_image(tmp_path / "b.fits", data, like=read_image(tmp_path / "a.tif"))
     valid = read_image(tmp_path / "b.fits").read().valid()
     np.testing.assert_array_equal(valid, data != 7)
+
+
+@pytest.mark.parametrize("suffix", [".fits", ".tif"])
+def test_a_tiff_that_was_aligned_lies_where_its_grid_does(tmp_path: Path, suffix: str) -> None:
+    """As the fixed image it gives its coordinate system; as the moving one it loses its own, which was kept once."""
+    pytest.importorskip("astropy.io.fits")
+    data = pixels()
+    for name, place in (("first", 10.0), ("second", 20.0)):
+        fits_file(tmp_path / f"{name}.fits", data, **{**WCS, "CRVAL1": place}, OBSERVER=name)
+    first, second = (read_image(tmp_path / f"{name}.fits") for name in ("first", "second"))
+    write_image(tmp_path / "a.tif", data, like=second, frame=first)
+    aligned = read_image(tmp_path / "a.tif")
+    assert aligned.metadata.sky == first.metadata.sky
+    assert aligned.metadata.description == second.metadata.description
+
+    def places(image: Path) -> list[str]:
+        cards = (*(read := read_image(image).metadata).description.splitlines(), *read.sky)
+        return [card for card in cards if "CRVAL1" in card]
+
+    write_image(tmp_path / f"b{suffix}", data, like=aligned, frame=second)
+    assert [float(card.split("=")[1]) for card in places(tmp_path / f"b{suffix}")] == [20.0]
+    write_image(tmp_path / f"c{suffix}", data, like=second, frame=aligned)
+    assert [float(card.split("=")[1]) for card in places(tmp_path / f"c{suffix}")] == [10.0]
+
+
+def test_cards_without_a_keyword_stay_as_they_are(tmp_path: Path) -> None:
+    fits = pytest.importorskip("astropy.io.fits")
+    heading = "          / OBSERVATION"
+    header = fits.Header.fromstring("\n".join([heading, "OBSERVER= 'somebody'"]), sep="\n")
+    fits.PrimaryHDU(pixels(), header).writeto(tmp_path / "a.fits")
+    write_image(tmp_path / "b.fits", pixels(), like=read_image(tmp_path / "a.fits"))
+    header = fits.getheader(tmp_path / "b.fits")
+    assert [str(card).rstrip() for card in header.cards][5:] == [heading, "OBSERVER= 'somebody'"]
+
+
+@pytest.mark.parametrize("blank", ["'abc'", "1E400", ""])
+def test_a_damaged_value_of_missing_pixels_is_refused(tmp_path: Path, blank: str) -> None:
+    path = fits_file(tmp_path / "a.fits", pixels(dtype="u2"), BLANK=5)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(f"{'BLANK   =':9}{5:>21}".encode(), f"{'BLANK   =':9}{blank:>21}".encode()))
+    assert path.read_bytes() != content
+    with pytest.raises(InputError, match="expected a complete, readable FITS"):
+        read_image(path)
 
 
 def test_a_coordinate_system_that_no_output_holds_is_named(tmp_path: Path) -> None:

@@ -59,3 +59,14 @@ def test_too_little_overlap_has_no_agreement() -> None:
     scene, away = marks(0), np.eye(3)
     away[0, 2] = 2 * SIDE
     assert metrics(scene, scene).agreement(0, away) is None
+
+
+def test_the_finest_level_of_so_many_pixels_is_that_of_both_images() -> None:
+    """A small image is looked for in a large one: what is bounded is the larger."""
+
+    def levels(*sides: int) -> list[Level]:
+        return [Level(torch.zeros(1, 1, n, n), torch.ones(n, n, dtype=torch.bool), 2**k) for k, n in enumerate(sides)]
+
+    pair = PairPyramid(levels(8, 4), levels(20, 10))
+    assert [pair.finest_of(most) for most in (400, 399, 100, 99)] == [0, 1, 1, None]
+    assert pair.exchanged.finest_of(399) == 1

@@ -15,6 +15,7 @@ CARD = 80
 """Letters of a card."""
 
 _KEYWORD = 8
+_MAX_CARDS = 2000  # of a coordinate system
 _REFERENCE_PIXEL = re.compile(r"CRPIX([12])[A-Z]?")
 # Of the coordinate system, with its distortion as polynomials (SIP).
 _OF_SKY = re.compile(
@@ -49,6 +50,27 @@ def split_cards(cards: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...],
         elif not _OF_STORAGE.fullmatch(name):
             other.append(card)
     return tuple(sky), tuple(other), has_tables
+
+
+def with_cards(description: str, cards: Iterable[str]) -> str:
+    """Return a description that ends in cards."""
+    return "\n".join((*([description] if description else []), *cards))
+
+
+def without_cards(description: str) -> tuple[str, tuple[str, ...]]:
+    """Return a description without the cards of a coordinate system in which it ends, and these (`with_cards`)."""
+    lines = description[-_MAX_CARDS * (CARD + 1) :].split("\n")  # a description may be of a hundred megabytes
+    first = len(lines)
+    while first > 0 and _is_of_sky(lines[first - 1]):
+        first -= 1
+    cards = tuple(lines[first:])
+    if not any(_REFERENCE_PIXEL.fullmatch(keyword(card)) for card in cards):
+        return description, ()
+    return description.removesuffix("\n".join(cards)).removesuffix("\n"), cards
+
+
+def _is_of_sky(line: str) -> bool:
+    return line[_KEYWORD : _KEYWORD + 2] == "= " and _OF_SKY.fullmatch(keyword(line)) is not None
 
 
 def moved_sky(frame: Metadata | None, offset: tuple[float, float]) -> tuple[str, ...]:

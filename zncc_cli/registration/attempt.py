@@ -248,9 +248,15 @@ def _fine_ratio(
     return score / other if other > 0 else math.inf
 
 
-def confirmed(solution: Solution, task: Task, oriented: OrientedPair, pair: PairPyramid) -> Solution:
-    """Return a solution by brightness of a ``pair``, judged as well by the consensus of the blocks of both images."""
-    evidence = _with_consensus(solution.evidence, oriented, solution.fit, pair.in_contrast(solution.fit.inverted))
+def confirmed(
+    solution: Solution, task: Task, oriented: OrientedPair, pair: PairPyramid, textures: PairPyramid
+) -> Solution:
+    """Return a solution by brightness of a ``pair``, judged as well by the consensus of the blocks of both images.
+
+    ``textures``: their texture maps. Places that blocks find as well agree by these, and need not by brightness.
+    """
+    fit = solution.fit
+    evidence = _with_consensus(solution.evidence, oriented, fit, pair.in_contrast(fit.inverted), textures)
     return dataclasses.replace(solution, evidence=evidence, verdict=_judged(evidence, solution.fit.model, task))
 
 
@@ -271,10 +277,10 @@ def _judged(evidence: Evidence, model: Model, task: Task) -> Verdict:
     return judge(evidence, Request(task.config, model, task.init is not None, task.further))
 
 
-def _with_consensus(evidence: Evidence, oriented: OrientedPair | None, fit: Fit, pair: PairPyramid) -> Evidence:
+def _with_consensus(evidence: Evidence, oriented: OrientedPair | None, fit: Fit, *pairs: PairPyramid) -> Evidence:
     """Return the evidence for a fit with the consensus of the blocks of both images, where these are given.
 
-    ``pair``: the images that were compared, in the contrast of the fit.
+    ``pairs``: the images, in the contrast of the fit, or their texture maps, which tell other places.
     """
     if oriented is None:
         return evidence
@@ -282,7 +288,9 @@ def _with_consensus(evidence: Evidence, oriented: OrientedPair | None, fit: Fit,
     rival = None
     repeats = evidence.peak_ratio is not None and evidence.peak_ratio < MIN_PEAK_RATIO
     if repeats and found.significance >= CLEAR_CONSENSUS:
-        others = other_shifts(pair.fixed, pair.moving, fit.matrix, MIN_PEAK_RATIO)
+        others = [
+            matrix for each in pairs for matrix in other_shifts(each.fixed, each.moving, fit.matrix, MIN_PEAK_RATIO)
+        ]
         rival = max((_consensus(oriented, each, fit.model).significance for each in others), default=None)
     return dataclasses.replace(
         evidence, consensus=found.significance, consensus_tolerance=found.tolerance, rival_consensus=rival

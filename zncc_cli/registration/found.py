@@ -92,22 +92,22 @@ def solved(images: Images, task: Task, variant: PairVariant, candidates: list[Ca
 def held_against_its_parts(images: Images, task: Task, found: Found) -> Found:
     """Return what was found, suspect where it is ok and parts of the images lie elsewhere, each for itself.
 
-    Only of images as they are. A fit by brightness whose windows hardly scatter leaves no part behind.
+    A fit by brightness whose windows hardly scatter leaves no part behind.
     """
     variant, solution = found.variant, found.solution
     error = solution.evidence.expected_error
     scatters = variant.by_texture or error is None or error >= _SCATTER_PX
-    if found.status is not Status.OK or variant.mirrored or variant.reductions != (1, 1) or not scatters:
+    if found.status is not Status.OK or not scatters:
         return found
-    level, own = images.as_they_are.pair.judged, variant.task(task)
+    level, own = variant.pair.judged, variant.task(task)
     alike = not variant.by_texture and look_alike(solution.evidence)
-    solution = held_against_parts(solution, own, images.oriented, alike=alike)
+    solution = held_against_parts(solution, own, images.oriented_of(variant, level), alike=alike)
     # A finer level tells less than a pixel of this one; not where the images differ by more, nor where noise hides it.
     while level > 0 and solution.evidence.residual_motion == 0 and alike:
         level -= 1
-        if math.prod(images.as_they_are.pair.fixed[level].shape) > _MAX_BLOCK_PIXELS:
+        if math.prod(variant.pair.fixed[level].shape) > _MAX_BLOCK_PIXELS:
             break
-        finer = held_against_parts(solution, own, images.oriented_at(level), alike=alike)
+        finer = held_against_parts(solution, own, images.oriented_of(variant, level), alike=alike)
         solution = solution if finer.evidence.residual_motion is None else finer
     return replace(found, solution=solution)
 

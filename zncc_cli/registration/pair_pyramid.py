@@ -52,6 +52,11 @@ class PairPyramid:
         """
         return math.prod(self.fixed[index].shape) <= _MAX_DESCENDED_PIXELS or index % 2 == 0
 
+    def finest_of(self, most: int) -> int | None:
+        """Return the index of the finest level of which neither image has more than ``most`` pixels; None for none."""
+        sizes = (max(math.prod(each.shape) for each in self.level(index)) for index in range(len(self)))
+        return next((index for index, pixels in enumerate(sizes) if pixels <= most), None)
+
     def __len__(self) -> int:
         return len(self.fixed)
 

@@ -178,11 +178,16 @@ class Images:
     @cached_property
     def oriented(self) -> OrientedPair:
         """The orientation maps of the judged level, without a border that both images have."""
-        return self.oriented_at(self.as_they_are.pair.judged)
+        pair = self.without_border
+        return OrientedPair.of(*pair.level(pair.judged))
 
-    def oriented_at(self, level: int) -> OrientedPair:
-        """Return the orientation maps of a level, without a border that both images have."""
-        return OrientedPair.of(*self.without_border.level(level))
+    def oriented_of(self, variant: PairVariant, level: int) -> OrientedPair:
+        """Return the orientation maps of a level of a variant.
+
+        Those of the images as they are, or of their texture maps, are without a border that both images have.
+        """
+        has_changed = variant.mirrored or variant.reductions != (1, 1)
+        return OrientedPair.of(*(variant.pair if has_changed else self.without_border).level(level))
 
     def variant(self, *, mirrored: bool = False, reductions: tuple[int, int] = (1, 1)) -> PairVariant | None:
         """Return the pair in this variant; None where too little of an image is left by its reduction."""

@@ -58,7 +58,7 @@ def search_texture(images: Images, task: Task, found: Found) -> Found:
     by_texture = solved(images, task, textures, candidates) if stands_out(textures, candidates) else None
     best = found if by_texture is None or not _is_taken(images, task, by_texture, found) else by_texture
     bends = best.status is not Status.OK and _bends(images, found)
-    chosen = best if best.status is Status.OK or bends else _confirmed_by_blocks(images, task, found, best)
+    chosen = best if best.status is Status.OK or bends else _confirmed_by_blocks(images, task, textures, found, best)
     if chosen.status is Status.OK:
         return _followed(images, task, textures, chosen, [])
     if bends and found.status is Status.SUSPECT:
@@ -143,9 +143,9 @@ def _distinct(starts: list[np.ndarray], shape: tuple[int, int], apart: float) ->
             yield start
 
 
-def _confirmed_by_blocks(images: Images, task: Task, found: Found, best: Found) -> Found:
+def _confirmed_by_blocks(images: Images, task: Task, textures: PairVariant, found: Found, best: Found) -> Found:
     """Return the fit by brightness, ok where the blocks find its place by themselves; else the ``best`` one."""
-    solution = confirmed(found.solution, task, images.oriented, found.variant.pair)
+    solution = confirmed(found.solution, task, images.oriented, found.variant.pair, textures.pair)
     if solution.verdict.status is not Status.OK:
         return best
     return replace(found, solution=replace(solution, notes=(*solution.notes, _CONFIRMED_NOTE)))

@@ -74,7 +74,7 @@ def search_further(images: Images, task: Task, scale: float | None, found: Found
     # A place in doubt is one that many features tell.
     if by_features is not None and by_features.is_better_than(found):
         return by_features
-    return _with_reason_of_scale(_with_note_of_features(found), task, scale)
+    return _with_reason_of_scale(_with_note_of_features(found, task.config.contrast), task, scale)
 
 
 def _told_scales(task: Task, scale: float | None) -> tuple[tuple[int, int], tuple[float, float]] | None:
@@ -115,20 +115,23 @@ def _told_by(scale: float) -> tuple[tuple[int, int], tuple[float, float]] | None
 def _by_features(images: Images, task: Task) -> Found | None:
     """Return what the place leads to where features of both images match; None where they do not."""
     variant, config = images.as_they_are, task.config
-    if False not in config.contrast.signs or config.contrast is Contrast.ANY:
-        return None  # features are of one contrast, and what is found is judged by brightness
-    index = next((k for k, level in enumerate(variant.pair.fixed) if math.prod(level.shape) <= MAX_PIXELS), -1)
-    matrix = feature_place(*variant.pair.level(index), config.model)
-    if matrix is None or not (task.bound is None or task.bound.holds(matrix)):
+    index = variant.pair.finest_of(MAX_PIXELS) if _has_features(config.contrast) else None
+    matrix = None if index is None else feature_place(*variant.pair.level(index), config.model)
+    if index is None or matrix is None or not (task.bound is None or task.bound.holds(matrix)):
         return None
     model, factor = NESTED_MODELS[-1] if config.model is Model.AUTO else config.model, variant.pair.fixed[index].factor
     found = solved(images, replace(task, further=True), variant, [placed(matrix, model, factor)])
     return replace(found, solution=replace(found.solution, notes=(*found.solution.notes, _FEATURES_NOTE)))
 
 
-def _with_note_of_features(found: Found) -> Found:
-    """Return what failed with the note that features were not matched, where OpenCV is missing."""
-    if can_match():
+def _has_features(contrast: Contrast) -> bool:
+    """Tell whether features are matched: they are of one contrast, and what is found is judged by brightness."""
+    return False in contrast.signs and contrast is not Contrast.ANY
+
+
+def _with_note_of_features(found: Found, contrast: Contrast) -> Found:
+    """Return what failed with the note that features were not matched, where that is for want of OpenCV."""
+    if can_match() or not _has_features(contrast):
         return found
     note = f'features were not matched, which finds views that differ much: run: pip install "{EXTRA}"'
     return replace(found, solution=replace(found.solution, notes=(*found.solution.notes, note)))

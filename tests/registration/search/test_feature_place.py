@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from tests.registration.analytic import Scene, about_centre, corner_error, level, rotation
 from zncc_cli import register
@@ -66,11 +67,28 @@ def test_features_are_not_taken_where_the_mask_is_not_valid() -> None:
     assert feature_place(masked, moving, Model.AFFINE) is None
 
 
-def test_what_failed_says_how_features_are_had(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As without OpenCV, which is installed here."""
+def test_the_place_is_of_the_model_that_is_asked_for() -> None:
+    truth = about_centre(rotation(40), (8.0, -5.0), SHAPE)
+    fixed, moving = (level(image) for image in Scene(1).pair(truth, SHAPE))
+    place = feature_place(fixed, moving, Model.RIGID)
+    assert place is not None
+    np.testing.assert_allclose(place[:2, :2] @ place[:2, :2].T, np.eye(2), atol=1e-9)
+
+
+def test_a_level_without_a_valid_pixel_has_no_place() -> None:
+    """As that of an image of which single pixels far apart are valid; it was an IndexError."""
+    image = level(Scene(1).image(SHAPE))
+    nothing = Level(torch.zeros_like(image.image), torch.zeros_like(image.mask), 1)
+    assert feature_place(nothing, image, Model.AFFINE) is None
+    assert feature_place(image, nothing, Model.AFFINE) is None
+
+
+@pytest.mark.parametrize(("contrast", "says"), [("same", True), ("inverted", False)])
+def test_what_failed_says_how_features_are_had(monkeypatch: pytest.MonkeyPatch, contrast: str, says: bool) -> None:
+    """As without OpenCV, which is installed here; but not where features would not have been matched anyway."""
     monkeypatch.setattr(variant_search, "can_match", lambda: False)
     monkeypatch.setattr(variant_search, "feature_place", lambda *_: None)
-    unrelated = (Scene(seed).image((128, 128)) for seed in (0, 10))
-    result = register(*unrelated, "translation")
+    fixed, moving = (Scene(seed).image((128, 128)) for seed in (0, 10))
+    result = register(fixed, moving, "translation", contrast=contrast, flip="no")
     assert result.status == "failed"
-    assert any('pip install "zncc-cli[features]"' in note for note in result.notes)
+    assert any('pip install "zncc-cli[features]"' in note for note in result.notes) == says

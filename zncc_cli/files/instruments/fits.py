@@ -43,10 +43,12 @@ def read_fits(path: Path, options: ReadOptions) -> Image:
             data = unit.data
         axes = _AXES[: data.ndim][::-1]
         lines = header.tostring(sep="\n", endcard=False, padding=False).splitlines()[:_MAX_HEADER_LINES]
+        # astropy makes floats of others, but not of integers without a sign, which are stored with an offset.
+        has_value = has_blanks and data.dtype.kind in "ui"
+        nodata = float(int(header["BLANK"]) + int(header.get("BZERO", 0))) if has_value else None
     sky, other, has_tables = split_cards(line.rstrip() for line in lines)
     left_out = ("the tables of distortions of the coordinate system (WCS)",) if has_tables else ()
-    fields: dict[str, Any] = {"description": "\n".join(other).strip(), "sky": sky, "left_out": left_out}
-    if has_blanks and data.dtype.kind in "ui":
-        # astropy makes floats of others, but not of integers without a sign, which are stored with an offset.
-        fields["nodata"] = float(int(header["BLANK"]) + int(header.get("BZERO", 0)))
+    # The spaces before a card without a keyword are part of it.
+    description = "\n".join(other).strip("\n")
+    fields: dict[str, Any] = {"description": description, "sky": sky, "left_out": left_out, "nodata": nodata}
     return array_image(path, options, data, axes, fields, notes)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
+from zncc_cli.files.fits_header import without_cards
 from zncc_cli.files.metadata import Flavor, Metadata, PixelSize, Resolution
 from zncc_cli.files.tag_values import ORIENTATION
 from zncc_cli.files.tiff.calibration import CENTIMETRE, length_unit, unescaped
@@ -67,8 +68,11 @@ def metadata_of(
         pixel_size = _microscope_pixel_size(page) or described_pixel_size(str(page.description))
     if transposes(tag_value(page, ORIENTATION)):
         resolution, pixel_size = resolution and resolution.swapped(), pixel_size and pixel_size.swapped()
-    description = str(page.description) if flavor == "plain" else ""
+    # tifffile's own note of the shape does not describe the image.
+    is_described = flavor == "plain" and page.description != page.shaped_description
+    description, sky = without_cards(str(page.description) if is_described else "")
     tags, left_out_tags = copied_tags(page)
+    is_turned = turns(tag_value(page, ORIENTATION))
     if samples.inks:
         tags = tuple(tag for tag in tags if tag[0] not in _TAGS_OF_INKS)
     return Metadata(
@@ -81,15 +85,15 @@ def metadata_of(
         nodata=nodata_of(page),
         pixel_size=pixel_size,
         resolution=resolution,
-        # The georeference is that of the stored pixels, not of turned ones.
-        georeference=() if turns(tag_value(page, ORIENTATION)) else georeference_tags(page),
+        # Georeference and coordinate system are those of the stored pixels, not of turned ones.
+        georeference=() if is_turned else georeference_tags(page),
+        sky=() if is_turned else sky,
         flavor=flavor,
         bands=samples.channels > 1,
         properties=properties,
         compression=int(page.compression),
         predictor=int(page.predictor),
-        # tifffile's own note of the shape does not describe the image.
-        description="" if description and description == page.shaped_description else description,
+        description=description,
         tags=tags,
         left_out=(*left_out_tags, *(ome.left_out if ome else ())),
     )

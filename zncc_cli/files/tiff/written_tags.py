@@ -12,7 +12,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from zncc_cli.files.fits_header import lost_sky, moved_sky
+from zncc_cli.files.fits_header import lost_sky, moved_sky, with_cards
 from zncc_cli.files.metadata import Flavor, Metadata, PageTags, Resolution, Tag
 from zncc_cli.files.tag_values import DESCRIPTION, text_of
 from zncc_cli.files.tiff import georeference
@@ -70,7 +70,7 @@ def with_sky(like: Metadata | None, frame: Metadata | None, offset: tuple[float,
         return None
     is_kept = like.flavor == "plain"
     cards = moved_sky(frame, offset) if is_kept else ()
-    description = "\n".join((*([like.description] if like.description else []), *cards))
+    description = with_cards(like.description, cards)
     return replace(like, description=description, left_out=(*like.left_out, *lost_sky(like, frame, is_kept=is_kept)))
 
 

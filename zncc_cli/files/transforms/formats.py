@@ -19,9 +19,7 @@ from zncc_cli.config import TransformFormat
 from zncc_cli.errors import InputError, OptionError, OutputError
 from zncc_cli.files.output_folder import atomic_write
 from zncc_cli.files.paths import MAX_SMALL_FILE_BYTES, MismatchError, is_zarr, refusal, regular_file_size, unreadable
-from zncc_cli.files.transforms.format_table import (
-    FORMATS,
-)
+from zncc_cli.files.transforms.format_table import FORMATS
 from zncc_cli.files.transforms.linear import Linear, as_matrix
 from zncc_cli.text import one_line, shown
 

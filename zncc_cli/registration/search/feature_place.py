@@ -21,7 +21,8 @@ from zncc_cli.registration.transforms.landmarks import least_squares
 from zncc_cli.registration.warp import in_front, level_scale
 
 MAX_PIXELS = 2**20
-"""Of the level whose features are matched: of more, many are of a fineness that the next level shows as well."""
+"""Of either image of the level whose features are matched: of more, many are of a fineness that the next level shows as
+well, and SIFT takes some 200 bytes a pixel."""
 EXTRA = "zncc-cli[features]"
 _MAX_FEATURES = 4000  # of an image, the strongest
 _MAX_RATIO = 0.8  # of the distances of the nearest and the next feature: Lowe's
@@ -64,11 +65,14 @@ def _matches(fixed: Level, moving: Level) -> tuple[_Points, _Points]:
     """Return where features of the fixed image lie, (N, 2), and where their matches do, (N, 2), level pixels."""
     import cv2
 
+    nothing = np.empty((0, 2)), np.empty((0, 2))
+    if not (bool(fixed.mask.any()) and bool(moving.mask.any())):
+        return nothing  # single pixels far apart are valid on the finest level alone
     cv2.setNumThreads(torch.get_num_threads())
     sift = cv2.SIFT.create(nfeatures=_MAX_FEATURES)
     (own, of_fixed), (others, of_moving) = (sift.detectAndCompute(*_as_bytes(level)) for level in (fixed, moving))
     if min(len(own), len(others)) < _MIN_MATCHES:
-        return np.empty((0, 2)), np.empty((0, 2))
+        return nothing
     nearest = cv2.BFMatcher(cv2.NORM_L2).knnMatch(of_fixed, of_moving, k=2)
     near = [first for first, second in nearest if first.distance < _MAX_RATIO * second.distance]
     ends = [(*own[match.queryIdx].pt, *others[match.trainIdx].pt) for match in near]
