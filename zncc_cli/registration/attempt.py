@@ -27,11 +27,11 @@ from zncc_cli.registration.quality.compute_evidence import compute_evidence, may
 from zncc_cli.registration.quality.evidence import Evidence
 from zncc_cli.registration.quality.peak_ratio import other_shifts
 from zncc_cli.registration.quality.residual_motion import residual_motion
+from zncc_cli.registration.quality.second_motion import second_motion
 from zncc_cli.registration.quality.static_border import BorderCheck, refine_without_border
 from zncc_cli.registration.quality.uncertainty import Uncertainty
 from zncc_cli.registration.quality.verdict import Request, Verdict, judge
 from zncc_cli.registration.refine.tone_curve import with_one_tone
-from zncc_cli.registration.search.block_fit import second_motion
 from zncc_cli.registration.search.fit import Fit, refined_fit
 from zncc_cli.registration.search.global_search import USUAL_SCALES
 from zncc_cli.registration.search.model_selection import Selection, select_model

@@ -10,7 +10,7 @@ from tests.registration.analytic import Scene, about_centre, corner_error, level
 from zncc_cli.config import Model
 from zncc_cli.registration.inputs.orientation_map import OrientedPair
 from zncc_cli.registration.pyramid import Level
-from zncc_cli.registration.search.block_fit import block_fit, second_motion
+from zncc_cli.registration.search.block_fit import block_fit
 
 SHAPE = (256, 300)
 TRUTH = about_centre([[1.03, 0.05], [-0.04, 0.98]], (6.3, -4.25), SHAPE)
@@ -51,22 +51,3 @@ def test_images_smaller_than_a_block_and_its_surroundings_have_no_fit() -> None:
 def test_flat_images_have_no_fit() -> None:
     flat = Level(torch.zeros(1, 1, *SHAPE), torch.ones(SHAPE, dtype=torch.bool), 1)
     assert block_fit(OrientedPair.of(flat, flat), np.eye(3), Model.AFFINE) is None
-
-
-def two_depths(share: float, apart: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return a scene in two views, of which the lower ``share`` lies ``apart`` pixels off along x."""
-    y, x = np.mgrid[:256, :300].astype(float)
-    off = np.where(y >= 256 * (1 - share), apart, 0.0)
-    return Scene(1).image((256, 300)), Scene(1)(np.stack([x - off, y], axis=-1))
-
-
-@pytest.mark.parametrize(("share", "expected"), [(0.5, 1.0), (0.0, 0.0)])
-def test_a_part_that_lies_elsewhere_is_a_second_motion(share: float, expected: float) -> None:
-    pair = OrientedPair.of(*(level(image) for image in two_depths(share, 18.0)))
-    # Blocks with all their surroundings of 32 pixels in the frame are few: one of the lower part counts for a tenth.
-    assert second_motion(pair, np.eye(3)) == pytest.approx(expected, abs=0.25)
-
-
-def test_unrelated_scenes_have_no_second_motion() -> None:
-    pair = OrientedPair.of(*(level(Scene(seed).image((256, 300))) for seed in (1, 2)))
-    assert second_motion(pair, np.eye(3)) == 0

@@ -144,7 +144,7 @@ class Evidence:
         "less than they tell. Only computed where the scatter of the fit leaves room for it.",
         default=None,
     )
-    # See `block_fit.second_motion`; None where the images look alike.
+    # See `second_motion`; None where the images look alike.
     second_motion: float | None = _figure(
         "Second motion",
         "",

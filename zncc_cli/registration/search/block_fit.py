@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 from zncc_cli.config import Model
 from zncc_cli.registration.inputs.orientation_map import OrientedPair
 from zncc_cli.registration.metric.block_surfaces import BLOCK_PX
-from zncc_cli.registration.quality.block_consensus import significance
-from zncc_cli.registration.quality.bounds import MIN_CONSENSUS
 from zncc_cli.registration.transforms.landmarks import least_squares
 from zncc_cli.registration.warp import in_front, level_scale, map_points
 
@@ -61,34 +59,12 @@ def block_fit(pair: OrientedPair, start: np.ndarray, model: Model, *, quick: boo
     return np.asarray(matrix * level_scale(1 / pair.factor))
 
 
-def second_motion(pair: OrientedPair, matrix: np.ndarray) -> float:
-    """Return how many blocks another transform explains, over how many ``matrix`` does; 0 for what chance brings about.
-
-    The walls of a building, or what stands before it: each moves by a homography of its own.
-
-    Args:
-        pair: both images.
-        matrix: (3, 3), fixed -> moving, full-resolution pixels.
-    """
-    reach, tolerance = _ROUNDS[0]
-    level = pair.at_level(matrix)
-    found = pair.shifts(level, reach, BLOCK_PX)
-    places, shifts = (each.double().cpu().numpy() for each in (found.centres, found.shifts))
-    lengths = np.linalg.norm(shifts, axis=1)
-    others = lengths > tolerance
-    explained, first = _nearest_of_drawn(places[others], map_points(level, places + shifts)[others], tolerance), ~others
-    # Three blocks are what the transform was drawn through.
-    chance = math.pi * tolerance**2 / (2 * reach + 1) ** 2
-    surprise = significance(int(explained.sum()) - 3, int(others.sum()) - 3, chance) - math.log10(DRAWS)
-    return float(explained.sum() / max(1, first.sum())) if surprise >= MIN_CONSENSUS else 0.0
-
-
 def _consistent(places: _Points, targets: _Points, tolerance: float, model: Model) -> _Points | None:
     """Return the matrix of the most blocks that lie within ``tolerance`` of it; None where there are too few.
 
     ``places``, ``targets``: (N, 2), where blocks lie in the fixed image, and where in the moving one.
     """
-    near = _nearest_of_drawn(places, targets, tolerance)
+    near = explained_by_best(places, targets, tolerance)
     for _ in range(_REFITS):
         if near.sum() < _MIN_BLOCKS:
             return None
@@ -101,7 +77,7 @@ def _consistent(places: _Points, targets: _Points, tolerance: float, model: Mode
     return matrix
 
 
-def _nearest_of_drawn(places: _Points, targets: _Points, tolerance: float) -> NDArray[np.bool_]:
+def explained_by_best(places: _Points, targets: _Points, tolerance: float) -> NDArray[np.bool_]:
     """Return which blocks (N,) the best of many affine transforms through three of them explains."""
     nothing = np.zeros(len(places), bool)
     if len(places) < _MIN_BLOCKS:
