@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,8 +15,9 @@ from zncc_cli.errors import OptionError
 from zncc_cli.operators import native
 from zncc_cli.registration.nonrigid.bending import bend
 from zncc_cli.registration.nonrigid.error_map import ErrorMap
+from zncc_cli.registration.nonrigid.verdict import judge_bending
 from zncc_cli.registration.pyramid import Level
-from zncc_cli.registration.quality.verdict import Status
+from zncc_cli.registration.quality.verdict import Status, Verdict
 from zncc_cli.registration.register import RegistrationResult
 
 SHAPE = (160, 176)
@@ -226,3 +229,15 @@ def test_a_field_that_moves_a_corner_beyond_max_motion_is_refused() -> None:
     result = register(*images, model="bspline", max_motion=0.2)
     assert result.status == "failed"
     assert any("max_motion" in reason for reason in result.reasons)
+
+
+@pytest.mark.parametrize(("of_matrix", "expected"), [(Status.OK, Status.SUSPECT), (Status.FAILED, Status.FAILED)])
+def test_a_bend_that_held_out_windows_do_not_confirm_is_in_doubt(of_matrix: Status, expected: Status) -> None:
+    """The images agree as far as the matrix does."""
+    result = register(*pair(waves()), model="bspline")
+    assert result.bending is not None
+    assert result.bending.held_out is not None
+    told = replace(result.bending.held_out, after=0.0, blocks=np.tile([-0.1, 0.1], 10))
+    verdict = judge_bending(replace(result.bending, held_out=told), result.evidence, Verdict(of_matrix, ("a reason",)))
+    assert verdict.status is expected
+    assert any("does not put the other half in place" in reason for reason in verdict.reasons)
