@@ -34,6 +34,14 @@ def told_apart(value: float, bound: float, decimals: int) -> tuple[str, str]:
     return texts
 
 
+def described_start(head: bytes) -> str:
+    """Describe the first bytes of a file of no known format, for an error: as text where they are text."""
+    text = head.decode("utf-8", errors="ignore")  # a letter may be cut at the end
+    if len(text.encode()) > len(head) - 4 and all(letter.isprintable() or letter.isspace() for letter in text):
+        return f'text that begins with "{text[:24]}"'
+    return f"bytes that begin with {head[:8].hex(' ')}"
+
+
 def one_line(text: object, limit: int = 200) -> str:
     """Return ``text`` on one line of at most ``limit`` characters.
 

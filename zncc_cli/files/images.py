@@ -24,7 +24,7 @@ from zncc_cli.files.options import ReadOptions
 from zncc_cli.files.pages import no_such_number, page_of
 from zncc_cli.files.paths import is_zarr, reason, refusal, regular_file_size, too_large_for_memory, unreadable
 from zncc_cli.files.world_file import with_world_file
-from zncc_cli.text import shown
+from zncc_cli.text import described_start, shown
 
 __all__ = ["SUFFIXES", "Image", "check_kind", "list_images", "read_image"]
 
@@ -114,17 +114,9 @@ def _format_of(path: Path) -> FileFormat:
     if file_format is None and ANY_OF_BIOIO.is_installed:
         return ANY_OF_BIOIO
     if file_format is None:
-        found = _describe_start(head[:64])
+        found = described_start(head[:64])
         raise refusal(path, expected=_EXPECTED_IMAGE, found=found, advice="convert it to TIFF or PNG")
     return file_format
-
-
-def _describe_start(head: bytes) -> str:
-    """Describe the first bytes of a file of no known format, for an error: as text where they are text."""
-    text = head.decode("utf-8", errors="ignore")  # a letter may be cut at the end
-    if len(text.encode()) > len(head) - 4 and all(letter.isprintable() or letter.isspace() for letter in text):
-        return f'text that begins with "{text[:24]}"'
-    return f"bytes that begin with {head[:8].hex(' ')}"
 
 
 def list_images(folder: str | os.PathLike[str]) -> list[Path]:

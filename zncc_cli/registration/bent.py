@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from zncc_cli.config import Contrast, Model, RegistrationConfig
 from zncc_cli.progress import part_of_rest
 from zncc_cli.registration.attempt import Task
-from zncc_cli.registration.found import Found
+from zncc_cli.registration.found import Found, leaves_parts_behind
 from zncc_cli.registration.nonrigid.bending import Bending, bend
 from zncc_cli.registration.nonrigid.verdict import judge_bending
 from zncc_cli.registration.pair_variant import Images
@@ -25,8 +26,10 @@ from zncc_cli.text import told_apart
 _MATRIX_SHARE, _BEND_SHARE = 0.2, 0.9
 # Of the expected error of a matrix, by how far its blocks scatter: where a motion bends they do by more. Of 22 pairs
 # whose motion bends by 3.5 to 8 px the least was 0.086, of 35 that a matrix explains 29 had less than this, and the
-# others strong noise. Only above it a field is tried.
+# others strong noise. Only above it a field is tried, or where a part is left behind that their mean hides.
 _EXPLAINED_PX = 0.05
+# Of gains that only a part of the overlap has: one chance in a hundred, as of their mean (`significance`).
+_MAX_CHANCE = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +76,9 @@ def bend_pair(
 def bend_where_no_matrix_explains(images: Images, task: Task, scale: float | None, found: Found) -> Bent | None:
     """Return the transform that bends, of a pair that no matrix explains; None where the one that was found does.
 
-    Where the parts of a pair tell one matrix as they should, nothing is tried. Else the field must agree more on
-    windows held out from its fit than the matrix does; and where no matrix was found, it must be ok.
+    Where the parts of a pair tell one matrix as they should, and none is left behind, nothing is tried. Else the field
+    must agree more on windows held out from its fit than the matrix does, by the mean of all of them or, where only a
+    part was left behind, by most of those that change; and where no matrix was found, it must be ok.
 
     Args:
         images: the pair.
@@ -83,7 +87,8 @@ def bend_where_no_matrix_explains(images: Images, task: Task, scale: float | Non
         found: what the search led to.
     """
     error = found.solution.evidence.expected_error
-    if found.status is not Status.FAILED and error is not None and error < _EXPLAINED_PX:
+    left = found.status is not Status.FAILED and leaves_parts_behind(images, found)
+    if not left and found.status is not Status.FAILED and error is not None and error < _EXPLAINED_PX:
         return None
     start = found
     if found.variant.by_texture:  # brightness is finer, and a motion that bends may be why it did not tell the matrix
@@ -93,25 +98,42 @@ def bend_where_no_matrix_explains(images: Images, task: Task, scale: float | Non
     told, status = bent.bending.held_out, bent.verdict.status
     if told is None or status is Status.FAILED or (start.status is Status.FAILED and status is not Status.OK):
         return None
-    t, needed = significance(told.gains)
-    if not (t > needed and told.after > told.before + ZNCC_TOLERANCE):
+    by = _gain(told.gains, of_part=left)
+    if by is None or told.after <= told.before + ZNCC_TOLERANCE:
         return None
     solution = start.solution
-    selection = _selection(bent, found.solution.fit.selection, solution.fit.model, (t, needed))
+    selection = _selection(bent, found.solution.fit.selection, solution.fit.model, by)
     return replace(
         bent, found=replace(start, solution=replace(solution, fit=replace(solution.fit, selection=selection)))
     )
 
 
-def _selection(bent: Bent, before: Selection | None, model: Model, gain: tuple[float, float]) -> Selection | None:
+def _gain(gains: np.ndarray, *, of_part: bool) -> str | None:
+    """Return by which figures gains (n,) on fields held out are more than chance; None where they are not.
+
+    ``of_part``: only a part of the overlap may gain, which says little of the mean. The sign test asks of the fields
+    that change whether more of them gain than of coins show heads.
+    """
+    t, needed = significance(gains)
+    if t > needed:
+        told, bound = told_apart(t, needed, 1)
+        return f"t = {told} where {bound} is needed"
+    changed = gains[np.abs(gains) > ZNCC_TOLERANCE]
+    n, better = len(changed), int((changed > 0).sum())
+    if of_part and sum(math.comb(n, k) for k in range(better, n + 1)) <= _MAX_CHANCE * 2**n:
+        return f"{better} of {n} parts that change agree more"
+    return None
+
+
+def _selection(bent: Bent, before: Selection | None, model: Model, gain: str) -> Selection | None:
     """Return why a transform that bends was selected, and not the matrix of a ``model``; ``before``: why that."""
     told = bent.bending.held_out
     if before is None or told is None:
         return None
-    (after, less), (t, needed) = told_apart(told.after, told.before, 4), told_apart(*gain, 1)
+    after, less = told_apart(told.after, told.before, 4)
     reason = (
         "no matrix explains the pair: a B-spline explains windows held out from its fit better than "
-        f"{model} (ZNCC {after} and {less}, t = {t} where {needed} is needed)"
+        f"{model} (ZNCC {after} and {less}, {gain})"
     )
     matrix = bent.bending.field.matrix
     return replace(before, model=Model.BSPLINE, matrix=matrix, reason="; ".join((reason, before.reason)))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from zncc_cli.registration.attempt import Solution, Task, find, held_against_parts, solve
 from zncc_cli.registration.pair_variant import Images, PairVariant
 from zncc_cli.registration.quality.bounds import MIN_START_RATIO
+from zncc_cli.registration.quality.residual_motion import leaves_parts
 from zncc_cli.registration.quality.verdict import Status, look_alike
 from zncc_cli.registration.retry import with_smaller_overlap, with_smaller_windows
 from zncc_cli.registration.search.global_search import USUAL_SCALES
@@ -110,6 +111,15 @@ def held_against_its_parts(images: Images, task: Task, found: Found) -> Found:
         finer = held_against_parts(solution, own, images.oriented_of(variant, level), alike=alike)
         solution = solution if finer.evidence.residual_motion is None else finer
     return replace(found, solution=solution)
+
+
+def leaves_parts_behind(images: Images, found: Found) -> bool:
+    """Tell whether parts of images that look alike lie off the matrix found, on the finest level that blocks take."""
+    variant, solution = found.variant, found.solution
+    if variant is not images.as_they_are or not look_alike(solution.evidence):
+        return False
+    level = next((k for k, each in enumerate(variant.pair.fixed) if math.prod(each.shape) <= _MAX_BLOCK_PIXELS), None)
+    return level is not None and leaves_parts(images.oriented_at(level), solution.fit.matrix)
 
 
 def searched(

@@ -155,7 +155,7 @@ HEADER = "fixed_x,fixed_y,moving_x,moving_y\n"
         ('"Pt-0","true","1","2","3","Infinity"\n', ("a finite number", "'Infinity'")),
         (table(FIXED), ("landmarks of both images", "the points of one image", "FIXED,MOVING")),
         (roi(FIXED), ("landmarks of both images", "the points of one image", "FIXED,MOVING")),
-        ("hello\n", ("expected landmarks", "content that begins with b'hello")),
+        ("hello\n", ("expected landmarks", 'text that begins with "hello')),
         (HEADER.encode() + b"\xff\xfe,1,2,3\n", ("expected landmarks",)),
     ],
 )

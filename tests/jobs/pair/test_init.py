@@ -104,7 +104,7 @@ def test_bigwarp_has_inches_where_the_file_has_but_for_72_pixels_each(tmp_path: 
     [
         (pairs(np.outer(range(4), [10.0, 10.0])), ("marks.csv: landmarks: expected some beside the line",)),
         ("x,y\n1,2\n", ("landmarks of both images", "FIXED,MOVING")),
-        ("hello", ("a transform (itk, elastix", "or landmarks (a table", "begins with b'hello'")),
+        ("hello", ("a transform (itk, elastix", "or landmarks (a table", 'text that begins with "hello"')),
         ("1 0 5\n0 1\n", ("2 or 3 lines of 3 numbers", "read as text")),
     ],
 )

@@ -10,7 +10,7 @@ from tests.registration.analytic import Scene, about_centre, level
 from zncc_cli import register
 from zncc_cli.registration.inputs.orientation_map import OrientedPair
 from zncc_cli.registration.pyramid import Level
-from zncc_cli.registration.quality.residual_motion import residual_motion
+from zncc_cli.registration.quality.residual_motion import leaves_parts, residual_motion
 from zncc_cli.registration.register import RegistrationResult
 from zncc_cli.registration.transforms.matrices import map_points, mirror
 
@@ -35,6 +35,12 @@ def motion(fixed: np.ndarray, moving: np.ndarray, matrix: np.ndarray = IDENTITY,
     return residual_motion(OrientedPair.of(*levels), matrix, alike=True)
 
 
+def parts_left(fixed: np.ndarray, moving: np.ndarray, matrix: np.ndarray = IDENTITY) -> bool:
+    return leaves_parts(
+        OrientedPair.of(*(Level(each.image, each.mask, 1) for each in (level(fixed), level(moving)))), matrix
+    )
+
+
 @pytest.mark.parametrize("factor", [1, 4])
 def test_half_of_a_wave_lies_off_by_at_least_its_median(factor: float) -> None:
     # The median of |sin| is sin(45 degrees). Blocks tell whole pixels, and see the mean over 16 rows of a wave of 85.
@@ -43,7 +49,18 @@ def test_half_of_a_wave_lies_off_by_at_least_its_median(factor: float) -> None:
 
 def test_a_transform_that_is_right_leaves_nothing() -> None:
     truth = about_centre([[1.02, 0.03], [-0.02, 0.99]], (6.3, -4.25), SHAPE)
-    assert motion(*Scene(seed=1).pair(truth, SHAPE), truth) == 0
+    images = Scene(seed=1).pair(truth, SHAPE)
+    assert motion(*images, truth) == 0
+    assert not parts_left(*images, truth)
+
+
+def test_a_small_part_that_moves_is_told() -> None:
+    """A tenth of the frame lies off by more than 2 px, which half of the parts do not."""
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]].astype(float)
+    off = 6 * np.exp(-((x - 90) ** 2 + (y - 150) ** 2) / (2 * 32**2))
+    views = Scene(1).image(SHAPE), Scene(1)(np.stack([x - off, y], axis=-1))
+    assert motion(*views) == 0
+    assert parts_left(*views)
 
 
 def test_less_than_blocks_tell_is_nothing() -> None:
@@ -52,6 +69,7 @@ def test_less_than_blocks_tell_is_nothing() -> None:
 
 def test_parts_that_agree_on_nothing_tell_nothing() -> None:
     assert motion(noise(1), noise(2)) is None
+    assert not parts_left(noise(1), noise(2))
 
 
 def test_an_image_without_texture_tells_nothing() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from zncc_cli.files.landmarks import geojson, imagej, table
 from zncc_cli.files.landmarks.landmarks import Pairs, Points, paired
 from zncc_cli.files.paths import MismatchError, read_small_file, refusal
-from zncc_cli.text import shown
+from zncc_cli.text import described_start, shown
 
 EXPECTED = (
     "landmarks (a table with columns fixed_x, fixed_y, moving_x, moving_y or BigWarp's; or the points of both images: "
@@ -82,7 +82,7 @@ def _read(path: Path) -> Pairs | Points:
     content = read_small_file(path, expected=EXPECTED, advice=_ADVICE)
     entry = next((entry for entry in _FORMATS if entry.recognizes(content)), None)
     if entry is None:
-        raise refusal(path, expected=EXPECTED, found=f"content that begins with {content[:12]!r}", advice=_ADVICE)
+        raise refusal(path, expected=EXPECTED, found=described_start(content[:64]), advice=_ADVICE)
     try:
         return entry.parse(content)
     except MismatchError as problem:

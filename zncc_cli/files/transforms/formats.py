@@ -21,7 +21,7 @@ from zncc_cli.files.output_folder import atomic_write
 from zncc_cli.files.paths import MAX_SMALL_FILE_BYTES, MismatchError, is_zarr, refusal, regular_file_size, unreadable
 from zncc_cli.files.transforms.format_table import FORMATS
 from zncc_cli.files.transforms.linear import Linear, as_matrix
-from zncc_cli.text import one_line, shown
+from zncc_cli.text import described_start, one_line, shown
 
 __all__ = ["FORMATS", "Linear", "format_for", "read_linear", "write_linear", "written_bytes", "written_files"]
 
@@ -56,7 +56,7 @@ def _content(path: Path, kind: TransformFormat | None) -> tuple[TransformFormat,
             if size > (MAX_SMALL_FILE_BYTES if kind is None else FORMATS[kind].max_bytes):
                 raise refusal(path, expected=_EXPECTED, found=f"{size} bytes", advice=_ADVICE)
             if kind is None:
-                found = f"content that begins with {content[:12]!r}"
+                found = described_start(content[:64])
                 raise refusal(path, expected=_EXPECTED, found=found, advice=_ADVICE)
             rest = size - len(content) if FORMATS[kind].max_bytes < math.inf else 0
             return kind, content + file.read(max(0, rest))

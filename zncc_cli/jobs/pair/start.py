@@ -18,7 +18,7 @@ from zncc_cli.files.placement import placed_matrix, placement
 from zncc_cli.files.transforms.formats import FORMATS, read_linear
 from zncc_cli.jobs.bigwarp import in_pixels
 from zncc_cli.registration.transforms.landmarks import LandmarkFit, fit_landmarks
-from zncc_cli.text import shown
+from zncc_cli.text import described_start, shown
 
 _IMAGES = (TransformFormat.TIFF, TransformFormat.OME_ZARR)  # are no start
 _FORMATS = {kind: entry for kind, entry in FORMATS.items() if kind not in _IMAGES}
@@ -50,7 +50,7 @@ def read_start(config: PairConfig, fixed: Image, moving: Image) -> Start:
     if landmarks.recognizes(content):
         return _of_landmarks(config, landmarks.read_pairs(path), fixed, moving)
     if not any(entry.recognizes(content) for entry in _FORMATS.values()):
-        found = f"content that begins with {content[:12]!r}"
+        found = described_start(content[:64])
         raise refusal(path, expected=_EXPECTED, found=found, advice="check the file")
     return _of_transform(path, fixed.shape, moving.shape)
 

@@ -28,6 +28,9 @@ _MIN_BLOCKS, _MIN_SHARE = 10, 0.2
 # is more than what moves in a scene by itself, as clouds do.
 _SHARE_OFF, _RESOLUTION_PX = 0.5, 1.0
 _SHARE_OFF_IF_UNLIKE, _RESOLUTION_IF_UNLIKE_PX = 0.25, 2.0
+# A part that moves by itself: a block that is one pixel off along both axes may be so by rounding, and a fiftieth of
+# the overlap is the least that a transform that bends speaks of.
+_LEFT_PX, _MIN_SHARE_LEFT = 2.0, 0.02
 
 
 def residual_motion(pair: OrientedPair, matrix: np.ndarray, *, alike: bool) -> float | None:
@@ -48,6 +51,19 @@ def residual_motion(pair: OrientedPair, matrix: np.ndarray, *, alike: bool) -> f
     share, resolution = (_SHARE_OFF, _RESOLUTION_PX) if alike else (_SHARE_OFF_IF_UNLIKE, _RESOLUTION_IF_UNLIKE_PX)
     off = float(np.quantile(lengths, 1 - share))
     return off * pair.factor if off >= resolution else 0.0
+
+
+def leaves_parts(pair: OrientedPair, matrix: np.ndarray) -> bool:
+    """Tell whether some parts of the overlap, which are of one mind with their neighbours, lie off a transform.
+
+    Args:
+        pair, matrix: as of `residual_motion`.
+    """
+    found = pair.shifts(pair.at_level(matrix), REACH_PX, _STEP_PX)
+    lengths = _agreed_lengths(found)
+    if len(lengths) < _MIN_SHARE * len(found.shifts):
+        return False
+    return int((lengths >= _LEFT_PX).sum()) >= max(_MIN_BLOCKS, _MIN_SHARE_LEFT * len(lengths))
 
 
 def _agreed_lengths(found: BlockShifts) -> np.ndarray:

@@ -202,6 +202,7 @@ def _doubts(evidence: Evidence, request: Request) -> Iterator[str]:
         ).format(*told_apart(e.peak_ratio, least, 2), _repetition_advice(request))
     if not confirmed:
         yield from _doubts_of_zncc(e)
+        yield from _doubts_of_signal(e)
     yield from _doubts_of_model(e, request)
     if e.round_trip is not None and e.round_trip > bounds.MAX_ROUND_TRIP_PX and not confirmed:
         yield f"with fixed and moving exchanged the result would move by {e.round_trip:.2f} px"
@@ -250,6 +251,17 @@ def _doubts_of_zncc(e: Evidence) -> Iterator[str]:
                 f"half of the overlap does not say where the other half lies: a ZNCC of {e.held_out_after:.3f} on "
                 f"windows held out from the fit, and of {e.zncc_coarse:.3f} on all"
             )
+
+
+def _doubts_of_signal(e: Evidence) -> Iterator[str]:
+    """Yield where little of what both images show agrees, and no noise hides it."""
+    hidden = e.zncc_ceiling is None or e.zncc_ceiling < bounds.NOISY_CEILING
+    if not hidden and e.signal_agreement is not None and e.signal_agreement < bounds.MIN_SIGNAL_AGREEMENT:
+        told, bound = told_apart(e.signal_agreement, bounds.MIN_SIGNAL_AGREEMENT, 2)
+        yield (
+            f"little of what both images show in the overlap is alike (signal agreement {told}, at least {bound} is "
+            "needed): a part of it may be in place, and the rest not"
+        )
 
 
 def _doubts_of_model(e: Evidence, request: Request) -> Iterator[str]:
