@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -104,10 +103,9 @@ def held_against_its_parts(images: Images, task: Task, found: Found) -> Found:
     alike = not variant.by_texture and look_alike(solution.evidence)
     solution = held_against_parts(solution, own, images.oriented_of(variant, level), alike=alike)
     # A finer level tells less than a pixel of this one; not where the images differ by more, nor where noise hides it.
-    while level > 0 and solution.evidence.residual_motion == 0 and alike:
+    finest = variant.pair.finest_of(_MAX_BLOCK_PIXELS)
+    while finest is not None and level > finest and solution.evidence.residual_motion == 0 and alike:
         level -= 1
-        if math.prod(variant.pair.fixed[level].shape) > _MAX_BLOCK_PIXELS:
-            break
         finer = held_against_parts(solution, own, images.oriented_of(variant, level), alike=alike)
         solution = solution if finer.evidence.residual_motion is None else finer
     return replace(found, solution=solution)
@@ -118,8 +116,8 @@ def leaves_parts_behind(images: Images, found: Found) -> bool:
     variant, solution = found.variant, found.solution
     if variant is not images.as_they_are or not look_alike(solution.evidence):
         return False
-    level = next((k for k, each in enumerate(variant.pair.fixed) if math.prod(each.shape) <= _MAX_BLOCK_PIXELS), None)
-    return level is not None and leaves_parts(images.oriented_at(level), solution.fit.matrix)
+    level = variant.pair.finest_of(_MAX_BLOCK_PIXELS)
+    return level is not None and leaves_parts(images.oriented_of(variant, level), solution.fit.matrix)
 
 
 def searched(
