@@ -26,6 +26,16 @@ def test_circular_error_of_normal_errors() -> None:
     assert circular_error(vectors) == pytest.approx(math.sqrt(2 * math.log(10)), rel=2e-3)
 
 
+def test_circular_error_of_many_errors_is_their_percentile() -> None:
+    """Errors of a wave have a bound, and normal ones of their covariance reach beyond it."""
+    phase = np.linspace(0, 2 * np.pi, 400)
+    vectors = np.stack([np.sin(phase), np.zeros(400)], axis=-1)
+    assert circular_error(vectors) == pytest.approx(
+        math.sin(0.45 * math.pi), abs=0.01
+    )  # |sin| is below it in 90 percent
+    assert circular_error(vectors[::5]) == pytest.approx(1.645 * math.sqrt(0.5), rel=0.02)  # of 80 the normal one
+
+
 def test_circular_error_of_a_line_is_that_of_one_axis() -> None:
     vectors = np.array([[1.0, 1], [-1, -1]]) / 2  # a variance of one along the diagonal
     assert circular_error(vectors) == pytest.approx(1.6449, rel=5e-3)  # 90 percent of one normal number

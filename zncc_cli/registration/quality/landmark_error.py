@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 _Floats = NDArray[np.float64]
 _QUANTILES = 1000  # of a normal distribution along either axis, for `circular_error`: exact to 0.003 of it
 
+# Of so many errors the percentile is known to a tenth, whatever their distribution is.
+_MANY = 100
+
 
 class Spread(NamedTuple):
     """The median and the 90th percentile of some lengths, by linear interpolation between them."""
@@ -79,13 +82,16 @@ class LandmarkErrors:
 
 
 def circular_error(vectors: _Floats, share: float = 0.9) -> float:
-    """Return the radius of the circle about the truth in which ``share`` of normal errors lie: CE90.
+    """Return the radius of the circle about the truth in which ``share`` of the errors lie: CE90.
 
-    The errors have the mean and the covariance of the ``vectors`` (N, 2). Of a few landmarks it is known better than
-    the percentile of their distances, and of an error that is the same everywhere it is the length of that.
+    Of a hundred ``vectors`` (N, 2) and more it is the percentile of their lengths. Of fewer it is that of normal errors
+    of their mean and covariance, which is known better than the percentile; of an error that is the same everywhere it
+    is the length of that.
 
     Greenwalt and Shultz 1962, "Principles of error theory and cartographic applications", ACIC TR 96.
     """
+    if len(vectors) >= _MANY:
+        return float(np.percentile(np.hypot(*vectors.T), 100 * share))
     covariance = np.cov(vectors.T) if len(vectors) > 1 else np.zeros((2, 2))
     variances, axes = np.linalg.eigh(covariance)
     normal = np.array([NormalDist().inv_cdf((i + 0.5) / _QUANTILES) for i in range(_QUANTILES)])
