@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from html_samples import pictures
 
+from tests.report.html_samples import pictures
 from zncc_cli.report.check_html import CheckFigures
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from check_samples import check_figures, check_report
-from html_samples import HOSTILE, ParsedHtml, decoded
 
+from tests.report.check_samples import check_figures, check_report
+from tests.report.html_samples import HOSTILE, ParsedHtml, decoded
 from zncc_cli.report.check_html import map_places, write_check_html
 
 

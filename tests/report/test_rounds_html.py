@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from html_samples import HOSTILE, ParsedHtml, decoded, pictures
-from rounds_samples import rounds_report
-
+from tests.report.html_samples import HOSTILE, ParsedHtml, decoded, pictures
+from tests.report.rounds_samples import rounds_report
 from zncc_cli.report.rounds_html import round_picture, write_rounds_html
 
 

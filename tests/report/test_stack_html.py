@@ -7,11 +7,11 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from html_samples import HOSTILE, ParsedHtml, decoded
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from stack_samples import COUNT, film, places, stack_report
 
+from tests.report.html_samples import HOSTILE, ParsedHtml, decoded
+from tests.report.stack_samples import COUNT, film, places, stack_report
 from zncc_cli.report.drift_files import OUTLIER, DriftRow
 from zncc_cli.report.drift_plot import NARROW, WIDE, by_night, draw_drift, drift_svg, places_svg, write_drift_plot
 from zncc_cli.report.stack_html import write_stack_html

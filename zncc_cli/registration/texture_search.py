@@ -29,6 +29,7 @@ from zncc_cli.registration.quality.bounds import (
     MAX_TEXTURE_MISFIT_PX,
     MIN_CONSENSUS,
     MIN_EXPLAINED_SHARE,
+    MIN_PEAK_RATIO,
     MIN_START_RATIO,
 )
 from zncc_cli.registration.quality.compute_evidence import RICHER_MODEL, overlap_distance
@@ -70,11 +71,12 @@ def search_texture(images: Images, task: Task, found: Found) -> Found:
 def _is_settled(task: Task, found: Found) -> bool:
     """Tell whether texture is not asked.
 
-    What a camera leaves at its own place, a border or single pixels, has texture there as well; and images that look
-    alike are judged best by their brightness.
+    What a camera leaves at its own place, a border or single pixels, has texture there as well; and where images look
+    alike, and at no other shift as much, brightness tells best how far the motion is richer than the model.
     """
     evidence = found.solution.evidence
-    stays = found.status is Status.SUSPECT and (is_static(evidence) or look_alike(evidence))
+    told = look_alike(evidence) and (evidence.peak_ratio is None or evidence.peak_ratio >= MIN_PEAK_RATIO)
+    stays = found.status is Status.SUSPECT and (is_static(evidence) or told)
     return found.status is Status.OK or task.config.contrast is not Contrast.AUTO or stays
 
 

@@ -48,7 +48,8 @@ def register_pair(
 ) -> Measurement | None:
     """Return the motion between two frames; None if its verdict is not ok.
 
-    A large expected error alone does not make it None: the path weights each pair by its expected error.
+    A large expected error alone does not make it None, nor that parts lie off it, as they do in sections of tissue: the
+    path weights each pair by its expected error.
 
     Args:
         fixed, moving: the frames.
@@ -57,7 +58,7 @@ def register_pair(
     """
     a, b = fixed.level, moving.level
     result = register_images(a.image[0, 0], b.image[0, 0], config, a.mask, b.mask)
-    verdict = judge(replace(result.evidence, expected_error=None), Request(config))
+    verdict = judge(replace(result.evidence, expected_error=None, residual_motion=None), Request(config))
     if verdict.status is not Status.OK or result.uncertainty is None:
         return None
     return Measurement.of(
