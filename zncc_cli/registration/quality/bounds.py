@@ -85,7 +85,8 @@ MIN_SIGNAL_AGREEMENT = 0.35
 # the one that was aligned to 0.32; scenes of two and more depths, off by a median of 20 to 90 px, to 0.54 and more.
 MAX_SECOND_MOTION = 0.5
 # Where it explains this share or more, they are images of one kind, that look alike: their parts tell a pixel, and what
-# is in doubt by brightness stays so. Of 21 pairs of different sensors that end ok by texture one came to more, to 0.71.
+# is in doubt by brightness, but for a repetition, stays so. Of 21 pairs of different sensors that end ok by texture one
+# came to more, to 0.71.
 MIN_ALIKE_SHARE = 0.5
 # Of the ZNCC of all windows, what half of them must be able to say of the other half: 0.94 and more in right results,
 # less than 0.63 in a twentieth of the wrong ones.
