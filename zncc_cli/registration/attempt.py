@@ -21,7 +21,7 @@ from zncc_cli.progress import advance, part_of_rest, say, size_words
 from zncc_cli.registration.inputs.orientation_map import OrientedPair
 from zncc_cli.registration.pair_pyramid import LevelMetrics, PairPyramid
 from zncc_cli.registration.pyramid import pyramid
-from zncc_cli.registration.quality.block_consensus import Consensus, block_consensus
+from zncc_cli.registration.quality.block_consensus import block_consensus
 from zncc_cli.registration.quality.bounds import CLEAR_CONSENSUS, MIN_CONSENSUS, MIN_PEAK_RATIO, MIN_START_RATIO
 from zncc_cli.registration.quality.compute_evidence import compute_evidence, may_agree
 from zncc_cli.registration.quality.evidence import Evidence
@@ -47,7 +47,6 @@ from zncc_cli.registration.search.multistart import (
     start_ratio,
 )
 from zncc_cli.registration.search.start_check import check_start
-from zncc_cli.registration.transforms.linear import LinearTransform
 
 # Of what is left: the search; and what follows it, with its descent and its refinement. Some of it is left for what is
 # tried where nothing is found. Means of affine pairs of 512 x 512 to 2048 x 2048 pixels.
@@ -188,7 +187,7 @@ def _may_be_ok(metrics: LevelMetrics, matrix: np.ndarray, ratio: float | None, t
     """
     if not may_agree(metrics, matrix, ratio):
         return False
-    return task.oriented is None or _consensus(task.oriented, matrix, model).significance >= MIN_CONSENSUS
+    return task.oriented is None or block_consensus(task.oriented, matrix, model).significance >= MIN_CONSENSUS
 
 
 def _descend_richest(
@@ -284,22 +283,17 @@ def _with_consensus(evidence: Evidence, oriented: OrientedPair | None, fit: Fit,
     """
     if oriented is None:
         return evidence
-    found = _consensus(oriented, fit.matrix, fit.model)
+    found = block_consensus(oriented, fit.matrix, fit.model)
     rival = None
     repeats = evidence.peak_ratio is not None and evidence.peak_ratio < MIN_PEAK_RATIO
     if repeats and found.significance >= CLEAR_CONSENSUS:
         others = [
             matrix for each in pairs for matrix in other_shifts(each.fixed, each.moving, fit.matrix, MIN_PEAK_RATIO)
         ]
-        rival = max((_consensus(oriented, each, fit.model).significance for each in others), default=None)
+        rival = max((block_consensus(oriented, each, fit.model).significance for each in others), default=None)
     return dataclasses.replace(
         evidence, consensus=found.significance, consensus_tolerance=found.tolerance, rival_consensus=rival
     )
-
-
-def _consensus(oriented: OrientedPair, matrix: np.ndarray, model: Model) -> Consensus:
-    """Return the consensus of the blocks of both images for the ``matrix`` of a ``model``."""
-    return block_consensus(oriented, matrix, LinearTransform(model, (2, 2)).size)
 
 
 def _check_border(pair: PairPyramid, fit: Fit, bound: MotionBound | None, config: RegistrationConfig) -> BorderCheck:

@@ -37,7 +37,6 @@ from zncc_cli.registration.quality.verdict import Status, Verdict, is_static, lo
 from zncc_cli.registration.refine.tone_curve import with_one_tone
 from zncc_cli.registration.search.block_fit import DRAWS, block_fit
 from zncc_cli.registration.search.multistart import Candidate, placed
-from zncc_cli.registration.transforms.linear import LinearTransform
 from zncc_cli.registration.warp import corners, map_points
 
 # Of the variance of an image, what a tone curve may leave where texture has found the place. A line leaves more then.
@@ -126,7 +125,7 @@ def _place_of_blocks(images: Images, task: Task, starts: list[np.ndarray]) -> Ca
     for start in _distinct(starts, images.shapes[0], _SAME_START_PX * pair.factor):
         matrix = block_fit(pair, start, model)
         if matrix is not None and (task.bound is None or task.bound.holds(matrix)):
-            places.append((_consensus(images, matrix, model), matrix))
+            places.append((block_consensus(images.oriented, matrix, model).significance, matrix))
     if not places:
         return None
     consensus, place = max(places, key=lambda each: each[0])
@@ -176,8 +175,10 @@ def _find_more_by_richer_model(images: Images, found: Found) -> bool:
     if richer is None or matrix is None:
         return False
     own = found.solution.evidence.consensus
-    own = _consensus(images, fit.matrix, fit.model) if own is None else own
-    return _consensus(images, matrix, richer) - _SEARCH_COST >= MIN_START_RATIO * max(own, MIN_CONSENSUS)
+    own = block_consensus(images.oriented, fit.matrix, fit.model).significance if own is None else own
+    return block_consensus(images.oriented, matrix, richer).significance - _SEARCH_COST >= MIN_START_RATIO * max(
+        own, MIN_CONSENSUS
+    )
 
 
 def _checked_by_richer_model(images: Images, found: Found) -> Found:
@@ -190,11 +191,6 @@ def _checked_by_richer_model(images: Images, found: Found) -> Found:
         f"{RICHER_MODEL[model]}, or auto"
     )
     return replace(found, solution=replace(found.solution, verdict=Verdict(Status.SUSPECT, (reason,))))
-
-
-def _consensus(images: Images, matrix: np.ndarray, model: Model) -> float:
-    """Return the significance of the block consensus for the ``matrix`` (3, 3) of a ``model``."""
-    return block_consensus(images.oriented, matrix, LinearTransform(model, images.shapes[0]).size).significance
 
 
 def _through_curve(images: Images, task: Task, by_texture: Found) -> Found:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.registration.analytic import Scene, about_centre, level
+from zncc_cli.config import Model
 from zncc_cli.registration.inputs.orientation_map import OrientedPair
 from zncc_cli.registration.pyramid import Level
 from zncc_cli.registration.quality.block_consensus import SAME_PX, block_consensus
@@ -15,7 +16,6 @@ from zncc_cli.registration.quality.bounds import MIN_CONSENSUS
 
 SHAPE = (256, 300)
 TRUTH = about_centre([[1.02, 0.03], [-0.02, 0.99]], (6.3, -4.25), SHAPE)
-AFFINE = 6
 
 
 def scene(seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -23,7 +23,7 @@ def scene(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def significance(fixed: Level, moving: Level, matrix: np.ndarray) -> float:
-    return block_consensus(OrientedPair.of(fixed, moving), matrix, AFFINE).significance
+    return block_consensus(OrientedPair.of(fixed, moving), matrix, Model.AFFINE).significance
 
 
 def test_all_blocks_of_one_scene_find_the_place() -> None:
@@ -65,7 +65,7 @@ def test_images_of_which_all_blocks_agree_are_confirmed() -> None:
 def test_the_tolerance_is_that_of_the_level() -> None:
     image = np.random.default_rng(0).normal(size=(100, 100))
     coarse = Level(level(image).image, level(image).mask, 4)
-    assert block_consensus(OrientedPair.of(coarse, coarse), np.eye(3), AFFINE).tolerance == 4 * SAME_PX
+    assert block_consensus(OrientedPair.of(coarse, coarse), np.eye(3), Model.AFFINE).tolerance == 4 * SAME_PX
 
 
 def test_noise_is_no_place() -> None:

@@ -74,12 +74,7 @@ ADVICE: dict[str, tuple[dict[str, object], Request, str, str]] = {
         "compare",
     ),
     "parts elsewhere": ({"residual_motion": 3.0}, Request(), "try `model` auto, or bspline", "compare"),
-    "a part in place": (
-        {"signal_agreement": 0.25, "zncc_ceiling": 0.9},
-        Request(),
-        "signal agreement 0.25, at least 0.35",
-        "model",
-    ),
+    "a part in place": ({"signal_agreement": 0.25}, Request(), "signal agreement 0.25, at least 0.35", "model"),
     "two depths": ({"second_motion": 0.7}, Request(), "another transform explains 70% as many parts", "try"),
     "parts elsewhere, auto": (
         {"residual_motion": 3.0},

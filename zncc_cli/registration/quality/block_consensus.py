@@ -20,8 +20,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from zncc_cli.config import Model
 from zncc_cli.registration.inputs.orientation_map import OrientedPair
 from zncc_cli.registration.metric.block_surfaces import BLOCK_PX
+from zncc_cli.registration.transforms.linear import LinearTransform
 
 REACH_PX = 14  # pixels of a level: the largest shift along an axis
 # Blocks overlap by half, so that it matters less where the first one begins; every pixel counts once.
@@ -45,17 +47,17 @@ class Consensus:
     tolerance: float
 
 
-def block_consensus(pair: OrientedPair, matrix: np.ndarray, parameters: int) -> Consensus:
+def block_consensus(pair: OrientedPair, matrix: np.ndarray, model: Model) -> Consensus:
     """Return the consensus of the blocks of the fixed image.
 
     Args:
         pair: both images, as blocks are compared.
         matrix: (3, 3), fixed -> moving, full-resolution pixels.
-        parameters: of the model.
+        model: of the matrix.
     """
     found = pair.shifts(pair.at_level(matrix), REACH_PX, STEP_PX)
     same = torch.hypot(*found.shifts.unbind(dim=1)) <= SAME_PX
-    free = math.ceil(parameters / 2)
+    free = math.ceil(LinearTransform(model, (2, 2)).size / 2)
     count, hits = (round(_SHARE * number) - free for number in (len(same), int(same.sum())))
     lengths = np.hypot(*np.mgrid[-REACH_PX : REACH_PX + 1, -REACH_PX : REACH_PX + 1])
     return Consensus(significance(hits, count, float((lengths <= SAME_PX).mean())), SAME_PX * pair.factor)
