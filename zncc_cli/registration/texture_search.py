@@ -159,10 +159,10 @@ def _bends(images: Images, found: Found) -> bool:
     model is too simple: then blocks find much more of the place with a richer one.
     """
     evidence = found.solution.evidence
-    misfit, zncc, ceiling = evidence.model_misfit, evidence.zncc_coarse, evidence.zncc_ceiling
+    misfit, explained = evidence.model_misfit, evidence.explained
     if misfit is None or misfit <= MAX_MODEL_MISFIT_PX:
         return False
-    if zncc is None or ceiling is None or zncc >= MIN_EXPLAINED_SHARE * ceiling:
+    if explained is None or explained >= MIN_EXPLAINED_SHARE:
         return True
     return _find_more_by_richer_model(images, found)
 

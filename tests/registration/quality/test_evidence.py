@@ -43,3 +43,11 @@ def test_lengths_and_nothing_else_are_scaled() -> None:
 def test_what_could_not_be_computed_stays_so() -> None:
     nothing = Evidence(0.1, 0.2, 0.9, None, Ending.CONVERGED, 4.0)
     assert nothing.scaled(2) == dataclasses.replace(nothing, motion=8.0)
+
+
+def test_what_noise_leaves_of_the_zncc_is_what_counts() -> None:
+    known = dataclasses.replace(full(), zncc_coarse=0.3, zncc_ceiling=0.4)
+    assert known.explained == 0.3 / 0.4
+    # Below a ceiling of 0.02 noise is all there is: nothing is explained by nothing.
+    assert dataclasses.replace(known, zncc_coarse=0.001, zncc_ceiling=0.001).explained == 0.001 / 0.02
+    assert dataclasses.replace(known, zncc_ceiling=None).explained is None

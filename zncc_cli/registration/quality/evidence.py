@@ -11,6 +11,7 @@ from zncc_cli.registration.optimizer import Ending
 from zncc_cli.text import Measure
 
 _PIXELS = "px"  # the unit of every length: moving pixels, where not said otherwise
+_MIN_CEILING = 0.02  # of a ZNCC; below it noise is all there is
 
 
 def _figure(label: str, unit: str, meaning: str, factor: float = 1.0, **default: Any) -> Any:
@@ -193,6 +194,13 @@ class Evidence:
     shear: float = _figure(
         "Shear", "", "How much more one direction is scaled than another; 1 is not at all.", default=1.0
     )
+
+    @property
+    def explained(self) -> float | None:
+        """How much of what the images' own noise leaves of a ZNCC was reached; None where that is not known."""
+        if self.zncc_coarse is None or self.zncc_ceiling is None:
+            return None
+        return self.zncc_coarse / max(self.zncc_ceiling, _MIN_CEILING)
 
     def scaled(self, factor: float) -> Evidence:
         """Return the evidence with every length ``factor`` times as long, in pixels that are so much smaller."""

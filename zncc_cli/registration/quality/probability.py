@@ -22,7 +22,6 @@ from zncc_cli.registration.optimizer import Ending
 from zncc_cli.registration.quality import bounds
 from zncc_cli.registration.quality.evidence import Evidence
 
-_MIN_CEILING = 0.02  # below it noise is all there is
 _LOG_PLACES = 2.0  # logarithm of how many places a search by texture compares that are worth a block consensus
 _MAX_CONSENSUS = 12.0  # more blocks say no more
 _MAX_START_RATIO = 2.5  # what stands out more than this says no more
@@ -69,13 +68,6 @@ def _agreement(evidence: Evidence) -> float | None:
     return evidence.block_significance * min(max(ratio, 1.0), _MAX_START_RATIO) ** 2
 
 
-def _explained(evidence: Evidence) -> float | None:
-    """Return the ZNCC over the most that the images' own noise leaves to it."""
-    if evidence.zncc_coarse is None or evidence.zncc_ceiling is None:
-        return None
-    return evidence.zncc_coarse / max(evidence.zncc_ceiling, _MIN_CEILING)
-
-
 def _held_out_share(evidence: Evidence) -> float | None:
     """Return the ZNCC of windows held out from the fit over that of all windows."""
     if evidence.held_out_after is None or evidence.zncc_coarse is None or evidence.zncc_coarse <= 0:
@@ -84,7 +76,7 @@ def _held_out_share(evidence: Evidence) -> float | None:
 
 
 SCORES: Mapping[str, Score] = {
-    "explained": Score(_explained, worst=0.1, best=0.5, absent=0),
+    "explained": Score(lambda e: e.explained, worst=0.1, best=0.5, absent=0),
     "agreement": Score(_agreement, worst=60, best=200, absent=0),
     # Without one no other shift agrees at all.
     "peak_ratio": Score(lambda e: e.peak_ratio, worst=1.1, best=bounds.CLEAR_PEAK_RATIO, absent=1),

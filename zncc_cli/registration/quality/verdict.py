@@ -310,8 +310,7 @@ def _doubts_of_model(e: Evidence, request: Request) -> Iterator[str]:
 
 def look_alike(evidence: Evidence) -> bool:
     """Tell whether brightness explains much of both images, as it does in those of one sensor."""
-    zncc, ceiling = evidence.zncc_coarse, evidence.zncc_ceiling
-    return zncc is not None and ceiling is not None and zncc >= bounds.MIN_ALIKE_SHARE * ceiling
+    return evidence.explained is not None and evidence.explained >= bounds.MIN_ALIKE_SHARE
 
 
 def is_static(evidence: Evidence) -> bool:
