@@ -123,6 +123,31 @@ def test_the_table_holds_the_deviation_of_each_component(run: Run) -> None:
     assert_one_line_error(wrong, 1, "t-expected_error.tif", "(60, 70)")
 
 
+def test_what_has_no_certain_place_has_no_strain(run: Run) -> None:
+    field = random_field((60, 70), spacing=8.0)
+    shapes = {"fixed_shape": (60, 70), "moving_shape": (300, 300)}
+    write_transform(
+        run.folder / "t.json", model="bspline", matrix=field.matrix, **shapes, field=field, with_expected_error=True
+    )
+    error = np.full((60, 70), 0.1, np.float32)
+    error[:, 40:] = 0.3  # a background; a fortieth of the spacing is 0.2
+    tifffile.imwrite(run.folder / "t-expected_error.tif", error)
+    assert run("zncc", "strain", "t.json", "--out", "s", "--max-error", 0.5).returncode == 0
+    everywhere = tifffile.imread(run.folder / "s" / "exx.tif")
+    printed = run("zncc", "strain", "t.json", "--out", "s", "--step", 10, "--overwrite").stdout
+    exx = tifffile.imread(run.folder / "s" / "exx.tif")
+    assert np.isnan(exx[:, 40:]).all()
+    assert np.array_equal(exx[:, :30], everywhere[:, :30], equal_nan=True)  # no window of 17 reaches the background
+    # The border is fitted by its own displacements: those of the background may be anything.
+    assert np.isfinite(exx[30, 39])
+    assert exx[30, 39] != everywhere[30, 39]
+    rows = table(run.folder / "s" / "strain.csv")
+    uncertain = [row for row in rows if row["status"] == "uncertain"]
+    assert all(int(row["x"]) >= 40 and row["u"] and row["sigma"] and not row["exx"] for row in uncertain)
+    assert f"({len(uncertain)} have no certain place)" in printed
+    assert_one_line_error(run("zncc", "strain", "t.json", "--out", "s2", "--max-error", 0), 2, "--max-error")
+
+
 def test_what_has_no_strain_is_refused_in_one_line(run: Run) -> None:
     mirrored = written(run.folder / "m.json", np.diag([-1.0, 1.0, 1.0]))
     np.save(run.folder / "t.npy", STRETCH)

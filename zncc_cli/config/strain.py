@@ -10,6 +10,7 @@ from zncc_cli.config.shared import OUT, OVERWRITE
 from zncc_cli.errors import OptionError
 
 _GAUGE = Range(kind="an odd whole number of pixels,", at_least=1, at_most=9999)
+_ERROR = Range(kind="a number of pixels,", above=0)
 _STEP = Range(kind="a whole number of pixels,", at_least=1)
 
 
@@ -39,6 +40,16 @@ class StrainConfig:
         default=None,
         metadata=setting(
             "Distance of the points in strain.csv.", metavar="PIXELS", default="half the gauge length", range=_STEP
+        ),
+    )
+    max_error: float | None = field(
+        default=None,
+        metadata=setting(
+            "Pixels whose displacement is expected to be off by more have no strain: they show no texture, and the "
+            "field there only continues its surroundings. Of transforms with an expected_error.tif.",
+            metavar="PIXELS",
+            default="a fortieth of the spacing of the spline's nodes",
+            range=_ERROR,
         ),
     )
     overwrite: bool = field(default=False, metadata=OVERWRITE)

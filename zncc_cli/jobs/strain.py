@@ -6,7 +6,7 @@ import csv
 import dataclasses
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,9 @@ _NAMES = (TABLE, *(f"{name}.tif" for name in MAPS))
 _OF_CURVE = ("exx", "eyy", "exy")
 _STRIP_PIXELS = 2**18  # computed at a time, by some fifty numbers each
 _MATRIX_GAUGE = 15  # pixels; about what DIC programs begin with
+# Of a displacement, over the gauge length of the spline: a strain is then off by one or two percent. On a tension test
+# (specimen before a flat background) what is expected to be off by more is a seam of some ten pixels, and no more.
+_MOST_STRAIN_ERROR = 1 / 80
 _UNPLACED = ("blank", "outlier")  # frames that have no place of their own, and no strain
 
 
@@ -52,7 +55,8 @@ class StrainMaps:
         files: their names, the table first.
         gauge: gauge length, pixels.
         step: distance of the points of the table, pixels.
-        points: of the table; ok: of these, those with a whole window.
+        points: of the table; ok: of these, those with a whole window; uncertain: those whose place may be off by more
+            than ``max_error``.
         mean: of each map, over the points that are ok; None where there is none.
         frames: of a movie; None for a single transform.
     """
@@ -63,6 +67,7 @@ class StrainMaps:
     step: int
     points: int
     ok: int
+    uncertain: int
     mean: dict[str, float] | None
     frames: int | None = None
 
@@ -73,12 +78,12 @@ class _Source:
 
     Attributes:
         linear: the transform, with the size of the fixed image; None for a frame without a place of its own.
-        sigma: standard deviation of u, and of v, (H, W), pixels; None where it is not known.
+        error: the expected error of the displacements, (H, W), pixels; None where it is not known.
         frame, status: of the frame of a movie.
     """
 
     linear: Linear | None
-    sigma: NDArray[np.float32] | None
+    error: NDArray[np.float32] | None
     frame: int = 0
     status: str = ""
 
@@ -98,6 +103,7 @@ def write_strain(config: StrainConfig) -> StrainMaps:
     if first is None or first.fixed_shape is None:
         raise InputError(f"{shown(config.transform)}: expected a frame that is aligned, found none; align again")
     gauge, shape = config.gauge or _gauge(first), first.fixed_shape
+    max_error = _max_error(first) if config.max_error is None else config.max_error
     step = config.step or max(1, gauge // 2)
     names = (*_NAMES, CURVE) if of_movie else _NAMES
     # Rows of floats are kept until they are written.
@@ -116,7 +122,7 @@ def write_strain(config: StrainConfig) -> StrainMaps:
                 say(f"mapping strain, frame {number + 1} of {len(sources)}")
                 table = _Table(step, source, of_movie)
                 tables.append(table)
-                for rows, part in _parts(source, shape, gauge):
+                for rows, part in _parts(source, shape, gauge, max_error):
                     if part is not None:
                         table.add(writer, rows, part)
                     for name in MAPS:
@@ -127,9 +133,10 @@ def write_strain(config: StrainConfig) -> StrainMaps:
             _write_map(folder.staging / f"{name}.tif", rows_of[name], first.grid, shape, count)
         if of_movie:
             _write_curve(folder.staging / CURVE, tables)
-    points, ok = (sum(counts) for counts in zip(*((table.points, table.ok) for table in tables), strict=True))
+    counts = ((table.points, table.ok, table.uncertain) for table in tables)
+    points, ok, uncertain = (sum(each) for each in zip(*counts, strict=True))
     frames = len(sources) if of_movie else None
-    return StrainMaps(config.out, names, gauge, step, points, ok, tables[-1].mean, frames)
+    return StrainMaps(config.out, names, gauge, step, points, ok, uncertain, tables[-1].mean, frames)
 
 
 def _sources(path: Path) -> tuple[list[_Source], bool, list[Path]]:
@@ -148,17 +155,17 @@ def _sources(path: Path) -> tuple[list[_Source], bool, list[Path]]:
                 "to .json with --fixed and --moving"
             )
         _refuse_mirror(path, linear)
-        return [_Source(linear, _sigma(linear.expected_error, linear.fixed_shape))], False, []
+        return [_Source(linear, _error(linear.expected_error, linear.fixed_shape))], False, []
     stack = read_stack(path)
-    errors = stack.expected_error
-    sigmas = _frame_sigmas(errors, (len(stack.frames), *stack.shape))
+    errors = _error(stack.expected_error, (len(stack.frames), *stack.shape))
     sources = []
     for index, frame in enumerate(stack.frames):
         linear = Linear(frame.matrix, stack.shape, stack.shape, bend=frame.field)
         _refuse_mirror(path, linear)
         placed = None if frame.status in _UNPLACED else linear
-        sources.append(_Source(placed, sigmas(index), frame.number, frame.status))
-    return sources, True, [] if errors is None else [errors]
+        error = None if errors is None else errors[index]
+        sources.append(_Source(placed, error, frame.number, frame.status))
+    return sources, True, [] if stack.expected_error is None else [stack.expected_error]
 
 
 def _refuse_mirror(path: Path, linear: Linear) -> None:
@@ -169,23 +176,14 @@ def _refuse_mirror(path: Path, linear: Linear) -> None:
         )
 
 
-def _sigma(path: Path | None, shape: tuple[int, ...]) -> NDArray[np.float32] | None:
-    """Return the standard deviation of u, and of v, pixels, from the file of expected errors; None without one.
-
-    It is that of each component where both are known alike.
-    """
+def _error(path: Path | None, shape: tuple[int, ...]) -> NDArray[np.float32] | None:
+    """Return the expected errors, pixels, from their file; None without one."""
     if path is None:
         return None
     if not path.exists():
-        logger.warning("%s: not beside the transform; sigma is left empty", shown(path))
+        logger.warning("%s: not beside the transform; sigma is left empty, and no point is uncertain", shown(path))
         return None
-    return read_expected_error(path, shape) / np.float32(math.sqrt(2))
-
-
-def _frame_sigmas(path: Path | None, shape: tuple[int, ...]) -> Callable[[int], NDArray[np.float32] | None]:
-    """Return a function from the index of a frame to its `_sigma`."""
-    sigma = _sigma(path, shape)
-    return lambda index: None if sigma is None else sigma[index]
+    return read_expected_error(path, shape)
 
 
 def _gauge(linear: Linear) -> int:
@@ -193,48 +191,75 @@ def _gauge(linear: Linear) -> int:
     return _MATRIX_GAUGE if linear.bend is None else 2 * round(linear.bend.spacing) + 1
 
 
+def _max_error(linear: Linear) -> float:
+    """Return the largest expected error of a strain, pixels, where none is asked for; see `_MOST_STRAIN_ERROR`."""
+    return math.inf if linear.bend is None else _MOST_STRAIN_ERROR * 2 * linear.bend.spacing
+
+
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """What is known of some rows: displacements (h, W, 2), the share of each window that is known, and strains."""
+    """What is known of some rows.
+
+    Attributes:
+        displacements: (h, W, 2).
+        sigma: standard deviation of u, and of v, (h, W): that of each where both are known alike. NaN if not known.
+        uncertain: (h, W), whether the displacement may be off by more than the largest error that is allowed.
+        share: (h, W), the part of each window that is known, and not uncertain.
+        strain: NaN where the pixel is uncertain.
+    """
 
     displacements: NDArray[np.float64]
+    sigma: NDArray[np.float64]
+    uncertain: NDArray[np.bool_]
     share: NDArray[np.float64]
     strain: Strain
 
 
-def _parts(source: _Source, shape: tuple[int, int], gauge: int) -> Iterator[tuple[range, _Part | None]]:
+def _parts(
+    source: _Source, shape: tuple[int, int], gauge: int, max_error: float
+) -> Iterator[tuple[range, _Part | None]]:
     """Yield rows of the fixed frame, from top to bottom, and what is known of them; None without a transform."""
     linear, height = source.linear, max(gauge, _STRIP_PIXELS // shape[1])
     for first in range(0, shape[0], height):
         rows = range(first, min(first + height, shape[0]))
-        yield rows, None if linear is None else _part(linear, rows, shape, gauge)
+        yield rows, None if linear is None else _part(linear, source.error, rows, shape, gauge, max_error)
 
 
-def _part(linear: Linear, rows: range, shape: tuple[int, int], gauge: int) -> _Part:
+def _part(
+    linear: Linear,
+    error: NDArray[np.float32] | None,
+    rows: range,
+    shape: tuple[int, int],
+    gauge: int,
+    max_error: float,
+) -> _Part:
     around = range(max(0, rows.start - gauge // 2), min(shape[0], rows.stop + gauge // 2))
     own = slice(rows.start - around.start, rows.stop - around.start)
     u = displacements(linear.transform, around, range(shape[1]), linear.moving_shape)
+    errors = np.full(u.shape[:2], np.nan) if error is None else error[around.start : around.stop].astype(np.float64)
+    uncertain = errors > max_error
+    trusted = np.where(uncertain[..., None], np.nan, u)
     if gauge == 1:
         gradients = jacobians(linear.transform, rows, range(shape[1])) - np.eye(2)
-        share = np.asarray(np.isfinite(u[own]).all(axis=-1), np.float64)
-        gradients[share == 0] = np.nan
+        share = np.asarray(np.isfinite(trusted[own]).all(axis=-1), np.float64)
     else:
-        whole, shares = plane_gradients(u, gauge)
+        whole, shares = plane_gradients(trusted, gauge)
         gradients, share = whole[own], shares[own]
-    return _Part(u[own], share, strain_of(gradients))
+    gradients[~np.isfinite(trusted[own]).all(axis=-1)] = np.nan
+    return _Part(u[own], errors[own] / math.sqrt(2), uncertain[own], share, strain_of(gradients))
 
 
 class _Table:
     """The rows of strain.csv of one transform, and what they sum up to.
 
     Attributes:
-        source: the transform. points, ok, mean: as in `StrainMaps`.
+        source: the transform. points, ok, uncertain, mean: as in `StrainMaps`.
     """
 
     def __init__(self, step: int, source: _Source, of_movie: bool) -> None:
         self.source, self._step = source, step
         self._prefix = (source.frame,) if of_movie else ()
-        self.points = self.ok = 0
+        self.points = self.ok = self.uncertain = 0
         self._sums = dict.fromkeys(MAPS, 0.0)
         self._variance, self._known = 0.0, 0
 
@@ -254,21 +279,24 @@ class _Table:
         maps = [getattr(part.strain, name) for name in MAPS]
         for row in chosen:
             at = row - rows.start
-            known, share, folds = (
-                np.isfinite(part.displacements[at, columns]).all(axis=-1),
-                part.share[at, columns],
-                maps[-1][at, columns] <= 0,
-            )
+            outside = ~np.isfinite(part.displacements[at, columns]).all(axis=-1)
             values = np.stack([values[at, columns] for values in maps], axis=-1)
-            unfit = ~np.isfinite(maps[-1][at, columns])
-            status = np.select([~known, unfit, folds, share < 1], ["outside", "cut", "fold", "edge"], "ok")
+            cases = {
+                "outside": outside,
+                "uncertain": part.uncertain[at, columns],
+                "cut": ~np.isfinite(values[:, -1]),
+                "fold": values[:, -1] <= 0,
+                "edge": part.share[at, columns] < 1,
+            }
+            status = np.select([*cases.values()], [*cases], "ok")
             self.points += len(columns)
             whole = status == "ok"
             self.ok += int(whole.sum())
+            self.uncertain += int((status == "uncertain").sum())
             for number, name in enumerate(MAPS):
                 self._sums[name] += float(values[whole, number].sum())
-            sigma = np.full(len(columns), np.nan) if self.source.sigma is None else self.source.sigma[row, columns]
-            told = sigma[whole & np.isfinite(sigma)].astype(np.float64)
+            sigma = part.sigma[at, columns]
+            told = sigma[whole & np.isfinite(sigma)]
             self._variance, self._known = self._variance + float(told @ told), self._known + len(told)
             lines = zip(columns, part.displacements[at, columns], sigma, values, status, strict=True)
             for x, u, deviation, value, word in lines:

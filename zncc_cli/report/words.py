@@ -37,6 +37,7 @@ FILES: Mapping[str, str] = {
     "spline.npy": "coefficients of the transform's spline, which transform.json names",
     "displacement.tif": "moving less fixed coordinates (dx, dy) of every fixed pixel, for other tools",
     "expected_error.tif": "how far the transform may be off at every fixed pixel: standard deviation, pixels",
+    "trusted.tif": "255 at the fixed pixels where the transform is expected to be off by a pixel or less, else 0",
     "jacobian.tif": "determinant of the transform: the ratio of areas; zero or less where it folds",
     "std_fixed.tif": "local standard deviation of the fixed image",
     "std_aligned.tif": "local standard deviation of the aligned image",

@@ -29,7 +29,7 @@ from zncc_cli.registration.transforms.spline_field import SplineField
 SAMPLE = Path(__file__).parents[3] / "sample_data" / "affine"
 MATRIX_FILES = {"aligned.tif", "mask.tif", "std_fixed.tif", "std_aligned.tif", "zncc.tif", "overlay.png", "report.html"}
 MATRIX_FILES |= {"report.json", "transform.json"}
-BENDING_FILES = {"spline.npy", "displacement.tif", "expected_error.tif", "jacobian.tif"}
+BENDING_FILES = {"spline.npy", "displacement.tif", "expected_error.tif", "trusted.tif", "jacobian.tif"}
 
 
 @pytest.fixture
@@ -166,6 +166,7 @@ def test_a_real_result_tells_its_expected_error_to_everybody(
     written, moved = tifffile.imread(out / "expected_error.tif"), tifffile.imread(out / "displacement.tif")
     assert written.dtype == np.float32
     assert np.array_equal(np.isfinite(written), np.isfinite(moved).all(axis=-1))
+    assert np.array_equal(tifffile.imread(out / "trusted.tif"), np.where(written <= 1, 255, 0).astype(np.uint8))
     worst, x, y = error.worst
     assert written[y, x] == np.float32(worst)
     assert json.loads((out / "transform.json").read_text())["expected_error"] == "expected_error.tif"

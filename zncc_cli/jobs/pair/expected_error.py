@@ -1,4 +1,4 @@
-"""expected_error.tif: how far a transform that bends may be off, at every pixel of the fixed image."""
+"""How far a transform that bends may be off, at every pixel of the fixed image: expected_error.tif and trusted.tif."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from zncc_cli.files.image_output import STRIP_ROWS, write_strips
 from zncc_cli.files.metadata import Metadata
-from zncc_cli.registration.nonrigid.error_map import ErrorMap
+from zncc_cli.registration.nonrigid.error_map import UNCERTAIN_PX, ErrorMap
 from zncc_cli.registration.transforms.bending import displacements
 from zncc_cli.registration.transforms.spline_field import SplineField
 
@@ -26,6 +26,19 @@ def write_expected_error(
     """
     strips = expected_error_strips(error, field, moving_shape)
     write_strips(path, strips, shape=field.shape, dtype=np.float32, axes="YX", like=None, frame=grid)
+
+
+def write_trusted(
+    path: Path, error: ErrorMap | None, field: SplineField, moving_shape: tuple[int, int], grid: Metadata
+) -> None:
+    """Write 255 where no more than `UNCERTAIN_PX` is expected, else 0, uint8, on the fixed frame: a fixed mask.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    errors = expected_error_strips(error, field, moving_shape)
+    strips = (np.where(strip <= UNCERTAIN_PX, np.uint8(255), np.uint8(0)) for strip in errors)
+    write_strips(path, strips, shape=field.shape, dtype=np.uint8, axes="YX", like=None, frame=grid)
 
 
 def expected_error_strips(

@@ -24,7 +24,7 @@ REPORT = "report.json"
 OVERLAY = "overlay.png"
 MASK = ("mask.tif",)
 MAPS = ("std_fixed.tif", "std_aligned.tif", "zncc.tif")
-JACOBIAN = "jacobian.tif"
+JACOBIAN, TRUSTED = "jacobian.tif", "trusted.tif"
 # The images that were resampled, whose suffix is that of their format; that of the fixed image is written where the
 # canvas is not its own frame.
 _ALIGNED, _FIXED_ON_CANVAS = "aligned", "fixed"
@@ -39,7 +39,11 @@ _FILES = {
     Product.REPORT: (REPORT,),
 }
 # Further files of a result that bends.
-_FILES_OF_BENT = {Product.TRANSFORM: (SPLINE, DISPLACEMENT, EXPECTED_ERROR), Product.MAPS: (JACOBIAN,)}
+_FILES_OF_BENT = {
+    Product.TRANSFORM: (SPLINE, DISPLACEMENT, EXPECTED_ERROR),
+    Product.MASK: (TRUSTED,),
+    Product.MAPS: (JACOBIAN,),
+}
 
 
 def file_names(config: PairConfig, *, bent: bool = False) -> tuple[str, ...]:

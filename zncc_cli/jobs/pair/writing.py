@@ -19,7 +19,7 @@ from zncc_cli.files.transforms.transform_json import write_transform
 from zncc_cli.jobs.budget import file_bytes, map_bytes
 from zncc_cli.jobs.disk import check_disk
 from zncc_cli.jobs.downsampling import Downsampled
-from zncc_cli.jobs.pair.expected_error import write_expected_error
+from zncc_cli.jobs.pair.expected_error import write_expected_error, write_trusted
 from zncc_cli.jobs.pair.inputs import DownsampledPair, PairViews
 from zncc_cli.jobs.pair.jacobian import write_jacobian
 from zncc_cli.jobs.pair.pictures import pair_layers, pair_overlay, pair_pictures, shows_pixels
@@ -30,6 +30,7 @@ from zncc_cli.jobs.pair.run_folder import (
     MASK,
     OVERLAY,
     TRANSFORM,
+    TRUSTED,
     RunFolder,
     aligned_name,
     fixed_name,
@@ -37,7 +38,8 @@ from zncc_cli.jobs.pair.run_folder import (
 from zncc_cli.jobs.pair.strip_collector import StripCollector
 from zncc_cli.jobs.resampled import write_resampled
 from zncc_cli.jobs.threads import beside
-from zncc_cli.registration.nonrigid.error_map import ErrorMap
+from zncc_cli.registration.nonrigid.error_map import UNCERTAIN_PX, ErrorMap
+from zncc_cli.registration.nonrigid.verdict import MAX_EXPECTED_ERROR_PX
 from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.register import RegistrationResult
 from zncc_cli.registration.resampling.canvas import Frame, frame_of
@@ -105,9 +107,12 @@ def write_images(
         with_expected_error=result.field is not None,
     )
     if result.field is not None:
-        write_expected_error(
-            folder.staging / EXPECTED_ERROR, _error_map(result), result.field, result.moving_shape, grid
-        )
+        error, on_frame = _error_map(result), (result.field, result.moving_shape, grid)
+        write_expected_error(folder.staging / EXPECTED_ERROR, error, *on_frame)
+        if TRUSTED in folder.names:
+            with folder.missing.on_failure(TRUSTED):
+                write_trusted(folder.staging / TRUSTED, error, *on_frame)
+            notes += _trusted_note(error, result)
     if JACOBIAN in folder.names and result.field is not None:
         with folder.missing.on_failure(JACOBIAN):
             write_jacobian(folder.staging / JACOBIAN, result.field, result.moving_shape, canvas, grid)
@@ -137,6 +142,16 @@ def write_images(
         with _overlay_writing(folder, pair, layers, result, canvas, config):
             maps = collector.write(views.fixed, (_standard_deviation(pair.fixed), _standard_deviation(pair.moving)))
     return ResampledPair(canvas, written.clipped, collector.filled, maps, layers, (*notes, *written.notes))
+
+
+def _trusted_note(error: ErrorMap | None, result: RegistrationResult) -> tuple[str, ...]:
+    """Return how to have the rest judged by itself, where ground without texture is all that speaks against it."""
+    if error is None or result.status is Status.OK or not error.rms <= MAX_EXPECTED_ERROR_PX < error.rms_everywhere:
+        return ()
+    return (
+        f"{TRUSTED} is white where {UNCERTAIN_PX:g} px or less is expected; as --fixed-mask of a second run it has "
+        "that part judged by itself",
+    )
 
 
 def _error_map(result: RegistrationResult) -> ErrorMap | None:
