@@ -54,7 +54,7 @@ _MEASURED, _COMPARED, _WRITTEN = 0.55, 0.65, 0.85
 def align_stack(config: StackConfig, progress: Progress, import_seconds: float = 0.0) -> StackOutcome:
     """Align the frames of a file, and write the stack, its drift and a report into ``config.folder``.
 
-    Memory: some dozens of frames of at most 2^17 pixels, and the parts of the file that are read and written at a time.
+    Memory: some dozens of frames of at most 2^19 pixels, and the parts of the file that are read and written at a time.
 
     Args:
         config: the settings.

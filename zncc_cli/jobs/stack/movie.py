@@ -28,9 +28,11 @@ from zncc_cli.registration.resampling.canvas import Frame
 from zncc_cli.registration.transforms.bending import Transform
 
 # Larger frames are registered on means of blocks, until they have no more pixels than this, by the model: several times
-# as fast, and still to hundredths of a pixel. What bends is as fine as the pixels.
+# as fast, and still to hundredths of a pixel. Short movies have time for more. What bends is as fine as the pixels.
 _MAX_PIXELS_RICHER = 2**15
 _MAX_PIXELS_OF = {Model.TRANSLATION: 2**17, Model.BSPLINE: MAX_FULL_RESOLUTION_PIXELS}
+_MOVIE_PIXELS = 2**23  # of all frames of a short movie together
+_MAX_PIXELS_SHORT = 2**19  # some dozens of frames are kept
 _HOT_PIXEL_FRAMES = 5  # frames, all over the movie, in which hot pixels are searched
 
 Progress = Callable[[str], None]
@@ -137,7 +139,8 @@ def movie_of(image: Image, config: StackConfig) -> tuple[Movie, tuple[str, ...]]
     others = [numbered(leading[k], view.index[k], image.leading[k]) for k in _long_axes(image) if k != axis]
     if others:
         notes.append(f"{name}: registered by {', '.join(others)}; all planes of a frame are moved alike")
-    max_pixels = _MAX_PIXELS_OF.get(config.model, _MAX_PIXELS_RICHER)
+    in_time = min(_MOVIE_PIXELS // count, _MAX_PIXELS_SHORT)
+    max_pixels = max(in_time, _MAX_PIXELS_OF.get(config.model, _MAX_PIXELS_RICHER))
     factor = downsampling_factor(image.shape, max_pixels=max_pixels)
     if min(image.shape) // factor < SMALLEST_IMAGE:
         height, width = image.shape
@@ -146,7 +149,7 @@ def movie_of(image: Image, config: StackConfig) -> tuple[Movie, tuple[str, ...]]
             f"found {width} x {height}"
         )
     if factor > 1:
-        notes.append(f"{name}: registered on means of {factor} x {factor} pixels, since the frames are large")
+        notes.append(f"{name}: registered on means of {factor} x {factor} pixels, which is faster")
     window = config.window or fitting_window((image.shape[0] // factor, image.shape[1] // factor))
     if config.window is None and window < DEFAULT_WINDOW:
         notes.append(f"{name}: windows of {window} pixels are used, since the frames are too small for larger ones")
