@@ -8,6 +8,7 @@ Formulas, shapes and what each plane means: csrc/pair_metric.h. The same in plai
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -197,15 +198,15 @@ def pair_metric(
         matrix,
         field,
         planes.degree,
-        torch.tensor(planes.box),
+        _numbers(planes.box, torch.int64),
         mask,
         planes.moving_mask,
         planes.fixed_measured,
         planes.moving_measured,
         weight,
         window,
-        torch.tensor(weights, dtype=torch.float64),
-        torch.tensor(grid, dtype=torch.int64),
+        _numbers(weights, torch.float64),
+        _numbers(grid, torch.int64),
         tile_step,
         projective,
         sums,
@@ -216,9 +217,16 @@ def pair_metric(
         w,
         pixels,
     )
-    sums, cells, scores, curvature = _parts(numbers.cpu(), shapes)
+    if numbers.device.type != "cpu":
+        sums, cells, scores, curvature = _parts(numbers.cpu(), shapes)
     assert sums is not None
     return PairSums(Totals(*sums.tolist()), cells, scores, curvature, z, w, pixels)
+
+
+@functools.lru_cache(maxsize=64)
+def _numbers(values: tuple[float, ...], dtype: torch.dtype) -> torch.Tensor:
+    """Return numbers (n,) on the CPU, which are only read: a pair is compared many times by the same ones."""
+    return torch.tensor(values, dtype=dtype)
 
 
 def _numel(shape: tuple[int, ...] | None) -> int:

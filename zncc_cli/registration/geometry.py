@@ -133,19 +133,20 @@ def clip(polygon: np.ndarray, planes: np.ndarray) -> np.ndarray:
 
     Sutherland and Hodgman 1974, doi:10.1145/360767.360802.
     """
-    for plane in planes:
-        if len(polygon) == 0:
-            break
-        height = polygon @ plane[:2] + plane[2]
-        kept: list[np.ndarray] = []
-        following = zip(np.roll(polygon, -1, axis=0), np.roll(height, -1), strict=True)
-        for a, height_a, (b, height_b) in zip(polygon, height, following, strict=True):
-            if height_a >= 0:
-                kept.append(a)
-            if (height_a >= 0) != (height_b >= 0):
-                kept.append(a + (b - a) * (height_a / (height_a - height_b)))
-        polygon = np.array(kept).reshape(-1, 2)
-    return polygon
+    # In plain numbers: of so few points each call of numpy takes longer than all of them.
+    points: list[tuple[float, float]] = [(x, y) for x, y in polygon.tolist()]
+    for a, b, c in planes.tolist():
+        heights = [a * x + b * y + c for x, y in points]
+        kept = list[tuple[float, float]]()
+        for k, ((x, y), height) in enumerate(zip(points, heights, strict=True)):
+            next_to = (k + 1) % len(points)
+            if height >= 0:
+                kept.append((x, y))
+            if (height >= 0) != (heights[next_to] >= 0):
+                share = height / (height - heights[next_to])
+                kept.append((x + (points[next_to][0] - x) * share, y + (points[next_to][1] - y) * share))
+        points = kept
+    return np.array(points, dtype=np.float64).reshape(-1, 2)
 
 
 def overlap_extent(matrix: np.ndarray, fixed: Extent, moving: Extent) -> Extent | None:

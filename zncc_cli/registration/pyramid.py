@@ -31,7 +31,7 @@ MIN_VALID_SHARE = 0.95
 # Of a pixel, for the noise to be measured there: filled-in pixels are smoother than noise, and on coarse levels a
 # little of them is everywhere.
 _MIN_MEASURED_SHARE = 0.5
-_NOISE_PIXELS = 2**16  # tell the noise to half a percent
+_NOISE_PIXELS = 2**15  # tell the noise to a percent
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from zncc_cli.config import Interpolation
-from zncc_cli.operators.filters import rectangle
+from zncc_cli.operators.filters import is_full, rectangle
 from zncc_cli.operators.pair_metric import CellGrid, MetricWeights, PairSums, Wanted
 from zncc_cli.registration.geometry import Extent, overlap_extent
 from zncc_cli.registration.metric.local_zncc import RELATIVE_EPS
@@ -41,7 +41,7 @@ NOISE_WEIGHT = 8.0
 _MIN_RELATIVE_VARIANCE = 1e-6
 _BLOCKS_PER_SIDE = 8  # of the overlap
 _MIN_BLOCK_SIGNAL = 0.25  # of the mean W e in the block with most: less is mostly noise
-_TILED_WINDOWS = 2**20  # of an overlap that are looked at, where it holds more than twice as many
+_TILED_WINDOWS = 2**19  # of an overlap that are looked at, where it holds more than twice as many
 _OVERLAP_ROUNDING = 1e-3  # float32 sums of weights are good to less
 
 
@@ -163,7 +163,7 @@ class LevelMetric:
         """The sum of e over the windows of the fixed image alone."""
         variance = window_variance(self._fixed.image[0, 0], self._window)
         signal = variance / (variance + self._metric.weights.beta)
-        return float(signal[full_windows(self._fixed.mask, self._window)].sum())
+        return float(_of_full_windows(signal, self._fixed.mask, self._window).sum())
 
     @cached_property
     def ceiling(self) -> float:
@@ -302,9 +302,14 @@ def _pixel_and_window_counts(mask: Tensor, border: int, window: int) -> tuple[fl
     return float(torch.count_nonzero(inner)), float(torch.count_nonzero(full_windows(inner, window)))
 
 
+def _of_full_windows(values: Tensor, mask: Tensor, window: int) -> Tensor:
+    """Return the values (H-w+1, W-w+1) of the windows of ``mask`` (H, W) bool alone."""
+    return values if is_full(mask) else values[full_windows(mask, window)]
+
+
 def _signal_share(level: Level, window: int) -> float:
     """Return the mean share of the variance of a level's windows that is not noise, in [0, 1]."""
-    variance = window_variance(level.image[0, 0], window)[full_windows(level.mask, window)]
+    variance = _of_full_windows(window_variance(level.image[0, 0], window), level.mask, window)
     noise = window**2 * level.noise_sigma**2
     return float((1 - noise / variance.clamp_min(noise + 1e-12)).mean()) if variance.numel() else 0.0
 

@@ -68,6 +68,7 @@ class Refined:
         evaluations: how often a metric was linearized, over all solutions that were tried.
         tile_step: every which tile of the frame it rests on; 1 for all.
         contraction: length of the last step over that of a short one before it; infinite where there was none.
+        inverse: (n, n), the inverse of the curvature by all tiles, as the tiles looked at tell it; None for none.
     """
 
     matrix: np.ndarray
@@ -79,6 +80,7 @@ class Refined:
     evaluations: int
     tile_step: int = 1
     contraction: float = math.inf
+    inverse: np.ndarray | None = None
 
     @property
     def error_of_all(self) -> float:
@@ -113,9 +115,9 @@ def refine(
         return float(np.abs(map_points(a, frame) - map_points(b, frame)).max())
 
     def solved(
-        metric: SymmetricMetric, matrix: np.ndarray, tile_step: int = first_step, contraction: float = math.inf
+        metric: SymmetricMetric, matrix: np.ndarray, tile_step: int = first_step, by_fewer: Refined | None = None
     ) -> Refined:
-        result = solve(metric, transform, matrix, config, tile_step, contraction)
+        result = solve(metric, transform, matrix, config, tile_step, by_fewer)
         if motion(result.matrix, start) > lost_distance:
             result = _failed(transform, start, result.loss, Ending.OUT_OF_DOMAIN, result.iterations)
         return replace(result, tile_step=tile_step)
@@ -126,7 +128,7 @@ def refine(
             return result
         if result.ending is not Ending.CONVERGED:  # it may have left the place
             return solved(metric, matrix, tile_step)
-        return solved(metric, result.matrix, tile_step, result.contraction)
+        return solved(metric, result.matrix, tile_step, result)
 
     local = local_metric(fixed, moving, scale, config)
     by_local, by_whitened = [solved(local, start)], list[Refined]()
@@ -199,7 +201,7 @@ def solve(
     start: np.ndarray,
     config: RegistrationConfig,
     tile_step: int = 1,
-    contraction: float = math.inf,
+    by_fewer: Refined | None = None,
 ) -> Refined:
     """Return the matrix of ``transform`` near ``start`` at which the score of ``metric`` is zero.
 
@@ -209,15 +211,16 @@ def solve(
         start: (3, 3), fixed -> moving, pixels.
         config: its tolerance is used, and its largest number of iterations: 20 of them, or a third where that is more.
         tile_step: only every which tile of the frame counts; 1 for all.
-        contraction: of steps near the start, as far as it is known: by other tiles, see `Refined`.
+        by_fewer: the result by fewer tiles, where that is the start: its curvature and its contraction are known.
     """
     matrix, loss, ending, iteration = start, math.nan, Ending.MAX_ITERATIONS, 0
     inverse, step, previous_score = None, np.zeros(transform.size), np.zeros(transform.size)
+    contraction, known = (math.inf, None) if by_fewer is None else (by_fewer.contraction, by_fewer.inverse)
     previous_length = expected_error = math.inf
     max_iterations = min(config.max_iterations, max(_ITERATIONS, config.max_iterations // _ITERATION_DIVISOR))
     for iteration in range(1, max_iterations + 1):
         near = iteration > 1 and float(np.linalg.norm(step)) < _QUASI_NEWTON_STEP_PX
-        linearized = metric.linearized(matrix, transform.projective, not near, tile_step)
+        linearized = metric.linearized(matrix, transform.projective, not near and known is None, tile_step)
         if linearized is None:
             return _failed(transform, start, math.nan, Ending.OUT_OF_DOMAIN, iteration)
         loss, p = linearized.loss, transform.parameters(matrix)
@@ -225,6 +228,8 @@ def solve(
         score = to_matrix.T @ linearized.scores.sum(axis=1)
         if near:
             inverse = updated_inverse(inverse, step, previous_score - score)
+        elif known is not None:
+            inverse, known = known * tile_step, None
         else:
             inverse = safe_inverse(to_matrix.T @ linearized.curvature @ to_matrix, _MIN_CONDITION)
         if inverse is None:
@@ -248,7 +253,17 @@ def solve(
         if length < config.tolerance or expected < enough:
             ending = Ending.CONVERGED
             break
-    return Refined(matrix, expected_error, influences, loss, ending, iteration, iteration, contraction=contraction)
+    return Refined(
+        matrix,
+        expected_error,
+        influences,
+        loss,
+        ending,
+        iteration,
+        iteration,
+        contraction=contraction,
+        inverse=None if inverse is None else inverse / tile_step,
+    )
 
 
 def _expected_error(metric: SymmetricMetric, matrix: np.ndarray, covariance: np.ndarray) -> float:

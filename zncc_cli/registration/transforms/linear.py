@@ -24,7 +24,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 
 import numpy as np
 
@@ -92,13 +92,9 @@ class LinearTransform:
             change[_G, [6, 7]] = 1 / r**2
         return inner, change
 
-    @cached_property
+    @property
     def _about_origin(self) -> np.ndarray:
-        """The matrix (9, 9) that turns a row-major matrix (9,) about the centre into the one about the origin."""
-        cx, cy = self._centre
-        to_centre = np.array([[1, 0, -cx], [0, 1, -cy], [0, 0, 1]])
-        back = np.array([[1, 0, cx], [0, 1, cy], [0, 0, 1]])
-        return np.kron(back, to_centre.T)
+        return _about_origin(*self._centre)
 
     def parameters(self, matrix: np.ndarray) -> np.ndarray:
         """Return the (size,) parameters of the model's transform that is nearest to ``matrix`` (3, 3).
@@ -133,6 +129,16 @@ class LinearTransform:
         if self.model in (Model.RIGID, Model.SIMILARITY):
             out[:, _ANGLE] = np.unwrap(path[:, _ANGLE], period=2 * math.pi * self._radius)
         return out
+
+
+@lru_cache(maxsize=64)
+def _about_origin(cx: float, cy: float) -> np.ndarray:
+    """Return the matrix (9, 9) that turns a row-major matrix (9,) about a centre into the one about the origin."""
+    to_centre = np.array([[1, 0, -cx], [0, 1, -cy], [0, 0, 1]])
+    back = np.array([[1, 0, cx], [0, 1, cy], [0, 0, 1]])
+    about_origin = np.kron(back, to_centre.T)
+    about_origin.setflags(write=False)
+    return about_origin
 
 
 _ANGLE = 2  # index of the parameter r a
