@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from zncc_cli.config.setting import setting
-from zncc_cli.config.shared import DEFAULT_CHANNEL, REGISTERED_CHANNEL, channel_choice, whole_number
+from zncc_cli.config.shared import AGREEING_CHANNEL, DEFAULT_AGREEING_CHANNEL, channel_choice, whole_number
 from zncc_cli.errors import OptionError
 
 _T = TypeVar("_T")
@@ -38,7 +38,8 @@ class InputConfig:
         ),
     )
     channel: str | None = field(
-        default=None, metadata=setting(REGISTERED_CHANNEL, metavar="N|NAME|FIXED,MOVING", default=DEFAULT_CHANNEL)
+        default=None,
+        metadata=setting(AGREEING_CHANNEL, metavar="N|NAME|FIXED,MOVING", default=DEFAULT_AGREEING_CHANNEL),
     )
 
     def __post_init__(self) -> None:

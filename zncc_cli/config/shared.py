@@ -36,12 +36,17 @@ ONE_SERIES = setting(
 )
 _CHANNELS = (
     "its name in the file, or its number from 0; luminance (RGB only); hematoxylin, eosin or dab, what that stain "
-    "absorbs (RGB of a section); or best, the channel with the most texture relative to its noise."
+    "absorbs (RGB of a section); or best, "
 )
-REGISTERED_CHANNEL = f"Channel to register by: {_CHANNELS} All channels are moved."
+_TEXTURED = "the channel with the most texture relative to its noise."
+REGISTERED_CHANNEL = f"Channel to register by: {_CHANNELS}{_TEXTURED} All channels are moved."
+AGREEING_CHANNEL = (
+    f"Channel to register by: {_CHANNELS}of all pairs of channels the one that agrees best. All are moved."
+)
+DEFAULT_AGREEING_CHANNEL = "luminance of RGB, otherwise the one with the most texture relative to its noise"
 CHANNEL_METAVAR = "N|NAME|luminance|hematoxylin|eosin|dab|best"
 DEFAULT_CHANNEL = "luminance of RGB, otherwise best"
-ONE_CHANNEL = setting(f"Channel to use: {_CHANNELS}", metavar=CHANNEL_METAVAR, default=DEFAULT_CHANNEL)
+ONE_CHANNEL = setting(f"Channel to use: {_CHANNELS}{_TEXTURED}", metavar=CHANNEL_METAVAR, default=DEFAULT_CHANNEL)
 
 
 def no_data_number(no_data: str) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -112,6 +112,14 @@ class ChannelView:
         return None
 
 
+@dataclass(frozen=True)
+class Agreeing:
+    """The channels that agree best, a number for each image, and how many such choices were compared."""
+
+    numbers: tuple[int, ...]
+    compared: int
+
+
 def _subtract(values: np.ndarray, offset: np.generic) -> np.ndarray:
     """Return ``values - offset`` as float32; differences are exact, or rounded to float64, before that."""
     difference: np.ndarray
@@ -170,7 +178,11 @@ def exclude_no_data(view: ChannelView, no_data: str) -> tuple[ChannelView, tuple
 
 
 def choose_views(
-    images: Sequence[Image], channels: Sequence[int | str | None], *, alone: bool = False
+    images: Sequence[Image],
+    channels: Sequence[int | str | None],
+    *,
+    alone: bool = False,
+    agreeing: Callable[[Sequence[Sequence[ChannelView]]], Agreeing | None] | None = None,
 ) -> tuple[tuple[ChannelView, ...], tuple[str, ...]]:
     """Return a view of each image, and a sentence for each choice that was not the user's.
 
@@ -181,14 +193,19 @@ def choose_views(
         images: the images.
         channels: what --channel says of each, see `zncc_cli.config.InputConfig`.
         alone: only the chosen plane is used; otherwise all planes are written, and the sentences say so.
+        agreeing: returns which channels agree best, of those of each image that come into question; None where none do.
+            It is asked where `best` is said of an image.
 
     Raises:
         OptionError: a channel that an image does not have.
     """
     candidates = [_candidates(image, channel) for image, channel in zip(images, channels, strict=True)]
-    best = [0] * len(images)
-    if max(map(len, candidates)) > 1:
-        scores = [np.array([_texture(view) for view in views]) for views in candidates]
+    best, several = [0] * len(images), max(map(len, candidates)) > 1
+    told = agreeing(candidates) if agreeing is not None and several and BEST in channels else None
+    if told is not None:
+        best = list(told.numbers)
+    elif several:
+        scores = [np.array([channel_texture(view) for view in views]) for views in candidates]
         if len({len(score) for score in scores}) == 1:
             # What a set of channels tells of the motion is limited by the poorest one.
             common = np.sum([1 / np.maximum(score, 1e-30) for score in scores], axis=0)
@@ -197,6 +214,9 @@ def choose_views(
             best = [int(score.argmax()) for score in scores]
     views = tuple(channels_of_image[number] for channels_of_image, number in zip(candidates, best, strict=True))
     choices = zip(views, channels, strict=True)
+    if told is not None:
+        pages = (note for view in views for note in _page_notes(view, alone))
+        return views, (*pages, _agreeing_note(views, told.compared, alone))
     return views, tuple(note for view, channel in choices for note in _notes(view, channel, alone))
 
 
@@ -209,7 +229,7 @@ def choose_view(image: Image, channel: int | str | None, page: tuple[int, ...]) 
         OptionError: a channel that the image does not have.
     """
     candidates = _candidates(image, channel, page)
-    best = max(candidates, key=_texture) if len(candidates) > 1 else candidates[0]
+    best = max(candidates, key=channel_texture) if len(candidates) > 1 else candidates[0]
     return best, tuple(_channel_notes(best, channel, alone=False))
 
 
@@ -282,7 +302,7 @@ def _channel_names(image: Image) -> tuple[str, ...]:
     return channels.names if channels.named and len(channels.names) == _channel_count(image) else ()
 
 
-def _texture(view: ChannelView) -> float:
+def channel_texture(view: ChannelView) -> float:
     """Return the power of the view's gradient over that of its noise: how precisely it can be registered."""
     grey, valid = (torch.from_numpy(x) for x in view.read(*_middle(view.shape)))
     if int(valid.sum()) < 2:
@@ -298,8 +318,40 @@ def _texture(view: ChannelView) -> float:
     return max(0.0, power) / (noise + min_noise) if min_noise > 0 else 0.0
 
 
+def _agreeing_note(views: Sequence[ChannelView], compared: int, alone: bool) -> str:
+    """Return a sentence on the channels that agree best of so many that were ``compared``, one of each image."""
+    words = [str(_taken(view)) for view in views]
+    named = " and ".join(f"{_named(view)} of {shown(view.image.metadata.path.name)}" for view in views)
+    return (
+        f"{_use(alone)} {named}, which agree best of {compared} pairs of channels; --channel {','.join(words)} takes "
+        "them at once"
+    )
+
+
+def _named(view: ChannelView) -> str:
+    """Return the channel of a view in words: its number, and its name where the file gives one."""
+    taken, names = _taken(view), _channel_names(view.image)
+    if isinstance(taken, str):
+        return taken
+    return f"channel {taken} ({shown(names[taken])})" if names else f"channel {taken}"
+
+
+def _taken(view: ChannelView) -> int | str:
+    """Return the channel of a view as --channel takes it: its number, which is 0 for the only one, or a word of RGB."""
+    axis = _channel_axis(view.image)
+    if axis is not None:
+        return view.index[axis]
+    is_rgb = view.image.metadata.photometric == "rgb"
+    return view.sample if view.sample is not None else LUMINANCE if is_rgb else 0
+
+
 def _notes(view: ChannelView, channel: int | str | None, alone: bool) -> list[str]:
     """Return a sentence on the page and one on the channel, where the user chose none; see `choose_views`."""
+    return [*_page_notes(view, alone), *_channel_notes(view, channel, alone=alone)]
+
+
+def _page_notes(view: ChannelView, alone: bool) -> list[str]:
+    """Return a sentence on the page, where the user chose none."""
     image, notes = view.image, []
     others = [(letter, n) for letter, n in zip(image.axes, image.leading, strict=False) if letter != "C" and n > 1]
     if others:
@@ -309,7 +361,7 @@ def _notes(view: ChannelView, channel: int | str | None, alone: bool) -> list[st
         notes.append(
             f"{image.metadata.path.name}: {_use(alone)} {numbered('page', 0, pages)}, {axes}{kept}; --page N reads one"
         )
-    return [*notes, *_channel_notes(view, channel, alone=alone)]
+    return notes
 
 
 def _use(alone: bool) -> str:

@@ -8,7 +8,7 @@ import io
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from zncc_cli.config import NONE
+from zncc_cli.config import NONE, RegistrationConfig
 from zncc_cli.config.check import CheckConfig
 from zncc_cli.config.settings import check_command_line
 from zncc_cli.config.spelling import as_options
@@ -25,9 +25,10 @@ from zncc_cli.files.digest import digest
 from zncc_cli.files.image_output import STRIP_ROWS, write_picture, write_strips
 from zncc_cli.files.images import check_kind, read_image
 from zncc_cli.files.output_folder import OutputFolder, atomic_write, refuse_sources
-from zncc_cli.jobs.channel_view import ChannelView, choose_views, exclude_no_data, masked
+from zncc_cli.jobs.channel_view import Agreeing, ChannelView, choose_views, exclude_no_data, masked
 from zncc_cli.jobs.downsampling import Downsampled, downsampled, downsampling_factor, read_block_means
 from zncc_cli.jobs.missing import Missing, report_entries
+from zncc_cli.jobs.pair.channel_pair import agreeing_channels
 from zncc_cli.jobs.reproducible import finished_report, reported_settings
 from zncc_cli.jobs.versions import versions
 from zncc_cli.operators import native
@@ -150,8 +151,12 @@ def _read(config: CheckConfig) -> tuple[tuple[ChannelView, ChannelView], tuple[s
             f"{shown(config.aligned)}: expected {fixed.shape[1]} x {fixed.shape[0]} pixels, as {shown(config.fixed)} "
             f"has, found {aligned.shape[1]} x {aligned.shape[0]}; align it with zncc-align"
         )
-    views, notes = choose_views(images, inputs.each_channel, alone=True)
     masks = [None if path is None else read_image(path) for path in (config.fixed_mask, config.aligned_mask)]
+
+    def agreeing(channels: Sequence[Sequence[ChannelView]]) -> Agreeing | None:
+        return agreeing_channels(channels, masks, RegistrationConfig(no_data=config.no_data), np.eye(3))
+
+    views, notes = choose_views(images, inputs.each_channel, alone=True, agreeing=agreeing)
     left = [exclude_no_data(masked(view, mask), config.no_data) for view, mask in zip(views, masks, strict=True)]
     reading = (note for image in (*images, *masks) if image is not None for note in image.notes)
     (first, first_notes), (second, second_notes) = left

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from zncc_cli.config import Canvas, PairConfig
-from zncc_cli.files.images import read_image
+from zncc_cli.files.images import Image, read_image
 from zncc_cli.files.output_formats import check_output
 from zncc_cli.files.tiff.calibration import scene_pixel_size
 from zncc_cli.jobs.budget import affordable_factor
-from zncc_cli.jobs.channel_view import ChannelView, choose_views, exclude_no_data, masked
+from zncc_cli.jobs.channel_view import Agreeing, ChannelView, choose_views, exclude_no_data, masked
 from zncc_cli.jobs.downsampling import Downsampled, downsampled, downsampled_matrix
+from zncc_cli.jobs.pair.channel_pair import agreeing_channels
 from zncc_cli.jobs.pair.rerun import image_digests
 from zncc_cli.jobs.resampled import missing_value
 from zncc_cli.text import shown
+
+if TYPE_CHECKING:
+    from zncc_cli.jobs.pair.start import Start
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,10 +87,15 @@ def read_views(config: PairConfig, earlier_digests: Mapping[str, str] | None) ->
             paths, inputs.each_series, inputs.each_page, (False, True), strict=True
         )
     ]
-    views, choice_notes = choose_views((images[0], images[1]), inputs.each_channel)
     masks = [
         None if path is None else read_image(path, indices=True) for path in (config.fixed_mask, config.moving_mask)
     ]
+
+    def agreeing(channels: Sequence[Sequence[ChannelView]]) -> Agreeing | None:
+        init = None if config.init is None else _read_start(config, images[0], images[1]).matrix
+        return agreeing_channels(channels, masks, config.registration, init)
+
+    views, choice_notes = choose_views((images[0], images[1]), inputs.each_channel, agreeing=agreeing)
     (fixed, fixed_notes), (moving, moving_notes) = (
         exclude_no_data(masked(view, mask), config.registration.no_data)
         for view, mask in zip(views, masks, strict=True)
@@ -117,7 +127,11 @@ def downsampled_pair(views: PairViews, config: PairConfig) -> DownsampledPair:
     blocks = downsampled(views.fixed, factor), downsampled(views.moving, factor)
     if config.init is None:
         return DownsampledPair(*blocks, None, large)
+    start = _read_start(config, views.fixed.image, moving)
+    return DownsampledPair(*blocks, downsampled_matrix(start.matrix, factor), (*large, *start.notes))
+
+
+def _read_start(config: PairConfig, fixed: Image, moving: Image) -> Start:
     from zncc_cli.jobs.pair.start import read_start  # most runs begin with a search
 
-    start = read_start(config, views.fixed.image, moving)
-    return DownsampledPair(*blocks, downsampled_matrix(start.matrix, factor), (*large, *start.notes))
+    return read_start(config, fixed, moving)
