@@ -24,8 +24,8 @@ $(VENV)/running: pyproject.toml .ci/constraints.txt
 	$(INSTALL) -e .
 	touch $@
 
-$(VENV)/installed: $(VENV)/running
-	$(INSTALL) -e '.[dev,peers]'
+$(VENV)/installed: $(VENV)/running plugins/napari/pyproject.toml
+	$(INSTALL) -e '.[dev,peers]' -e 'plugins/napari[test]'
 	touch $@
 
 demo: $(VENV)/running

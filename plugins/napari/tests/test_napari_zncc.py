@@ -1,9 +1,7 @@
-"""The panel in a real napari: `xvfb-run python -m pytest plugins/napari`, where both are installed."""
+"""The panel in a real napari, on a display that nobody needs to see (conftest.py)."""
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -14,18 +12,13 @@ import pytest
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # napari and its libraries warn of each other
-    napari = pytest.importorskip("napari", reason="napari: pip install 'napari[pyside6]'")
+    napari = pytest.importorskip("napari", reason="napari: pip install 'plugins/napari[test]'")
     widget_module = pytest.importorskip("napari_zncc.widget", reason="this plug-in: pip install plugins/napari")
     from qtpy.QtWidgets import QApplication
 
 from zncc_cli.files.transforms.transform_json import read_transform
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore"),
-    pytest.mark.skipif(
-        sys.platform == "linux" and not os.environ.get("DISPLAY"), reason="napari draws on a display: use xvfb-run"
-    ),
-]
+pytestmark = pytest.mark.filterwarnings("ignore")
 SHIFT = np.array([[1, 0, 6.0], [0, 1, -4.0], [0, 0, 1]])
 
 
