@@ -81,7 +81,10 @@ class Level:
         second = down[:, :-2] - 2 * down[:, 1:-1] + down[:, 2:]
         top, middle, bottom = (self._usable(row) for row in rows)
         column = top & middle & bottom
-        if not filters.is_full(column):
+        box = filters.rectangle(column)
+        if box is not None:
+            second = second[box[0], box[1].start : max(box[1].stop - 2, box[1].start)]
+        else:
             second = second[column[:, :-2] & column[:, 1:-1] & column[:, 2:]]
         if second.numel() == 0:
             return 0.0

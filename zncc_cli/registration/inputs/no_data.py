@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
@@ -68,7 +69,7 @@ def no_data_values(read: Rows, shape: tuple[int, int], no_data: str = AUTO) -> t
     sizes = [int(np.count_nonzero(counts)) for _, counts in parts]
     if sum(sizes) < _SAMPLE_PIXELS // 16:
         return ()
-    places = np.sort(default_rng(0).integers(0, sum(sizes), _SAMPLE_PIXELS))
+    places = _drawn_places(sum(sizes))
     drawn = np.split(places, np.searchsorted(places, np.cumsum(sizes)[:-1]))
     sample = np.concatenate(
         [
@@ -86,6 +87,14 @@ def no_data_values(read: Rows, shape: tuple[int, int], no_data: str = AUTO) -> t
         if frequent and _is_cut_out(parts, values[i]):
             gaps.append(float(values[i]))
     return tuple(gaps)
+
+
+@lru_cache(maxsize=8)
+def _drawn_places(count: int) -> NDArray[np.int64]:
+    """Return which of ``count`` pixels are drawn, rising: the same for all images of as many."""
+    places = np.sort(default_rng(0).integers(0, count, _SAMPLE_PIXELS))
+    places.setflags(write=False)
+    return places
 
 
 def gap_note(name: str, value: float) -> str:

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from zncc_cli.config import Interpolation
-from zncc_cli.operators.filters import is_full, rectangle
+from zncc_cli.operators.filters import rectangle
 from zncc_cli.operators.pair_metric import CellGrid, MetricWeights, PairSums, Wanted
 from zncc_cli.registration.geometry import Extent, overlap_extent
 from zncc_cli.registration.metric.local_zncc import RELATIVE_EPS
@@ -304,7 +304,11 @@ def _pixel_and_window_counts(mask: Tensor, border: int, window: int) -> tuple[fl
 
 def _of_full_windows(values: Tensor, mask: Tensor, window: int) -> Tensor:
     """Return the values (H-w+1, W-w+1) of the windows of ``mask`` (H, W) bool alone."""
-    return values if is_full(mask) else values[full_windows(mask, window)]
+    box = rectangle(mask)
+    if box is None:
+        return values[full_windows(mask, window)]
+    rows, columns = (slice(part.start, max(part.stop - window + 1, part.start)) for part in box)
+    return values[rows, columns]
 
 
 def _signal_share(level: Level, window: int) -> float:

@@ -75,8 +75,12 @@ def tone_curve(x: np.ndarray, y: np.ndarray) -> ToneCurve | None:
     if len(places) < 3 or not variance > 0 or not np.var(x) > 0:
         return None
     unexplained = max(float(np.square(y - np.interp(x, places, means)).mean()) / variance, _ROUNDING)
-    straight = 1 - float(np.corrcoef(x, y)[0, 1]) ** 2
-    return ToneCurve(places, means, unexplained, straight / unexplained)
+    return ToneCurve(places, means, unexplained, _left_by_line(x, y) / unexplained)
+
+
+def _left_by_line(x: np.ndarray, y: np.ndarray) -> float:
+    """Return 1 - r2 of values (n,) that vary: the share of the variance of either that a straight line leaves."""
+    return 1 - float(np.corrcoef(x, y)[0, 1]) ** 2
 
 
 def _samples(fixed: Level, moving: Level, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -102,6 +106,9 @@ def with_one_tone(pair: PairPyramid, matrix: np.ndarray, max_unexplained: float 
         max_unexplained: the share of the variance of the one image that the curve may leave unexplained.
     """
     f, m = _samples(*pair.level(pair.judged), matrix)
+    # What a straight line leaves comes to the same both ways round: so little, and no curve matters.
+    if len(f) > 1 and f.std() > 0 and m.std() > 0 and _left_by_line(f, m) <= _MIN_BENDING:
+        return pair
     curves = tone_curve(f, m), tone_curve(m, f)
     if curves[0] is None or curves[1] is None:
         return pair
