@@ -20,7 +20,7 @@ from zncc_cli.registration.warp import in_front
 
 _NOTE = "both images have a round dark frame, as the stop of a camera is: what lies within was compared alone"
 _REASON = (
-    "both images have a round dark frame, as the stop of a camera is, and its edge and shading agree, but too few parts "
+    "both images have a round dark frame, as the stop of a camera is, and edge and shading agree, but too few parts "
     "within find this place by themselves; leave the frames out with `fixed_mask` and `moving_mask` where they are not "
     "of the scene"
 )
