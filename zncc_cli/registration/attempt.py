@@ -21,7 +21,7 @@ from zncc_cli.progress import advance, part_of_rest, say, size_words
 from zncc_cli.registration.inputs.orientation_map import OrientedPair
 from zncc_cli.registration.pair_pyramid import LevelMetrics, PairPyramid
 from zncc_cli.registration.pyramid import pyramid
-from zncc_cli.registration.quality.block_consensus import block_consensus
+from zncc_cli.registration.quality.block_consensus import clearest_consensus
 from zncc_cli.registration.quality.bounds import CLEAR_CONSENSUS, MIN_CONSENSUS, MIN_PEAK_RATIO, MIN_START_RATIO
 from zncc_cli.registration.quality.compute_evidence import compute_evidence, may_agree
 from zncc_cli.registration.quality.evidence import Evidence
@@ -187,7 +187,7 @@ def _may_be_ok(metrics: LevelMetrics, matrix: np.ndarray, ratio: float | None, t
     """
     if not may_agree(metrics, matrix, ratio):
         return False
-    return task.oriented is None or block_consensus(task.oriented, matrix, model).significance >= MIN_CONSENSUS
+    return task.oriented is None or clearest_consensus(task.oriented, matrix, model).significance >= MIN_CONSENSUS
 
 
 def _descend_richest(
@@ -283,14 +283,14 @@ def _with_consensus(evidence: Evidence, oriented: OrientedPair | None, fit: Fit,
     """
     if oriented is None:
         return evidence
-    found = block_consensus(oriented, fit.matrix, fit.model)
+    found = clearest_consensus(oriented, fit.matrix, fit.model)
     rival = None
     repeats = evidence.peak_ratio is not None and evidence.peak_ratio < MIN_PEAK_RATIO
     if repeats and found.significance >= CLEAR_CONSENSUS:
         others = [
             matrix for each in pairs for matrix in other_shifts(each.fixed, each.moving, fit.matrix, MIN_PEAK_RATIO)
         ]
-        rival = max((block_consensus(oriented, each, fit.model).significance for each in others), default=None)
+        rival = max((clearest_consensus(oriented, each, fit.model).significance for each in others), default=None)
     return dataclasses.replace(
         evidence, consensus=found.significance, consensus_tolerance=found.tolerance, rival_consensus=rival
     )

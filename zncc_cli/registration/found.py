@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from zncc_cli.registration.attempt import Solution, Task, find, held_against_parts, solve
-from zncc_cli.registration.pair_variant import Images, PairVariant
+from zncc_cli.registration.pair_variant import MAX_BLOCK_PIXELS, Images, PairVariant
 from zncc_cli.registration.quality.bounds import MIN_START_RATIO
 from zncc_cli.registration.quality.residual_motion import leaves_parts
 from zncc_cli.registration.quality.verdict import Status, look_alike
@@ -17,7 +17,6 @@ from zncc_cli.registration.search.multistart import Candidate, start_ratio
 # The expected error of a matrix from which on parts may be left behind. Of 22 pairs whose motion bends by 3.5 to 8 px
 # the least was 0.086; a scene with depth came to 0.05, and half of that is taken.
 _SCATTER_PX = 0.025
-_MAX_BLOCK_PIXELS = 2**20  # of a level, for the time that its blocks take
 _RANK = (Status.OK, Status.SUSPECT, Status.FAILED)
 
 
@@ -103,7 +102,7 @@ def held_against_its_parts(images: Images, task: Task, found: Found) -> Found:
     alike = not variant.by_texture and look_alike(solution.evidence)
     solution = held_against_parts(solution, own, images.oriented_of(variant, level), alike=alike)
     # A finer level tells less than a pixel of this one; not where the images differ by more, nor where noise hides it.
-    finest = variant.pair.finest_of(_MAX_BLOCK_PIXELS)
+    finest = variant.pair.finest_of(MAX_BLOCK_PIXELS)
     while finest is not None and level > finest and solution.evidence.residual_motion == 0 and alike:
         level -= 1
         finer = held_against_parts(solution, own, images.oriented_of(variant, level), alike=alike)
@@ -116,7 +115,7 @@ def leaves_parts_behind(images: Images, found: Found) -> bool:
     variant, solution = found.variant, found.solution
     if variant is not images.as_they_are or not look_alike(solution.evidence):
         return False
-    level = variant.pair.finest_of(_MAX_BLOCK_PIXELS)
+    level = variant.pair.finest_of(MAX_BLOCK_PIXELS)
     return level is not None and leaves_parts(images.oriented_of(variant, level), solution.fit.matrix)
 
 

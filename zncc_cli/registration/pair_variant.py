@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import torch
 
 from zncc_cli.config import Contrast, Model, RegistrationConfig
+from zncc_cli.operators.pixels import standardized
 from zncc_cli.registration.attempt import Task
 from zncc_cli.registration.inputs.inpainting import inpaint
 from zncc_cli.registration.inputs.orientation_map import OrientedPair
@@ -23,6 +25,7 @@ from zncc_cli.registration.pair_pyramid import PairPyramid
 from zncc_cli.registration.pyramid import Level, count_levels, pyramid
 from zncc_cli.registration.quality.evidence import Evidence
 from zncc_cli.registration.quality.fitting_window import fitting_window
+from zncc_cli.registration.quality.round_stop import round_stop
 from zncc_cli.registration.quality.static_border import common_border, without
 from zncc_cli.registration.quality.uncertainty import Uncertainty
 from zncc_cli.registration.search.motion_bound import MotionBound
@@ -33,6 +36,8 @@ from zncc_cli.registration.warp import corners
 _COARSEST_SIDE_PX = 48  # of the shorter side of the coarsest level, at least
 _LEAST_SIDE_PX = 32  # of the shorter side of an image that was reduced: less shows too little to judge by
 
+MAX_BLOCK_PIXELS = 2**20
+"""Of a level whose blocks are compared, for the time that they take."""
 _LEAST_DEVIATION = 1e-6  # of a reduced image: below it there is no texture left, only the rounding of float32
 
 
@@ -178,8 +183,26 @@ class Images:
     @cached_property
     def oriented(self) -> OrientedPair:
         """The orientation maps of the judged level, without a border that both images have."""
-        pair = self.without_border
-        return OrientedPair.of(*pair.level(pair.judged))
+        pair, level = self.without_border, self.without_border.judged
+        finest = pair.finest_of(MAX_BLOCK_PIXELS)
+        finer = pair.level(level - 1) if finest is not None and level > finest else None
+        return OrientedPair.of(*pair.level(level), finer)
+
+    @cached_property
+    def within_stops(self) -> Images | None:
+        """The images within the round stops of their cameras; None where an image has none, or shows nothing within."""
+        pair = self.as_they_are.pair
+        within = list[Prepared]()
+        for image, levels in ((self.fixed, pair.fixed), (self.moving, pair.moving)):
+            stop = round_stop(levels[pair.judged])
+            if stop is None:
+                return None
+            inside = torch.from_numpy(stop.inside(_shape(image))).to(image.mask.device)
+            found = standardized(image.image[0, 0], image.mask & inside, ())
+            if found.image is None or found.low == found.high:
+                return None
+            within.append(replace(image, image=found.image[None, None], mask=found.mask))
+        return replace(self, fixed=within[0], moving=within[1])
 
     def oriented_of(self, variant: PairVariant, level: int) -> OrientedPair:
         """Return the orientation maps of a level of a variant.

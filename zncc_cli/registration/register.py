@@ -37,6 +37,7 @@ from zncc_cli.registration.quality.verdict import MOST_PROBABLE, Status
 from zncc_cli.registration.search.model_selection import Selection
 from zncc_cli.registration.search.motion_bound import MotionBound
 from zncc_cli.registration.search.multistart import LevelRecord
+from zncc_cli.registration.stop_search import search_within_stops
 from zncc_cli.registration.transforms.bending import largest_displacement
 from zncc_cli.registration.transforms.matrices import is_mirrored
 from zncc_cli.registration.transforms.spline_field import SplineField
@@ -225,7 +226,7 @@ def _register(
         bent = bend_pair(images, task, scale, config, field)
         found = bent.found
     else:
-        found = search_variants(images, task, scale)
+        images, found = search_within_stops(images, task, scale, search_variants(images, task, scale))
         bent = bend_where_no_matrix_explains(images, task, scale, found) if config.model is Model.AUTO else None
         found = held_against_its_parts(images, task, found) if bent is None else bent.found
     notes = _notes_of_inputs(names, (fixed, moving), hot, config), _note_of_window(config, images, found), found.notes

@@ -23,7 +23,7 @@ from zncc_cli.config import NESTED_MODELS, Contrast, Model
 from zncc_cli.registration.attempt import TONE_NOTE, Task, confirmed
 from zncc_cli.registration.found import Found, registered, searched, solved, stands_out
 from zncc_cli.registration.pair_variant import Images, PairVariant
-from zncc_cli.registration.quality.block_consensus import block_consensus
+from zncc_cli.registration.quality.block_consensus import SAME_PX, block_consensus, clearest_consensus
 from zncc_cli.registration.quality.bounds import (
     MAX_MODEL_MISFIT_PX,
     MAX_TEXTURE_MISFIT_PX,
@@ -125,7 +125,7 @@ def _place_of_blocks(images: Images, task: Task, starts: list[np.ndarray]) -> Ca
     for start in _distinct(starts, images.shapes[0], _SAME_START_PX * pair.factor):
         matrix = block_fit(pair, start, model)
         if matrix is not None and (task.bound is None or task.bound.holds(matrix)):
-            places.append((block_consensus(images.oriented, matrix, model).significance, matrix))
+            places.append((clearest_consensus(images.oriented, matrix, model).significance, matrix))
     if not places:
         return None
     consensus, place = max(places, key=lambda each: each[0])
@@ -169,16 +169,16 @@ def _bends(images: Images, found: Found) -> bool:
 
 def _find_more_by_richer_model(images: Images, found: Found) -> bool:
     """Tell whether blocks find much more of a place with a model that is richer than the one that was fitted."""
-    fit = found.solution.fit
+    fit, oriented = found.solution.fit, images.oriented
+    own = clearest_consensus(oriented, fit.matrix, fit.model)
+    if oriented.finer is not None and own.tolerance < SAME_PX * oriented.factor:
+        oriented = oriented.finer
     richer = RICHER_MODEL.get(fit.model)
-    matrix = None if richer is None else block_fit(images.oriented, fit.matrix, richer)
+    matrix = None if richer is None else block_fit(oriented, fit.matrix, richer)
     if richer is None or matrix is None:
         return False
-    own = found.solution.evidence.consensus
-    own = block_consensus(images.oriented, fit.matrix, fit.model).significance if own is None else own
-    return block_consensus(images.oriented, matrix, richer).significance - _SEARCH_COST >= MIN_START_RATIO * max(
-        own, MIN_CONSENSUS
-    )
+    found_by_richer = block_consensus(oriented, matrix, richer).significance - _SEARCH_COST
+    return found_by_richer >= MIN_START_RATIO * max(own.significance, MIN_CONSENSUS)
 
 
 def _checked_by_richer_model(images: Images, found: Found) -> Found:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from tests.registration.analytic import Scene, about_centre, level
 from zncc_cli.config import Model
 from zncc_cli.registration.inputs.orientation_map import OrientedPair
 from zncc_cli.registration.pyramid import Level
-from zncc_cli.registration.quality.block_consensus import SAME_PX, block_consensus
+from zncc_cli.registration.quality.block_consensus import SAME_PX, block_consensus, clearest_consensus
 from zncc_cli.registration.quality.bounds import MIN_CONSENSUS
 
 SHAPE = (256, 300)
@@ -97,3 +99,17 @@ def test_blocks_with_invalid_pixels_do_not_count() -> None:
     fixed, moving = (level(image) for image in scene(1))
     fixed.mask[::40, ::40] = False
     assert significance(fixed, moving, TRUTH) == 0
+
+
+def test_a_finer_level_tells_where_one_holds_too_few_blocks() -> None:
+    rng = np.random.default_rng(0)
+    fine, coarse = (
+        Level(level(rng.normal(size=(n, n))).image, torch.ones(n, n, dtype=torch.bool), 1) for n in (128, 64)
+    )
+    coarse = replace(coarse, factor=2)
+    alone, both = OrientedPair.of(coarse, coarse), OrientedPair.of(coarse, coarse, (fine, fine))
+    assert clearest_consensus(alone, np.eye(3), Model.AFFINE).significance < MIN_CONSENSUS
+    found = clearest_consensus(both, np.eye(3), Model.AFFINE)
+    assert found.tolerance == SAME_PX
+    expected = block_consensus(OrientedPair.of(fine, fine), np.eye(3), Model.AFFINE).significance - math.log10(2)
+    assert found.significance == pytest.approx(expected)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -55,16 +56,23 @@ class OrientedPair:
     Attributes:
         fixed, moving: of one level.
         factor: full-resolution pixels per pixel of the level.
+        finer_levels: the next finer level of both images; None for none.
     """
 
     fixed: Channels
     moving: Channels
     factor: int
+    finer_levels: tuple[Level, Level] | None = None
 
     @classmethod
-    def of(cls, fixed: Level, moving: Level) -> OrientedPair:
-        """Return the orientation maps of a level of both images."""
-        return cls(orientation_map(fixed), orientation_map(moving), fixed.factor)
+    def of(cls, fixed: Level, moving: Level, finer: tuple[Level, Level] | None = None) -> OrientedPair:
+        """Return the orientation maps of a level of both images; ``finer`` is the next finer one."""
+        return cls(orientation_map(fixed), orientation_map(moving), fixed.factor, finer)
+
+    @cached_property
+    def finer(self) -> OrientedPair | None:
+        """The orientation maps of the next finer level; None without one."""
+        return None if self.finer_levels is None else OrientedPair.of(*self.finer_levels)
 
     def at_level(self, matrix: np.ndarray) -> np.ndarray:
         """Return a matrix (3, 3), fixed -> moving, full-resolution pixels, in pixels of the level."""

@@ -15,7 +15,7 @@ The a-contrario test of Desolneux, Moisan and Morel 2000, "Meaningful alignments
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ import torch
 from zncc_cli.config import Model
 from zncc_cli.registration.inputs.orientation_map import OrientedPair
 from zncc_cli.registration.metric.block_surfaces import BLOCK_PX
+from zncc_cli.registration.quality.bounds import MIN_CONSENSUS
 from zncc_cli.registration.transforms.linear import LinearTransform
 
 REACH_PX = 14  # pixels of a level: the largest shift along an axis
@@ -32,6 +33,7 @@ _SHARE = (STEP_PX / BLOCK_PX) ** 2
 # Shifts up to this long are none: half of a window of the texture maps, which find the place. So are most of those in
 # scenes of some depth, where no one transform is right everywhere.
 SAME_PX = 3.5
+_SECOND_TRY = math.log10(2)  # of a consensus: either of two tries has by chance what each has in half of the cases
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,21 @@ def block_consensus(pair: OrientedPair, matrix: np.ndarray, model: Model) -> Con
     count, hits = (round(_SHARE * number) - free for number in (len(same), int(same.sum())))
     lengths = np.hypot(*np.mgrid[-REACH_PX : REACH_PX + 1, -REACH_PX : REACH_PX + 1])
     return Consensus(significance(hits, count, float((lengths <= SAME_PX).mean())), SAME_PX * pair.factor)
+
+
+def clearest_consensus(pair: OrientedPair, matrix: np.ndarray, model: Model) -> Consensus:
+    """Return the consensus of the blocks; where they are too few, that of the finer level, if it is clearer.
+
+    A finer level has four times as many blocks. It is a second try for chance, whose price is taken from it.
+
+    Arguments as of `block_consensus`.
+    """
+    found = block_consensus(pair, matrix, model)
+    if found.significance >= MIN_CONSENSUS or pair.finer is None:
+        return found
+    finer = block_consensus(pair.finer, matrix, model)
+    finer = replace(finer, significance=max(0.0, finer.significance - _SECOND_TRY))
+    return max(found, finer, key=lambda each: each.significance)
 
 
 def significance(hits: int, count: int, chance: float) -> float:
