@@ -146,7 +146,7 @@ def movie_of(image: Image, config: StackConfig) -> tuple[Movie, tuple[str, ...]]
             f"found {width} x {height}"
         )
     if factor > 1:
-        notes.append(f"{name}: registered on means of {factor} x {factor} pixels, since the frames are large")
+        notes.append(f"{name}: registered on means of {factor} x {factor} pixels, which is faster")
     window = config.window or fitting_window((image.shape[0] // factor, image.shape[1] // factor))
     if config.window is None and window < DEFAULT_WINDOW:
         notes.append(f"{name}: windows of {window} pixels are used, since the frames are too small for larger ones")
