@@ -273,14 +273,16 @@ def _covariance(parts: Tensor, products: Tensor, bread: Tensor) -> Tensor:
     held_out = torch.linalg.solve(others, scores.transpose(1, 2)[..., None])[..., 0]
     count = held_out.shape[1]
     meat = _SHARED_NOISE * (count - 1) / count * torch.einsum("nka,nkb->nab", held_out, held_out)
-    return bread @ meat @ bread + FLOOR**2 * torch.eye(2, dtype=meat.dtype)
+    covariances: Tensor = bread @ meat @ bread + FLOOR**2 * torch.eye(2, dtype=meat.dtype)
+    return covariances
 
 
 def _over_squares(planes: Tensor) -> Tensor:
     """Return the sums (..., k) of planes (..., w, w) over squares, the last of which may be smaller."""
     missing = -planes.shape[-1] % _SQUARE
     padded = F.pad(planes, (0, missing, 0, missing)).flatten(0, -3)
-    return (F.avg_pool2d(padded, _SQUARE).flatten(1) * _SQUARE**2).unflatten(0, planes.shape[:-2])
+    sums: Tensor = (F.avg_pool2d(padded, _SQUARE).flatten(1) * _SQUARE**2).unflatten(0, planes.shape[:-2])
+    return sums
 
 
 def _centred(values: Tensor, slopes: Tensor) -> tuple[Tensor, Tensor]:
