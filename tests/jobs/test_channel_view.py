@@ -71,6 +71,16 @@ def test_a_channel_is_chosen_by_its_name() -> None:
     assert view.sample == 1
 
 
+def test_a_number_wins_over_a_name_that_is_a_number() -> None:
+    """Channels are often named from one, and counted from zero; a line says which one is meant."""
+    (view,), notes = choose_views([named("1", "2", "3")], [1])
+    assert view.index == (1,)
+    assert notes == ("image.tif: channel 1 is taken by its number; the one that is named 1 has number 0",)
+    (view,), notes = choose_views([named("1", "2", "3")], [3])  # there is no number 3
+    assert (view.index, notes) == ((2,), ())
+    assert choose_views([named("0", "1", "2")], [1])[1] == ()
+
+
 @pytest.mark.parametrize(
     ("given", "channel", "words"),
     [

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import BinaryIO
 
 from zncc_cli.errors import InputError, OutputError
+from zncc_cli.files.paths import as_url
 from zncc_cli.text import one_line, shown
 
 # The entries of a folder of OME-Zarr that we write: the image and its smaller copies.
@@ -27,6 +28,15 @@ def _output_error(path: Path, error: OSError, advice: str) -> OutputError:
     return OutputError(f"{shown(path)}: cannot be written ({one_line(error.strerror or error)}); {advice}")
 
 
+def refuse_url(path: Path) -> None:
+    """Raise `OutputError` for a URL, which as a path would be a folder of that name in the working folder."""
+    url = as_url(path)
+    if url is not None:
+        raise OutputError(
+            f"{one_line(url)}: expected a path on this machine, found a URL; upload the result afterwards"
+        )
+
+
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Open a new file for binary writing and reading; it replaces ``path`` when the block ends without an error.
@@ -36,6 +46,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     Raises:
         OutputError: the file cannot be written, or ``path`` is a folder or a device.
     """
+    refuse_url(path)
     hidden = path.with_name(_hidden_name())
     try:
         if os.path.lexists(path) and not path.is_file():
@@ -141,6 +152,7 @@ class OutputFolder:
         Raises:
             OutputError: the folder cannot be created or written, or a file exists and may not be overwritten.
         """
+        refuse_url(self.path)
         self._refuse_existing()
         self.staging = self._nearest_folder() / _hidden_name()
         try:

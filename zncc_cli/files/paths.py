@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import stat
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from zncc_cli.text import one_line, shown
 
 # A transform takes about a kilobyte. A file that is larger by far is something else, and is not read.
 MAX_SMALL_FILE_BYTES = 2**20
+
+# As a path, which has lost one of two slashes.
+_URL = re.compile(r"(https?|s?ftp|ftps|s3|gs|gcs|abfss?|az|file):/+(.+)", re.IGNORECASE)
 
 _OTHER_KINDS = (
     (stat.S_ISDIR, "a folder", "name one file in it"),
@@ -27,6 +31,20 @@ def is_zarr(path: Path) -> bool:
         is_named = path.suffix == ".zarr"
         return path.is_dir() and (is_named or any((path / name).is_file() for name in (".zattrs", "zarr.json")))
     return False
+
+
+def as_url(path: Path) -> str | None:
+    """Return the URL that a user gave for a path; None where it is none, or there is a file of that name."""
+    match = _URL.fullmatch(str(path))
+    return None if match is None or path.exists() else f"{match[1]}://{match[2]}"
+
+
+def refuse_url(path: Path) -> None:
+    """Raise `InputError` for a URL: what is not on this machine is not read."""
+    url = as_url(path)
+    if url is not None:
+        advice = "give its path alone" if url.lower().startswith("file:") else "download it, and name the copy"
+        raise InputError(f"{one_line(url)}: expected a file on this machine, found a URL; {advice}")
 
 
 def refusal(path: Path, *, expected: str, found: object, advice: str) -> InputError:
@@ -58,6 +76,7 @@ def regular_file_size(path: Path, *, expected: str) -> int:
     try:
         info = path.stat()
     except FileNotFoundError:
+        refuse_url(path)
         raise refusal(path, expected="a file", found="nothing there", advice="check the name") from None
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         advice = "check the name and the folder's permissions"

@@ -272,7 +272,8 @@ def _candidates(image: Image, channel: int | str | None, page: tuple[int, ...] |
 def _numbered(image: Image, channel: int | str | None) -> int | str | None:
     """Return what --channel says, a channel that is named by its number; raise `OptionError` where there is none.
 
-    A number is that of a channel where there are so many; otherwise it may be a name, of a wavelength for example.
+    A number is that of a channel where there are so many, whatever the names; otherwise it may be a name, of a
+    wavelength for example.
     """
     count = _channel_count(image)
     if channel is None or channel == BEST or (isinstance(channel, int) and channel < count):
@@ -371,6 +372,8 @@ def _use(alone: bool) -> str:
 def _channel_notes(view: ChannelView, channel: int | str | None, *, alone: bool) -> list[str]:
     image, axis = view.image, _channel_axis(view.image)
     taken = view.sample if axis is None else view.index[axis]
+    if isinstance(channel, int) and channel == taken:
+        return _namesakes(image, channel)
     if not isinstance(taken, int) or channel not in (None, BEST):
         return []
     moved = "" if alone else ", all are moved"
@@ -378,4 +381,15 @@ def _channel_notes(view: ChannelView, channel: int | str | None, *, alone: bool)
     return [
         f"{image.metadata.path.name}: {_use(alone)} {choice}, the one with the most texture over noise{moved}; "
         "--channel N takes another"
+    ]
+
+
+def _namesakes(image: Image, channel: int) -> list[str]:
+    """Return a sentence where another channel than that of a number has this number for a name."""
+    others = [number for number, name in enumerate(_channel_names(image)) if name.strip() == str(channel)]
+    if not others or channel in others:
+        return []
+    return [
+        f"{image.metadata.path.name}: channel {channel} is taken by its number; the one that is named {channel} has "
+        f"number {others[0]}"
     ]

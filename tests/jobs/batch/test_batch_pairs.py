@@ -169,6 +169,11 @@ def test_tables_that_make_no_sense_are_refused(tmp_path, text, words):
         found(table(tmp_path, text))
 
 
+def test_what_is_not_there_is_asked_for_as_a_folder_or_a_table(tmp_path):
+    with pytest.raises(InputError, match=r"nodir: expected a folder of images, or a table \(CSV\).* nothing there"):
+        find_pairs(BatchConfig(source=tmp_path / "nodir", out=tmp_path / "out"))
+
+
 def test_a_table_is_refused_together_with_options_of_a_folder(tmp_path):
     with pytest.raises(OptionError, match=r"--fixed: expected with a folder, got .*pairs.csv"):
         found(table(tmp_path, "fixed,moving\na,b\n"), fixed=tmp_path)

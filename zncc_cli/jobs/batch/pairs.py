@@ -13,7 +13,7 @@ from typing import NamedTuple
 from zncc_cli.config.batch import EXAMPLE, BatchConfig
 from zncc_cli.errors import InputError, OptionError
 from zncc_cli.files.images import list_images
-from zncc_cli.files.paths import is_zarr, refusal, regular_file_size
+from zncc_cli.files.paths import is_zarr, refusal, refuse_url, regular_file_size
 from zncc_cli.jobs.batch.pattern import Pattern
 from zncc_cli.text import shown
 
@@ -165,6 +165,9 @@ def _pairs_by_pattern(folder: Path, pattern: Pattern) -> list[Pair]:
 
 def _pairs_of_table(path: Path) -> list[Pair]:
     expected = "a folder of images, or a table (CSV) with columns fixed and moving"
+    if not path.exists():
+        refuse_url(path)
+        raise refusal(path, expected=expected, found="nothing there", advice="check the name")
     regular_file_size(path, expected=expected)
     pairs: dict[str, Pair] = {}
     try:

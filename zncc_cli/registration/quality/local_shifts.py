@@ -7,7 +7,12 @@ norm, f and m, and their gradients by cubic splines, f' and m', a step is
     -J^-1 sum of (f' + m') / 2 (m - f),     J = sum of f' m'^T, symmetrized
 
 Noise is in f' and m' alike, but not in the mean of their product. The covariance is that of `quality.uncertainty`, with
-squares of `_SQUARE` pixels for blocks:  n / (n - 2) J^-1 (sum over squares of s s^T) J^-1,  s their part of the sum.
+squares of `_SQUARE` pixels for blocks, where one square may hold most of the texture. It draws the fit to itself then,
+and differs little from it; so each square is held to the fit to all others (the jackknife; Bell and McCaffrey 2002):
+
+    c (n - 1) / n J^-1 (sum over n squares of t t^T) J^-1,     t = (1 - K J^-1)^-1 s
+
+s and K are a square's parts of the sum and of J, and c = `_SHARED_NOISE` is for the noise that adjacent squares share.
 
 Shifts that differ from those around them by more than these differ are outliers: the normalized median test of
 Westerweel and Scarano 2005, doi:10.1007/s00348-005-0016-6.
@@ -37,9 +42,12 @@ _Floats = NDArray[np.float64]
 MAX_WINDOWS_PER_SIDE = 32  # of the frame; with more than that they no longer overlap by half
 _REACH = 12  # pixels: the largest shift along an axis
 _SQUARE = 8
-# Noise of single pixels is interpolated to less between pixels than on them, and draws shifts there; smoothed by this
-# much, pixels, it is not.
-_SMOOTHING_PX = 0.8
+# Noise of single pixels is interpolated to less between pixels than on them, and draws shifts there. Smoothed by this
+# much, pixels, 30 percent of it draw a shift of 0.24 pixels by 0.001 to 0.002; smoothed by 0.8, by 0.005 to 0.007.
+_SMOOTHING_PX = 1.0
+# The correlation of noise that is smoothed by s reaches 2 s / sqrt(pi) pixels along an axis, in the mean: that much of
+# the variance of a sum is lost at the edges of squares, along both axes.
+_SHARED_NOISE = (1 - 2 * _SMOOTHING_PX / math.sqrt(math.pi) / _SQUARE) ** -2
 # What changes over more than a window agrees at all shifts alike: of the window's side, the standard deviation of the
 # Gaussian whose means are subtracted.
 _SHADING_SHARE = 0.25
@@ -245,15 +253,36 @@ def _refined(
         u = moved.clamp(-limit, limit)
         if float(step.norm(dim=1).max()) < _DONE_PX:
             break
-    n = -(-window // _SQUARE)
-    padding = (0, n * _SQUARE - window) * 2
-    scores = F.avg_pool2d(F.pad(parts, padding), _SQUARE).flatten(2) * _SQUARE**2
-    meat = torch.einsum("nak,nbk->nab", scores, scores)
-    covariance = n * n / (n * n - 2) * bread @ meat @ bread + FLOOR**2 * torch.eye(2, dtype=meat.dtype)
+    covariance = _covariance(parts, torch.einsum("naij,nbij->nabij", f_slope, m_slope), bread)
     sigma = covariance.diagonal(dim1=1, dim2=2).sum(dim=1).sqrt()
     near = (u - whole).norm(dim=1) <= _MAX_DISTANCE_PX
     kept = near & (least > 0) & (sigma <= _MAX_SIGMA_PX) & ~at_limit & (step.norm(dim=1) < 10 * _DONE_PX)
     return u.numpy(), covariance.numpy(), kept.numpy()
+
+
+def _covariance(parts: Tensor, products: Tensor, bread: Tensor) -> Tensor:
+    """Return the covariances (n, 2, 2) of shifts, pixels^2.
+
+    Args:
+        parts: (n, 2, w, w), of the sum that is zero at a shift.
+        products: (n, 2, 2, w, w), of J. bread: (n, 2, 2), J^-1.
+    """
+    scores = _over_squares(parts)
+    shares = torch.einsum("nabk,nbc->nkac", _over_squares(products + products.transpose(1, 2)) / 2, bread)
+    others = torch.eye(2, dtype=scores.dtype) - shares  # the share of J that the other squares hold
+    held_out = torch.linalg.solve(others, scores.transpose(1, 2)[..., None])[..., 0]
+    count = held_out.shape[1]
+    meat = _SHARED_NOISE * (count - 1) / count * torch.einsum("nka,nkb->nab", held_out, held_out)
+    covariances: Tensor = bread @ meat @ bread + FLOOR**2 * torch.eye(2, dtype=meat.dtype)
+    return covariances
+
+
+def _over_squares(planes: Tensor) -> Tensor:
+    """Return the sums (..., k) of planes (..., w, w) over squares, the last of which may be smaller."""
+    missing = -planes.shape[-1] % _SQUARE
+    padded = F.pad(planes, (0, missing, 0, missing)).flatten(0, -3)
+    sums: Tensor = (F.avg_pool2d(padded, _SQUARE).flatten(1) * _SQUARE**2).unflatten(0, planes.shape[:-2])
+    return sums
 
 
 def _centred(values: Tensor, slopes: Tensor) -> tuple[Tensor, Tensor]:

@@ -86,11 +86,15 @@ class ResidualField:
         return self._between(np.sqrt(self.variances), x, y)
 
     def _between(self, values: _Floats, x: _Floats, y: _Floats) -> _Floats:
-        """Return values of the places (h, w) at columns x and rows y; NaN where a place that counts is not known."""
+        """Return values of the places (h, w) at columns x and rows y, from the places around that are known.
+
+        NaN where these weigh less than half. So the edge of what is known is smooth, and has no corners of the grid.
+        """
         by_y, by_x = _hats(self.y, y), _hats(self.x, x)
         known = np.isfinite(self.lengths)
-        whole = by_y @ known @ by_x.T > 1 - 1e-9
-        return np.where(whole, by_y @ np.where(known, values, 0) @ by_x.T, np.nan)
+        share = by_y @ known @ by_x.T
+        enough = share > 0.5 - 1e-9
+        return np.where(enough, by_y @ np.where(known, values, 0) @ by_x.T / np.where(enough, share, 1), np.nan)
 
 
 def residual_field(shifts: LocalShifts, shape: tuple[int, int]) -> ResidualField:
