@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from zncc_cli.config import DEFAULT_SPACING, RegistrationConfig
-from zncc_cli.operators.field_metric import FieldMetric
 from zncc_cli.registration.nonrigid.blur_match import blur_matched
 from zncc_cli.registration.nonrigid.concentration import with_concentrations
 from zncc_cli.registration.nonrigid.error_map import ErrorMap
-from zncc_cli.registration.nonrigid.expected_error import expected_error
+from zncc_cli.registration.nonrigid.expected_error import Samples, expected_error, sampled
 from zncc_cli.registration.nonrigid.field_level import field_levels
 from zncc_cli.registration.nonrigid.finest_level import with_closer_nodes, with_smoother_images
 from zncc_cli.registration.nonrigid.fit import (
@@ -116,10 +116,22 @@ def bend(
     fit = with_smoother_images(fit, of_fixed, of_moving, matrix, settings, coarse)
     if config.spacing is None:
         fit = with_concentrations(fit, of_fixed[0], of_moving[0], matrix, settings)
-    fit, metric = unfolded(fit)
     told = held_out(of_fixed, of_moving, fit, matrix, settings)
     usual = usual_agreement(of_fixed, of_moving, matrix, settings)
-    return _bending(fit, metric, coarse, matrix, (told, usual), of_fixed)
+    del fixed, moving, of_moving
+    fit, agreement = _agreement(fit, of_fixed)
+    return Bending(
+        field=SplineField(matrix, np.asarray(fit.coefficients.cpu()), fit.level.grid.spacing, fit.level.grid.shape),
+        smoothness=fit.smoothness[0],
+        zncc=agreement.zncc,
+        folded=agreement.folded,
+        least_determinant=agreement.least_determinant,
+        overlap=agreement.overlap,
+        expected_error=expected_error(fit, coarse, agreement.samples),
+        held_out=told,
+        usual_agreement=usual,
+        peak_ratio=agreement.peak_ratio,
+    )
 
 
 def _level_count(side: int) -> int:
@@ -148,29 +160,30 @@ def _corner_distance(a: np.ndarray, b: np.ndarray, shape: tuple[int, int]) -> fl
     return float(np.linalg.norm(map_points(a, corners(shape)) - map_points(b, corners(shape)), axis=-1).max())
 
 
-def _bending(
-    fit: FieldFit,
-    metric: FieldMetric,
-    coarse: FieldFit | None,
-    matrix: np.ndarray,
-    told: tuple[HeldOut | None, float | None],
-    fixed: list[Level],
-) -> Bending:
-    level, c = fit.level, fit.coefficients
+@dataclass(frozen=True)
+class _Agreement:
+    """How well a field puts the images on each other: figures of `Bending`, and samples."""
+
+    zncc: float | None
+    folded: int
+    least_determinant: float
+    overlap: float
+    peak_ratio: float | None
+    samples: Samples
+
+
+def _agreement(fit: FieldFit, fixed: list[Level]) -> tuple[FieldFit, _Agreement]:
+    """Return a fit without folds, and how well it puts the images on each other; large maps do not outlive this."""
+    fit, metric = unfolded(fit)
     assert metric.maps is not None
-    shown = metric.maps[4] > 0
-    error = expected_error(fit, coarse, metric)
-    height, width = level.grid.shape
-    return Bending(
-        SplineField(matrix, np.asarray(c.cpu()), level.grid.spacing, level.grid.shape),
-        fit.smoothness[0],
-        float(metric.maps[0][shown].mean()) if bool(shown.any()) else None,
-        int((metric.determinant <= _MIN_DETERMINANT).sum()),
-        float(metric.determinant.min()),
-        metric.valid / (height * width),
-        error,
-        *told,
-        _peak_ratio(fixed, metric.maps[3], shown),
+    zncc, valid = metric.maps[0], metric.maps[4]
+    return fit, _Agreement(
+        zncc=float(torch.sum(zncc * valid, dtype=torch.float64)) / metric.valid if metric.valid else None,
+        folded=int((metric.determinant <= _MIN_DETERMINANT).count_nonzero()),
+        least_determinant=float(metric.determinant.min()),
+        overlap=metric.valid / valid.numel(),
+        peak_ratio=_peak_ratio(fixed, metric.maps[3], valid > 0),
+        samples=sampled(metric, fit.level.windows),
     )
 
 

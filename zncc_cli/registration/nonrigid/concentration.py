@@ -59,12 +59,12 @@ def with_concentrations(
         level.tightness = ((_FREEDOM + 2) / (_FREEDOM + energy)).clamp(_LEAST_TIGHTNESS, 1)
         equations = level.equations(c)
         if k == 0:
-            first = equations.metric.zncc
-        elif not equations.metric.zncc > most:
+            first = equations.zncc
+        elif not equations.zncc > most:
             break
         else:
             best, tightness = c, level.tightness
-        most = equations.metric.zncc
+        most = equations.zncc
         c = c + gauss_newton_step(equations, c, level, smoothness)[0]
     if best is None or best is start or not most > _LEAST_GAIN * first:
         return fit

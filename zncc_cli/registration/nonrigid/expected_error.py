@@ -10,13 +10,15 @@ spread of the displacements around a point where both images show texture and do
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zncc_cli.operators.field_metric import FieldMetric
+from zncc_cli.operators.field_metric import FieldMetric, FieldWindows
 from zncc_cli.operators.spline_system import basis
 from zncc_cli.registration.nonrigid.error_map import ErrorMap
 from zncc_cli.registration.nonrigid.fit import FieldFit
@@ -33,35 +35,66 @@ _MIN_SIGNAL, _MIN_TEXTURED_SHARE = 0.5, 0.1  # of the variance of a window, and 
 _SPREAD_SIDE = 5  # points
 
 
-def expected_error(fit: FieldFit, coarse: FieldFit | None, metric: FieldMetric) -> ErrorMap | None:
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """What the images show at the points of an error map, (h, w) each, once they are aligned.
+
+    Attributes:
+        rows, columns: of the points, fixed pixels.
+        shown: whether both images are valid.
+        textured: whether both show more than noise.
+        misfit: see `local_misfit`.
+        torn: see `unmatched`.
+    """
+
+    rows: NDArray[np.intp]
+    columns: NDArray[np.intp]
+    shown: NDArray[np.bool_]
+    textured: NDArray[np.bool_]
+    misfit: NDArray[np.float32]
+    torn: NDArray[np.bool_]
+
+
+def sampled(metric: FieldMetric, windows: FieldWindows) -> Samples:
+    """Return what the images show at the points of an error map, by a metric with maps."""
+    assert metric.maps is not None
+    shape = int(metric.determinant.shape[0]), int(metric.determinant.shape[1])
+    step = _step(shape)
+    rows, columns = (np.arange(step // 2, n, step) for n in shape)
+    every = slice(step // 2, None, step)
+    signal, valid = metric.maps[2][every, every], metric.maps[4][every, every]
+    return Samples(
+        rows,
+        columns,
+        np.asarray((valid > 0).cpu()),
+        np.asarray((signal > _MIN_SIGNAL).cpu()),
+        np.asarray(local_misfit(metric, windows.wide, step).cpu()),
+        np.asarray(unmatched(metric, windows.side, step, _MIN_SIGNAL).cpu()),
+    )
+
+
+def expected_error(fit: FieldFit, coarse: FieldFit | None, at: Samples) -> ErrorMap | None:
     """Return the expected error of a field; None where rounding leaves none.
 
     Args:
         fit: on the finest level.
         coarse: on the next one, from which it went on; None without any.
-        metric: of the fit, with maps.
+        at: what the images show where the fit puts them.
     """
     found = posterior(fit)
     if found is None:
         return None
-    assert metric.maps is not None
-    windows = fit.level.windows
-    step = _step(fit.level.grid.shape)
-    rows, columns = (np.arange(step // 2, n, step) for n in fit.level.grid.shape)
-    at = np.ix_(rows, columns)
-    signal = metric.maps[2]
-    shown, level = (np.asarray(each.cpu())[at] for each in (metric.maps[4] > 0, signal > _MIN_SIGNAL))
-    much = np.asarray(local_misfit(metric, windows.wide, step).cpu())
-    torn = np.asarray(unmatched(metric, windows.side, step, _MIN_SIGNAL).cpu())
-    variance = _OF_POSTERIOR * found.deviation(rows, columns) ** 2 * much.clip(min=1)
+    rows, columns = at.rows, at.columns
+    variance = _OF_POSTERIOR * found.deviation(rows, columns) ** 2 * at.misfit.clip(min=1)
     if coarse is not None:
         variance += _OF_CHANGE * np.square(_at(fit, fit.coefficients - _refined(coarse, fit), rows, columns)).sum(
             axis=0
         )
-    variance += np.where(torn, _spread(_at(fit, fit.coefficients, rows, columns)), 0)
-    textured = shown & level
-    enough = textured.sum() >= _MIN_TEXTURED_SHARE * shown.sum()
-    return ErrorMap(rows, columns, np.sqrt(variance), shown, textured if enough else shown, torn & shown)
+    variance += np.where(at.torn, _spread(_at(fit, fit.coefficients, rows, columns)), 0)
+    textured = at.shown & at.textured
+    enough = textured.sum() >= _MIN_TEXTURED_SHARE * at.shown.sum()
+    textured = textured if enough else at.shown
+    return ErrorMap(rows, columns, np.sqrt(variance), at.shown, textured, at.torn & at.shown)
 
 
 def _refined(coarse: FieldFit, fit: FieldFit) -> Tensor:

@@ -45,13 +45,13 @@ class Equations:
     Attributes:
         stencil: (25, 3, rows, columns), H.
         scores: (2, rows, columns).
-        metric: where they come from.
-        temperature: by which both were divided.
+        zncc: the sum of the local ZNCC at c, windows by their weight.
+        temperature: by which stencil and scores were divided.
     """
 
     stencil: Tensor
     scores: Tensor
-    metric: FieldMetric
+    zncc: float
     temperature: float
 
 
@@ -137,7 +137,7 @@ class FieldLevel:
         heat = self._heat * temperature(metric)
         stencil = spline_curvature(metric.curvature, self.grid.nodes, self.grid.spacing)
         scores = spline_adjoint(metric.scores, self.grid.nodes, self.grid.spacing)
-        return Equations(stencil.div_(heat), scores.div_(heat), metric, heat)
+        return Equations(stencil.div_(heat), scores.div_(heat), metric.zncc, heat)
 
     def _metric(self, coefficients: Tensor, with_maps: bool) -> FieldMetric:
         weight = self._chosen if self._doubt is None else self._doubt * (1 if self._chosen is None else self._chosen)

@@ -27,8 +27,12 @@ def local_misfit(metric: FieldMetric, side: int, step: int) -> Tensor:
         step: of the pixels, of which the first is at step // 2.
     """
     assert metric.maps is not None
-    planes = torch.stack((metric.residual.square(), metric.maps[1]))
-    squares, weight = box_means_at(planes, side, step)
+    residual, weights = metric.residual, metric.maps[1]
+
+    def planes(rows: slice) -> Tensor:
+        return torch.stack((residual[rows].square(), weights[rows]))
+
+    squares, weight = box_means_at(planes, len(weights), side, step)
     usual = squares.double().mean() / weight.double().mean().clamp_min(1e-12)
     least = float(_KNOWN_SHARE * weight.double().mean())
     ratio: Tensor = (squares + least * usual) / ((weight + least) * usual).clamp_min(1e-30)
@@ -46,8 +50,11 @@ def unmatched(metric: FieldMetric, side: int, step: int, least_signal: float) ->
     """
     assert metric.maps is not None
     z, _, signal = metric.maps[:3]
-    planes = torch.stack(((1 - z) * signal, signal))
-    less, weight = box_means_at(planes, side, step)
+
+    def planes(rows: slice) -> Tensor:
+        return torch.stack(((1 - z[rows]) * signal[rows], signal[rows]))
+
+    less, weight = box_means_at(planes, len(z), side, step)
     missing = less / weight.clamp_min(1e-6)
     seen: Tensor = signal[step // 2 :: step, step // 2 :: step] > least_signal
     if bool(seen.any()):

@@ -7,6 +7,7 @@ where pixels are not valid, means are of the valid ones.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,7 @@ from zncc_cli.operators import filters
 # Of a Gaussian that must fall on valid pixels: at a straight edge half of it does.
 _MIN_SHARE = 0.4
 _TRUNCATION_SIGMAS = 3.0
+_LINES_AT_ONCE = 32  # of windows, so that a large frame takes no further planes
 
 
 def gaussian_taps(sigma: float) -> Tensor:
@@ -57,10 +59,24 @@ def box_means(planes: Tensor, side: int) -> Tensor:
     return means
 
 
-def box_means_at(planes: Tensor, side: int, step: int) -> Tensor:
-    """Return the means of `box_means` at pixels step // 2, step // 2 + step, ... of both axes, of planes (n, H, W)."""
-    before, behind = side // 2 - step // 2, side // 2
-    around = F.pad(planes, (before, behind, before, behind))[:, None]
-    down = F.avg_pool2d(around, (side, 1), stride=(step, 1))
-    means: Tensor = F.avg_pool2d(down, (1, side), stride=(1, step))[:, 0]
-    return means
+def box_means_at(planes: Callable[[slice], Tensor], height: int, side: int, step: int) -> Tensor:
+    """Return the means of `box_means` at pixels step // 2, step // 2 + step, ... of both axes.
+
+    Args:
+        planes: return some rows of the planes, (n, h, W); few are asked for at a time.
+        height: of the planes.
+        side: of the windows, odd.
+        step: of the pixels.
+    """
+    reach, first = side // 2, step // 2
+    lines = range(first, height, step)
+    means = []
+    for k in range(0, len(lines), _LINES_AT_ONCE):
+        part = lines[k : k + _LINES_AT_ONCE]
+        top, bottom = part[0] - reach, part[-1] + reach + 1
+        some = planes(slice(max(0, top), min(bottom, height)))
+        beyond = max(0, -top), max(0, bottom - height)
+        around = F.pad(some, (reach - first, reach, *beyond))[:, None]
+        down = F.avg_pool2d(around, (side, 1), stride=(step, 1))
+        means.append(F.avg_pool2d(down, (1, side), stride=(1, step))[:, 0])
+    return torch.cat(means, dim=1)
