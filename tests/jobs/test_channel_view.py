@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from zncc_cli.config import STAINS, InputConfig
 from zncc_cli.errors import InputError, OptionError
 from zncc_cli.files.images import Image
 from zncc_cli.files.metadata import Metadata
-from zncc_cli.jobs.channel_view import choose_views, masked
+from zncc_cli.jobs.channel_view import Agreeing, ChannelView, choose_views, masked
 
 
 def image(data: np.ndarray, axes: str, photometric: str = "minisblack") -> Image:
@@ -40,6 +42,29 @@ def test_both_images_get_the_channel_whose_poorer_image_is_best() -> None:
     pair = image(np.stack([good, fair]), "CYX"), image(np.stack([poor, fair]), "CYX")
     views, _ = choose_views(pair, (None, None))
     assert [view.index for view in views] == [(1,), (1,)]
+
+
+def test_channels_that_agree_are_asked_for_where_best_is_said() -> None:
+    pair = named("DAPI", "Cy5"), named("Hoechst", "FITC", "Cy3")
+
+    def agreeing(channels: Sequence[Sequence[ChannelView]]) -> Agreeing | None:
+        return Agreeing(tuple(len(views) - 1 for views in channels), math.prod(map(len, channels)))
+
+    views, notes = choose_views(pair, ("best", "best"), agreeing=agreeing)
+    assert [view.index for view in views] == [(1,), (2,)]
+    assert len(notes) == 1
+    assert "channel 1 (Cy5) of image.tif and channel 2 (Cy3) of image.tif, which agree best of 6 pairs" in notes[0]
+    views, notes = choose_views(pair, ("DAPI", "best"), agreeing=agreeing)
+    assert [view.index for view in views] == [(0,), (2,)]
+    assert "of 3 pairs of channels; --channel 0,2 takes them" in notes[0]
+
+
+def test_texture_decides_where_best_is_not_said_or_nothing_agrees() -> None:
+    pair = named("DAPI", "Cy5"), named("Hoechst", "FITC", "Cy3")
+    for channels, found in (((None, None), Agreeing((1, 2), 6)), (("best", "best"), None)):
+        views, notes = choose_views(pair, channels, agreeing=lambda _, found=found: found)  # type: ignore[misc]
+        assert [view.index for view in views] == [(0,), (0,)]
+        assert all("the one with the most texture over noise" in note for note in notes)
 
 
 def test_a_number_chooses_a_channel_of_a_stack_and_of_rgb() -> None:

@@ -13,11 +13,13 @@ from zncc_cli.registration.attempt import Task
 from zncc_cli.registration.found import Found
 from zncc_cli.registration.pair_variant import Images
 from zncc_cli.registration.quality.block_consensus import clearest_consensus
-from zncc_cli.registration.quality.bounds import MIN_CONSENSUS
+from zncc_cli.registration.quality.bounds import MIN_BORDER_PULL_PX, MIN_CONSENSUS
+from zncc_cli.registration.quality.compute_evidence import overlap_distance
 from zncc_cli.registration.quality.verdict import Status, Verdict
 from zncc_cli.registration.variant_search import search_usual
 from zncc_cli.registration.warp import in_front
 
+_CHANCE_DEVIATIONS = 3.0  # expected errors: a shorter pull may be chance
 _NOTE = "both images have a round dark frame, as the stop of a camera is: what lies within was compared alone"
 _REASON = (
     "both images have a round dark frame, as the stop of a camera is, and edge and shading agree, but too few parts "
@@ -45,10 +47,18 @@ def search_within_stops(images: Images, task: Task, scale: float | None, found: 
     inner_agrees = _agrees_within(within, inner)
     inner, found = (each if ok else _doubted(each) for each, ok in ((inner, inner_agrees), (found, agrees)))
     inner = replace(inner, solution=replace(inner.solution, notes=(*inner.solution.notes, _NOTE)))
-    same = inner.status is found.status
-    if inner.is_better_than(found) or (same and inner_agrees and (inner.status is Status.OK or not agrees)):
-        return within, inner
-    return images, found
+    if not inner_agrees or found.is_better_than(inner):
+        return images, found
+    pulled = not agrees or found.status is not Status.OK or _is_pulled(within, found, inner)
+    return (within, inner) if pulled or inner.is_better_than(found) else (images, found)
+
+
+def _is_pulled(within: Images, found: Found, inner: Found) -> bool:
+    """Tell whether what was found lies farther from the fit within the stops, ``inner``, than chance explains."""
+    matrices = (each.variant.matrix(each.solution.fit.matrix) for each in (found, inner))
+    distance = overlap_distance(*matrices, *within.as_they_are.pair.level(0))
+    error = inner.solution.evidence.expected_error
+    return distance is None or error is None or distance > max(MIN_BORDER_PULL_PX, _CHANCE_DEVIATIONS * error)
 
 
 def _agrees_within(within: Images, found: Found) -> bool:

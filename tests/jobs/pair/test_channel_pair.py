@@ -41,9 +41,9 @@ def write(path: Path, channels: dict[str, np.ndarray]) -> Path:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Two OME-TIFFs of which only DAPI and Hoechst show the same; other channels have more texture."""
+    """Two OME-TIFFs of which only DAPI and Hoechst show the same; the actin has more texture."""
     folder = tmp_path_factory.mktemp("channels")
-    nuclei, actin, lysosomes = scene(0, 2.5), scene(1, 4), scene(2, 4)
+    nuclei, actin, lysosomes = scene(0, 2.5), scene(1, 1.5), scene(2, 6)
     fixed = {"Empty": np.full((SIZE, SIZE), 100.0), "Actin": frame(actin), "DAPI": frame(nuclei) + noise(3) / 10}
     moving = {"Lysosomes": frame(lysosomes), "Hoechst": 4000 - frame(nuclei, SHIFT) + noise(4) / 10}
     return write(folder / "fixed.ome.tif", fixed), write(folder / "moving.ome.tif", moving)
@@ -63,17 +63,6 @@ def test_the_channels_that_agree_best_are_registered_and_named(files: tuple[Path
     assert "of 6 pairs of channels; --channel 2,1 takes them" in notes
     # Noise of a twentieth of the scene's deviation: the expected error is 0.01 px.
     np.testing.assert_allclose(outcome.result.matrix[:2, 2], SHIFT, atol=0.1)
-
-
-def test_of_a_channel_that_is_given_the_one_that_agrees_best_is_taken(files: tuple[Path, Path], tmp_path: Path) -> None:
-    found = align(files, tmp_path / "out", "DAPI,best").report["registered_by"]
-    assert (found["fixed"], found["moving"]) == ({"C": 2}, {"C": 1})
-
-
-def test_where_no_channels_agree_texture_over_noise_decides(files: tuple[Path, Path], tmp_path: Path) -> None:
-    outcome = align(files, tmp_path / "out", "Actin,best")
-    assert outcome.report["registered_by"]["moving"] == {"C": 0}
-    assert "channel 0 (of 0 to 1), the one with the most texture over noise" in " ".join(outcome.report["notes"])
 
 
 def test_check_compares_the_channels_that_agree_best(files: tuple[Path, Path], tmp_path: Path) -> None:
