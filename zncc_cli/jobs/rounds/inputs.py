@@ -88,7 +88,9 @@ def _registered_channels(all_channels: list[Channels], choice: str | None) -> tu
     shared = _shared_name(all_channels)
     if shared is not None:
         numbers = [[name.casefold() for name in channels.names].index(shared.casefold()) for channels in all_channels]
-        return numbers, (f"registered by channel {shared}, which all rounds have; --channel NAME takes another",)
+        return numbers, (
+            f"registered by the channel named {shared}, which all rounds have; --channel NAME takes another",
+        )
     if all(len(channels.names) == 1 for channels in all_channels):
         return [0] * len(all_channels), ()
     return [0] * len(all_channels), (

@@ -19,6 +19,7 @@ _Floats = NDArray[np.float64]
 
 # Standard deviation of the Gaussian, in distances between windows; where the nearest one is farther, it is wider.
 _REACH_STEPS, _QUADRIC_REACH_STEPS = 0.65, 1.0  # the quadric has twice as many coefficients
+_WIDER = 1.5  # times that reach where it holds too few windows: beside a part that is not measured
 _FAR_STEPS = 1.6  # places farther than this from any measured window are not known
 _MIN_WINDOWS = 2.5  # in effect, (sum of weights)^2 / sum of squared weights: fewer determine no plane
 # Shifts differ from a plane by more than their noise, where the motion bends or texture lies to one side of a window.
@@ -157,8 +158,10 @@ def _weighted(
     functions = basis.shape[-1]
     nearest = squares.min(axis=1, keepdims=True)
     near = np.exp(-squares / (2 * reach**2 + 1.5 * nearest))
-    enough = near.sum(axis=1) ** 2 / np.square(near).sum(axis=1) >= _MIN_WINDOWS * functions / 3
-    known = enough & (nearest[:, 0] <= _FAR_STEPS**2)
+    least = _MIN_WINDOWS * functions / 3
+    few = _count(near) < least
+    near[few] = np.exp(-squares[few] / (2 * (_WIDER * reach) ** 2 + 1.5 * nearest[few]))
+    known = (_count(near) >= least) & (nearest[:, 0] <= _FAR_STEPS**2)
     weights = near / (np.diagonal(covariances) + _MODEL_SIGMA_PX**2)
     normal = np.einsum("mn,mni,mnj->mij", weights, basis, basis, optimize=True)
     normal[~known] = np.eye(functions)
@@ -167,6 +170,11 @@ def _weighted(
     influence = np.linalg.solve(normal, np.einsum("mn,mni->min", weights, basis))[:, 0]  # (M, N), of each shift
     found, noise = influence @ values, 2 * (influence @ covariances * influence).sum(axis=1)
     return np.where(known[:, None], found, np.nan), np.where(known, noise, np.nan)
+
+
+def _count(near: _Floats) -> _Floats:
+    """Return how many windows (M,) weights (M, N) hold in effect."""
+    return np.asarray(near.sum(axis=1) ** 2 / np.square(near).sum(axis=1))
 
 
 def _hats(places: _Floats, at: _Floats) -> _Floats:
