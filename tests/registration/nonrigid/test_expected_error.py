@@ -7,6 +7,7 @@ import numpy as np
 from tests.registration.analytic import Scene
 from zncc_cli import register
 from zncc_cli.registration.nonrigid.error_map import ErrorMap
+from zncc_cli.registration.nonrigid.expected_error import Samples, crossed
 from zncc_cli.registration.quality.verdict import Status
 from zncc_cli.registration.register import RegistrationResult
 
@@ -67,7 +68,33 @@ def test_a_smooth_field_is_not_torn_anywhere() -> None:
     y, x = np.mgrid[: SHAPE[0], : SHAPE[1]].astype(float)
     truth = 2 * np.stack([np.sin(y / 14 + 0.4), np.sin(x / 14) * np.cos(y / 14)], axis=-1)
     for noise in (0.0, 0.3):
-        assert error_map(register(*pair(truth, noise), model="bspline")).unmatched_share == 0
+        result = register(*pair(truth, noise), model="bspline")
+        assert error_map(result).unmatched_share == 0
+        assert result.bending is not None
+        assert result.bending.line_shift < 0.02  # what is left of a clean pair is no noise
+
+
+def test_lines_that_are_shifted_one_by_one_are_named_and_part_of_the_error() -> None:
+    truth = np.zeros((*SHAPE, 2))
+    truth[..., 0] = 0.6 * np.random.default_rng(4).standard_normal(SHAPE[0])[:, None]
+    for axes in ((0, 1), (1, 0)):  # lines along x, and along y
+        fixed, moving = (np.transpose(image, axes) for image in pair(truth))
+        result = register(fixed, moving, model="bspline")
+        assert any("rows or columns are shifted one by one" in reason for reason in result.reasons)
+        # No smooth field follows them. The images are smoothed, which hides a third of such shifts.
+        assert 0.5 * 0.6 < error_map(result).rms < 1.2 * 0.6
+
+
+def test_ground_without_texture_beside_a_tear_is_not_trusted() -> None:
+    """A tear down the sixth column of points, which lie 8 px apart: texture to its left, none to its right."""
+    lines = np.arange(4, 128, 8)
+    shape = len(lines), len(lines)
+    textured, torn = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
+    textured[:, :7], torn[:, 6] = True, True
+    at = Samples(lines, lines, np.ones(shape, dtype=bool), textured, np.ones(shape, dtype=np.float32), torn, 0.0)
+    # The field goes over from one side to the other within two lengths of its smoothness, 32 px.
+    assert np.flatnonzero(crossed(at, 16.0).all(axis=0)).tolist() == [6, 7, 8, 9, 10]
+    assert not crossed(at, 16.0)[:, [*range(6), *range(11, 16)]].any()
 
 
 def test_an_error_that_is_large_over_the_whole_overlap_is_doubted() -> None:

@@ -57,6 +57,8 @@ class Bending:
             stiffer.
         peak_ratio: how many times better the images agree as the field puts them than at the best other shift; None
             where none agrees at all.
+        line_shift: by how much rows or columns are shifted one by one, RMS, which no smooth field follows; 0 if not
+            surely.
     """
 
     field: SplineField
@@ -69,6 +71,7 @@ class Bending:
     held_out: HeldOut | None
     usual_agreement: float | None
     peak_ratio: float | None
+    line_shift: float = 0.0
 
     def between(self, field: SplineField, by_fixed: int, by_moving: int) -> Bending:
         """Return the same of images that are finer by factors, with their ``field``."""
@@ -80,7 +83,8 @@ class Bending:
         smoothness = replace(
             smoothness, deviation=smoothness.deviation * by_moving, length=smoothness.length * by_fixed
         )
-        return replace(self, field=field, smoothness=smoothness, expected_error=error)
+        line_shift = self.line_shift * by_moving
+        return replace(self, field=field, smoothness=smoothness, expected_error=error, line_shift=line_shift)
 
 
 def bend(
@@ -131,6 +135,7 @@ def bend(
         held_out=told,
         usual_agreement=usual,
         peak_ratio=agreement.peak_ratio,
+        line_shift=agreement.samples.line_shift,
     )
 
 

@@ -1,15 +1,18 @@
 """How far a field may be off, at points of a grid: its posterior, and what the model of the images leaves out.
 
-    error^2 = 0.8 q posterior variance + 0.03 |change|^2 + spread^2
+    error^2 = 0.8 q posterior variance + 0.03 |change|^2 + spread^2 + line shift^2
 
 q      how much more than elsewhere the images differ around a point, at least one: misfit is not alike everywhere
 change what the finest level still changed of the field: what finer levels would change is a part of that
 spread of the displacements around a point where both images show texture and do not agree: a depth edge, a crack, or
-       something that only one image shows, across which a smooth field only goes from one side to the other
+       something that only one image shows, across which a smooth field only goes from one side to the other; also where
+       there is no texture beside such a point
+line shift   of rows or columns one by one, which no smooth field follows
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +25,7 @@ from zncc_cli.operators.field_metric import FieldMetric, FieldWindows
 from zncc_cli.operators.spline_system import basis
 from zncc_cli.registration.nonrigid.error_map import ErrorMap
 from zncc_cli.registration.nonrigid.fit import FieldFit
+from zncc_cli.registration.nonrigid.line_shifts import line_shift
 from zncc_cli.registration.nonrigid.local_misfit import local_misfit, unmatched
 from zncc_cli.registration.nonrigid.node_grid import NodeGrid
 from zncc_cli.registration.nonrigid.posterior import posterior
@@ -33,6 +37,7 @@ _STEP_PX = 8  # of the grid, fixed pixels; more on large frames
 _SIDE = 256  # points along a side of it, at most
 _MIN_SIGNAL, _MIN_TEXTURED_SHARE = 0.5, 0.1  # of the variance of a window, and of the overlap
 _SPREAD_SIDE = 5  # points
+_CROSSED_LENGTHS = 2  # of the smoothness, over which a field goes from one side of a tear to the other
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +50,7 @@ class Samples:
         textured: whether both show more than noise.
         misfit: see `local_misfit`.
         torn: see `unmatched`.
+        line_shift: see `line_shifts`, pixels.
     """
 
     rows: NDArray[np.intp]
@@ -53,6 +59,7 @@ class Samples:
     textured: NDArray[np.bool_]
     misfit: NDArray[np.float32]
     torn: NDArray[np.bool_]
+    line_shift: float
 
 
 def sampled(metric: FieldMetric, windows: FieldWindows) -> Samples:
@@ -70,6 +77,7 @@ def sampled(metric: FieldMetric, windows: FieldWindows) -> Samples:
         np.asarray((signal > _MIN_SIGNAL).cpu()),
         np.asarray(local_misfit(metric, windows.wide, step).cpu()),
         np.asarray(unmatched(metric, windows.side, step, _MIN_SIGNAL).cpu()),
+        line_shift(metric),
     )
 
 
@@ -90,11 +98,23 @@ def expected_error(fit: FieldFit, coarse: FieldFit | None, at: Samples) -> Error
         variance += _OF_CHANGE * np.square(_at(fit, fit.coefficients - _refined(coarse, fit), rows, columns)).sum(
             axis=0
         )
-    variance += np.where(at.torn, _spread(_at(fit, fit.coefficients, rows, columns)), 0)
+    doubted = crossed(at, fit.smoothness[0].length)
+    variance += np.where(doubted, _spread(_at(fit, fit.coefficients, rows, columns)), 0) + at.line_shift**2
     textured = at.shown & at.textured
     enough = textured.sum() >= _MIN_TEXTURED_SHARE * at.shown.sum()
     textured = textured if enough else at.shown
     return ErrorMap(rows, columns, np.sqrt(variance), at.shown, textured, at.torn & at.shown)
+
+
+def crossed(at: Samples, length: float) -> NDArray[np.bool_]:
+    """Tell which points (h, w) a smooth field only crosses: torn ones, and those beside them without texture.
+
+    Nothing there tells to which side they belong. ``length``: of the smoothness, fixed pixels.
+    """
+    reach = math.ceil(_CROSSED_LENGTHS * length / (int(at.rows[1] - at.rows[0]) if len(at.rows) > 1 else _STEP_PX))
+    torn = torch.from_numpy(at.torn)[None, None].float()
+    near = F.max_pool2d(torn, 2 * reach + 1, stride=1, padding=reach)[0, 0].numpy() > 0
+    return np.asarray(at.torn | (near & ~at.textured))
 
 
 def _refined(coarse: FieldFit, fit: FieldFit) -> Tensor:
