@@ -55,8 +55,8 @@ def search_within_stops(images: Images, task: Task, scale: float | None, found: 
 
 def _is_pulled(within: Images, found: Found, inner: Found) -> bool:
     """Tell whether what was found lies farther from the fit within the stops, ``inner``, than chance explains."""
-    matrices = (each.variant.matrix(each.solution.fit.matrix) for each in (found, inner))
-    distance = overlap_distance(*matrices, *within.as_they_are.pair.level(0))
+    whole, alone = (each.variant.matrix(each.solution.fit.matrix) for each in (found, inner))
+    distance = overlap_distance(whole, alone, *within.as_they_are.pair.level(0))
     error = inner.solution.evidence.expected_error
     return distance is None or error is None or distance > max(MIN_BORDER_PULL_PX, _CHANCE_DEVIATIONS * error)
 
