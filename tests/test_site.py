@@ -63,6 +63,14 @@ def test_every_link_and_picture_of_the_site_is_there(site: Path) -> None:
                 assert unquote(parts.fragment) in pages[target].anchors, f"{path.relative_to(site)}: {link}"
 
 
+def test_links_have_titles_of_pages_for_words(site: Path) -> None:
+    """And no names of files, which the site does not have."""
+    text = (site / "index.html").read_text(encoding="utf-8")
+    assert re.search(r'href="tutorial.html"[^>]*><span[^>]*>Ten minutes</span>', text)
+    for path in site.glob("*.html"):
+        assert not re.search(r"<a [^>]*>(<[^>]*>)*[\w/-]+\.md<", path.read_text(encoding="utf-8")), path.name
+
+
 def test_options_keep_both_of_their_dashes(site: Path) -> None:
     for path in site.glob("*.html"):
         assert not re.search("[\u2013\u2014]\\w", path.read_text(encoding="utf-8")), path.name
