@@ -63,3 +63,12 @@ def test_frequencies_are_those_of_the_frame_they_were_measured_in() -> None:
     assert amplitude(Spectrum(rho).filtered(wave(0.3))) == pytest.approx(1, rel=1e-3)
     assert amplitude(Spectrum(rho).filtered(wave(0.3), scale=2.0)) < 0.01
     assert amplitude(Spectrum(rho).filtered(wave(0.2), scale=2.0)) == pytest.approx(1, rel=1e-3)
+
+
+def test_what_noise_has_in_common_by_chance_passes_no_filter() -> None:
+    weight = taper(torch.ones(SHAPE, dtype=torch.bool))
+    shares = [
+        float((ring_correlation(noise(seed), noise(seed + 10), weight).rho > 0).float().mean()) for seed in (0, 1, 2)
+    ]
+    # Two standard deviations: a fortieth of the rings passes by chance, of 120 hardly more than a twelfth.
+    assert np.mean(shares) < 1 / 12
