@@ -120,8 +120,7 @@ def refine(
         metric: SymmetricMetric, matrix: np.ndarray, tile_step: int = first_step, contraction: float = math.inf
     ) -> Refined:
         result = solve(metric, transform, matrix, config, tile_step, contraction)
-        noisy = _NOISY_ERROR_PX <= result.expected_error < math.inf
-        if thorough and noisy and result.ending is Ending.CONVERGED:
+        if thorough and _NOISY_ERROR_PX <= result.expected_error < math.inf:
             result = _solved_under_noise(metric, transform, result, config, tile_step)
         if motion(result.matrix, start) > lost_distance:
             result = _failed(transform, start, result.loss, Ending.OUT_OF_DOMAIN, result.iterations)
@@ -277,13 +276,13 @@ def _solved_under_noise(
         step = influences.sum(axis=1)
         length = float(np.linalg.norm(step))
         if length < max(config.tolerance, _NEXT_STEP_ERROR_SHARE * expected_error):
-            ending = Ending.CONVERGED
+            ending = result.ending  # what did not settle by more steps is not believed here
             break
         matrix = transform.matrix(p + step * min(1.0, _MAX_STEP_PX / length))
     if math.isinf(expected_error):
+        ending = Ending.UNDETERMINED if result.ending is Ending.CONVERGED else result.ending
         return replace(
-            _failed(transform, result.matrix, result.loss, Ending.UNDETERMINED, result.iterations),
-            evaluations=evaluations,
+            _failed(transform, result.matrix, result.loss, ending, result.iterations), evaluations=evaluations
         )
     return replace(
         result,
