@@ -27,7 +27,7 @@ _BORDER = 64  # pixels by which the image is continued by its mirror image befor
 # Noise correlates by chance, and a place that is judged by what agrees there by chance is confirmed by it: a ring whose
 # correlation is less than so many standard deviations of chance holds nothing (van Heel and Schatz 2005,
 # doi:10.1016/j.jsb.2005.05.009).
-_CHANCE_DEVIATIONS = 2.0
+_CHANCE_DEVIATIONS = 2.8
 # Pixels: those farther away contribute less than a hundredth to a filtered pixel.
 REACH = 4
 
@@ -105,7 +105,7 @@ def ring_correlation(a: Tensor, b: Tensor, weight: Tensor) -> Spectrum:
     # A weight spreads each frequency over its neighbours, so that fewer are independent.
     w = weight[box]
     spread = float(w.square().square().mean() / w.square().mean().square().clamp_min(torch.finfo(w.dtype).tiny))
-    chance = _CHANCE_DEVIATIONS * (spread / over_rings(torch.ones_like(spectra[0].real)).clamp_min(1)).sqrt()
+    chance = _CHANCE_DEVIATIONS * (spread / (2 * over_rings(torch.ones_like(spectra[0].real)).clamp_min(1))).sqrt()
     return Spectrum(torch.where(rho > chance, rho, 0))
 
 
