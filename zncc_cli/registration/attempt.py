@@ -185,7 +185,7 @@ def _may_be_ok(metrics: LevelMetrics, matrix: np.ndarray, ratio: float | None, t
 
     Of texture maps blocks must find the place, and they do so from some pixels away.
     """
-    if not may_agree(metrics, matrix, ratio):
+    if not may_agree(metrics, matrix, ratio, task.config):
         return False
     return task.oriented is None or clearest_consensus(task.oriented, matrix, model).significance >= MIN_CONSENSUS
 

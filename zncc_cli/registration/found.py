@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from zncc_cli.registration.attempt import Solution, Task, find, held_against_parts, solve
 from zncc_cli.registration.pair_variant import MAX_BLOCK_PIXELS, Images, PairVariant
-from zncc_cli.registration.quality.bounds import MIN_START_RATIO
+from zncc_cli.registration.quality.agreeing_share import agreeing_share
+from zncc_cli.registration.quality.bounds import MIN_START_RATIO, NOISY_CEILING, NOTED_AGREEING_SHARE
 from zncc_cli.registration.quality.residual_motion import leaves_parts
 from zncc_cli.registration.quality.verdict import Status, look_alike
 from zncc_cli.registration.retry import with_smaller_overlap, with_smaller_windows
@@ -86,6 +87,28 @@ def solved(images: Images, task: Task, variant: PairVariant, candidates: list[Ca
     pair, own = variant.pair, variant.task(task)
     settings = variant.settings(images.fitted((pair.shape, pair.moving_shape)))
     return Found(variant, with_smaller_windows(pair, own, solve(pair, own, settings, candidates)))
+
+
+def with_agreeing_share(images: Images, found: Found) -> Found:
+    """Return what was found with the share of both images that agrees, where it is ok and noise does not hide that.
+
+    A note says so where that is little.
+    """
+    solution = found.solution
+    ceiling = solution.evidence.zncc_ceiling
+    if found.status is not Status.OK or ceiling is None or ceiling < NOISY_CEILING:
+        return found
+    oriented = images.oriented_of(found.variant, found.variant.pair.judged)
+    share = agreeing_share(oriented, solution.fit.matrix)
+    if share is None:
+        return found
+    note = (
+        f"{share:.0%} of what both images show in the overlap is alike where the transform puts it: the rest may lie "
+        "at another depth, have moved by itself, or look different"
+    )
+    notes = (*solution.notes, note) if share < NOTED_AGREEING_SHARE else solution.notes
+    evidence = replace(solution.evidence, agreeing_share=share)
+    return replace(found, solution=replace(solution, evidence=evidence, notes=notes))
 
 
 def held_against_its_parts(images: Images, task: Task, found: Found) -> Found:

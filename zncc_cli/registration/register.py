@@ -20,7 +20,7 @@ from zncc_cli.errors import BackendError, OptionError
 from zncc_cli.operators import native
 from zncc_cli.registration.attempt import Task
 from zncc_cli.registration.bent import Bent, bend_pair, bend_where_no_matrix_explains
-from zncc_cli.registration.found import Found, held_against_its_parts
+from zncc_cli.registration.found import Found, held_against_its_parts, with_agreeing_share
 from zncc_cli.registration.inputs.hot_pixels import hot_note, hot_pixels
 from zncc_cli.registration.inputs.no_data import gap_note
 from zncc_cli.registration.inputs.prepare import Prepared, check_window, checked_init, prepare
@@ -228,7 +228,8 @@ def _register(
     else:
         images, found = search_within_stops(images, task, scale, search_variants(images, task, scale))
         bent = bend_where_no_matrix_explains(images, task, scale, found) if config.model is Model.AUTO else None
-        found = held_against_its_parts(images, task, found) if bent is None else bent.found
+        judged = held_against_its_parts(images, task, found)
+        found = with_agreeing_share(images, judged) if bent is None else bent.found
     notes = _notes_of_inputs(names, (fixed, moving), hot, config), _note_of_window(config, images, found), found.notes
     all_notes = *itertools.chain(*notes), *found.solution.notes
     result = _result(images, found, all_notes, backend, device, time.perf_counter() - began)

@@ -50,6 +50,15 @@ def test_every_model_recovers_a_transform_of_its_kind(model: Model) -> None:
     assert corner_error(result.matrix, truth, SHAPE) < 0.01
 
 
+def test_under_heavy_noise_the_expected_error_is_that_of_the_results() -> None:
+    """Gradients of noise are no texture: by them the expected error came to a third of what results are off by."""
+    runs = [refined(TRUTH, sigma=3.0, seed=seed) for seed in range(8)]
+    errors = np.array([(result.matrix - TRUTH)[:2, 2] for result in runs])
+    expected = np.array([result.expected_error for result in runs])
+    # Both axes of eight runs: their RMS scatters by a fifth, the expected errors by as much.
+    assert 0.5 < np.sqrt(np.square(errors).sum(axis=1).mean() / np.square(expected).mean()) < 1.7
+
+
 def test_noise_does_not_draw_the_result_to_where_interpolation_smooths_it() -> None:
     """Under noise a loss's own minimum lies tenths of a pixel off, and always to the same side."""
     runs = [refined(TRUTH, sigma=0.5, seed=seed) for seed in range(8)]
@@ -117,7 +126,7 @@ def test_a_start_without_overlap_is_given_back() -> None:
 @pytest.mark.parametrize(("most", "taken"), [(5, 5), (60, 20), (90, 30)])
 def test_a_solution_that_does_not_settle_is_given_up_early(most: int, taken: int) -> None:
     """Two scenes that have nothing in common: the iteration would go on for as long as it may."""
-    fixed, moving = (level(Scene(seed=seed).image(SHAPE)) for seed in (38, 39))
+    fixed, moving = (level(Scene(seed=seed).image(SHAPE)) for seed in (42, 43))
     result = refine(fixed, moving, IDENTITY, RegistrationConfig(model=Model.AFFINE, max_iterations=most))
     assert result.ending is Ending.MAX_ITERATIONS
     assert result.iterations == taken

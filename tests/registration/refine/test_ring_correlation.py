@@ -26,7 +26,7 @@ def amplitude(image: torch.Tensor) -> float:
 
 
 def test_white_noise_on_a_white_scene_has_the_signals_share_of_the_power_in_every_ring() -> None:
-    scene, sigma = noise(0), 2.0
+    scene, sigma = noise(0), 1.0
     weight = taper(torch.ones(SHAPE, dtype=torch.bool))
     rho = ring_correlation(scene + sigma * noise(1), scene + sigma * noise(2), weight).rho
     # A ring of n frequencies scatters by about 1 / sqrt(n): 0.03 in the middle, more in the few of the first rings.
@@ -63,3 +63,12 @@ def test_frequencies_are_those_of_the_frame_they_were_measured_in() -> None:
     assert amplitude(Spectrum(rho).filtered(wave(0.3))) == pytest.approx(1, rel=1e-3)
     assert amplitude(Spectrum(rho).filtered(wave(0.3), scale=2.0)) < 0.01
     assert amplitude(Spectrum(rho).filtered(wave(0.2), scale=2.0)) == pytest.approx(1, rel=1e-3)
+
+
+def test_what_noise_has_in_common_by_chance_passes_no_filter() -> None:
+    weight = taper(torch.ones(SHAPE, dtype=torch.bool))
+    shares = [
+        float((ring_correlation(noise(seed), noise(seed + 10), weight).rho > 0).float().mean()) for seed in (0, 1, 2)
+    ]
+    # 2.8 standard deviations: one ring in 400 passes by chance, of 120 hardly more than two.
+    assert np.mean(shares) < 3 / 120

@@ -19,7 +19,13 @@ import torch
 import torch.nn.functional as F
 
 from zncc_cli.operators import filters
-from zncc_cli.registration.metric.block_surfaces import BlockShifts, Channels, block_shifts
+from zncc_cli.registration.metric.block_surfaces import (
+    BlockAgreement,
+    BlockShifts,
+    Channels,
+    block_agreement,
+    block_shifts,
+)
 from zncc_cli.registration.metric.windows import full_windows
 from zncc_cli.registration.pyramid import Level, fill_holes, gaussian
 from zncc_cli.registration.warp import corners, level_scale, map_points
@@ -79,10 +85,15 @@ class OrientedPair:
         return np.asarray(matrix * level_scale(self.factor))
 
     def shifts(self, matrix: np.ndarray, reach: int, step: int) -> BlockShifts:
-        """Return the `block_shifts` at a ``matrix`` (3, 3), fixed -> moving, pixels of the level.
+        """Return the `block_shifts` at a ``matrix`` (3, 3), fixed -> moving, pixels of the level."""
+        return block_shifts(self.fixed, self._turned(matrix), matrix, reach, step)
 
-        Orientations turn with the image: those of the moving image are turned back by twice the rotation.
-        """
+    def agreement(self, matrix: np.ndarray, reach: int, step: int) -> BlockAgreement:
+        """Return the `block_agreement` at a ``matrix`` (3, 3), fixed -> moving, pixels of the level."""
+        return block_agreement(self.fixed, self._turned(matrix), matrix, reach, step)
+
+    def _turned(self, matrix: np.ndarray) -> Channels:
+        """Return the moving image with its orientations turned back by twice the rotation of a matrix (3, 3)."""
         shape = self.fixed.mask.shape[0], self.fixed.mask.shape[1]
         centre = corners(shape).mean(axis=0)
         here, right, below = map_points(matrix, centre + np.array([[0, 0], [1, 0], [0, 1]]))
@@ -90,4 +101,4 @@ class OrientedPair:
         angle = 2 * math.atan2(c - b, a + d)
         (real, imaginary), cosine, sine = self.moving.image.split(1, dim=1), math.cos(angle), math.sin(angle)
         turned = torch.cat((cosine * real + sine * imaginary, cosine * imaginary - sine * real), dim=1)
-        return block_shifts(self.fixed, Channels(turned, self.moving.mask), matrix, reach, step)
+        return Channels(turned, self.moving.mask)

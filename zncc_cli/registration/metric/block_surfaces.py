@@ -52,6 +52,19 @@ class Channels:
     mask: Tensor
 
 
+@dataclass(frozen=True, eq=False)
+class BlockAgreement:
+    """How well the blocks of a pair agree, whether they decide for a shift or not.
+
+    Attributes:
+        zncc: (N,), the best one in reach.
+        contents: (N,), variance of what a block shows, summed over the channels: of the image that shows less there.
+    """
+
+    zncc: Tensor
+    contents: Tensor
+
+
 def block_shifts(fixed: Channels, moving: Channels, matrix: np.ndarray, reach: int, step: int) -> BlockShifts:
     """Return what the blocks decide for that lie with all their surroundings of ``reach`` pixels in both images.
 
@@ -61,30 +74,76 @@ def block_shifts(fixed: Channels, moving: Channels, matrix: np.ndarray, reach: i
         reach: the largest shift along an axis, pixels.
         step: blocks begin every so many pixels.
     """
+    cut = _cut(fixed, moving, matrix, reach, step)
+    if not len(cut.places):
+        return BlockShifts(cut.blocks.new_empty(0, 2), cut.blocks.new_empty(0, 2))
+    decided = [_decided(_surfaces(*cut.some(part)), reach) for part in cut.batches]
+    decides, shifts = (torch.cat(parts) for parts in zip(*decided, strict=True))
+    centres = cut.places.flip(1) * step + reach + (BLOCK_PX - 1) / 2
+    return BlockShifts(centres.to(shifts)[decides], shifts[decides])
+
+
+def block_agreement(fixed: Channels, moving: Channels, matrix: np.ndarray, reach: int, step: int) -> BlockAgreement:
+    """Return how well the blocks agree at their best shift in reach; arguments as for `block_shifts`."""
+    cut, best, contents = _cut(fixed, moving, matrix, reach, step), list[Tensor](), list[Tensor]()
+    if not len(cut.places):
+        return BlockAgreement(cut.blocks.new_empty(0), cut.blocks.new_empty(0))
+    for part in cut.batches:
+        blocks, regions, variance, floor = cut.some(part)
+        best.append(_surfaces(blocks, regions, variance, floor).flatten(1).amax(dim=1))
+        own = blocks.var(dim=(-2, -1), correction=0).sum(dim=0)
+        contents.append(torch.minimum(own, variance[:, reach, reach]))
+    return BlockAgreement(torch.cat(best), torch.cat(contents))
+
+
+@dataclass(frozen=True, eq=False)
+class _Cut:
+    """Two images in blocks.
+
+    Attributes:
+        blocks: of the fixed image, (C, rows, columns, w, w).
+        regions: of the aligned moving one, (C, rows, columns, w + 2 r, w + 2 r): what lies around each block.
+        variances: (rows, columns, 2 r + 1, 2 r + 1), of the regions' parts, summed over the channels.
+        floor: of a variance.
+        places: (N, 2), row and column of the blocks whose surroundings lie in both images.
+    """
+
+    blocks: Tensor
+    regions: Tensor
+    variances: Tensor
+    floor: float
+    places: Tensor
+
+    @property
+    def batches(self) -> tuple[Tensor, ...]:
+        """The places, some at a time."""
+        batches: tuple[Tensor, ...] = self.places.split(_BATCH)
+        return batches
+
+    def some(self, places: Tensor) -> tuple[Tensor, Tensor, Tensor, float]:
+        """Return what `_surfaces` takes, of some blocks."""
+        row, column = places.unbind(dim=1)
+        return self.blocks[:, row, column], self.regions[:, row, column], self.variances[row, column], self.floor
+
+
+def _cut(fixed: Channels, moving: Channels, matrix: np.ndarray, reach: int, step: int) -> _Cut:
     shape, side = (fixed.mask.shape[0], fixed.mask.shape[1]), BLOCK_PX + 2 * reach
     pull = torch.from_numpy(matrix)
     warped, _ = Sampler(moving.image, Interpolation.LINEAR).warped(pull, shape)
+    if min(shape) < side:
+        empty = warped.new_empty(len(warped), 0, 0, side, side)
+        windows = warped.new_empty(0, 0, 2 * reach + 1, 2 * reach + 1)
+        nowhere = torch.empty(0, 2, dtype=torch.long, device=warped.device)
+        return _Cut(empty[..., :BLOCK_PX, :BLOCK_PX], empty, windows, 0.0, nowhere)
     x, y = coordinates(pull.to(warped), shape)
     of_moving = None if bool(moving.mask.all()) else moving.mask
     valid = fixed.mask & inside(of_moving, (moving.mask.shape[0], moving.mask.shape[1]), x, y)
-    nothing = warped.new_empty(0, 2)
-    if min(shape) < side:
-        return BlockShifts(nothing, nothing)
     places = (_parts((~valid).to(warped), side, step).amax(dim=(-2, -1)) == 0).nonzero()
-    if not len(places):
-        return BlockShifts(nothing, nothing)
     # Of the image: of a block alone it would follow what the image does not show.
-    floor = float(_FLOOR * fixed.image[0][:, fixed.mask].var(dim=1).sum())
+    floor = float(_FLOOR * fixed.image[0][:, fixed.mask].var(dim=1).sum()) if len(places) else 0.0
     inner = fixed.image[0][:, reach : shape[0] - reach, reach : shape[1] - reach]
-    blocks, regions = _parts(inner, BLOCK_PX, step), _parts(warped, side, step)
     variances = _parts(window_variance(warped, BLOCK_PX).clamp_min(0).sum(dim=0) / BLOCK_PX**2, 2 * reach + 1, step)
-    decided = []
-    for row, column in (some.unbind(dim=1) for some in places.split(_BATCH)):
-        surfaces = _surfaces(blocks[:, row, column], regions[:, row, column], variances[row, column], floor)
-        decided.append(_decided(surfaces, reach))
-    decides, shifts = (torch.cat(parts) for parts in zip(*decided, strict=True))
-    centres = places.flip(1) * step + reach + (BLOCK_PX - 1) / 2
-    return BlockShifts(centres.to(shifts)[decides], shifts[decides])
+    return _Cut(_parts(inner, BLOCK_PX, step), _parts(warped, side, step), variances, floor, places)
 
 
 def _decided(surfaces: Tensor, reach: int) -> tuple[Tensor, Tensor]:

@@ -153,6 +153,14 @@ class Evidence:
         "Only computed where the images differ by what they show.",
         default=None,
     )
+    # See `agreeing_share`; None where noise hides what agrees, and of results that are not ok.
+    agreeing_share: float | None = _figure(
+        "Agreeing share",
+        "",
+        "Which share of what both images show in the overlap is alike where the transform puts it; what is hidden, "
+        "moved by itself or lies at another depth is not.",
+        default=None,
+    )
     # Block by block, see `block_significance`; None with too few blocks.
     aperture_agreement: float | None = _figure(
         "Aperture agreement",

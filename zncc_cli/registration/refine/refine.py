@@ -27,6 +27,7 @@ from zncc_cli.config import Model, RegistrationConfig
 from zncc_cli.registration.geometry import frame_extent, overlap_points, point_jacobian
 from zncc_cli.registration.optimizer import Ending, safe_inverse, updated_inverse
 from zncc_cli.registration.pyramid import Level
+from zncc_cli.registration.refine.signal_curvature import inverse_signal_curvature
 from zncc_cli.registration.refine.symmetric_metric import SymmetricMetric, local_metric, whitened_metric
 from zncc_cli.registration.transforms.linear import LinearTransform
 from zncc_cli.registration.warp import area_scale, corners, map_points
@@ -37,6 +38,9 @@ _MAX_STEP_PX = 2.0  # of any parameter
 _QUASI_NEWTON_STEP_PX = 0.1  # after a step shorter than this the curvature is learned from the scores
 # Up to this expected error the local metric is enough. No pair of the benchmark that came to it was off by 0.004.
 _MAX_LOCAL_ERROR_PX = 0.002
+# From this expected error on noise rules, and the curvature is learned from the scores alone (`signal_curvature`); and
+# the steps that this takes at most.
+_NOISY_ERROR_PX, _NOISY_STEPS = 0.05, 6
 # A result counts by this power of its expected error, inversely. Two would be right if the errors of the two metrics
 # were not related; they are, so that the one with the smaller error counts for more.
 _WEIGHT_POWER = 4
@@ -118,6 +122,8 @@ def refine(
         metric: SymmetricMetric, matrix: np.ndarray, tile_step: int = first_step, by_fewer: Refined | None = None
     ) -> Refined:
         result = solve(metric, transform, matrix, config, tile_step, by_fewer)
+        if thorough and _NOISY_ERROR_PX <= result.expected_error < math.inf:
+            result = _solved_under_noise(metric, transform, result, config, tile_step)
         if motion(result.matrix, start) > lost_distance:
             result = _failed(transform, start, result.loss, Ending.OUT_OF_DOMAIN, result.iterations)
         return replace(result, tile_step=tile_step)
@@ -263,6 +269,43 @@ def solve(
         iteration,
         contraction=contraction,
         inverse=None if inverse is None else inverse / tile_step,
+    )
+
+
+def _solved_under_noise(
+    metric: SymmetricMetric, transform: LinearTransform, result: Refined, config: RegistrationConfig, tile_step: int
+) -> Refined:
+    """Return the result that the scores alone lead to from ``result``, of infinite expected error where they do not."""
+    matrix, evaluations, ending = result.matrix, result.evaluations, Ending.MAX_ITERATIONS
+    inverse = inverse_signal_curvature(metric, transform, matrix, _MIN_CONDITION, tile_step)
+    influences, expected_error = np.zeros((transform.size, 0)), math.inf
+    for _ in range(_NOISY_STEPS):
+        linearized = metric.linearized(matrix, transform.projective, False, tile_step)
+        if inverse is None or linearized is None:
+            break
+        evaluations, p = evaluations + 1, transform.parameters(matrix)
+        to_matrix = transform.jacobian(p)
+        influences = inverse @ to_matrix.T @ linearized.scores
+        covariance = to_matrix @ (influences @ influences.T) @ to_matrix.T
+        expected_error = _expected_error(metric, matrix, covariance)
+        step = influences.sum(axis=1)
+        length = float(np.linalg.norm(step))
+        if length < max(config.tolerance, _NEXT_STEP_ERROR_SHARE * expected_error):
+            ending = result.ending  # what did not settle by more steps is not believed here
+            break
+        matrix = transform.matrix(p + step * min(1.0, _MAX_STEP_PX / length))
+    if math.isinf(expected_error):
+        ending = Ending.UNDETERMINED if result.ending is Ending.CONVERGED else result.ending
+        return replace(
+            _failed(transform, result.matrix, result.loss, ending, result.iterations), evaluations=evaluations
+        )
+    return replace(
+        result,
+        matrix=matrix,
+        influences=influences,
+        expected_error=expected_error,
+        ending=ending,
+        evaluations=evaluations + 2 * transform.size,
     )
 
 

@@ -24,6 +24,10 @@ _RINGS = 40  # up to the Nyquist frequency, where the image is large enough
 _PIXELS_PER_RING = 4  # of the shorter side, so that no ring is without a frequency
 _MAX_CORRELATION = 0.9999  # float32 rounding allows no more
 _BORDER = 64  # pixels by which the image is continued by its mirror image before it is filtered
+# Noise correlates by chance, and a place that is judged by what agrees there by chance is confirmed by it: a ring whose
+# correlation is less than so many standard deviations of chance holds nothing (van Heel and Schatz 2005,
+# doi:10.1016/j.jsb.2005.05.009).
+_CHANCE_DEVIATIONS = 2.8
 # Pixels: those farther away contribute less than a hundredth to a filtered pixel.
 REACH = 4
 
@@ -97,7 +101,12 @@ def ring_correlation(a: Tensor, b: Tensor, weight: Tensor) -> Spectrum:
 
     cross = over_rings((spectra[0] * spectra[1].conj()).real)
     norm = (over_rings(spectra[0].abs().square()) * over_rings(spectra[1].abs().square())).sqrt()
-    return Spectrum((cross / norm.clamp_min(torch.finfo(norm.dtype).tiny)).clamp(0, _MAX_CORRELATION))
+    rho = (cross / norm.clamp_min(torch.finfo(norm.dtype).tiny)).clamp(0, _MAX_CORRELATION)
+    # A weight spreads each frequency over its neighbours, so that fewer are independent.
+    w = weight[box]
+    spread = float(w.square().square().mean() / w.square().mean().square().clamp_min(torch.finfo(w.dtype).tiny))
+    chance = _CHANCE_DEVIATIONS * (spread / (2 * over_rings(torch.ones_like(spectra[0].real)).clamp_min(1))).sqrt()
+    return Spectrum(torch.where(rho > chance, rho, 0))
 
 
 def taper(mask: Tensor) -> Tensor:
