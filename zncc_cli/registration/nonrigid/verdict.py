@@ -28,7 +28,6 @@ _LEAST_FOLLOWED = 0.002
 MAX_EXPECTED_ERROR_PX = 1.0
 _UNCERTAIN_SHARE = 0.02  # of the overlap; a smaller one is not worth a word
 _UNMATCHED_SHARE = 0.002  # a crack is narrow
-_LINE_SHIFT_PX = 0.1  # less is not worth a word; it is part of the expected error all the same
 
 # The RMS error of 22 pairs with known truth was the expected one times a factor whose logarithm has this deviation.
 _ERROR_FACTOR = 0.4
@@ -143,7 +142,7 @@ def _doubts_of_windows(told: HeldOut, of_matrix: Verdict) -> Iterator[str]:
 def _remarks(bending: Bending) -> Iterator[str]:
     """Yield where a part of the overlap is not to be trusted."""
     error = bending.expected_error
-    if bending.line_shift >= _LINE_SHIFT_PX:
+    if bending.line_shift:
         yield (
             f"rows or columns are shifted one by one by {bending.line_shift:.2f} px (RMS), as by a scan that drifts or "
             "shakes: the field is smooth and does not follow them"
