@@ -9,7 +9,7 @@ import pytest
 import tifffile
 from scipy import ndimage
 
-from zncc_cli.config import InputConfig, PairConfig, RegistrationConfig
+from zncc_cli.config import InputConfig, Model, PairConfig, RegistrationConfig
 from zncc_cli.config.check import CheckConfig
 from zncc_cli.files.images import read_image
 from zncc_cli.jobs.channel_view import ChannelView
@@ -95,6 +95,6 @@ def test_a_window_that_only_the_whole_images_hold_is_none_of_the_reduced_ones(tm
     image = read_image(path)
     views = [ChannelView(image, (number,)) for number in range(2)]
     # Of 600 pixels a window may have 300; the images are compared at a half of that.
-    pairs = ChannelPairs.of(views, views, RegistrationConfig(window=201, model="translation"))
+    pairs = ChannelPairs.of(views, views, RegistrationConfig(window=201, model=Model.TRANSLATION))
     assert pairs.factor == 2
     assert pairs.best(np.eye(3)) is not None
