@@ -40,3 +40,13 @@ def test_different_scenes_behind_one_stop_are_not_ok() -> None:
     result = register(*pair(5, -3, (131, 126)), "rigid")  # edge and light agree: ok but for what lies within
     assert result.status == "suspect"
     assert "round dark frame" in " ".join(result.reasons)
+
+
+def test_a_mirror_image_behind_the_stop_agrees_by_what_lies_within() -> None:
+    fixed, moving = pair(0, 3, (134, 122))
+    start = np.array([[-1, 0, SIDE - 1 - SHIFT[0]], [0, 1, SHIFT[1]], [0, 0, 1.0]])
+    result = register(fixed, np.ascontiguousarray(moving[:, ::-1]), "rigid", init=start)
+    frame = corners((SIDE, SIDE))
+    assert np.abs(map_points(result.matrix, frame) - map_points(start, frame)).max() < 0.5  # as above
+    assert any("round dark frame" in note for note in result.notes)
+    assert "round dark frame" not in " ".join(result.reasons)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from tests.registration.analytic import about_centre
-from zncc_cli.registration.warp import coordinates, in_front, level_scale, map_points
+from zncc_cli.registration.warp import area_scale, coordinates, in_front, level_scale, map_points
 
 SHAPE = (40, 50)
 
@@ -33,3 +33,8 @@ def test_a_homography_must_not_fold_the_frame() -> None:
     assert in_front(np.eye(3), SHAPE)
     assert not in_front(np.array([[1, 0, 0], [0, 1, 0], [-0.05, 0, 1.0]]), SHAPE)  # the horizon at x = 20
     assert not in_front(np.diag([-1.0, 1.0, 1.0]), SHAPE)  # mirrored
+
+
+def test_the_scale_of_a_matrix_is_a_number_however_large_its_entries_are() -> None:
+    assert area_scale(np.diag([2.0, 3.0, 1.0]), SHAPE) == 6
+    assert area_scale(np.diag([1.0, 1.0, 1e150]), SHAPE) == 0

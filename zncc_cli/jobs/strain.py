@@ -104,6 +104,10 @@ def write_strain(config: StrainConfig) -> StrainMaps:
         raise InputError(f"{shown(config.transform)}: expected a frame that is aligned, found none; align again")
     gauge, shape = config.gauge or _gauge(first), first.fixed_shape
     max_error = _max_error(first) if config.max_error is None else config.max_error
+    if config.max_error is not None and all(source.error is None for source in sources):
+        logger.warning(
+            "--max-error: expected a transform with an expected_error.tif, found none; no point is uncertain"
+        )
     step = config.step or max(1, gauge // 2)
     names = (*_NAMES, CURVE) if of_movie else _NAMES
     # Rows of floats are kept until they are written.

@@ -63,11 +63,13 @@ def _is_pulled(within: Images, found: Found, inner: Found) -> bool:
 
 def _agrees_within(within: Images, found: Found) -> bool:
     """Tell whether enough parts of the images ``within`` their stops find the place that was found by themselves."""
-    fit = found.solution.fit
-    matrix = found.variant.matrix(fit.matrix)
-    if found.variant.mirrored or not in_front(matrix, within.shapes[0]):
+    fit, variant = found.solution.fit, within.variant(mirrored=found.variant.mirrored)
+    assert variant is not None  # only a reduction may leave too little
+    matrix = variant.matrix_of_pair(found.variant.matrix(fit.matrix))
+    if not in_front(matrix, within.shapes[0]):
         return False
-    return clearest_consensus(within.oriented, matrix, fit.model).significance >= MIN_CONSENSUS
+    oriented = within.oriented_of(variant, variant.pair.judged) if variant.mirrored else within.oriented
+    return clearest_consensus(oriented, matrix, fit.model).significance >= MIN_CONSENSUS
 
 
 def _doubted(found: Found) -> Found:

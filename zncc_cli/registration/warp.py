@@ -49,7 +49,8 @@ def area_scale(matrix: np.ndarray, shape: tuple[int, int]) -> float:
     """
     g, h, last = matrix[2].tolist()
     depth = g * (shape[1] - 1) / 2 + h * (shape[0] - 1) / 2 + last
-    return float(np.float64(_determinant(matrix)) / depth**3)
+    # A power of a plain number that is too large raises an error; a product is infinite.
+    return float(np.float64(_determinant(matrix)) / (depth * depth * depth))
 
 
 def coordinates(matrix: Tensor, shape: tuple[int, int], at: Place = (0, 0)) -> tuple[Tensor, Tensor]:

@@ -9,10 +9,13 @@ import pytest
 import tifffile
 from scipy import ndimage
 
-from zncc_cli.config import InputConfig, PairConfig
+from zncc_cli.config import InputConfig, Model, PairConfig, RegistrationConfig
 from zncc_cli.config.check import CheckConfig
+from zncc_cli.files.images import read_image
+from zncc_cli.jobs.channel_view import ChannelView
 from zncc_cli.jobs.check import check_files
 from zncc_cli.jobs.pair.align import PairOutcome, align_pair
+from zncc_cli.jobs.pair.channel_pair import ChannelPairs
 
 SHIFT = 7.25, -4.5  # of the moving image, (x, y) pixels
 SIZE = 128
@@ -73,3 +76,14 @@ def test_check_compares_the_channels_that_agree_best(files: tuple[Path, Path], t
     outcome = check_files(config, lambda _: None)
     planes = outcome.report["planes"]
     assert (planes["fixed"], planes["aligned"]) == ({"C": 2}, {"C": 1})
+
+
+def test_a_window_that_only_the_whole_images_hold_is_none_of_the_reduced_ones(tmp_path: Path) -> None:
+    path = tmp_path / "large.ome.tif"
+    write(path, {name: np.random.default_rng(0).normal(1000, 50, (600, 600)) for name in "ab"})
+    image = read_image(path)
+    views = [ChannelView(image, (number,)) for number in range(2)]
+    # Of 600 pixels a window may have 300; the images are compared at a half of that.
+    pairs = ChannelPairs.of(views, views, RegistrationConfig(window=201, model=Model.TRANSLATION))
+    assert pairs.factor == 2
+    assert pairs.best(np.eye(3)) is not None

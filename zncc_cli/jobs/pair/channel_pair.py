@@ -97,6 +97,7 @@ class ChannelPairs:
             model=Model.AFFINE if config.model in (Model.AUTO, Model.BSPLINE) else config.model,
             no_data=NONE,
             max_motion=None if config.max_motion is None else config.max_motion / factor,
+            window=config.window if factor == 1 else None,  # one for larger images may not fit
             spacing=None,
             smoothness=1.0,
         )

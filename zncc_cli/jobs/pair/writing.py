@@ -112,7 +112,7 @@ def write_images(
         if TRUSTED in folder.names:
             with folder.missing.on_failure(TRUSTED):
                 write_trusted(folder.staging / TRUSTED, error, *on_frame)
-            notes += _trusted_note(error, result)
+                notes += _trusted_note(error, result)
     if JACOBIAN in folder.names and result.field is not None:
         with folder.missing.on_failure(JACOBIAN):
             write_jacobian(folder.staging / JACOBIAN, result.field, result.moving_shape, canvas, grid)
