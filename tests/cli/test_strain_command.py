@@ -12,8 +12,9 @@ import tifffile
 from conftest import Run, assert_one_line_error
 
 from tests.registration.spline_fields import random_field
+from zncc_cli.config.strain import StrainConfig
 from zncc_cli.files.transforms.transform_json import write_transform
-from zncc_cli.jobs.strain import MAPS
+from zncc_cli.jobs.strain import MAPS, write_strain
 from zncc_cli.registration.transforms.strain import strain_of
 
 STRETCH = np.array([[1.05, 0.0, 3.0], [0.0, 0.98, -1.0], [0.0, 0.0, 1.0]])
@@ -148,6 +149,19 @@ def test_what_has_no_certain_place_has_no_strain(run: Run) -> None:
     assert all(int(row["x"]) >= 40 and row["u"] and row["sigma"] and not row["exx"] for row in uncertain)
     assert f"({len(uncertain)} have no certain place)" in printed
     assert_one_line_error(run("zncc", "strain", "t.json", "--out", "s2", "--max-error", 0), 2, "--max-error")
+
+
+def test_noise_that_is_everywhere_leaves_texture_its_strain(tmp_path: Path) -> None:
+    field = random_field((60, 70), spacing=8.0)
+    shapes = {"fixed_shape": (60, 70), "moving_shape": (300, 300)}
+    path = tmp_path / "t.json"
+    write_transform(path, model="bspline", matrix=field.matrix, **shapes, field=field, with_expected_error=True)
+    error = np.full((60, 70), 0.3, np.float32)  # more than a fortieth of the spacing, 0.2
+    error[:, 40:], error[:, 55:] = 0.5, 0.7
+    tifffile.imwrite(tmp_path / "t-expected_error.tif", error)
+    write_strain(StrainConfig(transform=path, out=tmp_path / "s", step=5))
+    uncertain = {int(row["x"]) for row in table(tmp_path / "s" / "strain.csv") if row["status"] == "uncertain"}
+    assert uncertain == {57, 62, 67}
 
 
 def test_what_has_no_strain_is_refused_in_one_line(run: Run) -> None:

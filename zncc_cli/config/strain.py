@@ -48,7 +48,8 @@ class StrainConfig:
             "Pixels whose displacement is expected to be off by more have no strain: they show no texture, and the "
             "field there only continues its surroundings. Of transforms with an expected_error.tif.",
             metavar="PIXELS",
-            default="a fortieth of the spacing of the spline's nodes",
+            default="a fortieth of the spacing of the spline's nodes, or twice the error of the best tenth of the "
+            "pixels where that is more",
             range=_ERROR,
         ),
     )

@@ -43,6 +43,9 @@ _MATRIX_GAUGE = 15  # pixels; about what DIC programs begin with
 # Of a displacement, over the gauge length of the spline: a strain is then off by one or two percent. On a tension test
 # (specimen before a flat background) what is expected to be off by more is a seam of some ten pixels, and no more.
 _MOST_STRAIN_ERROR = 1 / 80
+# Under strong noise all is off by more, textured ground as well: by up to twice the error of its best tenth, and flat
+# ground by two to four times of it.
+_BEST_PERCENT, _TIMES_BEST = 10, 2.0
 _UNPLACED = ("blank", "outlier")  # frames that have no place of their own, and no strain
 
 
@@ -103,7 +106,6 @@ def write_strain(config: StrainConfig) -> StrainMaps:
     if first is None or first.fixed_shape is None:
         raise InputError(f"{shown(config.transform)}: expected a frame that is aligned, found none; align again")
     gauge, shape = config.gauge or _gauge(first), first.fixed_shape
-    max_error = _max_error(first) if config.max_error is None else config.max_error
     if config.max_error is not None and all(source.error is None for source in sources):
         logger.warning(
             "--max-error: expected a transform with an expected_error.tif, found none; no point is uncertain"
@@ -126,6 +128,7 @@ def write_strain(config: StrainConfig) -> StrainMaps:
                 say(f"mapping strain, frame {number + 1} of {len(sources)}")
                 table = _Table(step, source, of_movie)
                 tables.append(table)
+                max_error = _max_error(source) if config.max_error is None else config.max_error
                 for rows, part in _parts(source, shape, gauge, max_error):
                     if part is not None:
                         table.add(writer, rows, part)
@@ -195,9 +198,13 @@ def _gauge(linear: Linear) -> int:
     return _MATRIX_GAUGE if linear.bend is None else 2 * round(linear.bend.spacing) + 1
 
 
-def _max_error(linear: Linear) -> float:
+def _max_error(source: _Source) -> float:
     """Return the largest expected error of a strain, pixels, where none is asked for; see `_MOST_STRAIN_ERROR`."""
-    return math.inf if linear.bend is None else _MOST_STRAIN_ERROR * 2 * linear.bend.spacing
+    if source.linear is None or source.linear.bend is None:
+        return math.inf
+    least = _MOST_STRAIN_ERROR * 2 * source.linear.bend.spacing
+    known = np.zeros(0) if source.error is None else source.error[np.isfinite(source.error)]
+    return max(least, _TIMES_BEST * float(np.percentile(known, _BEST_PERCENT))) if known.size else least
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,13 +15,16 @@ from tests.registration.spline_fields import random_field
 from zncc_cli.config import Interpolation, PairConfig, RegistrationConfig, ResamplingConfig
 from zncc_cli.config.apply import ApplyConfig
 from zncc_cli.errors import OptionError
+from zncc_cli.files.images import read_image
 from zncc_cli.files.transforms.transform_json import read_transform
 from zncc_cli.jobs import budget
 from zncc_cli.jobs.apply import apply_transform
 from zncc_cli.jobs.batch.worker import align_task
 from zncc_cli.jobs.pair import registering as module
 from zncc_cli.jobs.pair.align import PairOutcome, align_pair
+from zncc_cli.jobs.pair.expected_error import write_trusted
 from zncc_cli.jobs.summary import print_summary
+from zncc_cli.registration.nonrigid.error_map import ErrorMap
 from zncc_cli.registration.register import RegistrationResult, register_images
 from zncc_cli.registration.resampling.resample import array_reader, resample
 from zncc_cli.registration.transforms.spline_field import SplineField
@@ -150,6 +153,19 @@ def test_a_batch_that_is_resumed_keeps_a_pair_that_bends(tmp_path: Path) -> None
 def test_the_terminal_names_nodes_and_folds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     print_summary(aligned(tmp_path / "out"))
     assert "nodes every 20 px, folds nowhere" in capsys.readouterr().out
+
+
+def test_what_a_mask_left_out_is_not_trusted(tmp_path: Path) -> None:
+    """As the mask of a second run it would be in again."""
+    places, every = np.arange(0, 600, 100), np.ones((6, 6), bool)
+    error = ErrorMap(places, places, np.full((6, 6), 0.1), every, every, ~every)
+    mask = np.zeros((600, 600), np.uint8)  # of more rows than are written at a time
+    mask[50:590, 20:] = 1
+    tifffile.imwrite(tmp_path / "mask.tif", mask)
+    image = read_image(tmp_path / "mask.tif")
+    field = SplineField(np.eye(3), np.zeros((2, 33, 33)), 20.0, (600, 600))
+    write_trusted(tmp_path / "trusted.tif", error, field, (600, 600), image.metadata, image)
+    assert np.array_equal(tifffile.imread(tmp_path / "trusted.tif"), 255 * mask)
 
 
 def test_a_real_result_tells_its_expected_error_to_everybody(

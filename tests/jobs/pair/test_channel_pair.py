@@ -54,7 +54,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 def align(files: tuple[Path, Path], out: Path, channel: str | None) -> PairOutcome:
     inputs = InputConfig(channel=channel)
-    config = PairConfig(fixed=files[0], moving=files[1], out=out, write="transform,report", inputs=inputs)
+    model = RegistrationConfig(model=Model.TRANSLATION)  # the fastest
+    config = PairConfig(
+        fixed=files[0], moving=files[1], out=out, write="transform,report", inputs=inputs, registration=model
+    )
     return align_pair(config, lambda _: None)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from zncc_cli.files.image_output import STRIP_ROWS, write_strips
+from zncc_cli.files.images import Image
 from zncc_cli.files.metadata import Metadata
 from zncc_cli.registration.nonrigid.error_map import UNCERTAIN_PX, ErrorMap
 from zncc_cli.registration.transforms.bending import displacements
@@ -29,16 +30,31 @@ def write_expected_error(
 
 
 def write_trusted(
-    path: Path, error: ErrorMap | None, field: SplineField, moving_shape: tuple[int, int], grid: Metadata
+    path: Path,
+    error: ErrorMap | None,
+    field: SplineField,
+    moving_shape: tuple[int, int],
+    grid: Metadata,
+    mask: Image | None,
 ) -> None:
     """Write 255 where no more than `UNCERTAIN_PX` is expected, else 0, uint8, on the fixed frame: a fixed mask.
+
+    ``mask`` is the one that the fixed image had: what it left out is not in.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    errors = expected_error_strips(error, field, moving_shape)
-    strips = (np.where(strip <= UNCERTAIN_PX, np.uint8(255), np.uint8(0)) for strip in errors)
-    write_strips(path, strips, shape=field.shape, dtype=np.uint8, axes="YX", like=None, frame=grid)
+
+    def strips() -> Iterator[np.ndarray]:
+        first = 0
+        for errors in expected_error_strips(error, field, moving_shape):
+            trusted = errors <= UNCERTAIN_PX
+            if mask is not None:
+                trusted &= mask.read((), slice(first, first + len(errors))).is_set()
+            first += len(errors)
+            yield np.where(trusted, np.uint8(255), np.uint8(0))
+
+    write_strips(path, strips(), shape=field.shape, dtype=np.uint8, axes="YX", like=None, frame=grid)
 
 
 def expected_error_strips(

@@ -111,7 +111,7 @@ def write_images(
         write_expected_error(folder.staging / EXPECTED_ERROR, error, *on_frame)
         if TRUSTED in folder.names:
             with folder.missing.on_failure(TRUSTED):
-                write_trusted(folder.staging / TRUSTED, error, *on_frame)
+                write_trusted(folder.staging / TRUSTED, error, *on_frame, views.fixed.mask)
                 notes += _trusted_note(error, result)
     if JACOBIAN in folder.names and result.field is not None:
         with folder.missing.on_failure(JACOBIAN):
