@@ -26,7 +26,7 @@ from zncc_cli.registration.quality.bounds import CLEAR_CONSENSUS, MIN_CONSENSUS,
 from zncc_cli.registration.quality.compute_evidence import compute_evidence, may_agree
 from zncc_cli.registration.quality.evidence import Evidence
 from zncc_cli.registration.quality.peak_ratio import other_shifts
-from zncc_cli.registration.quality.residual_motion import residual_motion
+from zncc_cli.registration.quality.residual_motion import Parts
 from zncc_cli.registration.quality.second_motion import second_motion
 from zncc_cli.registration.quality.static_border import BorderCheck, refine_without_border
 from zncc_cli.registration.quality.uncertainty import Uncertainty
@@ -262,12 +262,17 @@ def confirmed(
 def held_against_parts(solution: Solution, task: Task, oriented: OrientedPair, *, alike: bool) -> Solution:
     """Return a solution that is ok, judged as well by how far the parts of both images, each for itself, are off it.
 
-    ``alike``: whether the images look alike there, see `residual_motion`.
+    ``alike``: whether the images look alike there, see `Parts`.
     """
-    off = residual_motion(oriented, solution.fit.matrix, alike=alike)
+    parts = Parts.of(oriented, solution.fit.matrix)
     # Of images that look alike half of the parts at the most may lie elsewhere anyway.
     second = None if alike else second_motion(oriented, solution.fit.matrix)
-    evidence = dataclasses.replace(solution.evidence, residual_motion=off, second_motion=second)
+    evidence = dataclasses.replace(
+        solution.evidence,
+        residual_motion=parts.residual_motion(alike=alike),
+        left_behind=parts.left_behind if alike else None,
+        second_motion=second,
+    )
     return dataclasses.replace(solution, evidence=evidence, verdict=_judged(evidence, solution.fit.model, task))
 
 

@@ -9,7 +9,7 @@ from zncc_cli.registration.attempt import Solution, Task, find, held_against_par
 from zncc_cli.registration.pair_variant import MAX_BLOCK_PIXELS, Images, PairVariant
 from zncc_cli.registration.quality.agreeing_share import agreeing_share
 from zncc_cli.registration.quality.bounds import MIN_START_RATIO, NOISY_CEILING, NOTED_AGREEING_SHARE
-from zncc_cli.registration.quality.residual_motion import leaves_parts
+from zncc_cli.registration.quality.residual_motion import Parts
 from zncc_cli.registration.quality.verdict import Status, look_alike
 from zncc_cli.registration.retry import with_smaller_overlap, with_smaller_windows
 from zncc_cli.registration.search.global_search import USUAL_SCALES
@@ -19,6 +19,10 @@ from zncc_cli.registration.search.multistart import Candidate, start_ratio
 # the least was 0.086; a scene with depth came to 0.05, and half of that is taken.
 _SCATTER_PX = 0.025
 _RANK = (Status.OK, Status.SUSPECT, Status.FAILED)
+
+_LEFT_NOTE = (
+    "a part of the images lies elsewhere by itself, by two pixels and more; where it bends `model` bspline follows it"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +134,8 @@ def held_against_its_parts(images: Images, task: Task, found: Found) -> Found:
         level -= 1
         finer = held_against_parts(solution, own, images.oriented_of(variant, level), alike=alike)
         solution = solution if finer.evidence.residual_motion is None else finer
+    if solution.verdict.status is Status.OK and solution.evidence.left_behind:
+        solution = replace(solution, notes=(*solution.notes, _LEFT_NOTE))
     return replace(found, solution=solution)
 
 
@@ -139,7 +145,7 @@ def leaves_parts_behind(images: Images, found: Found) -> bool:
     if variant is not images.as_they_are or not look_alike(solution.evidence):
         return False
     level = variant.pair.finest_of(MAX_BLOCK_PIXELS)
-    return level is not None and leaves_parts(images.oriented_of(variant, level), solution.fit.matrix)
+    return level is not None and Parts.of(images.oriented_of(variant, level), solution.fit.matrix).left_behind > 0
 
 
 def searched(

@@ -13,6 +13,7 @@ LENGTHS = {
     "fold_distance",
     "model_misfit",
     "residual_motion",
+    "left_behind",
     "round_trip",
     "consensus_tolerance",
     "expected_error",

@@ -10,7 +10,7 @@ from tests.registration.analytic import Scene, about_centre, level
 from zncc_cli import register
 from zncc_cli.registration.inputs.orientation_map import OrientedPair
 from zncc_cli.registration.pyramid import Level
-from zncc_cli.registration.quality.residual_motion import leaves_parts, residual_motion
+from zncc_cli.registration.quality.residual_motion import Parts
 from zncc_cli.registration.register import RegistrationResult
 from zncc_cli.registration.transforms.matrices import map_points, mirror
 
@@ -32,13 +32,12 @@ def noise(seed: int) -> np.ndarray:
 
 def motion(fixed: np.ndarray, moving: np.ndarray, matrix: np.ndarray = IDENTITY, factor: int = 1) -> float | None:
     levels = (Level(each.image, each.mask, factor) for each in (level(fixed), level(moving)))
-    return residual_motion(OrientedPair.of(*levels), matrix, alike=True)
+    return Parts.of(OrientedPair.of(*levels), matrix).residual_motion(alike=True)
 
 
-def parts_left(fixed: np.ndarray, moving: np.ndarray, matrix: np.ndarray = IDENTITY) -> bool:
-    return leaves_parts(
-        OrientedPair.of(*(Level(each.image, each.mask, 1) for each in (level(fixed), level(moving)))), matrix
-    )
+def parts_left(fixed: np.ndarray, moving: np.ndarray, matrix: np.ndarray = IDENTITY) -> float:
+    levels = (Level(each.image, each.mask, 1) for each in (level(fixed), level(moving)))
+    return Parts.of(OrientedPair.of(*levels), matrix).left_behind
 
 
 @pytest.mark.parametrize("factor", [1, 4])
@@ -60,7 +59,9 @@ def test_a_small_part_that_moves_is_told() -> None:
     off = 6 * np.exp(-((x - 90) ** 2 + (y - 150) ** 2) / (2 * 32**2))
     views = Scene(1).image(SHAPE), Scene(1)(np.stack([x - off, y], axis=-1))
     assert motion(*views) == 0
-    assert parts_left(*views)
+    # Blocks tell whole pixels, and see the mean over 16; the flanks of the part agree with neither side.
+    seen = np.where(off >= 2, off, 0)
+    assert parts_left(*views) == pytest.approx(np.sqrt(np.mean(seen**2)), rel=0.25)
 
 
 def test_less_than_blocks_tell_is_nothing() -> None:
@@ -83,6 +84,17 @@ def bending_pair(to_fixed: np.ndarray = IDENTITY, shape: tuple[int, int] = SHAPE
     places = map_points(to_fixed, np.stack(np.mgrid[: shape[0], : shape[1]][::-1], axis=-1).astype(float))
     across = map_coordinates(2 * off / off.std(), [places[..., 1], places[..., 0]], order=1, mode="nearest")
     return Scene(2).image(SHAPE), Scene(2)(np.stack([places[..., 0] - across, places[..., 1]], axis=-1))
+
+
+@pytest.mark.parametrize(("peak", "status"), [(8.0, "suspect"), (4.5, "ok")])
+def test_a_part_that_moved_is_a_doubt_where_it_puts_the_whole_off(peak: float, status: str) -> None:
+    """A bump of 8 px at its middle puts the frame off by 1.5 px RMS, one of 4.5 px by 0.9: that is named, no more."""
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]].astype(float)
+    off = peak * np.exp(-((x - 90) ** 2 + (y - 150) ** 2) / (2 * 34**2))
+    result = register(Scene(1).image(SHAPE), Scene(1)(np.stack([x - off, y], axis=-1)), "affine")
+    assert result.status == status, result.reasons
+    named = [*result.reasons, *result.notes]
+    assert sum("part of the" in text and "lies elsewhere by itself" in text for text in named) == 1
 
 
 def assert_parts_lie_elsewhere(result: RegistrationResult) -> None:

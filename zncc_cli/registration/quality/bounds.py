@@ -88,6 +88,8 @@ MAX_SECOND_MOTION = 0.5
 # not heavy, come as low. Where a fifth of the scene is hidden 0.85 agrees and more; of two scenes with depth, of which
 # one wall is aligned, 0.54 and 0.59.
 NOTED_AGREEING_SHARE = 0.7
+# RMS over the overlap, by parts that lie elsewhere: what is right is off by less than a pixel.
+MAX_LEFT_BEHIND_PX = 1.0
 # Where it explains this share or more, they are images of one kind, that look alike: their parts tell a pixel, and what
 # is in doubt by brightness, but for a repetition, stays so. Of 21 pairs of different sensors that end ok by texture one
 # came to more, to 0.71.

@@ -161,6 +161,14 @@ class Evidence:
         "moved by itself or lies at another depth is not.",
         default=None,
     )
+    # See `Parts`; None where `residual_motion` is, and where the images do not look alike.
+    left_behind: float | None = _figure(
+        "Left behind",
+        _PIXELS,
+        "By how much the parts that lie off the transform by two pixels and more put the overlap off, RMS over all "
+        "parts that tell.",
+        default=None,
+    )
     # Block by block, see `block_significance`; None with too few blocks.
     aperture_agreement: float | None = _figure(
         "Aperture agreement",

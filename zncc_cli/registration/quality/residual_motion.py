@@ -11,6 +11,9 @@ The neighbours' test is that of Westerweel and Scarano 2005, doi:10.1007/s00348-
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Self
+
 import numpy as np
 
 from zncc_cli.registration.inputs.orientation_map import OrientedPair
@@ -33,37 +36,51 @@ _SHARE_OFF_IF_UNLIKE, _RESOLUTION_IF_UNLIKE_PX = 0.25, 2.0
 _LEFT_PX, _MIN_SHARE_LEFT = 2.0, 0.02
 
 
-def residual_motion(pair: OrientedPair, matrix: np.ndarray, *, alike: bool) -> float | None:
-    """Return how far half of the parts of the overlap are off at least, full-resolution pixels; 0 for less than told.
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Where the parts of an overlap lie, each for itself, against a transform.
 
-    Args:
-        pair: both images, as blocks are compared.
-        matrix: (3, 3), fixed -> moving, full-resolution pixels.
-        alike: whether the images look alike, but for noise and contrast; else it is how far a quarter of the parts is.
-
-    Returns:
-        None where too few parts find a place and agree on it with those around them.
+    Attributes:
+        lengths: (n,), how far each part lies off that is of one mind with its neighbours, pixels of the level.
+        count: of the parts that find a place at all. factor: full-resolution pixels per pixel of the level.
     """
-    found = pair.shifts(pair.at_level(matrix), REACH_PX, _STEP_PX)
-    lengths = _agreed_lengths(found)
-    if len(lengths) < max(_MIN_BLOCKS, _MIN_SHARE * len(found.shifts)):
-        return None
-    share, resolution = (_SHARE_OFF, _RESOLUTION_PX) if alike else (_SHARE_OFF_IF_UNLIKE, _RESOLUTION_IF_UNLIKE_PX)
-    off = float(np.quantile(lengths, 1 - share))
-    return off * pair.factor if off >= resolution else 0.0
 
+    lengths: np.ndarray
+    count: int
+    factor: int
 
-def leaves_parts(pair: OrientedPair, matrix: np.ndarray) -> bool:
-    """Tell whether some parts of the overlap, which are of one mind with their neighbours, lie off a transform.
+    @classmethod
+    def of(cls, pair: OrientedPair, matrix: np.ndarray) -> Self:
+        """Return the parts of both images, as blocks are compared; ``matrix`` (3, 3) maps fixed to moving pixels."""
+        found = pair.shifts(pair.at_level(matrix), REACH_PX, _STEP_PX)
+        return cls(_agreed_lengths(found), len(found.shifts), pair.factor)
 
-    Args:
-        pair, matrix: as of `residual_motion`.
-    """
-    found = pair.shifts(pair.at_level(matrix), REACH_PX, _STEP_PX)
-    lengths = _agreed_lengths(found)
-    if len(lengths) < _MIN_SHARE * len(found.shifts):
-        return False
-    return int((lengths >= _LEFT_PX).sum()) >= max(_MIN_BLOCKS, _MIN_SHARE_LEFT * len(lengths))
+    def residual_motion(self, *, alike: bool) -> float | None:
+        """Return how far half of the parts are off at least, full-resolution pixels; 0 for less than they tell.
+
+        Args:
+            alike: whether the images look alike, but for noise and contrast; else it is how far a quarter of them is.
+
+        Returns:
+            None where too few parts find a place and agree on it with those around them.
+        """
+        if len(self.lengths) < max(_MIN_BLOCKS, _MIN_SHARE * self.count):
+            return None
+        share, resolution = (_SHARE_OFF, _RESOLUTION_PX) if alike else (_SHARE_OFF_IF_UNLIKE, _RESOLUTION_IF_UNLIKE_PX)
+        off = float(np.quantile(self.lengths, 1 - share))
+        return off * self.factor if off >= resolution else 0.0
+
+    @property
+    def left_behind(self) -> float:
+        """How far the parts that lie off put the overlap off, RMS over all parts, full-resolution pixels.
+
+        Those in place count zero; so do all where too few lie off.
+        """
+        left = self.lengths[self.lengths >= _LEFT_PX]
+        told = len(self.lengths) >= _MIN_SHARE * self.count
+        if not told or len(left) < max(_MIN_BLOCKS, _MIN_SHARE_LEFT * len(self.lengths)):
+            return 0.0
+        return float(np.sqrt((left**2).sum() / len(self.lengths))) * self.factor
 
 
 def _agreed_lengths(found: BlockShifts) -> np.ndarray:

@@ -286,14 +286,17 @@ def _doubts_of_model(e: Evidence, request: Request) -> Iterator[str]:
             f"a model richer than {_fitted_model(request)} would move the overlap by {e.model_misfit:.1f} px more than "
             f"chance explains; {_richer_model_advice(request)}"
         )
+    advice = "compare with `model` bspline" if request.config.model is Model.AUTO else "try `model` auto, or bspline"
     if e.residual_motion and not misfits:
-        advice = (
-            "compare with `model` bspline" if request.config.model is Model.AUTO else "try `model` auto, or bspline"
-        )
         yield (
             f"many parts of the overlap that find a place by themselves lie {e.residual_motion:.1f} px or more from "
             f"where the transform puts them: the motion is richer than {_fitted_model(request)}, as that of tissue or "
             f"of a scene with depth is; {advice}"
+        )
+    elif e.left_behind is not None and e.left_behind > bounds.MAX_LEFT_BEHIND_PX and not misfits:
+        yield (
+            f"a part of the overlap lies elsewhere by itself, which puts the whole off by {e.left_behind:.1f} px RMS: "
+            f"it moved, or the motion is richer there than {_fitted_model(request)}; {advice}"
         )
     if e.second_motion is not None and e.second_motion >= bounds.MAX_SECOND_MOTION:
         yield (
