@@ -47,7 +47,6 @@ RICHER_MODEL = {
 """The model that tells whether the motion is richer than a model."""
 
 _MISFIT_STEPS = 3  # of the refinement by a richer model; its expected error is that of where they lead, misfit left out
-_FIRST_STEP_SHARE = 0.5  # of what chance explains: a first step that is shorter leads to no misfit
 CHANCE_DEVIATIONS = 4.0  # standard deviations: a shorter step may be nothing but noise
 _STATIC_PX = 5.0  # at a corner: a result nearer to the identity may be that of a camera's own pixels
 # Where only the filtered images agree: results were off by up to 1.6 times what was expected then, and twice that is to
@@ -310,25 +309,16 @@ def _model_misfit(judged: _AtLevel | None, config: RegistrationConfig) -> float 
     transform = LinearTransform(model, shape)
     points = overlap_points(judged.matrix, judged.fixed.extent, judged.moving.extent, _GRID)
     matrix, influences = judged.matrix, _influences(judged.metric, transform, judged.matrix)
-    if influences is None or not len(points):
-        return None
-    first = transform.matrix(transform.parameters(matrix) + influences.sum(axis=1))
-    of_chance = _chance(Uncertainty.of_blocks(model, matrix, shape, influences), points)
-    if _rms_distance(first, matrix, points) < _FIRST_STEP_SHARE * of_chance:
-        return 0.0
     for _ in range(_MISFIT_STEPS):
-        if influences is None:
+        if influences is None or not len(points):
             return None
         matrix = transform.matrix(transform.parameters(matrix) + influences.sum(axis=1))
         influences = _influences(judged.metric, transform, matrix)
     uncertainty = None if influences is None else Uncertainty.of_blocks(model, matrix, shape, influences)
     distance = _rms_distance(matrix, judged.matrix, points)
-    return 0.0 if distance < _chance(uncertainty, points) else distance * judged.fixed.factor
-
-
-def _chance(uncertainty: Uncertainty | None, points: np.ndarray) -> float:
-    """Return the longest RMS distance over ``points`` (n, 2) that may be chance, pixels; any where nothing is known."""
-    return math.inf if uncertainty is None else CHANCE_DEVIATIONS * _rms(uncertainty.at(points))
+    if uncertainty is None or distance < CHANCE_DEVIATIONS * _rms(uncertainty.at(points)):
+        return 0.0
+    return distance * judged.fixed.factor
 
 
 def _influences(metric: SymmetricMetric, transform: LinearTransform, matrix: np.ndarray) -> np.ndarray | None:
