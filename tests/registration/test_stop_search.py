@@ -37,7 +37,7 @@ def test_a_scene_that_moved_behind_the_stop_is_found() -> None:
 
 
 def test_different_scenes_behind_one_stop_are_not_ok() -> None:
-    result = register(*pair(5, -3, (131, 126)), "rigid")  # edge and light agree: ok but for what lies within
+    result = register(*pair(4, -3, (131, 126)), "rigid")  # edge and light agree: ok but for what lies within
     assert result.status == "suspect"
     assert "round dark frame" in " ".join(result.reasons)
 

@@ -70,5 +70,5 @@ def stack(
     elif not quiet:
         print_stack(outcome)
     elif outcome.exit_code is ExitCode.NOT_TRUSTED:
-        console.show_warning("stack", f"{outcome.status}: {outcome.report['reasons'][0]}")
+        console.show_warning("stack", f"{outcome.status}: {'; '.join(outcome.report['reasons'])}")
     raise typer.Exit(outcome.exit_code)
