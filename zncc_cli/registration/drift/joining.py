@@ -58,7 +58,8 @@ def register_pair(
     """
     a, b = fixed.level, moving.level
     result = register_images(a.image[0, 0], b.image[0, 0], config, a.mask, b.mask)
-    verdict = judge(replace(result.evidence, expected_error=None, residual_motion=None), Request(config))
+    of_all = replace(result.evidence, expected_error=None, residual_motion=None, left_behind=None)
+    verdict = judge(of_all, Request(config))
     if verdict.status is not Status.OK or result.uncertainty is None:
         return None
     return Measurement.of(
