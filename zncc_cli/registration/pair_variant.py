@@ -210,6 +210,8 @@ class Images:
         Those of the images as they are, or of their texture maps, are without a border that both images have.
         """
         has_changed = variant.mirrored or variant.reductions != (1, 1)
+        if not has_changed and level == self.without_border.judged:
+            return self.oriented
         return OrientedPair.of(*(variant.pair if has_changed else self.without_border).level(level))
 
     def variant(self, *, mirrored: bool = False, reductions: tuple[int, int] = (1, 1)) -> PairVariant | None:
